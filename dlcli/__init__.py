@@ -1,9 +1,114 @@
-"""One YAML file in; a trained, explained and portable Dense network out."""
+"""One YAML file in; a trained, explained and portable Dense network out.
+
+::
+
+    import dlcli
+
+    run = dlcli.train("iris.yaml")
+    run.metrics["test"]["accuracy"]
+    dlcli.load("runs/iris").predict(frame).to_pandas()
+
+Each name is loaded when it is used. TensorFlow is loaded only to train.
+"""
 
 import os
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dlcli.api import (
+        ComparisonResult,
+        CrossValidationRun,
+        DataWarning,
+        DiagnosisResult,
+        InspectionResult,
+        Model,
+        Prediction,
+        SearchRun,
+        TrainingRun,
+        compare,
+        cross_validate,
+        diagnose,
+        inspect,
+        load,
+        open_run,
+        resume,
+        starter_config,
+        train,
+        tune,
+    )
+    from dlcli.config import Config
+    from dlcli.errors import (
+        ConfigError,
+        DataError,
+        DivergenceError,
+        DlcliError,
+        Interrupted,
+        OutOfMemoryError,
+        RunError,
+        TrainingError,
+        UsageError,
+    )
 
 __version__ = "0.1.0"
+
+is_command_line = ContextVar("is_command_line", default=False)
+"""Whether the process is dlcli's own: its arguments are a command, and it may handle signals."""
 
 # Arrow's usual allocator keeps what was freed, for each of its threads, and a table on disk that is
 # read column by column would come to lie in memory after all. It is chosen when Arrow is loaded.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+__all__ = [
+    "ComparisonResult",
+    "Config",
+    "ConfigError",
+    "CrossValidationRun",
+    "DataError",
+    "DataWarning",
+    "DiagnosisResult",
+    "DivergenceError",
+    "DlcliError",
+    "InspectionResult",
+    "Interrupted",
+    "Model",
+    "OutOfMemoryError",
+    "Prediction",
+    "RunError",
+    "SearchRun",
+    "TrainingError",
+    "TrainingRun",
+    "UsageError",
+    "__version__",
+    "compare",
+    "cross_validate",
+    "diagnose",
+    "inspect",
+    "load",
+    "open_run",
+    "resume",
+    "starter_config",
+    "train",
+    "tune",
+]
+_ERRORS = (
+    *("DlcliError", "UsageError", "ConfigError", "DataError", "TrainingError"),
+    *("DivergenceError", "OutOfMemoryError", "RunError", "Interrupted"),
+)
+_PACKAGES = {
+    **dict.fromkeys(__all__, "api"),
+    **dict.fromkeys(_ERRORS, "errors"),
+    "Config": "config",
+}
+"""The package of each name."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"dlcli.{_PACKAGES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Generator, Iterator
 from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from dlcli import is_command_line
 from dlcli.config import Engine
 from dlcli.pipeline.fit import pause_collection
 from tests.forks import Forks
@@ -18,6 +21,13 @@ if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Job, ProgramCache, TrainingResult
     from dlcli.training.compiled_engine import _Shared
     from dlcli.training.job import Progress
+
+_HIDING = Path(__file__).parent / "without_pandas"
+if "DLCLI_TESTS_BESIDE_PANDAS" not in os.environ:
+    runpy.run_path(str(_HIDING / "sitecustomize.py"))
+    # Of the processes that tests start, in any folder, even if the package is not installed.
+    paths = [str(_HIDING), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
 """Examples of each property that names no number of its own."""
@@ -57,6 +67,14 @@ def preloaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         context = get_context("forkserver")
         context.set_forkserver_preload(["dlcli.pipeline", "dlcli.keras_model", "dlcli.training"])
         monkeypatch.setattr("dlcli.pipeline.worker_pool.get_context", lambda _: context)
+
+
+@pytest.fixture
+def handles_signals() -> Iterator[None]:
+    """Handle signals as in the process of a command."""
+    token = is_command_line.set(True)
+    yield
+    is_command_line.reset(token)
 
 
 _compiled: dict[str, _Shared] = {}

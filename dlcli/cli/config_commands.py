@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,16 +22,13 @@ from dlcli.cli.options import (
     verbose,
 )
 from dlcli.cli.run_argument import looks_like_missing_run
-from dlcli.errors import listed, printable
+from dlcli.errors import listed
 
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
-    from dlcli.data_checks import ColumnOverview, DataIssue, Inspection
     from dlcli.starter import Preset
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_LONGEST_NAME = 40
-_LONGEST_CELL = 60
 
 
 @click.command()
@@ -136,83 +131,16 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from dlcli.cli.event_log import print_table_notes
-    from dlcli.config import Data, Target
-    from dlcli.data_checks import inspect_table, require_column
-    from dlcli.encoding import settle_missing_words, words_to_read
-    from dlcli.tables import read_table
+    from dlcli.data_checks import inspect_table, read_for_inspection
+    from dlcli.reports import inspection_view, render_text
 
-    table, section = read_table(data, words_to_read()), None
-    if target is not None:
-        require_column(table, target)
-        section = Data(train=str(data), target=Target(column=target))
-    [table] = settle_missing_words([table], section)
+    table = read_for_inspection(data, target)
     print_table_notes(table)
     inspection = inspect_table(table, target)
     if as_json:
         click.echo(json.dumps(asdict(inspection), allow_nan=False))
         return
-    for line in inspection_lines(inspection, output_width()):
-        click.echo(line)
-
-
-def inspection_lines(inspection: Inspection, width: int) -> Iterator[str]:
-    """Yield the lines that describe the columns and problems of a table.
-
-    Args:
-        inspection: the columns and problems.
-        width: columns of a line; the table is cut there, and problems are wrapped.
-    """
-    from dlcli.errors import plural
-    from dlcli.reports import Table, render_table
-
-    columns = inspection.columns
-    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
-    yield f"{printable(inspection.file)}: {size}"
-    yield ""
-    header = ("column", "type", "missing", "distinct", "values", "why")
-    rows = tuple(map(_overview_row, columns))
-    yield from render_table(Table(header, rows, text_columns=(0, 1, 4, 5)), width)
-    for issue in inspection.issues:
-        yield ""
-        yield from _issue_lines(issue, width)
-    if not inspection.issues:
-        yield ""
-        yield "no problems found"
-
-
-def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
-    from dlcli.reports import fmt
-    from dlcli.starter import listing
-
-    values = column.values
-    missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
-    if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
-        held = " to ".join(map(fmt.number, values.bounds))
-    else:
-        held = fmt.shorten(listing(values), _LONGEST_CELL)
-    return (
-        fmt.shorten(column.name, _LONGEST_NAME),
-        column.type,
-        missing if values.missing else "",
-        f"{values.distinct:,}",
-        held,
-        fmt.shorten(column.reason, _LONGEST_CELL),
-    )
-
-
-def _issue_lines(issue: DataIssue, width: int) -> Iterator[str]:
-    """Yield the description of a problem, and below it the advice."""
-    label = f"{issue.severity}: "
-    margin = " " * len(label)
-    for first, text in ((label, issue.message), (margin, issue.advice)):
-        yield from textwrap.wrap(
-            text,
-            width,
-            initial_indent=first,
-            subsequent_indent=margin,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    click.echo(render_text(inspection_view(inspection), output_width()))
 
 
 @click.command()

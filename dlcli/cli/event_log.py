@@ -15,7 +15,7 @@ import click
 
 from dlcli.cli.messages import print_message
 from dlcli.errors import plural, printable
-from dlcli.reports import fmt
+from dlcli.reports import epoch_line, fmt, progress_line, total_epochs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,8 +157,6 @@ class _EpochLines:
 
     def show(self, fields: Fields) -> None:
         """Print the epoch if it is one of those, else hold it, because it may be the last."""
-        from dlcli.cli.live_view import total_epochs
-
         done, total = total_epochs(fields)
         every = -(-total // _EPOCH_LINES)
         self._held = fields
@@ -167,17 +165,9 @@ class _EpochLines:
 
     def close(self) -> None:
         """Print the epoch that is held."""
-        from dlcli.cli.live_view import measured
-
         if self._held is not None:
             fields, self._held = self._held, None
-            of = fields["of"]
-            place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
-            if "member" in fields:
-                place = f"member {fields['member']}/{fields['members']}  {place}"
-            shown = measured(fields)
-            values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in shown)
-            click.echo(f"{place}  {values.rstrip()}", err=True)
+            click.echo(epoch_line(fields), err=True)
 
 
 # The lines of each event
@@ -380,24 +370,6 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "nested": _nested,
 }
 """The lines of an event, by its name, which is also their label."""
-
-
-def progress_line(fields: Fields) -> str:
-    """Describe the progress of a cross-validation or a search, on one line.
-
-    Returns:
-        `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
-    """
-    if "fold" in fields or "done" in fields:
-        place = f"fold {fields['done'] + 1}/{fields['folds']}"
-        return f"{place}  epoch {fields['epoch']:,}/{fields['of']:,}"
-    if "finalist" in fields:
-        return f"training {fields['finalist']} in full"
-    of = f"/{fields['of']:,}" if fields["of"] else ""
-    best = ""
-    if fields["best"] is not None:
-        best = f"  best {fields['metric']} {fmt.number(fields['best_value'])} (#{fields['best']})"
-    return f"trial {fields['trial']:,}{of}{best}"
 
 
 # Standard error

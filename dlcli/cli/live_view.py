@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import Table, fmt, render_table
+from dlcli.reports import Table, fmt, measured, render_table, total_epochs
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -168,18 +168,6 @@ class LiveView:
             return None
         (before, first), (now, last) = self._recent[0], self._recent[-1]
         return (last - first) / (now - before) if last > first and now > before else None
-
-
-def measured(fields: Mapping[str, Any]) -> list[str]:
-    """Return the names of the losses and metrics of an `epoch` event."""
-    others = ("member", "members", "epoch", "of", "learning_rate")
-    return [name for name in fields if name not in others]
-
-
-def total_epochs(fields: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the epochs of an `epoch` event over all members of an ensemble: begun, and at most."""
-    epoch, of = fields["epoch"], fields["of"]
-    return (fields.get("member", 1) - 1) * of + epoch, fields.get("members", 1) * of
 
 
 def start_live(console: Console) -> Live:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from dlcli import __version__
+from dlcli import __version__, is_command_line
 from dlcli.cli.config_commands import init, inspect, schema, validate
 from dlcli.cli.messages import print_message
 from dlcli.cli.options import VERBOSE
@@ -90,9 +90,11 @@ def handle_signals() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, leave) for number in handled}
+    token = is_command_line.set(True)
     try:
         yield
     finally:
+        is_command_line.reset(token)
         for number, handler in before.items():
             signal.signal(number, handler)
 

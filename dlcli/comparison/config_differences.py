@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, to_short
+from dlcli.config import MEMORY, ConfigFile, Path, Section, dump_yaml, format_path, to_short
 from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")
@@ -50,7 +50,9 @@ def _top_level(file: ConfigFile) -> dict[str, object]:
 def _moved(source: object, file: ConfigFile) -> object:
     if isinstance(source, tuple):
         return tuple(file.resolve(each).as_posix() for each in source)
-    return file.resolve(source).as_posix() if isinstance(source, str) else source
+    if isinstance(source, str) and source != MEMORY:
+        return file.resolve(source).as_posix()
+    return source
 
 
 def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, tuple[object, ...]]]:

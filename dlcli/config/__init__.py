@@ -1,6 +1,15 @@
 """The config: its schema, YAML with positions, overrides, JSON Schema, and the search space."""
 
-from dlcli.config.config_file import ConfigFile, dump_config, load_config, to_plain, to_short
+from dlcli.config.config_file import (
+    ConfigFile,
+    Overrides,
+    Tables,
+    dump_config,
+    load_config,
+    make_config,
+    to_plain,
+    to_short,
+)
 from dlcli.config.config_schema import (
     AutoEngine,
     BatchNormalization,
@@ -16,6 +25,7 @@ from dlcli.config.config_schema import (
     Output,
 )
 from dlcli.config.data_section import (
+    MEMORY,
     AutoFormat,
     CsvFormat,
     Data,
@@ -24,6 +34,7 @@ from dlcli.config.data_section import (
     GroupSplit,
     Missing,
     RandomSplit,
+    SourceKey,
     SplitChoice,
     StratifiedSplit,
     Target,

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 import yaml
 from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
+from dlcli.config.data_section import MEMORY
 from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.config.tune_section import Tune
 from dlcli.config.yaml_document import (
@@ -34,6 +35,13 @@ from dlcli.config.yaml_document import (
 )
 from dlcli.errors import ConfigError, Problem, printable
 
+Overrides = Sequence[str] | Mapping[str, object]
+"""Settings to change: `path=value` each, in order, the value as YAML; or values by their paths."""
+Tables = Mapping[str, object]
+"""Tables in memory, by the keys of `data` that name `MEMORY`."""
+_IN_MEMORY = FilePath("run.yaml")
+"""Stands for the file of a config that has none: it names runs, and paths are relative to it."""
+
 
 @dataclass(frozen=True)
 class ConfigFile:
@@ -46,6 +54,7 @@ class ConfigFile:
     """Content of the file, without overrides."""
     document: Document
     """The parsed text, with overrides."""
+    tables: Tables = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,22 +78,91 @@ class ConfigFile:
             raise ConfigError(sorted(problems, key=line_and_column)) from None
 
 
-def load_config(path: FilePath, overrides: Sequence[str] = ()) -> ConfigFile:
+def load_config(
+    path: FilePath, overrides: Overrides = (), tables: Tables | None = None
+) -> ConfigFile:
     """Read, override and check a config.
 
     Args:
         path: the YAML file.
-        overrides: `path=value` each, in order, the value as YAML.
+        overrides: settings to change.
+        tables: tables in memory to read instead of files, by their keys in `data`.
 
     Raises:
         UsageError: if the file can't be read.
         ConfigError: with all problems of the config.
     """
-    text = read_text(path)
-    document = parse(text, str(path))
-    for argument in overrides:
-        override(document, argument)
-    return ConfigFile(validated(document), path, text, document)
+    return _checked(read_text(path), path, str(path), overrides, tables)
+
+
+def make_config(
+    source: Config | Mapping[str, object] | str,
+    overrides: Overrides = (),
+    tables: Tables | None = None,
+) -> ConfigFile:
+    """Check a config that has no file; its paths are relative to the current folder.
+
+    Args:
+        source: a config, its keys and values, or YAML.
+        overrides: settings to change.
+        tables: tables in memory to read instead of files, by their keys in `data`.
+
+    Raises:
+        ConfigError: with all problems of the config.
+    """
+    text = source if isinstance(source, str) else dump_yaml(_to_yaml_values(source))
+    return _checked(text, _IN_MEMORY, "", overrides, tables)
+
+
+def _checked(
+    text: str,
+    path: FilePath,
+    name: str,
+    overrides: Overrides,
+    tables: Tables | None,
+) -> ConfigFile:
+    """Parse a config, override values and check it.
+
+    Args:
+        text: YAML.
+        path: its file.
+        name: the file in positions; empty for problems without a position.
+        overrides: settings to change.
+        tables: tables in memory to read instead of files, by their keys in `data`.
+    """
+    document = parse(text, name)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            _override_value(document, key, value)
+    else:
+        for argument in overrides:
+            override(document, argument)
+    for key in tables or {}:
+        _override_value(document, f"data.{key}", MEMORY)
+    return ConfigFile(validated(document), path, text, document, tables or {})
+
+
+def _to_yaml_values(value: object, path: Path = ()) -> object:
+    """Convert a value of Python to what YAML can hold.
+
+    Raises:
+        ConfigError: for any other value, with its path.
+    """
+    if isinstance(value, Section):
+        return to_plain(value)
+    if isinstance(value, Mapping):
+        keys = {str(key): each for key, each in value.items()}
+        return {key: _to_yaml_values(each, (*path, key)) for key, each in keys.items()}
+    if isinstance(value, list | tuple):
+        return [_to_yaml_values(each, (*path, at)) for at, each in enumerate(value)]
+    if isinstance(value, FilePath):
+        return str(value)
+    is_numpy = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    plain = getattr(value, "item")() if is_numpy else value  # noqa: B009  (of an unknown type)
+    if plain is None or isinstance(plain, str | bool | int | float):
+        return plain
+    message = f"expected text, a number, a list or a mapping, got {type(value).__name__}"
+    raise ConfigError([Problem(format_path(path) if path else "", message)])
 
 
 def validated(document: Document) -> Config:
@@ -203,6 +281,23 @@ def override(document: Document, argument: str) -> None:
         raise ConfigError([Problem("", str(error), name)]) from None
     null = scalar("null", "", yaml.Mark(name, 0, 0, 0, None, 0))
     put(document.root, path, compose(text, name) or null)
+
+
+def _override_value(document: Document, name: str, value: object) -> None:
+    """Set one value of Python in a document, which is modified.
+
+    Raises:
+        ConfigError: if the path can't be read or leads into a value without keys, or for a value
+            that YAML can't hold.
+    """
+    try:
+        path = parse_path(name)
+    except ValueError as error:
+        raise ConfigError([Problem("", f"overrides: {error}")]) from None
+    text = dump_yaml(_to_yaml_values(value, path), flow=True)
+    node = compose(text, "")
+    assert node is not None  # null is a node, too
+    put(document.root, path, node)
 
 
 def put(root: yaml.MappingNode, path: Path, value: yaml.Node) -> None:

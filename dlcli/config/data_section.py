@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -78,6 +78,8 @@ FormatChoice = Annotated[
 ]
 
 
+MEMORY = ":memory:"
+"""Stands for a table in memory where a file is named, as in SQLite; only Python can give one."""
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
 _SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
@@ -111,6 +113,10 @@ Missing = Annotated[
     Literal["auto"] | MissingWords | Annotated[Mapping[Column, MissingWords], Field(min_length=1)],
     Expected(f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns"),
 ]
+
+
+SourceKey = Literal["train", "validation", "test"]
+"""The keys of `data` that may name files."""
 
 
 class RandomSplit(Choice, name="random"):
@@ -242,8 +248,14 @@ class Data(Section):
     @property
     def files(self) -> tuple[str | tuple[str, ...], ...]:
         """Files of training, validation and test rows, as far as they have files."""
-        named = (self.train, self.validation, self.test)
-        return tuple(files for files in named if isinstance(files, str | tuple))
+        named = (getattr(self, key) for key in self.sources)
+        return tuple(files for files in named if files != MEMORY)
+
+    @property
+    def sources(self) -> tuple[SourceKey, ...]:
+        """Keys of the rows that have a file or a table in memory of their own."""
+        keys = get_args(SourceKey)
+        return tuple(key for key in keys if isinstance(getattr(self, key), str | tuple))
 
     def missing_words(self, column: str) -> tuple[str, ...] | None:
         """Return the words that count as missing in a column; None where `auto` decides."""

@@ -275,7 +275,8 @@ def position_of(node: yaml.Node | yaml.Event) -> str:
 
 
 def _position(name: str, line_and_column: str) -> str:
-    return name if name.startswith("--set") else f"{name}:{line_and_column}"
+    """Return a position in a file; an argument is short, and a config of Python has no lines."""
+    return f"{name}:{line_and_column}" if name and not name.startswith("--set") else name
 
 
 # Parsing

@@ -6,6 +6,7 @@ from dlcli.data_checks.inspection import (
     Inspection,
     inspect_split,
     inspect_table,
+    read_for_inspection,
     require_column,
 )
 from dlcli.data_checks.sample import draw, draw_sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dlcli.config import Ignored, Input, Target
+from dlcli.config import Data, Ignored, Input, Target
 from dlcli.data_checks import feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
@@ -14,12 +14,14 @@ from dlcli.encoding import (
     ColumnSummary,
     Decision,
     count_all_rows,
+    settle_missing_words,
     summarize_column,
     type_columns,
+    words_to_read,
 )
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
-from dlcli.tables import Table
+from dlcli.tables import MemoryTable, Source, Table, read_table
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 _COLUMNS_NAMED = 12
@@ -52,6 +54,25 @@ class Inspection:
     """All columns, in order."""
     issues: tuple[DataIssue, ...]
     """The problems, warnings first."""
+
+
+def read_for_inspection(source: Source | MemoryTable, target: str | None = None) -> Table:
+    """Read a table without a config, with missing words settled as training would.
+
+    Args:
+        source: the file, `-` for standard input, or a table in memory.
+        target: the column to predict.
+
+    Raises:
+        UsageError: for a file that isn't there, or a target that is no column.
+        DataError: for a file that is no table.
+    """
+    table, section = read_table(source, words_to_read()), None
+    if target is not None:
+        require_column(table, target)
+        section = Data(train=table.file, target=Target(column=target))
+    [table] = settle_missing_words([table], section)
+    return table
 
 
 def inspect_table(table: Table, target: str | None = None) -> Inspection:

@@ -135,6 +135,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 # Counts of a column's values, from which its type is inferred.
 
 MAX_SHOWN = 5
+_LONGEST_LISTED = 20
 MIN_ROWS = 20
 """Fewest rows from which identifiers are recognized and rows are held out by default."""
 MAX_CODES = 10
@@ -168,6 +169,12 @@ class ColumnSummary:
         is_flag = self.bounds == (0, 1)
         repeats = self.present >= 2 * self.distinct
         return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
+
+    @property
+    def listing(self) -> str:
+        """The most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
+        shown = [f"{truncate(text, _LONGEST_LISTED)} ({count:,})" for text, count in self.frequent]
+        return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dlcli.pipeline.search import resume_tuning, tune
     from dlcli.pipeline.search_context import SearchSettings
     from dlcli.pipeline.search_storage import mask_password
-    from dlcli.pipeline.train_run import resume, train
+    from dlcli.pipeline.train_run import fit_only, resume, train
 
 
 _NAMES = {
@@ -50,7 +50,7 @@ _NAMES = {
     "search": ("resume_tuning", "tune"),
     "search_context": ("SearchSettings",),
     "search_storage": ("mask_password",),
-    "train_run": ("resume", "train"),
+    "train_run": ("fit_only", "resume", "train"),
 }
 """The names of each module."""
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

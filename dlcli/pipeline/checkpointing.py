@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlcli import is_command_line
 from dlcli.errors import Interrupted, RunError, plural
 from dlcli.runs import (
     ArraySpec,
@@ -111,12 +112,14 @@ class StopOnSignal:
         """Let the first terminating signal end training once a checkpoint is stored.
 
         A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
-        any other thread than the main one, Python receives no signals, and this does nothing.
+        the process of another program, whose signals these are, and in any other thread than the
+        main one, which receives none, this does nothing.
 
         Raises:
             Interrupted: if a signal has arrived since the last checkpoint was stored.
         """
-        if threading.current_thread() is not threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or not is_command_line.get():
             yield
             return
         handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from dlcli.config import (
     PiecewiseConstant,
     ReduceOnPlateau,
     Schedule,
+    Tables,
     TimeSplit,
     dump_config,
     load_config,
@@ -125,13 +126,19 @@ def cross_validate(
         return _cross_validate(recording, plan, jobs)
 
 
-def resume_cross_validation(run: Path, listener: Listener = lambda *_: None, jobs: int = 1) -> Run:
+def resume_cross_validation(
+    run: Path,
+    listener: Listener = lambda *_: None,
+    jobs: int = 1,
+    tables: Tables | None = None,
+) -> Run:
     """Resume an interrupted cross-validation with the folds that are not finished.
 
     Args:
         run: the run folder.
         listener: receives events.
         jobs: the number of processes; each has the threads that the run was begun with.
+        tables: the tables in memory that it was begun with.
 
     Returns:
         The same run, finished; the result is identical to that of an uninterrupted one.
@@ -139,7 +146,7 @@ def resume_cross_validation(run: Path, listener: Listener = lambda *_: None, job
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with run_recording.resumed_run(run, "cv", listener) as recording:
+    with run_recording.resumed_run(run, "cv", listener, tables) as recording:
         assert recording.writer is not None
         return _cross_validate(recording, Plan.of(recording.writer), jobs)
 
@@ -165,7 +172,8 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     ) as writer:
         events.emit("run", folder=str(writer.path))
         resolved = recording.resolved
-        finished = _fit_folds(folds, resolved, context, jobs, writer, events)
+        worker = partial(run_fold_worker, writer.path, file.tables)
+        finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
         path = str(writer.path)
         found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
         writer.write_table("predictions.parquet", join_predictions(finished, path))
@@ -174,7 +182,7 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
         if found.best_epochs is not None:
             refit = refit_config(resolved, found.best_epochs, events)
             writer.write_text("refit.yaml", dump_config(refit))
-            refitted = _refit(writer, events) if plan.refit else None
+            refitted = _refit(writer, events, file.tables) if plan.refit else None
         fields = found.model_dump(mode="json", include=_IN_RESULT)
         events.emit(
             "result",
@@ -306,6 +314,7 @@ def _fit_folds(
     folds: Sequence[CVFold],
     config: Config,
     context: FitContext,
+    worker: Callable[[Listener], None],
     jobs: int,
     writer: RunWriter,
     events: Events,
@@ -338,7 +347,7 @@ def _fit_folds(
     if jobs > 1:
         workers = min(jobs, len(folds) - len(done))
         if workers:
-            run_workers(partial(run_fold_worker, writer.path), workers, stop, listen)
+            run_workers(worker, workers, stop, listen)
     else:
         with stop.handling_signals():  # one between two folds ends the next
             for each in folds:
@@ -356,11 +365,12 @@ def _fit_folds(
     return results
 
 
-def run_fold_worker(folder: Path, listener: Listener) -> None:
+def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
     """Train those folds of a cross-validation that no other process has taken.
 
     Args:
         folder: the run folder, which the process that started the cross-validation has locked.
+        tables: the tables in memory that it reads.
         listener: receives each fold, and warnings.
 
     Raises:
@@ -368,7 +378,8 @@ def run_fold_worker(folder: Path, listener: Listener) -> None:
         DlcliError: if the result of a fold can't be stored.
     """
     writer = RunWriter(folder)
-    file, plan = read_resolved(writer.resolved_path()), Plan.of(writer)
+    file = replace(read_resolved(writer.resolved_path()), tables=tables)
+    plan = Plan.of(writer)
     warnings = Events(listener).only("warning")
     with file.located():
         config, dataset = file.config, read_candidates(file, Events())
@@ -558,7 +569,7 @@ def _refit_schedule(config: Config, epochs: int, *, has_validation: bool) -> Sch
     return schedule
 
 
-def _refit(writer: RunWriter, events: Events) -> Run | None:
+def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
     """Train `refit.yaml` as the run `refit/`, or resume it.
 
     Returns:
@@ -567,7 +578,7 @@ def _refit(writer: RunWriter, events: Events) -> Run | None:
     Raises:
         Interrupted: if a signal has arrived; the message says how to resume the cross-validation.
     """
-    file = load_config(writer.path / "refit.yaml")
+    file = load_config(writer.path / "refit.yaml", tables=tables)
 
     def pass_on(event: str, fields: dict[str, object]) -> None:
         if event in ("epoch", "trained"):  # which the run's own log has, too

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import (
+    MEMORY,
     Config,
     ConfigFile,
     Engine,
@@ -21,6 +22,7 @@ from dlcli.config import (
     GroupSplit,
     Ignored,
     RandomSplit,
+    SourceKey,
     SplitChoice,
     StratifiedSplit,
     TimeSplit,
@@ -48,11 +50,17 @@ from dlcli.network import Head, Network, build_network, choose_engine, resolve_h
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues, summarize_notes
-from dlcli.runs import Weights, open_run
+from dlcli.runs import Weights, fingerprint, open_run
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
-from dlcli.tables import Source, Table, expand, name_of, read_header, read_table
+from dlcli.tables import MemoryTable, Source, Table, expand, name_of, read_header, read_table
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
+ARGUMENTS: dict[SourceKey, str] = {
+    "train": "data",
+    "validation": "validation_data",
+    "test": "test_data",
+}
+"""The names of tables in memory, by their keys in `data`: those of Python's arguments."""
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
 
@@ -114,18 +122,12 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
     """
     data = file.config.data
 
-    def read(files: Files) -> Table:
-        return read_table(_resolved(file, files), words_to_read(data), data.format, folder)
-
-    def read_held_out(source: float | Files | None) -> Table | None:
-        if source is None or isinstance(source, float):
-            return None
-        return read(source).written_like(train.notations)
-
-    train = read(data.train)
-    given = sets(Split(train, read_held_out(data.validation), read_held_out(data.test)))
+    given: dict[str, Table] = {}
+    for key in data.sources:
+        table = read_table(_source(file, key), words_to_read(data), data.format, folder)
+        given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
-    features = choose_features(file.config.input, train.columns, file.config.reserved)
+    features = choose_features(file.config.input, given["train"].columns, file.config.reserved)
     read_alike = settle_missing_words([*given.values()], data, features)
     given = dict(zip(given, read_alike, strict=True))
     train = given["train"]
@@ -239,8 +241,14 @@ def read_headers(file: ConfigFile) -> list[Header]:
         DataError: for a file that is no table, or files of one table that differ in columns.
     """
     data = file.config.data
-    sources = [_resolved(file, files) for files in data.files]
-    return [(name_of(source), read_header(source, data.format)) for source in sources]
+    sources = [_source(file, key) for key in data.sources]
+    return [
+        (
+            source.name if isinstance(source, MemoryTable) else name_of(source),
+            read_header(source, data.format),
+        )
+        for source in sources
+    ]
 
 
 def data_files(file: ConfigFile) -> list[Path]:
@@ -254,6 +262,40 @@ def data_files(file: ConfigFile) -> list[Path]:
 
 def _resolved(file: ConfigFile, files: Files) -> Source:
     return file.resolve(files) if isinstance(files, str) else [*map(file.resolve, files)]
+
+
+def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
+    """Return the files that a key of `data` names, or the table in memory that it stands for.
+
+    Raises:
+        UsageError: if it stands for a table in memory and there is none.
+    """
+    files = getattr(file.config.data, key)
+    if files != MEMORY:
+        return _resolved(file, files)
+    table = file.tables.get(key)
+    if isinstance(table, MemoryTable):
+        return table
+    raise UsageError(
+        f"data.{key} was a table in memory; give it in Python, as the argument {ARGUMENTS[key]}, "
+        f"or name a file: --set data.{key}=FILE"
+    )
+
+
+def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
+    """Return SHA-256 and size of each file and table in memory that a config names, in order.
+
+    Raises:
+        UsageError: for a glob that matches nothing, or a table in memory that is not given.
+    """
+    found = []
+    for key in file.config.data.sources:
+        source = _source(file, key)
+        if isinstance(source, MemoryTable):
+            found.append(source.fingerprint())
+        else:
+            found += map(fingerprint, expand(source))
+    return found
 
 
 def split_rows(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +19,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import BaseModel
 
-from dlcli.config import Config, ConfigFile, Files, dump_config
+from dlcli.config import MEMORY, Config, ConfigFile, Files, Tables, dump_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.preparation import Prepared, data_files, initial_weights_run, sets
+from dlcli.pipeline.preparation import (
+    Prepared,
+    data_files,
+    data_fingerprints,
+    initial_weights_run,
+    sets,
+)
 from dlcli.runs import (
     FOLDS,
     AnyDocument,
@@ -32,7 +38,6 @@ from dlcli.runs import (
     RunKind,
     RunWriter,
     collect_environment,
-    fingerprint,
     locked,
     new_run,
     parse_document,
@@ -118,7 +123,7 @@ class Recording:
             self.resolved = resolve(writer.path)
             writer.write_text("config.yaml", self.file.text)
             writer.write_resolved(dump_config(self.resolved))
-            environment = _environment(self.resolved, device, data_files(self.file))
+            environment = _environment(self.resolved, device, data_fingerprints(self.file))
             writer.write_json(
                 "environment.json", {**environment, **({"images": images} if images else {})}
             )
@@ -146,19 +151,22 @@ def recorded_run(
 
 
 @contextmanager
-def resumed_run(run: Path, kind: RunKind, listener: Listener) -> Iterator[Recording]:
+def resumed_run(
+    run: Path, kind: RunKind, listener: Listener, tables: Tables | None = None
+) -> Iterator[Recording]:
     """Reopen an unfinished run, which is locked until the end.
 
     Args:
         run: the run folder.
         kind: what it must have been begun as.
         listener: receives events.
+        tables: the tables in memory that it was begun with.
 
     Raises:
         RunError: if there is no such run, or its config or data have changed.
     """
     with unfinished_run(run, kind) as writer:
-        file = read_resolved(writer.resolved_path())
+        file = replace(read_resolved(writer.resolved_path()), tables=tables or {})
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
@@ -236,22 +244,23 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
         RunError: if a file has changed, or can't be compared.
     """
     stored = writer.read_environment().get("data")
-    files = data_files(file)
+    now = data_fingerprints(file)
     known = stored if isinstance(stored, list) else []
-    if len(known) != len(files):
-        what = f"began with {len(known)} data files, and there are {len(files)}"
+    if len(known) != len(now):
+        what = f"began with {len(known)} data files, and there are {len(now)}"
         raise RunError(f"{writer.path}: {what}; train it again")
-    for entry, path in zip(known, files, strict=True):
+    for entry, found in zip(known, now, strict=True):
         before = entry.get("sha256") if isinstance(entry, dict) else None
+        name, digest = found["file"], found["sha256"]
         if before is None:
             raise RunError(
-                f"{path}: could be read only once, as a pipe can; store its rows in a file, and "
+                f"{name}: could be read only once, as a pipe can; store its rows in a file, and "
                 "train on that"
             )
         # A file that is gone or may not be read is reported by its reader.
-        if os.access(path, os.R_OK) and before != fingerprint(path)["sha256"]:
+        if digest is not None and before != digest:
             raise RunError(
-                f"{path}: has changed since the run began; restore it, or train the run again"
+                f"{name}: has changed since the run began; restore it, or train the run again"
             )
 
 
@@ -292,7 +301,7 @@ def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events:
 
 
 def _environment(
-    resolved: Config, device: Device | None, data: Sequence[Path] = ()
+    resolved: Config, device: Device | None, data: Sequence[Mapping[str, object]] = ()
 ) -> dict[str, object]:
     if device is not None:
         name, threads = device.name, device.threads
@@ -314,6 +323,8 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
     def moved(source: float | Files | None) -> float | Files | None:
         if isinstance(source, tuple):
             return tuple(_path_from(folder, file.resolve(each)) for each in source)
+        if source == MEMORY:
+            return source
         return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
 
     config = file.config

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dlcli.config import (
     ConfigFile,
+    Tables,
     candidate,
     check_tune,
     dump_config,
@@ -28,7 +29,7 @@ from dlcli.network import resolve_head
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import data_files, read_candidates
+from dlcli.pipeline.preparation import data_fingerprints, read_candidates
 from dlcli.pipeline.run_recording import (
     Recording,
     moved_config,
@@ -67,7 +68,6 @@ from dlcli.runs import (
     STUDY,
     Run,
     RunWriter,
-    fingerprint,
     parse_document,
     read_object,
     resume_command,
@@ -119,6 +119,7 @@ def resume_tuning(
     run: Path,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
     listener: Listener = lambda *_: None,
+    tables: Tables | None = None,
 ) -> Run:
     """Resume an interrupted search with the trials that are not finished.
 
@@ -126,6 +127,7 @@ def resume_tuning(
         run: the run folder.
         settings: how the search is run from here on; a shared storage has to be named again.
         listener: receives events.
+        tables: the tables in memory that it was begun with.
 
     Returns:
         The same run, finished.
@@ -133,7 +135,7 @@ def resume_tuning(
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with resumed_run(run, "tune", listener) as recording:
+    with resumed_run(run, "tune", listener, tables) as recording:
         assert recording.writer is not None
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
@@ -209,7 +211,8 @@ def _open_study(
     if record.storage is None:
         repair_journal(writer.path)
     threads = threads_per_worker(context.file.config.threads, settings.jobs)
-    access = SearchAccess(writer.path, record.run, settings.storage, threads=threads)
+    tables = context.file.tables
+    access = SearchAccess(writer.path, record.run, settings.storage, threads=threads, tables=tables)
     study = access.open_study(context.plan)
     study.join(search_fingerprint(access.file))
     study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
@@ -269,7 +272,8 @@ def _check_any_trained(writer: RunWriter, search: Search) -> None:
 
 def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict[Name, ConfigFile]:
     """Write the selected configs, and return those to train in full."""
-    configs: dict[Name, ConfigFile] = {"default": load_config(writer.resolved_path())}
+    default = load_config(writer.resolved_path(), tables=file.tables)
+    configs: dict[Name, ConfigFile] = {"default": default}
     numbers: dict[Literal["best", "smallest"], int | None] = {
         "best": search.best,
         "smallest": search.smallest,
@@ -281,7 +285,7 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
         text = dump_config(config)
         writer.write_text("best.yaml" if name == "best" else "smallest.yaml", text)
         if name == "best" or number != search.best:
-            configs[name] = load_config(writer.path / f"{name}.yaml")
+            configs[name] = load_config(writer.path / f"{name}.yaml", tables=file.tables)
     return configs
 
 
@@ -365,5 +369,5 @@ def search_fingerprint(file: ConfigFile) -> dict[str, object]:
     fields["data"].update({name: without_path(fields["data"][name]) for name in _PATHS})
     return {
         "config": sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest(),
-        "data": [fingerprint(path)["sha256"] for path in data_files(file)],
+        "data": [each["sha256"] for each in data_fingerprints(file)],
     }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from optuna import TrialPruned
 
 from dlcli.comparison import read_rows
-from dlcli.config import ConfigFile, Value, candidate
+from dlcli.config import ConfigFile, Tables, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics import (
     Array,
@@ -322,6 +322,7 @@ class SearchAccess:
     """The time in which trials may start."""
     threads: int | Literal["auto"] | None = None
     """CPU threads of each process; `None`: as in the config."""
+    tables: Tables = field(default_factory=dict)
 
     @property
     def file(self) -> ConfigFile:
@@ -332,7 +333,8 @@ class SearchAccess:
         """
         file = read_resolved(RunWriter(self.folder).resolved_path())
         threads = file.config.threads if self.threads is None else self.threads
-        return replace(file, config=file.config.model_copy(update={"threads": threads}))
+        config = file.config.model_copy(update={"threads": threads})
+        return replace(file, config=config, tables=self.tables)
 
     @contextmanager
     def context(self) -> Iterator[SearchContext]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import runs
-from dlcli.config import Config, ConfigFile
+from dlcli.config import Config, ConfigFile, Tables
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
@@ -34,6 +35,8 @@ from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
+_OF_THREAD = threading.local()
+"""The compiled programs of a thread, which no other may use at the same time."""
 Fit = Callable[..., FitResult]
 """`fit` of given rows under a given config."""
 
@@ -58,12 +61,13 @@ def train(
         return _train(recording)
 
 
-def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
+def resume(run: Path, listener: Listener = lambda *_: None, tables: Tables | None = None) -> Run:
     """Resume an interrupted run; the result is bit-identical to that of an uninterrupted one.
 
     Args:
         run: the run folder.
         listener: receives events.
+        tables: the tables in memory that it was begun with.
 
     Returns:
         The same run, finished.
@@ -71,8 +75,37 @@ def resume(run: Path, listener: Listener = lambda *_: None) -> Run:
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with run_recording.resumed_run(run, "train", listener) as recording:
+    with run_recording.resumed_run(run, "train", listener, tables) as recording:
         return _train(recording)
+
+
+def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResult:
+    """Fit what a config describes, without baselines and without a run folder.
+
+    Later fits in the same thread share the compiled program where only runtime values differ.
+
+    Args:
+        file: the config.
+        listener: receives events.
+
+    Raises:
+        DlcliError: see `train`.
+    """
+    config, events = file.config, Events(listener)
+    with file.located(), working_folder(file, None, events) as folder:
+        prepared = prepare(file, events, folder)
+        check_memory(prepared, config, on_disk=folder is not None)
+        encoded = encode_sets(config.data.weight, prepared, events, folder)
+        initial = initial_weights(file, prepared.network)
+        device = load_tensorflow(config, events)
+        from dlcli.training import NO_CHECKPOINTS, ProgramCache
+
+        programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
+        options = FitOptions(initial, programs=programs, on_divergence=advise)
+        result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS, options)
+        programs.release_rows()
+        resolved = run_recording.resolved_config(file, prepared, Path(), device.threads)
+        return replace(result, config=resolved)
 
 
 def _train(recording: Recording) -> Run:
@@ -319,7 +352,7 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
                 shutil.rmtree(child)  # of another config, or interrupted before it began
             return train(file, child, listener)
         if runs.is_unfinished(child):
-            return resume(child, listener)
+            return resume(child, listener, file.tables)
         run = runs.open_run(child)
         if run.kind == DIVERGED:
             raise DivergenceError(f"{child}: has diverged", 0)

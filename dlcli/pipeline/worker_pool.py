@@ -18,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Literal, NamedTuple
 
+from dlcli import is_command_line
 from dlcli.errors import Interrupted, TrainingError, plural
 from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
 from dlcli.pipeline.events import Listener
@@ -222,6 +223,7 @@ def _blocking_signals() -> Iterator[None]:
 def _work(task: Task, outbox: Connection) -> None:
     """Run a task in a worker process."""
     _end_with_parent()
+    is_command_line.set(True)
     # A terminal sends signals to all processes; the parent passes them on as SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     for number in TERMINATING:

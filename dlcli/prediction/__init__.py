@@ -17,3 +17,4 @@ from dlcli.prediction.predictor import (
     Predictor,
     member_weight,
 )
+from dlcli.prediction.regions import Intervals

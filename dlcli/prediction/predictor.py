@@ -19,7 +19,7 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Document, Run
-from dlcli.tables import Source, Table, read_table
+from dlcli.tables import MemoryTable, Source, Table, read_table
 from dlcli.tasks import AnyTask, Outputs, Task, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
@@ -152,7 +152,7 @@ class Predictor:
         """The number of networks."""
         return len(self.tasks) or 1
 
-    def read(self, source: Source) -> Table:
+    def read(self, source: Source | MemoryTable) -> Table:
         """Read a table as training read its own.
 
         Raises:

@@ -12,14 +12,17 @@ import dlcli.reports.formatting as fmt
 if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.progress import epoch_line, measured, progress_line, total_epochs
     from dlcli.reports.report_files import (
         render_report,
+        to_card,
         to_html,
+        training_curves,
         view_of,
         write_report,
         write_report_if_cheap,
     )
-    from dlcli.reports.report_parts import evaluation_view, layer_table
+    from dlcli.reports.report_parts import evaluation_view, inspection_view, layer_table
     from dlcli.reports.search_charts import settings_text
     from dlcli.reports.views import Table, Text, View, render_table, render_text
 
@@ -27,10 +30,12 @@ if TYPE_CHECKING:
 _NAMES = {
     "comparison_report": ("comparison_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
+    "progress": ("epoch_line", "measured", "progress_line", "total_epochs"),
     "report_files": (
-        *("render_report", "to_html", "view_of", "write_report", "write_report_if_cheap"),
+        *("render_report", "to_card", "to_html", "training_curves", "view_of"),
+        *("write_report", "write_report_if_cheap"),
     ),
-    "report_parts": ("evaluation_view", "layer_table"),
+    "report_parts": ("evaluation_view", "inspection_view", "layer_table"),
     "search_charts": ("settings_text",),
     "views": ("Table", "Text", "View", "render_table", "render_text"),
 }

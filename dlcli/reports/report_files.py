@@ -63,11 +63,8 @@ def render_report(run: Run, *, with_curves: bool = True) -> Report:
         RunError: if a file of the run is damaged.
     """
     html = to_html(view_of(run))
-    if run.kind in ("cv", "tune") or not with_curves:
-        return Report(html, None)
-    record = TrainingRecord.of(run)
-    charts = curve_charts(record.history, record.best_epoch)[:2]
-    return Report(html, to_png(charts, record.title) if charts else None)
+    drawn = training_curves(run) if with_curves and run.kind not in ("cv", "tune") else None
+    return Report(html, drawn[0] if drawn else None)
 
 
 def write_report(run: Run) -> Path:
@@ -102,6 +99,39 @@ def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], Non
     except Exception as error:  # of any kind: nothing may spoil the end of a long training
         retry = f"the run is complete; try again with: dlcli report {run.path}"
         emit("warning", {"message": f"the report could not be made: {error}; {retry}"})
+
+
+def training_curves(run: Run) -> tuple[bytes, str] | None:
+    """Draw the loss and the first metric of a training.
+
+    Returns:
+        A PNG and its description; `None` if no epoch was finished.
+
+    Raises:
+        RunError: if a file of the run is damaged.
+    """
+    record = TrainingRecord.of(run)
+    charts = curve_charts(record.history, record.best_epoch)[:2]
+    if not charts:
+        return None
+    return to_png(charts, record.title), " ".join(chart.description for chart in charts)
+
+
+def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
+    """Render a view for a notebook: what a terminal shows, without scripts.
+
+    Args:
+        view: the view of a result.
+        picture: a PNG to show below it, and its description.
+    """
+    content, description = picture or (b"", "")
+    return (
+        _environment()
+        .get_template("card.html.j2")
+        .render(
+            card=view, picture=base64.b64encode(content).decode("ascii"), description=description
+        )
+    )
 
 
 def to_html(view: View) -> str:

@@ -7,12 +7,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
+from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER, Verdict
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Block, Code, Fold, Group, Layer, Layers, Section, Table, Text, View
+from dlcli.reports.views import (
+    Block,
+    Code,
+    Fold,
+    Group,
+    Issue,
+    Layer,
+    Layers,
+    Section,
+    Table,
+    Text,
+    View,
+)
 
 if TYPE_CHECKING:
     from dlcli.comparison import BaselineDifference
+    from dlcli.data_checks import ColumnOverview, Inspection
     from dlcli.network import LayerSummary
     from dlcli.pipeline import Finalist, FoldResult
     from dlcli.reports.run_record import NetworkEvent, RunRecord
@@ -40,11 +54,45 @@ MOST_NAMES = 10
 MOST_CHARACTERS = 60_000
 """Of a config; one of very many columns is longer."""
 _MOST_LAYERS = 60
+_LONGEST_NAME = 40
+_LONGEST_CELL = 60
 _MOST_FILES = 100
 _MOST_NOTES = 20
 _VERSIONS = ("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow")
 _MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
+
+
+def inspection_view(inspection: Inspection) -> View:
+    """Show the columns of a table, and the problems that were found in it."""
+    columns = inspection.columns
+    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
+    header = ("column", "type", "missing", "distinct", "values", "why")
+    rows = tuple(map(_overview_row, columns))
+    found = (Issue(each.severity, each.message, each.advice) for each in inspection.issues)
+    blocks = (
+        Text(f"{inspection.file}: {size}"),
+        Table(header, rows, text_columns=(0, 1, 4, 5)),
+        *(found if inspection.issues else [Text("no problems found")]),
+    )
+    return View("", blocks=blocks)
+
+
+def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
+    values = column.values
+    missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
+    if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
+        held = " to ".join(map(fmt.number, values.bounds))
+    else:
+        held = fmt.shorten(values.listing, _LONGEST_CELL)
+    return (
+        fmt.shorten(column.name, _LONGEST_NAME),
+        column.type,
+        missing if values.missing else "",
+        f"{values.distinct:,}",
+        held,
+        fmt.shorten(column.reason, _LONGEST_CELL),
+    )
 
 
 def evaluation_view(

@@ -48,6 +48,15 @@ class Warnings(Block):
 
 
 @dataclass(frozen=True)
+class Issue(Block):
+    """A problem, and what to do about it."""
+
+    severity: str
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Code(Block):
     """A config or commands, shown in a fixed-width font."""
 
@@ -308,6 +317,10 @@ def _block_lines(block: Block, width: int | None) -> Iterator[str]:
         yield from _wrap(block.text, width)
     elif isinstance(block, Table):
         yield from render_table(block, width)
+    elif isinstance(block, Issue):
+        label = f"{block.severity}: "
+        yield from _wrap(block.message, width, label=label, indent=len(label))
+        yield from _wrap(block.advice, width, label=" " * len(label), indent=len(label))
     elif isinstance(block, Code):
         yield from block.text.splitlines()
     elif isinstance(block, Findings):

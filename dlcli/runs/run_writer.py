@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli import __version__
+from dlcli import __version__, is_command_line
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Weights, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
@@ -182,7 +182,7 @@ class RunWriter(ResumableRun):
 
 
 def collect_environment(
-    *, seed: int, threads: int, device: str, data: Sequence[Path]
+    *, seed: int, threads: int, device: str, data: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
     """Return what a run depends on besides its config, for JSON.
 
@@ -192,7 +192,7 @@ def collect_environment(
         seed: random seed.
         threads: number of CPU threads.
         device: `cpu` or `gpu`.
-        data: the files it read, as the user named them.
+        data: the fingerprints of the files it read.
     """
     return {
         "dlcli": __version__,
@@ -204,8 +204,8 @@ def collect_environment(
         "seed": seed,
         "threads": threads,
         "device": device,
-        "command": list(sys.argv),
-        "data": [fingerprint(path) for path in data],
+        **({"command": list(sys.argv)} if is_command_line.get() else {}),
+        "data": [*data],
         "git": _git(),
     }
 

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from dlcli.config import (
     DEFAULT_TRIALS,
+    MEMORY,
     Config,
     Data,
     Datetime,
@@ -22,19 +24,17 @@ from dlcli.config import (
 )
 from dlcli.data_checks import number, require_column
 from dlcli.encoding import (
-    MAX_SHOWN,
     MIN_ROWS,
-    ColumnSummary,
     matching_name,
     settle_missing_words,
     words_to_read,
 )
-from dlcli.errors import UsageError, did_you_mean, listed, truncate
+from dlcli.errors import UsageError, did_you_mean, listed
 from dlcli.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.starter.yaml_lines import Line, aligned, scalar
-from dlcli.tables import Table, read_table
+from dlcli.tables import MemoryTable, Table, read_table
 
 _EDITOR = """\
 # yaml-language-server: $schema=./dlcli.schema.json
@@ -48,22 +48,24 @@ _IMBALANCED = 3
 
 
 def starter_config(
-    data: Path,
+    data: Path | MemoryTable,
     target: str,
     *,
-    config_folder: Path,
+    config_folder: Path = Path(),  # noqa: B008  (the current one)
     ignore: Sequence[str] = (),
     positive: str | None = None,
+    type: Literal["auto", "numeric", "categorical"] = "auto",
     preset: Preset = "simple",
 ) -> str:
     """Write a config that can be trained unedited.
 
     Args:
-        data: the table.
+        data: the table, in a file or in memory.
         target: the column to predict.
-        config_folder: the folder of the config; the path to the table is relative to it.
+        config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
+        type: the type of target, if its values don't tell.
         preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
@@ -78,18 +80,21 @@ def starter_config(
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())
     require_column(table, target)
-    declared = Target(column=target, positive=positive)
-    [table] = settle_missing_words([table], Data(train=str(data), target=declared))
+    declared = Target(column=target, type=type, positive=positive)
+    [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, target)
     facts = gather_facts(table, declared, ignore)
-    path = Path(os.path.relpath(data, config_folder)).as_posix()
+    if isinstance(data, MemoryTable):
+        path = MEMORY
+    else:
+        path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, target), indent=4)
     recipe = make_recipe(preset, facts)
     return "\n".join(
         [
             _EDITOR,
-            f"data:\n{aligned([*_data_lines(facts, path, recipe), *remarks], indent=2)}",
+            f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
             f"input:\n{aligned(recipe.input_lines(), indent=2)}  features:\n{features}",
             recipe.hidden,
             f"{aligned([*_head_lines(facts)])}\n{aligned([*recipe.training_lines()])}",
@@ -116,21 +121,29 @@ def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
 # Sections
 
 
-def _data_lines(facts: TableFacts, path: str, recipe: Recipe) -> Iterator[Line]:
+def _written_target(facts: TableFacts, declared: Target) -> str:
+    """Write the target: its column, with its type and positive class if they were named."""
+    column = scalar(facts.task.columns[0])
+    parts = [f"column: {column}"]
+    if declared.type != "auto":
+        parts.append(f"type: {declared.type}")
+    if facts.positive is not None:
+        parts.append(f"positive: {scalar(facts.positive)}")
+    return f"{{{', '.join(parts)}}}" if len(parts) > 1 else column
+
+
+def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
     target, values = facts.task, facts.target_values
-    written = scalar(target.columns[0])
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without one {are} left out" if without else ""
     yield Line("train", scalar(path), rows + more)
     if target.classes:
-        comment = f"{target.reason}, so {len(target.classes)} classes: {listing(values)}"
-        if facts.positive is not None:
-            written = f"{{column: {written}, positive: {scalar(facts.positive)}}}"
+        comment = f"{target.reason}, so {len(target.classes)} classes: {values.listing}"
     else:
         assert values.bounds is not None  # checked
         comment = f"{target.reason}, so a number: {_range(*values.bounds)}"
-    yield Line("target", written, comment)
+    yield Line("target", _written_target(facts, declared), comment)
     yield from (Line("", "", hint) for hint in _target_hints(facts))
     if facts.holds_out:
         if not recipe.has_folds:
@@ -289,7 +302,7 @@ def _column_line(column: ColumnFacts) -> Line:
         parts += _missing_count([column])
     comment = ", ".join(parts)
     if column.type in ("boolean", "categorical"):
-        comment = f"{comment}: {listing(values)}"
+        comment = f"{comment}: {values.listing}"
     elif column.type == "numeric" and values.may_be_codes:
         comment = f"{comment}; if codes, categorical"
     return Line(scalar(column.name), _written(column.feature), comment)
@@ -308,9 +321,3 @@ def _written(feature: Feature) -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
-
-
-def listing(values: ColumnSummary) -> str:
-    """List the most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
-    shown = [f"{truncate(text, _LONGEST_VALUE)} ({count:,})" for text, count in values.frequent]
-    return ", ".join([*shown, "..."] if values.distinct > MAX_SHOWN else shown)

@@ -1,4 +1,4 @@
-"""Tables read from files, with file, row and column in every error.
+"""Tables read from files and from memory, with file, row and column in every error.
 
 CSV, TSV, Parquet, Arrow IPC and JSON lines, in one file or several, become one `Table`. Fields of
 CSV and TSV stay text, so that zip codes keep their zeros, and the caller decides for each column
@@ -31,6 +31,7 @@ from dlcli.tables.datetime_parsing import (
 )
 from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
+from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import (
     CLEAR_MISSING_WORDS,

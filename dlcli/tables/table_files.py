@@ -1,4 +1,4 @@
-"""Tables read from files, whose rows are concatenated, in memory or stored on disk."""
+"""Tables read from files, whose rows are concatenated, or from memory; stored on disk if large."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dlcli.config import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, listed
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
+from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import detect_notations
 from dlcli.tables.source_files import (
     Batches,
@@ -43,7 +44,7 @@ MissingWords = Callable[[str], Sequence[str]]
 
 
 def read_table(
-    source: Source,
+    source: Source | MemoryTable,
     missing: MissingWords = lambda _: (),
     form: FormatChoice = _AUTO,
     folder: Path | None = None,
@@ -52,7 +53,7 @@ def read_table(
 
     Args:
         source: the file, a glob, or a list of them, whose rows are concatenated; `-` is standard
-            input.
+            input. Or a table in memory.
         missing: gives the spellings of a missing value in a column, besides empty fields.
         form: the declared format of text; the rest of it is detected.
         folder: where to store the rows, in files of dlcli's own; without one they are in memory.
@@ -62,18 +63,21 @@ def read_table(
         DataError: for a file that is not a table, is damaged, has no rows, or has rows that don't
             fit its header; for files with different columns.
     """
+    if isinstance(source, MemoryTable):
+        data = _stored(_memory_batches(source), folder)
+        return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
     files = find(source)
     parts = [_read_part(each, form, folder) for each in files]
     name = files[0].file if len(files) == 1 else name_of(source)
     return _merge(parts, name, missing, _csv_format(form))
 
 
-def read_header(source: Source, form: FormatChoice = _AUTO) -> tuple[str, ...]:
+def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tuple[str, ...]:
     """Return the columns' names. Only JSON lines are read whole, as any row may add a column.
 
     Args:
-        source: the file, a glob, or a list of them; not standard input, which can be read only
-            once.
+        source: the file, a glob, or a list of them, or a table in memory; not standard input, which
+            can be read only once.
         form: the declared format of text; the rest of it is detected.
 
     Raises:
@@ -81,6 +85,8 @@ def read_header(source: Source, form: FormatChoice = _AUTO) -> tuple[str, ...]:
         DataError: for a file that is not a table, is empty or damaged, or whose names are empty or
             repeated; for files with different columns.
     """
+    if isinstance(source, MemoryTable):
+        return tuple(_memory_batches(source).schema.names)
     first, *others = find(source)
     names = _read_names(first, form)
     for other in others:
@@ -111,15 +117,28 @@ def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _
     remarks = list(contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
     batches = open_batches(stored, form)
-    rows = _bounded(batches.rows, stored)
     with stored.reading():
-        if folder is None:
-            data = pa.Table.from_batches(rows, batches.schema)
-        else:
-            path = folder / f"rows_{secrets.token_hex(8)}.arrow"
-            data = store(batches.schema, rows, path)
+        data = _stored(replace(batches, rows=_bounded(batches.rows, stored)), folder)
     remarks += batches.remarks
     return _Part(stored.file, data, batches.delimiter, tuple(remarks), batches.nameless)
+
+
+def _memory_batches(source: MemoryTable) -> Batches:
+    """Return the rows of a table in memory.
+
+    Raises:
+        DataError: for empty or repeated names, or columns of an unsupported type.
+    """
+    check_names(source.data.column_names, source.name)
+    batches = Batches(source.data.schema, iter(source.data.to_batches()))
+    return with_plain_types(batches, source.name)
+
+
+def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
+    """Read rows into memory, or into a file in a folder."""
+    if folder is None:
+        return pa.Table.from_batches(batches.rows, batches.schema)
+    return store(batches.schema, batches.rows, folder / f"rows_{secrets.token_hex(8)}.arrow")
 
 
 def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.RecordBatch]:

@@ -85,13 +85,17 @@ class ProgramCache:
         if shared is None:
             self.made += 1
             shared = _Shared(job, jit_compile)
-        if self._latest is not None:
-            self._latest.program.release_rows()
+        self.release_rows()
         self._kept[key] = self._latest = shared
         if len(self._kept) > MOST_PROGRAMS:
             del self._kept[next(iter(self._kept))]
         shared.begin(job)
         return shared.program
+
+    def release_rows(self) -> None:
+        """Free the rows of the latest job."""
+        if self._latest is not None:
+            self._latest.program.release_rows()
 
 
 class _Shared:

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from hand_made import make_run
 
-import dlcli as package
 from dlcli.config import load_config
 
 HOSTILE = {
@@ -183,8 +182,7 @@ class TestPredictions:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="there is no such terminal")
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
-    def test_a_terminal_gets_nothing_to_obey(self, form, monkeypatch):
-        monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    def test_a_terminal_gets_nothing_to_obey(self, form):
         ours, theirs = os.openpty()
         program = [sys.executable, "-m", "dlcli", *self.arguments, "--format", form]
         running = subprocess.Popen(program, stdout=theirs, stderr=subprocess.PIPE)

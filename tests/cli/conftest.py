@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import dlcli as package
 from dlcli.cli import main
 from dlcli.pipeline.fit import LOG_LEVEL
 from tests.catalogue import hand_made
@@ -48,12 +47,6 @@ def make_run(name: str, kernel: float | Sequence[float], bias: float) -> None:
     """Make runs/NAME out of NAME.yaml, with the weights of one layer of one unit."""
     weights = {"output/kernel": np.reshape(kernel, (-1, 1)), "output/bias": [bias]}
     hand_made.make_run(Path(f"{name}.yaml").read_text(encoding="utf-8"), name, weights)
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    """Let other processes import the package in any folder, if it isn't installed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
 
 
 @pytest.fixture(autouse=True)

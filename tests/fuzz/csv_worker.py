@@ -20,11 +20,11 @@ from pathlib import Path
 
 from mangled_csv import ENCODINGS, mangled
 
-from dlcli.cli.config_commands import inspection_lines
 from dlcli.config import load_config
 from dlcli.data_checks import Inspection, inspect_table
 from dlcli.errors import DlcliError
 from dlcli.pipeline import check
+from dlcli.reports import inspection_view, render_text
 from dlcli.starter import starter_config
 from dlcli.tables import read_header, read_table
 
@@ -113,7 +113,7 @@ def _inspect_target(name: str) -> None:
 
 
 def _check_inspection(inspection: Inspection) -> None:
-    assert_printable("\n".join(inspection_lines(inspection, 100)))
+    assert_printable(render_text(inspection_view(inspection), 100))
     json.dumps(asdict(inspection), allow_nan=False)
 
 

@@ -28,7 +28,7 @@ from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import NO_CHECKPOINTS, Job
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
 LOT = np.random.default_rng(7)
 A, B, NOISE = LOT.normal(size=(3, 120))

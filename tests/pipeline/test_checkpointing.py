@@ -11,10 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli import training
+from dlcli import is_command_line, training
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline.checkpointing import RunCheckpointer
 from dlcli.runs import Checkpoint
+
+pytestmark = pytest.mark.usefixtures("handles_signals")
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -196,6 +198,13 @@ class TestSignals:
         except (ValueError, KeyboardInterrupt):
             pass
         assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+    def test_are_left_to_the_program_that_uses_the_library(self, keeper):
+        token = is_command_line.set(False)
+        before = [signal.getsignal(number_of(name)) for name in SIGNALS]
+        with keeper.handling_signals():
+            assert [signal.getsignal(number_of(name)) for name in SIGNALS] == before
+        is_command_line.reset(token)
 
     def test_are_not_heard_in_other_threads(self, keeper):
         heard = []

@@ -25,7 +25,7 @@ from dlcli.runs import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables import read_table
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
 ROWS = 60
 TEST = 12

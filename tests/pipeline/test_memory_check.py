@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import dlcli as package
 from dlcli.config import Optimizer, load_config, members_of
 from dlcli.errors import ConfigError, UsageError
 from dlcli.pipeline import Events, preflight, prepare
@@ -200,7 +199,7 @@ def test_two_layers_of_a_million_units_are_refused_at_their_position():
     Path("c.yaml").write_text(CONFIG.replace("  - {units: 20}\n", 2 * million))
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, "train", "c.yaml"],
-        env={"PYTHONPATH": str(Path(package.__file__).parents[1])},
+        env={"PYTHONPATH": os.environ["PYTHONPATH"]},
         capture_output=True,
         text=True,
     )
@@ -257,7 +256,7 @@ def test_the_estimate_is_never_more_than_is_really_taken(rows, settings, engine)
     Path("c.yaml").write_text("data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n")
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, f"engine={engine}", *settings],
-        env={"PYTHONPATH": str(Path(package.__file__).parents[1])},
+        env={"PYTHONPATH": os.environ["PYTHONPATH"]},
         capture_output=True,
         text=True,
         check=True,

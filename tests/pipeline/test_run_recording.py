@@ -13,8 +13,8 @@ from PIL import Image
 
 from dlcli.config import load_config
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline import resume, run_recording, train, train_run
-from dlcli.runs import open_run, run_writer
+from dlcli.pipeline import preparation, resume, train, train_run
+from dlcli.runs import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -224,11 +224,8 @@ class TestWriters:
 
 def test_resuming_hashes_the_data_only_once(monkeypatch):
     unfinished()
-    read = []
-    for module in (run_recording, run_writer):
-        of = module.fingerprint
-        count = lambda path, of=of: read.append(path) or of(path)  # noqa: E731
-        monkeypatch.setattr(module, "fingerprint", count)
+    read, of = [], preparation.fingerprint
+    monkeypatch.setattr(preparation, "fingerprint", lambda path: read.append(path) or of(path))
     resume(RUN)
     assert read == [Path("data/rows.csv")]
     assert open_run(RUN).kind == "train"

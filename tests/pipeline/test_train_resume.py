@@ -18,7 +18,7 @@ from dlcli.cli import main
 from dlcli.config import dump_config, load_config
 from dlcli.pipeline import Events, baselines, prepare, train_run
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import Checkpoint, collect_environment, locked, new_run, open_run
+from dlcli.runs import Checkpoint, collect_environment, fingerprint, locked, new_run, open_run
 
 LONG = "{patience: 60, start_from_epoch: 100}"
 SHORT = "{patience: 40, start_from_epoch: 40}"
@@ -234,10 +234,9 @@ def unfinished(folder, no_training):
     with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
         writer.write_text("config.yaml", file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-        data = [Path("rows.csv")]
-        writer.write_json(
-            "environment.json", collect_environment(seed=0, threads=1, device="cpu", data=data)
-        )
+        data = [fingerprint(Path("rows.csv"))]
+        environment = collect_environment(seed=0, threads=1, device="cpu", data=data)
+        writer.write_json("environment.json", environment)
         writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
         raise KeyboardInterrupt
     return Path("runs/run")

@@ -34,6 +34,8 @@ PACKAGES = (
     "reports",
     "tracking",
     "starter",
+    "api",
+    "sklearn",
     "cli",
 )
 """In the order in which data flows: each imports only from those above it."""
@@ -158,7 +160,9 @@ def test_what_a_package_loads_on_use_has_not_the_name_of_a_module() -> None:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    graph = {module.name: {f.name for f in module.imports if f.name in NAMES} for module in MODULES}
+    """The package itself offers what it loads on use, see `dlcli.__getattr__`."""
+    named = [module for module in MODULES if module.name != "dlcli"]
+    graph = {module.name: {f.name for f in module.imports if f.name in NAMES} for module in named}
 
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
 

@@ -13,7 +13,8 @@ import sys
 import pytest
 
 import dlcli
-from dlcli.runs import collect_environment
+from dlcli import is_command_line
+from dlcli.runs import collect_environment, fingerprint
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -25,7 +26,8 @@ def outside_of_any_repository(tmp_path, monkeypatch):
 
 
 def collect(*data):
-    return collect_environment(seed=7, threads=2, device="cpu", data=data)
+    fingerprints = [*map(fingerprint, data)]
+    return collect_environment(seed=7, threads=2, device="cpu", data=fingerprints)
 
 
 def git(*arguments):
@@ -82,7 +84,10 @@ def test_seed_threads_device_and_command_are_kept(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["dlcli", "train", "iris.yaml"])
     environment = collect()
     assert (environment["seed"], environment["threads"], environment["device"]) == (7, 2, "cpu")
-    assert environment["command"] == ["dlcli", "train", "iris.yaml"]
+    assert "command" not in environment  # of another program, which uses the library
+    token = is_command_line.set(True)
+    assert collect()["command"] == ["dlcli", "train", "iris.yaml"]
+    is_command_line.reset(token)
 
 
 def test_data_files_have_digest_and_size(tmp_path):

@@ -39,7 +39,7 @@ def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
     trained = []
     with claimed_unit(RunWriter(folder), 3) as is_claimed:
         assert is_claimed
-        run_fold_worker(folder, lambda *event: trained.append(event))
+        run_fold_worker(folder, {}, lambda *event: trained.append(event))
     assert [(name, fields["fold"]) for name, fields in trained] == [("fold", 4)]
 
 
@@ -111,7 +111,7 @@ def test_several_processes_train_the_same_bits():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("preloaded_workers")
+@pytest.mark.usefixtures("preloaded_workers", "handles_signals")
 def test_a_signal_ends_all_processes_and_each_has_a_share_of_the_threads():
     def listener(event, _):
         if event == "fold":

@@ -13,7 +13,7 @@ from dlcli.pipeline import CrossValidation, resume_cross_validation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
 SETTINGS = ("input.features=[x, group]", "data.validation=0.2", "data.test=0.2")
 

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from dlcli import is_command_line
 from dlcli.errors import Interrupted
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.worker_pool import run_workers
@@ -14,6 +15,7 @@ from dlcli.runs import RunWriter
 from tests.pipeline.tuning.worker_tasks import clean_up
 
 if __name__ == "__main__":
+    is_command_line.set(True)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
     folder = Path(sys.argv[1])
     stop = StopOnSignal(RunWriter(folder), lambda: "2 trials", resumable=True)

@@ -1,0 +1,24 @@
+"""The Python API: what `import dlcli` offers, each name loaded when it is used."""
+
+from dlcli.api.functions import (
+    compare,
+    cross_validate,
+    diagnose,
+    inspect,
+    load,
+    open_run,
+    resume,
+    starter_config,
+    train,
+    tune,
+)
+from dlcli.api.models import Model, Prediction
+from dlcli.api.notebook import DataWarning
+from dlcli.api.results import (
+    ComparisonResult,
+    CrossValidationRun,
+    DiagnosisResult,
+    InspectionResult,
+    SearchRun,
+    TrainingRun,
+)

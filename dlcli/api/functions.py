@@ -1,0 +1,334 @@
+"""Functions of the Python API: each converts its arguments and calls what the command calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from dlcli.api.models import Model
+from dlcli.api.notebook import Progress, listening, warn
+from dlcli.api.results import (
+    AnyRun,
+    ComparisonResult,
+    CrossValidationRun,
+    DiagnosisResult,
+    InspectionResult,
+    SearchRun,
+    TrainingRun,
+    result_of,
+)
+from dlcli.config import Config, ConfigFile, load_config, make_config
+from dlcli.errors import UsageError
+from dlcli.runs import kind_of_unfinished
+from dlcli.runs import open_run as open_folder
+from dlcli.tables import MemoryTable, memory_table
+
+ConfigSource = str | Path | Config | Mapping[str, Any]
+"""A config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`."""
+Data = Any
+"""A table: anything with the Arrow PyCapsule interface (`__arrow_c_stream__`: pandas, polars,
+pyarrow, DuckDB), a mapping of columns to arrays or lists, or a list of mappings."""
+AnyResult = TrainingRun | CrossValidationRun | SearchRun
+
+
+def train(
+    config: ConfigSource,
+    data: Data = None,
+    *,
+    validation_data: Data = None,
+    test_data: Data = None,
+    overrides: Mapping[str, object] | None = None,
+    output: str | Path | None = None,
+    progress: Progress = None,
+) -> TrainingRun:
+    """Train what a config describes, and write a run folder.
+
+    Args:
+        config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`.
+        data: a table to train on instead of the file `data.train`; see `Data`.
+        validation_data: a table of validation rows instead of `data.validation`.
+        test_data: a table of test rows instead of `data.test`.
+        overrides: settings to change: `{"hidden[0].units": 64}`.
+        output: the run folder, which must not exist; else `runs/NAME`, `runs/NAME-2`, ...
+        progress: `True` or `False` to show progress in a notebook or not, by default where there is
+            one; or a function that receives the name and the fields of each event.
+
+    Returns:
+        The run.
+
+    Raises:
+        DlcliError: `ConfigError`, `DataError`, `TrainingError`, `RunError` or `UsageError`. An
+            interrupted training can be resumed from its latest checkpoint, see `resume`.
+    """
+    from dlcli import pipeline
+
+    file = _config_file(config, overrides, data, validation_data, test_data)
+    with listening(progress) as listener:
+        return TrainingRun(pipeline.train(file, _path(output), listener))
+
+
+def cross_validate(  # noqa: PLR0913  (named by their callers)
+    config: ConfigSource,
+    data: Data = None,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    refit: bool = False,
+    jobs: int = 1,
+    test_data: Data = None,
+    overrides: Mapping[str, object] | None = None,
+    output: str | Path | None = None,
+    progress: Progress = None,
+) -> CrossValidationRun:
+    """Train a config without each fold in turn, and evaluate it on the rows of that fold.
+
+    Args:
+        config: see `train`.
+        data: a table to use instead of the file `data.train`.
+        folds: the number of folds, 2 or more.
+        repeats: the number of repetitions, each with new folds.
+        refit: finally train on the rows of all folds, too.
+        jobs: the number of processes; see `tune`.
+        test_data: a table of test rows, which are not used, instead of `data.test`.
+        overrides: settings to change.
+        output: the run folder, which must not exist; else `runs/NAME-cv`, ...
+        progress: see `train`.
+
+    Raises:
+        DlcliError: see `train`.
+    """
+    from dlcli import pipeline
+
+    if folds < 2 or repeats < 1 or jobs < 1:
+        message = f"got folds={folds}, repeats={repeats}, jobs={jobs}"
+        raise UsageError(f"expected 2 folds or more, 1 repeat or more and 1 job or more, {message}")
+    file = _config_file(config, overrides, data, None, test_data)
+    plan = pipeline.Plan(folds=folds, repeats=repeats, refit=refit)
+    with listening(progress) as listener:
+        return CrossValidationRun(
+            pipeline.cross_validate(file, plan, _path(output), listener, jobs)
+        )
+
+
+def tune(  # noqa: PLR0913  (named by their callers)
+    config: ConfigSource,
+    data: Data = None,
+    *,
+    jobs: int = 1,
+    storage: str | None = None,
+    nested: bool = False,
+    validation_data: Data = None,
+    test_data: Data = None,
+    overrides: Mapping[str, object] | None = None,
+    output: str | Path | None = None,
+    progress: Progress = None,
+) -> SearchRun:
+    """Search for a better config, as its section `tune` describes.
+
+    Args:
+        config: see `train`.
+        data: a table to use instead of the file `data.train`.
+        jobs: the number of processes. With more than one, a script needs Python's usual
+            `if __name__ == "__main__":` around the call.
+        storage: the URL of a database for the trials; by default a file in the run folder.
+        nested: also evaluate the search by nested cross-validation.
+        validation_data: a table of validation rows instead of `data.validation`.
+        test_data: a table of test rows instead of `data.test`.
+        overrides: settings to change: `{"tune.trials": 50}`.
+        output: the run folder, which must not exist; else `runs/NAME-tune`, ...
+        progress: see `train`.
+
+    Raises:
+        DlcliError: see `train`.
+    """
+    from dlcli import pipeline
+
+    if jobs < 1:
+        raise UsageError(f"expected 1 job or more, got {jobs}")
+    file = _config_file(config, overrides, data, validation_data, test_data)
+    settings = pipeline.SearchSettings(jobs=jobs, storage=storage, nested=nested)
+    with listening(progress) as listener:
+        return SearchRun(pipeline.tune(file, settings, _path(output), listener))
+
+
+def resume(
+    run: str | Path,
+    data: Data = None,
+    *,
+    validation_data: Data = None,
+    test_data: Data = None,
+    storage: str | None = None,
+    progress: Progress = None,
+) -> AnyResult:
+    """Resume an interrupted training, cross-validation or search.
+
+    Args:
+        run: the run folder.
+        data: the table that it was begun with, if that was in memory.
+        validation_data: its validation table, likewise.
+        test_data: its test table, likewise.
+        storage: the URL of a search's database, if it has one.
+        progress: see `train`.
+
+    Returns:
+        The finished run; that of a training is bit-identical to an uninterrupted one.
+
+    Raises:
+        RunError: if there is nothing to resume, or the data have changed.
+        DlcliError: see `train`.
+    """
+    from dlcli import pipeline
+
+    folder, tables = Path(run), _tables(data, validation_data, test_data)
+    kind = kind_of_unfinished(folder)
+    with listening(progress) as listener:
+        if kind == "cv":
+            return result_of(pipeline.resume_cross_validation(folder, listener, tables=tables))
+        if kind == "tune":
+            settings = pipeline.SearchSettings(storage=storage)
+            return result_of(pipeline.resume_tuning(folder, settings, listener, tables))
+        return result_of(pipeline.resume(folder, listener, tables))
+
+
+def open_run(run: str | Path) -> AnyResult:
+    """Open the folder of a finished run; its files are verified as they are read.
+
+    Raises:
+        RunError: if there is none, or it is unfinished or damaged.
+    """
+    return result_of(open_folder(Path(run)))
+
+
+def load(run: AnyRun) -> Model:
+    """Load a trained model to predict with, without TensorFlow.
+
+    Args:
+        run: a run folder of a training, or a run that was trained here.
+
+    Raises:
+        RunError: if there is none, or it is damaged or has no network.
+    """
+    return Model.of(_folder(run))
+
+
+def compare(*runs: AnyRun) -> ComparisonResult:
+    """Compare runs, and test whether they differ significantly; the others with the first.
+
+    Raises:
+        UsageError: for fewer than two runs, or runs of different targets.
+        RunError: for a run that is not there, or is damaged.
+    """
+    from dlcli import comparison
+
+    return ComparisonResult(comparison.compare([open_folder(_folder(run)) for run in runs]))
+
+
+def diagnose(run: AnyRun) -> DiagnosisResult:
+    """Find problems of a run, explain them and suggest remedies.
+
+    Args:
+        run: a run of a training, which may have diverged.
+
+    Raises:
+        RunError: if it is not there, is damaged, or is no training.
+    """
+    from dlcli import diagnosis
+
+    chosen = open_folder(_folder(run))
+    chosen.require_training()
+    return DiagnosisResult(chosen, tuple(diagnosis.diagnose(chosen)))
+
+
+def inspect(data: Data | str | Path, target: str | None = None) -> InspectionResult:
+    """Check a table before training on it.
+
+    Args:
+        data: a table, or the path of a file.
+        target: the column to predict; without it, leaks are not checked.
+
+    Raises:
+        UsageError: for a file or a target that is not there.
+        DataError: for something that is no table.
+    """
+    from dlcli.data_checks import inspect_table, read_for_inspection
+
+    table = read_for_inspection(_source(data), target)
+    for message in table.warnings:
+        warn(message)
+    return InspectionResult(inspect_table(table, target))
+
+
+def starter_config(
+    data: Data | str | Path,
+    target: str,
+    *,
+    preset: Literal["simple", "good"] = "good",
+    ignore: Sequence[str] = (),
+    positive: str | None = None,
+) -> str:
+    """Write a config to start from, which `train` takes unedited.
+
+    Args:
+        data: a table, which is then given to `train`, too; or the path of a file.
+        target: the column to predict.
+        preset: `good` for an ensemble of large networks, `simple` for one small network.
+        ignore: columns that are no features, or patterns such as `score_*`.
+        positive: the class of two that counts as positive.
+
+    Returns:
+        Commented YAML; a path in it is relative to the current folder.
+
+    Raises:
+        UsageError: for a file or a column that is not there.
+        DataError: for something that is no table, or a target that can't be learned.
+    """
+    from dlcli import starter
+
+    return starter.starter_config(
+        _source(data),
+        target,
+        ignore=ignore,
+        positive=positive,
+        preset=preset,
+    )
+
+
+def _config_file(
+    config: ConfigSource,
+    overrides: Mapping[str, object] | None,
+    data: Data,
+    validation_data: Data,
+    test_data: Data,
+) -> ConfigFile:
+    tables, changes = _tables(data, validation_data, test_data), overrides or {}
+    is_path = isinstance(config, Path) or (isinstance(config, str) and "\n" not in config)
+    if is_path:
+        return load_config(Path(str(config)), changes, tables)
+    if isinstance(config, str | Config | Mapping):
+        return make_config(config, changes, tables)
+    kind = type(config).__name__
+    raise UsageError(f"expected a path, YAML, a mapping or a Config, got {kind}")
+
+
+def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, MemoryTable]:
+    given = {
+        "train": ("data", data),
+        "validation": ("validation_data", validation_data),
+        "test": ("test_data", test_data),
+    }
+    return {
+        key: memory_table(table, name) for key, (name, table) in given.items() if table is not None
+    }
+
+
+def _source(data: Data | str | Path) -> Path | MemoryTable:
+    return Path(data) if isinstance(data, str | Path) else memory_table(data)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _folder(run: AnyRun) -> Path:
+    return Path(run) if isinstance(run, str | Path) else run.path

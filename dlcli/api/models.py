@@ -1,0 +1,233 @@
+"""Trained models and their predictions, for Python; without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.api.notebook import warn
+from dlcli.config import Config
+from dlcli.encoding import difference_lines, find_differences
+from dlcli.errors import UsageError, plural
+from dlcli.prediction import Intervals, Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import open_run
+from dlcli.tables import MemoryTable, Source, Table, memory_table
+
+_SHOWN_ROWS = 10
+OnBadRow = Literal["error", "warn"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network, or an ensemble, with its encoding. Threads may share it."""
+
+    path: Path
+    """The run folder that it was loaded from."""
+    predictor: Predictor = field(repr=False)
+
+    @classmethod
+    def of(cls, folder: Path) -> Model:
+        """Load the model of a run folder.
+
+        Raises:
+            RunError: if there is none, or it is damaged or has no network.
+        """
+        run = open_run(folder)
+        run.require_network()
+        return cls(folder, Predictor.load(run))
+
+    @property
+    def config(self) -> Config:
+        """The complete config that it was trained with."""
+        return self.predictor.config
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes or labels by name, in the order of probabilities; none for numbers."""
+        return self.predictor.task.names
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read to predict."""
+        return tuple(feature.column for feature in self.predictor.encoding.features)
+
+    def predict(
+        self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
+    ) -> Prediction:
+        """Predict each row of a table, in order.
+
+        Args:
+            data: a table with the columns that training read, see `dlcli.train`, or the path of a
+                file; the target isn't needed.
+            interval: add intervals, or for classes sets of classes, that contain the true value of
+                this share of rows that are like the training rows: 0.9.
+            on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
+
+        Raises:
+            DataError: for something that is no table, columns that it doesn't have, or values that
+                can't be read.
+            UsageError: if the run has no held-out rows for intervals.
+        """
+        predictor, table, issues = self._read(data, interval, on_bad_row)
+        predictions = predictor.predict(table, issues)
+        self._warn_of(table, issues)
+        return Prediction(predictions)
+
+    def evaluate(
+        self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
+    ) -> dict[str, Any]:
+        """Compute the metrics of the rows of a table.
+
+        Args:
+            data: a table that contains the target, see `dlcli.train`, or the path of a file.
+            interval: also compute the coverage and the mean width of intervals of this level.
+            on_bad_row: see `predict`; rows whose target can't be read are omitted by `warn`.
+
+        Returns:
+            The metrics by name, `None` where one is undefined. With `interval` also `interval`: a
+            mapping with its `level`, `coverage` and `mean_width` (or `mean_size`).
+
+        Raises:
+            DataError, UsageError: see `predict`.
+        """
+        predictor, table, issues = self._read(data, interval, on_bad_row)
+        evaluation = predictor.evaluate(table, issues)
+        if evaluation.warning:
+            warn(f"{table.file}: {evaluation.warning}")
+        self._warn_of(evaluation.table, issues)
+        found: dict[str, Any] = {**evaluation.metrics}
+        if evaluation.interval is not None:
+            found["interval"] = evaluation.interval
+        return found
+
+    def _read(
+        self, data: object, interval: float | None, on_bad_row: OnBadRow
+    ) -> tuple[Predictor, Table, ValueIssues]:
+        predictor = self.predictor
+        if on_bad_row not in ("error", "warn"):
+            raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
+        if interval is not None:
+            if not 0 < interval < 1:
+                raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
+            predictor = Predictor.load(open_run(self.path), interval)
+        source: Source | MemoryTable
+        source = data if isinstance(data, str | Path) else memory_table(data)
+        table = predictor.read(source)
+        for message in table.warnings:
+            warn(message)
+        return predictor, table, ValueIssues(lenient=on_bad_row == "warn")
+
+    def _warn_of(self, table: Table, issues: ValueIssues) -> None:
+        """Warn of values that can't be read, and of differences from the training rows."""
+        if len(issues.bad_indices):
+            first = next(issues.bad_rows())
+            rows = plural(len(issues.bad_indices), "row")
+            _, row = table.where(first.index)
+            example = f"row {row}, column '{first.column}': {first.reason}"
+            warn(
+                f"{table.file}: {rows} with values that can't be used, treated as missing; the "
+                f"first: {example}"
+            )
+        for line in difference_lines(find_differences(self.predictor.encoding, issues)):
+            warn(f"{table.file}: {line.text}")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of the rows of a table.
+
+    It has the Arrow PyCapsule interface, so that polars, pandas 3 and DuckDB read it.
+    """
+
+    rows: Predictions = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows.outputs)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes or labels by name; none for numbers."""
+        return self.rows.task.names
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        """The predicted values.
+
+        Numbers, (rows,), or of several columns (rows, columns); classes by name, (rows,); or 1 for
+        each label that a row has, else 0, (rows, labels).
+        """
+        task, values = self.rows.task, self.rows.values
+        if task.outcome == "classes":
+            return np.array(task.names, dtype=object)[values]
+        is_single = task.outcome == "numbers" and values.shape[1] == 1
+        return values[:, 0] if is_single else values
+
+    @property
+    def probabilities(self) -> NDArray[np.floating[Any]] | None:
+        """The probability of each class or label, (rows, names); `None` for numbers."""
+        return self.rows.probabilities
+
+    @property
+    def lower(self) -> NDArray[np.floating[Any]] | None:
+        """The lower ends of intervals, in the form of `values`; `None` without intervals."""
+        return self._end(0)
+
+    @property
+    def upper(self) -> NDArray[np.floating[Any]] | None:
+        """The upper ends of intervals, in the form of `values`; `None` without intervals."""
+        return self._end(1)
+
+    def _end(self, which: int) -> NDArray[np.floating[Any]] | None:
+        if not isinstance(self.rows.regions, Intervals):
+            return None
+        ends: NDArray[np.floating[Any]] = self.rows.regions.array[:, :, which]
+        return ends[:, 0] if ends.shape[1] == 1 else ends
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return `values`."""
+        return self.values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table with the columns that `dlcli predict` writes."""
+        return pa.table(self.rows.columns())
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_pandas(self) -> Any:  # noqa: ANN401  (pandas has no types of its own)
+        """Return a pandas data frame with the columns that `dlcli predict` writes."""
+        return self.to_arrow().to_pandas()
+
+    def __repr__(self) -> str:
+        return f"Prediction of {plural(len(self), 'row')}:\n{self._first_rows()}"
+
+    def _repr_html_(self) -> str:
+        from dlcli.reports import View, to_card
+
+        return to_card(View(f"Prediction of {plural(len(self), 'row')}", blocks=(self._table(),)))
+
+    def _first_rows(self) -> str:
+        from dlcli.reports import render_table
+
+        return "\n".join(render_table(self._table()))
+
+    def _table(self) -> Any:  # noqa: ANN401
+        from dlcli.reports import Table as Block
+        from dlcli.reports import fmt
+
+        columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
+        rows = tuple(
+            tuple(value if isinstance(value, str) else fmt.number(value) for value in row)
+            for row in zip(*columns.values(), strict=True)
+        )
+        return Block(tuple(columns), rows, text_columns=())

@@ -1,0 +1,105 @@
+"""Progress in a notebook, and events as Python's warnings."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+Listener = Callable[[str, dict[str, object]], None]
+Progress = bool | Listener | None
+
+_SECONDS_BETWEEN = 0.2
+"""Between two updates of the display."""
+_STYLE = '<div style="font-family: monospace; white-space: pre">'
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class DataWarning(UserWarning):
+    """Something about the data or the config that may spoil a training or its metrics."""
+
+
+def warn(message: str) -> None:
+    """Give a warning at the line that called dlcli."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DataWarning, stacklevel=level)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[Listener]:
+    """Give a listener that turns warnings into Python's, and shows progress if it is wanted.
+
+    Args:
+        progress: see `dlcli.train`.
+    """
+    if callable(progress):
+        pass_on: Listener = progress
+        display = None
+    else:
+        is_wanted = is_notebook() if progress is None else progress
+        display = _Display() if is_wanted else None
+        pass_on = display.show if display else lambda *_: None
+
+    def listen(event: str, fields: dict[str, object]) -> None:
+        if event == "warning":
+            warn(str(fields.get("message")))
+        pass_on(event, fields)
+
+    try:
+        yield listen
+    finally:
+        if display:
+            display.close()
+
+
+def is_notebook() -> bool:
+    """Return whether the program runs in a notebook, which shows HTML."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class _Display:
+    """A line with a bar that is updated in place."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        self._html = HTML
+        self._handle = display(HTML(""), display_id=True)
+        self._shown = 0.0
+        self._latest = ""
+
+    def show(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Show an event, unless another was shown a moment ago."""
+        if (line := progress_html(event, fields)) is None:
+            return
+        self._latest = line
+        if time.monotonic() - self._shown >= _SECONDS_BETWEEN:
+            self._update(line)
+
+    def close(self) -> None:
+        """Show the last event."""
+        self._update(self._latest)
+
+    def _update(self, line: str) -> None:
+        self._shown = time.monotonic()
+        self._handle.update(self._html(line))
+
+
+def progress_html(event: str, fields: Mapping[str, Any]) -> str | None:
+    """Return the line of an event; `None` for one that shows no progress."""
+    from dlcli.reports import epoch_line, progress_line, total_epochs
+
+    if event == "epoch":
+        done, of = total_epochs(fields)
+        bar = f'<progress value="{done}" max="{of}"></progress>'
+        return f"{_STYLE}{bar} {escape(epoch_line(fields))}</div>"
+    return f"{_STYLE}{escape(progress_line(fields))}</div>" if event == "progress" else None

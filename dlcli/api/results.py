@@ -1,0 +1,234 @@
+"""What the functions of the Python API return: runs, comparisons, diagnoses, inspections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlcli.config import Config
+from dlcli.runs import MetricsBySplit, Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dlcli.api.models import Model
+    from dlcli.comparison import Comparison
+    from dlcli.data_checks import Inspection
+    from dlcli.diagnosis import Finding
+    from dlcli.pipeline import CrossValidation, Search
+    from dlcli.reports import View
+
+
+class _Shown:
+    """A result with a view: its text is what the command prints, in a notebook it is a card."""
+
+    def _view(self) -> View:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        from dlcli.reports import render_text
+
+        return render_text(self._view())
+
+    def _repr_html_(self) -> str:
+        from dlcli.reports import to_card
+
+        return to_card(self._view())
+
+
+@dataclass(frozen=True)
+class _FinishedRun(_Shown):
+    """A run folder; its files are read, and verified, when they are asked for."""
+
+    folder: Run = field(repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @cached_property
+    def config(self) -> Config:
+        """The complete config."""
+        return self.folder.read_config().config
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write the page of the run: to its folder, or to a file of which there is none yet.
+
+        Raises:
+            FileExistsError: if that file exists.
+            RunError: if a file of the run is damaged, or the page can't be stored.
+        """
+        from dlcli.reports import render_report, write_report
+
+        if output is None:
+            return write_report(self.folder)
+        page = render_report(self.folder, with_curves=False).html
+        with Path(output).open("x", encoding="utf-8") as stream:
+            stream.write(page)
+        return Path(output)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def _view(self) -> View:
+        from dlcli.reports import view_of
+
+        return view_of(self.folder)
+
+
+class TrainingRun(_FinishedRun):
+    """The run of a training."""
+
+    @cached_property
+    def metrics(self) -> MetricsBySplit:
+        """The final metrics by split (`train`, `validation`, `test`), then metric."""
+        return self.folder.read_metrics()
+
+    @cached_property
+    def baselines(self) -> dict[str, MetricsBySplit]:
+        """The metrics of a constant and of a linear model, by model, split, then metric."""
+        return self.folder.read_baselines()
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """Loss and metrics of each epoch, by name; of an ensemble means over its members."""
+        return self.folder.read_history()
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model, to predict with."""
+        from dlcli.api.models import Model
+
+        return Model.of(self.path)
+
+    def _repr_html_(self) -> str:
+        from dlcli.reports import to_card, training_curves, view_of
+
+        return to_card(view_of(self.folder), training_curves(self.folder))
+
+
+class CrossValidationRun(_FinishedRun):
+    """The run of a cross-validation."""
+
+    @cached_property
+    def result(self) -> CrossValidation:
+        """All folds and their combined metrics, as in cv.json."""
+        from dlcli.pipeline import CrossValidation
+
+        return self.folder.parse("cv.json", CrossValidation)
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics over the predictions of all rows, each by the networks not trained on it."""
+        return {name: interval.value for name, interval in self.result.pooled.items()}
+
+    @property
+    def predictions(self) -> pa.Table:
+        """Row, fold, target and prediction of each row."""
+        return self.folder.read_predictions()
+
+
+class SearchRun(_FinishedRun):
+    """The run of a search."""
+
+    @cached_property
+    def result(self) -> Search:
+        """All trials and what was chosen, as in tune.json."""
+        from dlcli.pipeline import Search
+
+        return self.folder.parse("tune.json", Search)
+
+    @property
+    def best_settings(self) -> Mapping[str, Any]:
+        """The settings of the best candidate, as `overrides` take them."""
+        trial = self.result.trial(self.result.best)
+        return {} if trial is None else trial.values
+
+    @property
+    def best(self) -> TrainingRun:
+        """The best candidate, trained in full.
+
+        Raises:
+            RunError: if its training failed.
+        """
+        from dlcli.runs import open_run
+
+        return TrainingRun(open_run(self.path / "best"))
+
+
+AnyRun = str | Path | TrainingRun
+"""A run folder by its path, or the run of a training."""
+
+
+def result_of(run: Run) -> TrainingRun | CrossValidationRun | SearchRun:
+    """Return the result of a run by its kind."""
+    if run.kind == "cv":
+        return CrossValidationRun(run)
+    return SearchRun(run) if run.kind == "tune" else TrainingRun(run)
+
+
+@dataclass(frozen=True)
+class ComparisonResult(_Shown):
+    """Runs side by side."""
+
+    comparison: Comparison = field(repr=False)
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Return the object that `dlcli compare --json` prints."""
+        from dlcli.comparison import to_document
+
+        return to_document(self.comparison)
+
+    def _view(self) -> View:
+        from dlcli.reports import comparison_view
+
+        return comparison_view(self.comparison)
+
+
+@dataclass(frozen=True)
+class DiagnosisResult(_Shown):
+    """The findings in a run, the most important first."""
+
+    run: Run = field(repr=False)
+    findings: Sequence[Finding]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `dlcli diagnose --json` prints."""
+        from dlcli.reports import diagnosis_document
+
+        return diagnosis_document(self.run, self.findings)
+
+    def _view(self) -> View:
+        from dlcli.reports import diagnosis_view
+
+        return diagnosis_view(self.run, self.findings)
+
+
+@dataclass(frozen=True)
+class InspectionResult(_Shown):
+    """The columns of a table, and the problems that were found in it."""
+
+    inspection: Inspection = field(repr=False)
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """Name, inferred type, reason and values of each column."""
+        return [asdict(column) for column in self.inspection.columns]
+
+    @property
+    def issues(self) -> list[dict[str, Any]]:
+        """The problems, warnings first, each with a message and advice."""
+        return [asdict(issue) for issue in self.inspection.issues]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `dlcli inspect --json` prints."""
+        return asdict(self.inspection)
+
+    def _view(self) -> View:
+        from dlcli.reports import inspection_view
+
+        return inspection_view(self.inspection)

@@ -1,0 +1,326 @@
+"""Estimators for scikit-learn: dlcli's networks in its pipelines, searches and cross-validations.
+
+They need scikit-learn, which dlcli does not install. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import (
+    Tags,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    check_random_state,
+)
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from dlcli.config import make_config
+from dlcli.errors import ConfigError, DataError, UsageError
+from dlcli.prediction import Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import MemoryTable, memory_table
+
+Setting = Any
+"""A section of the config as a mapping, a list, a name or a number; `None`: as in the preset."""
+_TARGET, _WEIGHT = "(target)", "(sample weight)"
+_NO_SECTIONS = ("preset", "overrides", "random_state")
+"""Parameters that are not the sections of the config of the same names."""
+_MOST_SEED = 2**31 - 1
+
+
+class _Dense(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share."""
+
+    _type: Literal["numeric", "categorical"]
+    """The type of target."""
+    predictor_: Predictor
+    """The trained network, or ensemble, with its encoding."""
+
+    def __init__(  # noqa: PLR0913  (scikit-learn takes parameters from the signature)
+        self,
+        *,
+        preset: Literal["simple", "good"] = "good",
+        hidden: Setting = None,
+        output: Setting = None,
+        loss: Setting = None,
+        optimizer: Setting = None,
+        learning_rate_schedule: Setting = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        early_stopping: Setting = None,
+        ensemble: Setting = None,
+        input: Setting = None,  # noqa: A002  (the section's name)
+        overrides: Mapping[str, object] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.preset = preset
+        self.hidden = hidden
+        self.output = output
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate_schedule = learning_rate_schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.ensemble = ensemble
+        self.input = input
+        self.overrides = overrides
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def set_params(self, **params: object) -> Self:
+        """Set parameters; a path into the config such as `hidden[0].units` is added to `overrides`.
+
+        Raises:
+            ValueError: for a name that is neither.
+        """
+        paths = {name: value for name, value in params.items() if "." in name or "[" in name}
+        super().set_params(**{name: params[name] for name in params if name not in paths})
+        if paths:
+            self.overrides = {**(self.overrides or {}), **paths}
+        return self
+
+    def _given(self, y: Any) -> Any:  # noqa: ANN401
+        """Return a target, or raise `ValueError` if there is none."""
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None")
+        return y
+
+    def _fit(self, X: Any, y: NDArray[Any], sample_weight: Any) -> None:  # noqa: ANN401, N803
+        """Train on features, an encoded target, and weights of the rows.
+
+        Raises:
+            ValueError: for rows or settings that can't be trained.
+        """
+        from dlcli.pipeline import fit_only
+
+        columns: dict[str, object] = {**self._columns(X, is_new=True), _TARGET: y}
+        with _value_errors():
+            table = memory_table(columns, "X")
+            text, overrides = self._starter(table), self._settings()
+            if sample_weight is not None:
+                weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64)
+                check_consistent_length(weights, y)
+                if not weights.any():
+                    raise ValueError("all sample weights are zero")
+                overrides["data.weight"] = _WEIGHT
+                table = memory_table({**columns, _WEIGHT: column_or_1d(weights)}, "X")
+            file = make_config(text, overrides, {"train": table})
+            self.predictor_ = fit_only(file).predictor
+
+    def _starter(self, table: MemoryTable) -> str:
+        from dlcli.starter import starter_config
+
+        return starter_config(table, _TARGET, type=self._type, preset=self.preset)
+
+    def _settings(self) -> dict[str, object]:
+        """Return what differs from the preset. Nothing is held out for a final evaluation."""
+        given = self.get_params(deep=False)
+        sections = {
+            name: value
+            for name, value in given.items()
+            if name not in _NO_SECTIONS and value is not None
+        }
+        seed = int(check_random_state(self.random_state).randint(_MOST_SEED))
+        return {"data.test": None, "seed": seed, **sections, **(self.overrides or {})}
+
+    def _columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
+        """Return the features by name: those of a data frame, or `x0`, `x1` and so on.
+
+        Args:
+            X: a data frame, or an array, (rows, features).
+            is_new: whether these are the rows of a new training.
+        """
+        if hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc")):
+            validate_data(self, X, reset=is_new, skip_check_array=True)
+            data = memory_table(X, "X").data
+            return dict(zip(data.column_names, data.columns, strict=True))
+        matrix = validate_data(
+            self,
+            X,
+            reset=is_new,
+            dtype=None,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2 if is_new else 1,
+        )
+        return {f"x{at}": matrix[:, at] for at in range(matrix.shape[1])}
+
+    def _predict(self, X: Any) -> Predictions:  # noqa: ANN401, N803
+        check_is_fitted(self)
+        columns = self._columns(X, is_new=False)
+        with _value_errors():
+            table = self.predictor_.read(memory_table(columns, "X"))
+            return self.predictor_.predict(table, ValueIssues())
+
+
+class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
+    """Predicts a number by a Dense network, or an ensemble of them.
+
+    The preset writes a config for the table, as `dlcli init` does; the other parameters are
+    sections of the config in the place of the preset's, in the form of its YAML.
+
+    Args:
+        preset: `good` for an ensemble of large networks, `simple` for one small network.
+        hidden: the hidden layers: `[{"units": 64, "activation": "relu"}]`.
+        output: the output layer.
+        loss: the loss.
+        optimizer: `adam`, or `{"name": "adam", "learning_rate": 0.01}`.
+        learning_rate_schedule: the schedule.
+        epochs: passes over the rows.
+        batch_size: rows per step.
+        early_stopping: `{"patience": 10}`, for example.
+        ensemble: `{"members": 8}`, for example.
+        input: scaling and encoding of columns.
+        overrides: any other settings by path: `{"hidden[0].units": 64}`. `set_params` and searches
+            also take the paths themselves.
+        random_state: the seed.
+    """
+
+    _type = "numeric"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401, N803
+        """Train.
+
+        Args:
+            X: a data frame of mixed columns, or an array, (rows, features); NaN is missing.
+            y: numbers, (rows,).
+            sample_weight: the weights of the rows, (rows,).
+
+        Raises:
+            ValueError: for rows or settings that can't be trained.
+        """
+        target = column_or_1d(self._given(y), dtype=np.float64, warn=True)
+        assert_all_finite(target, input_name="y")
+        check_consistent_length(X, target)
+        self._fit(X, target, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
+        """Predict numbers, (rows,).
+
+        Raises:
+            ValueError: for columns or values that can't be read.
+        """
+        values: NDArray[np.float64] = self._predict(X).values[:, 0]
+        return values
+
+
+class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
+    """Predicts a class by a Dense network, or an ensemble of them.
+
+    Args:
+        class_weight: `balanced`, or the weight of each class.
+        preset: see `DenseRegressor`, as all others.
+    """
+
+    _type = "categorical"
+    classes_: NDArray[Any]
+    """The classes, sorted."""
+
+    def __init__(  # noqa: PLR0913  (scikit-learn takes parameters from the signature)
+        self,
+        *,
+        preset: Literal["simple", "good"] = "good",
+        hidden: Setting = None,
+        output: Setting = None,
+        loss: Setting = None,
+        class_weight: Setting = None,
+        optimizer: Setting = None,
+        learning_rate_schedule: Setting = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        early_stopping: Setting = None,
+        ensemble: Setting = None,
+        input: Setting = None,  # noqa: A002  (the section's name)
+        overrides: Mapping[str, object] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            preset=preset,
+            hidden=hidden,
+            output=output,
+            loss=loss,
+            optimizer=optimizer,
+            learning_rate_schedule=learning_rate_schedule,
+            epochs=epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            ensemble=ensemble,
+            input=input,
+            overrides=overrides,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401, N803
+        """Train.
+
+        Args:
+            X: a data frame of mixed columns, or an array, (rows, features); NaN is missing.
+            y: classes, (rows,).
+            sample_weight: the weights of the rows, (rows,).
+
+        Raises:
+            ValueError: for rows or settings that can't be trained.
+        """
+        check_classification_targets(self._given(y))
+        target = column_or_1d(y, warn=True)
+        check_consistent_length(X, target)
+        self.classes_, codes = np.unique(target, return_inverse=True)
+        self._fit(X, codes.astype(str).astype(object), sample_weight)
+        return self
+
+    def _settings(self) -> dict[str, object]:
+        settings = super()._settings()
+        if isinstance(self.class_weight, Mapping):
+            names = {code: name for name, code in enumerate(self.classes_.tolist())}
+            weights = {str(names[code]): value for code, value in self.class_weight.items()}
+            settings["class_weight"] = weights
+        return settings
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: ANN401, N803
+        """Predict classes, (rows,).
+
+        Raises:
+            ValueError: for columns or values that can't be read.
+        """
+        predictions = self._predict(X)
+        codes = np.array(predictions.task.names, dtype=np.int64)
+        classes: NDArray[Any] = self.classes_[codes[predictions.values]]
+        return classes
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
+        """Predict the probability of each class, in the order of `classes_`, (rows, classes).
+
+        Raises:
+            ValueError: for columns or values that can't be read, or a loss without probabilities.
+        """
+        predictions = self._predict(X)
+        if predictions.probabilities is None:
+            raise ValueError("this loss gives a margin, not probabilities")
+        order = np.argsort(np.array(predictions.task.names, dtype=np.int64))
+        return predictions.probabilities[:, order].astype(np.float64)
+
+
+@contextmanager
+def _value_errors() -> Iterator[None]:
+    """Raise what scikit-learn expects for wrong rows and settings."""
+    try:
+        yield
+    except (ConfigError, DataError, UsageError) as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,257 @@
+"""Tables that Python holds in memory: data frames, Arrow tables, mappings and lists of records.
+
+pyarrow imports pandas for its own conversions wherever it is installed, which takes a second; only
+columns of a pandas data frame are converted by it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from hashlib import sha256
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.errors import DataError
+from dlcli.tables.arrow_arrays import from_utf8, plain
+
+_MISSING_TYPES = ("NAType", "NaTType")
+"""Of the values by which pandas marks what is missing."""
+_INT64 = np.iinfo(np.int64)
+_WAYS = "a data frame, an Arrow table, a mapping of columns, or a list of records"
+
+
+@dataclass(frozen=True)
+class MemoryTable:
+    """A table in memory."""
+
+    name: str
+    """Its name in messages, in the place of a file."""
+    data: pa.Table
+
+    def fingerprint(self) -> dict[str, object]:
+        """Return SHA-256 and size of the rows, as of a file.
+
+        The hash is of names, types and values, not of how Arrow stores them in chunks.
+        """
+        found, size = sha256(), 0
+        for name in self.data.column_names:
+            values = plain(self.data.column(name))
+            found.update(f"{name}\0{values.type}\0{len(values)}\0".encode())
+            for part in (pa.chunked_array([values.is_null().combine_chunks()]), values.drop_null()):
+                content = _serialized(part)
+                found.update(content)
+            size += values.nbytes
+        return {"file": self.name, "sha256": found.hexdigest(), "bytes": size}
+
+
+def _serialized(values: pa.ChunkedArray) -> pa.Buffer:
+    """Return values without nulls as Arrow IPC, the same for the same values."""
+    batch = pa.RecordBatch.from_arrays([pa.concat_arrays(values.chunks or [])], ["values"])
+    return batch.serialize()
+
+
+def memory_table(data: object, name: str = "data") -> MemoryTable:
+    """Take a table from Python, without copying what Arrow can share.
+
+    An index of pandas is not a column. Objects of mixed types become texts, as in CSV.
+
+    Args:
+        data: a table with the Arrow PyCapsule interface (of pandas, polars, pyarrow or DuckDB), a
+            mapping of columns to arrays or lists, or a list of mappings.
+        name: the table's name in messages.
+
+    Raises:
+        DataError: for anything else, or a column that can't be read.
+    """
+    if isinstance(data, MemoryTable):
+        return data
+    try:
+        return MemoryTable(name, _arrow_table(data, name))
+    except pa.ArrowException as error:
+        raise DataError(f"can't be read as a table: {error}", file=name) from None
+
+
+def _arrow_table(data: object, name: str) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if _is_pandas(data, "DataFrame"):
+        frame: Any = data
+        columns = ((label, frame.iloc[:, at]) for at, label in enumerate(frame.columns))
+        return _of_columns(columns, name)
+    if hasattr(data, "__arrow_c_stream__") and not _is_pandas(data, "Series"):
+        return pa.RecordBatchReader.from_stream(data).read_all()
+    if isinstance(data, Mapping):
+        return _of_columns(data.items(), name)
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        return _of_columns(((field, data[field]) for field in data.dtype.names), name)
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return _of_records(data, name)
+    kind = type(data).__name__
+    hint = "; an array has no names of columns" if isinstance(data, np.ndarray) else ""
+    raise DataError(f"expected {_WAYS}, got {kind}{hint}", file=name)
+
+
+def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table:
+    """Make a table of named columns.
+
+    Raises:
+        DataError: for columns of different lengths, or two of one name.
+    """
+    arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for label, values in columns:
+        column = str(label)
+        if column in arrays:
+            raise DataError("is the name of two columns; rename one", file=name, column=column)
+        arrays[column] = _column(values, name, column)
+    lengths = {column: len(values) for column, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        first, *others = lengths
+        other = next(each for each in others if lengths[each] != lengths[first])
+        message = f"has {lengths[other]} rows, and column '{first}' has {lengths[first]}"
+        raise DataError(message, file=name, column=other)
+    return pa.table(arrays)
+
+
+def _of_records(records: Sequence[object], name: str) -> pa.Table:
+    """Make a table of mappings, one for each row; what a record lacks is missing.
+
+    Raises:
+        DataError: for something else than a mapping.
+    """
+    columns: dict[str, None] = {}
+    rows = []
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, Mapping):
+            message = f"expected {_WAYS}; the row is of type {type(record).__name__}"
+            raise DataError(message, file=name, row=number)
+        row = {str(key): value for key, value in record.items()}
+        columns.update(dict.fromkeys(row))
+        rows.append(row)
+    values = ((column, [row.get(column) for row in rows]) for column in columns)
+    return _of_columns(values, name)
+
+
+def _column(values: object, name: str, column: str) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    if _is_pandas(values, "Series") or _is_pandas(values, "Index"):
+        return _of_pandas(values, name, column)
+    if hasattr(values, "__arrow_c_stream__"):
+        return pa.chunked_array(values)
+    if isinstance(values, np.ndarray):
+        return _of_numpy(values, name, column)
+    if isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        return _of_objects(values, name, column)
+    if callable(getattr(values, "__array__", None)):  # a tensor, for example
+        return _of_numpy(np.asarray(values), name, column)
+    message = f"expected an array or a list, got {type(values).__name__}"
+    raise DataError(message, file=name, column=column)
+
+
+def _is_pandas(value: object, kind: str) -> bool:
+    """Return whether a value is of a class of pandas, without importing it."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, getattr(pandas, kind))
+
+
+def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
+    if series.dtype == object:
+        return _of_objects(series.tolist(), name, column)
+    if hasattr(series, "sparse"):
+        series = series.sparse.to_dense()
+    try:
+        values = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError):
+        raise _unsupported(series.dtype, name, column) from None
+    if isinstance(values.type, pa.BaseExtensionType):  # such as periods, which would be numbers
+        return _of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
+    return values
+
+
+def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
+    if values.ndim != 1:
+        message = f"expected one value for each row, got an array of shape {values.shape}"
+        raise DataError(message, file=name, column=column)
+    kind = values.dtype.kind
+    if kind in "OUST" or isinstance(values, np.ma.MaskedArray):
+        return _of_objects(values.tolist(), name, column)
+    if kind == "f" and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    if kind in "iuf":
+        return _fixed_width(values, pa.from_numpy_dtype(values.dtype.newbyteorder("=")))
+    if kind == "b":
+        return _fixed_width(values.view(np.uint8), pa.uint8()).cast(pa.bool_())
+    if kind == "M":
+        return _of_objects(values.astype("datetime64[us]").tolist(), name, column)
+    raise _unsupported(values.dtype, name, column)
+
+
+def _fixed_width(values: NDArray[Any], storage: pa.DataType) -> pa.Array:
+    native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+    return pa.Array.from_buffers(storage, len(native), [None, pa.py_buffer(native)])
+
+
+def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
+    """Make an array of Python's values: numbers or true and false if all are, else texts.
+
+    Raises:
+        DataError: for a value without a text form, such as a list.
+    """
+    found = [value.item() if isinstance(value, np.generic) else value for value in values]
+    present = np.array([not _is_missing(value) for value in found], dtype=np.bool_)
+    kinds = {type(value) for value, is_present in zip(found, present, strict=True) if is_present}
+    if kinds == {bool}:
+        flags = np.array([value is True for value in found], dtype=np.uint8)
+        return _blank(_fixed_width(flags, pa.uint8()), present).cast(pa.bool_())
+    if kinds == {int}:
+        whole = [value if isinstance(value, int) else 0 for value in found]
+        if all(_INT64.min <= value <= _INT64.max for value in whole):
+            return _blank(_fixed_width(np.array(whole, dtype=np.int64), pa.int64()), present)
+    if float in kinds and kinds <= {int, float}:
+        try:
+            numbers = [value if isinstance(value, int | float) else np.nan for value in found]
+            return _fixed_width(np.array(numbers, dtype=np.float64), pa.float64())
+        except OverflowError:  # a whole number of over 300 digits; its text is refused later
+            pass
+    texts = [_text(value) if at else b"" for value, at in zip(found, present, strict=True)]
+    wrong = next((at for at, text in enumerate(texts) if text is None), None)
+    if wrong is not None:
+        message = f"expected a number, a text or a date, got {type(found[wrong]).__name__}"
+        raise DataError(message, file=name, row=wrong + 1, column=column)
+    encoded = [text for text in texts if text is not None]
+    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+    return _blank(from_utf8(b"".join(encoded), lengths), present)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value != value or type(value).__name__ in _MISSING_TYPES
+
+
+def _text(value: object) -> bytes | None:
+    """Return a value as CSV has it, in UTF-8; None for one without a text form."""
+    if isinstance(value, bool):
+        return str(value).lower().encode()
+    if isinstance(value, str | Real | Decimal | date | time):
+        return str(value).encode(errors="replace")
+    return None
+
+
+def _blank(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
+    """Set values to null where none is present, (rows,)."""
+    if present.all():
+        return values
+    bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(values.type, len(values), [bitmap, *values.buffers()[1:]])
+
+
+def _unsupported(kind: object, name: str, column: str) -> DataError:
+    message = f"holds {kind}, which is not supported; convert it to numbers or text"
+    return DataError(message, file=name, column=column)

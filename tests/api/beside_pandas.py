@@ -1,0 +1,253 @@
+"""The Python API beside pandas, polars, scikit-learn and Jupyter; run by test_beside_pandas.py."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import nbformat
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from nbclient import NotebookClient
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import dlcli
+from dlcli.cli import main
+from dlcli.sklearn import DenseClassifier, DenseRegressor
+from dlcli.tables import memory_table
+
+pytestmark = pytest.mark.filterwarnings("ignore::dlcli.DataWarning")
+ROWS = 90
+RNG = np.random.default_rng(1)
+
+
+def make_frame():
+    """A frame that mixes numbers, texts, dates and gaps, with an index of its own."""
+    size = RNG.normal(size=ROWS)
+    frame = pd.DataFrame(
+        {
+            "size": size,
+            "count": pd.array([None if at % 9 == 4 else at % 5 for at in range(ROWS)], "Int64"),
+            "color": pd.Categorical(RNG.choice(["red", "green", "blue"], ROWS)),
+            "note": RNG.choice(["good", "bad", None], ROWS),
+            "sold": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS), "D"),
+            "flag": RNG.random(ROWS) < 0.5,
+        }
+    )
+    frame["price"] = 2 * size + (frame["color"] == "red") + RNG.normal(0, 0.1, ROWS)
+    frame.loc[::11, "size"] = np.nan
+    frame.index = pd.Index(RNG.permutation(ROWS), name="key")
+    return frame
+
+
+FRAME = make_frame()
+CONFIG = {
+    "data": {"target": "price", "validation": 0.2, "test": 0.2},
+    "hidden": [{"units": 8, "activation": "relu"}],
+    "epochs": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return dlcli.train(CONFIG, FRAME, output=tmp_path_factory.mktemp("beside") / "run")
+
+
+def column(values):
+    """The Arrow values of a column of pandas."""
+    return memory_table(pd.DataFrame({"x": values})).data.column("x").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pd.Series([1, "a", 2.5, None, True], dtype=object), ["1", "a", "2.5", None, "true"]),
+        (pd.Series([1, None, 3], dtype=object), [1, None, 3]),
+        (pd.array([1, None], "Int64"), [1, None]),
+        (pd.array([True, None], "boolean"), [True, None]),
+        (pd.array(["a", None], "string"), ["a", None]),
+        (pd.Categorical(["a", "b", "a"]), ["a", "b", "a"]),
+        (pd.period_range("2024-01", periods=2, freq="M"), ["2024-01", "2024-02"]),
+        (pd.arrays.SparseArray([0, 0, 1]), [0, 0, 1]),
+        (pd.Series([1.5, np.nan]), [1.5, None]),
+        (pd.interval_range(0, 2), ["(0, 1]", "(1, 2]"]),
+    ],
+)
+def test_columns_of_pandas_are_read(values, expected):
+    assert column(values) == expected
+
+
+def test_time_zones_are_kept():
+    times = pd.Series(pd.date_range("2024-01-01", periods=2, tz="Europe/Zurich"))
+    assert str(memory_table(pd.DataFrame({"x": times})).data.schema.field("x").type.tz) == (
+        "Europe/Zurich"
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"x": [1j]}), "column 'x': holds complex128, which is not supported"),
+        (pd.DataFrame({"x": [[1], [2]]}), "row 1, column 'x': expected a number, a text or a date"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
+        (pd.Series([1, 2]), "got Series"),
+    ],
+)
+def test_what_can_not_be_read_is_named(frame, message):
+    with pytest.raises(dlcli.DataError, match=message):
+        memory_table(frame)
+
+
+def test_an_index_is_no_column(run):
+    assert "key" not in run.config.input.features
+
+
+def test_a_frame_predicts_what_its_file_does(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = run.model.predict(FRAME)
+    FRAME.to_parquet("rows.parquet", index=False)
+    FRAME.to_csv("rows.csv", index=False)
+    assert run.model.predict("rows.parquet").values.tobytes() == expected.values.tobytes()
+    assert run.model.predict("rows.csv").values == pytest.approx(expected.values, abs=1e-6)
+    command = ["predict", str(run.path), "rows.parquet", "--output", "out.parquet"]
+    CliRunner().invoke(main, command, catch_exceptions=False)
+    found = pq.read_table("out.parquet")
+    assert found.column("prediction").to_numpy().tobytes() == expected.values.tobytes()
+
+
+def test_polars_is_read_as_pandas_is(run):
+    plain = {name: FRAME[name].tolist() for name in ("size", "flag")}
+    gaps = {
+        name: [None if pd.isna(value) else value for value in FRAME[name]]
+        for name in ("count", "note")
+    }
+    times = [time.to_pydatetime() for time in FRAME["sold"]]
+    colors = pl.Series(FRAME["color"].tolist(), dtype=pl.Categorical)
+    frame = pl.DataFrame({**plain, **gaps, "sold": times, "color": colors})
+    found = run.model.predict(frame)
+    assert np.array_equal(found.values, run.model.predict(FRAME).values)
+    assert pl.DataFrame(found)["prediction"].to_list() == found.values.tolist()
+
+
+def test_predictions_become_a_frame(run):
+    frame = run.model.predict(FRAME, interval=0.8).to_pandas()
+    assert list(frame.columns) == ["prediction", "lower", "upper"]
+    assert len(frame) == ROWS
+
+
+# scikit-learn
+
+FAST = {
+    "preset": "simple",
+    "hidden": [{"units": 32, "activation": "relu"}],
+    "epochs": 60,
+    "overrides": {
+        "data.validation": None,
+        "early_stopping": None,
+        "optimizer": {"name": "adam", "learning_rate": 0.02},
+    },
+}
+WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": "a batch has a number of rows, whatever their "
+    "weights are; a row of weight 2 is not drawn twice"
+}
+
+
+@pytest.mark.parametrize("kind", [DenseRegressor, DenseClassifier])
+def test_estimators_are_what_scikit_learn_expects(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(
+            kind(**FAST), on_skip=None, on_fail=None, expected_failed_checks=WEIGHTS
+        )
+    failed = [each["check_name"] for each in results if each["status"] == "failed"]
+    assert failed == []
+    expected = [each["check_name"] for each in results if each["status"] == "xfail"]
+    assert expected == [*WEIGHTS]
+
+
+def test_a_search_varies_keys_of_the_config():
+    rows, target = load_diabetes(return_X_y=True)
+    model = make_pipeline(StandardScaler(), DenseRegressor(**FAST, random_state=0))
+    grid = {"denseregressor__hidden[0].units": [1, 16], "denseregressor__epochs": [5]}
+    search = GridSearchCV(model, grid, cv=2).fit(rows[:200], target[:200])
+    assert set(search.best_params_) == set(grid)
+    best = search.best_estimator_[-1]
+    units = best.predictor_.config.hidden[0].units
+    assert units == search.best_params_["denseregressor__hidden[0].units"]
+    with pytest.raises(ValueError, match="Invalid parameter 'unit'"):
+        model[-1].set_params(unit=3)
+
+
+def test_mixed_frames_are_taken_as_they_are():
+    model = DenseRegressor(**FAST, random_state=0)
+    features, target = FRAME.drop(columns="price"), FRAME["price"]
+    assert cross_val_score(model, features, target, cv=3).mean() > 0.5
+    fitted = model.fit(features, target)
+    assert list(fitted.feature_names_in_) == list(features.columns)
+    restored = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(restored.predict(features), fitted.predict(features))
+    numbers = make_column_transformer(
+        ("passthrough", make_column_selector(dtype_include="float")), remainder="drop"
+    )
+    assert make_pipeline(numbers, model).fit(features, target).predict(features).shape == (ROWS,)
+
+
+def test_classes_keep_their_type_and_weights():
+    rows, target = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[target]
+    model = DenseClassifier(**FAST, random_state=0, class_weight={"setosa": 2.0})
+    model.fit(rows, names)
+    assert model.score(rows, names) > 0.9
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert model.predict_proba(rows).sum(axis=1) == pytest.approx(1)
+    assert model.predictor_.config.class_weight["0"] == 2.0
+
+
+def test_the_default_is_an_ensemble_and_a_seed_repeats_it():
+    rows, target = load_iris(return_X_y=True)
+    models = [
+        DenseClassifier(epochs=2, ensemble={"members": 2}, random_state=3).fit(rows, target)
+        for _ in range(2)
+    ]
+    first, second = (model.predict_proba(rows) for model in models)
+    assert np.array_equal(first, second)
+    assert models[0].predictor_.members == 2
+
+
+# A notebook
+
+CELLS = (
+    "import dlcli, numpy as np",
+    "x = np.linspace(-1, 1, 60)\ntable = {'x': x, 'y': 2 * x}",
+    "config = {'data': {'target': 'y', 'validation': 0.2},\n"
+    "          'hidden': [{'units': 4, 'activation': 'relu'}], 'epochs': 3}\n"
+    "run = dlcli.train(config, table)",
+    "run",
+    "run.model.predict(table)",
+)
+
+
+def test_a_notebook_trains_shows_curves_and_predicts(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zmq and asyncio
+        NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    assert not any(each.output_type == "error" for cell in outputs for each in cell)
+    [progress] = [each for each in outputs[2] if "text/html" in each.get("data", {})]
+    assert '<progress value="3" max="3">' in progress.data["text/html"]
+    assert not [each for each in outputs[2] if each.get("name") == "stdout"]
+    [card] = outputs[3]
+    assert 'src="data:image/png;base64,' in card.data["text/html"]
+    [table] = outputs[4]
+    assert "Prediction of 60 rows" in table.data["text/html"]

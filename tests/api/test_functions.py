@@ -1,0 +1,333 @@
+"""The functions of `import dlcli`, on tables in memory and in files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import dlcli
+from dlcli.cli import main
+
+RNG = np.random.default_rng(0)
+ROWS = 120
+SIZE = RNG.normal(size=ROWS)
+COLORS = RNG.choice(["red", "green", "blue"], ROWS)
+TABLE = pa.table(
+    {
+        "size": pa.array([None if at % 17 == 3 else value for at, value in enumerate(SIZE)]),
+        "color": pa.array(COLORS.tolist()),
+        "day": pa.array(np.arange(ROWS) * 7 + 19000, pa.int32()).cast(pa.date32()),
+        "big": pa.array((SIZE + (COLORS == "red") > 0).tolist()),
+        "price": pa.array((3 * SIZE + (COLORS == "red") + RNG.normal(0, 0.1, ROWS)).tolist()),
+    }
+)
+CONFIG = {
+    "data": {"target": "price", "validation": 0.2, "test": 0.2},
+    "input": {"features": {"size": "numeric", "color": "categorical", "day": "datetime"}},
+    "hidden": [{"units": 8, "activation": "relu"}],
+    "epochs": 4,
+}
+pytestmark = [
+    pytest.mark.usefixtures("no_linear_baseline"),
+    pytest.mark.filterwarnings("ignore::dlcli.DataWarning"),  # as the rows are few
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder in which all runs of this module are made."""
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(autouse=True)
+def folder(runs, monkeypatch):
+    monkeypatch.chdir(runs)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def run(runs):
+    """A training from a table in memory."""
+    return dlcli.train(CONFIG, TABLE, output=runs / "first")
+
+
+def test_a_table_in_memory_trains_what_a_file_does(run, runs):
+    pq.write_table(TABLE, runs / "rows.parquet")
+    (runs / "rows.yaml").write_text(json.dumps(CONFIG))
+    CliRunner().invoke(
+        main,
+        ["train", "rows.yaml", "--set", "data.train=rows.parquet", "--output", "by-command"],
+        catch_exceptions=False,
+    )
+    by_command = dlcli.open_run("by-command")
+    assert by_command.metrics == run.metrics
+    assert by_command.history == run.history
+    expected = (runs / "by-command/weights.npz").read_bytes()
+    assert (run.path / "weights.npz").read_bytes() == expected
+    assert dlcli.load("by-command").predict(TABLE).values.tobytes() == (
+        run.model.predict(TABLE).values.tobytes()
+    )
+
+
+def test_a_run_is_read_as_it_was_stored(run):
+    assert set(run.metrics) == {"train", "validation", "test"}
+    assert len(run.history["val_loss"]) == 4
+    assert run.config.hidden[0].units == 8
+    assert set(run.baselines) == {"constant"}
+    assert str(run.path) in str(run)
+    assert repr(run) == f"TrainingRun({str(run.path)!r})"
+
+
+def test_the_run_says_that_its_table_was_in_memory(run):
+    assert run.config.data.train == ":memory:"
+    environment = json.loads((run.path / "environment.json").read_text())
+    [data] = environment["data"]
+    assert data["file"] == "data"
+    assert len(data["sha256"]) == 64
+    assert "command" not in environment
+
+
+def test_a_command_asks_for_a_file_in_its_place(run):
+    config = str(run.path / "resolved.yaml")
+    result = CliRunner().invoke(main, ["train", config])
+    assert result.exit_code == 2
+    assert "data.train was a table in memory; give it in Python" in result.output
+
+
+def test_overrides_are_values_by_path(folder):
+    changed = dlcli.train(
+        CONFIG, TABLE, overrides={"hidden[0].units": 3, "optimizer.learning_rate": 0.1}, output="u"
+    )
+    assert changed.config.hidden[0].units == 3
+    assert changed.config.optimizer.learning_rate == 0.1
+
+
+def test_validation_and_test_tables_can_be_given(folder):
+    parts = TABLE.slice(0, 80), TABLE.slice(80, 20), TABLE.slice(100)
+    config = {**CONFIG, "data": {"target": "price"}}
+    found = dlcli.train(config, parts[0], validation_data=parts[1], test_data=parts[2], output="v")
+    assert set(found.metrics) == {"train", "validation", "test"}
+    assert found.config.data.validation == found.config.data.test == ":memory:"
+    assert found.model.evaluate(parts[2]) == pytest.approx(found.metrics["test"])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"data": {"target": "price"}, "hidden": [{"unit": 1}]}, "hidden[0].unit: unknown key"),
+        ({**CONFIG, "epochs": "ten"}, "epochs: expected"),
+        ({**CONFIG, "data": {"target": "prize"}}, "no column 'prize' in data; did you mean"),
+        ("epochs: 1\n", "data.target: is required"),
+    ],
+)
+def test_a_wrong_config_is_explained_without_positions(config, message):
+    with pytest.raises(dlcli.ConfigError) as caught:
+        dlcli.train(config, TABLE)
+    assert message in str(caught.value)
+    assert "yaml" not in str(caught.value)
+
+
+def test_something_else_than_a_config_is_refused():
+    with pytest.raises(dlcli.UsageError, match="expected a path, YAML, a mapping or a Config"):
+        dlcli.train(7, TABLE)
+
+
+class TestResume:
+    """An interrupted training from a table in memory."""
+
+    @pytest.fixture
+    def interrupted(self, folder, request):
+        def stop(event, fields):
+            if (event, fields.get("epoch")) == ("epoch", 2):
+                raise KeyboardInterrupt
+
+        path = folder / request.node.name
+        with pytest.raises(KeyboardInterrupt):
+            dlcli.train(
+                {**CONFIG, "checkpoint": {"seconds": 0.001}}, TABLE, output=path, progress=stop
+            )
+        return path
+
+    def test_asks_for_the_table(self, interrupted):
+        with pytest.raises(dlcli.UsageError, match="data.train was a table in memory; give it"):
+            dlcli.resume(interrupted)
+
+    def test_refuses_another_table(self, interrupted):
+        with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
+            dlcli.resume(interrupted, TABLE.slice(1))
+
+    def test_ends_as_if_it_had_not_been_interrupted(self, interrupted, run):
+        resumed = dlcli.resume(interrupted, TABLE)
+        assert (resumed.path / "weights.npz").read_bytes() == (
+            (run.path / "weights.npz").read_bytes()
+        )
+
+
+class TestPredictions:
+    """What a model predicts."""
+
+    def test_are_numbers_in_the_form_of_the_target(self, run):
+        predictions = run.model.predict(TABLE)
+        assert predictions.values.shape == (ROWS,)
+        assert np.array_equal(np.asarray(predictions), predictions.to_numpy())
+        assert predictions.to_arrow().column_names == ["prediction"]
+        assert predictions.probabilities is None
+        assert predictions.lower is None
+        assert predictions.classes == ()
+        assert pa.table(predictions).equals(predictions.to_arrow())
+        assert len(predictions) == ROWS
+        assert repr(predictions).startswith("Prediction of 120 rows:\nprediction\n")
+
+    def test_have_intervals(self, run):
+        predictions = run.model.predict(TABLE, interval=0.8)
+        assert predictions.to_arrow().column_names == ["prediction", "lower", "upper"]
+        assert (predictions.lower < predictions.values).all()
+        assert (predictions.upper > predictions.values).all()
+        assert run.model.evaluate(TABLE, interval=0.8)["interval"]["level"] == 0.8
+        with pytest.raises(dlcli.UsageError, match="interval: expected a share between 0 and 1"):
+            run.model.predict(TABLE, interval=80)
+
+    def test_of_classes_have_names_and_probabilities(self, folder):
+        config = {**CONFIG, "data": {"target": "color", "validation": 0.3}, "input": {}}
+        model = dlcli.train(config, TABLE, output="colors").model
+        predictions = model.predict({name: TABLE[name] for name in model.columns})
+        assert set(predictions.values) <= set(COLORS)
+        assert predictions.probabilities.shape == (ROWS, 3)
+        best = np.array(predictions.classes)[predictions.probabilities.argmax(axis=1)]
+        assert best.tolist() == predictions.values.tolist()
+        assert model.classes == predictions.classes
+        assert "accuracy" in model.evaluate(TABLE)
+
+    def test_read_files_and_records_alike(self, run, folder):
+        pq.write_table(TABLE, folder / "new.parquet")
+        expected = run.model.predict(TABLE).values
+        assert np.array_equal(run.model.predict(folder / "new.parquet").values, expected)
+        assert np.array_equal(run.model.predict("new.parquet").values, expected)
+        assert np.array_equal(run.model.predict(TABLE.to_pylist()).values, expected)
+
+    def test_of_a_wrong_value_are_refused_or_warned_of(self, run):
+        rows = [{"size": "much", "color": "red", "day": "2024-01-01"}] * 2
+        with pytest.raises(dlcli.DataError, match="data: row 1, column 'size': expected a fin"):
+            run.model.predict(rows)
+        message = "2 rows with values that can't be used"
+        with pytest.warns(dlcli.DataWarning, match=message) as found:
+            run.model.predict(rows, on_bad_row="warn")
+        assert found[0].filename == __file__
+
+    def test_of_other_columns_are_refused(self, run):
+        with pytest.raises(dlcli.DataError, match="data: has no column 'size', 'day', which"):
+            run.model.predict({"color": ["red"]})
+
+    def test_of_several_threads_are_those_of_one(self, run):
+        model = dlcli.load(run.path)
+        parts = [TABLE.slice(start, 30) for start in range(0, ROWS, 30)] * 4
+        with ThreadPoolExecutor(8) as pool:
+            found = [each.values for each in pool.map(model.predict, parts)]
+        expected = [run.model.predict(part).values for part in parts]
+        assert all(map(np.array_equal, found, expected))
+
+
+def test_trainings_in_two_threads_are_those_of_one(run, folder):
+    def train(number):
+        return dlcli.train(CONFIG, TABLE, output=folder / f"thread-{number}", progress=False)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
+        for found in pool.map(train, range(2)):
+            assert found.metrics == run.metrics
+
+
+def test_cross_validation_and_search_work_on_tables_in_memory(folder):
+    validated = dlcli.cross_validate(CONFIG, TABLE, folds=2, refit=True, output="cv")
+    assert validated.predictions.num_rows == len(TABLE) - 24
+    assert validated.metrics["rmse"] > 0
+    assert dlcli.load(validated.path / "refit").predict(TABLE).values.shape == (ROWS,)
+    assert "rmse" in str(validated)
+    config = {**CONFIG, "tune": {"trials": 2, "space": {"hidden": {"units": [4, 8]}}}}
+    searched = dlcli.tune(config, TABLE, output="tune")
+    assert set(searched.best_settings) == {"hidden.units"}
+    assert searched.best.model.predict(TABLE).values.shape == (ROWS,)
+    assert searched.result.trials
+    with pytest.raises(dlcli.UsageError, match="expected 2 folds or more"):
+        dlcli.cross_validate(CONFIG, TABLE, folds=1)
+    with pytest.raises(dlcli.UsageError, match="expected 1 job or more"):
+        dlcli.tune(CONFIG, TABLE, jobs=0)
+
+
+def test_runs_are_compared_and_diagnosed(run, folder):
+    other = dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output="short")
+    compared = dlcli.compare(run, other.path)
+    assert "rmse" in str(compared)
+    assert compared.to_dict()["target"] == ["price"]
+    found = dlcli.diagnose(other)
+    assert found.to_dict()["findings"]
+    assert str(other.path) in str(found)
+
+
+def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
+    found = dlcli.inspect(TABLE, target="price")
+    assert [column["name"] for column in found.columns] == TABLE.column_names
+    assert str(found).startswith("data: 120 rows, 5 columns")
+    text = dlcli.starter_config(TABLE, "price", preset="simple")
+    assert 'train: ":memory:"' in text
+    trained = dlcli.train(text, TABLE, overrides={"epochs": 1}, output="started")
+    assert trained.config.data.target.column == "price"
+
+
+def test_a_report_is_written_where_it_is_wanted(run, folder):
+    page = run.report(folder / "page.html")
+    assert "<html" in page.read_text()
+    with pytest.raises(FileExistsError):
+        run.report(folder / "page.html")
+    assert run.report() == run.path / "report.html"
+
+
+def test_in_a_notebook_results_are_cards(run):
+    card = run._repr_html_()
+    assert "rmse" in card
+    assert 'src="data:image/png;base64,' in card
+    assert "<script" not in card
+    for shown in (run.model.predict(TABLE), dlcli.inspect(TABLE), dlcli.diagnose(run)):
+        assert shown._repr_html_().strip().startswith('<div class="dlcli-card">')
+
+
+def test_nothing_is_printed_and_no_signal_is_handled(folder, capfd):
+    seen = []
+
+    def listen(event, fields):
+        seen.append((event, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
+
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    dlcli.train(CONFIG, TABLE, output="silent", progress=listen)
+    assert {event[1:] for event in seen} == {before}
+    assert {"data", "epoch", "result"} <= {event[0] for event in seen}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in dlcli.__all__:
+        assert name == "__version__" or getattr(dlcli, name).__doc__
+    assert set(dlcli.__all__) <= set(dir(dlcli))
+    with pytest.raises(AttributeError, match="has no attribute 'fit'"):
+        dlcli.fit  # noqa: B018
+
+
+def test_importing_and_predicting_load_no_tensorflow(run):
+    script = f"""
+import sys
+import dlcli
+assert not {{"numpy", "pyarrow", "pydantic"}} & set(sys.modules)
+prediction = dlcli.load({str(run.path)!r}).predict({TABLE.slice(0, 2).to_pylist()!r})
+assert len(prediction) == 2
+assert not {{"tensorflow", "keras", "pandas", "polars"}} & set(sys.modules)
+""".replace("datetime.date", "__import__('datetime').date")
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
