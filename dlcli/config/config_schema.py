@@ -159,11 +159,14 @@ class Hidden(_Dense):
     @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the layer that a number of units or an activation means."""
-        if value is None:
-            return ""
+        return "" if value is None else f"write {cls.layer_of(value)}"
+
+    @staticmethod
+    def layer_of(value: object) -> str:
+        """Return a layer of so many units or with an activation, as YAML."""
         units = value if isinstance(value, int) else 64
         activation = value if isinstance(value, str) and value.isidentifier() else "relu"
-        return f"write {{units: {units}, activation: {activation}}}"
+        return f"{{units: {units}, activation: {activation}}}"
 
     units: Units
     """Number of units, up to 1,000,000."""
@@ -277,12 +280,11 @@ Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]
 
 
 def _require_layers(value: object) -> object:
-    """Refuse a number or a layer that is not in a list, with the list to write."""
-    if not isinstance(value, int | dict):
+    """Refuse layers that are not in a list, with the list to write."""
+    if isinstance(value, tuple) or value is None:
         return value
-    layer = {"units": value, "activation": "relu"} if isinstance(value, int) else value
-    got, way_out = shown(value), shown_in_yaml((layer,))
-    raise value_error(f"expected a list of layers, got {got}; write {way_out}")
+    layer = shown_in_yaml(value) if isinstance(value, dict) else Hidden.layer_of(value)
+    raise value_error(f"expected a list of layers, got {shown(value)}; write [{layer}]")
 
 
 _IN_LAYERS = ("dropout", "batch_normalization", "kernel_regularizer", "kernel_initializer")

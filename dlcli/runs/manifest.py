@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
 from dlcli.config import MAX_BYTES
-from dlcli.errors import RunError
+from dlcli.errors import RunError, listed
 from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument
 
 RunKind = Literal["train", "cv", "tune"]
@@ -125,6 +125,8 @@ class Manifest(VerifiedDocument):
                 f"is an unfinished run, it has no {MANIFEST}, and was ended before training began; "
                 "train it again"
             )
+        elif runs := sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST}")):
+            message = f"is a folder of runs; name one of them: {listed(runs)}"
         else:
             message = f"is not a run folder, it has no {MANIFEST}: name one that `dlcli train` made"
         raise RunError(f"{folder}: {message}")

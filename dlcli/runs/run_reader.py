@@ -80,10 +80,8 @@ class Run:
             if not os.path.isdir(self.path / name):
                 command = shlex.join(["dlcli", "train", str(self.path / f"{name}.yaml")])
                 way_out = f"train a network with: {command}"
-            raise RunError(
-                f"{self.path}: is a {KIND_NAMES[self.kind]}, which has no weights of its own; see "
-                f"it with `dlcli report`, or {way_out}"
-            )
+            kind = KIND_NAMES[self.kind]
+            raise RunError(f"{self.path}: is a {kind}, which has no weights of its own; {way_out}")
 
     def require_network(self) -> None:
         """Raise `RunError` for a run without a network to predict with, with the way out.

@@ -66,6 +66,14 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
     assert result.stderr == "error: runs/doubel: no such run folder; did you mean 'double'?\n"
 
 
+def test_of_a_folder_of_runs_one_is_to_be_named(dlcli):
+    result = dlcli("report", "runs")
+    assert (result.exit_code, result.stderr) == (
+        5,
+        "error: runs: is a folder of runs; name one of them: 'runs/double'\n",
+    )
+
+
 def test_an_unfinished_run_is_a_run_folder(dlcli):
     Path("runs/double/manifest.json").unlink()
     Path("runs/double/environment.json").touch()

@@ -114,7 +114,7 @@ WORDS = "expected auto, a list of words in quotes, or such a list for each of so
         ("data.target=[]", "expected a column's name, or a list of them, got []"),
         ("metrics=accuracy", "expected a list, got 'accuracy'; write [accuracy]"),
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),
-        ("hidden=five", "expected a list, got 'five'; write [five]"),
+        ("metrics=5", "expected a list, got 5"),
         ("input=5", "expected keys and values, got 5"),
         ("name=../up", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
                        " got '../up'"),

@@ -136,6 +136,7 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
             "hidden[0]: expected keys and values, got 64; write {units: 64, activation: relu}",
         ),
         ("hidden=64", "hidden: expected a list of layers, got 64; write [{units: 64, activation"),
+        ("hidden=relu", "got 'relu'; write [{units: 64, activation: relu}]"),
         (
             "hidden={units: 8}",
             'hidden: expected a list of layers, got {"units": 8}; write [{units: 8}]',
