@@ -236,8 +236,12 @@ def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
     yield codes.tobytes() + values, "the same values as"
     if 2 * column.distinct <= column.present:
         if numbers is not None:  # renumbered as texts are, in the order of their first rows
-            renumbered = pa.array(codes, mask=codes < 0).dictionary_encode().indices
-            codes = renumbered.fill_null(-1).to_numpy().astype(np.int64)
+            present = codes >= 0
+            _, first, inverse = np.unique(codes[present], return_index=True, return_inverse=True)
+            ranks = np.empty(len(first), dtype=np.int64)
+            ranks[np.argsort(first)] = np.arange(len(first))
+            codes = np.full(len(codes), -1)
+            codes[present] = ranks[inverse]
         yield codes.tobytes(), "other values, one-to-one with"
 
 

@@ -24,7 +24,17 @@ from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator,
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, fit_scaling
-from dlcli.tables import DAY, Moments, Table, compact_dates, guess_times, parse_times, to_local
+from dlcli.tables import (
+    DAY,
+    Moments,
+    Table,
+    compact_dates,
+    guess_times,
+    integers,
+    parse_times,
+    to_local,
+    to_numpy,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -183,9 +193,8 @@ def _circles(lengths: range) -> tuple[Indices, NDArray[np.float32]]:
 
 
 def _calendar(function: Callable[[pa.Array], pa.Array], local: Moments) -> Indices:
-    times = pa.array(local, pa.int64()).view(pa.timestamp("us"))
-    parts: Indices = function(times).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    return parts
+    times = integers(local).view(pa.timestamp("us"))
+    return to_numpy(function(times).cast(pa.int64()), np.int64)
 
 
 def _years(local: Moments) -> Floats:

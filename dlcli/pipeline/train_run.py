@@ -32,6 +32,7 @@ from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, workin
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
+from dlcli.tables import strings
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -268,7 +269,7 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
     def with_set(name: str, some: NDArray[np.int64] | None = None) -> pa.Table:
         rows = result.tables[name].rows if some is None else len(some)
-        return result.prediction_table(name, {"split": pa.array([name] * rows, pa.string())}, some)
+        return result.prediction_table(name, {"split": strings([name] * rows, pa.string())}, some)
 
     metrics = {name: result.metrics(name) for name in result.tables}
     some = sample_indices(result.tables["train"].rows, result.config.seed)

@@ -173,8 +173,9 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not _is_list(values.type):
         return values.cast(pa.string())
     lists = values.to_pylist()
-    texts = [None if each is None else json.dumps(each, ensure_ascii=False) for each in lists]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    texts = ["" if each is None else json.dumps(each, ensure_ascii=False) for each in lists]
+    missing = np.array([at for at, each in enumerate(lists) if each is None], dtype=np.int64)
+    return pa.chunked_array([blanked(strings(texts, pa.string()), missing)])
 
 
 def _csv(records: Iterable[Sequence[str | None]]) -> str:
@@ -276,12 +277,13 @@ class StoredPredictions:
 
     def of_split(self, split: str) -> StoredPredictions:
         """Return the rows of one set."""
-        rows = pc.equal(self._cast("split", "string"), split)
-        return replace(self, table=self.table.filter(rows))
+        sets = self._cast("split", "string")
+        wanted = strings([split], pa.string())
+        return replace(self, table=self.table.filter(pc.equal(sets, wanted[0])))
 
     def filtered(self, rows: NDArray[np.bool_]) -> StoredPredictions:
         """Return the rows that are marked, (rows,)."""
-        return replace(self, table=self.table.filter(pa.array(rows)))
+        return replace(self, table=self.table.take(integers(np.flatnonzero(rows))))
 
     @property
     def rows(self) -> int:
@@ -313,7 +315,7 @@ class StoredPredictions:
             RunError: for any other value.
         """
         values = self._cast(name, "string")
-        indices = pc.index_in(values, value_set=pa.array(list(known), "string"))
+        indices = pc.index_in(values, value_set=strings(known, pa.string()))
         if indices.null_count:
             raise self._damaged(name, f"holds a value that its {self.task_file} doesn't list")
         return to_numpy(pc.cast(indices, "int64"), np.int64)

@@ -148,10 +148,10 @@ def read_parquet(stream: BinaryIO, file: Path) -> pa.Table:
         RunError: if it is not Parquet.
     """
     from pyarrow import ArrowException
-    from pyarrow.parquet import read_table
+    from pyarrow.parquet import ParquetFile
 
     try:
-        return read_table(stream)
+        return ParquetFile(stream).read()
     except (ArrowException, OSError) as error:
         raise damaged(file, f"is not a Parquet file: {error}") from None
 

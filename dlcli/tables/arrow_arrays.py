@@ -1,7 +1,8 @@
 """Arrow arrays from and to NumPy.
 
 pyarrow's own `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds
-about a second to the start-up. The functions here use the buffers instead.
+about a second to the start-up; so do its functions for a number or a text of Python's. The
+functions here use the buffers instead.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 _MAX_BYTES = 2**31 - 1
 """Capacity of one array of Arrow's default string type."""
+FALSE = pa.Array.from_buffers(pa.bool_(), 1, [None, pa.py_buffer(b"\0")])[0]
+"""The scalar `false`."""
 _LARGE = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
 from dlcli.tables.arrow_arrays import (
+    FALSE,
     floats,
     integers,
     mask_to_numpy,
@@ -258,7 +259,7 @@ class Column:
         present = readable = self._present
         values = self._parsed
         if self.kind == "number" and self.notation.needs_unit:
-            readable = pc.and_(present, pc.equal(self.values, 0))
+            readable = pc.and_(present, _equals_one(self.values, [0.0]))
         if values is None:
             readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
             values = self._parse(readable)
@@ -503,11 +504,11 @@ def _parse_together(columns: Sequence[Column]) -> None:
     texts, present = _trim(joined.values), joined._present
     is_present = joined._is_present.reshape(shape)
     fits = pc.and_kleene(present, joined.notation.fits(texts))
-    is_number = mask_to_numpy(pc.fill_null(fits, False)).reshape(shape)
+    is_number = mask_to_numpy(pc.fill_null(fits, FALSE)).reshape(shape)
     are_numbers = np.logical_and.reduce(is_number | ~is_present, axis=1)
     are_numbers &= np.logical_or.reduce(is_present, axis=1)
     parsed = joined._parse(fits).reshape(shape)
-    may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), False)
+    may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), FALSE)
     is_word = is_present & ~mask_to_numpy(may_be).reshape(shape)
     have_words = np.logical_or.reduce(is_word, axis=1)
     usual = np.logical_or.reduce(_among(texts, USUAL_MISSING_WORDS).reshape(shape), axis=1)

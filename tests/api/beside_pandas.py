@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -50,8 +54,9 @@ def make_frame():
 
 
 FRAME = make_frame()
+DATA = {"target": "price", "validation": 0.2, "test": 0.2}
 CONFIG = {
-    "data": {"target": "price", "validation": 0.2, "test": 0.2},
+    "data": DATA,
     "hidden": [{"units": 8, "activation": "relu"}],
     "epochs": 3,
 }
@@ -142,6 +147,56 @@ def test_predictions_become_a_frame(run):
     frame = run.model.predict(FRAME, interval=0.8).to_pandas()
     assert list(frame.columns) == ["prediction", "lower", "upper"]
     assert len(frame) == ROWS
+
+
+# Nothing is imported that a command does not need
+
+REFUSING = """\
+import sys
+
+class Refuse:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        assert name not in ("pandas", "polars", "sklearn", "IPython"), name
+
+sys.meta_path.insert(0, Refuse)
+from dlcli.cli import main
+main(sys.argv[1:], standalone_mode=False)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict run rows.csv --output new.csv",
+        "predict run rows.parquet --keep color --interval 0.8 --output new.parquet",
+        "evaluate run rows.csv --json",
+        "inspect rows.csv --target price",
+        "inspect rows.parquet --target color",
+        "init rows.csv --target price",
+        "init rows.parquet --target color",
+        "validate rows.yaml",
+        "report run --output page.html",
+        "compare run run-2",
+        "diagnose run",
+        "train rows.yaml --set epochs=ten",
+    ],
+)
+def test_no_command_imports_pandas_where_it_is_installed(command, run, monkeypatch):
+    """Keras does, but only training loads Keras."""
+    folder = run.path.parent
+    monkeypatch.chdir(folder)
+    if not Path("rows.csv").exists():
+        FRAME.to_csv("rows.csv", index=False)
+        FRAME.to_parquet("rows.parquet", index=False)
+        Path("rows.yaml").write_text(json.dumps({**CONFIG, "data": {**DATA, "train": "rows.csv"}}))
+        dlcli.train(CONFIG, FRAME, overrides={"epochs": 1}, output="run-2")
+    for name in ("new.csv", "new.parquet", "page.html"):
+        Path(name).unlink(missing_ok=True)
+    script = [sys.executable, "-c", REFUSING, *command.split()]
+    answer = subprocess.run(script, capture_output=True, text=True, timeout=120)
+    assert "AssertionError" not in answer.stderr, answer.stderr
+    assert (answer.returncode == 0) != ("ten" in command), answer.stderr
 
 
 # scikit-learn
