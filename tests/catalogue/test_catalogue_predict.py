@@ -67,7 +67,7 @@ def test_odd_rows_are_predicted_and_what_is_odd_is_said(rows, prediction, told, 
     assert result.exit_code == 0
 
 
-@pytest.mark.parametrize("count", [3000, pytest.param(30_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_row_of_very_many_columns_is_predicted(count, dlcli):
     names = ",".join(f"c{at}" for at in range(count))
     Path("new.csv").write_text(f"x,colour,{names}\n3,red{',0' * count}\n")
@@ -79,7 +79,7 @@ def test_a_row_of_very_many_columns_is_predicted(count, dlcli):
     ]
 
 
-@pytest.mark.parametrize("count", [3000, pytest.param(30_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_very_many_columns_that_are_none_of_training_are_refused_in_a_line(count, refused):
     Path("new.csv").write_text(
         f"{','.join(f'c{at}' for at in range(count))}\n1{',0' * (count - 1)}\n"

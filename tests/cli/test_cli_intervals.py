@@ -108,7 +108,6 @@ def fraction_within(rows, column="y"):
     return np.mean([float(row["lower"]) <= y <= float(row["upper"]) for row, y in pairs])
 
 
-@pytest.mark.slow
 def test_numbers_get_a_lower_and_an_upper_end(run):
     run("numbers")
     rows = read_csv(call("predict", "numbers", "rows.csv", "--interval", "0.9").stdout)
@@ -173,7 +172,6 @@ def test_counts_are_never_below_0(run):
     assert fraction_within(rows, "count") > 0.88
 
 
-@pytest.mark.slow
 def test_classes_get_a_set_in_every_format(run):
     run("classes")
     arguments = ("predict", "classes", "rows.csv", "--interval", "0.9")

@@ -21,16 +21,17 @@ epochs: 40
 """
 
 
-@pytest.fixture
-def diverged(tmp_path):
+@pytest.fixture(scope="module")
+def diverged(tmp_path_factory):
     """Train until divergence: the notes of the error, and the run folder."""
+    folder = tmp_path_factory.mktemp("diverged")
     rows = [f"{at},{2 * at},20" for at in range(60)]
-    (tmp_path / "rows.csv").write_text("\n".join(["x,y,w", *rows]) + "\n")
-    path = tmp_path / "case.yaml"
+    (folder / "rows.csv").write_text("\n".join(["x,y,w", *rows]) + "\n")
+    path = folder / "case.yaml"
     path.write_text(CONFIG)
     with pytest.raises(DivergenceError) as caught:
-        train(load_config(path), tmp_path / "run")
-    return caught.value.__notes__[:-1], open_run(tmp_path / "run")
+        train(load_config(path), folder / "run")
+    return caught.value.__notes__[:-1], open_run(folder / "run")
 
 
 def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
