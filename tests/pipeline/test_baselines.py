@@ -96,6 +96,7 @@ def least_squares(matrix, target, weights=None):
     return solution[:-1], solution[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "data", "columns"),
     [
@@ -117,6 +118,7 @@ def test_of_numbers_the_linear_model_is_that_of_least_squares(config, data, colu
     assert bias == pytest.approx(offset, abs=2e-3 * scale)
 
 
+@pytest.mark.slow
 def test_of_classes_the_linear_model_is_logistic_regression():
     """At the least loss the predicted chances have the truth's moments: Xᵀ(p - y) = 0."""
     result = untrained(write(SMALL, a=A, b=B, y=(A + NOISE > 0.3).astype(int)))
@@ -126,6 +128,7 @@ def test_of_classes_the_linear_model_is_logistic_regression():
     assert matrix.T @ (chance - result.encoded["train"].target) / 120 == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_of_counts_the_linear_model_is_poisson_regression():
     counts = LOT.poisson(np.exp(3 + 0.5 * A))
     result = untrained(write(SMALL, "target: {column: y, type: count}", a=A, b=B, y=counts))
@@ -279,6 +282,7 @@ def failing(error):
     return train_job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

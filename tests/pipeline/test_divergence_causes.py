@@ -287,6 +287,7 @@ def test_each_suggested_remedy_converges(case, tmp_path, monkeypatch):
         assert np.isfinite(list(history.values())).all()
 
 
+@pytest.mark.slow
 def test_training_that_diverged_says_its_causes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     case = CASES["inputs"]

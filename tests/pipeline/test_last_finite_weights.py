@@ -153,6 +153,7 @@ def test_they_are_also_if_all_checkpoints_are_of_that_epoch(
     assert each_step_is_kept.count(0) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
 def test_nothing_is_kept_if_all_checkpoints_are_and_training_cannot_start_over(monkeypatch):
     """As when a training goes on that had started from weights of another run."""

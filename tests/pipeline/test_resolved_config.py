@@ -82,6 +82,7 @@ def test_what_to_search_for_is_dropped_unless_it_is_to_be_kept() -> None:
     assert moved_config(file, Path("runs/a"), keep_tune=True).tune == file.config.tune
 
 
+@pytest.mark.slow
 def test_words_for_missing_values_train_the_same_and_are_read_in_predictions() -> None:
     kinds, sizes = ["a", "b", "NA", "c"] * 10, ["1.5", "2", "3.5", "NA"] * 10
     rows = [f"{kinds[at]},{sizes[at]},{at % 7},{at / 2}\n" for at in range(40)]

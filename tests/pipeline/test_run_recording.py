@@ -121,6 +121,7 @@ class TestImages:
             uninterrupted.path / "weights.npz"
         ).read_bytes()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("at", [0, 7])
     def test_that_have_changed_are_refused_by_their_column(self, at):
         unfinished()

@@ -162,6 +162,7 @@ def test_without_held_out_rows_only_dependences_over_training_rows_are_explained
     assert {each.column for each in found.partial_dependences} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_training_stores_it():
     write_rows(a=A, b=B, y=3 * A)
     text = f"data: {{train: rows.csv, target: y, {SPLIT}}}\nhidden: []\n"

@@ -152,6 +152,7 @@ def test_metrics_tell_of_each_label_and_of_each_column(trained):
     assert both[0] < 10 < 1000  # in the unit of u, not that of v
 
 
+@pytest.mark.slow
 def test_an_inferred_target_of_counts_takes_the_poisson_loss(trained):
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0

@@ -98,6 +98,7 @@ def test_an_interruption_leaves_nothing_behind(event, output, root):
     assert everything(root) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [None, "../out/a/run"])
 @pytest.mark.parametrize("event", ["epoch", "result"])
 def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, output, root):

@@ -93,6 +93,7 @@ def test_a_table_ends_its_lines_with_line_feeds_and_has_no_empty_field(name):
     assert all(value for row in read_table(name) for value in row.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["steering", "tictactoe"])
 def test_generated_data_come_byte_for_byte_from_their_script(name, tmp_path):
     output = tmp_path / "again.csv"
@@ -188,6 +189,7 @@ def test_the_first_digit_as_an_image_has_the_pixels_of_the_table():
     assert list(image.tobytes()[8:16]) == [0, 0, 207, 239, 159, 239, 80, 0]
 
 
+@pytest.mark.slow
 def test_the_images_come_pixel_for_pixel_from_their_script(tmp_path):
     subprocess.run(
         [sys.executable, DATA / "generate_digits_png.py", tmp_path / "digits_png.csv"], check=True

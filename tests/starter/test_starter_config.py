@@ -525,6 +525,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[object]]]:
     return names, [draw(st.lists(kind, min_size=rows, max_size=rows)) for kind in kinds]
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(tables(), st.data())
 def test_every_config_loads_and_fits_its_table(

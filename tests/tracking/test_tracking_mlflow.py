@@ -66,6 +66,7 @@ def test_parameters_are_the_configs():
     assert parameters["epochs"] == "2"
 
 
+@pytest.mark.slow
 def test_a_long_value_is_cut_and_any_number_of_parameters_are_sent(line):
     layers = "".join(f"  - {{units: {units}}}\n" for units in range(1, 41))
     columns = ", ".join(f"column_{at}: ignored" for at in range(1000))

@@ -129,6 +129,7 @@ def test_a_training_interrupted_again_and_again_equals_the_uninterrupted_one(eng
     assert reported == list(range(1, resumed.epochs + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["keras", "graph"])
 def test_a_complete_training_is_not_continued(engine, undisturbed):
     job, complete, kept = undisturbed(engine)
@@ -191,6 +192,7 @@ NONSENSE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "step"), [("keras", 0), ("graph", 1)])
 def test_a_checkpoint_that_is_no_state_of_its_job_is_refused(engine, step, undisturbed):
     job, _, kept = undisturbed(engine)

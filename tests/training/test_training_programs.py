@@ -108,6 +108,7 @@ def test_jobs_that_differ_in_a_value_share_a_program_and_no_result(
     check_alike(result, alone(jobs[-1]))
 
 
+@pytest.mark.slow
 def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_float32(make_job):
     orthogonal = {"name": "orthogonal_regularizer"}
     jobs = [
@@ -158,6 +159,7 @@ def test_a_program_is_shared_under_xla_too(make_job, float64):
     check_alike(result, alone(jobs[-1], jit_compile=True))
 
 
+@pytest.mark.slow
 def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
     config = {"metrics": ("mae",)}
     other = Regression(
@@ -260,6 +262,7 @@ def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
     assert once.history == again.history
 
 
+@pytest.mark.slow
 def test_jobs_with_initial_weights_share_nothing(make_job):
     start = alone(make_job()).weights
     programs = ProgramCache()

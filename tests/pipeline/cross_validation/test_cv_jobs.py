@@ -34,6 +34,7 @@ def in_this_process(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
     folder = killed_at(2)
     trained = []
@@ -43,6 +44,7 @@ def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
     assert [(name, fields["fold"]) for name, fields in trained] == [("fold", 4)]
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_one_process(in_this_process):
     events = []
     run = cv(
@@ -59,6 +61,7 @@ def test_the_result_is_that_of_one_process(in_this_process):
     check_equal(run, cv(*SETTINGS, CORES, repeats=2, output=Path("runs/alone")))
 
 
+@pytest.mark.slow
 def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(in_this_process):
     folder = killed_at(3)
     events = []

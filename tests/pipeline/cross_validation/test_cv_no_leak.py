@@ -67,6 +67,7 @@ def cross_validated(name):
     return CrossValidation.of(cv("data.test=0.3", types, output=Path(name)))
 
 
+@pytest.mark.slow
 def test_no_number_depends_on_what_test_rows_hold(outcomes):
     """Types are declared, since a row index is recognized by all rows of the table."""
     before = cross_validated("before")

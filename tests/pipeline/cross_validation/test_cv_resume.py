@@ -61,6 +61,7 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
     check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
 
 
+@pytest.mark.slow
 def test_one_that_was_interrupted_after_its_last_fold_trains_none_again(outcomes):
     folder = killed_at(4)
     del outcomes[:]

@@ -216,6 +216,7 @@ def test_a_malformed_result_of_the_original_config_is_refused(storage):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["finish", "kill", "kill early", "interrupt"]), max_size=14),

@@ -54,6 +54,7 @@ def is_alive(number):
 # What workers report, and the work of lost ones
 
 
+@pytest.mark.slow
 @POSIX
 def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(stop, recorder, tmp_path):
     lost = []
@@ -72,6 +73,7 @@ def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(stop, r
     ]
 
 
+@pytest.mark.slow
 @POSIX
 def test_the_work_of_the_last_worker_is_done_by_another(stop, recorder, tmp_path):
     lost = []
@@ -81,6 +83,7 @@ def test_the_work_of_the_last_worker_is_done_by_another(stop, recorder, tmp_path
     assert len(recorder.named("did")) == 1
 
 
+@pytest.mark.slow
 @POSIX
 def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
     lost = []
@@ -94,6 +97,7 @@ def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
     )
 
 
+@pytest.mark.slow
 def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(stop, recorder, tmp_path):
     with pytest.raises(ConfigError) as caught:
         run_workers(partial(worker_tasks.fail_at_once, tmp_path), 2, stop, recorder)
@@ -152,6 +156,7 @@ def start_parent(folder):
     return parent, [int(parent.stdout.readline()) for _ in range(2)]
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_workers_and_says_how_to_resume(tmp_path, number):
