@@ -50,8 +50,15 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("case", SCHEDULES)
-def test_the_history_shows_the_rate_of_each_epoch(case, make_job, train, engine):
+# All engines take the rate from the same object.
+@pytest.mark.parametrize(
+    ("case", "engine"),
+    [
+        *((case, "graph") for case in SCHEDULES),
+        *(("cosine with warmup", engine) for engine in ("keras", "xla")),
+    ],
+)
+def test_the_history_shows_the_rate_of_each_epoch(case, engine, make_job, train):
     schedule, expected = SCHEDULES[case]
     result = train(make_job({"learning_rate_schedule": schedule, "epochs": 6}, rows=8), engine)
     assert result.history["learning_rate"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
