@@ -171,8 +171,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
     """Predicts a number by a Dense network, or an ensemble of them.
 
-    The preset writes a config for the table, as `dlcli init` does; the other parameters are
-    sections of the config in the place of the preset's, in the form of its YAML.
+    The preset writes a config for the table, as `dlcli init` does; the other parameters replace
+    sections of it, in the form of its YAML.
 
     Args:
         preset: `good` for an ensemble of large networks, `simple` for one small network.

@@ -64,6 +64,8 @@ def blanked(values: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
         values: (rows,).
         rows: the indices of the rows to set to null.
     """
+    if not len(rows):
+        return values
     valid = np.ones(len(values), dtype=np.bool_)
     valid[rows] = False
     bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
@@ -82,13 +84,18 @@ def from_utf8(data: bytes | NDArray[np.uint8], lengths: NDArray[np.int64]) -> pa
     """Make an array of texts from their concatenated bytes, without a copy.
 
     Args:
-        data: the bytes of all texts, less than 2 GiB.
+        data: the bytes of all texts.
         lengths: the number of bytes of each text, (texts,).
+
+    Returns:
+        Of Arrow's type `string`, or `large_string` for 2 GiB or more, (texts,).
     """
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    is_large = len(data) > _MAX_BYTES
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64 if is_large else np.int32)
     np.cumsum(lengths, out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.string(), len(lengths), buffers)
+    storage = pa.large_string() if is_large else pa.string()
+    return pa.Array.from_buffers(storage, len(lengths), buffers)
 
 
 def utf8(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

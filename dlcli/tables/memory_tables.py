@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import from_utf8, plain
+from dlcli.tables.arrow_arrays import blanked, floats, from_utf8, integers, plain
 
 _MISSING_TYPES = ("NAType", "NaTType")
 """Of the values by which pandas marks what is missing."""
@@ -33,7 +33,7 @@ class MemoryTable:
     """A table in memory."""
 
     name: str
-    """Its name in messages, in the place of a file."""
+    """Its name in messages, as of a file."""
     data: pa.Table
 
     def fingerprint(self) -> dict[str, object]:
@@ -206,29 +206,30 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
         DataError: for a value without a text form, such as a list.
     """
     found = [value.item() if isinstance(value, np.generic) else value for value in values]
-    present = np.array([not _is_missing(value) for value in found], dtype=np.bool_)
-    kinds = {type(value) for value, is_present in zip(found, present, strict=True) if is_present}
+    gaps = [at for at, value in enumerate(found) if _is_missing(value)]
+    missing = np.array(gaps, dtype=np.int64)
+    kinds = {type(value) for value in found if not _is_missing(value)}
     if kinds == {bool}:
-        flags = np.array([value is True for value in found], dtype=np.uint8)
-        return _blank(_fixed_width(flags, pa.uint8()), present).cast(pa.bool_())
+        flags = np.array([value is True for value in found], dtype=np.int64)
+        return blanked(integers(flags), missing).cast(pa.bool_())
     if kinds == {int}:
         whole = [value if isinstance(value, int) else 0 for value in found]
         if all(_INT64.min <= value <= _INT64.max for value in whole):
-            return _blank(_fixed_width(np.array(whole, dtype=np.int64), pa.int64()), present)
+            return blanked(integers(np.array(whole, dtype=np.int64)), missing)
     if float in kinds and kinds <= {int, float}:
         try:
             numbers = [value if isinstance(value, int | float) else np.nan for value in found]
-            return _fixed_width(np.array(numbers, dtype=np.float64), pa.float64())
+            return floats(np.array(numbers, dtype=np.float64))
         except OverflowError:  # a whole number of over 300 digits; its text is refused later
             pass
-    texts = [_text(value) if at else b"" for value, at in zip(found, present, strict=True)]
+    texts = [b"" if _is_missing(value) else _text(value) for value in found]
     wrong = next((at for at, text in enumerate(texts) if text is None), None)
     if wrong is not None:
         message = f"expected a number, a text or a date, got {type(found[wrong]).__name__}"
         raise DataError(message, file=name, row=wrong + 1, column=column)
     encoded = [text for text in texts if text is not None]
     lengths = np.array([len(text) for text in encoded], dtype=np.int64)
-    return _blank(from_utf8(b"".join(encoded), lengths), present)
+    return blanked(from_utf8(b"".join(encoded), lengths), missing)
 
 
 def _is_missing(value: object) -> bool:
@@ -242,14 +243,6 @@ def _text(value: object) -> bytes | None:
     if isinstance(value, str | Real | Decimal | date | time):
         return str(value).encode(errors="replace")
     return None
-
-
-def _blank(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
-    """Set values to null where none is present, (rows,)."""
-    if present.all():
-        return values
-    bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(values.type, len(values), [bitmap, *values.buffers()[1:]])
 
 
 def _unsupported(kind: object, name: str, column: str) -> DataError:

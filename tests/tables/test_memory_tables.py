@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import DataError
-from dlcli.tables import memory_table, read_header, read_table
+from dlcli.tables import arrow_arrays, memory_table, read_header, read_table
 
 
 def column(values):
@@ -157,3 +157,10 @@ class TestFingerprint:
 
     def test_tells_where_a_value_is_missing(self):
         assert self.of(x=["a", None, "b"]) != self.of(x=["a", "b", None])
+
+
+def test_texts_too_long_for_one_array_have_large_offsets(monkeypatch):
+    monkeypatch.setattr(arrow_arrays, "_MAX_BYTES", 5)
+    found = column(["abc", None, "def"])
+    assert found.type == pa.large_string()
+    assert found.to_pylist() == ["abc", None, "def"]
