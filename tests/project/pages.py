@@ -66,7 +66,7 @@ def shell(forks: Forks) -> Run:
 
     def run(command: str, folder: Path) -> str:
         program, *arguments = shlex.split(command)
-        if program != "dlcli" or "|" in arguments:
+        if program != "dlcli" or {"|", "||", ">"} & {*arguments}:
             return run_by_bash(command, folder)
         with chdir(folder):
             return forks.run(*arguments, merged=True).output
