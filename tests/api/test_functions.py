@@ -237,6 +237,7 @@ class TestPredictions:
         assert all(map(np.array_equal, found, expected))
 
 
+@pytest.mark.slow
 def test_trainings_in_two_threads_are_those_of_one(run, folder):
     def train(number):
         return dlcli.train(CONFIG, TABLE, output=folder / f"thread-{number}", progress=False)
@@ -246,6 +247,7 @@ def test_trainings_in_two_threads_are_those_of_one(run, folder):
             assert found.metrics == run.metrics
 
 
+@pytest.mark.slow
 def test_cross_validation_and_search_work_on_tables_in_memory(folder):
     validated = dlcli.cross_validate(CONFIG, TABLE, folds=2, refit=True, output="cv")
     assert validated.predictions.num_rows == len(TABLE) - 24
@@ -283,6 +285,7 @@ def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
     assert trained.config.data.target.column == "price"
 
 
+@pytest.mark.slow
 def test_a_report_is_written_where_it_is_wanted(run, folder):
     page = run.report(folder / "page.html")
     assert "<html" in page.read_text()
