@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dlcli.config import Config, Section
+from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.section import Expected, OneOf, members_of
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -33,8 +35,19 @@ config with most of them, the [tutorial](tutorial/1-line.md) explains what they 
   list the parameters below each name. Spellings of Keras and scikit-learn with the same meaning,
   such as `Adam`, `swish`, `mse` or `MeanSquaredError`, are accepted; the resolved config has the
   names of these tables. An integer may have an exponent, as `1e3`.
+- Required keys are first in each table.
 - `--set` takes the path of a key: `--set optimizer.learning_rate=0.01`, or
   `--set 'hidden[0].units=64'`. List items are counted from 0.
+
+The examples are pieces of a config like this one:
+
+```yaml
+# houses.yaml
+data: {train: houses.csv, target: price, validation: 0.15, test: 0.15}
+hidden:
+  - {units: 64, activation: relu}
+epochs: 100
+```
 """
 KEYS = ("key", "value", "default", "meaning")
 PARAMETERS = ("name", "parameter", "value", "default", "meaning")
@@ -75,8 +88,16 @@ def reference() -> str:
     listed: set[str] = set()
     for name, field in Config.model_fields.items():
         body = [*section_parts(name, field), *choice_parts(name, choices, listed)]
-        parts += [f"## {name}\n", *body] if body else []
+        parts += [f"## {name}\n", example(name), *body] if body else []
     return "\n".join(parts)
+
+
+def example(name: str) -> str:
+    """Return the example of a key of the config."""
+    text = EXAMPLES["Config"][name][0]
+    if "\n" in text:
+        text = "\n" + textwrap.indent(text, "  ")
+    return f"```yaml\n{name}: {text}\n```\n".replace(": \n", ":\n")
 
 
 def find_choices() -> dict[str, Choice]:
@@ -177,7 +198,10 @@ def chosen(choice: Choice, member: type[Section]) -> str:
 
 def key_table(section: type[Section], above: str) -> str:
     """Return the table of the keys of a section."""
-    return table(KEYS, [key_row(section, name, above) for name in section.model_fields])
+    names = sorted(
+        section.model_fields, key=lambda name: not section.model_fields[name].is_required()
+    )
+    return table(KEYS, [key_row(section, name, above) for name in names])
 
 
 def key_row(section: type[Section], name: str, above: str = "") -> Row:

@@ -13,6 +13,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
+import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -33,6 +34,7 @@ from pydantic_core import (
     core_schema,
 )
 
+from dlcli.config.key_examples import EXAMPLES
 from dlcli.errors import did_you_mean, did_you_mean_or_all, truncate
 
 Conflict = tuple[str | tuple[str, ...], str]
@@ -80,6 +82,8 @@ class Section(BaseModel):
         properties = handler.resolve_ref_schema(found)["properties"]
         for key, doc in cls.field_docs().items():
             properties[key]["description"] = doc
+        for key, values in EXAMPLES.get(cls.__name__, {}).items():
+            properties[key]["examples"] = [yaml.safe_load(value) for value in values]
         return found
 
     @classmethod
@@ -366,9 +370,10 @@ class OneOf:
         for option in map(handler.resolve_ref_schema, options):
             others = [key for key in option.get("required", []) if key != self.key]
             if not others:
-                alone.append(option["properties"][self.key]["const"])
+                name = option["properties"][self.key]["const"]
+                alone.append({"const": name, "description": option["description"]})
             option["required"] = [self.key, *others]  # again, where one serves several unions
-        return {"anyOf": [{"enum": alone}, *options]}
+        return {"anyOf": [*alone, *options]}
 
     def _spelled(self, name: str) -> str | None:
         """Return the choice that a name means: `leaky_relu`, `LeakyReLU`, or one of its aliases."""

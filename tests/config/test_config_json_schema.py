@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config import Config
+from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.yaml_document import Values, parse
 
 SCHEMA: dict[str, Any] = Config.model_json_schema()
@@ -122,6 +123,35 @@ def test_every_section_and_key_is_described() -> None:
         keys = section["properties"].items()
         silent = [key for key, part in keys if "description" not in part and "const" not in part]
         assert silent == []
+
+
+def test_every_choice_that_stands_alone_is_described() -> None:
+    unions = [part["anyOf"] for part in objects(SCHEMA) if "anyOf" in part]
+    choices = [options for options in unions if any("$ref" in option for option in options)]
+    alone = [option for options in choices for option in options if "const" in option]
+
+    assert {"relu", "adam", "stratified", "one_hot"} <= {part["const"] for part in alone}
+    assert [part["const"] for part in alone if not part.get("description")] == []
+
+
+def test_examples_satisfy_it_and_every_key_of_the_config_has_some() -> None:
+    assert [key for key, part in SCHEMA["properties"].items() if not part.get("examples")] == []
+    for name, section in {"Config": SCHEMA, **SCHEMA["$defs"]}.items():
+        for key, part in section["properties"].items():
+            validator = Draft202012Validator({**part, "$defs": SCHEMA["$defs"]})
+            for example in part.get("examples", []):
+                assert [each.message for each in validator.iter_errors(example)] == [], (name, key)
+
+
+def test_no_example_is_of_an_unknown_key() -> None:
+    sections = {"Config": SCHEMA, **SCHEMA["$defs"]}
+
+    assert [
+        (name, key)
+        for name, keys in EXAMPLES.items()
+        for key in keys
+        if key not in sections[name]["properties"]
+    ] == []
 
 
 def test_no_choice_is_empty_and_no_key_is_required_twice() -> None:

@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import yaml
+
 from dlcli import __version__
 from dlcli.cli import main
 
@@ -27,6 +29,23 @@ def test_the_changelog_begins_with_the_current_version() -> None:
 
     assert newest is not None
     assert newest[1] == __version__
+
+
+def test_a_citation_names_the_current_version_and_licence() -> None:
+    citation = yaml.safe_load(page("CITATION.cff"))
+
+    assert (citation["version"], citation["license"]) == (__version__, "Apache-2.0")
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def test_the_workflow_checks_every_python_that_is_supported() -> None:
+    workflow = yaml.safe_load(page(".github/workflows/ci.yml"))
+    [job] = workflow["jobs"].values()
+    classifiers = tomllib.loads(page("pyproject.toml"))["project"]["classifiers"]
+    supported = re.findall(r"Python :: (3\.\d+)", "\n".join(classifiers))
+
+    assert job["strategy"]["matrix"]["python"] == supported
+    assert job["steps"][-1]["run"] == ".ci/run"
 
 
 def test_the_licence_is_the_one_that_is_declared() -> None:

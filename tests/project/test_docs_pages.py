@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from pages import find_blocks
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -47,6 +49,18 @@ def test_every_formula_ends_and_has_nothing_that_markdown_takes_away(page: Path)
 
     assert all(paragraph.count("$") % 2 == 0 for paragraph in re.split(r"\n\n|\n\| ", text))
     assert [part for part in formulas if re.search(r"\\[^a-zA-Z ]", part)] == []
+
+
+def test_the_guide_in_chinese_has_the_configs_of_the_english_pages() -> None:
+    """With its own comments."""
+    guide, *pages = (
+        [re.sub(r" *#.*", "", block.text) for block in find_blocks(path.read_text("utf-8"), "yaml")]
+        for path in map(
+            (ROOT / "docs").joinpath, ("zh-CN/guide.md", "config.md", "how-to/choose.md")
+        )
+    )
+
+    assert guide == list(chain.from_iterable(pages))
 
 
 def test_the_index_leads_to_every_page() -> None:
