@@ -66,3 +66,9 @@ def test_every_example_is_named_in_the_readme() -> None:
     examples = [path.stem for path in (ROOT / "configs").glob("*.yaml")]
 
     assert [name for name in examples if f"`{name}`" not in page("README.md")] == []
+
+
+def test_the_page_on_configs_leads_to_every_example() -> None:
+    linked = set(re.findall(r"\.\./configs/(\w+)\.yaml", page("docs/config.md")))
+
+    assert linked == {path.stem for path in (ROOT / "configs").glob("*.yaml")}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+import click
 import pytest
 from pages import find_blocks
+
+from dlcli.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -15,11 +20,15 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
+def prose_with_code(page: Path) -> str:
+    """A page without its blocks of code."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def prose(page: Path) -> str:
     """A page without its code."""
-    text = page.read_text(encoding="utf-8")
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"`[^`]*`", "", text)
+    return re.sub(r"`[^`]*`", "", prose_with_code(page))
 
 
 def anchors(page: Path) -> set[str]:
@@ -49,6 +58,40 @@ def test_every_formula_ends_and_has_nothing_that_markdown_takes_away(page: Path)
 
     assert all(paragraph.count("$") % 2 == 0 for paragraph in re.split(r"\n\n|\n\| ", text))
     assert [part for part in formulas if re.search(r"\\[^a-zA-Z ]", part)] == []
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of every line of dlcli on a page, also of those that no test runs."""
+    text = page.read_text(encoding="utf-8")
+    scripts = [block.text for block in find_blocks(text, "sh")]
+    lines = [line for script in scripts for line in script.splitlines()]
+    for line in [*lines, *re.findall(r"`(dlcli [^`]+)`", prose_with_code(page))]:
+        for part in re.split(r" \|\|? | && ", line.replace("\\|", "|")):
+            if part.startswith("dlcli "):
+                yield shlex.split(part, comments=True)[1:]
+
+
+def problem_of(arguments: list[str]) -> str:
+    """What is wrong with a command and its options; files and values are not looked at."""
+    name = arguments[0]
+    if name.startswith("-"):
+        return "" if name in ("--help", "-V") else f"dlcli {name}"
+    command = main.commands.get(name)
+    if command is None:
+        return f"dlcli {name}"
+    context = click.Context(command, info_name=name)
+    try:
+        command.make_parser(context).parse_args(arguments[1:])
+    except click.NoSuchOption as error:
+        return f"dlcli {' '.join(arguments)}: {error.message}"
+    except click.UsageError:
+        pass  # the value of an option is omitted in prose
+    return ""
+
+
+@each_page
+def test_every_command_and_option_exists(page: Path) -> None:
+    assert [problem for problem in map(problem_of, commands(page)) if problem] == []
 
 
 def test_the_guide_in_chinese_has_the_configs_of_the_english_pages() -> None:
