@@ -1,8 +1,9 @@
 """Draw the pictures of the documentation, as SVG.
 
 `python docs/draw_pictures.py ensemble FOLDER` draws what each network of an ensemble predicts;
-FOLDER is where the commands of docs/tutorial/8-ensembles.md have run. `python docs/draw_pictures.py
-accuracy JSON...` draws the results of `python -m benchmarks.accuracy --json`.
+FOLDER is where the commands of docs/tutorial/8-ensembles.md have run. `xor`, `overfitting` and
+`digits` likewise draw the runs of pages 2, 3 and 4. `python docs/draw_pictures.py accuracy JSON...`
+draws the results of `python -m benchmarks.accuracy --json`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import altair
 import numpy as np
 
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
+from dlcli import load
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
@@ -24,6 +26,8 @@ from dlcli.runs import open_run
 PICTURES = Path(__file__).parent / "pictures"
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
 """The models whose errors are drawn, with their names in the picture."""
+ROOM = {"left": 5, "right": 30, "top": 5, "bottom": 5}
+"""Space around a picture, as the words of its legend may be wider than was estimated."""
 LEAST, MOST = 0.2, 6.0
 """The range of relative errors that is shown."""
 
@@ -66,9 +70,77 @@ def draw_ensemble(folder: Path) -> None:
     )
     dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color="black", size=25)
     picture = curve + dots.encode(x="x:Q", y="y:Q")
-    picture.properties(
-        width=560, height=280, padding={"left": 5, "right": 30, "top": 5, "bottom": 5}
-    ).save(PICTURES / "ensemble.svg")
+    picture.properties(width=560, height=280, padding=ROOM).save(PICTURES / "ensemble.svg")
+
+
+def draw_xor(folder: Path) -> None:
+    """Draw the probability of true between and around the four cases."""
+    steps = np.linspace(-0.5, 1.5, 25)
+    a, b = (axis.ravel() for axis in np.meshgrid(steps, steps))
+    probabilities = load(folder / "runs" / "xor").predict({"a": a, "b": b}).probabilities
+    assert probabilities is not None
+    half = (steps[1] - steps[0]) / 2
+    squares = [
+        {"a": x - half, "a2": x + half, "b": y - half, "b2": y + half, "p": round(p, 3)}
+        for x, y, p in zip(a.tolist(), b.tolist(), probabilities[:, 1].tolist(), strict=True)
+    ]
+    plane = altair.Chart(altair.Data(values=squares)).mark_rect(strokeWidth=0)
+    plane = plane.encode(
+        x=altair.X("a:Q", title="a").scale(domain=[-0.5, 1.5], nice=False),
+        x2="a2:Q",
+        y=altair.Y("b:Q", title="b").scale(domain=[-0.5, 1.5], nice=False),
+        y2="b2:Q",
+        color=altair.Color("p:Q", title="probability").scale(scheme="blueorange", domain=[0, 1]),
+    )
+    cases = [{"a": x, "b": y, "case": str(x ^ y)} for x in (0, 1) for y in (0, 1)]
+    text = altair.Chart(altair.Data(values=cases)).mark_text(fontSize=22, fontWeight="bold")
+    picture = plane + text.encode(x="a:Q", y="b:Q", text="case:N")
+    picture.properties(width=300, height=300, padding=ROOM).save(PICTURES / "xor.svg")
+
+
+def draw_overfitting(folder: Path) -> None:
+    """Draw the training and the validation loss of each epoch, and where early stopping stays."""
+    history = open_run(folder / "runs" / "large").read_history()
+    names = {"loss": "training rows", "val_loss": "validation rows"}
+    points = [
+        {"epoch": epoch, "loss": value, "rows": rows}
+        for name, rows in names.items()
+        for epoch, value in enumerate(history[name], start=1)
+    ]
+    lines = altair.Chart(altair.Data(values=points)).mark_line(strokeWidth=2)
+    lines = lines.encode(
+        x=altair.X("epoch:Q").scale(domain=[1, len(history["loss"])], nice=False),
+        y="loss:Q",
+        color=altair.Color("rows:N", title=None, sort=[*names.values()]).scale(
+            range=["#6baed6", "#d62728"]
+        ),
+    )
+    best = 1 + int(np.argmin(history["val_loss"]))
+    marked = altair.Chart(altair.Data(values=[{"epoch": best, "words": f"best: epoch {best}"}]))
+    rule = marked.mark_rule(strokeDash=[4, 4]).encode(x="epoch:Q")
+    words = marked.mark_text(align="left", dx=5, y=10).encode(x="epoch:Q", text="words:N")
+    picture = (lines + rule + words).properties(width=560, height=260, padding=ROOM)
+    picture.save(PICTURES / "overfitting.svg")
+
+
+def draw_digits(folder: Path) -> None:
+    """Draw how many test images of each digit are taken for which."""
+    predictor = Predictor.load(open_run(folder / "runs" / "digits"))
+    confusion = np.array(open_run(folder / "runs" / "digits").read_metrics()["test"]["confusion"])
+    counts = [
+        {"digit": digit, "predicted": guess, "images": int(confusion[row, column])}
+        for row, digit in enumerate(predictor.task.names)
+        for column, guess in enumerate(predictor.task.names)
+        if confusion[row, column]
+    ]
+    base = altair.Chart(altair.Data(values=counts)).encode(
+        x=altair.X("predicted:N").axis(labelAngle=0), y="digit:N"
+    )
+    color = altair.Color("images:Q", legend=None).scale(scheme="blues", type="sqrt")
+    white = altair.condition("datum.images > 10", altair.value("white"), altair.value("black"))
+    picture = base.mark_rect().encode(color=color)
+    picture += base.mark_text().encode(text="images:Q", color=white)
+    picture.properties(width=300, height=300).save(PICTURES / "digits.svg")
 
 
 def draw_accuracy(*files: Path) -> None:
@@ -98,4 +170,11 @@ def draw_accuracy(*files: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"ensemble": draw_ensemble, "accuracy": draw_accuracy}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    draw = {
+        "xor": draw_xor,
+        "overfitting": draw_overfitting,
+        "digits": draw_digits,
+        "ensemble": draw_ensemble,
+        "accuracy": draw_accuracy,
+    }
+    draw[sys.argv[1]](*map(Path, sys.argv[2:]))
