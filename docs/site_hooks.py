@@ -17,6 +17,10 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+FUNCTION = re.compile(r"<mi>(log|ln|exp)</mi>")
+"""Functions, which as identifiers would stand too close to what is before and after them."""
+CODE = re.compile(r"<code>[^<]*</code>")
+"""In tables, Python-Markdown leaves the backslash before a pipe in code, which GitHub removes."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -35,23 +39,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let the links of a page lead to where the site has their targets."""
+    """Let links lead to where the site has their targets, and read Markdown in `<details>`."""
     path = Path(page.file.abs_src_path or "")
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def in_site(link: re.Match[str]) -> str:
         return posixpath.relpath(uri_of(target_of(link[1], path)), here)
 
-    return LINK.sub(in_site, markdown)
+    return LINK.sub(in_site, markdown).replace("<details>", '<details markdown="1">')
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write formulas as MathML, which browsers show without JavaScript."""
+    """Write formulas as MathML, which needs no JavaScript, and pipes in code as GitHub does."""
 
     def as_mathml(formula: re.Match[str]) -> str:
-        display = "block" if formula[1] == "div" else "inline"
-        return convert(html.unescape(formula[2]), display=display)
+        tag, text = formula[1], html.unescape(formula[2])
+        mathml = convert(text, display="block" if tag == "div" else "inline")
+        mathml = FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', mathml)
+        return f'<{tag} class="formula">{mathml}</{tag}>'
 
+    content = CODE.sub(lambda code: code[0].replace("\\|", "|"), content)
     return FORMULA.sub(as_mathml, content)
 
 

@@ -59,3 +59,17 @@ def test_its_formulas_are_shown_without_scripts(site: Path) -> None:
 
     assert sum(page.count("<math") for page in pages) > 50
     assert [page for page in pages if 'class="arithmatex"' in page] == []
+
+
+def test_nothing_of_markdown_is_left_in_its_prose(site: Path) -> None:
+    found = []
+    for page in site.rglob("index.html"):
+        article = re.search(r"<article.*</article>", page.read_text("utf-8"), re.DOTALL)
+        code = r"<(pre|math)\b.*?</\1>"
+        prose = re.sub(code, "", article[0] if article else "", flags=re.DOTALL)
+        in_code = re.findall(r"<code>[^<]*\\\|[^<]*</code>", prose)
+        prose = re.sub(r"<code.*?</code>", "", prose, flags=re.DOTALL)
+        left = re.findall(r"\*\*|\$[^<$]{1,60}\$|\[\^\d|\]\(", prose)
+        found += [f"{page.parent.name}: {mark}" for mark in (*in_code, *left)]
+
+    assert found == []
