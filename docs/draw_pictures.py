@@ -1,26 +1,42 @@
-"""Draw the pictures of the documentation, as SVG.
+"""Draw the pictures of the documentation, from real runs.
 
 `python docs/draw_pictures.py ensemble FOLDER` draws what each network of an ensemble predicts;
 FOLDER is where the commands of docs/tutorial/8-ensembles.md have run. `xor`, `overfitting` and
-`digits` likewise draw the runs of pages 2, 3 and 4. `python docs/draw_pictures.py accuracy JSON...`
-draws the results of `python -m benchmarks.accuracy --json`.
+`digits` likewise draw the runs of pages 2, 3 and 4. `accuracy JSON...` draws the results of
+`python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --only small
+digits table --json`. `training CONFIG` trains a config, and pictures the terminal and the report;
+the latter needs Chromium.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import subprocess
 import sys
 import tempfile
+import textwrap
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import altair
 import numpy as np
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
+from benchmarks.runner import Outcome
 from dlcli import load
+from dlcli.cli.event_log import EVENT_LINES
+from dlcli.cli.live_view import LiveView
+from dlcli.config import load_config
+from dlcli.pipeline import train
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.reports import to_html, view_of
 from dlcli.runs import open_run
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -28,6 +44,16 @@ SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"
 """The models whose errors are drawn, with their names in the picture."""
 ROOM = {"left": 5, "right": 30, "top": 5, "bottom": 5}
 """Space around a picture, as the words of its legend may be wider than was estimated."""
+TITLES = {
+    "small": "1,000 rows of 10 numbers, layers of 32 and 1 units, 32 rows a step",
+    "digits": "1,797 images of 8 × 8, layers of 128, 64 and 10 units, 32 rows a step",
+    "table": "100,000 rows of 50 numbers, layers of 256, 256 and 1 units, 1,024 rows a step",
+}
+"""The workloads of the benchmark that are drawn."""
+SLOWEST, FASTEST = 0.5, 1_000
+"""The range of relative speeds that is shown."""
+SHOWN_SHARE = 0.6
+"""The share of the epochs after which a training is pictured."""
 LEAST, MOST = 0.2, 6.0
 """The range of relative errors that is shown."""
 
@@ -169,6 +195,71 @@ def draw_accuracy(*files: Path) -> None:
     picture.resolve_scale(y="independent").save(PICTURES / "accuracy.svg")
 
 
+def draw_speed(file: Path) -> None:
+    """Draw how many epochs of each program take as long as one of Keras's `fit`."""
+    bars = []
+    for name, measured in json.loads(file.read_text())["workloads"].items():
+        outcome = Outcome(name, measured["title"], measured["cases"])
+        for case in outcome.rounds:
+            ratio = outcome.ratio("Keras fit", case, "epoch_seconds")
+            if ratio is not None and "epochs" not in case:
+                bars.append({"table": TITLES[name], "program": case, "speed": ratio})
+    title = "epochs in the time of one by Keras's fit"
+    base = altair.Chart(altair.Data(values=bars)).encode(
+        x=altair.X("speed:Q", title=title).scale(type="log", domain=[SLOWEST, FASTEST]),
+        y=altair.Y(
+            "program:N", title=None, sort=altair.EncodingSortField("speed", order="descending")
+        ),
+    )
+    bar = base.mark_bar().encode(
+        x2=altair.datum(SLOWEST),
+        color=altair.condition(
+            "datum.program == 'dlcli'", altair.value("#d62728"), altair.value("#9ecae9")
+        ),
+    )
+    text = base.mark_text(align="left", dx=4).encode(text=altair.Text("speed:Q", format=".3~r"))
+    header = altair.Header(labelAngle=0, labelOrient="top", labelAnchor="start", labelFontSize=12)
+    rows = altair.Row("table:N", title=None, header=header)
+    picture = (bar + text).properties(width=520).facet(row=rows).resolve_scale(y="independent")
+    picture = picture.properties(padding={**ROOM, "left": 20})
+    picture.save(PICTURES / "speed.svg")
+
+
+def draw_training(config: Path) -> None:
+    """Picture a terminal during a training of a config, and the curves in its report."""
+    size: dict[str, Any] = {"width": 92, "height": 30, "force_terminal": True}
+    view = LiveView(Console(file=io.StringIO(), **size), clock=time.perf_counter)
+    shown: list[RenderableType] = [Text(f"$ dlcli train {config}\n", style="bold")]
+    is_drawn = False
+
+    def listen(event: str, fields: dict[str, Any]) -> None:
+        nonlocal is_drawn
+        if is_drawn:
+            return
+        if event == "epoch":
+            view.show(fields)
+            if fields["epoch"] >= SHOWN_SHARE * fields["of"]:
+                shown.extend(["", view.frame()])
+                is_drawn = True
+        for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
+            label = f"{'' if index else event:<9} "
+            wrapped = textwrap.wrap(line, size["width"] - len(label))
+            shown.extend(f"{'' if at else label:<10}{part}" for at, part in enumerate(wrapped))
+
+    with tempfile.TemporaryDirectory() as name:
+        view_of_run = view_of(train(load_config(config), Path(name, config.stem), listen))
+        training = [each for each in view_of_run.sections() if each.anchor == "training"]
+        page = Path(name, "page.html")
+        page.write_text(to_html(replace(view_of_run, sections=lambda: training)))
+        window = ["--window-size=1200,1080", f"--screenshot={PICTURES / 'report.png'}"]
+        browser = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars"]
+        # Charts are drawn once they are scrolled to.
+        subprocess.run([*browser, *window, "--virtual-time-budget=9000", page.as_uri()], check=True)
+    console = Console(file=io.StringIO(), record=True, **size)
+    console.print(*shown, sep="\n", highlight=False)
+    console.save_svg(str(PICTURES / "training.svg"), title="dlcli")
+
+
 if __name__ == "__main__":
     draw = {
         "xor": draw_xor,
@@ -176,5 +267,7 @@ if __name__ == "__main__":
         "digits": draw_digits,
         "ensemble": draw_ensemble,
         "accuracy": draw_accuracy,
+        "speed": draw_speed,
+        "training": draw_training,
     }
     draw[sys.argv[1]](*map(Path, sys.argv[2:]))

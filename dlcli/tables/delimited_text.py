@@ -355,6 +355,8 @@ def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str
             try:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
+                if "BOM" in error.reason:  # there is no byte order mark; in Python 3.13
+                    break
                 name = encoding.upper().replace("_", "-")
                 message = (
                     f"byte 0x{error.object[error.start]:02x} is not {name}; save the file as "
@@ -362,7 +364,7 @@ def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str
                 )
                 size = position - len(error.object) + error.start
                 return _error_after(_decoded(stored, encoding, size), stored.file, form, message)
-            except UnicodeError:  # no byte order mark
+            except UnicodeError:  # the same in earlier versions
                 break
     return DataError(f"is not {encoding}, which data.format specifies: {reason}", file=stored.file)
 

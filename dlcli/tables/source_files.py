@@ -261,8 +261,8 @@ def _open(path: Path) -> BinaryIO:
         raise UsageError(f"{path}: is a folder, a file was expected; {way_out}") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
-    except ValueError as error:  # a NUL character in the name
-        raise UsageError(f"{str(path)!r}: can't be opened: {error}") from None
+    except ValueError:
+        raise UsageError(f"{str(path)!r}: no file's name has a NUL character") from None
 
 
 def _entries(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 HIDDEN = ROOT / "tests" / "without_pandas"
 PAGES = [
     str(page)
-    for page in sorted((ROOT / "docs").rglob("*.md"))
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     if find_blocks(page.read_text(encoding="utf-8"), "python")
 ]
 

@@ -286,7 +286,7 @@ class TestOpening:
 
     def test_a_name_that_no_file_can_have_is_explained(self):
         found = message(UsageError, read_table, "a\0b")
-        assert found == r"'a\x00b': can't be opened: embedded null byte"
+        assert found == r"'a\x00b': no file's name has a NUL character"
 
     def test_a_file_in_the_place_of_a_folder_is_explained(self):
         write("a\n1\n")
