@@ -79,7 +79,7 @@ def problem_of(arguments: list[str]) -> str:
     command = main.commands.get(name)
     if command is None:
         return f"dlcli {name}"
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **main.context_settings)
     try:
         command.make_parser(context).parse_args(arguments[1:])
     except click.NoSuchOption as error:
