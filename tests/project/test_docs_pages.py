@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from pages import find_blocks
+from pages import TRANSLATED_TUTORIAL, find_blocks
 
 from dlcli.cli import main
 
@@ -60,6 +60,16 @@ def test_every_formula_ends_and_has_nothing_that_markdown_takes_away(page: Path)
     assert [part for part in formulas if re.search(r"\\[^a-zA-Z ]", part)] == []
 
 
+@each_page
+def test_every_formula_in_a_line_stands_where_github_reads_it_as_one(page: Path) -> None:
+    """After a space, also in Chinese, where punctuation has none; and not before a letter."""
+    text = re.sub(r"\$\$.*?\$\$", "", prose(page), flags=re.DOTALL)
+
+    formulas = re.findall(r"(?:(?<=(.)))?(\$[^$]+\$)(?=(.))?", text)
+
+    assert [part for part in formulas if part[0].strip() or part[2].isalnum()] == []
+
+
 def commands(page: Path) -> Iterator[list[str]]:
     """The arguments of every line of dlcli on a page, also of those that no test runs."""
     text = page.read_text(encoding="utf-8")
@@ -106,8 +116,14 @@ def test_the_guide_in_chinese_has_the_configs_of_the_english_pages() -> None:
     assert guide == list(chain.from_iterable(pages))
 
 
-def test_the_index_leads_to_every_page() -> None:
-    index = ROOT / "docs" / "README.md"
-    found = {(index.parent / link).resolve() for link in re.findall(r"\]\((\S+?)\)", prose(index))}
+def test_the_indexes_lead_to_every_page() -> None:
+    """The English one to all but the Chinese tutorial, and the Chinese one to that."""
+    english = ROOT / "docs" / "README.md"
+    chinese = ROOT / "docs" / "zh-CN" / "README.md"
+    tutorial = {*TRANSLATED_TUTORIAL.glob("*.md")}
+    others = {*english.parent.rglob("*.md")} - tutorial - {english}
 
-    assert [page.name for page in index.parent.rglob("*.md") if page not in {index, *found}] == []
+    for index, pages in ((english, others), (chinese, tutorial)):
+        links = re.findall(r"\]\((\S+?)\)", prose(index))
+        found = {(index.parent / link).resolve() for link in links}
+        assert sorted(page.name for page in pages - found) == []

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import find_blocks
+from pages import find_blocks, pages_to_run
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = ROOT / "tests" / "without_pandas"
 PAGES = [
     str(page)
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for page in [ROOT / "README.md", *pages_to_run()]
     if find_blocks(page.read_text(encoding="utf-8"), "python")
 ]
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import Block, Run, find_blocks, pattern
+from pages import Block, Run, find_blocks, pages_to_run, pattern
 
 from dlcli.config import load_config
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = pages_to_run()
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
