@@ -1,6 +1,6 @@
 """Estimators for scikit-learn: dlcli's networks in its pipelines, searches and cross-validations.
 
-They need scikit-learn, which dlcli does not install. Nothing is written to disk.
+They need scikit-learn, which dlcli does not install. They write no run folder.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
             self.overrides = {**(self.overrides or {}), **paths}
         return self
 
-    def _given(self, y: Any) -> Any:  # noqa: ANN401
+    def _require_target(self, y: Any) -> Any:  # noqa: ANN401
         """Return a target, or raise `ValueError` if there is none."""
         if y is None:
             name = type(self).__name__
@@ -109,8 +109,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         """
         from dlcli.pipeline import fit_only
 
-        columns: dict[str, object] = {**self._columns(X, is_new=True), _TARGET: y}
         with _value_errors():
+            columns: dict[str, object] = {**self._columns(X, is_new=True), _TARGET: y}
             table = memory_table(columns, "X")
             text, overrides = self._starter(table), self._settings()
             if sample_weight is not None:
@@ -162,8 +162,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 
     def _predict(self, X: Any) -> Predictions:  # noqa: ANN401, N803
         check_is_fitted(self)
-        columns = self._columns(X, is_new=False)
         with _value_errors():
+            columns = self._columns(X, is_new=False)
             table = self.predictor_.read(memory_table(columns, "X"))
             return self.predictor_.predict(table, ValueIssues())
 
@@ -204,7 +204,7 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         Raises:
             ValueError: for rows or settings that can't be trained.
         """
-        target = column_or_1d(self._given(y), dtype=np.float64, warn=True)
+        target = column_or_1d(self._require_target(y), dtype=np.float64, warn=True)
         assert_all_finite(target, input_name="y")
         check_consistent_length(X, target)
         self._fit(X, target, sample_weight)
@@ -278,7 +278,7 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         Raises:
             ValueError: for rows or settings that can't be trained.
         """
-        check_classification_targets(self._given(y))
+        check_classification_targets(self._require_target(y))
         target = column_or_1d(y, warn=True)
         check_consistent_length(X, target)
         self.classes_, codes = np.unique(target, return_inverse=True)
@@ -289,7 +289,8 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         settings = super()._settings()
         if isinstance(self.class_weight, Mapping):
             names = {code: name for name, code in enumerate(self.classes_.tolist())}
-            weights = {str(names[code]): value for code, value in self.class_weight.items()}
+            known = {code: value for code, value in self.class_weight.items() if code in names}
+            weights = {str(names[code]): value for code, value in known.items()}
             settings["class_weight"] = weights
         return settings
 

@@ -223,11 +223,16 @@ class Prediction:
 
     def _table(self) -> Any:  # noqa: ANN401
         from dlcli.reports import Table as Block
-        from dlcli.reports import fmt
 
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
-        rows = tuple(
-            tuple(value if isinstance(value, str) else fmt.number(value) for value in row)
-            for row in zip(*columns.values(), strict=True)
-        )
+        rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
         return Block(tuple(columns), rows, text_columns=())
+
+
+def _cell(value: object) -> str:
+    """Return a predicted value as a cell: a class, a number, or a set of classes."""
+    from dlcli.reports import fmt
+
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return fmt.number(value) if isinstance(value, float) else str(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
 import time
 import warnings
@@ -11,13 +13,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from dlcli.errors import UsageError
+
 Listener = Callable[[str, dict[str, object]], None]
 Progress = bool | Listener | None
 
 _SECONDS_BETWEEN = 0.2
 """Between two updates of the display."""
 _STYLE = '<div style="font-family: monospace; white-space: pre">'
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 class DataWarning(UserWarning):
@@ -26,10 +30,9 @@ class DataWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Give a warning at the line that called dlcli."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, DataWarning, stacklevel=level)
+    files = [each.filename for each in inspect.stack(context=0)]
+    inside = [level for level, file in enumerate(files, 1) if file.startswith(_PACKAGE)]
+    warnings.warn(message, DataWarning, stacklevel=max(inside, default=0) + 1)
 
 
 @contextmanager
@@ -43,6 +46,8 @@ def listening(progress: Progress) -> Iterator[Listener]:
         pass_on: Listener = progress
         display = None
     else:
+        if progress and not is_notebook():
+            raise UsageError("progress=True is for notebooks; elsewhere, pass a function of events")
         is_wanted = is_notebook() if progress is None else progress
         display = _Display() if is_wanted else None
         pass_on = display.show if display else lambda *_: None
@@ -63,7 +68,7 @@ def is_notebook() -> bool:
     """Return whether the program runs in a notebook, which shows HTML."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 class _Display:

@@ -144,7 +144,7 @@ class SearchRun(_FinishedRun):
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
-        """The settings of the best candidate, as `overrides` take them."""
+        """The settings of the best candidate, by path of the dimension; `best` has its config."""
         trial = self.result.trial(self.result.best)
         return {} if trial is None else trial.values
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import Table, fmt, measured, render_table, total_epochs
+from dlcli.reports import Table, fmt, metric_names, render_table, total_epochs
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -78,7 +78,7 @@ class LiveView:
         """Add an epoch, given the fields of its event, and draw a frame if one is due."""
         epoch = fields["epoch"]
         if not self._measures or fields.get("member") != self._fields.get("member"):
-            self._measures = [_measure(name) for name in measured(fields)]
+            self._measures = [_measure(name) for name in metric_names(fields)]
         for measure in self._measures:
             measure.add(fields[measure.name], epoch)
         self._fields = fields

@@ -164,7 +164,7 @@ class Hidden(_Dense):
     @staticmethod
     def layer_of(value: object) -> str:
         """Return a layer of so many units or with an activation, as YAML."""
-        units = value if isinstance(value, int) else 64
+        units = value if isinstance(value, int) and not isinstance(value, bool) else 64
         activation = value if isinstance(value, str) and value.isidentifier() else "relu"
         return f"{{units: {units}, activation: {activation}}}"
 
@@ -229,7 +229,8 @@ class Ensemble(Section):
     @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the section that a number of networks means."""
-        return f"write {{members: {shown_in_yaml(value) if isinstance(value, int) else 8}}}"
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        return f"write {{members: {value if is_count else 8}}}"
 
     members: Members
     """Number of networks, from 2 to 64."""

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +50,8 @@ from dlcli.tasks import DecodedRows, Task
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
 
+_LOADING = threading.Lock()
+"""Held while standard error is redirected, which belongs to all threads."""
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """TensorFlow's own switch: where the user has set it lower, its log is left alone."""
 _SILENT = "3"
@@ -71,11 +74,12 @@ def load_tensorflow(config: Config, events: Events) -> Device:
         ConfigError: for a GPU where there is none.
         UsageError: if TensorFlow already runs in this process with other threads.
     """
-    is_loaded = "tensorflow" in sys.modules
-    with quiet_tensorflow(), nullcontext() if is_loaded else pause_collection():
-        from dlcli.training import prepare_device
+    with _LOADING, quiet_tensorflow():
+        is_loaded = "tensorflow" in sys.modules
+        with nullcontext() if is_loaded else pause_collection():
+            from dlcli.training import prepare_device
 
-        device = prepare_device(config.device, config.threads)
+            device = prepare_device(config.device, config.threads)
     events.emit("device", device=device.name, threads=device.threads)
     return device
 

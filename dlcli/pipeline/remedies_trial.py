@@ -10,7 +10,7 @@ from itertools import chain, count, zip_longest
 from pathlib import Path
 
 from dlcli.comparison import BaselineComparison, ComparedRun, estimate_difference
-from dlcli.config import Tables
+from dlcli.config import MEMORY
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate
@@ -97,7 +97,6 @@ def try_patches(
     patches: Sequence[tuple[str, Patch]],
     listener: Listener = lambda *_: None,
     on_begin: Callable[[int, Patch], None] = lambda *_: None,
-    tables: Tables | None = None,
 ) -> Iterator[Trial]:
     """Train each patch and yield its result, so that finished ones survive an interruption.
 
@@ -108,14 +107,18 @@ def try_patches(
         patches: each with the rule that proposed it.
         listener: receives the events of each training.
         on_begin: is called before each training with its number from 1 and the patch.
-        tables: the tables in memory that the run was trained on.
 
     Raises:
         UsageError: if the run has no validation rows.
         RunError: if its data have changed since, or it is damaged.
         DlcliError: for what no patch can change, such as missing data.
     """
-    file = replace(run.read_config(), tables=tables or {})
+    file = run.read_config()
+    if MEMORY in (file.config.data.train, file.config.data.validation, file.config.data.test):
+        raise UsageError(
+            f"{run.path}: was trained on a table in memory, so that no command can try "
+            "suggestions; in Python: dlcli.train(config, data=table, overrides=...)"
+        )
     if not file.config.has_validation:
         config = shlex.quote(str(run.path / "resolved.yaml"))
         trains_on_all = file.config.data.train_on_validation
@@ -130,7 +133,7 @@ def try_patches(
         on_begin(number, patch)
         trial = Trial(rule, patch)
         try:
-            patched = replace(run.read_config(patch.overrides), tables=file.tables)
+            patched = run.read_config(patch.overrides)
             after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             yield replace(trial, problem=release_memory(error))

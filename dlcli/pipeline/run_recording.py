@@ -37,6 +37,7 @@ from dlcli.runs import (
     Run,
     RunKind,
     RunWriter,
+    check_folder,
     collect_environment,
     locked,
     new_run,
@@ -167,6 +168,9 @@ def resumed_run(
     """
     with unfinished_run(run, kind) as writer:
         file = replace(read_resolved(writer.resolved_path()), tables=tables or {})
+        for key in file.tables:
+            if getattr(file.config.data, key) != MEMORY:
+                raise RunError(f"{run}: data.{key} was no table in memory; resume without one")
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
@@ -435,7 +439,9 @@ def claimed_unit(writer: RunWriter, number: int) -> Iterator[bool]:
         Whether no other process has locked it.
     """
     folder = writer.path / FOLDS / f".{number}.held"
-    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
+    check_folder(folder)
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder))

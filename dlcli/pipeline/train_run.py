@@ -103,8 +103,10 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
         options = FitOptions(initial, programs=programs, on_divergence=advise)
-        result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS, options)
-        programs.release_rows()
+        try:
+            result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS, options)
+        finally:
+            programs.release_rows()
         resolved = run_recording.resolved_config(file, prepared, Path(), device.threads)
         return replace(result, config=resolved)
 

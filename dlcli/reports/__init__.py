@@ -12,7 +12,7 @@ import dlcli.reports.formatting as fmt
 if TYPE_CHECKING:
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
-    from dlcli.reports.progress import epoch_line, measured, progress_line, total_epochs
+    from dlcli.reports.progress import epoch_line, metric_names, progress_line, total_epochs
     from dlcli.reports.report_files import (
         render_report,
         to_card,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "comparison_report": ("comparison_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
-    "progress": ("epoch_line", "measured", "progress_line", "total_epochs"),
+    "progress": ("epoch_line", "metric_names", "progress_line", "total_epochs"),
     "report_files": (
         *("render_report", "to_card", "to_html", "training_curves", "view_of"),
         *("write_report", "write_report_if_cheap"),

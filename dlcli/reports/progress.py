@@ -8,7 +8,7 @@ from typing import Any
 from dlcli.reports import formatting as fmt
 
 
-def measured(fields: Mapping[str, Any]) -> list[str]:
+def metric_names(fields: Mapping[str, Any]) -> list[str]:
     """Return the names of the losses and metrics of an `epoch` event."""
     others = ("member", "members", "epoch", "of", "learning_rate")
     return [name for name in fields if name not in others]
@@ -26,7 +26,7 @@ def epoch_line(fields: Mapping[str, Any]) -> str:
     place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
     if "member" in fields:
         place = f"member {fields['member']}/{fields['members']}  {place}"
-    values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in measured(fields))
+    values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in metric_names(fields))
     return f"{place}  {values.rstrip()}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -400,9 +401,9 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
 
 def _repeatability(record: RunRecord, search: Search) -> str:
     """Say whether the same search finds the same config again."""
-    tune, command = record.config.tune, record.environment.get("command")
-    words = command if isinstance(command, list) else []
-    is_shared = any(str(word).startswith("--storage") for word in words)
+    tune, run = record.config.tune, record.run
+    study = json.loads(run.read_text("study.json")) if run.has("study.json") else {}
+    is_shared = isinstance(study, dict) and study.get("storage") is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:
         return REPEATABLE

@@ -210,7 +210,7 @@ class ResumableRun:
         """Store the result of a finished member of an ensemble, numbered from 1."""
         with self._storing(MEMBERS) as base:
             base.mkdir(exist_ok=True)
-            _check_folder(base)
+            check_folder(base)
             self._write_folder(base / str(number), _checkpoint_files(result))
 
     def read_member(self, number: int, specs: Mapping[str, ArraySpec]) -> Checkpoint | None:
@@ -227,8 +227,8 @@ class ResumableRun:
         if not os.path.lexists(folder):
             return None
         with _naming_way_out(folder):
-            _check_folder(folder.parent)
-            _check_folder(folder)
+            check_folder(folder.parent)
+            check_folder(folder)
             return _read_checkpoint(folder, self._config_digest(), specs)
 
     def write_plan(self, plan: Mapping[str, object]) -> None:
@@ -245,7 +245,7 @@ class ResumableRun:
         Raises:
             RunError: if they are not a JSON object.
         """
-        _check_folder(self.path / FOLDS)
+        check_folder(self.path / FOLDS)
         return read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
 
     def write_partial_result(self, number: int, part: PartialResult) -> None:
@@ -261,7 +261,7 @@ class ResumableRun:
             files["predictions.parquet"] = lambda path: file_formats.write_parquet(path, table)
         with self._storing(FOLDS) as base:
             base.mkdir(exist_ok=True)
-            _check_folder(base)
+            check_folder(base)
             self._write_folder(base / str(number), files)
         self.has_partial_results = True
 
@@ -271,12 +271,12 @@ class ResumableRun:
         Raises:
             RunError: if it is damaged or of another config; the way out is to remove it.
         """
-        _check_folder(self.path / FOLDS)
+        check_folder(self.path / FOLDS)
         folder = self.path / FOLDS / str(number)
         if not os.path.lexists(folder):
             return None
         with _naming_way_out(folder):
-            _check_folder(folder)
+            check_folder(folder)
             contents = _Contents.of(folder, self._config_digest())
             with contents.open(folder, "result.json", _MAX_RESULT_BYTES) as stream:
                 result, table = decode(stream.read(), folder / "result.json"), None
@@ -409,7 +409,7 @@ def _history_bytes(checkpoint: Path) -> float:
         return math.inf
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
     """Raise `RunError` for anything but a folder: a link may lead anywhere."""
     if not os.path.lexists(path):
         raise damaged(path, "is missing")

@@ -65,7 +65,7 @@ def starter_config(
         config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
-        type: the type of target, if its values don't tell.
+        type: the type of target, if it can't be inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
@@ -209,7 +209,6 @@ _MANY = 40
 """The largest number of columns that are written one per line."""
 _MIN_PATTERN_COLUMNS = 3
 _MANY_CATEGORIES = 50
-_LONGEST_VALUE = 20
 _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
 

@@ -1,8 +1,8 @@
 """Arrow arrays from and to NumPy.
 
 pyarrow's own `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds
-about a second to the start-up; so do its functions for a number or a text of Python's. The
-functions here use the buffers instead.
+about a second to the start-up; so do its functions for a Python number or text. The functions here
+use the buffers instead.
 """
 
 from __future__ import annotations

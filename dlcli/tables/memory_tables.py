@@ -20,12 +20,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import blanked, floats, from_utf8, integers, plain
+from dlcli.tables.arrow_arrays import blanked, floats, from_utf8, integers, plain, widened
+from dlcli.tables.source_files import Batches, check_names
+from dlcli.tables.typed_files import with_plain_types
 
 _MISSING_TYPES = ("NAType", "NaTType")
-"""Of the values by which pandas marks what is missing."""
+"""Types of pandas' missing values."""
 _INT64 = np.iinfo(np.int64)
-_WAYS = "a data frame, an Arrow table, a mapping of columns, or a list of records"
+_EXPECTED = "a data frame, an Arrow table, a mapping of columns, or a list of records"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class MemoryTable:
     name: str
     """Its name in messages, as of a file."""
     data: pa.Table
+    """Columns with names of their own, and without types that few of Arrow's functions know."""
 
     def fingerprint(self) -> dict[str, object]:
         """Return SHA-256 and size of the rows, as of a file.
@@ -43,19 +46,18 @@ class MemoryTable:
         """
         found, size = sha256(), 0
         for name in self.data.column_names:
-            values = plain(self.data.column(name))
+            values = widened(plain(self.data.column(name)))
             found.update(f"{name}\0{values.type}\0{len(values)}\0".encode())
-            for part in (pa.chunked_array([values.is_null().combine_chunks()]), values.drop_null()):
-                content = _serialized(part)
-                found.update(content)
+            for part in (values.is_null(), values.drop_null()):
+                found.update(_serialized(part))
             size += values.nbytes
         return {"file": self.name, "sha256": found.hexdigest(), "bytes": size}
 
 
 def _serialized(values: pa.ChunkedArray) -> pa.Buffer:
     """Return values without nulls as Arrow IPC, the same for the same values."""
-    batch = pa.RecordBatch.from_arrays([pa.concat_arrays(values.chunks or [])], ["values"])
-    return batch.serialize()
+    whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
+    return pa.RecordBatch.from_arrays([whole], ["values"]).serialize()
 
 
 def memory_table(data: object, name: str = "data") -> MemoryTable:
@@ -74,7 +76,10 @@ def memory_table(data: object, name: str = "data") -> MemoryTable:
     if isinstance(data, MemoryTable):
         return data
     try:
-        return MemoryTable(name, _arrow_table(data, name))
+        table = _arrow_table(data, name)
+        check_names(table.column_names, name)
+        batches = with_plain_types(Batches(table.schema, iter(table.to_batches())), name)
+        return MemoryTable(name, pa.Table.from_batches(batches.rows, batches.schema))
     except pa.ArrowException as error:
         raise DataError(f"can't be read as a table: {error}", file=name) from None
 
@@ -96,7 +101,7 @@ def _arrow_table(data: object, name: str) -> pa.Table:
         return _of_records(data, name)
     kind = type(data).__name__
     hint = "; an array has no names of columns" if isinstance(data, np.ndarray) else ""
-    raise DataError(f"expected {_WAYS}, got {kind}{hint}", file=name)
+    raise DataError(f"expected {_EXPECTED}, got {kind}{hint}", file=name)
 
 
 def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table:
@@ -130,7 +135,7 @@ def _of_records(records: Sequence[object], name: str) -> pa.Table:
     rows = []
     for number, record in enumerate(records, start=1):
         if not isinstance(record, Mapping):
-            message = f"expected {_WAYS}; the row is of type {type(record).__name__}"
+            message = f"expected {_EXPECTED}; the row is of type {type(record).__name__}"
             raise DataError(message, file=name, row=number)
         row = {str(key): value for key, value in record.items()}
         columns.update(dict.fromkeys(row))
@@ -171,7 +176,9 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
         values = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError):
         raise _unsupported(series.dtype, name, column) from None
-    if isinstance(values.type, pa.BaseExtensionType):  # such as periods, which would be numbers
+    storage = values.type
+    kind = storage.value_type if pa.types.is_dictionary(storage) else storage
+    if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would be numbers
         return _of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
     return values
 
@@ -190,7 +197,7 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
     if kind == "b":
         return _fixed_width(values.view(np.uint8), pa.uint8()).cast(pa.bool_())
     if kind == "M":
-        return _of_objects(values.astype("datetime64[us]").tolist(), name, column)
+        return _of_objects([*values], name, column)
     raise _unsupported(values.dtype, name, column)
 
 
@@ -205,9 +212,9 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
     Raises:
         DataError: for a value without a text form, such as a list.
     """
-    found = [value.item() if isinstance(value, np.generic) else value for value in values]
-    gaps = [at for at, value in enumerate(found) if _is_missing(value)]
-    missing = np.array(gaps, dtype=np.int64)
+    found = [_python_value(value) for value in values]
+    missing_rows = [at for at, value in enumerate(found) if _is_missing(value)]
+    missing = np.array(missing_rows, dtype=np.int64)
     kinds = {type(value) for value in found if not _is_missing(value)}
     if kinds == {bool}:
         flags = np.array([value is True for value in found], dtype=np.int64)
@@ -232,14 +239,29 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
     return blanked(from_utf8(b"".join(encoded), lengths), missing)
 
 
+def _python_value(value: object) -> object:
+    """Return the Python value of a number or a time of NumPy, and any other value as it is."""
+    if isinstance(value, np.datetime64):  # with nanoseconds, it would be a number
+        return value.astype("datetime64[us]").item()
+    if isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
+        return value.item()
+    return value
+
+
 def _is_missing(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in _MISSING_TYPES
+    if value is None or type(value).__name__ in _MISSING_TYPES:
+        return True
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, Real) and bool(value != value)
 
 
 def _text(value: object) -> bytes | None:
     """Return a value as CSV has it, in UTF-8; None for one without a text form."""
     if isinstance(value, bool):
         return str(value).lower().encode()
+    if isinstance(value, np.timedelta64):  # which counts as a whole number
+        return None
     if isinstance(value, str | Real | Decimal | date | time):
         return str(value).encode(errors="replace")
     return None

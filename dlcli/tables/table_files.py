@@ -64,7 +64,7 @@ def read_table(
             fit its header; for files with different columns.
     """
     if isinstance(source, MemoryTable):
-        data = _stored(_memory_batches(source), folder)
+        data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), folder)
         return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
     files = find(source)
     parts = [_read_part(each, form, folder) for each in files]
@@ -86,7 +86,7 @@ def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tup
             repeated; for files with different columns.
     """
     if isinstance(source, MemoryTable):
-        return tuple(_memory_batches(source).schema.names)
+        return tuple(source.data.column_names)
     first, *others = find(source)
     names = _read_names(first, form)
     for other in others:
@@ -121,17 +121,6 @@ def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _
         data = _stored(replace(batches, rows=_bounded(batches.rows, stored)), folder)
     remarks += batches.remarks
     return _Part(stored.file, data, batches.delimiter, tuple(remarks), batches.nameless)
-
-
-def _memory_batches(source: MemoryTable) -> Batches:
-    """Return the rows of a table in memory.
-
-    Raises:
-        DataError: for empty or repeated names, or columns of an unsupported type.
-    """
-    check_names(source.data.column_names, source.name)
-    batches = Batches(source.data.schema, iter(source.data.to_batches()))
-    return with_plain_types(batches, source.name)
 
 
 def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:

@@ -77,7 +77,14 @@ def column(values):
     [
         (pd.Series([1, "a", 2.5, None, True], dtype=object), ["1", "a", "2.5", None, "true"]),
         (pd.Series([1, None, 3], dtype=object), [1, None, 3]),
+        (pd.Series([1, pd.NA, "b"], dtype=object), ["1", None, "b"]),
+        (
+            pd.Series([pd.NaT, pd.Timestamp("2024-01-02")], dtype=object),
+            [None, "2024-01-02 00:00:00"],
+        ),
         (pd.array([1, None], "Int64"), [1, None]),
+        (pd.cut(pd.Series([1, 4]), [0, 3, 6]), ["(0, 3]", "(3, 6]"]),
+        (pd.Categorical(pd.period_range("2024-01", periods=2, freq="M")), ["2024-01", "2024-02"]),
         (pd.array([True, None], "boolean"), [True, None]),
         (pd.array(["a", None], "string"), ["a", None]),
         (pd.Categorical(["a", "b", "a"]), ["a", "b", "a"]),
@@ -141,6 +148,25 @@ def test_polars_is_read_as_pandas_is(run):
     found = run.model.predict(frame)
     assert np.array_equal(found.values, run.model.predict(FRAME).values)
     assert pl.DataFrame(found)["prediction"].to_list() == found.values.tolist()
+
+
+def test_polars_is_trained_on(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "note": ["a", None, "b", "a", "b", "a"] * 5,
+            "kind": pl.Series(["x", "y", "x"] * 10, dtype=pl.Categorical),
+            "price": np.arange(30.0) % 7,
+        }
+    )
+    config = {"data": {"target": "price"}, "hidden": [], "epochs": 1}
+    trained = dlcli.train(config, frame, output=tmp_path / "run")
+    again = dlcli.train(config, frame.rechunk(), output=tmp_path / "again")
+    hashes = [
+        json.loads((each.path / "environment.json").read_text())["data"]
+        for each in (trained, again)
+    ]
+    assert hashes[0] == hashes[1]
+    assert set(trained.model.columns) == {"note", "kind"}
 
 
 def test_predictions_become_a_frame(run):
@@ -266,6 +292,17 @@ def test_classes_keep_their_type_and_weights():
     assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
     assert model.predict_proba(rows).sum(axis=1) == pytest.approx(1)
     assert model.predictor_.config.class_weight["0"] == 2.0
+
+
+def test_what_can_not_be_trained_is_a_value_error():
+    with pytest.raises(ValueError, match="row 1, column 'a': expected a number"):
+        DenseRegressor(**FAST).fit(pd.DataFrame({"a": [[1], [2]]}), [1.0, 2.0])
+    rows, target = load_iris(return_X_y=True)
+    weights = {0: 1, 1: 2, 2: 5}
+    model = DenseClassifier(**{**FAST, "epochs": 1}, class_weight=weights).fit(
+        rows[:100], target[:100]
+    )
+    assert model.predictor_.config.class_weight == {"0": 1.0, "1": 2.0}
 
 
 def test_the_default_is_an_ensemble_and_a_seed_repeats_it():

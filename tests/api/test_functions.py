@@ -162,6 +162,12 @@ class TestResume:
         with pytest.raises(dlcli.UsageError, match="data.train was a table in memory; give it"):
             dlcli.resume(interrupted)
 
+    def test_refuses_a_table_that_it_was_not_begun_with(self, interrupted):
+        with pytest.raises(
+            dlcli.RunError, match="data.test was no table in memory; resume without"
+        ):
+            dlcli.resume(interrupted, TABLE, test_data=TABLE)
+
     def test_refuses_another_table(self, interrupted):
         with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
             dlcli.resume(interrupted, TABLE.slice(1))
@@ -207,6 +213,9 @@ class TestPredictions:
         assert best.tolist() == predictions.values.tolist()
         assert model.classes == predictions.classes
         assert "accuracy" in model.evaluate(TABLE)
+        shown = repr(model.predict(TABLE.slice(0, 1), interval=0.95))
+        assert "red" in shown
+        assert "–" not in shown
 
     def test_read_files_and_records_alike(self, run, folder):
         pq.write_table(TABLE, folder / "new.parquet")
@@ -275,6 +284,13 @@ def test_runs_are_compared_and_diagnosed(run, folder):
     assert str(other.path) in str(found)
 
 
+def test_a_command_can_not_try_suggestions_on_a_table_in_memory(folder):
+    dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output="untried")
+    result = CliRunner().invoke(main, ["diagnose", "untried", "--try"])
+    assert result.exit_code == 2
+    assert "untried: was trained on a table in memory, so that no command can try" in result.output
+
+
 def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
     found = dlcli.inspect(TABLE, target="price")
     assert [column["name"] for column in found.columns] == TABLE.column_names
@@ -301,6 +317,11 @@ def test_in_a_notebook_results_are_cards(run):
     assert "<script" not in card
     for shown in (run.model.predict(TABLE), dlcli.inspect(TABLE), dlcli.diagnose(run)):
         assert shown._repr_html_().strip().startswith('<div class="dlcli-card">')
+
+
+def test_progress_needs_a_notebook_or_a_function():
+    with pytest.raises(dlcli.UsageError, match="progress=True is for notebooks"):
+        dlcli.train(CONFIG, TABLE, progress=True)
 
 
 def test_nothing_is_printed_and_no_signal_is_handled(folder, capfd):

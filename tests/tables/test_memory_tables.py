@@ -40,6 +40,8 @@ class TestColumns:
             (np.array(["a", "b"]), pa.string(), ["a", "b"]),
             (np.arange(6)[::2], pa.int64(), [0, 2, 4]),
             (np.array(["2024-01-02", "NaT"], "M8[D]"), pa.string(), ["2024-01-02 00:00:00", None]),
+            (list(np.array(["2024-01-02"], "M8[ns]")), pa.string(), ["2024-01-02 00:00:00"]),
+            ([Decimal("NaN"), Decimal(1)], pa.string(), [None, "1"]),
             (np.ma.array([1, 2], mask=[False, True]), pa.int64(), [1, None]),
             (pa.array([1, 2]), pa.int64(), [1, 2]),
             (pa.chunked_array([["a"], ["b"]]), pa.string(), ["a", "b"]),
@@ -61,6 +63,8 @@ class TestColumns:
             ([b"a"], "row 1, column 'x': expected a number, a text or a date, got bytes"),
             (np.ones((2, 3)), r"expected one value for each row, got an array of shape \(2, 3\)"),
             (np.array([1j]), "column 'x': holds complex128, which is not supported"),
+            ([np.ones(2), np.ones(2)], "row 1, column 'x': expected .*, got ndarray"),
+            ([np.timedelta64(1, "ns")], "row 1, column 'x': expected .*, got timedelta64"),
             ("abc", "column 'x': expected an array or a list, got str"),
             (7, "column 'x': expected an array or a list, got int"),
         ],
@@ -122,6 +126,11 @@ class TestTables:
         with pytest.raises(DataError, match=message):
             read_table(memory_table(data))
 
+    def test_of_arrow_with_two_columns_of_a_name_are_refused(self):
+        table = pa.table([pa.array([1]), pa.array([2])], ["a", "a"])
+        with pytest.raises(DataError, match="names 'a' more than once"):
+            memory_table(table)
+
     def test_can_be_stored_on_disk(self, tmp_path):
         table = memory_table({"a": [1, 2, 3]})
         found = read_table(table, folder=tmp_path)
@@ -134,6 +143,12 @@ class TestFingerprint:
 
     def of(self, **columns):
         return memory_table(columns).fingerprint()["sha256"]
+
+    def test_is_of_views_and_their_chunks_as_of_other_texts(self):
+        whole = pa.chunked_array([["a", None, "b"]], pa.string_view())
+        parts = pa.chunked_array([["a"], [None, "b"]], pa.string_view())
+        assert self.of(x=whole) == self.of(x=parts)
+        assert self.of(x=pa.chunked_array([], pa.int64())) != self.of(x=[1])
 
     def test_is_of_the_values_not_of_their_chunks(self):
         whole = pa.chunked_array([[1, None, 3]])
