@@ -123,7 +123,8 @@ def _notes(error: BaseException) -> list[str]:
 
 def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
     """Print one of Click's messages in the words of the others, and end the program."""
-    text = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+    text = error.format_message().replace(". Did you mean", "; did you mean")
+    text = text if text.endswith("...") else text.removesuffix(".")
     if isinstance(error, click.NoSuchOption):
         near = did_you_mean(error.option_name, error.possibilities or [])
         text = f"no such option '{error.option_name}'{near}"

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -264,3 +265,13 @@ def test_signal_handlers_are_given_back():
     before = signal.getsignal(signal.SIGTERM)
     end_by(lambda: None)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_list_that_is_cut_keeps_its_dots(dlcli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wide.csv").write_text(
+        ",".join(f"c{number}" for number in range(30)) + "\n" + "1," * 29 + "1\n"
+    )
+    result = dlcli("init", "wide.csv")
+    assert result.exit_code == 2
+    assert "'c11', ...\n" in result.stderr
