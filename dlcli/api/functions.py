@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dlcli.api.models import Model
 from dlcli.api.notebook import Progress, listening, warn
 from dlcli.api.results import (
+    AnyResult,
     AnyRun,
     ComparisonResult,
     CrossValidationRun,
@@ -18,7 +19,7 @@ from dlcli.api.results import (
     TrainingRun,
     result_of,
 )
-from dlcli.config import Config, ConfigFile, load_config, make_config
+from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make_config
 from dlcli.errors import UsageError
 from dlcli.runs import kind_of_unfinished
 from dlcli.runs import open_run as open_folder
@@ -29,7 +30,6 @@ ConfigSource = str | Path | Config | Mapping[str, Any]
 Data = Any
 """A table: anything with the Arrow PyCapsule interface (`__arrow_c_stream__`: pandas, polars,
 pyarrow, DuckDB), a mapping of columns to arrays or lists, or a list of mappings."""
-AnyResult = TrainingRun | CrossValidationRun | SearchRun
 
 
 def train(
@@ -312,14 +312,8 @@ def _config_file(
 
 
 def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, MemoryTable]:
-    given = {
-        "train": ("data", data),
-        "validation": ("validation_data", validation_data),
-        "test": ("test_data", test_data),
-    }
-    return {
-        key: memory_table(table, name) for key, (name, table) in given.items() if table is not None
-    }
+    given = zip(MEMORY_ARGUMENTS.items(), (data, validation_data, test_data), strict=True)
+    return {key: memory_table(table, name) for (key, name), table in given if table is not None}
 
 
 def _source(data: Data | str | Path) -> Path | MemoryTable:

@@ -164,7 +164,10 @@ AnyRun = str | Path | TrainingRun
 """A run folder by its path, or the run of a training."""
 
 
-def result_of(run: Run) -> TrainingRun | CrossValidationRun | SearchRun:
+AnyResult = TrainingRun | CrossValidationRun | SearchRun
+
+
+def result_of(run: Run) -> AnyResult:
     """Return the result of a run by its kind."""
     if run.kind == "cv":
         return CrossValidationRun(run)

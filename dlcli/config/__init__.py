@@ -26,6 +26,7 @@ from dlcli.config.config_schema import (
 )
 from dlcli.config.data_section import (
     MEMORY,
+    MEMORY_ARGUMENTS,
     AutoFormat,
     CsvFormat,
     Data,

@@ -117,6 +117,12 @@ Missing = Annotated[
 
 SourceKey = Literal["train", "validation", "test"]
 """The keys of `data` that may name files."""
+MEMORY_ARGUMENTS: dict[SourceKey, str] = {
+    "train": "data",
+    "validation": "validation_data",
+    "test": "test_data",
+}
+"""By key: Python's argument that gives a table in memory, which messages call by this name."""
 
 
 class RandomSplit(Choice, name="random"):

@@ -330,22 +330,21 @@ def _fit_folds(
         TrainingError: if all worker processes were killed.
     """
     found = {each.number: read_fold(writer, each, context.dataset) for each in folds}
-    done = [number for number, fold in found.items() if fold is not None]
+    done = sum(fold is not None for fold in found.values())
     if done:
-        events.emit("kept", folds=len(done), of=len(found))
-    stop = StopOnSignal(
-        writer, lambda: f"{len(done):,} of {plural(len(folds), 'fold')}", resumable=True
-    )
+        events.emit("kept", folds=done, of=len(found))
+    stop = StopOnSignal(writer, lambda: f"{done:,} of {plural(len(folds), 'fold')}", resumable=True)
 
     def listen(event: str, fields: dict[str, object]) -> None:
+        nonlocal done
         if event == "fold":
-            done.append(len(done) + 1)
+            done += 1
             writer.has_partial_results = True
         if event != "warning" or fields.get("message") not in events.warnings:
             events.emit(event, **fields)
 
     if jobs > 1:
-        workers = min(jobs, len(folds) - len(done))
+        workers = min(jobs, len(folds) - done)
         if workers:
             run_workers(worker, workers, stop, listen)
     else:
@@ -354,9 +353,7 @@ def _fit_folds(
                 if found[each.number] is None:
                     progress = _progress(each, len(folds), config.epochs * config.networks, events)
                     finished = _fit_fold(each, config, context, progress, stop)
-                    document, predictions = finished.document, finished.predictions
-                    run_recording.write_unit(writer, each.number, document, predictions)
-                    listen("fold", _fold_fields(finished.result, folds[-1], config))
+                    _store_fold(finished, each, folds[-1], config, writer, listen)
                     found[each.number] = finished
     for each in folds:
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
@@ -392,9 +389,20 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
                     if not is_claimed or read_fold(writer, each, dataset) is not None:
                         continue
                     finished = _fit_fold(each, config, context, lambda *_: None, stop)
-                    document, predictions = finished.document, finished.predictions
-                    run_recording.write_unit(writer, each.number, document, predictions)
-                    listener("fold", _fold_fields(finished.result, folds[-1], config))
+                    _store_fold(finished, each, folds[-1], config, writer, listener)
+
+
+def _store_fold(
+    finished: FinishedFold,
+    fold: CVFold,
+    last: CVFold,
+    config: Config,
+    writer: RunWriter,
+    listener: Listener,
+) -> None:
+    """Store a finished fold, and report it."""
+    run_recording.write_unit(writer, fold.number, finished.document, finished.predictions)
+    listener("fold", _fold_fields(finished.result, last, config))
 
 
 def _progress(fold: CVFold, folds: int, epochs: int, events: Events) -> Progress:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import (
     MEMORY,
+    MEMORY_ARGUMENTS,
     Config,
     ConfigFile,
     Engine,
@@ -55,12 +56,6 @@ from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_fold
 from dlcli.tables import MemoryTable, Source, Table, expand, name_of, read_header, read_table
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
-ARGUMENTS: dict[SourceKey, str] = {
-    "train": "data",
-    "validation": "validation_data",
-    "test": "test_data",
-}
-"""The names of tables in memory, by their keys in `data`: those of Python's arguments."""
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
 
@@ -277,8 +272,8 @@ def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
     if isinstance(table, MemoryTable):
         return table
     raise UsageError(
-        f"data.{key} was a table in memory; give it in Python, as the argument {ARGUMENTS[key]}, "
-        f"or name a file: --set data.{key}=FILE"
+        f"data.{key} was a table in memory; give it in Python, as the argument "
+        f"{MEMORY_ARGUMENTS[key]}, or name a file: --set data.{key}=FILE"
     )
 
 
@@ -292,7 +287,7 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
     for key in file.config.data.sources:
         source = _source(file, key)
         if isinstance(source, MemoryTable):
-            found.append(source.fingerprint())
+            found.append(source.fingerprint)
         else:
             found += map(fingerprint, expand(source))
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from numbers import Real
 from typing import Any
@@ -39,8 +40,9 @@ class MemoryTable:
     data: pa.Table
     """Columns with names of their own, and without types that few of Arrow's functions know."""
 
+    @cached_property
     def fingerprint(self) -> dict[str, object]:
-        """Return SHA-256 and size of the rows, as of a file.
+        """SHA-256 and size of the rows, as of a file.
 
         The hash is of names, types and values, not of how Arrow stores them in chunks.
         """
@@ -213,9 +215,9 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
         DataError: for a value without a text form, such as a list.
     """
     found = [_python_value(value) for value in values]
-    missing_rows = [at for at, value in enumerate(found) if _is_missing(value)]
-    missing = np.array(missing_rows, dtype=np.int64)
-    kinds = {type(value) for value in found if not _is_missing(value)}
+    is_missing = [_is_missing(value) for value in found]
+    missing = np.flatnonzero(is_missing)
+    kinds = {type(value) for value, is_gap in zip(found, is_missing, strict=True) if not is_gap}
     if kinds == {bool}:
         flags = np.array([value is True for value in found], dtype=np.int64)
         return blanked(integers(flags), missing).cast(pa.bool_())
@@ -229,7 +231,9 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
             return floats(np.array(numbers, dtype=np.float64))
         except OverflowError:  # a whole number of over 300 digits; its text is refused later
             pass
-    texts = [b"" if _is_missing(value) else _text(value) for value in found]
+    texts = [
+        b"" if is_gap else _text(value) for value, is_gap in zip(found, is_missing, strict=True)
+    ]
     wrong = next((at for at, text in enumerate(texts) if text is None), None)
     if wrong is not None:
         message = f"expected a number, a text or a date, got {type(found[wrong]).__name__}"

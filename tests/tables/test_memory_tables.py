@@ -142,7 +142,7 @@ class TestFingerprint:
     """The hash of the rows."""
 
     def of(self, **columns):
-        return memory_table(columns).fingerprint()["sha256"]
+        return memory_table(columns).fingerprint["sha256"]
 
     def test_is_of_views_and_their_chunks_as_of_other_texts(self):
         whole = pa.chunked_array([["a", None, "b"]], pa.string_view())
