@@ -15,7 +15,7 @@ from dlcli.api.notebook import warn
 from dlcli.config import Config
 from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
-from dlcli.prediction import Intervals, Predictions, Predictor
+from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
 from dlcli.tables import MemoryTable, Source, Table, memory_table
@@ -31,6 +31,7 @@ class Model:
     path: Path
     """The run folder that it was loaded from."""
     predictor: Predictor = field(repr=False)
+    training_data: TrainingData = field(repr=False)
 
     @classmethod
     def of(cls, folder: Path) -> Model:
@@ -41,7 +42,7 @@ class Model:
         """
         run = open_run(folder)
         run.require_network()
-        return cls(folder, Predictor.load(run))
+        return cls(folder, Predictor.load(run), TrainingData.of(run))
 
     @property
     def config(self) -> Config:
@@ -75,7 +76,7 @@ class Model:
                 can't be read.
             UsageError: if the run has no held-out rows for intervals.
         """
-        predictor, table, issues = self._read(data, interval, on_bad_row)
+        predictor, table, issues = self._read(_source(data), interval, on_bad_row)
         predictions = predictor.predict(table, issues)
         self._warn_of(table, issues)
         return Prediction(predictions)
@@ -84,6 +85,8 @@ class Model:
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
     ) -> dict[str, Any]:
         """Compute the metrics of the rows of a table.
+
+        A `DataWarning` is given for a table that was trained on, as its metrics are biased.
 
         Args:
             data: a table that contains the target, see `dlcli.train`, or the path of a file.
@@ -97,7 +100,10 @@ class Model:
         Raises:
             DataError, UsageError: see `predict`.
         """
-        predictor, table, issues = self._read(data, interval, on_bad_row)
+        source = _source(data)
+        predictor, table, issues = self._read(source, interval, on_bad_row)
+        if message := self.training_data.warning(source, table.file):
+            warn(message)
         evaluation = predictor.evaluate(table, issues)
         if evaluation.warning:
             warn(f"{table.file}: {evaluation.warning}")
@@ -108,7 +114,7 @@ class Model:
         return found
 
     def _read(
-        self, data: object, interval: float | None, on_bad_row: OnBadRow
+        self, source: Source | MemoryTable, interval: float | None, on_bad_row: OnBadRow
     ) -> tuple[Predictor, Table, ValueIssues]:
         predictor = self.predictor
         if on_bad_row not in ("error", "warn"):
@@ -117,8 +123,6 @@ class Model:
             if not 0 < interval < 1:
                 raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
             predictor = Predictor.load(open_run(self.path), interval)
-        source: Source | MemoryTable
-        source = data if isinstance(data, str | Path) else memory_table(data)
         table = predictor.read(source)
         for message in table.warnings:
             warn(message)
@@ -227,6 +231,10 @@ class Prediction:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
         return Block(tuple(columns), rows, text_columns=())
+
+
+def _source(data: object) -> Source | MemoryTable:
+    return data if isinstance(data, str | Path) else memory_table(data)
 
 
 def _cell(value: object) -> str:

@@ -167,14 +167,17 @@ def evaluate(
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
-    from dlcli.prediction import Predictor
+    from dlcli.prediction import Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
-    predictor = Predictor.load(open_trained_run(run), level)
+    opened = open_trained_run(run)
+    predictor = Predictor.load(opened, level)
     table = predictor.read(data)
     print_table_notes(table)
+    if warning := TrainingData.of(opened).warning(data, table.file):
+        print_event("warning", {"message": warning})
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
     if evaluation.warning:
         print_event("warning", {"message": f"{table.file}: {evaluation.warning}"})

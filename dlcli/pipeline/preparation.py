@@ -278,7 +278,7 @@ def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
 
 
 def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
-    """Return SHA-256 and size of each file and table in memory that a config names, in order.
+    """Return key, SHA-256 and size of each file and table in memory of a config, in order.
 
     Raises:
         UsageError: for a glob that matches nothing, or a table in memory that is not given.
@@ -287,9 +287,10 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
     for key in file.config.data.sources:
         source = _source(file, key)
         if isinstance(source, MemoryTable):
-            found.append(source.fingerprint)
+            entries = [source.fingerprint]
         else:
-            found += map(fingerprint, expand(source))
+            entries = [fingerprint(path) for path in expand(source)]
+        found += [{"key": f"data.{key}", **entry} for entry in entries]
     return found
 
 

@@ -18,3 +18,4 @@ from dlcli.prediction.predictor import (
     member_weight,
 )
 from dlcli.prediction.regions import Intervals
+from dlcli.prediction.training_data import TrainingData

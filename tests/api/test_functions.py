@@ -118,7 +118,12 @@ def test_validation_and_test_tables_can_be_given(folder):
     found = dlcli.train(config, parts[0], validation_data=parts[1], test_data=parts[2], output="v")
     assert set(found.metrics) == {"train", "validation", "test"}
     assert found.config.data.validation == found.config.data.test == ":memory:"
-    assert found.model.evaluate(parts[2]) == pytest.approx(found.metrics["test"])
+    with pytest.warns(dlcli.DataWarning, match="trained on rows of this table.* the test rows"):
+        found.model.evaluate(parts[0])
+    with pytest.warns(dlcli.DataWarning) as caught:  # of later days
+        test_metrics = found.model.evaluate(parts[2])
+    assert not any("trained on" in str(each.message) for each in caught)
+    assert test_metrics == pytest.approx(found.metrics["test"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from dlcli.config import dump_config, load_config
 from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import new_run
 
@@ -28,6 +29,7 @@ def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = N
     with new_run(None, name) as writer:
         writer.write_text("config.yaml", file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_json("environment.json", {"data": data_fingerprints(file)})
         writer.write_text("encoding.json", prepared.encoding.model_dump_json())
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}

@@ -150,7 +150,9 @@ def nothing(run: Path) -> None:
 
 
 def unfinished(run: Path) -> None:
+    """A run that was ended before training began."""
     (run / "manifest.json").unlink()
+    (run / "environment.json").unlink()
 
 
 def damaged(run: Path) -> None:

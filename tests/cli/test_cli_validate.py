@@ -181,7 +181,7 @@ def test_a_header_without_a_column_is_a_problem_of_large_data_too(dlcli, monkeyp
 def test_an_intact_run_is_reported(dlcli):
     result = dlcli("validate", "runs/double")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "runs/double: all 4 files are intact\n"
+    assert result.stdout == "runs/double: all 5 files are intact\n"
 
 
 @pytest.mark.usefixtures("double")

@@ -1,0 +1,70 @@
+"""Recognize the table that a run was trained on, whose metrics are optimistically biased."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcli.runs import Run, fingerprint
+from dlcli.tables import MemoryTable, Source, expand
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The files or the table in memory that a run was trained on, by their digests."""
+
+    run: Path
+    """The run folder."""
+    sizes: Mapping[str, object]
+    """The size in bytes of each, by SHA-256."""
+    held_out: str | None
+    """The rows of which the run has unbiased metrics: `test` or else `validation`."""
+
+    @classmethod
+    def of(cls, run: Run) -> TrainingData:
+        """Read what a run was trained on.
+
+        Raises:
+            RunError: if its files are damaged.
+        """
+        stored = run.read_environment().get("data") if run.has("environment.json") else None
+        entries = stored if isinstance(stored, list) else []
+        sizes = {
+            entry["sha256"]: entry.get("bytes")
+            for entry in entries
+            if isinstance(entry, dict)
+            and entry.get("key") == "data.train"
+            and isinstance(entry.get("sha256"), str)
+        }
+        metrics = run.read_metrics() if run.has("metrics.json") else {}
+        held_out = next((split for split in ("test", "validation") if split in metrics), None)
+        return cls(run.path, sizes, held_out)
+
+    def warning(self, source: Source | MemoryTable, file: str) -> str:
+        """Return a warning for a table that the run was trained on, else an empty text.
+
+        A file is hashed only if its size is that of one that was trained on.
+
+        Args:
+            source: what is evaluated.
+            file: its name in messages.
+        """
+        if isinstance(source, MemoryTable):
+            is_known = source.fingerprint["sha256"] in self.sizes
+        else:
+            sizes = {*self.sizes.values()}
+            paths = [path for path in expand(source) if path.is_file()]
+            same_size = [path for path in paths if path.stat().st_size in sizes]
+            is_known = any(fingerprint(path)["sha256"] in self.sizes for path in same_size)
+        if not is_known:
+            return ""
+        way_out = (
+            f"`dlcli report {self.run}` has those of the {self.held_out} rows"
+            if self.held_out
+            else "to hold rows out, set data.test and train again"
+        )
+        return (
+            f"{file}: {self.run} was trained on rows of this table, so these metrics are "
+            f"optimistically biased; {way_out}"
+        )
