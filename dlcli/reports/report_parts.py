@@ -44,6 +44,9 @@ _NOTHING_LEARNED: Mapping[Verdict, str] = {
     "same": "It has not learned anything useful for these rows yet.",
     "not_significant": "These rows do not show that it has learned anything useful.",
 }
+_TOO_FEW_ROWS: Mapping[Verdict, str] = {
+    "not_significant": "These rows are too few to show whether it has learned anything useful.",
+}
 _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "worse": "Its hidden layers do not improve the predictions yet.",
     "same": "Its hidden layers do not improve the predictions yet.",
@@ -197,22 +200,29 @@ def _kind(layer: LayerSummary) -> str:
     return f"{layer.kind} {layer.activation or '?'}"
 
 
-def baseline_sentences(differences: Mapping[str, BaselineDifference]) -> Iterator[str]:
+def baseline_sentences(
+    differences: Mapping[str, BaselineDifference], *, where: str = "", are_few: bool = False
+) -> Iterator[str]:
     """Yield how a network compares with the simplest models.
 
     Args:
         differences: from each baseline, by its name.
+        where: the rows that were compared, if that is not obvious: `On 90 validation rows`.
+        are_few: whether these are so few that they often show nothing.
     """
     for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
         found = differences[name]
         verdict = _VERDICTS[found.verdict].format(f"the {name} baseline")
+        if where:
+            verdict = f"{where}, {verdict[:1].lower()}{verdict[1:]}"
         values = f"{_value(found, found.network)} against {_value(found, found.baseline)}"
         if found.verdict == "unknown":
             change = f" ({fmt.shorten(found.reason)})" if found.reason else ""
         else:
             change = f", difference {fmt.estimate(found, signed=True)}"
         yield f"{verdict}: {fmt.metric_title(found.metric)} {values}{change}."
-    for name, conclusions in (("constant", _NOTHING_LEARNED), ("linear", _NO_GAIN_OF_LAYERS)):
+    learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
+    for name, conclusions in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
         if name in differences and differences[name].verdict in conclusions:
             yield conclusions[differences[name].verdict]
             break

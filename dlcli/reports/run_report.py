@@ -129,7 +129,16 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if (doubt := record.comparison.suspicion()) is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
-    yield from baseline_sentences(record.comparison.on(split))
+    are_few = rows is not None and rows < _FEW_ROWS
+    many = record.rows("validation") if are_few and split == "test" else None
+    if many and rows and many > rows and record.is_out_of_fold:
+        yield f"With only {rows:,} test rows, this is uncertain; out-of-fold rows show more."
+        on_many = record.comparison.on("validation")
+        where = f"On {many:,} out-of-fold rows"
+        yield from baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
+        are_few = False
+    else:
+        yield from baseline_sentences(record.comparison.on(split), are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
@@ -137,7 +146,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
             "No rows were held out, so this says nothing about new ones; hold some out with: "
             "--set data.validation=0.15 --set data.test=0.15"
         )
-    elif rows is not None and rows < _FEW_ROWS:
+    elif are_few:
         yield f"With only {rows:,} {record.adjective(split)} rows, this is uncertain."
 
 

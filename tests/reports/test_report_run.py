@@ -16,7 +16,13 @@ from dlcli.reports import render_report, render_text, to_html, view_of
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.report_parts import baseline_sentences
-from dlcli.reports.run_record import BaselinesEvent, Log, TrainingRecord
+from dlcli.reports.run_record import (
+    BaselinesEvent,
+    DataEvent,
+    Log,
+    NetworkEvent,
+    TrainingRecord,
+)
 from dlcli.reports.run_report import training_view
 from dlcli.runs import open_run
 from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
@@ -292,6 +298,33 @@ def test_few_rows_are_called_uncertain(tmp_path):
         "On 2 test rows, accuracy is 50.0 %.",
         "With only 2 test rows, this is uncertain.",
     )
+
+
+def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
+    comparison = BaselineComparison(
+        differences={
+            "constant": {
+                "test": difference("not_significant"),
+                "validation": difference("better", ends=(-0.5, -0.125)),
+            }
+        }
+    )
+    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=METRICS, comparison=comparison)
+    events = {
+        "network": NetworkEvent(layers=[], inputs=1, parameters=2, loss="mse", folds=8),
+        "data": DataEvent(file="table.csv", rows={"train": 90, "test": 10}),
+    }
+    record = TrainingRecord(run, Log.of(run).model_copy(update=events))
+    assert training_view(record).sentences[1:] == (
+        "With only 10 test rows, this is uncertain; out-of-fold rows show more.",
+        "On 90 out-of-fold rows, it is better than the constant baseline: log loss 0.5 against "
+        "0.75, difference -0.25 [-0.5, -0.125].",
+    )
+
+
+def test_few_rows_may_not_show_what_was_learned():
+    *_, conclusion = baseline_sentences({"constant": difference("not_significant")}, are_few=True)
+    assert conclusion == ("These rows are too few to show whether it has learned anything useful.")
 
 
 def test_a_page_that_was_written_is_named(plain):
