@@ -123,6 +123,8 @@ class Model:
             if not 0 < interval < 1:
                 raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
             predictor = Predictor.load(open_run(self.path), interval)
+            if predictor.uncertainty:
+                warn(predictor.uncertainty)
         table = predictor.read(source)
         for message in table.warnings:
             warn(message)

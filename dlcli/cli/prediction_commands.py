@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlcli.cli.messages import print_message
 from dlcli.cli.options import (
     Option,
     bad_row_options,
@@ -24,7 +25,7 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 
 if TYPE_CHECKING:
     from dlcli.encoding import Encoding
-    from dlcli.prediction import Format
+    from dlcli.prediction import Format, Predictor
     from dlcli.preprocessing import ValueIssues
     from dlcli.tables import Table
 
@@ -137,6 +138,7 @@ def predict(
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
         _write_rejected(table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table, keep))
+    _print_uncertainty(predictor)
     if as_json:
         result = {"run": str(run), "output": str(output), "rows": table.rows}
         if predictions.regions is not None:
@@ -183,6 +185,7 @@ def evaluate(
         print_event("warning", {"message": f"{table.file}: {evaluation.warning}"})
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
+    _print_uncertainty(predictor)
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
         result = {"run": str(run), "rows": evaluation.rows, "left_out": omitted}
@@ -195,6 +198,11 @@ def evaluate(
     classes = predictor.task.classes
     view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
     click.echo(render_text(view))
+
+
+def _print_uncertainty(predictor: Predictor) -> None:
+    if predictor.uncertainty:
+        print_message("note", predictor.uncertainty)
 
 
 def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:

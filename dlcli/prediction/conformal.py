@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli.config import Log, Output, Unscaled
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, plural
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.regions import ClassSets, Intervals, Regions
 from dlcli.preprocessing import Floats
@@ -29,6 +29,10 @@ from dlcli.tasks import Values
 
 REPORTED_LEVEL = 0.9
 """Level of the intervals of test rows whose coverage is stored for the report."""
+FEW_ROWS = 100
+"""Held-out rows below which the coverage may be several percent off the level."""
+_OF_TRAININGS = 0.9
+"""The share of trainings for which a range of coverages is given."""
 _RANGES = 5
 _MOST_SCORES = 4_096
 """Scores of a column that are stored, at most, besides one for each fold."""
@@ -155,6 +159,25 @@ class Conformal(Document):
                 f"level is {highest:g}"
             )
 
+    def uncertainty(self, level: float) -> str:
+        """Say how far the coverage may be off a level that few held-out rows reach, else nothing.
+
+        The coverage by the k-th of n scores is distributed as Beta(k, n + 1 − k) over trainings
+        (Vovk 2012, "Conditional validity of inductive conformal predictors"); of CV+ about so.
+        """
+        rows = sum(self.rows)
+        if rows >= FEW_ROWS or not self.reaches(level):
+            return ""
+        from scipy.special import betaincinv
+
+        rank = _rank(level, rows)
+        tails = (1 - _OF_TRAININGS) / 2, (1 + _OF_TRAININGS) / 2
+        low, high = (100 * float(betaincinv(rank, rows + 1 - rank, tail)) for tail in tails)
+        return (
+            f"the level {level:g} rests on the errors of only {plural(rows, 'held-out row')}; the "
+            f"coverage of new rows may be anything from {math.floor(low)} to {math.ceil(high)} %"
+        )
+
     def regions(
         self, predictions: Predictions, folds: Sequence[Predictions], level: float
     ) -> Regions:
@@ -213,7 +236,7 @@ def _bounds(
 
 def _rank(level: float, rows: int) -> int:
     """Return ⌈(rows + 1)·level⌉, with the level as it is written in decimals."""
-    return math.ceil((rows + 1) * Decimal(repr(level)))
+    return math.ceil((rows + 1) * Decimal(repr(float(level))))
 
 
 def _true_scores(predictions: Predictions, values: Values) -> Floats:

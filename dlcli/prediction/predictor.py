@@ -143,6 +143,11 @@ class Predictor:
         return cls(config, encoding, network, weights, tasks)
 
     @property
+    def uncertainty(self) -> str:
+        """How far the coverage of intervals may be off their level; empty if hardly."""
+        return self.conformal.uncertainty(self.level) if self.conformal else ""
+
+    @property
     def task(self) -> Task:
         """The prediction task."""
         return self.encoding.task

@@ -19,7 +19,7 @@ from dlcli.metrics import (
     expected_calibration_error,
     stored_confusion,
 )
-from dlcli.prediction import REPORTED_LEVEL, RangeCoverage
+from dlcli.prediction import REPORTED_LEVEL
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -71,7 +71,7 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         text = Text(_describe(rows, kind, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.config.seed, metrics_of_rows))
         if rows.split == "test":
-            parts = (*parts, *_interval_tables(record.tested_intervals))
+            parts = (*parts, *_interval_tables(record))
         blocks.append(Fold(title, parts) if place else Group(title, parts))
     return Section("result", "The result", tuple(blocks))
 
@@ -117,8 +117,10 @@ def prediction_blocks(
     ]
 
 
-def _interval_tables(columns: Mapping[str, Sequence[RangeCoverage]]) -> Iterator[Table]:
+def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     """Yield a table of the coverage of intervals for each column of numbers."""
+    columns, stored = record.tested_intervals, record.conformal
+    doubt = stored.uncertainty(REPORTED_LEVEL) if stored else ""
     level = f"{100 * REPORTED_LEVEL:g} %"
     for column, ranges in [*columns.items()][:MOST_OUTPUTS]:
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
@@ -133,7 +135,7 @@ def _interval_tables(columns: Mapping[str, Sequence[RangeCoverage]]) -> Iterator
             f"Coverage of {level} intervals{name}",
             note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. They cover {level} "
             "of all rows, not of each range: where errors are larger than elsewhere, the share is "
-            "smaller.",
+            f"smaller. {fmt.sentence(doubt) if doubt else ''}".rstrip(),
         )
 
 

@@ -348,12 +348,16 @@ class TrainingRecord(RunRecord):
         return self.run.parse("ensemble.json", Ensemble) if self.run.has("ensemble.json") else None
 
     @cached_property
+    def conformal(self) -> Conformal | None:
+        """The errors that intervals and sets follow from, if there are any."""
+        has_errors = self.run.has("conformal.json")
+        return self.run.parse("conformal.json", Conformal) if has_errors else None
+
+    @property
     def tested_intervals(self) -> Mapping[str, Sequence[RangeCoverage]]:
         """By column of numbers, the coverage of intervals of test rows by range of predictions."""
-        if not self.run.has("conformal.json"):
-            return {}
-        stored = self.run.parse("conformal.json", Conformal)
-        return dict(zip(self.task.columns, stored.test, strict=False))
+        tested = self.conformal.test if self.conformal else ()
+        return dict(zip(self.task.columns, tested, strict=False))
 
     @cached_property
     def metrics(self) -> MetricsBySplit:

@@ -200,7 +200,8 @@ class TestPredictions:
         assert repr(predictions).startswith("Prediction of 120 rows:\nprediction\n")
 
     def test_have_intervals(self, run):
-        predictions = run.model.predict(TABLE, interval=0.8)
+        with pytest.warns(dlcli.DataWarning, match="only 24 held-out rows"):
+            predictions = run.model.predict(TABLE, interval=np.float64(0.8))
         assert predictions.to_arrow().column_names == ["prediction", "lower", "upper"]
         assert (predictions.lower < predictions.values).all()
         assert (predictions.upper > predictions.values).all()

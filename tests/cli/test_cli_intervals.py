@@ -167,7 +167,9 @@ def test_several_columns_have_ends_of_their_own(run):
 
 def test_counts_are_never_below_0(run):
     run("counts")
-    rows = read_csv(call("predict", "counts", "rows.csv", "--interval", "0.95").stdout)
+    result = call("predict", "counts", "rows.csv", "--interval", "0.95")
+    assert "the level 0.95 rests on the errors of only 60 held-out rows; " in result.stderr
+    rows = read_csv(result.stdout)
     assert {float(row["lower"]) for row in rows if float(row["prediction"]) < 0.5} == {0.0}
     assert fraction_within(rows, "count") > 0.88
 

@@ -280,6 +280,17 @@ def test_too_few_held_out_rows_for_a_level_are_refused(rows, level, highest):
     fitted.require(highest)
 
 
+def test_few_held_out_rows_leave_the_coverage_uncertain():
+    few = split(NUMBER, column(*[0] * 17), column(*range(17)))
+    # The largest of 17 errors decides, and exceeds a share q of all with probability q^17.
+    low, high = (100 * tail ** (1 / 17) for tail in (0.05, 0.95))
+    assert few.uncertainty(0.9) == (
+        "the level 0.9 rests on the errors of only 17 held-out rows; the coverage of new rows may "
+        f"be anything from {math.floor(low)} to {math.ceil(high)} %"
+    )
+    assert split(NUMBER, column(*[0] * 100), column(*range(100))).uncertainty(0.9) == ""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
