@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CrossValidationRun,
         DataWarning,
         DiagnosisResult,
+        ExportResult,
         InspectionResult,
         Model,
         Prediction,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         compare,
         cross_validate,
         diagnose,
+        export,
         inspect,
         load,
         open_run,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         DataError,
         DivergenceError,
         DlcliError,
+        ExportError,
         Interrupted,
         OutOfMemoryError,
         RunError,
@@ -70,6 +73,8 @@ __all__ = [
     "DiagnosisResult",
     "DivergenceError",
     "DlcliError",
+    "ExportError",
+    "ExportResult",
     "InspectionResult",
     "Interrupted",
     "Model",
@@ -84,6 +89,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "diagnose",
+    "export",
     "inspect",
     "load",
     "open_run",
@@ -94,7 +100,7 @@ __all__ = [
 ]
 _ERRORS = (
     *("DlcliError", "UsageError", "ConfigError", "DataError", "TrainingError"),
-    *("DivergenceError", "OutOfMemoryError", "RunError", "Interrupted"),
+    *("DivergenceError", "OutOfMemoryError", "RunError", "ExportError", "Interrupted"),
 )
 _PACKAGES = {
     **dict.fromkeys(__all__, "api"),

@@ -10,6 +10,7 @@
     │   ├── DivergenceError   4   whose loss or weights became NaN or infinite
     │   └── OutOfMemoryError  4   that ran out of memory
     ├── RunError              5   a run folder that is missing, unfinished or damaged
+    ├── ExportError           7   a model that can't be exported, or predicts otherwise
     └── Interrupted         130   a signal, after which training can be resumed: 128 + its number
 
 Messages state where, what came, what was expected and the way out; the command line prints them
@@ -138,6 +139,12 @@ class RunError(DlcliError):
     """A run folder that is missing, unfinished, damaged or of another format."""
 
     exit_code = 5
+
+
+class ExportError(DlcliError):
+    """A model that a format can't express, or an exported one that predicts otherwise."""
+
+    exit_code = 7
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from dlcli.api.results import (
     ComparisonResult,
     CrossValidationRun,
     DiagnosisResult,
+    ExportResult,
     InspectionResult,
     SearchRun,
     TrainingRun,
@@ -238,6 +239,32 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
     chosen = open_folder(_folder(run))
     chosen.require_training()
     return DiagnosisResult(chosen, tuple(diagnosis.diagnose(chosen)))
+
+
+def export(
+    run: AnyRun,
+    format: Literal["onnx"],
+    output: str | Path,
+    *,
+    interval: float | None = None,
+) -> ExportResult:
+    """Export the model of a run, so that it works without dlcli, and compare it with dlcli.
+
+    Args:
+        run: a run of a training.
+        format: `onnx` for ONNX Runtime.
+        output: the folder to make.
+        interval: the level of the intervals or sets of classes that the model computes, too; by
+            default 0.9, if the run has held-out rows for them.
+
+    Raises:
+        UsageError: if the folder exists, or the run has no held-out rows for the level.
+        ExportError: for what the format can't express, with the column; or if the exported model
+            predicts otherwise. Nothing is left then.
+        RunError: for a run that is not there, is damaged, or has no network.
+    """
+    training = TrainingRun(open_folder(_folder(run)))
+    return training.export(format, output, interval=interval)
 
 
 def inspect(data: Data | str | Path, target: str | None = None) -> InspectionResult:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlcli.config import Config
+from dlcli.errors import UsageError
 from dlcli.runs import MetricsBySplit, Run
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dlcli.comparison import Comparison
     from dlcli.data_checks import Inspection
     from dlcli.diagnosis import Finding
+    from dlcli.exports import Export
     from dlcli.pipeline import CrossValidation, Search
     from dlcli.reports import View
 
@@ -105,6 +107,16 @@ class TrainingRun(_FinishedRun):
 
         return Model.of(self.path)
 
+    def export(
+        self, format: Literal["onnx"], output: str | Path, *, interval: float | None = None
+    ) -> ExportResult:
+        """Export the model, see `dlcli.export`."""
+        from dlcli.exports import export_model
+
+        if interval is not None and not 0 < interval < 1:
+            raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
+        return ExportResult(export_model(self.folder, format, Path(output), interval))
+
     def _repr_html_(self) -> str:
         from dlcli.reports import to_card, training_curves, view_of
 
@@ -172,6 +184,25 @@ def result_of(run: Run) -> AnyResult:
     if run.kind == "cv":
         return CrossValidationRun(run)
     return SearchRun(run) if run.kind == "tune" else TrainingRun(run)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """An exported model, which was compared with dlcli."""
+
+    _export: Export = field(repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The folder; its `README.md` describes inputs and outputs."""
+        return self._export.path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of `export.json`: what was compared, and what differed most."""
+        return self._export.document.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return f"ExportResult({str(self.path)!r})"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dlcli.config import Dimension, Tune
     from dlcli.starter import Preset
 
+EXPORT_DOCUMENT = "export.json"
+"""The file by which the folder of an export is known, before its package is loaded."""
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -144,28 +146,36 @@ def inspect(data: Path, target: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("config", type=PATH, metavar="CONFIG|RUN")
+@click.argument("config", type=PATH, metavar="CONFIG|RUN|EXPORT")
 @settings
 @click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
 @json_object
 @quiet
 @verbose
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
-    """Check a config, or the files of a run folder.
+    """Check a config, a run folder or an export.
 
     All problems of a config are reported at once. If there are none, its network and its search
     space are shown. For large data files only the header is read, and what depends on the rows is
     shown as `?`.
 
-    The files of a run folder are compared with its manifest.
+    The files of a run folder are compared with its manifest. An exported model is run again on the
+    rows that came with it; do this only if you know where it comes from.
 
     \b
       dlcli validate houses.yaml
       dlcli validate houses.yaml --set epochs=50 --json
       dlcli validate runs/houses
+      dlcli validate houses-onnx
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if config.is_dir() and (settings or data):
         raise click.UsageError("--set and --data apply to configs, and this is a folder")
+    if (config / EXPORT_DOCUMENT).is_file():
+        from dlcli.cli.export_commands import print_export
+        from dlcli.exports import validate_export
+
+        print_export(validate_export(config), as_json)
+        return
     if config.is_dir() or looks_like_missing_run(config):
         from dlcli.runs import open_run
 

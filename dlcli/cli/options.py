@@ -140,6 +140,16 @@ class IntegerFrom(click.ParamType[int]):
         raise click.BadParameter(message, ctx, param)
 
 
+def check_level(
+    ctx: click.Context, parameter: click.Parameter, level: float | None
+) -> float | None:
+    """Refuse a level of intervals that is no share between 0 and 1."""
+    if level is not None and not 0 < level < 1:
+        way_out = f"; for {level:g} % write {level / 100:g}" if 1 <= level < 100 else ""
+        raise click.BadParameter(f"expected a share between 0 and 1, got {level:g}{way_out}")
+    return level
+
+
 def _set_verbose(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
     if verbose:
         ctx.meta[VERBOSE] = True

@@ -14,6 +14,7 @@ from dlcli.cli.messages import print_message
 from dlcli.cli.options import (
     Option,
     bad_row_options,
+    check_level,
     json_object,
     open_output,
     open_trained_run,
@@ -36,16 +37,6 @@ _BAD_ROW_HINT = (
 )
 
 
-def _check_level(
-    ctx: click.Context, parameter: click.Parameter, level: float | None
-) -> float | None:
-    """Refuse a level that is no share between 0 and 1."""
-    if level is not None and not 0 < level < 1:
-        way_out = f"; for {level:g} % write {level / 100:g}" if 1 <= level < 100 else ""
-        raise click.BadParameter(f"expected a share between 0 and 1, got {level:g}{way_out}")
-    return level
-
-
 def _interval_option(result: str) -> Option:
     """Make the option for intervals.
 
@@ -57,7 +48,7 @@ def _interval_option(result: str) -> Option:
         "level",
         type=float,
         metavar="LEVEL",
-        callback=_check_level,
+        callback=check_level,
         help=f"{result} Intervals, and for classes sets of classes, contain the true value of this "
         "share of rows that are like the training rows. Example: 0.9.",
     )

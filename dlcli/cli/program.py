@@ -16,6 +16,7 @@ import click
 
 from dlcli import __version__, is_command_line
 from dlcli.cli.config_commands import init, inspect, schema, validate
+from dlcli.cli.export_commands import export
 from dlcli.cli.messages import print_message
 from dlcli.cli.options import VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
@@ -224,7 +225,7 @@ For completion with the Tab key, add to your shell's start-up file
 
 \b
 Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training, 5 run folder,
-130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
+7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
 """,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="dlcli")
@@ -270,6 +271,7 @@ main.add_groups(
         "Train and evaluate": (train, predict, evaluate),
         "Understand": (report, compare, diagnose),
         "Choose": (cv, tune),
+        "Deploy": (export,),
         "Prepare": (init, inspect, validate, schema),
     }
 )

@@ -5,9 +5,11 @@ that type, which turns the cell into one or several numbers of a row of the matr
 shows the network which inputs these are.
 """
 
+from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder
 from dlcli.encoding.column_encoder import (
     Block,
     EmbeddingTable,
+    FilledEncoder,
     ImageForm,
     Layout,
     PeriodicForm,
@@ -43,17 +45,23 @@ from dlcli.encoding.encoded_rows import (
 from dlcli.encoding.encoding import (
     MAX_ROWS_AT_ONCE,
     Encoding,
+    FeatureEncoder,
     difference_lines,
     encode_rows,
     find_differences,
     fit_encoding,
     row_weights,
 )
-from dlcli.encoding.image_columns import ImageEncoder, image_files
+from dlcli.encoding.image_columns import ImageEncoder, image_files, read_images
 from dlcli.encoding.missing_words import (
     resolved_missing,
     settle_missing_words,
     words_to_predict,
     words_to_read,
 )
-from dlcli.encoding.numeric_columns import NumericEncoder
+from dlcli.encoding.numeric_columns import (
+    BooleanEncoder,
+    NumericEncoder,
+    PiecewiseLinearEncoder,
+)
+from dlcli.encoding.text_columns import TextEncoder

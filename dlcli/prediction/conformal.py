@@ -178,6 +178,15 @@ class Conformal(Document):
             f"coverage of new rows may be anything from {math.floor(low)} to {math.ceil(high)} %"
         )
 
+    def stored_rank(self, level: float) -> int:
+        """Return the rank, from 1, of the stored score that decides at a level.
+
+        Of n held-out rows, that is the ⌈(n + 1)·level⌉-th score. The lowest stored score of a fold
+        may stand for fewer rows than the others; those that it lacks count as lower ones.
+        """
+        lacking = sum(-rows % self.stride for rows in self.rows)
+        return math.ceil((_rank(level, sum(self.rows)) + lacking) / self.stride)
+
     def regions(
         self, predictions: Predictions, folds: Sequence[Predictions], level: float
     ) -> Regions:
@@ -190,10 +199,7 @@ class Conformal(Document):
             folds: for each fold, the rows' predictions by the networks that were not trained on it.
             level: the share of new rows whose true value they are to contain.
         """
-        # Of n held-out rows, the ⌈(n + 1)·level⌉-th score decides. The lowest stored score of a
-        # fold may stand for fewer rows than the others; those that it lacks count as lower ones.
-        lacking = sum(-rows % self.stride for rows in self.rows)
-        rank = math.ceil((_rank(level, sum(self.rows)) + lacking) / self.stride)
+        rank = self.stored_rank(level)
         task = predictions.task
         if task.outcome == "classes":
             pairs = zip(self.scores[0], folds, strict=True)

@@ -49,6 +49,7 @@ from dlcli.runs.safe_files import (
     AnyDocument,
     Count,
     Document,
+    FileDigest,
     damaged,
     has_content,
     not_regular,

@@ -20,6 +20,7 @@ from dlcli.tables.arrow_arrays import (
 )
 from dlcli.tables.datetime_parsing import (
     DAY,
+    MONTHS,
     SECOND,
     Moments,
     TimeGuess,

@@ -157,7 +157,7 @@ def _read_unix(column: Column, ticks: int) -> _Read:
 
 # Text: a format becomes a regular expression, whose groups are the parts of a time.
 
-_MONTHS = (
+MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july"),
     *("august", "september", "october", "november", "december"),
 )
@@ -211,7 +211,7 @@ def _any_case(word: str) -> str:
 
 _LETTERS = {
     "%b": "|".join(
-        f"(?P<{month}>{_any_case(month[:3])}(?:{_any_case(month[3:])})?)" for month in _MONTHS
+        f"(?P<{month}>{_any_case(month[:3])}(?:{_any_case(month[3:])})?)" for month in MONTHS
     ),
     "%p": "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
     "%a": "[A-Za-z]+",
@@ -276,7 +276,7 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     year, month, hour = parts["year"], parts["month"], parts["hour"]
     if "short_year" in present:
         year = np.where(parts["short_year"] < _CENTURY_TURN, 2000, 1900) + parts["short_year"]
-    for at, name in enumerate(_MONTHS, start=1):
+    for at, name in enumerate(MONTHS, start=1):
         month = np.where(present[name], at, month)
     hour = hour + parts["half_hour"] % 12 + np.where(present["afternoon"], 12, 0)
     months = (year - 1970) * 12 + month - 1

@@ -10,6 +10,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -361,3 +362,23 @@ assert len(prediction) == 2
 assert not {{"tensorflow", "keras", "pandas", "polars"}} & set(sys.modules)
 """.replace("datetime.date", "__import__('datetime').date")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_an_exported_model_predicts_the_same(run, runs):
+    exported = run.export("onnx", runs / "onnx", interval=0.5)
+
+    session = onnxruntime.InferenceSession(exported.path / "model.onnx")
+    rows = TABLE.slice(0, 50)
+    days = rows["day"].cast(pa.string()).to_pylist()
+    inputs = {
+        "size": np.array(rows["size"].to_pylist(), dtype=np.float64),
+        "color": np.array(rows["color"].to_pylist(), dtype=object),
+        "day": np.array(days, dtype=object),
+    }
+    lower, prediction = session.run(["lower", "prediction"], inputs)
+    expected = run.model.predict(rows, interval=0.5)
+    np.testing.assert_allclose(prediction, expected.values, rtol=1e-5)
+    np.testing.assert_allclose(lower, expected.lower, rtol=1e-5)
+    assert exported.to_dict()["interval"] == 0.5
+    with pytest.raises(dlcli.UsageError, match="interval: expected a share"):
+        dlcli.export(run, "onnx", runs / "other", interval=90)

@@ -66,6 +66,8 @@ def test_only_training_loads_tensorflow():
         "evaluate runs/pets pets.csv",
         "report runs/pets",
         "diagnose runs/pets",
+        "export runs/pets --format onnx --output out",
+        "validate out",
     ]
     assert_loads(commands, 0, HEAVY)
 

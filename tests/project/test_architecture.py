@@ -32,6 +32,7 @@ PACKAGES = (
     "training",
     "pipeline",
     "reports",
+    "exports",
     "tracking",
     "starter",
     "api",

@@ -1,0 +1,80 @@
+"""`dlcli export`: the command that lets a run leave as a model that works without dlcli."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlcli.cli.options import PATH, check_level, json_object, quiet, refuse_existing, verbose
+from dlcli.cli.run_argument import run_argument
+
+if TYPE_CHECKING:
+    from dlcli.exports import Export
+
+
+@click.command()
+@run_argument()
+@click.option(
+    "--format",
+    "named",
+    type=click.Choice(["onnx"]),
+    required=True,
+    help="onnx: preprocessing, network and decoding in one graph, for ONNX Runtime.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="FOLDER",
+    required=True,
+    callback=refuse_existing,
+    help="Folder to create.",
+)
+@click.option(
+    "--interval",
+    "level",
+    type=float,
+    metavar="LEVEL",
+    callback=check_level,
+    help="Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
+    "if the run has held-out rows for them]",
+)
+@json_object
+@quiet
+@verbose
+def export(run: Path, named: str, output: Path, level: float | None, as_json: bool) -> None:
+    """Export the model of a run, so that it works without dlcli.
+
+    RUN is a run folder of `dlcli train`. The exported model takes the table's own columns. It is
+    compared with dlcli, on held-out rows and on rows with missing values, unseen categories and odd
+    texts; if it predicts otherwise, nothing is written. `dlcli validate FOLDER` compares it again.
+
+    \b
+      dlcli export runs/houses --format onnx --output houses-onnx
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.exports import export_model
+    from dlcli.runs import open_run
+
+    print_export(export_model(open_run(run), named, output, level), as_json)
+
+
+def print_export(exported: Export, as_json: bool) -> None:
+    """Print what the check of an export found, and its folder."""
+    document = exported.document
+    if as_json:
+        fields = document.model_dump(mode="json")
+        click.echo(json.dumps({"export": str(exported.path), **fields}, allow_nan=False))
+        return
+    if document.unchecked:
+        from dlcli.cli.messages import print_message
+
+        print_message("note", f"only made-up rows were compared: {document.unchecked}")
+    for rows, found in document.checked.items():
+        differences = [f"{name} {size:.1e}" for name, size in found.largest_difference.items()]
+        equal = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
+        parts = [f"largest difference of {', '.join(differences)}"] if differences else []
+        click.echo(f"{found.rows:,} {rows}: {'; '.join([*parts, *equal])}")
+    click.echo(f"export: {exported.path}")

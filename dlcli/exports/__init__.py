@@ -1,0 +1,8 @@
+"""Trained runs as models and files that work without dlcli."""
+
+from dlcli.exports.export_folder import (
+    FORMATS,
+    Export,
+    export_model,
+    validate_export,
+)

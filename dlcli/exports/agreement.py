@@ -1,0 +1,142 @@
+"""The agreement of an exported model with dlcli, output by output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dlcli.prediction import Intervals, Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import Count, Document
+from dlcli.tables import Table
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Values of inputs or outputs by name; the first axis are the rows."""
+Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
+"""A loaded model: from inputs to outputs."""
+
+TOLERANCE = 1e-5
+"""Largest difference of a number, as a share of the output's scale."""
+_DECIDING = ("probabilities", "margin")
+"""Outputs that decide on the class."""
+
+
+class Agreement(Document):
+    """The comparison of an exported model's outputs with dlcli's on some rows."""
+
+    rows: Count
+    largest_difference: dict[str, float]
+    """The largest absolute difference of each output of numbers, in its own unit."""
+    relative_difference: dict[str, float]
+    """The largest difference as a share of the output's scale: the size that a tenth of the rows
+    exceed, or the number's own size if that is larger."""
+    equal: dict[str, Count]
+    """The number of rows with equal classes, labels or sets of classes, by output."""
+    failures: tuple[Annotated[str, Field(min_length=1)], ...]
+    """The outputs that differ, each with its difference; none if the model agrees."""
+
+
+def reference_outputs(predictor: Predictor, table: Table) -> dict[str, NDArray[Any]]:
+    """Return what an exported model should compute for rows, by output.
+
+    A value that dlcli refuses counts as missing.
+    """
+    return outputs_of(predictor.predict(table, ValueIssues(lenient=True)))
+
+
+def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """Return predictions as the outputs of an exported model."""
+    task, regions = predictions.task, predictions.regions
+    found: dict[str, NDArray[Any]] = {}
+    if task.outcome == "numbers":
+        found["prediction"] = predictions.decoded
+        if isinstance(regions, Intervals):
+            found |= {"lower": regions.array[:, :, 0], "upper": regions.array[:, :, 1]}
+        return {name: values[:, 0] if task.width == 1 else values for name, values in found.items()}
+    if task.outcome == "classes":
+        [names] = task.value_columns(predictions.values, "prediction").values()
+        found["prediction"] = np.array(names.to_pylist())
+    else:
+        found["prediction"] = predictions.values
+    if predictions.probabilities is None:
+        found["margin"] = predictions.decoded[:, 0]
+    else:
+        found["probabilities"] = predictions.probabilities
+    if regions is not None:
+        found["prediction_set"] = regions.array
+    return found
+
+
+def compare(expected: Arrays, computed: Arrays) -> Agreement:
+    """Compare the outputs of an exported model with dlcli's."""
+    largest: dict[str, float] = {}
+    relative: dict[str, float] = {}
+    equal: dict[str, int] = {}
+    failures = []
+    rows = len(next(iter(expected.values())))
+    for name, wanted in expected.items():
+        values = computed[name]
+        if values.shape != wanted.shape:
+            failures.append(f"{name}: the shape is {values.shape}, not {wanted.shape}")
+        elif np.issubdtype(wanted.dtype, np.floating):
+            differences, scales = _differences(wanted.astype(np.float64), values)
+            largest[name] = float(np.max(differences, initial=0))
+            relative[name] = float(np.max(differences / scales, initial=0))
+            if relative[name] > TOLERANCE:
+                share = f"{relative[name]:.1e} of its scale"
+                failures.append(f"{name}: differs by up to {largest[name]:.3g}, {share}")
+        else:
+            same = (values == wanted).reshape(rows, -1).all(axis=1)
+            equal[name] = int(same.sum())
+            doubtful = _doubtful(name, expected)
+            if not (same | doubtful).all():
+                failures.append(f"{name}: differs in {int((~same & ~doubtful).sum())} rows")
+    return Agreement(
+        rows=rows,
+        largest_difference=largest,
+        relative_difference=relative,
+        equal=equal,
+        failures=tuple(failures),
+    )
+
+
+def _differences(
+    wanted: NDArray[np.float64], values: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return absolute differences and the scale of each number, of the same shape.
+
+    The scale is the size that a tenth of the rows exceed, or the number's own size if that is
+    larger: odd rows may have predictions beyond all others.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        differences = np.abs(values.astype(np.float64) - wanted)
+    both_undefined = np.isnan(wanted) & np.isnan(values)
+    differences = np.where((values == wanted) | both_undefined, 0.0, differences)
+    sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
+    typical = np.max(np.quantile(sizes, 0.9, axis=0), initial=1e-30)
+    return np.nan_to_num(differences, nan=np.inf), np.maximum(sizes, typical)
+
+
+def _doubtful(name: str, expected: Arrays) -> NDArray[np.bool_]:
+    """Return the rows whose class, or set, hangs on less than the tolerance, (rows,)."""
+    rows = len(expected[name])
+    scores = next((expected[each] for each in _DECIDING if each in expected), None)
+    if scores is None:
+        return np.zeros(rows, dtype=np.bool_)
+    if scores.ndim == 1:
+        return np.asarray(np.abs(scores) <= 2 * TOLERANCE)
+    if name == "prediction_set":
+        # A class is in it by its score alone: equal scores of other rows show where the limit is.
+        members = expected[name]
+        low = np.max(np.where(members, -np.inf, scores), initial=-np.inf)
+        high = np.min(np.where(members, scores, np.inf), initial=np.inf)
+        near = (np.abs(scores - low) <= TOLERANCE) | (np.abs(scores - high) <= TOLERANCE)
+        return np.asarray(near.any(axis=1))
+    if expected[name].ndim == 2:  # labels
+        return np.asarray((np.abs(scores - 0.5) <= 2 * TOLERANCE).any(axis=1))
+    ordered = np.sort(scores, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE)

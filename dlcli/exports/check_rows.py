@@ -1,0 +1,161 @@
+"""The rows that an exported model is checked on: held-out rows of the run, and made-up ones.
+
+Made-up rows combine typical values of each column with what models stumble over: missing values,
+categories that training never saw, odd texts, dates that are none, and numbers beyond any range.
+They are made from the encoding alone, so that they can leave together with the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlcli.config import MEMORY, Files
+from dlcli.encoding import (
+    BooleanEncoder,
+    DatetimeEncoder,
+    FeatureEncoder,
+    ImageEncoder,
+    NumericEncoder,
+    PiecewiseLinearEncoder,
+    TextEncoder,
+)
+from dlcli.errors import DlcliError
+from dlcli.exports.model_interface import missing_words
+from dlcli.prediction import Predictor
+from dlcli.runs import Run
+from dlcli.tables import Notation, Table, memory_table
+
+MADE_UP_ROWS = 64
+_ODD_SHARE = 0.25
+"""Share of the values of a column that are odd."""
+MOST_ROWS = 2_000
+"""Most held-out rows that are checked."""
+_ODD_TEXTS = (
+    "",
+    " ",
+    "don’t STOP -- don't!!",
+    "ＦＵＬＬ width ﬁ ½ Å",
+    "漢字かな交じり文 ภาษาไทย",
+    "Größe ΣΟΦΟΣ İstanbul e\u0301tude",
+    "so\u00adft\u200bhyphen \U0001f600 'quoted' a''b",
+    "line\nbreak\ttab",
+)
+_ODD_CATEGORIES = ("", "  ", "never seen ⁂", "漢字", "NA", "TRUE", "1.0", "-0")
+_ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01-01T25:00")
+
+
+def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
+    """Read rows that were held out of training, or training rows where there are none.
+
+    Returns:
+        At most `MOST_ROWS` rows, and what they are: `held-out rows`. `None` and the reason if the
+        data can't be read any more.
+    """
+    data, file = predictor.config.data, run.read_config()
+    sources: list[tuple[Files, str | None]] = []
+    for key in ("test", "validation"):
+        given = getattr(data, key)
+        if isinstance(given, str | tuple):
+            sources.append((given, None))
+        elif given is not None:
+            sources.append((data.train, key))
+    kind = "held-out rows" if sources else "training rows"
+    files, split = sources[0] if sources else (data.train, None)
+    if files == MEMORY:
+        return None, "the run's table was in memory"
+    resolved = [file.resolve(files)] if isinstance(files, str) else [*map(file.resolve, files)]
+    try:
+        table = predictor.read(resolved[0] if isinstance(files, str) else resolved)
+    except DlcliError as error:
+        return None, str(error)
+    rows = np.arange(table.rows)
+    if split is not None:
+        stored = run.read_predictions()
+        of_split = stored.filter(pc.equal(stored["split"], split))
+        rows = np.flatnonzero(np.isin(table.row_numbers, of_split["row"].to_numpy()))
+    return table.take(rows[:MOST_ROWS]), kind
+
+
+def made_up_rows(predictor: Predictor, folder: Path) -> Table:
+    """Return rows of typical and odd values.
+
+    Args:
+        predictor: of the run.
+        folder: an empty folder, for images.
+    """
+    random = np.random.default_rng(0)
+    columns = {}
+    for feature in predictor.encoding.features:
+        notation = predictor.encoding.notations.get(feature.column, Notation())
+        typical, odd = _values(feature, missing_words(predictor, feature.column), folder)
+        values = []
+        for _ in range(MADE_UP_ROWS):
+            pool = odd if odd and random.random() < _ODD_SHARE else typical
+            values.append(pool[random.integers(len(pool))])
+        if notation.needs_unit:
+            values = [None if each is None else f"{each} {notation.unit}" for each in values]
+        columns[feature.column] = pa.array(values)
+    return predictor.read(memory_table(pa.table(columns)))
+
+
+def _values(
+    feature: FeatureEncoder, missing: Sequence[str], folder: Path
+) -> tuple[list[Any], list[Any]]:
+    """Return typical and odd values of a column."""
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+        span = feature.high - feature.low or 1.0
+        numbers = [feature.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
+        odd = [None, 0.0, feature.low - span, feature.high + span, math.inf, 1e39, -1e38]
+        return numbers, odd
+    if isinstance(feature, BooleanEncoder):
+        return [True, False], [None]
+    if isinstance(feature, TextEncoder):
+        tokens = [*feature.tokens[:: max(1, len(feature.tokens) // 40)]]
+        typical = [" ".join(tokens[at : at + 7]) for at in range(0, len(tokens), 3)]
+        shouted = [f"  {text.upper()}! {text}, and " for text in typical[:3]]
+        return typical, [None, *_ODD_TEXTS, *shouted, *missing[:3]]
+    if isinstance(feature, DatetimeEncoder):
+        return _dates(feature)
+    if isinstance(feature, ImageEncoder):
+        return _images(feature, folder), []
+    typical = [*feature.categories[:200]]
+    return typical, [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
+
+
+def _dates(feature: DatetimeEncoder) -> tuple[list[Any], list[Any]]:
+    span = feature.latest - feature.earliest
+    shares = (0, 0.03, 0.2, 0.31, 0.5, 0.77, 0.9, 1)
+    moments = [feature.earliest + span * share for share in shares]
+    moments += [datetime(2024, 2, 29, 23, 59, 59), datetime(1900, 12, 31)]
+    if feature.formats[0] in ("unix", "unix_ms"):
+        ticks = 1 if feature.formats[0] == "unix" else 1_000
+        return [at.timestamp() * ticks for at in moments], [None, 1e30]
+    written = [
+        (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()
+        if format == "iso"
+        else at.strftime(format)
+        for at in moments
+        for format in feature.formats
+    ]
+    return written, [None, *_ODD_DATES, f" {written[0]} "]
+
+
+def _images(feature: ImageEncoder, folder: Path) -> list[Any]:
+    from PIL import Image
+
+    height, width, channels = feature.shape
+    random, files = np.random.default_rng(0), []
+    for at in range(3):
+        pixels = random.integers(0, 256, (2 * height, 2 * width, channels), dtype=np.uint8)
+        file = folder / f"{len(list(folder.iterdir()))}-{at}.png"
+        Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(file)
+        files.append(str(file))
+    return files

@@ -1,0 +1,334 @@
+"""Dates as a graph: texts to microseconds, and these to the parts of a date, in whole numbers.
+
+The calendar is computed as in Hinnant, "chrono-compatible low-level date algorithms"
+(https://howardhinnant.github.io/date_algorithms.html): a year begins in March, so that its leap day
+is the last one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+from dlcli.config import format_tokens
+from dlcli.encoding import DatetimeEncoder
+from dlcli.exports.operations import Operations, Value
+from dlcli.preprocessing import LinearScaling
+from dlcli.tables import DAY, MONTHS, SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHIFT = 719_468
+"""Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
+_FIRST, _LAST = -719_162 * DAY, 2_932_897 * DAY - 1
+"""The years 1 to 9999, in microseconds since 1970."""
+_CENTURY_TURN = 69
+"""Years of two digits from here on are of the last century, as in POSIX."""
+_MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_ISO = (
+    r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}"
+    r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)? ?(?:(?:UTC)?[Zz])?)?)?"
+)
+"""ISO 8601 in UTC, from a month to the fraction of a second."""
+_ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
+_DIRECTIVES = {
+    "%Y": ("year", 4, 4),
+    "%y": ("short_year", 2, 2),
+    "%m": ("month", 1, 2),
+    "%d": ("day", 1, 2),
+    "%H": ("hour", 1, 2),
+    "%I": ("half_hour", 1, 2),
+    "%M": ("minute", 1, 2),
+    "%S": ("second", 1, 2),
+    "%f": ("fraction", 1, 9),
+}
+"""The part that a directive reads, and its least and most digits."""
+_RANGES = {
+    "year": (1970, 1, 9999),
+    "short_year": (0, 0, 99),
+    "month": (1, 1, 12),
+    "day": (1, 1, 31),
+    "hour": (0, 0, 23),
+    "half_hour": (12, 1, 12),
+    "minute": (0, 0, 59),
+    "second": (0, 0, 59),
+}
+"""The default of each part, for where a text omits it, and its least and largest value."""
+_CYCLES = {
+    "month": range(12, 13),
+    "day": range(28, 32),
+    "weekday": range(7, 8),
+    "day_of_year": range(365, 367),
+    "hour": range(24, 25),
+    "minute": range(60, 61),
+    "second": range(60, 61),
+}
+"""The possible lengths of each cycle, in steps."""
+
+
+class _Read(NamedTuple):
+    moments: Value
+    """Microseconds since 1970-01-01T00:00Z, int64 (rows,)."""
+    readable: Value
+    """Where they are valid, (rows,)."""
+
+
+def encode_times(
+    ops: Operations, feature: DatetimeEncoder, x: Value, missing: Sequence[str]
+) -> Value:
+    """Encode a column of times, float32 (rows, inputs).
+
+    Args:
+        ops: the operations of the format.
+        feature: the encoder, in UTC.
+        x: texts, or numbers for the formats `unix` and `unix_ms`.
+        missing: words that count as missing.
+    """
+    if feature.formats[0] in ("unix", "unix_ms"):
+        moments, readable = _read_unix(ops, x, 1 if feature.formats[0] == "unix" else 1_000)
+    else:
+        x = ops.trimmed(x)
+        moments, readable = _read_texts(ops, x, feature.formats[0])
+        for each in feature.formats[1:]:
+            other = _read_texts(ops, x, each)
+            moments = ops.where(readable, moments, other.moments)
+            readable = readable | other.readable
+        if words := {word.strip(): 1 for word in missing if word.strip()}:
+            readable = readable & ops.equal(ops.codes(x, words, 0), 0)
+    fill = (feature.fill or feature.earliest) - _EPOCH
+    moments = ops.where(readable, moments, fill // timedelta(microseconds=1))
+    days = (moments + _SHIFT * DAY) // DAY - _SHIFT
+    date = _date(ops, days)
+    clock = (moments - days * DAY) // SECOND
+    steps = {
+        "month": date.month - 1,
+        "day": date.day - 1,
+        "weekday": (days + _SHIFT + 2) % 7,  # 0000-03-01 was a Wednesday
+        "day_of_year": days - _first_day(ops, date.year, 1),
+        "hour": clock // 3600,
+        "minute": (clock // 60) % 60,
+        "second": clock % 60,
+    }
+    leap = _is_leap_year(date.year, ops)
+    parts = []
+    for part in feature.parts:
+        if part == "year":
+            assert feature.year is not None
+            years = ops.cast(date.year, "float64")
+            parts.append(_scaled(ops, feature.year, years))
+        elif part == "elapsed":
+            assert feature.elapsed is not None
+            since = (feature.earliest - _EPOCH) // timedelta(microseconds=1)
+            elapsed = ops.cast(moments - since, "float64") / float(DAY)
+            parts.append(_scaled(ops, feature.elapsed, elapsed))
+        else:
+            extra = steps[part] * 0
+            if part == "day":
+                extra = _month_length(ops, date.month, leap) - 28
+            elif part == "day_of_year":
+                extra = leap
+            parts.append(_circle(ops, _CYCLES[part], extra, steps[part]))
+    if feature.indicator:
+        parts.append(ops.as_column(ops.cast(~readable, "float32")))
+    return ops.concat(parts)
+
+
+def _scaled(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
+    return ops.as_column(ops.cast((x - scaling.offset) / scaling.scale, "float32"))
+
+
+def _circle(ops: Operations, lengths: range, extra: Value, steps: Value) -> Value:
+    """Return sine and cosine of 2π·steps/length, from a table of all possible values."""
+    starts = np.cumsum([0, *lengths[:-1]])
+    angles = np.array([2 * np.pi * step / steps for steps in lengths for step in range(steps)])
+    points = np.stack([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+    return ops.lookup(points, ops.lookup(starts, extra) + steps)
+
+
+# The calendar
+
+
+@dataclass(frozen=True)
+class _Date:
+    year: Value
+    month: Value
+    day: Value
+
+
+def _date(ops: Operations, days: Value) -> _Date:
+    """Return the date of days since 1970-01-01, from the year 1 on."""
+    shifted = days + _SHIFT
+    era = shifted // 146_097
+    day = shifted - era * 146_097
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day = day - (year * 365 + year // 4 - year // 100)
+    month = (day * 5 + 2) // 153  # from March
+    of_month = day - (month * 153 + 2) // 5 + 1
+    is_late = ops.cast(month >= 10, "int64")  # January or February of the next year
+    return _Date(year + era * 400 + is_late, month + 3 - is_late * 12, of_month)
+
+
+def _first_day(ops: Operations, year: Value, month: Value | int) -> Value:
+    """Return the first day of a month, in days since 1970-01-01, from the year 1 on."""
+    if isinstance(month, int):
+        month = year * 0 + month
+    is_late = ops.cast(month <= 2, "int64")
+    year = year - is_late
+    era = year // 400
+    of_era = year - era * 400
+    days = ((month - 3 + is_late * 12) * 153 + 2) // 5
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + days - _SHIFT
+
+
+def _is_leap_year(year: Value, ops: Operations) -> Value:
+    """Return 1 for a leap year, else 0."""
+    by_4, by_100, by_400 = (ops.equal(year % each, 0) for each in (4, 100, 400))
+    return ops.cast(by_4 & (~by_100 | by_400), "int64")
+
+
+def _month_length(ops: Operations, month: Value, leap: Value) -> Value:
+    is_february = ops.cast(ops.equal(month, 2), "int64")
+    return ops.lookup(_MONTH_LENGTHS, month - 1) + leap * is_february
+
+
+# Reading
+
+
+def _read_unix(ops: Operations, x: Value, ticks: int) -> _Read:
+    numbers = x * float(SECOND // ticks)
+    readable = (numbers >= float(_FIRST)) & (numbers <= float(_LAST))  # not NaN
+    moments = ops.cast(ops.apply("round", ops.where(readable, numbers, 0.0)), "int64")
+    return _Read(moments, readable)
+
+
+def is_supported(format: str) -> bool:
+    """Return whether texts in a format can be read: named, or with parts that can be told apart.
+
+    It has no offset from UTC, and a fraction of a second does not follow other digits.
+    """
+    tokens = format_tokens(format)
+    runs = _digit_runs(tokens)
+    is_plain = not any(token.isdigit() for token in tokens)  # digits that mean nothing
+    alone = all(run == [("fraction", 9)] or ("fraction", 9) not in run for run in runs)
+    return format == "iso" or ("%z" not in tokens and is_plain and alone)
+
+
+def _read_texts(ops: Operations, x: Value, format: str) -> _Read:
+    """Read texts without blanks around them by a format."""
+    if format == "iso":
+        readable = ops.matches(x, _ISO)
+        runs = ops.digits(x, len(_ISO_PARTS))
+        digits = {name: ops.column(runs, at) for at, name in enumerate(_ISO_PARTS)}
+        fraction = ops.fraction(digits.pop("fraction"))
+        parts = {name: ops.number(text) for name, text in digits.items()}
+    else:
+        tokens = format_tokens(format)
+        readable = ops.matches(x, _pattern(tokens))
+        parts, fraction = _read_parts(ops, x, tokens)
+    return _assemble(ops, parts, fraction, readable)
+
+
+def _read_parts(
+    ops: Operations, x: Value, tokens: Sequence[str]
+) -> tuple[dict[str, Value], Value | None]:
+    """Read the parts of texts in a format, each from its run of digits."""
+    runs = _digit_runs(tokens)
+    read = ops.digits(x, len(runs))
+    parts: dict[str, Value] = {}
+    fraction = None
+    for at, run in enumerate(runs):
+        text = ops.column(read, at)
+        if run == [("fraction", 9)]:
+            fraction = ops.fraction(text)
+            continue
+        number = ops.number(text)
+        if len(run) == 1:
+            parts[run[0][0]] = number
+            continue
+        # All numbers have a fixed width but the last, which may have one digit of two.
+        behind = sum(width for _, width in run)
+        is_short = ops.matches(text, f"[0-9]{{{behind - 1}}}")
+        aligned = ops.where(is_short, number * 10, number)
+        for name, width in run:
+            behind -= width
+            parts[name] = (aligned // 10**behind) % 10**width
+        last, width = run[-1]
+        parts[last] = ops.where(is_short, number % 10, number % 10**width)
+    if "%b" in tokens:
+        months = [_pattern(tokens, month=each) for each in MONTHS]
+        parts["month"] = sum(
+            (ops.cast(ops.matches(x, each), "int64") * at for at, each in enumerate(months, 1)),
+            start=ops.cast(ops.matches(x, months[0]), "int64") * 0,
+        )
+    if "%p" in tokens:
+        is_afternoon = ops.cast(ops.matches(x, _pattern(tokens, half="[Pp][Mm]")), "int64")
+        parts["afternoon"] = is_afternoon
+    return parts, fraction
+
+
+def _assemble(
+    ops: Operations, parts: dict[str, Value], fraction: Value | None, readable: Value
+) -> _Read:
+    """Combine the parts to moments; a part is -1 where a text omits it."""
+    found: dict[str, Value] = {}
+    for name, (default, least, most) in _RANGES.items():
+        if name in parts:
+            part = ops.where(parts[name] < 0, default, parts[name])
+            in_range = (part >= least) & (part <= most)
+            readable = readable & in_range
+            found[name] = ops.where(in_range, part, default)
+    zero = next(iter(found.values())) * 0
+    year = found.get("year", zero + 1970)
+    if "short_year" in found:
+        short = found["short_year"]
+        year = short + ops.where(short < _CENTURY_TURN, zero + 2000, zero + 1900)
+    month, day = found.get("month", zero + 1), found.get("day", zero + 1)
+    readable = readable & (day <= _month_length(ops, month, _is_leap_year(year, ops)))
+    hour = found.get("hour", zero)
+    if "half_hour" in found:
+        hour = hour + found["half_hour"] % 12 + parts["afternoon"] * 12
+    seconds = (hour * 60 + found.get("minute", zero)) * 60 + found.get("second", zero)
+    moments = (_first_day(ops, year, month) + day - 1) * DAY + seconds * SECOND
+    if fraction is not None:
+        # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
+        moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")
+    return _Read(moments, readable)
+
+
+def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """Return the parts of each run of digits, with their numbers of digits."""
+    runs: list[list[tuple[str, int]]] = []
+    goes_on = False
+    for token in tokens:
+        if token in _DIRECTIVES:
+            name, _, most = _DIRECTIVES[token]
+            runs[len(runs) - goes_on :] = [[*(runs[-1] if goes_on else []), (name, most)]]
+        goes_on = token in _DIRECTIVES
+    return runs
+
+
+def _pattern(tokens: Sequence[str], month: str = "", half: str = "[AaPp][Mm]") -> str:
+    """Return the pattern of texts in a format, of one month only if it is given."""
+    months = [month] if month else MONTHS
+    names = "|".join(f"{_any_case(m[:3])}(?:{_any_case(m[3:])})?" for m in months)
+    letters = {"%b": f"(?:{names})", "%p": f"(?:{half})", "%a": "[A-Za-z]+", "%%": "%"}
+    parts, digits = [], 0
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+        if token in _DIRECTIVES:
+            _, least, most = _DIRECTIVES[token]
+            least = most if following in _DIRECTIVES else least
+            parts.append(f"[0-9]{{{least},{most}}}")
+            digits += most
+        else:
+            parts.append(letters.get(token) or re.escape(token))
+    # pandas writes whole numbers next to missing values as 19750103.0.
+    is_number = digits in (6, 8) and all(token in _DIRECTIVES for token in tokens)
+    return "".join(parts) + (r"(?:\.0)?" if is_number else "")
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter}{letter.upper()}]" for letter in word)

@@ -1,0 +1,222 @@
+"""The encoding of columns as a graph: what the encoders of `dlcli.encoding` do to a table.
+
+A value that dlcli refuses counts as missing, as it does under `--on-bad-row warn`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from dlcli.encoding import (
+    BooleanEncoder,
+    DatetimeEncoder,
+    EmbeddingEncoder,
+    FeatureEncoder,
+    ImageEncoder,
+    NumericEncoder,
+    OneHotEncoder,
+    PiecewiseLinearEncoder,
+    TextEncoder,
+)
+from dlcli.exports.date_graph import encode_times
+from dlcli.exports.operations import Operations, Value
+from dlcli.preprocessing import (
+    LARGEST,
+    FeatureScaling,
+    LinearScaling,
+    QuantileScaling,
+    RobustScaling,
+)
+
+_FAR = 1e150
+"""As in `RobustScaling`: where it reaches its limit in float64."""
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
+_DECIMALS = ("", ".0", ".00", ".000")
+"""Ways to write a whole number that are recognized; pandas writes the second."""
+
+
+def encode_column(
+    ops: Operations, feature: FeatureEncoder, x: Value, missing: Sequence[str]
+) -> Value:
+    """Encode a column.
+
+    Args:
+        ops: the operations of the format.
+        feature: the encoder.
+        x: the column's values, as `ModelInput` describes them.
+        missing: words that count as missing.
+
+    Returns:
+        The column's inputs of the network, float32 (rows, inputs).
+    """
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+        return _encode_numbers(ops, feature, x, missing)
+    if isinstance(feature, BooleanEncoder):
+        return _encode_booleans(ops, feature, x)
+    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        return _encode_categories(ops, feature, x, missing)
+    if isinstance(feature, TextEncoder):
+        return _encode_texts(ops, feature, x, missing)
+    if isinstance(feature, DatetimeEncoder):
+        return encode_times(ops, feature, x, missing)
+    assert isinstance(feature, ImageEncoder)
+    return ops.cast(ops.flatten(x, len(feature.inputs)), "float32") / 255.0
+
+
+# Numbers
+
+
+def _encode_numbers(
+    ops: Operations,
+    feature: NumericEncoder | PiecewiseLinearEncoder,
+    x: Value,
+    missing: Sequence[str],
+) -> Value:
+    empty = ops.apply("isnan", x) | (ops.apply("abs", x) > LARGEST)
+    for number in sorted({float(word) for word in missing if _PLAIN_NUMBER.fullmatch(word)}):
+        empty = empty | ops.equal(x, number)
+    if isinstance(feature, NumericEncoder) and feature.scaling.name == "log":
+        empty = empty | (x < 0.0)
+    x = ops.where(empty, feature.fill or 0.0, x)
+    if isinstance(feature, NumericEncoder):
+        scaled = ops.as_column(_scale(ops, feature.scaling, x))
+    else:
+        edges = np.array(feature.edges)
+        shares = (ops.as_column(x) - ops.constant(edges[None, :-1])) / ops.constant(
+            np.diff(edges)[None]
+        )
+        low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
+        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins have no end
+        scaled = ops.minimum(ops.maximum(shares, ops.constant(low)), ops.constant(high))
+    usable = ops.apply("abs", scaled) <= LARGEST
+    parts = [ops.cast(ops.where(usable, scaled, 0.0), "float32")]
+    return _with_indicator(ops, parts, feature, empty)
+
+
+def _encode_booleans(ops: Operations, feature: BooleanEncoder, x: Value) -> Value:
+    empty = ~(ops.equal(x, 0.0) | ops.equal(x, 1.0))
+    filled = ops.where(empty, feature.fill or 0.0, x)
+    parts = [ops.as_column(ops.cast(filled, "float32"))]
+    return _with_indicator(ops, parts, feature, empty)
+
+
+def _with_indicator(
+    ops: Operations,
+    parts: list[Value],
+    feature: NumericEncoder | PiecewiseLinearEncoder | BooleanEncoder,
+    empty: Value,
+) -> Value:
+    marks = [ops.as_column(ops.cast(empty, "float32"))] if feature.indicator else []
+    return ops.concat([*parts, *marks])
+
+
+def _scale(ops: Operations, scaling: FeatureScaling, x: Value) -> Value:
+    if isinstance(scaling, LinearScaling):
+        x = ops.apply("log", x + 1.0) if scaling.name == "log" else x
+        return (x - scaling.offset) / scaling.scale
+    if isinstance(scaling, RobustScaling):
+        ratios = (x - scaling.median) / scaling.scale / scaling.limit
+        ratios = ops.minimum(ops.maximum(ratios, -_FAR), _FAR)
+        return ratios / ops.apply("sqrt", ratios * ratios + 1.0) * scaling.limit
+    return _interpolate(ops, scaling, x)
+
+
+def _interpolate(ops: Operations, scaling: QuantileScaling, x: Value) -> Value:
+    points, normals = np.array(scaling.points), np.array(scaling.normals)
+    if len(points) == 1:
+        return x * 0.0 + float(normals[0])
+    x = ops.minimum(ops.maximum(x, float(points[0])), float(points[-1]))
+    reached = ops.as_column(x) >= ops.constant(points[None, 1:-1])
+    index = (
+        ops.sum_last(ops.cast(reached, "int64")) if len(points) > 2 else ops.cast(x * 0.0, "int64")
+    )
+    slopes = np.diff(normals) / np.diff(points)
+    start, low = ops.lookup(points, index), ops.lookup(normals, index)
+    return (x - start) * ops.lookup(slopes, index) + low
+
+
+# Texts
+
+
+def _encode_categories(
+    ops: Operations,
+    feature: OneHotEncoder | EmbeddingEncoder,
+    x: Value,
+    missing: Sequence[str],
+) -> Value:
+    count = len(feature.code_names)
+    other = len(feature.categories) if feature.other else count
+    without = other
+    if feature.missing == "error":
+        without = count
+    elif feature.fill is not None:
+        without = feature.categories.index(feature.fill)
+    elif feature.missing_input:
+        without = count - 1
+    known = {
+        spelling: code
+        for code, category in enumerate(feature.categories)
+        for spelling in _spellings(category)
+    }
+    known |= dict.fromkeys(missing_spellings(missing), without)
+    codes = ops.codes(ops.trimmed(x), known, other)
+    if isinstance(feature, EmbeddingEncoder):
+        return ops.as_column(ops.cast(codes, "float32"))
+    return ops.cast(
+        ops.equal(ops.as_column(codes), ops.constant(np.arange(count)[None])), "float32"
+    )
+
+
+def _spellings(category: str) -> list[str]:
+    """Return the texts that become a category when they are read."""
+    if category in ("true", "false"):
+        return ["".join(each) for each in product(*zip(category, category.upper(), strict=True))]
+    return [category + end for end in _DECIMALS] if _WHOLE.fullmatch(category) else [category]
+
+
+def missing_spellings(words: Sequence[str]) -> list[str]:
+    """Return the texts that count as missing, without blanks around them."""
+    spelled = {"": None}
+    for word in map(str.strip, words):
+        whole = re.sub(r"^(-?(?:0|[1-9][0-9]*))\.0+$", r"\1", word)
+        spelled |= dict.fromkeys([word, whole, f"{whole}.0"] if _WHOLE.fullmatch(whole) else [word])
+    return [*spelled]
+
+
+def _encode_texts(ops: Operations, feature: TextEncoder, x: Value, missing: Sequence[str]) -> Value:
+    counts = ops.counts(x, feature.tokens)
+    words = [word for word in missing_spellings(missing) if word]
+    if words:
+        present = ops.codes(ops.trimmed(x), dict.fromkeys(words, 0), 1)
+        counts = counts * ops.as_column(ops.cast(present, "float32"))
+    if feature.encoding == "count":
+        return counts
+    if feature.encoding == "multi_hot":
+        return ops.minimum(counts, 1.0)
+    frequencies = np.array(feature.document_frequencies)
+    rarity = np.log((1 + feature.training_rows) / (1 + frequencies)) + 1
+    weighted = counts * ops.constant(rarity[None].astype(np.float32))
+    norm = ops.apply("sqrt", ops.sum_last(weighted * weighted, keep=True))
+    return weighted / ops.maximum(norm, 1e-30)
+
+
+def encode(
+    ops: Operations,
+    features: Sequence[FeatureEncoder],
+    values: Mapping[str, Value],
+    missing: Mapping[str, Sequence[str]],
+) -> Value:
+    """Encode all columns in the order of the network's inputs, float32 (rows, inputs)."""
+    sparse = [feature for feature in features if isinstance(feature, TextEncoder)]
+    dense = [feature for feature in features if not isinstance(feature, TextEncoder)]
+    return ops.concat(
+        [
+            encode_column(ops, each, values[each.column], missing[each.column])
+            for each in (*dense, *sparse)
+        ]
+    )

@@ -1,0 +1,236 @@
+"""The folder of an export: written and checked as a whole, or not at all.
+
+It has the model, `README.md` with what to send, `check.json` with made-up rows and their outputs,
+and `export.json` with digests and what the check found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli import __version__
+from dlcli.errors import ExportError, UsageError
+from dlcli.exports.agreement import Agreement, Arrays, Runner, compare, reference_outputs
+from dlcli.exports.check_rows import held_out_rows, made_up_rows
+from dlcli.exports.export_document import ExportDocument
+from dlcli.exports.model_interface import Exported, client_values
+from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
+from dlcli.exports.readme import readme_of
+from dlcli.prediction import REPORTED_LEVEL, Predictor
+from dlcli.runs import FileDigest, Run, os_error_text, parse_document
+
+DOCUMENT = "export.json"
+CHECK = "check.json"
+README = "README.md"
+MADE_UP = "made-up rows"
+_DTYPES: dict[str, Any] = {"string": object}
+
+
+@dataclass(frozen=True)
+class ModelFormat:
+    """A format of models that run."""
+
+    write: Callable[[Exported, Path], None]
+    """Writes the model to a folder."""
+    load: Callable[[Path], Runner]
+    """Loads it from there."""
+    usage: Callable[[Exported], str]
+    """An example in Python, for the documentation."""
+
+
+FORMATS: dict[str, ModelFormat] = {"onnx": ModelFormat(write_onnx, load_onnx, onnx_usage)}
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported model."""
+
+    path: Path
+    """The folder."""
+    document: ExportDocument
+
+
+def export_model(run: Run, format: str, output: Path, level: float | None = None) -> Export:
+    """Export a run's model, and check that it predicts the same.
+
+    Args:
+        run: of a training.
+        format: one of `FORMATS`.
+        output: the folder to make.
+        level: of intervals or sets of classes; by default `REPORTED_LEVEL`, if the run has
+            held-out rows for them.
+
+    Raises:
+        UsageError: if the folder exists or can't be made, or the run has no rows for the level.
+        ExportError: for what the format can't express, or a model that predicts otherwise.
+        RunError: for a run without a network, or a damaged one.
+    """
+    run.require_network()
+    exported = Exported.of(_load_predictor(run, level))
+    chosen = FORMATS[format]
+    with new_folder(output) as folder:
+        chosen.write(exported, folder)
+        checked, unchecked = _check(run, exported, chosen.load(folder), folder)
+        document = ExportDocument(
+            format=format,
+            dlcli=__version__,
+            run=run.path.resolve().name,
+            interval=exported.predictor.level if exported.predictor.conformal else None,
+            names=exported.predictor.task.names,
+            checked=checked,
+            unchecked=unchecked,
+            files={},
+        )
+        readme = readme_of(exported, document, chosen.usage(exported))
+        (folder / README).write_text(readme, encoding="utf-8")
+        document = document.model_copy(update={"files": _digests(folder)})
+        text = json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False)
+        (folder / DOCUMENT).write_text(f"{text}\n", encoding="utf-8")
+    return Export(output, document)
+
+
+def validate_export(path: Path) -> Export:
+    """Check an export again: its files, and the outputs of its made-up rows in its own runtime.
+
+    Only validate exports whose origin you know: a runtime may run what a model contains.
+
+    Raises:
+        ExportError: if a file has changed, or the model predicts otherwise than it did.
+    """
+    document = parse_document(
+        ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
+    )
+    if document.format not in FORMATS:
+        raise ExportError(f"{path}: is of the unknown format {document.format!r}")
+    found = _digests(path)
+    for name, digest in document.files.items():
+        if found.get(name) != digest:
+            finding = "has changed" if name in found else "is missing"
+            raise ExportError(f"{path / name}: {finding}; export the run again")
+    inputs, outputs = _read_check(path / CHECK)
+    agreement = compare(outputs, FORMATS[document.format].load(path)(inputs))
+    _require(agreement, str(path), MADE_UP)
+    return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Make a folder that appears under its name when the block succeeds, else nothing remains.
+
+    Raises:
+        UsageError: if it exists or can't be made.
+    """
+    if os.path.lexists(output):
+        raise UsageError(f"{output}: exists already; name another folder, or remove this one first")
+    temporary = output.with_name(f".{output.name}-{secrets.token_hex(4)}.partial")
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"{output}: can't be made: {os_error_text(error)}") from error
+    try:
+        yield temporary
+        temporary.rename(output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load_predictor(run: Run, level: float | None) -> Predictor:
+    """Load the predictor, with intervals if there can be any."""
+    if level is not None:
+        return Predictor.load(run, level)
+    predictor = Predictor.load(run)
+    if predictor.task.outcome != "labels" and run.has("conformal.json"):
+        try:
+            return Predictor.load(run, REPORTED_LEVEL)
+        except UsageError:  # there are too few held-out rows
+            pass
+    return predictor
+
+
+# The check
+
+
+def _check(
+    run: Run, exported: Exported, runner: Runner, folder: Path
+) -> tuple[dict[str, Agreement], str]:
+    """Compare a model with dlcli, and store the made-up rows.
+
+    Returns:
+        The agreement by kind of rows, and why there are no others than made-up ones.
+
+    Raises:
+        ExportError: if they differ.
+    """
+    predictor, checked = exported.predictor, dict[str, Agreement]()
+    table, kind = held_out_rows(run, predictor)
+    if table is not None and table.rows:
+        inputs = client_values(exported.inputs, predictor.encoding, table)
+        checked[kind] = compare(reference_outputs(predictor, table), runner(inputs))
+        _require(checked[kind], str(run.path), kind)
+    with tempfile.TemporaryDirectory() as images:
+        table = made_up_rows(predictor, Path(images))
+        inputs = client_values(exported.inputs, predictor.encoding, table)
+        outputs = reference_outputs(predictor, table)
+    checked[MADE_UP] = compare(outputs, runner(inputs))
+    _require(checked[MADE_UP], str(run.path), MADE_UP)
+    _write_check(folder / CHECK, exported, inputs, outputs)
+    return checked, "" if len(checked) > 1 else kind
+
+
+def _require(agreement: Agreement, name: str, rows: str) -> None:
+    if agreement.failures:
+        found = "; ".join(agreement.failures)
+        raise ExportError(f"{name}: the exported model predicts otherwise on {rows}: {found}")
+
+
+def _write_check(path: Path, exported: Exported, inputs: Arrays, outputs: Arrays) -> None:
+    types = {each.name: each.type for each in exported.inputs}
+    types |= {each.name: each.type for each in exported.outputs}
+    document = {
+        key: {
+            name: {"type": types[name], "shape": array.shape[1:], "values": array.tolist()}
+            for name, array in arrays.items()
+        }
+        for key, arrays in (("inputs", inputs), ("outputs", outputs))
+    }
+    # NaN and infinities are written as Python and JavaScript read them.
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def _read_check(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    document = json.loads(_read(path))
+    inputs, outputs = (
+        {name: _array(**each) for name, each in document[key].items()}
+        for key in ("inputs", "outputs")
+    )
+    return inputs, outputs
+
+
+def _array(type: str, shape: list[int], values: list[Any]) -> NDArray[Any]:
+    return np.array(values, dtype=_DTYPES.get(type, type)).reshape(len(values), *shape)
+
+
+def _digests(folder: Path) -> dict[str, FileDigest]:
+    """Return the digests of the files of an export, but for `export.json` itself."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names: Mapping[str, Path] = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: FileDigest.of(path) for name, path in names.items() if name != DOCUMENT}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path}: can't be read: {error}") from None

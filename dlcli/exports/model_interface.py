@@ -1,0 +1,275 @@
+"""The inputs and outputs of an exported model, and what to send.
+
+There is one input for each column that the network reads.
+What a format can't express is either refused, by the column's name, or left to the client, in a
+sentence of the model's documentation. `client_values` does what these sentences ask for.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dlcli.encoding import (
+    BooleanEncoder,
+    DatetimeEncoder,
+    Encoding,
+    FeatureEncoder,
+    FilledEncoder,
+    ImageEncoder,
+    InMemoryInputs,
+    NumericEncoder,
+    PiecewiseLinearEncoder,
+    TextEncoder,
+    image_files,
+    read_images,
+    words_to_predict,
+)
+from dlcli.errors import ExportError
+from dlcli.exports.agreement import outputs_of
+from dlcli.exports.date_graph import is_supported
+from dlcli.prediction import Predictor
+from dlcli.tables import Notation, Table, strings
+
+InputKind = Literal["number", "boolean", "category", "text", "time", "unix", "pixels"]
+_INVISIBLE = re.compile("[\ufe00-\ufe0f]")
+"""Variation selectors; the other invisible characters are those of Unicode's category Cf."""
+_SHOWN = 20
+"""Categories that are listed, at most."""
+_TYPES = {
+    "number": "float64",
+    "boolean": "float64",
+    "unix": "float64",
+    "category": "string",
+    "text": "string",
+    "time": "string",
+    "pixels": "uint8",
+}
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of an exported model: a column of the table, one value a row."""
+
+    name: str
+    """The column's name."""
+    kind: InputKind
+    advice: tuple[str, ...]
+    """What to send, in sentences."""
+    shape: tuple[int, ...] = ()
+    """The shape of a row's value; of a plain one ()."""
+
+    @property
+    def type(self) -> str:
+        """The type of the values: `float64`, `string` or `uint8`."""
+        return _TYPES[self.kind]
+
+
+def inputs_of(encoding: Encoding) -> tuple[ModelInput, ...]:
+    """Describe the inputs of an exported model, in the order of the table.
+
+    Raises:
+        ExportError: for a column whose values can't be read within a model, with its name.
+    """
+    return tuple(
+        ModelInput(
+            feature.column,
+            _kind(feature),
+            tuple(_advice(feature, encoding.notations.get(feature.column, Notation()))),
+            feature.shape if isinstance(feature, ImageEncoder) else (),
+        )
+        for feature in encoding.features
+    )
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """One output of an exported model, of one entry a row."""
+
+    name: str
+    type: str
+    """NumPy's name of the type; `string` for texts."""
+    shape: tuple[int, ...]
+    """The shape of a row's entry; of a plain one ()."""
+    meaning: str
+
+
+def outputs_of_model(predictor: Predictor) -> tuple[ModelOutput, ...]:
+    """Describe the outputs of an exported model, as those of one row show."""
+    row = np.zeros((1, predictor.network.inputs), np.float32)
+    outputs = outputs_of(predictor.predict_encoded(InMemoryInputs(row, ())))
+    meanings = _meanings(predictor)
+    return tuple(
+        ModelOutput(name, _type_name(values), values.shape[1:], meanings[name])
+        for name, values in outputs.items()
+    )
+
+
+def _type_name(values: NDArray[Any]) -> str:
+    if values.dtype.kind in "OU":
+        return "string"
+    return "float32" if values.dtype == np.float32 else str(values.dtype)
+
+
+def _meanings(predictor: Predictor) -> dict[str, str]:
+    task = predictor.task
+    names = ", ".join(task.names or task.columns)
+    prediction = {
+        "numbers": "The predicted value in the target's unit" + f": {names}." * (task.width > 1),
+        "classes": "The predicted class.",
+        "labels": f"1 for each label that the row has: {names}.",
+    }[task.outcome]
+    share = f"contains the true value of {predictor.level:.0%} of rows like the training rows"
+    return {
+        "prediction": prediction or "",
+        "probabilities": f"The probability of each: {names}.",
+        "margin": f"Above 0 for {names.rpartition(', ')[2]}.",
+        "lower": f"The lower end of the interval that {share}.",
+        "upper": "Its upper end.",
+        "prediction_set": f"Whether each class is in the set that {share}: {names}.",
+    }
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A run's predictor with the inputs and outputs that it has in an exported model."""
+
+    predictor: Predictor
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[ModelOutput, ...]
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> Exported:
+        """Describe a predictor as an exported model.
+
+        Raises:
+            ExportError: for a column whose values can't be read within a model, with its name.
+        """
+        return cls(predictor, inputs_of(predictor.encoding), outputs_of_model(predictor))
+
+
+def missing_words(predictor: Predictor, column: str) -> tuple[str, ...]:
+    """Return the words that count as missing in a column, besides empty text."""
+    config = predictor.config
+    return tuple(words_to_predict(config.data, config.input.features or {})(column))
+
+
+def _kind(feature: FeatureEncoder) -> InputKind:
+    if isinstance(feature, BooleanEncoder):
+        return "boolean"
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+        return "number"
+    if isinstance(feature, TextEncoder):
+        return "text"
+    if isinstance(feature, ImageEncoder):
+        return "pixels"
+    if not isinstance(feature, DatetimeEncoder):
+        return "category"
+    if feature.timezone != "UTC":
+        raise ExportError(
+            f"column '{feature.column}': an exported model can't convert to the time zone "
+            f"{feature.timezone}; train with timezone: UTC, or with parts of the date as columns"
+        )
+    if feature.formats in (("unix",), ("unix_ms",)):
+        return "unix"
+    if all(each not in ("unix", "unix_ms") and is_supported(each) for each in feature.formats):
+        return "time"
+    formats = " or ".join(feature.formats)
+    raise ExportError(
+        f"column '{feature.column}': an exported model can't read dates written as {formats}; "
+        "write them as 2024-12-31T23:59 and train with format: iso"
+    )
+
+
+def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
+    """Yield what a client must know about a column."""
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+        unit = f" in {notation.unit}" if notation.unit else ""
+        yield f"A number{unit}; NaN if it is missing."
+    elif isinstance(feature, BooleanEncoder):
+        yield "1 for true, 0 for false; NaN if it is missing."
+    elif isinstance(feature, DatetimeEncoder):
+        yield _date_advice(feature)
+    elif isinstance(feature, ImageEncoder):
+        height, width, channels = feature.shape
+        colors = "gray" if channels == 1 else "red, green, blue"
+        yield (
+            f"The pixels from 0 to 255 ({colors}) of the image, turned upright, and resized to "
+            f"{height} by {width} with Pillow's BILINEAR filter."
+        )
+    elif isinstance(feature, TextEncoder):
+        yield (
+            "Text; empty if it is missing. If it may have characters beyond ASCII, apply "
+            "unicodedata.normalize('NFKC', text) first, then remove invisible characters: those "
+            "of category Cf but U+200B, and U+FE00 to U+FE0F. A text that is only a whole number "
+            "has no decimal point."
+        )
+    else:
+        yield "Text; empty if it is missing. Write whole numbers without a decimal point: 3."
+        if feature.unseen == "error":
+            known = ", ".join(feature.categories[:_SHOWN])
+            yield f"dlcli refuses any other value than its categories: {known}."
+    is_required = getattr(feature, "fill", "") is None and isinstance(feature, FilledEncoder)
+    if is_required or getattr(feature, "missing", "") == "error":
+        yield "dlcli refuses a missing value: refuse it before."
+
+
+def _date_advice(feature: DatetimeEncoder) -> str:
+    if _kind(feature) == "unix":
+        unit = "milliseconds" if feature.formats[0] == "unix_ms" else "seconds"
+        return f"The {unit} since 1970-01-01T00:00Z; NaN if it is missing."
+    written = " or ".join("ISO 8601" if each == "iso" else each for each in feature.formats)
+    return (
+        f"A date as {written}, in UTC, without an offset other than Z; empty if it is missing. Any "
+        "other text counts as missing."
+    )
+
+
+def client_values(
+    inputs: tuple[ModelInput, ...], encoding: Encoding, table: Table
+) -> dict[str, NDArray[Any]]:
+    """Return what a client sends for the rows of a table, by input.
+
+    Args:
+        inputs: of the model.
+        encoding: of the run.
+        table: read by the run's predictor.
+
+    Returns:
+        Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
+    """
+    by_column = {feature.column: feature for feature in encoding.features}
+    return {each.name: _values(each, by_column[each.name], table) for each in inputs}
+
+
+def _values(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArray[Any]:
+    column = table.column(each.name)
+    if each.kind in ("number", "unix"):
+        return column.numbers().values
+    if each.kind == "boolean":
+        return column.booleans().values
+    if isinstance(feature, ImageEncoder):
+        codes, files = image_files(table, each.name)
+        pixels, _ = read_images(files, feature.shape)
+        padded = np.concatenate([pixels, np.zeros((1, pixels.shape[1]), np.uint8)])
+        return padded[codes].reshape(-1, *feature.shape)
+    texts = column.values if column.kind == "text" else column.canonical()
+    texts = pc.fill_null(texts, strings([""], texts.type)[0])
+    values = np.array(texts.to_pylist(), dtype=object)
+    return np.array([*map(plain_text, values)], object) if each.kind == "text" else values
+
+
+def plain_text(text: str) -> str:
+    """Do what the documentation asks for texts: normalize them, and remove what is invisible."""
+    if text.isascii():
+        return text
+    normal = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    kept = (sign for sign in normal if unicodedata.category(sign) != "Cf" or sign == "\u200b")
+    return "".join(kept)

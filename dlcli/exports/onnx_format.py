@@ -1,0 +1,125 @@
+"""Export to ONNX: preprocessing, network and decoding in one graph, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli import __version__
+from dlcli.errors import ExportError, install_command
+from dlcli.exports.agreement import Arrays, Runner
+from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_interface import Exported, ModelInput, missing_words
+from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
+from dlcli.exports.prediction_graph import predict
+
+FILE = "model.onnx"
+_SHOWN = 12
+"""Inputs of an example, at most."""
+_ROWS = "rows"
+"""Name of the dimension of the rows."""
+_DTYPES: dict[str, Any] = {"float64": np.float64, "string": object, "uint8": np.uint8}
+
+
+def write_onnx(exported: Exported, folder: Path) -> None:
+    """Write a run's predictor as `model.onnx`.
+
+    Raises:
+        ExportError: without the packages that it needs.
+    """
+    require_packages()
+    import onnx
+    from onnx import helper
+
+    predictor, inputs = exported.predictor, exported.inputs
+    ops = OnnxOperations()
+    values = {each.name: ops.input(each.name, _DTYPES[each.type]) for each in inputs}
+    missing = {each.name: missing_words(predictor, each.name) for each in inputs}
+    matrix = encode(ops, predictor.encoding.features, values, missing)
+    found = predict(ops, predictor, matrix)
+    outputs = {each: ops.output(found[each.name], each.name) for each in exported.outputs}
+    graph = helper.make_graph(
+        ops.nodes,
+        "dlcli",
+        [_tensor(each.name, _DTYPES[each.type], each.shape) for each in inputs],
+        [_tensor(each.name, node.dtype, each.shape) for each, node in outputs.items()],
+        ops.constants,
+    )
+    model = helper.make_model(
+        graph,
+        producer_name="dlcli",
+        producer_version=__version__,
+        opset_imports=[helper.make_opsetid(*each) for each in OPSETS.items()],
+        ir_version=IR_VERSION,
+    )
+    task = predictor.task
+    helper.set_model_props(model, {"classes": json.dumps(task.classes or task.labels)})
+    onnx.save_model(model, folder / FILE)
+
+
+def load_onnx(folder: Path) -> Runner:
+    """Load `model.onnx` into ONNX Runtime.
+
+    Raises:
+        ExportError: without the packages that it needs, or for a file that is no such model.
+    """
+    require_packages()
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(
+            str(folder / FILE), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime has no base class of its errors
+        raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
+    names = [each.name for each in session.get_outputs()]
+
+    def run(values: Arrays) -> dict[str, NDArray[Any]]:
+        return dict(zip(names, session.run(names, dict(values)), strict=True))
+
+    return run
+
+
+def require_packages() -> None:
+    """Raise `ExportError` unless ONNX and its runtime are installed."""
+    from importlib.util import find_spec
+
+    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
+        raise ExportError(f"ONNX is not installed; {install_command('onnx')}")
+
+
+def _tensor(name: str, dtype: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
+    from onnx import helper
+
+    kind = 8 if np.dtype(dtype) == object else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return helper.make_tensor_value_info(name, kind, [_ROWS, *shape])
+
+
+def onnx_usage(exported: Exported) -> str:
+    """Return an example in Python."""
+    lines = [
+        "import numpy as np",
+        "import onnxruntime",
+        "",
+        f'session = onnxruntime.InferenceSession("{FILE}")',
+        "outputs = session.run(",
+        f"    {[each.name for each in exported.outputs]!r},",
+        "    {",
+    ]
+    for each in exported.inputs[:_SHOWN]:
+        lines.append(f"        {each.name!r}: {_example(each)},")
+    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    },", ")"]
+    return "\n".join(lines) + "\n"
+
+
+def _example(each: ModelInput) -> str:
+    if each.type == "string":
+        return "np.array(['...'], dtype=object)"
+    shape = f".reshape(1, {', '.join(map(str, each.shape))})" if each.shape else ""
+    count = f"[0] * {math.prod(each.shape)}" if each.shape else "[np.nan]"
+    return f"np.array({count}, dtype=np.{each.type}){shape}"

@@ -1,0 +1,319 @@
+"""The operations of ONNX: a graph of nodes of `ai.onnx`, `ai.onnx.ml` and ONNX Runtime's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dlcli.exports.operations import BLANKS, WORD, Dtype, Function, Operations
+
+OPSETS = {"": 21, "ai.onnx.ml": 4, "com.microsoft": 1}
+"""The version of each set of operators."""
+IR_VERSION = 10
+_TEXT = np.dtype(object)
+_FUNCTIONS: dict[Function, str] = {"isnan": "IsNaN"}
+_NO_DIGITS = "-1"
+_LOCALE = "C.UTF-8"
+"""The locale of lower case letters; with any other, ONNX Runtime leaves those beyond ASCII."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An output of a node, a constant or an input."""
+
+    graph: OnnxOperations
+    name: str
+    dtype: np.dtype[Any]
+
+    def __add__(self, other: Node | float) -> Node:
+        return self.graph.binary("Add", self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Node | float) -> Node:
+        return self.graph.binary("Mul", self, other)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Node | float) -> Node:
+        return self.graph.binary("Sub", self, other)
+
+    def __rsub__(self, other: float) -> Node:
+        return self.graph.binary("Sub", other, self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return self.graph.binary("Div", self, other)
+
+    def __rtruediv__(self, other: float) -> Node:
+        return self.graph.binary("Div", other, self)
+
+    __floordiv__ = __truediv__
+
+    def __mod__(self, other: int) -> Node:
+        return self.graph.binary("Mod", self, other)
+
+    def __neg__(self) -> Node:
+        return self.graph.node("Neg", [self])
+
+    def __lt__(self, other: Node | float) -> Node:
+        return self.graph.binary("Less", self, other, boolean=True)
+
+    def __le__(self, other: Node | float) -> Node:
+        return self.graph.binary("LessOrEqual", self, other, boolean=True)
+
+    def __gt__(self, other: Node | float) -> Node:
+        return self.graph.binary("Greater", self, other, boolean=True)
+
+    def __ge__(self, other: Node | float) -> Node:
+        return self.graph.binary("GreaterOrEqual", self, other, boolean=True)
+
+    def __and__(self, other: Node) -> Node:
+        return self.graph.binary("And", self, other)
+
+    def __or__(self, other: Node) -> Node:
+        return self.graph.binary("Or", self, other)
+
+    def __invert__(self) -> Node:
+        return self.graph.node("Not", [self])
+
+
+@dataclass
+class OnnxOperations(Operations):
+    """Collects the nodes and constants of a graph."""
+
+    nodes: list[Any] = field(default_factory=list)
+    """Nodes as `onnx.NodeProto`, in order."""
+    constants: list[Any] = field(default_factory=list)
+    """Constants as `onnx.TensorProto`."""
+    _known: dict[tuple[object, ...], Node] = field(default_factory=dict)
+    """The constants by content, so that each is stored once."""
+
+    def input(self, name: str, dtype: type) -> Node:
+        """Return an input of the graph."""
+        return Node(self, name, np.dtype(dtype))
+
+    def output(self, x: Node, name: str) -> Node:
+        """Give a value the name of an output of the graph."""
+        return self.node("Identity", [x], name=name)
+
+    def node(
+        self,
+        kind: str,
+        inputs: Sequence[Node],
+        dtype: type | np.dtype[Any] | None = None,
+        *,
+        name: str = "",
+        domain: str = "",
+        **attributes: object,
+    ) -> Node:
+        """Add a node of one output.
+
+        Args:
+            kind: the operator.
+            inputs: its inputs.
+            dtype: of the output; by default that of the first input.
+            name: of the output.
+            domain: the set of operators.
+            **attributes: of the operator.
+        """
+        from onnx import helper
+
+        output = name or f"{kind}:{len(self.nodes)}"
+        names = [each.name for each in inputs]
+        self.nodes.append(helper.make_node(kind, names, [output], domain=domain, **attributes))
+        return Node(self, output, np.dtype(dtype or inputs[0].dtype))
+
+    def binary(self, kind: str, x: Node | float, y: Node | float, *, boolean: bool = False) -> Node:
+        """Add a node of two inputs, one of which may be a number."""
+        dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
+        nodes = [self._as_node(each, dtype) for each in (x, y)]
+        return self.node(kind, nodes, np.bool_ if boolean else dtype)
+
+    def _as_node(self, x: Node | ArrayLike, dtype: np.dtype[Any]) -> Node:
+        return x if isinstance(x, Node) else self.constant(np.array(x, dtype))
+
+    def constant(self, array: NDArray[Any]) -> Node:
+        from onnx import helper, numpy_helper
+
+        is_text = array.dtype == _TEXT
+        content = tuple(array.ravel().tolist()) if is_text else array.tobytes()
+        key = (str(array.dtype), array.shape, content)
+        if key not in self._known:
+            name = f"constant:{len(self.constants)}"
+            if is_text:
+                values = [text.encode() for text in array.ravel()]
+                tensor = helper.make_tensor(name, 8, array.shape, values)  # 8: STRING
+            else:
+                tensor = numpy_helper.from_array(np.array(array, order="C"), name)
+            self.constants.append(tensor)
+            self._known[key] = Node(self, name, array.dtype)
+        return self._known[key]
+
+    def _integers(self, *values: int) -> Node:
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def cast(self, x: Node, dtype: Dtype) -> Node:
+        from onnx import helper
+
+        wanted = np.dtype(dtype)
+        if x.dtype == wanted:
+            return x
+        return self.node("Cast", [x], wanted, to=helper.np_dtype_to_tensor_dtype(wanted))
+
+    def where(self, condition: Node, x: Node | float, y: Node | float) -> Node:
+        dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
+        chosen = [self._as_node(each, dtype) for each in (x, y)]
+        if dtype == np.bool_:  # for which ONNX Runtime has no `Where`
+            return (condition & chosen[0]) | (~condition & chosen[1])
+        return self.node("Where", [condition, *chosen], dtype)
+
+    def equal(self, x: Node, y: Node | float | str) -> Node:
+        return self.node("Equal", [x, self._as_node(y, x.dtype)], np.bool_)
+
+    def apply(self, function: Function, x: Node) -> Node:
+        dtype = np.bool_ if function == "isnan" else x.dtype
+        return self.node(_FUNCTIONS.get(function, function.capitalize()), [x], dtype)
+
+    def minimum(self, x: Node, y: Node | float) -> Node:
+        return self.binary("Min", x, y)
+
+    def maximum(self, x: Node, y: Node | float) -> Node:
+        return self.binary("Max", x, y)
+
+    def lookup(self, table: NDArray[Any], index: Node) -> Node:
+        return self.node("Gather", [self.constant(table), index], table.dtype, axis=0)
+
+    def columns(self, x: Node, indices: Sequence[int]) -> Node:
+        return self.node("Gather", [x, self._integers(*indices)], axis=1)
+
+    def column(self, x: Node, index: int) -> Node:
+        return self.node("Gather", [x, self.constant(np.array(index, np.int64))], axis=1)
+
+    def as_column(self, x: Node) -> Node:
+        return self.node("Unsqueeze", [x, self._integers(-1)])
+
+    def concat(self, parts: Sequence[Node]) -> Node:
+        return self.node("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def flatten(self, x: Node, width: int) -> Node:
+        return self.node("Reshape", [x, self._integers(-1, width)])
+
+    def sum_last(self, x: Node, *, keep: bool = False) -> Node:
+        return self.node("ReduceSum", [x, self._integers(-1)], keepdims=int(keep))
+
+    def max_last(self, x: Node) -> Node:
+        return self.node("ReduceMax", [x, self._integers(-1)], keepdims=1)
+
+    def argmax(self, x: Node) -> Node:
+        return self.node("ArgMax", [x], np.int64, axis=1, keepdims=0)
+
+    def matmul(self, x: Node, kernel: NDArray[Any]) -> Node:
+        return self.node("MatMul", [x, self.constant(kernel)])
+
+    def ranked(self, x: Node, rank: int, width: int) -> Node:
+        from onnx import helper
+
+        from_below = rank <= width - rank
+        count = rank if from_below else width - rank + 1
+        values, indices = f"TopK:{len(self.nodes)}", f"TopK indices:{len(self.nodes)}"
+        inputs = [x.name, self._integers(count).name]
+        options = {"axis": 1, "largest": int(not from_below), "sorted": 1}
+        self.nodes.append(helper.make_node("TopK", inputs, [values, indices], **options))
+        return self.column(Node(self, values, x.dtype), count - 1)
+
+    # Texts
+
+    def _tokens(self, x: Node, pattern: str, pad: str = "") -> Node:
+        """Return the longest matches of a pattern in texts, (rows, most matches)."""
+        return self.node(
+            "Tokenizer",
+            [x],
+            domain="com.microsoft",
+            mark=0,
+            mincharnum=1,
+            pad_value=pad,
+            tokenexp=pattern,
+        )
+
+    def _filled(self, matrix: Node, like: Node, texts: Sequence[str]) -> Node:
+        """Append constant texts to each row of a matrix, whose columns may be none."""
+        rows = self.node("Shape", [like], np.int64, start=0, end=1)
+        shape = self.node("Concat", [rows, self._integers(len(texts))], axis=0)
+        constant = self.constant(np.array([texts], dtype=object))
+        return self.concat([matrix, self.node("Expand", [constant, shape])])
+
+    def trimmed(self, x: Node) -> Node:
+        tokens = self._tokens(x, rf"(?s)[^{BLANKS}](?:.*[^{BLANKS}])?")
+        return self.column(self._filled(tokens, x, [""]), 0)
+
+    def codes(self, x: Node, known: Mapping[str, int], default: int) -> Node:
+        return self.node(
+            "LabelEncoder",
+            [x],
+            np.int64,
+            domain="ai.onnx.ml",
+            keys_strings=[*known],
+            values_int64s=[*known.values()],
+            default_int64=default,
+        )
+
+    def matches(self, x: Node, pattern: str) -> Node:
+        return self.node("RegexFullMatch", [x], np.bool_, pattern=pattern)
+
+    def digits(self, x: Node, count: int) -> Node:
+        runs = self._filled(self._tokens(x, "[0-9]{1,18}", _NO_DIGITS), x, [_NO_DIGITS] * count)
+        return self.columns(runs, range(count))
+
+    def number(self, x: Node) -> Node:
+        return self.node("Cast", [x], np.int64, to=7)  # 7: INT64
+
+    def fraction(self, x: Node) -> Node:
+        digits = self.where(self.equal(x, _NO_DIGITS), self.constant(np.array("0", object)), x)
+        point = self.constant(np.array("0.", dtype=object))
+        joined = self.node("StringConcat", [point, digits])
+        return self.node("Cast", [joined], np.float64, to=11)  # 11: DOUBLE
+
+    def counts(self, x: Node, tokens: Sequence[str]) -> Node:
+        split = [token.split(" ") for token in tokens]
+        vocabulary = {word: at for at, word in enumerate({w: 0 for ws in split for w in ws}, 1)}
+        spelled = {each: code for word, code in vocabulary.items() for each in _spellings(word)}
+        lower = self.node("StringNormalizer", [x], case_change_action="LOWER", locale=_LOCALE)
+        words = self._filled(self._tokens(lower, WORD), x, [""])
+        codes = self.codes(words, spelled, 0)
+        order = sorted(range(len(tokens)), key=lambda at: len(split[at]))
+        pool = [vocabulary[word] for at in order for word in split[at]]
+        longest = max(map(len, split))
+        starts = [
+            sum(len(words) for words in split if len(words) < length)
+            for length in range(1, longest + 1)
+        ]
+        return self.node(
+            "TfIdfVectorizer",
+            [codes],
+            np.float32,
+            mode="TF",
+            min_gram_length=1,
+            max_gram_length=longest,
+            max_skip_count=0,
+            ngram_counts=starts,
+            ngram_indexes=order,
+            pool_int64s=pool,
+        )
+
+
+def _spellings(word: str) -> list[str]:
+    """Return the ways in which a normalized word may be spelled: with ’ for ', and ς at its end."""
+    endings = [word, f"{word[:-1]}ς"] if word.endswith("σ") else [word]
+    marks = [at for at, sign in enumerate(word) if sign == "'"]
+    chosen = [some for count in range(len(marks) + 1) for some in combinations(marks, count)]
+    spelled = []
+    for ending in endings:
+        for some in chosen[:64]:
+            signs = [("’" if at in some else sign) for at, sign in enumerate(ending)]
+            spelled.append("".join(signs))
+    return spelled

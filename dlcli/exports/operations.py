@@ -1,0 +1,156 @@
+"""The operations that exported graphs are made of: what each format provides under one name.
+
+`encoding_graph` and `prediction_graph` are written once, in these operations. A value is a vector
+of the rows, (rows,), or a matrix, (rows, columns). Values have Python's arithmetic, comparisons and
+`&`, `|` and `~`, with each other and with numbers; `//` and `%` are for whole numbers of 0 or more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+Dtype = Literal["bool", "int64", "float32", "float64"]
+Value = Any
+"""A value of a graph, of a type of its format."""
+Function = Literal[
+    "abs", "cos", "erf", "exp", "floor", "isnan", "log", "round", "sin", "sqrt", "tanh"
+]
+"""A function of each element."""
+
+BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
+"""The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
+_ALONE = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
+"""Scripts whose characters are words of their own, as in `encoding.text_columns`."""
+
+
+def _word_pattern() -> str:
+    """Return RE2's pattern of a word, as `encoding.text_columns` splits normalized texts."""
+    scripts = "".join(rf"\p{{{script}}}" for script in _ALONE)
+    alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in _ALONE for kind in "LN")
+    first = rf"[^\P{{L}}{scripts}]|[^\P{{N}}{scripts}]|_"
+    every = rf"(?:{first}|[^\P{{M}}{scripts}])"
+    return rf"(?:{alone})\p{{M}}*|(?:{first}){every}*(?:['’]{every}+)*"
+
+
+WORD = _word_pattern()
+
+
+class Operations(ABC):
+    """The operations of one format."""
+
+    @abstractmethod
+    def constant(self, array: NDArray[Any]) -> Value:
+        """Return a constant; of texts, an array of objects."""
+
+    @abstractmethod
+    def cast(self, x: Value, dtype: Dtype) -> Value:
+        """Convert numbers and booleans."""
+
+    @abstractmethod
+    def where(self, condition: Value, x: Value, y: Value) -> Value:
+        """Choose from `x` where the condition holds, else from `y`."""
+
+    @abstractmethod
+    def equal(self, x: Value, y: Value) -> Value:
+        """Compare numbers or texts."""
+
+    @abstractmethod
+    def apply(self, function: Function, x: Value) -> Value:
+        """Apply a function to each element."""
+
+    @abstractmethod
+    def minimum(self, x: Value, y: Value) -> Value:
+        """Return the lesser of two numbers."""
+
+    @abstractmethod
+    def maximum(self, x: Value, y: Value) -> Value:
+        """Return the greater of two numbers."""
+
+    @abstractmethod
+    def lookup(self, table: NDArray[Any], index: Value) -> Value:
+        """Return the rows of a constant table, or the elements of a vector, at indices."""
+
+    @abstractmethod
+    def columns(self, x: Value, indices: Sequence[int]) -> Value:
+        """Return some columns of a matrix."""
+
+    @abstractmethod
+    def column(self, x: Value, index: int) -> Value:
+        """Return a column of a matrix as a vector."""
+
+    @abstractmethod
+    def as_column(self, x: Value) -> Value:
+        """Return a vector as a matrix of one column; a matrix as (rows, columns, 1)."""
+
+    @abstractmethod
+    def concat(self, parts: Sequence[Value]) -> Value:
+        """Join matrices side by side."""
+
+    @abstractmethod
+    def flatten(self, x: Value, width: int) -> Value:
+        """Return a tensor as a matrix of so many columns."""
+
+    @abstractmethod
+    def sum_last(self, x: Value, *, keep: bool = False) -> Value:
+        """Add up the last axis, which may be kept."""
+
+    @abstractmethod
+    def max_last(self, x: Value) -> Value:
+        """Return the maximum of the last axis, which is kept."""
+
+    @abstractmethod
+    def argmax(self, x: Value) -> Value:
+        """Return the column of the greatest value of each row, the first of several."""
+
+    @abstractmethod
+    def matmul(self, x: Value, kernel: NDArray[Any]) -> Value:
+        """Multiply a matrix by a constant one."""
+
+    @abstractmethod
+    def ranked(self, x: Value, rank: int, width: int) -> Value:
+        """Return the rank-th smallest value of each row, counted from 1.
+
+        Args:
+            x: (rows, width).
+            rank: from 1.
+            width: number of columns.
+        """
+
+    # Texts
+
+    @abstractmethod
+    def trimmed(self, x: Value) -> Value:
+        """Remove the blanks around texts."""
+
+    @abstractmethod
+    def codes(self, x: Value, known: Mapping[str, int], default: int) -> Value:
+        """Return the number of each known text, and `default` for any other."""
+
+    @abstractmethod
+    def matches(self, x: Value, pattern: str) -> Value:
+        """Return which texts match a pattern of RE2 as a whole."""
+
+    @abstractmethod
+    def digits(self, x: Value, count: int) -> Value:
+        """Return the first runs of digits in texts, (rows, count); `-1` where there are fewer."""
+
+    @abstractmethod
+    def number(self, x: Value) -> Value:
+        """Return runs of digits as whole numbers."""
+
+    @abstractmethod
+    def fraction(self, x: Value) -> Value:
+        """Return runs of digits as those after a decimal point, in float64."""
+
+    @abstractmethod
+    def counts(self, x: Value, tokens: Sequence[str]) -> Value:
+        """Count tokens in texts, float32 (rows, tokens).
+
+        Args:
+            x: texts.
+            tokens: words, or several words with a space between.
+        """

@@ -1,0 +1,400 @@
+"""The network and its predictions as a graph: encoded rows to what `dlcli predict` writes.
+
+The outputs are `prediction`, for classes and labels `probabilities` or `margin`, and for a run with
+held-out rows `lower` and `upper`, or `prediction_set`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Activation
+from dlcli.exports.operations import Operations, Value
+from dlcli.network import (
+    ActivationLayer,
+    DenseLayer,
+    EmbeddingLayer,
+    Floats,
+    Front,
+    Network,
+    NormalizationLayer,
+    PeriodicLayer,
+)
+from dlcli.prediction import Conformal, Predictor
+from dlcli.preprocessing import LinearScaling
+from dlcli.tasks import Task
+
+_STORED: dict[str, Callable[[str], object]] = {
+    "text": str,
+    "integer": int,
+    "boolean": lambda name: name == "true",
+}
+_DTYPES: dict[str, type] = {"text": object, "integer": np.int64, "boolean": np.bool_}
+
+
+def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
+    """Return the outputs of a run by name.
+
+    Args:
+        ops: the operations of the format.
+        predictor: the run's.
+        matrix: encoded rows, float32 (rows, inputs).
+    """
+    numbers = range(1, predictor.members + 1)
+    outputs = {
+        number: forward(ops, predictor.network, matrix, predictor.weights_of(number))
+        for number in numbers
+    }
+    average = _Average(ops, predictor, outputs)
+    if predictor.task.outcome == "numbers":
+        return _numbers(ops, predictor, average)
+    if predictor.task.outcome == "labels":
+        return _labels(ops, predictor.task, average.of(numbers))
+    return _classes(ops, predictor, average)
+
+
+# The network
+
+
+def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, Floats]) -> Value:
+    """Compute a network's output as trained on, float32 (rows, outputs)."""
+    x = _front(ops, network.front, x, weights)
+    for layer in network.layers:
+        if isinstance(layer, DenseLayer):
+            x = ops.matmul(x, weights[f"{layer.name}/kernel"])
+            if layer.use_bias:
+                x = x + ops.constant(weights[f"{layer.name}/bias"][None])
+            x = activate(ops, layer.activation, x)
+        elif isinstance(layer, NormalizationLayer):
+            x = _normalize(ops, layer, x, weights)
+        elif isinstance(layer, ActivationLayer):
+            x = activate(ops, layer.activation, x)
+    return x
+
+
+def _front(ops: Operations, front: Front, x: Value, weights: Mapping[str, Floats]) -> Value:
+    if not front.trained:
+        return x
+    parts = [ops.columns(x, front.unchanged)] if front.unchanged else []
+    for layer in front.periodic:
+        parts += _waves(ops, layer, x, weights[f"{layer.name}/kernel"])
+    for embedding in front.embeddings:
+        parts.append(_embed(ops, embedding, x, weights[f"{embedding.name}/embeddings"]))
+    return ops.concat(parts)
+
+
+def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
+    """Return sines and cosines; a block-diagonal kernel keeps the inputs apart."""
+    inputs, frequencies = kernel.shape
+    blocks = np.zeros((inputs, inputs * frequencies), np.float32)
+    for at, row in enumerate(kernel):
+        blocks[at, at * frequencies : (at + 1) * frequencies] = row
+    phases = ops.matmul(ops.columns(x, layer.columns), blocks) * (2 * math.pi)
+    return [ops.apply("sin", phases), ops.apply("cos", phases)]
+
+
+def _embed(ops: Operations, layer: EmbeddingLayer, x: Value, table: Floats) -> Value:
+    return ops.lookup(table, ops.cast(ops.column(x, layer.column), "int64"))
+
+
+def _normalize(
+    ops: Operations, layer: NormalizationLayer, x: Value, weights: Mapping[str, Floats]
+) -> Value:
+    parameters = layer.parameters
+    variance = weights[f"{layer.name}/moving_variance"]
+    scale = 1 / np.sqrt(variance + np.float32(parameters.epsilon))
+    if parameters.scale:
+        scale = scale * weights[f"{layer.name}/gamma"]
+    mean = weights[f"{layer.name}/moving_mean"]
+    y = (x - ops.constant(mean[None])) * ops.constant(scale[None])
+    beta = f"{layer.name}/beta"
+    return y + ops.constant(weights[beta][None]) if parameters.center else y
+
+
+# Activations, as in `dlcli.network.activations`, whose formulas these are
+
+
+def activate(ops: Operations, activation: Activation, x: Value) -> Value:
+    """Apply an activation to (rows, units)."""
+    formula = _ACTIVATIONS[activation.name]
+    return formula(ops, x, **activation.model_dump(exclude={"name"}))
+
+
+def _relu(
+    ops: Operations,
+    x: Value,
+    *,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> Value:
+    y = ops.maximum(x, 0.0) if threshold == 0 else ops.where(x > threshold, x, 0.0)
+    y = y if max_value is None else _clip(ops, y, 0.0, max_value)
+    return y - ops.maximum(threshold - x, 0.0) * negative_slope if negative_slope else y
+
+
+def _clip(ops: Operations, x: Value, low: float, high: float) -> Value:
+    return ops.minimum(ops.maximum(x, low), high)
+
+
+def _elu(ops: Operations, x: Value, *, alpha: float = 1.0) -> Value:
+    return ops.maximum(x, 0.0) + (ops.apply("exp", ops.minimum(x, 0.0)) - 1.0) * alpha
+
+
+def _celu(ops: Operations, x: Value, *, alpha: float = 1.0) -> Value:
+    below = ops.apply("exp", ops.minimum(x, 0.0) / alpha) - 1.0
+    return ops.maximum(x, 0.0) + below * alpha
+
+
+def _selu(ops: Operations, x: Value) -> Value:
+    return _elu(ops, x, alpha=1.6732632423543772) * 1.0507009873554805
+
+
+def _hard_tanh(ops: Operations, x: Value) -> Value:
+    return _clip(ops, x, -1.0, 1.0)
+
+
+def _hard_sigmoid(ops: Operations, x: Value) -> Value:
+    return _clip(ops, x + 3.0, 0.0, 6.0) / 6.0
+
+
+def _hard_shrink(ops: Operations, x: Value, *, threshold: float = 0.5) -> Value:
+    return ops.where(ops.apply("abs", x) > threshold, x, 0.0)
+
+
+def _soft_shrink(ops: Operations, x: Value, *, threshold: float = 0.5) -> Value:
+    below = ops.where(x < -threshold, x + threshold, 0.0)
+    return ops.where(x > threshold, x - threshold, below)
+
+
+def _threshold(ops: Operations, x: Value, *, threshold: float, default_value: float) -> Value:
+    return ops.where(x > threshold, x, default_value)
+
+
+def _sigmoid(ops: Operations, x: Value) -> Value:
+    return 1.0 / (ops.apply("exp", -x) + 1.0)
+
+
+def _silu(ops: Operations, x: Value) -> Value:
+    return x * _sigmoid(ops, x)
+
+
+def _softplus(ops: Operations, x: Value) -> Value:
+    tail = ops.apply("log", ops.apply("exp", -ops.apply("abs", x)) + 1.0)
+    return ops.maximum(x, 0.0) + tail
+
+
+def _gelu(ops: Operations, x: Value, *, approximate: bool = False) -> Value:
+    if approximate:
+        angle = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+        return x * 0.5 * (ops.apply("tanh", angle) + 1.0)
+    return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
+
+
+def _squareplus(ops: Operations, x: Value, *, b: float = 4) -> Value:
+    return (x + ops.apply("sqrt", x * x + b)) / 2.0
+
+
+def _sparse_plus(ops: Operations, x: Value) -> Value:
+    curve = (x + 1.0) * (x + 1.0) * 0.25
+    return ops.where(x <= -1.0, 0.0, ops.where(x < 1.0, curve, x))
+
+
+def _softmax(ops: Operations, x: Value) -> Value:
+    powers = ops.apply("exp", x - ops.max_last(x))
+    return powers / ops.sum_last(powers, keep=True)
+
+
+def _log_softmax(ops: Operations, x: Value) -> Value:
+    shifted = x - ops.max_last(x)
+    return shifted - ops.apply("log", ops.sum_last(ops.apply("exp", shifted), keep=True))
+
+
+_ACTIVATIONS: dict[str, Callable[..., Value]] = {
+    "linear": lambda ops, x: x,
+    "relu": _relu,
+    "relu6": lambda ops, x: _clip(ops, x, 0.0, 6.0),
+    "leaky_relu": lambda ops, x, *, negative_slope=0.2: (
+        ops.maximum(x, 0.0) + ops.minimum(x, 0.0) * negative_slope
+    ),
+    "elu": _elu,
+    "celu": _celu,
+    "selu": _selu,
+    "hard_tanh": _hard_tanh,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": lambda ops, x: x * _hard_sigmoid(ops, x),
+    "hard_shrink": _hard_shrink,
+    "soft_shrink": _soft_shrink,
+    "tanh_shrink": lambda ops, x: x - ops.apply("tanh", x),
+    "threshold": _threshold,
+    "exponential": lambda ops, x: ops.apply("exp", x),
+    "sigmoid": _sigmoid,
+    "silu": _silu,
+    "softplus": _softplus,
+    "log_sigmoid": lambda ops, x: -_softplus(ops, -x),
+    "mish": lambda ops, x: x * ops.apply("tanh", _softplus(ops, x)),
+    "gelu": _gelu,
+    "tanh": lambda ops, x: ops.apply("tanh", x),
+    "softsign": lambda ops, x: x / (ops.apply("abs", x) + 1.0),
+    "squareplus": _squareplus,
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": lambda ops, x: (_hard_tanh(ops, x) + 1.0) * 0.5,
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+}
+
+
+# Predictions
+
+
+class _Average:
+    """The mean of some members' predictions, as `Predictor` averages them."""
+
+    def __init__(self, ops: Operations, predictor: Predictor, outputs: Mapping[int, Value]) -> None:
+        self._ops, self._predictor, self._outputs = ops, predictor, outputs
+
+    def of(self, numbers: Sequence[int]) -> Value:
+        """Return numbers in the target's unit, else probabilities or margins, (rows, units)."""
+        tasks = self._predictor.tasks or (self._predictor.task,)
+        each = [self._decoded(tasks[at - 1], self._outputs[at]) for at in numbers]
+        return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
+
+    def _decoded(self, task: Task, outputs: Value) -> Value:
+        """Decode the output of a member; numbers and averages are float64."""
+        ops, unit = self._ops, task.output_unit
+        if unit is None:
+            return ops.cast(outputs, "float64") if self._predictor.tasks else outputs
+        scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
+        decoded = ops.cast(outputs, "float64") * scale + offset
+        return ops.apply("exp", decoded) - 1.0 if unit.is_log else decoded
+
+
+def _numbers(ops: Operations, predictor: Predictor, average: _Average) -> dict[str, Value]:
+    numbers = range(1, predictor.members + 1)
+    found = {"prediction": average.of(numbers)}
+    if predictor.conformal is not None:
+        folds = [average.of(fold) for fold in predictor.members_by_fold or [numbers]]
+        found |= _intervals(ops, predictor, predictor.conformal, folds)
+    if predictor.task.width == 1:
+        return {name: ops.column(values, 0) for name, values in found.items()}
+    return found
+
+
+def _intervals(
+    ops: Operations, predictor: Predictor, conformal: Conformal, folds: Sequence[Value]
+) -> dict[str, Value]:
+    """Return the ends of intervals, (rows, columns), as `Conformal.regions` does."""
+    rank = conformal.stored_rank(predictor.level)
+    unit = predictor.task.output_unit
+    assert unit is not None
+    low, high = (None if end is None else float(end) for end in conformal.bounds)
+    ends: dict[str, list[Value]] = {"lower": [], "upper": []}
+    for at, scores in enumerate(conformal.scores):
+        scaling = LinearScaling(
+            name="log" if unit.is_log else "none", offset=unit.offset[at], scale=unit.scale[at]
+        )
+        centers = [_apply(ops, scaling, ops.column(fold, at)) for fold in folds]
+        for name, sign in (("lower", -1.0), ("upper", 1.0)):
+            end = _ranked_sum(ops, [x * sign for x in centers], scores, rank) * sign
+            y = end * scaling.scale + scaling.offset
+            y = ops.apply("exp", y) - 1.0 if unit.is_log else y
+            y = y if low is None else ops.maximum(y, low)
+            y = y if high is None else ops.minimum(y, high)
+            ends[name].append(ops.as_column(y))
+    return {name: ops.concat(columns) for name, columns in ends.items()}
+
+
+def _apply(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
+    x = ops.apply("log", x + 1.0) if scaling.name == "log" else x
+    return (x - scaling.offset) / scaling.scale
+
+
+def _ranked_sum(
+    ops: Operations, centers: Sequence[Value], scores: Sequence[Sequence[float]], rank: int
+) -> Value:
+    """Return the rank-th smallest sum of a center and a score of its fold, (rows,)."""
+    if len(scores) == 1:
+        return centers[0] + float(scores[0][rank - 1])
+    pairs = zip(centers, scores, strict=True)
+    sums = [ops.as_column(x) + ops.constant(np.array([fold])) for x, fold in pairs]
+    return ops.ranked(ops.concat(sums), rank, sum(map(len, scores)))
+
+
+def _labels(ops: Operations, task: Task, probabilities: Value) -> dict[str, Value]:
+    has_label = probabilities > 0.5
+    is_boolean = getattr(task, "stored", "") == "boolean"
+    return {
+        "prediction": has_label if is_boolean else ops.cast(has_label, "int64"),
+        "probabilities": ops.cast(probabilities, "float32"),
+    }
+
+
+def _classes(ops: Operations, predictor: Predictor, average: _Average) -> dict[str, Value]:
+    task, loss = predictor.task, predictor.config.loss
+    assert loss is not None  # resolved
+    has_margin = loss.output == "margin"
+    numbers = range(1, predictor.members + 1)
+    outputs = average.of(numbers)
+    if task.width == 2:
+        last = ops.column(outputs, predictor.network.outputs - 1)
+        index = ops.cast(last > (0.0 if has_margin else 0.5), "int64")
+    else:
+        index = ops.argmax(outputs)
+    stored: str = getattr(task, "stored", "text")
+    names: NDArray[Any] = np.array(
+        [_STORED[stored](name) for name in task.classes], dtype=_DTYPES[stored]
+    )
+    found = {"prediction": ops.lookup(names, index)}
+    if has_margin:
+        found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
+    else:
+        found["probabilities"] = ops.cast(_shares(ops, task, outputs, predictor), "float32")
+    if predictor.conformal is not None:
+        folds = [average.of(fold) for fold in predictor.members_by_fold or [numbers]]
+        scores = [_class_scores(ops, predictor, fold, has_margin) for fold in folds]
+        found["prediction_set"] = _sets(ops, predictor, predictor.conformal, scores, index)
+    return found
+
+
+def _shares(ops: Operations, task: Task, outputs: Value, predictor: Predictor) -> Value:
+    """Return the probability of each class, (rows, classes)."""
+    if task.width == 2 and predictor.network.outputs == 1:
+        return ops.concat([1.0 - outputs, outputs])
+    return outputs
+
+
+def _class_scores(ops: Operations, predictor: Predictor, outputs: Value, has_margin: bool) -> Value:
+    """Return the score that a row has if a class is the true one, float64 (rows, classes)."""
+    if has_margin:
+        margin = ops.cast(outputs, "float64")
+        return ops.concat([margin, -margin])
+    shares = _shares(ops, predictor.task, outputs, predictor)
+    return 1.0 - ops.cast(shares, "float64")
+
+
+def _sets(
+    ops: Operations,
+    predictor: Predictor,
+    conformal: Conformal,
+    folds: Sequence[Value],
+    index: Value,
+) -> Value:
+    """Return the classes of each row's set, (rows, classes)."""
+    rank = conformal.stored_rank(predictor.level)
+    [scores] = conformal.scores
+    if len(folds) == 1:
+        included = folds[0] <= scores[0][rank - 1]
+    else:
+        lower: Any = 0
+        for x, fold in zip(folds, scores, strict=True):
+            # The number of scores below: the index among them, all ascending.
+            below = ops.as_column(x) > ops.constant(np.array([[fold]]))
+            lower = ops.sum_last(ops.cast(below, "int64")) + lower
+        included = lower < rank
+    every = ops.constant(np.arange(predictor.task.width)[None])
+    return included | ops.equal(ops.as_column(index), every)

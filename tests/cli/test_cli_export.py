@@ -1,0 +1,139 @@
+"""`dlcli export` and `dlcli validate` of an export."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.exports import export_folder
+from tests.catalogue import hand_made
+
+TIMES = """\
+data: {train: times.csv, target: y}
+input: {features: {when: {type: datetime, timezone: Europe/Berlin}}, scaling: none}
+hidden: []
+epochs: 1
+"""
+
+
+@pytest.mark.usefixtures("pets")
+def test_an_export_is_compared_with_dlcli_and_can_be_validated_again(dlcli):
+    result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "out")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    *checks, last = result.stdout.splitlines()
+    assert last == "export: out"
+    assert [line.partition(":")[0] for line in checks] == ["4 training rows", "64 made-up rows"]
+    assert all("prediction equal in" in line for line in checks)
+    names = {path.name for path in Path("out").iterdir()}
+    assert names == {"model.onnx", "README.md", "check.json", "export.json"}
+
+    shutil.rmtree("runs")
+    again = dlcli("validate", "out")
+    assert (again.exit_code, again.stdout) == (0, f"{checks[1]}\nexport: out\n")
+
+
+@pytest.mark.usefixtures("double")
+def test_the_result_of_an_export_can_be_read_by_programs(dlcli):
+    result = dlcli("export", "runs/double", "--format", "onnx", "--output", "out", "--json")
+
+    document = json.loads(result.stdout)
+    assert document["export"] == "out"
+    assert document["checked"]["training rows"]["rows"] == 3
+    assert document["checked"]["training rows"]["largest_difference"] == {"prediction": 0.0}
+    assert {**document, "export": None} == {
+        "export": None,
+        **json.loads(Path("out/export.json").read_text()),
+    }
+
+
+@pytest.mark.usefixtures("double")
+def test_without_the_data_only_made_up_rows_are_compared(dlcli):
+    Path("points.csv").unlink()
+
+    result = dlcli("export", "runs/double", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 0
+    assert result.stderr == "note: only made-up rows were compared: points.csv: no such file\n"
+    assert result.stdout.startswith("64 made-up rows: ")
+    assert "only made-up rows, since points.csv: no such file." in Path("out/README.md").read_text()
+
+
+@pytest.mark.usefixtures("double")
+def test_an_existing_folder_is_never_overwritten(dlcli):
+    Path("out").mkdir()
+
+    result = dlcli("export", "runs/double", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 2
+    assert "out: exists already" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_time_zone_is_refused_by_the_name_of_its_column(dlcli):
+    Path("times.csv").write_text("when,y\n2024-01-01,1\n2024-01-02,2\n2024-01-05,4\n")
+    Path("times.yaml").write_text(TIMES)
+    hand_made.make_run(TIMES, "times")
+
+    result = dlcli("export", "runs/times", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 7
+    assert "column 'when': an exported model can't convert to the time zone" in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("output", ["probabilities", "prediction"])
+def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, output):
+    load = export_folder.load_onnx
+
+    def load_wrong_model(folder):
+        run = load(folder)
+
+        def run_wrongly(values):
+            outputs = run(values)
+            if output == "probabilities":
+                return {**outputs, output: outputs[output] + np.float32(1e-4)}
+            return {**outputs, output: outputs[output][::-1]}
+
+        return run_wrongly
+
+    wrong = export_folder.ModelFormat(
+        export_folder.write_onnx, load_wrong_model, export_folder.onnx_usage
+    )
+    monkeypatch.setitem(export_folder.FORMATS, "onnx", wrong)
+    before = {*Path().iterdir()}
+
+    result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 7
+    assert f"predicts otherwise on training rows: {output}: differs" in result.stderr
+    assert {*Path().iterdir()} == before
+
+
+@pytest.mark.usefixtures("double")
+def test_an_export_that_was_changed_is_not_valid(dlcli):
+    dlcli("export", "runs/double", "--format", "onnx", "--output", "out")
+    check = Path("out/check.json")
+    content = check.read_text()
+
+    check.write_text(content.replace("1.0", "1.5"))
+    changed = dlcli("validate", "out")
+    check.unlink()
+    missing = dlcli("validate", "out")
+
+    assert (changed.exit_code, missing.exit_code) == (7, 7)
+    assert f"{check}: has changed" in changed.stderr
+    assert f"{check}: is missing" in missing.stderr
+
+
+@pytest.mark.usefixtures("double")
+def test_intervals_need_held_out_rows(dlcli):
+    arguments = ("export", "runs/double", "--format", "onnx", "--output", "out")
+
+    assert "--interval needs rows" in dlcli(*arguments, "--interval", "0.9").stderr
+    assert "expected a share between 0 and 1" in dlcli(*arguments, "--interval", "90").stderr

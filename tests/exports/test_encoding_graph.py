@@ -1,0 +1,193 @@
+"""Every encoder as a graph: the same numbers as dlcli's, on typical and on odd values."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pytest
+from onnx import helper
+
+from dlcli.config import (
+    Boolean,
+    Categorical,
+    ConstantValue,
+    Count,
+    Datetime,
+    Divide,
+    Embedding,
+    ErrorIfMissing,
+    Input,
+    Log,
+    Mean,
+    MinMax,
+    MostFrequentCategory,
+    Numeric,
+    PiecewiseLinear,
+    Quantile,
+    Robust,
+    Standard,
+    Target,
+    Text,
+    Unscaled,
+)
+from dlcli.config.input_section import MultiHot, TfIdf
+from dlcli.encoding import Encoding, decide_types, fit_encoding
+from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_interface import ModelInput, client_values, inputs_of
+from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+from dlcli.tasks import infer_task
+
+NUMBERS = [0.5, -2.0, 3.25, None, 1e6, 17.0, 0.5, -2.5]
+NEW_NUMBERS = [0.7, -1e30, 1e39, None, float("inf"), 3.25, -2.0, 2e6]
+SIZES = [0.0, 1.0, 12.5, None, 3e5, 2.0, 1.0, 7.0]
+WORDS = ["red", "blue", "red", None, "True", "7", "Größe", "blue"]
+NEW_WORDS = [" red\t", "Red", "\u3000blue", None, "TRUE", "7.0", "never seen", "  "]
+TEXTS = [
+    "Good food, don't miss it",
+    "not good, not GOOD",
+    "ΣΟΦΟΣ Größe étude",
+    None,
+    "漢字 かな ไทย",
+    "good food",
+    "7",
+    "a_b 'quoted' rock''n roll",
+]
+NEW_TEXTS = [
+    "GOOD FOOD! don’t not good",
+    "ΣΟΦΟΣ, σοφος; GRÖSSE Größe e\u0301tude",
+    "so\u00adft good\u200bfood ＦＯＯＤ",
+    None,
+    "漢字漢字かなไทย",
+    "not not good-food 😀 NOT, good",
+    " ",
+    "'good' food' 'rock'' n roll a_b",
+]
+ISO = [
+    "2024-02-29T23:59:59.123456",
+    "1999-12-31",
+    "2023-01",
+    None,
+    "2001-03-01 00:00",
+    "1968-07-20T20:17Z",
+    "2024-12-31T12:30:15",
+    "2000-02-29",
+]
+NEW_ISO = [
+    "2023-02-29",
+    "2024-13-01",
+    " 2100-02-28T01:02:03,5 ",
+    None,
+    "not a date",
+    "0001-01-01",
+    "9999-12-31T23:59:59",
+    "1900-02-29",
+]
+GERMAN = [f"{day}.{month:02}.2024 {hour:02}:05" for day, month, hour in [(1, 1, 0), (31, 12, 23)]]
+MONTHS = ["Jan 3, 2021 11:05 PM", "december 31, 1999 12:00 am", "MAY 5, 2020 12:30 pm", "Sept 1, 1"]
+FEATURES = {
+    "standard": (Numeric(scaling=Standard()), NUMBERS, NEW_NUMBERS),
+    "robust": (Numeric(scaling=Robust(limit=2.0), missing=Mean()), NUMBERS, NEW_NUMBERS),
+    "min max": (Numeric(scaling=MinMax(), missing=ConstantValue(value=3.0)), NUMBERS, NEW_NUMBERS),
+    "quantile": (Numeric(scaling=Quantile(quantiles=4)), NUMBERS, NEW_NUMBERS),
+    "log": (Numeric(scaling=Log()), SIZES, NEW_NUMBERS),
+    "divide": (Numeric(scaling=Divide(by=3.0)), NUMBERS, NEW_NUMBERS),
+    "required": (Numeric(scaling=Unscaled(), missing=ErrorIfMissing()), range(8), NEW_NUMBERS),
+    "constant": (Numeric(scaling=Quantile(quantiles=4)), [2.0] * 8, NEW_NUMBERS),
+    "bins": (Numeric(encoding=PiecewiseLinear(bins=3)), NUMBERS, NEW_NUMBERS),
+    "one bin": (Numeric(encoding=PiecewiseLinear(bins=2)), [2.0] * 8, NEW_NUMBERS),
+    "größe=漢": (Categorical(), WORDS, NEW_WORDS),
+    "rare": (Categorical(max_categories=2, missing=MostFrequentCategory()), WORDS, NEW_WORDS),
+    "known": (Categorical(unseen="error"), WORDS, NEW_WORDS),
+    "full": (Categorical(), ["a", "b"] * 4, ["b", "c", None, "a", "A", "", "b", "a"]),
+    "table": (Categorical(encoding=Embedding(units=2), max_categories=3), WORDS, NEW_WORDS),
+    "flag": (Boolean(), [True, False, True, None] * 2, [None, True, False, False] * 2),
+    "multi hot": (Text(encoding=MultiHot(ngrams=2)), TEXTS, NEW_TEXTS),
+    "count": (Text(encoding=Count(max_tokens=5)), TEXTS, NEW_TEXTS),
+    "tf idf": (Text(encoding=TfIdf(ngrams=3)), TEXTS, NEW_TEXTS),
+    "iso": (
+        Datetime(parts=("year", "elapsed", "month", "day", "weekday", "day_of_year", "hour")),
+        ISO,
+        NEW_ISO,
+    ),
+    "clock": (Datetime(format="iso", parts=("hour", "minute", "second")), ISO, NEW_ISO),
+    "german": (
+        Datetime(format=("%d.%m.%Y %H:%M", "%d.%m.%y"), parts=("elapsed", "hour", "weekday")),
+        GERMAN * 4,
+        ["1.2.2024 3:04", "29.02.2023 00:00", "31.12.68", "1.1.69", "", "1.1.2024", "x", "0.1.20"],
+    ),
+    "american": (
+        Datetime(format="%b %d, %Y %I:%M %p", parts=("elapsed", "month", "hour", "minute")),
+        [*MONTHS[:3], None] * 2,
+        [*MONTHS, "jan 3, 2021 13:00 pm", "Feb 30, 2020 01:00 am", "", "Janu 3, 2021 1:00 am"],
+    ),
+    "compact": (
+        Datetime(format="%Y%m%d", parts=("elapsed", "day")),
+        ["20240131", "19991231"] * 4,
+        ["20240229", "20230229", "20240131.0", None, "2024013", "202401311", "abc", "00000101"],
+    ),
+    "unix": (
+        Datetime(format="unix", parts=("elapsed", "hour", "second")),
+        [0.0, 1.5e9, -1e8, None] * 2,
+        [1e30, 1.6e9, 0.4999995, None, -6.3e10, float("nan"), 2.5e11, -1.0],
+    ),
+}
+MISSING = {"standard": ("17",), "größe=漢": ("blue", "7"), "tf idf": ("good food", "N/A")}
+
+
+def table_of(values: dict[str, list[object]]) -> Table:
+    rows = len(values["standard"])
+    data = pa.table({**values, "y": [float(row) for row in range(rows)]})
+    return Table("memory", data, np.arange(1, rows + 1), missing_words=MISSING)
+
+
+@pytest.fixture(scope="module")
+def encoding() -> Encoding:
+    train = table_of({name: list(values) for name, (_, values, _) in FEATURES.items()})
+    task = infer_task(Target(column="y"), [train]).fit(Standard(), train)
+    chosen = {name: feature for name, (feature, _, _) in FEATURES.items()}
+    return fit_encoding(decide_types(chosen, train), Input(), train, task)
+
+
+def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table) -> np.ndarray:
+    types = {"float64": np.float64, "string": object, "uint8": np.uint8}
+    ops = OnnxOperations()
+    values = {each.name: ops.input(each.name, types[each.type]) for each in inputs}
+    missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
+    matrix = ops.output(encode(ops, encoding.features, values, missing), "matrix")
+    kinds = {"float64": 11, "string": 8}
+    graph = helper.make_graph(
+        ops.nodes,
+        "encoding",
+        [
+            helper.make_tensor_value_info(each.name, kinds[each.type], ["rows", *each.shape])
+            for each in inputs
+        ],
+        [helper.make_tensor_value_info(matrix.name, 1, ["rows", None])],
+        ops.constants,
+    )
+    opsets = [helper.make_opsetid(*each) for each in OPSETS.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run(["matrix"], client_values(inputs, encoding, table))[0]
+
+
+@pytest.mark.parametrize("rows", ["training", "new"])
+def test_a_graph_encodes_each_column_as_dlcli_does(encoding: Encoding, rows: str) -> None:
+    of_rows = {name: list(each[1 if rows == "training" else 2]) for name, each in FEATURES.items()}
+    table = table_of(of_rows)
+    inputs = encoding.transform(table, ValueIssues(lenient=True))
+    expected = inputs.part(0, len(inputs))
+
+    computed = encode_by_onnx(encoding, inputs_of(encoding), table)
+
+    wrong = {
+        f"{block.column}, row {row}": (expected[row, where], computed[row, where])
+        for block, where in encoding.layout.slices()
+        for row in range(len(expected))
+        if not np.allclose(expected[row, where], computed[row, where], rtol=2e-6, atol=2e-6)
+    }
+    assert wrong == {}
+    assert computed.dtype == np.float32

@@ -1,0 +1,207 @@
+"""Networks and predictions as graphs: the same outputs as dlcli's, for each task and activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import helper
+
+from dlcli.config import Activation, make_config, members_of
+from dlcli.encoding import Block, EmbeddingTable, Encoding, InMemoryInputs, Layout, PeriodicForm
+from dlcli.exports.agreement import compare, outputs_of
+from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
+from dlcli.exports.prediction_graph import activate, forward, predict
+from dlcli.network import build_network
+from dlcli.network.activations import activate as activate_by_dlcli
+from dlcli.prediction import Conformal, Predictor, member_weight
+from dlcli.tasks import Task
+
+RNG = np.random.default_rng(3)
+WIDE = np.concatenate([RNG.normal(0, 3, (40, 5)), RNG.choice([-1.0, 0.0, 1.0, 30], (10, 5))])
+
+
+def run_graph(
+    ops: OnnxOperations, outputs: Mapping[str, Node], matrix: np.ndarray
+) -> dict[str, np.ndarray]:
+    nodes = [ops.output(node, name) for name, node in outputs.items()]
+    kinds = [
+        8 if node.dtype == object else helper.np_dtype_to_tensor_dtype(node.dtype) for node in nodes
+    ]
+    pairs = zip(nodes, kinds, strict=True)
+    infos = [helper.make_tensor_value_info(node.name, kind, None) for node, kind in pairs]
+    rows = helper.make_tensor_value_info("matrix", 1, ["rows", matrix.shape[1]])
+    graph = helper.make_graph(ops.nodes, "graph", [rows], infos, ops.constants)
+    opsets = [helper.make_opsetid(*each) for each in OPSETS.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    values = session.run([*outputs], {"matrix": matrix})
+    return dict(zip(outputs, values, strict=True))
+
+
+def activations() -> list[Any]:
+    plain = {name: {} for name in members_of(Activation)}
+    plain["threshold"] = {"threshold": 0.5, "default_value": -1.0}
+    other: list[tuple[str, dict[str, Any]]] = [
+        ("relu", {"negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}),
+        ("leaky_relu", {"negative_slope": 0.3}),
+        ("elu", {"alpha": 0.5}),
+        ("celu", {"alpha": 2.0}),
+        ("hard_shrink", {"threshold": 1.0}),
+        ("soft_shrink", {"threshold": 1.0}),
+        ("gelu", {"approximate": True}),
+        ("squareplus", {"b": 1.0}),
+    ]
+    return [(name, members_of(Activation)[name](**more)) for name, more in [*plain.items(), *other]]
+
+
+@pytest.mark.parametrize(("name", "activation"), activations())
+def test_an_activation_is_dlclis(name: str, activation: Any) -> None:
+    matrix = WIDE.astype(np.float32)
+    expected = activate_by_dlcli(name, matrix, **activation.model_dump(exclude={"name"}))
+    ops = OnnxOperations()
+
+    y = activate(ops, activation, ops.input("matrix", np.float32))
+
+    found = run_graph(ops, {"y": y}, matrix)["y"]
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
+
+
+def test_waves_embeddings_and_normalization_are_dlclis() -> None:
+    waves, table = PeriodicForm(3, 0.5), EmbeddingTable(4, 2)
+    blocks = (
+        Block("plain", "numeric", ("plain",)),
+        Block("first wave", "numeric", ("first wave",), waves),
+        Block("word", "index", ("word",), table),
+        Block("second wave", "numeric", ("second wave",), waves),
+        Block("third wave", "numeric", ("third wave",), PeriodicForm(2, 0.5)),
+    )
+    config = make_config(
+        {
+            "data": {"train": ":memory:", "target": "y"},
+            "hidden": [
+                {"units": 4, "batch_normalization": True, "activation": "tanh", "dropout": 0.5},
+                {"units": 3, "batch_normalization": {"scale": False, "center": False}},
+            ],
+            "output": {"units": 2, "activation": "linear", "use_bias": False},
+            "epochs": 1,
+        }
+    ).config
+    network = build_network(Layout(blocks), config.hidden, config.output)
+    weights = {
+        each.name: RNG.uniform(0.5, 1.5, each.shape).astype("f4") for each in network.weights
+    }
+    matrix = RNG.normal(size=(20, 5)).astype(np.float32)
+    matrix[:, 2] = np.arange(20) % 4
+    expected = network.forward(InMemoryInputs(matrix), weights)
+    ops = OnnxOperations()
+
+    y = forward(ops, network, ops.input("matrix", np.float32), weights)
+
+    found = run_graph(ops, {"y": y}, matrix)["y"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+LOG = {"name": "log", "offset": 2.0, "scale": 0.5}
+STANDARD = {"name": "standard", "offset": -3.0, "scale": 12.0}
+COLORS = {"kind": "multiclass", "columns": ["y"], "classes": ["blue", "green", "red"]}
+TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a number": (
+        {"loss": "mse", "output": {"units": 1, "activation": "linear"}},
+        {"kind": "regression", "columns": ["y"], "scalings": [LOG]},
+    ),
+    "two numbers": (
+        {"loss": "mse", "output": {"units": 2, "activation": "linear"}},
+        {"kind": "regression", "columns": ["u", "v"], "scalings": [STANDARD, STANDARD]},
+    ),
+    "two classes, one unit": (
+        {"loss": "binary_crossentropy", "output": {"units": 1, "activation": "sigmoid"}},
+        {"kind": "binary", "columns": ["y"], "classes": ["0", "1"], "stored": "integer"},
+    ),
+    "two classes, two units": (
+        {"loss": "categorical_crossentropy", "output": {"units": 2, "activation": "softmax"}},
+        {"kind": "binary", "columns": ["y"], "classes": ["false", "true"], "stored": "boolean"},
+    ),
+    "a margin": (
+        {"loss": "hinge", "output": {"units": 1, "activation": "linear"}},
+        {"kind": "binary", "columns": ["y"], "classes": ["ja", "nein"]},
+    ),
+    "three classes": (
+        {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
+        COLORS,
+    ),
+    "labels": (
+        {"loss": "binary_crossentropy", "output": {"units": 2, "activation": "sigmoid"}},
+        {"kind": "multilabel", "columns": ["a", "b"], "labels": ["a", "b"], "stored": "boolean"},
+    ),
+}
+
+
+def predictor_of(name: str, members: int) -> Predictor:
+    """Return a network with random weights, or several, with held-out errors of two folds."""
+    settings, task = TASKS[name]
+    targets = task["columns"][0] if len(task["columns"]) == 1 else task["columns"]
+    ensemble = {"ensemble": {"members": members}} if members > 1 else {}
+    data = {"train": ":memory:", "target": targets}
+    network = {"hidden": [{"units": 4, "activation": "tanh"}], **settings, **ensemble}
+    config = make_config({"data": data, "epochs": 1, **network}).config
+    feature = {"encoding": "number", "low": -1.0, "high": 1.0, "fill": None, "indicator": False}
+    features = [{**feature, "column": each, "scaling": {"name": "none"}} for each in "abc"]
+    encoding = Encoding.model_validate_json(_json({"features": features, "task": task}))
+    built = build_network(encoding.layout, config.hidden, config.output)
+    weights = {
+        name: RNG.normal(0, 1.5, each.shape).astype(np.float32)
+        for each in built.weights
+        for name in (
+            [member_weight(at, each.name) for at in range(1, members + 1)]
+            if members > 1
+            else [each.name]
+        )
+    }
+    tasks = tuple(_other_scale(encoding.task, at) for at in range(members)) if members > 1 else ()
+    predictor = Predictor(config, encoding, built, weights, tasks)
+    if encoding.task.outcome == "labels":
+        return predictor
+    folds = config.ensemble_folds or 1
+    columns = encoding.task.width if encoding.task.outcome == "numbers" else 1
+    scores = RNG.exponential(0.3, (columns, folds, 21))
+    conformal = Conformal(
+        rows=(62,) * folds,
+        stride=3,
+        scores=tuple(tuple(tuple(sorted(fold)) for fold in each) for each in scores.tolist()),
+        bounds=(None, 5e3),
+    )
+    return Predictor(config, encoding, built, weights, tasks, conformal, level=0.8)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _other_scale(task: Task, at: int) -> Task:
+    scalings = getattr(task, "scalings", ())
+    changed = tuple(each.model_copy(update={"scale": each.scale + at / 9}) for each in scalings)
+    return task.model_copy(update={"scalings": changed}) if scalings else task
+
+
+@pytest.mark.parametrize("members", [1, 4])
+@pytest.mark.parametrize("name", TASKS)
+def test_predictions_and_their_regions_are_dlclis(name: str, members: int) -> None:
+    predictor = predictor_of(name, members)
+    matrix = RNG.normal(0, 1, (300, 3)).astype(np.float32)
+    expected = outputs_of(predictor.predict_encoded(InMemoryInputs(matrix)))
+    ops = OnnxOperations()
+
+    outputs = predict(ops, predictor, ops.input("matrix", np.float32))
+
+    found = run_graph(ops, outputs, matrix)
+    assert list(found) == list(expected)
+    agreement = compare(expected, found)
+    assert agreement.failures == ()
+    assert all(count >= 299 for count in agreement.equal.values())
+    assert all(share < 1e-6 for share in agreement.relative_difference.values())
