@@ -18,6 +18,7 @@ from dlcli.diagnosis.remedies import number
 from dlcli.encoding import Block, Encoding, NumericEncoder
 from dlcli.explanation import Explanation, LayerStatistics
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number, stored_confusion
+from dlcli.prediction import Ensemble
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -153,7 +154,8 @@ class Case:
     config: Config
     """The resolved config."""
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Values of each epoch, by column of history.csv."""
+    """Values of each epoch, by column of history.csv; of an ensemble only those of epochs that all
+    members were trained: later ones are means of fewer members, and jump whenever one stops."""
     metrics: MetricsBySplit = field(default_factory=dict)
     """Final metrics by split and name; empty if training diverged."""
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
@@ -191,7 +193,7 @@ class Case:
             rows = {**rows, "validation": rows["train"]}  # each is held out by some members
         return cls(
             config=config,
-            history=run.read_history() if run.has("history.csv") else {},
+            history=_read_history(run),
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
             comparison=BaselineComparison.of(run),
@@ -203,6 +205,11 @@ class Case:
             diverged=run.kind == DIVERGED,
             magnitudes=magnitudes,
         )
+
+    def adjective(self, split: str) -> str:
+        """Return the word for the rows of a split: `out-of-fold` for those of an ensemble."""
+        is_out_of_fold = split == "validation" and self.config.ensemble_folds is not None
+        return "out-of-fold" if is_out_of_fold else split
 
     @property
     def layers(self) -> Sequence[LayerStatistics]:
@@ -270,6 +277,14 @@ class Case:
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
     """Pair the columns of a layout with the sizes of their inputs, where these are known."""
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
+
+
+def _read_history(run: Run) -> dict[str, list[float]]:
+    history = run.read_history() if run.has("history.csv") else {}
+    if not run.has("ensemble.json"):
+        return history
+    shortest = min(each.epochs for each in run.parse("ensemble.json", Ensemble).members)
+    return {name: values[:shortest] for name, values in history.items()}
 
 
 def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:

@@ -40,7 +40,6 @@ CONSEQUENCES: tuple[Rule, ...] = (
     fit_rules.underfitting,
     fit_rules.plateau,
     fit_rules.still_improving,
-    fit_rules.no_better_than_constant,
     fit_rules.no_better_than_linear,
 )
 """Consequences of any such cause: applied only if no cause was found."""
@@ -51,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     data_rules.imbalance,
     fit_rules.underfitting,
     fit_rules.overfitting,
+    fit_rules.no_better_than_constant,
     *CONSEQUENCES[1:],
     data_rules.small_validation,
     data_rules.no_validation,

@@ -58,7 +58,7 @@ _BASELINES = (
 
 def rate_too_high(case: Case) -> Finding | None:
     """Find a training loss that oscillates or rises, or so high a rate that nothing was learned."""
-    if case.learned_well:
+    if case.learned_well or _memorized(case):
         return None
     config, train = case.config, case.curve("loss")
     observations = [_oscillation(case, train), _training_rise(case, train), _collapse(case)]
@@ -79,6 +79,18 @@ def rate_too_high(case: Case) -> Finding | None:
         ),
         source=f"{_GOODFELLOW}, section 11.4.1; {_SMITH}",
     )
+
+
+def _memorized(case: Case) -> bool:
+    """Return whether the loss fell nearly to 0, where jumps are tiny, after the best epoch.
+
+    The metrics are of the weights of that epoch, and show nothing of the others.
+    """
+    train = case.curve("loss")
+    is_known = len(train) >= FEWEST_EPOCHS and has_minimum_zero(case.config.loss)
+    if not (_restores_best(case.config) and is_known):
+        return False
+    return train.part(1 / 2, 1).level < LEARNED_WELL * train.values[0]
 
 
 def _oscillation(case: Case, train: Curve) -> str:
@@ -170,7 +182,7 @@ def plateau(case: Case) -> Finding | None:
     if not is_constant or _is_random(case.config) or len(late) < FEWEST_EPOCHS:
         return None
     is_level = abs(late.slope) <= STANDARD_ERRORS * max(late.slope_error, late.noise / len(late))
-    if not is_level or case.learned_nothing or case.learned_well:
+    if not is_level or case.learned_nothing or case.learned_well or _memorized(case):
         return None
     size = scale_of(case.curve("loss"), late.level, case.config.loss)
     noise = late.noise / size if size > 0 else 0.0
@@ -216,6 +228,10 @@ def still_improving(case: Case) -> Finding | None:
     )
 
 
+def _restores_best(config: Config) -> bool:
+    return config.early_stopping is not None and config.early_stopping.restore_best_weights
+
+
 def _stopped_early(case: Case) -> bool:
     return len(case.history.get("loss", ())) < case.config.epochs
 
@@ -224,8 +240,10 @@ def overfitting(case: Case) -> Finding | None:
     """Find validation rows with a larger error, or a validation loss that rises again."""
     train, held_out = case.error("train"), case.error("validation")
     observations = [_validation_rise(case)]
-    if train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE):
-        words = f"training rows have {train.words}, validation rows {held_out.words}"
+    is_larger = train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE)
+    if train and held_out and is_larger and not _is_usual_difference(case):
+        rows = f"{case.adjective('validation')} rows"
+        words = f"training rows have {train.words}, {rows} {held_out.words}"
         observations.insert(0, words)
     if not any(observations) or case.learned_nothing:
         return None
@@ -247,12 +265,24 @@ def overfitting(case: Case) -> Finding | None:
     )
 
 
+def _is_usual_difference(case: Case) -> bool:
+    """Return whether an ensemble may well predict training rows better than others.
+
+    Most members were trained on each row, and each has the weights of the epoch that was best on
+    rows that it was not trained on: what it has memorized until then did not harm. Without that,
+    or where a simpler model is better, it did.
+    """
+    if case.config.ensemble_folds is None or not _restores_best(case.config):
+        return False
+    return all(each.verdict != "worse" for each in case.comparison.on("validation").values())
+
+
 def _validation_rise(case: Case) -> str:
     """Find a rise of the final validation loss while the training loss fell.
 
     With `restore_best_weights` it is not in the weights.
     """
-    if (stopping := case.config.early_stopping) and stopping.restore_best_weights:
+    if _restores_best(case.config):
         return ""
     held_out, train = case.curve("val_loss"), case.curve("loss")
     if len(held_out) < 5 or len(train) < len(held_out):
@@ -366,7 +396,9 @@ def _compared(case: Case, baseline: str) -> BaselineDifference | None:
 
 def _difference_words(case: Case, found: BaselineDifference, by: str) -> str:
     """Return both values and the interval: `validation rows have log_loss 0.5, and 0.49 by ...`."""
-    words = f"{_held_out(case)} rows have {found.metric} {_number(found.network)}, and "
+    words = (
+        f"{case.adjective(_held_out(case))} rows have {found.metric} {_number(found.network)}, and "
+    )
     words += f"{_number(found.baseline)} by {by}"
     if found.lower is None or found.upper is None:
         return words

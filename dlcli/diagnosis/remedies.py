@@ -96,8 +96,12 @@ def percent(share: float) -> str:
 
 
 def present(*patches: Patch | None) -> tuple[Patch, ...]:
-    """Drop the patches that are `None`."""
-    return tuple(patch for patch in patches if patch is not None)
+    """Drop the patches that are `None`, or change the same as an earlier one."""
+    distinct: dict[tuple[Setting, ...], Patch] = {}
+    for patch in patches:
+        if patch is not None:
+            distinct.setdefault(patch.settings, patch)
+    return tuple(distinct.values())
 
 
 def change_hidden(

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dlcli.diagnosis import examine
-from tests.diagnosis.cases import CONFIG, r2
+from tests.diagnosis.cases import CONFIG, compared, r2
 
 HALF = r2(0.5, 0.5)
 """Metrics of a network that explains half of the variance."""
@@ -82,6 +82,12 @@ def test_jumps_do_no_harm_where_the_rows_are_learned(named):
     assert named(history=both(leaping(0.2)), metrics=r2(0.95, 0.95)) == []
 
 
+def test_jumps_of_a_loss_near_0_do_no_harm_whatever_epoch_was_kept(named):
+    history = {"loss": [1.0, 0.5, *leaping(0.2, epochs=38, level=0.05)], "val_loss": falling(6)}
+    assert named("early_stopping={patience: 50}", history=history, metrics=HALF) == []
+    assert named(history=history, metrics=HALF) == ["learning_rate_too_high"]
+
+
 def test_few_rows_with_dropout_may_jump_more(named):
     # 3/√100 = 0.3
     rows = {"train": 100, "validation": 200}
@@ -115,6 +121,29 @@ def test_a_validation_loss_that_rises_while_the_training_loss_falls_is_overfitti
     assert named(history=history, metrics=metrics) == ["overfitting"]
     stopping = "early_stopping={patience: 50}"
     assert named(stopping, history=history, metrics=metrics) == []  # the best epoch is kept
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict", "rules"),
+    [
+        ([], "better", ["overfitting"]),
+        (["early_stopping={patience: 50}"], "better", []),
+        (["early_stopping={patience: 50}"], "worse", ["overfitting"]),
+    ],
+)
+def test_an_ensemble_of_best_epochs_may_know_its_training_rows_better(
+    named, settings, verdict, rules
+):
+    config = CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n"
+    comparison = compared("linear", verdict, value=-0.1 if verdict == "worse" else 0.1)
+    found = named(
+        *settings,
+        config=config,
+        metrics=r2(0.8, 0.5),
+        baselines={"linear": r2(0.6, 0.6)},
+        comparison=comparison,
+    )
+    assert found == rules
 
 
 def test_a_rise_of_less_than_a_twentieth_is_healthy(named):

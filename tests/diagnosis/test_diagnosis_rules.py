@@ -10,7 +10,7 @@ from dlcli.comparison import BaselineComparison, NearlyPerfect
 from dlcli.diagnosis import Peak, examine
 from dlcli.encoding import Block
 from dlcli.explanation import ColumnStatistics, Explanation, Importance
-from tests.diagnosis.cases import CLASSES, classified, compared, dense, layers, r2
+from tests.diagnosis.cases import CLASSES, CONFIG, classified, compared, dense, layers, r2
 
 HALF = r2(0.5, 0.5)
 
@@ -352,3 +352,19 @@ def test_causes_are_reported_without_their_consequences(named):
     baselines = {"constant": r2(0.0, 0.0), "linear": r2(0.8, 0.8)}
     rules = named(metrics=r2(0.01, 0.0), explanation=explanation, baselines=baselines)
     assert rules == ["dead_units"]
+
+
+def test_a_network_of_no_use_is_named_beside_any_cause(case):
+    explanation = layers(dense("hidden_1", dead=1.0))
+    comparison = compared("constant", "worse", network=-0.1, baseline=0.0, value=-0.1)
+    ensemble = CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n"
+    first, second = examine(
+        case(
+            config=ensemble,
+            metrics=r2(0.0, -0.1),
+            explanation=explanation,
+            comparison=comparison,
+        )
+    )
+    assert (first.rule, second.rule) == ("dead_units", "no_better_than_constant")
+    assert second.observation.startswith("out-of-fold rows have r2 -0.1, and 0 by always")
