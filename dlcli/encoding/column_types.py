@@ -630,6 +630,7 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
 
 # The rules, in the order in which they are tried.
 
+_NUMERIC = config.Numeric()  # shared, as very wide tables have thousands of such columns
 _POSTAL_NAME = re.compile(
     r"(?:^|[\W_]|(?<=[a-z])(?=[A-Z]))"
     r"(?i:(?:zip|postal)[\W_]?(?:code)?|post[\W_]?code|plz|postleitzahl|pin[\W_]?code)$"
@@ -686,7 +687,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         else:
             words = view.column.notation.measure_words
             reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
-        return Decision(config.Numeric(), reason)
+        return Decision(_NUMERIC, reason)
     if view.column.kind != "text":
         return None
     fits = view.matches(view.column.notation.pattern)

@@ -29,6 +29,7 @@ _SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
 """Characters that numbers in the default notation don't have."""
 _DIGITS = tuple("0123456789")
 _ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
+_PLAIN_CHARACTERS = b"0123456789.+-eE"
 _SAMPLE = 1000
 
 
@@ -119,21 +120,31 @@ def _values_with_signs(column: Column, candidates: Sequence[Notation]) -> pa.Chu
     """Return a column's texts, None if all its numbers are in the default notation."""
     if _PLAIN not in candidates:
         return column.present_texts()
-    if not _holds(column.values, *_SIGNS):  # the quick answer for most
+    if _are_plain(column.values) or not _holds(column.values, *_SIGNS):
         return None
     values = column.present_texts()
     return values if _holds(values, *_SIGNS) else None
 
 
+def _are_plain(values: pa.ChunkedArray) -> bool:
+    """Return whether texts hold only what numbers in the default notation do: quick, for most."""
+    return not any(raw.translate(None, _PLAIN_CHARACTERS) for raw in _contents(values))
+
+
 def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
-    """Return whether some texts may hold a sign: their memory is searched, and the texts around."""
-    for chunk in values.chunks:
-        content = chunk.buffers()[2]
-        raw = b"" if content is None else content.to_pybytes()
+    """Return whether some texts may hold a sign."""
+    for raw in _contents(values):
         is_ascii = raw.isascii()
         if any(sign.encode() in raw for sign in signs if sign.isascii() or not is_ascii):
             return True
     return False
+
+
+def _contents(values: pa.ChunkedArray) -> Iterator[bytes]:
+    """Yield the memory of texts, in which there may be others around them."""
+    for chunk in values.chunks:
+        content = chunk.buffers()[2]
+        yield b"" if content is None else content.to_pybytes()
 
 
 def _fit(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Fit:
@@ -215,6 +226,8 @@ def find_measure(column: Column) -> Notation | None:
         A notation without separators; None if there is neither a unit nor a multiple.
     """
     values = column.values
+    if _are_plain(values):
+        return None
     if len(values) > _SAMPLE:
         values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
     texts = [text for text in values.to_pylist() if text]
