@@ -104,9 +104,9 @@ def start_command(arguments: Sequence[str | Path], folder: Path, log: Path) -> P
 
 def load() -> None:
     """Import all that a training needs, and start nothing that a fork would lack."""
-    from dlcli.pipeline.fit import quiet_tensorflow
+    from dlcli.pipeline.fit import pause_collection, quiet_tensorflow
 
-    with quiet_tensorflow():
+    with quiet_tensorflow(), pause_collection():
         import dlcli.cli
         import dlcli.keras_model
         import dlcli.pipeline.train_run
