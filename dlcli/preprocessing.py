@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import merge
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -140,7 +142,8 @@ class ValueIssues:
 
     def add_missing(self, column: str, rows: int) -> None:
         """Record rows without a value."""
-        self.columns[column].missing += rows
+        if rows:
+            self.columns[column].missing += rows
 
     def add_unencoded_missing(self, column: str, rows: int, encoding: str) -> None:
         """Record rows without a value, where no input of the network marks it."""
@@ -282,6 +285,11 @@ class LinearScaling(Fitted):
         """Scale values given in their own unit, (rows,)."""
         return (self.transform(values) - self.offset) / self.scale
 
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        transformed = float(np.log1p(value)) if self.name == "log" else value
+        return (transformed - self.offset) / self.scale
+
     def invert(self, scaled: NDArray[np.floating]) -> Floats:
         """Return scaled values, (rows,), to their own unit."""
         with np.errstate(over="ignore"):
@@ -339,6 +347,11 @@ class RobustScaling(Fitted):
         scaled: Floats = self.limit * (ratios / np.sqrt(1 + ratios * ratios))
         return scaled
 
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        ratio = min(max((value - self.median) / self.scale / self.limit, -_FAR), _FAR)
+        return self.limit * (ratio / math.sqrt(1 + ratio * ratio))
+
 
 def fit_robust(scaling: Robust, values: Floats) -> RobustScaling:
     """Fit a scaling with median and interquartile range on training rows.
@@ -386,7 +399,15 @@ class QuantileScaling(Fitted):
 
     def apply(self, values: Floats) -> Floats:
         """Scale values given in their own unit, (rows,)."""
-        return np.interp(values, self.points, self.normals)
+        return np.interp(values, *self._line)
+
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        return float(np.interp(value, *self._line))
+
+    @cached_property
+    def _line(self) -> tuple[Floats, Floats]:
+        return np.array(self.points), np.array(self.normals)
 
 
 def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
@@ -458,6 +479,11 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
             yield values < 0, lambda at: f"scaling 'log' needs 0 or more, got {values[at]:g}"
         end = f"the largest number a network reads is {LARGEST:.1e}, got {{:g}}"
         yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
+
+
+def is_in_range(name: str, value: float) -> bool:
+    """Return whether a scaling and float32 can represent one value; see `out_of_range`."""
+    return abs(value) <= LARGEST and not (name == "log" and value < 0)
 
 
 def check_range(name: str, values: Floats, table: Table, column: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,10 @@ class Model:
     """The run folder that it was loaded from."""
     predictor: Predictor = field(repr=False)
     training_data: TrainingData = field(repr=False)
+    _by_level: dict[float, Predictor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """The predictors with intervals of each level that was asked for."""
 
     @classmethod
     def of(cls, folder: Path) -> Model:
@@ -81,6 +86,32 @@ class Model:
         self._warn_of(table, issues)
         return Prediction(predictions)
 
+    def predict_rows(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        interval: float | None = None,
+        on_bad_row: OnBadRow = "error",
+    ) -> Prediction:
+        """Predict few rows: what `predict` does, many times as fast for up to 64 rows.
+
+        Args:
+            rows: a mapping of columns to values for each row; what one lacks is missing.
+            interval: see `predict`.
+            on_bad_row: see `predict`.
+
+        Raises:
+            DataError, UsageError: see `predict`.
+        """
+        predictor = self._predictor(interval, on_bad_row)
+        found = predictor.predict_rows(rows)
+        if found is None:
+            return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
+        self._warn_of_uncertainty(predictor)
+        predictions, issues = found
+        self._warn_of_differences("data", issues)
+        return Prediction(predictions)
+
     def evaluate(
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
     ) -> dict[str, Any]:
@@ -116,19 +147,28 @@ class Model:
     def _read(
         self, source: Source | MemoryTable, interval: float | None, on_bad_row: OnBadRow
     ) -> tuple[Predictor, Table, ValueIssues]:
-        predictor = self.predictor
-        if on_bad_row not in ("error", "warn"):
-            raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
-        if interval is not None:
-            if not 0 < interval < 1:
-                raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
-            predictor = Predictor.load(open_run(self.path), interval)
-            if predictor.uncertainty:
-                warn(predictor.uncertainty)
+        predictor = self._predictor(interval, on_bad_row)
+        self._warn_of_uncertainty(predictor)
         table = predictor.read(source)
         for message in table.warnings:
             warn(message)
         return predictor, table, ValueIssues(lenient=on_bad_row == "warn")
+
+    def _predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
+        """Return the predictor with intervals of a level, after a check of the arguments."""
+        if on_bad_row not in ("error", "warn"):
+            raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
+        if interval is None:
+            return self.predictor
+        if not 0 < interval < 1:
+            raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
+        if interval not in self._by_level:
+            self._by_level[interval] = Predictor.load(open_run(self.path), interval)
+        return self._by_level[interval]
+
+    def _warn_of_uncertainty(self, predictor: Predictor) -> None:
+        if predictor.uncertainty:
+            warn(predictor.uncertainty)
 
     def _warn_of(self, table: Table, issues: ValueIssues) -> None:
         """Warn of values that can't be read, and of differences from the training rows."""
@@ -141,8 +181,11 @@ class Model:
                 f"{table.file}: {rows} with values that can't be used, treated as missing; the "
                 f"first: {example}"
             )
+        self._warn_of_differences(table.file, issues)
+
+    def _warn_of_differences(self, name: str, issues: ValueIssues) -> None:
         for line in difference_lines(find_differences(self.predictor.encoding, issues)):
-            warn(f"{table.file}: {line.text}")
+            warn(f"{name}: {line.text}")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ one for missing values; a value without a code has -1.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
 from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
@@ -24,7 +24,7 @@ from dlcli.encoding.column_encoder import (
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables import FewValues, NeedsTable, Table
 
 
 class CategoryEncoder(DenseEncoder):
@@ -67,8 +67,7 @@ class CategoryEncoder(DenseEncoder):
     def codes(self, table: Table, issues: ValueIssues) -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
         found, texts = table.codes(self.column)
-        other = len(self.categories) if self.other else -1
-        known = {category: code for code, category in enumerate(self.categories)}
+        known, other = self._known, self._other
         codes = np.array([*(known.get(text, other) for text in texts), -1], dtype=np.int64)[found]
         new = np.array([text not in known for text in texts] + [False])[found]
         if self.unseen == "error":
@@ -76,28 +75,62 @@ class CategoryEncoder(DenseEncoder):
             message = "{} is none of the categories seen in training".format
             issues.refuse(new, table, self.column, lambda at: message(shown(at)))
         else:
-            counts = Counter(texts[code] for code in found[new].tolist())
-            issues.add_unseen(self.column, counts, self.unseen_encodings[0 if self.other else 1])
-        self._fill_missing(codes, found < 0, table, issues)
-        return codes
-
-    def _fill_missing(
-        self, codes: Indices, missing: NDArray[np.bool_], table: Table, issues: ValueIssues
-    ) -> None:
-        count = int(missing.sum())
-        issues.add_missing(self.column, count)
+            self._record_unseen(Counter(texts[code] for code in found[new].tolist()), issues)
+        missing = found < 0
+        self._record_missing(int(missing.sum()), issues)
         if self.missing == "error":
             refuse_missing(missing, table, self.column, issues)
-        elif self.fill is not None:
-            codes[missing] = self.categories.index(self.fill)
-        elif self.missing_input:
-            codes[missing] = len(self.code_names) - 1
-        elif self.unseen == "error":
-            message = "is empty, as no training row was; 'unseen: error' forbids it"
-            issues.refuse(missing, table, self.column, lambda _: message)
-        elif self.other:
-            codes[missing] = len(self.categories)
+        elif self._missing_code is None:
+            forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
+            issues.refuse(missing, table, self.column, lambda _: forbidden)
         else:
+            codes[missing] = self._missing_code
+        return codes
+
+    def few_codes(self, values: FewValues, issues: ValueIssues) -> list[int]:
+        """Return the code of each of few rows' values, as `codes` does.
+
+        Raises:
+            NeedsTable: as `encode_few`.
+        """
+        known, other, texts = self._known, self._other, values.texts()
+        new = [text for text in texts if text is not None and text not in known]
+        missing = texts.count(None)
+        if new and self.unseen == "error" or missing and self._missing_code is None:
+            raise NeedsTable
+        if new:
+            self._record_unseen(Counter(new), issues)
+        self._record_missing(missing, issues)
+        code = -1 if self._missing_code is None else self._missing_code
+        return [code if text is None else known.get(text, other) for text in texts]
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        """The code of each category."""
+        return {category: code for code, category in enumerate(self.categories)}
+
+    @property
+    def _other(self) -> int:
+        """The code of all other values, -1 for none."""
+        return len(self.categories) if self.other else -1
+
+    @cached_property
+    def _missing_code(self) -> int | None:
+        """The code of a missing value, -1 for none; None if there must be no missing value."""
+        if self.missing == "error":
+            return None
+        if self.fill is not None:
+            return self._known[self.fill]
+        if self.missing_input:
+            return len(self.code_names) - 1
+        return None if self.unseen == "error" else self._other
+
+    def _record_unseen(self, counts: Counter[str], issues: ValueIssues) -> None:
+        issues.add_unseen(self.column, counts, self.unseen_encodings[0 if self.other else 1])
+
+    def _record_missing(self, count: int, issues: ValueIssues) -> None:
+        issues.add_missing(self.column, count)
+        if self._missing_code == -1:
             issues.add_unencoded_missing(self.column, count, self.unseen_encodings[1])
 
 
@@ -118,6 +151,12 @@ class OneHotEncoder(CategoryEncoder):
         rows = np.flatnonzero(codes >= 0)
         out[rows, codes[rows]] = 1
 
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        for row, code in enumerate(self.few_codes(values, issues)):
+            if code >= 0:
+                out[row, code] = 1
+
 
 class EmbeddingEncoder(CategoryEncoder):
     """One input with the code, which the network looks up in a trained table."""
@@ -137,6 +176,11 @@ class EmbeddingEncoder(CategoryEncoder):
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes = self.codes(table, issues)
         out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
+
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        for row, code in enumerate(self.few_codes(values, issues)):
+            out[row, 0] = len(self.code_names) if code < 0 else code
 
 
 def fit_categorical(

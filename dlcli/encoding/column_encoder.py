@@ -7,7 +7,7 @@ layout, from which the network is built.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from dlcli import config
 from dlcli.encoding.encoded_rows import Matrix, SparseRows
 from dlcli.errors import DataError
 from dlcli.preprocessing import Fitted, Mask, ValueIssues, dates_if_midnight
-from dlcli.tables import Table
+from dlcli.tables import FewValues, NeedsTable, Table
 
 InputKind = Literal["numeric", "index", "sparse", "image"]
 """Meaning of a block's inputs: numbers, the index of a category, numbers most of which are 0, or
@@ -109,6 +109,16 @@ class ColumnEncoder(Fitted):
         """Names of the inputs that encode the column."""
         return tuple(name for block in self.blocks for name in block.inputs)
 
+    @abstractmethod
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows into `out`, zeros of shape (rows, inputs).
+
+        They are those of `encode` to the bit, and so are the issues.
+
+        Raises:
+            NeedsTable: for values that are to be encoded as a table; some issues may be recorded.
+        """
+
 
 class DenseEncoder(ColumnEncoder):
     """Encoder whose inputs are all stored."""
@@ -168,20 +178,43 @@ class FilledEncoder(DenseEncoder):
             out: the column's inputs, (rows, inputs).
             issues: records missing values.
         """
-        count = int(np.count_nonzero(missing))
-        issues.add_missing(self.column, count)
         empty = missing | unreadable
+        self._record_missing(int(np.count_nonzero(missing)), fill, issues)
         if self.fill is None:
             refuse_missing(missing, table, self.column, issues)
         elif self.indicator:
             out[:, -1] = empty
-        else:
+        return np.where(empty, fill, values) if empty.any() else values
+
+    def fill_few(
+        self, missing: Sequence[int], fill: float, out: Matrix, issues: ValueIssues
+    ) -> None:
+        """Record and mark the missing values of few rows, as `fill_missing` does.
+
+        Args:
+            missing: the rows.
+            fill: replaces their values.
+            out: the column's inputs, (rows, inputs).
+            issues: records missing values.
+
+        Raises:
+            NeedsTable: if there must be none.
+        """
+        if missing and self.fill is None:
+            raise NeedsTable
+        self._record_missing(len(missing), fill, issues)
+        if self.indicator:
+            for row in missing:
+                out[row, -1] = 1
+
+    def _record_missing(self, count: int, fill: float, issues: ValueIssues) -> None:
+        issues.add_missing(self.column, count)
+        if count and self.fill is not None and not self.indicator:
             shown = f"{fill:g}"
             if isinstance(self.fill, datetime):
                 (shown,) = dates_if_midnight([self.fill.isoformat()])
             meaning = f"{shown} is used instead, and no input marks it"
             issues.add_unencoded_missing(self.column, count, meaning)
-        return np.where(empty, fill, values) if empty.any() else values
 
 
 def refuse_missing(missing: Mask, table: Table, column: str, issues: ValueIssues) -> None:

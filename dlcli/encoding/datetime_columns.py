@@ -7,9 +7,10 @@ part, such as the hour, becomes a sine and a cosine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from calendar import isleap, monthrange
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -23,20 +24,25 @@ from dlcli.config import Part
 from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
-from dlcli.preprocessing import Floats, LinearScaling, ValueIssues, fit_scaling
+from dlcli.preprocessing import LARGEST, Floats, LinearScaling, ValueIssues, fit_scaling
 from dlcli.tables import (
     DAY,
+    SECOND,
+    FewValues,
     Moments,
+    NeedsTable,
     Table,
     compact_dates,
     guess_times,
     integers,
+    offset_at,
     parse_times,
     to_local,
     to_numpy,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _LINEAR: tuple[Part, ...] = ("year", "elapsed")
 _AUTO_CYCLES: tuple[Part, ...] = ("month", "day", "weekday", "hour")
@@ -134,9 +140,79 @@ class DatetimeEncoder(FilledEncoder):
                     out[:, start:stop] = np.take(sine_and_cosine(days, part), row_days, axis=0)
             start = stop
 
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        moments = values.moments(self.formats, self.timezone)
+        earliest, latest = self._range
+        outside = sum(not earliest <= at <= latest for at in moments if at is not None)
+        issues.add_outside(self.column, outside, self.earliest.isoformat(), self.latest.isoformat())
+        fill = _microseconds(self.fill or self.earliest)
+        missing = [row for row, moment in enumerate(moments) if moment is None]
+        self.fill_few(missing, fill, out, issues)
+        for row, moment in enumerate(moments):
+            inputs = [*self._inputs_at(fill if moment is None else moment)]
+            out[row, : len(inputs)] = inputs
+
+    @cached_property
+    def _range(self) -> tuple[int, int]:
+        return _microseconds(self.earliest), _microseconds(self.latest)
+
+    def _inputs_at(self, moment: int) -> Iterator[float]:
+        """Yield the inputs of a moment, as `encode` computes them.
+
+        Raises:
+            NeedsTable: for a day that Python's dates don't have, or an input beyond float32.
+        """
+        local = moment + offset_at(moment, self.timezone, is_local=False)
+        try:
+            day = date.fromordinal(local // DAY + _EPOCH_DAY)
+        except (ValueError, OverflowError):
+            raise NeedsTable from None
+        for part in self.parts:
+            scaled = None
+            if part == "year" and self.year:
+                scaled = self.year.apply_one(float(day.year))
+            elif part == "elapsed" and self.elapsed:
+                # Divided in float64 as NumPy does, which rounds the dividend first.
+                scaled = self.elapsed.apply_one(float(moment - self._range[0]) / float(DAY))
+            if scaled is None:
+                yield from _point(part, day, local % DAY)
+            elif abs(scaled) <= LARGEST:
+                yield scaled
+            else:
+                raise NeedsTable
+
     def _names(self, part: Part) -> tuple[str, ...]:
         name = f"{self.column} {part}"
         return (name,) if part in _LINEAR else (f"{name} sine", f"{name} cosine")
+
+
+def _point(part: Part, day: date, time: int) -> NDArray[np.float32]:
+    """Return sine and cosine of a part of one time, as `sine_and_cosine` does.
+
+    Args:
+        part: a cyclic part.
+        day: by the local calendar.
+        time: microseconds since midnight.
+    """
+    steps: dict[Part, Callable[[], int]] = {
+        "month": lambda: day.month - 1,
+        "day": lambda: day.day - 1,
+        "weekday": day.weekday,
+        "day_of_year": lambda: day.timetuple().tm_yday - 1,
+        "hour": lambda: time // (3600 * SECOND),
+        "minute": lambda: time // (60 * SECOND) % 60,
+        "second": lambda: time // SECOND % 60,
+    }
+    _, _, possible = _CYCLES[part]
+    length = possible[0]
+    if part == "day":
+        length = monthrange(day.year, day.month)[1]
+    elif part == "day_of_year":
+        length += isleap(day.year)
+    starts, points = _circles(possible)
+    point: NDArray[np.float32] = points[starts[length - possible[0]] + steps[part]()]
+    return point
 
 
 def cyclic_steps(local: Moments, part: Part) -> Indices:

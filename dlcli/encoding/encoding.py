@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from pydantic import Field
 
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
-from dlcli.encoding.column_encoder import DenseEncoder, Layout, SparseEncoder
+from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
 from dlcli.encoding.column_types import Decision, shorten
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, InputsWriter, Matrix
@@ -41,7 +42,7 @@ from dlcli.preprocessing import (
     dates_if_midnight,
     summarize_notes,
 )
-from dlcli.tables import Notation, Table
+from dlcli.tables import FewRows, NeedsTable, Notation, Table
 from dlcli.tasks import AnyTask, Task
 
 MAX_ROWS_AT_ONCE = 65_536
@@ -113,6 +114,37 @@ class Encoding(Fitted):
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
         issues.rows += table.rows
         return InMemoryInputs(dense, sparse)
+
+    def transform_few(self, rows: FewRows, issues: ValueIssues) -> InMemoryInputs:
+        """Encode few rows, as `transform` does, but many times as fast.
+
+        Args:
+            rows: with at least the columns that training read.
+            issues: as `transform` has them.
+
+        Raises:
+            NeedsTable: if something about the rows is rare or wrong; `transform` encodes them, or
+                words what is wrong.
+        """
+        width, encoders = self._places
+        matrix = np.zeros((rows.rows, width), dtype=np.float32)
+        for encoder, place in encoders:
+            values = rows.columns.get(encoder.column)
+            if values is None:
+                raise NeedsTable
+            encoder.encode_few(values, matrix[:, place], issues)
+        issues.rows += rows.rows
+        return InMemoryInputs(matrix)
+
+    @cached_property
+    def _places(self) -> tuple[int, list[tuple[ColumnEncoder, slice]]]:
+        """The number of inputs, and those of each encoder."""
+        encoders, start = [], 0
+        for encoder in [*self._dense, *self._sparse]:
+            stop = start + len(encoder.inputs)
+            encoders.append((encoder, slice(start, stop)))
+            start = stop
+        return start, encoders
 
     @property
     def _dense(self) -> list[DenseEncoder]:

@@ -16,7 +16,7 @@ from dlcli.config import Image as ImageFeature
 from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables import FewValues, NeedsTable, Table
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,6 +63,10 @@ class ImageEncoder(DenseEncoder):
         issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
         read = ~wrong
         out[read] = pixels[codes[read]] / np.float32(255)
+
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Leave images to `encode`: reading them takes longer than all else."""
+        raise NeedsTable
 
 
 def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:

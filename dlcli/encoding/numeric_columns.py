@@ -8,6 +8,7 @@ may compute sines and cosines (`periodic`), or encoded by one input for each of 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -25,7 +26,7 @@ from dlcli.encoding.column_encoder import (
 from dlcli.encoding.encoded_rows import Matrix
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import Table
+from dlcli.tables import FewValues, NeedsTable, Table
 
 
 class BooleanEncoder(FilledEncoder):
@@ -54,6 +55,13 @@ class BooleanEncoder(FilledEncoder):
         out[:, 0] = self.fill_missing(
             parsed.values, parsed.missing, wrong, fill, table, out, issues
         )
+
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        truths, fill = values.booleans(), self.fill or 0.0
+        missing = [row for row, truth in enumerate(truths) if truth != truth]
+        self.fill_few(missing, fill, out, issues)
+        out[:, 0] = [fill if truth != truth else truth for truth in truths]
 
 
 def fit_boolean(column: str, feature: config.Boolean, train: Table) -> BooleanEncoder:
@@ -106,6 +114,29 @@ class NumberEncoder(FilledEncoder):
         missing = np.isnan(values) & ~wrong
         return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
 
+    def read_few(
+        self, values: FewValues, scaling: str, out: Matrix, issues: ValueIssues
+    ) -> list[float]:
+        """Read the numbers of few rows and replace missing ones, as `read` does, (rows,).
+
+        Raises:
+            NeedsTable: as `encode_few`.
+        """
+        numbers, fill = values.numbers(), self.fill or 0.0
+        missing: list[int] = []
+        outside = 0
+        for row, number in enumerate(numbers):
+            if number != number:
+                missing.append(row)
+                numbers[row] = fill
+            elif not preprocessing.is_in_range(scaling, number):
+                raise NeedsTable
+            else:
+                outside += not self.low <= number <= self.high
+        issues.add_outside(self.column, outside, self.low, self.high)
+        self.fill_few(missing, fill, out, issues)
+        return numbers
+
 
 class NumericEncoder(NumberEncoder):
     """A number as one input: filled where missing, then scaled."""
@@ -132,6 +163,12 @@ class NumericEncoder(NumberEncoder):
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         values = self.read(table, self.scaling.name, out, issues)
         out[:, 0] = preprocessing.scale_column(self.scaling, values, table, self.column, issues)
+
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        numbers = self.read_few(values, self.scaling.name, out, issues)
+        for row, number in enumerate(numbers):
+            out[row, 0] = _within_float32(self.scaling.apply_one(number))
 
 
 class PiecewiseLinearEncoder(NumberEncoder):
@@ -167,6 +204,26 @@ class PiecewiseLinearEncoder(NumberEncoder):
         out[np.arange(len(out)), bins] = preprocessing.refuse_overflow(
             shares, values, table, self.column, issues
         )
+
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        edges = self.edges
+        for row, number in enumerate(self.read_few(values, "none", out, issues)):
+            place = bisect_right(edges, number, 1, len(edges) - 1) - 1
+            low, high = edges[place], edges[place + 1]
+            out[row, :place] = 1
+            out[row, place] = _within_float32((number - low) / (high - low))
+
+
+def _within_float32(scaled: float) -> float:
+    """Return a scaled value that float32 can represent; see `refuse_overflow`.
+
+    Raises:
+        NeedsTable: for any other.
+    """
+    if not abs(scaled) <= preprocessing.LARGEST:
+        raise NeedsTable
+    return scaled
 
 
 def fit_numeric(

@@ -10,8 +10,11 @@ same.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -23,10 +26,26 @@ from pydantic import Field, PositiveInt, model_validator
 
 from dlcli.config import Text, Vocabulary
 from dlcli.encoding.column_encoder import Block, SparseEncoder, refuse_missing, require_values
-from dlcli.encoding.encoded_rows import Indices, SparseRows, concatenated_ranges, stack_sparse
+from dlcli.encoding.encoded_rows import (
+    Indices,
+    Matrix,
+    SparseRows,
+    concatenated_ranges,
+    stack_sparse,
+)
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table, from_utf8, index_in, integers, strings, to_numpy, utf8
+from dlcli.tables import (
+    FewValues,
+    NeedsTable,
+    Table,
+    from_utf8,
+    index_in,
+    integers,
+    strings,
+    to_numpy,
+    utf8,
+)
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 """One word, or several with a space between, as many as `ngrams` allows."""
@@ -73,12 +92,9 @@ class TextEncoder(SparseEncoder):
     def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
         """Return the column's inputs."""
         missing = table.missing(self.column)
-        count = int(missing.sum())
-        issues.add_missing(self.column, count)
+        self._record_missing(int(missing.sum()), issues)
         if self.missing == "error":
             refuse_missing(missing, table, self.column, issues)
-        elif not self.missing_share:
-            issues.add_unencoded_missing(self.column, count, _NO_INPUT)
         blocks = split_into_words(table.column(self.column).canonical_texts())
         vocabulary = strings(self.tokens, pa.string())
         texts = stack_sparse([self._encode(words, vocabulary) for words in blocks])
@@ -88,10 +104,62 @@ class TextEncoder(SparseEncoder):
         issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
         return replace(texts, starts=np.concatenate([[0], np.cumsum(entries)]))
 
+    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        texts = values.texts()
+        missing = texts.count(None)
+        if missing and self.missing == "error":
+            raise NeedsTable
+        self._record_missing(missing, issues)
+        without_tokens = 0
+        rows: list[int] = []
+        columns: list[int] = []
+        counts: list[int] = []
+        for row, words in enumerate(words_of_few([text or "" for text in texts])):
+            tokens = self._token_counts(words)
+            rows += [row] * len(tokens)
+            columns += sorted(tokens)
+            counts += [tokens[column] for column in sorted(tokens)]
+            without_tokens += not tokens and texts[row] is not None
+        if rows:
+            place = np.array(rows), np.array(columns)
+            out[place] = self._values(*place, np.array(counts))
+        issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
+
+    def _token_counts(self, words: Sequence[str]) -> Counter[int]:
+        """Return how often a text has each token that it has, by the token's column."""
+        shifted = [words[start:] for start in range(self._longest)]
+        tokens = [*words]
+        for order in range(2, self._longest + 1):
+            tokens += map(" ".join, zip(*shifted[:order], strict=False))
+        return Counter(column for token in tokens if (column := self._columns.get(token, -1)) >= 0)
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        """The column of each token."""
+        return {token: column for column, token in enumerate(self.tokens)}
+
+    @cached_property
+    def _longest(self) -> int:
+        """Most words of a token."""
+        return max(token.count(" ") for token in self.tokens) + 1
+
+    @cached_property
+    def _rarity(self) -> NDArray[np.float64]:
+        """The factor of each token in tf-idf, (tokens,)."""
+        frequencies = np.array(self.document_frequencies)
+        rarity: NDArray[np.float64] = np.log((1 + self.training_rows) / (1 + frequencies)) + 1
+        return rarity
+
+    def _record_missing(self, count: int, issues: ValueIssues) -> None:
+        issues.add_missing(self.column, count)
+        if self.missing != "error" and not self.missing_share:
+            issues.add_unencoded_missing(self.column, count, _NO_INPUT)
+
     def _encode(self, words: Words, vocabulary: pa.Array) -> SparseRows:
         """Encode some texts, given their words."""
-        longest = max(token.count(" ") for token in self.tokens) + 1
-        keys, counts = np.unique(_occurrences(words, vocabulary, longest), return_counts=True)
+        occurrences = _occurrences(words, vocabulary, self._longest)
+        keys, counts = np.unique(occurrences, return_counts=True)
         texts, columns = np.divmod(keys, len(vocabulary))
         return SparseRows(
             np.searchsorted(texts, np.arange(words.count + 1)),
@@ -106,9 +174,7 @@ class TextEncoder(SparseEncoder):
             return np.ones(len(counts))
         if self.encoding == "count":
             return counts.astype(np.float64)
-        frequencies = np.array(self.document_frequencies)
-        rarity = np.log((1 + self.training_rows) / (1 + frequencies)) + 1
-        values: NDArray[np.float64] = counts * rarity[columns]
+        values: NDArray[np.float64] = counts * self._rarity[columns]
         values /= np.sqrt(np.bincount(texts, values**2))[texts]
         return values
 
@@ -241,6 +307,26 @@ def join_words(blocks: Sequence[Words]) -> Words:
         np.concatenate([block.texts + count for count, block in zip(counts, blocks, strict=False)]),
         int(counts[-1]),
     )
+
+
+_ASCII_WORD = re.compile("[a-z0-9_]+(?:'[a-z0-9_]+)*")
+"""A word of a text of ASCII characters in lower case; there the patterns above find the same."""
+
+
+def words_of_few(texts: Sequence[str]) -> list[Sequence[str]]:
+    """Split few texts into words, as `split_into_words` does."""
+    found: list[Sequence[str]] = [
+        _ASCII_WORD.findall(text.lower()) if text.isascii() else () for text in texts
+    ]
+    others = [at for at, text in enumerate(texts) if not text.isascii()]
+    if others:
+        words = _split(strings([texts[at] for at in others], pa.string()))
+        distinct = words.distinct.to_pylist()
+        each = [distinct[code] for code in words.codes.tolist()]
+        ends = np.searchsorted(words.texts, np.arange(len(others) + 1)).tolist()
+        for at, (start, stop) in zip(others, pairwise(ends), strict=True):
+            found[at] = each[start:stop]
+    return found
 
 
 def _split(texts: pa.Array) -> Words:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,7 +73,11 @@ class DenseLayer:
         sums: Floats = x @ arrays[f"{self.name}/kernel"]
         if self.use_bias:
             sums = sums + arrays[f"{self.name}/bias"]
-        return _activate(self.activation, sums)
+        return activate(self.activation.name, sums, **self._parameters)
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return _parameters(self.activation)
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,11 @@ class ActivationLayer:
 
     def forward(self, x: Floats, arrays: Arrays) -> Floats:
         """Map (rows, units) to (rows, units)."""
-        return _activate(self.activation, x)
+        return activate(self.activation.name, x, **self._parameters)
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return _parameters(self.activation)
 
 
 @dataclass(frozen=True)
@@ -283,5 +292,6 @@ def activation_of(layer: AnyLayer) -> Activation | None:
     return layer.activation if isinstance(layer, DenseLayer | ActivationLayer) else None
 
 
-def _activate(activation: Activation, x: Floats) -> Floats:
-    return activate(activation.name, x, **activation.model_dump(exclude={"name"}))
+def _parameters(activation: Activation) -> dict[str, Any]:
+    """Return the parameters of an activation function."""
+    return activation.model_dump(exclude={"name"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,11 +20,23 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Document, Run
-from dlcli.tables import MemoryTable, Source, Table, read_table
+from dlcli.tables import (
+    FewRows,
+    MemoryTable,
+    MissingWords,
+    NeedsTable,
+    Notation,
+    Reading,
+    Source,
+    Table,
+    read_table,
+)
 from dlcli.tasks import AnyTask, Outputs, Task, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
+MOST_ROWS = 64
+"""Most rows that `predict_rows` encodes: more are faster as a table."""
 _NUMBERS_AT_ONCE = 2**26
 """Most inputs that are encoded at once, so that a wide one needs none either: 256 MiB."""
 
@@ -164,9 +177,7 @@ class Predictor:
             UsageError: for a file that isn't there.
             DataError: for a file that is no table.
         """
-        data = self.config.data
-        words = words_to_predict(data, self.config.input.features or {})
-        table = read_table(source, words, data.format)
+        table = read_table(source, self._words, self.config.data.format)
         return table.written_like(self.encoding.notations)
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
@@ -185,6 +196,37 @@ class Predictor:
         rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
         parts = (self.encoding.transform(part, issues) for part in table.parts(rows))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
+
+    def predict_rows(self, rows: Sequence[object]) -> tuple[Predictions, ValueIssues] | None:
+        """Predict few rows, to the bit as `read` and `predict` do, but many times as fast.
+
+        Args:
+            rows: a mapping of columns to values for each.
+
+        Returns:
+            The predictions, and the record of values that training didn't see; None for many rows,
+            and if something about the rows is rare or wrong: then `predict` is to be called.
+        """
+        if not 0 < len(rows) <= MOST_ROWS:
+            return None
+        issues = ValueIssues()
+        try:
+            inputs = self.encoding.transform_few(FewRows.of(rows, self._readings), issues)
+        except NeedsTable:
+            return None
+        return self.predict_encoded(inputs), issues
+
+    @cached_property
+    def _words(self) -> MissingWords:
+        return words_to_predict(self.config.data, self.config.input.features or {})
+
+    @cached_property
+    def _readings(self) -> dict[str, Reading]:
+        notations, columns = self.encoding.notations, [f.column for f in self.encoding.features]
+        return {
+            name: Reading(tuple(self._words(name)), notations.get(name, Notation()))
+            for name in columns
+        }
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
         """Predict encoded rows."""

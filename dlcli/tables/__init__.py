@@ -27,11 +27,13 @@ from dlcli.tables.datetime_parsing import (
     Times,
     compact_dates,
     guess_times,
+    offset_at,
     parse_times,
     to_local,
 )
 from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
+from dlcli.tables.few_rows import FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import (

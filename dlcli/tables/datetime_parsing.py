@@ -10,9 +10,9 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -39,6 +39,7 @@ _EARLIEST = -719_162 * DAY
 """0001-01-01T00:00Z, in microseconds since 1970."""
 _LATEST = 2_932_897 * DAY - 1
 """The end of 9999-12-31, in microseconds since 1970."""
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Ticks of Arrow's units per second."""
 _UNIX = {"unix": 1, "unix_ms": 1_000}
@@ -144,6 +145,12 @@ def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
             first.readable | other.readable,
         )
     return first
+
+
+def read_unix(number: float, format: str) -> int | None:
+    """Read one number as `unix` or `unix_ms`; None if it is no time."""
+    moment = number * (SECOND // _UNIX[format])
+    return round(moment) if _EARLIEST <= moment <= _LATEST else None
 
 
 def _read_unix(column: Column, ticks: int) -> _Read:
@@ -295,6 +302,62 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     )
 
 
+@lru_cache
+def _compiled(format: str) -> re.Pattern[str]:
+    return re.compile(_pattern(format))
+
+
+_POINT_ZERO = re.compile(r"([0-9]{6}|[0-9]{8})\.0")
+
+
+def read_moment(text: str, formats: Sequence[str], zone: str = "UTC") -> int | None:
+    """Read one text as `parse_times` reads a column of texts.
+
+    Args:
+        text: without surrounding spaces.
+        formats: as `parse_times` has them, but `unix` and `unix_ms`.
+        zone: the time zone if the text has no offset from UTC.
+
+    Returns:
+        Microseconds since 1970-01-01T00:00Z; None if it is no time.
+    """
+    if whole := _POINT_ZERO.fullmatch(text):
+        text = whole[1]
+    for format in formats:
+        if match := _compiled(format).match(text):
+            parts = {name: part for name, part in match.groupdict().items() if part}
+            moment = _moment_of(parts, zone, needs_offset="%z" in format)
+            if moment is not None:
+                return moment if _EARLIEST <= moment <= _LATEST else None
+    return None
+
+
+def _moment_of(parts: Mapping[str, str], zone: str, *, needs_offset: bool) -> int | None:
+    """Return the moment of a text's parts, None if there is none; see `_read_distinct`."""
+    numbers = {name: default for name, (default, *_) in _PARTS.items()}
+    for name, text in parts.items():
+        if name in _PARTS:
+            _, least, most = _PARTS[name]
+            numbers[name] = number = int(text.ljust(9, "0") if name == "fraction" else text)
+            if not least <= number <= most:
+                return None
+    year, month = numbers["year"], numbers["month"]
+    if "short_year" in parts:
+        year = (2000 if numbers["short_year"] < _CENTURY_TURN else 1900) + numbers["short_year"]
+    month = next((at for at, name in enumerate(MONTHS, start=1) if name in parts), month)
+    try:
+        days = date(year, month, numbers["day"]).toordinal() - _EPOCH_DAY
+    except ValueError:  # a month may have fewer days
+        return None
+    hour = numbers["hour"] + numbers["half_hour"] % 12 + (12 if "afternoon" in parts else 0)
+    seconds = (hour * 60 + numbers["minute"]) * 60 + numbers["second"]
+    local = days * DAY + seconds * SECOND + numbers["fraction"] // 1000
+    ahead = (numbers["offset_hour"] * 60 + numbers["offset_minute"]) * 60 * SECOND
+    if "minus" in parts or "plus" in parts or "utc" in parts:
+        return local + ahead if "minus" in parts else local - ahead
+    return None if needs_offset else local - offset_at(local, zone, is_local=True)
+
+
 def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
     """Put values where a mask is true, zeros elsewhere."""
     spread = np.zeros(len(where), dtype=values.dtype)
@@ -423,8 +486,8 @@ def _formats(date: str, distinct: DistinctTexts) -> tuple[str, ...]:
 # looked up twice for each distinct day, not once for each row.
 
 _DAY_SECONDS = 86_400
-_FIRST_DAY = datetime(1, 1, 3).toordinal() - datetime(1970, 1, 1).toordinal()
-_LAST_DAY = datetime(9999, 12, 29).toordinal() - datetime(1970, 1, 1).toordinal()
+_FIRST_DAY = date(1, 1, 3).toordinal() - _EPOCH_DAY
+_LAST_DAY = date(9999, 12, 29).toordinal() - _EPOCH_DAY
 """The days, from 1970, whose neighbors are valid dates in every zone."""
 _CACHED_DAYS = 2**16
 """A hundred years, in UTC and in local time, so that rows read in batches reuse the offsets."""
@@ -452,6 +515,15 @@ def _offsets(moments: Moments, zone: str, *, is_local: bool) -> Moments:
     changed, before, after = np.array(changes, dtype=np.int64).reshape(-1, 3)[day_of].T
     offsets: Moments = np.where(moments % DAY < changed * SECOND, before, after)
     return offsets * SECOND
+
+
+def offset_at(moment: int, zone: str, *, is_local: bool) -> int:
+    """Return the offset from UTC at one moment, in microseconds, as `to_local` and `to_utc` do."""
+    if zone == "UTC":
+        return 0
+    day, time = divmod(moment, DAY)
+    changed, before, after = _change(zone, min(max(day, _FIRST_DAY), _LAST_DAY), is_local)
+    return (before if time < changed * SECOND else after) * SECOND
 
 
 @lru_cache(maxsize=_CACHED_DAYS)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,9 @@ from dlcli.tables.typed_files import with_plain_types
 
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas' missing values."""
-_INT64 = np.iinfo(np.int64)
+_INT64 = range(-(2**63), 2**63)
 _EXPECTED = "a data frame, an Arrow table, a mapping of columns, or a list of records"
+ValueKind = Literal["boolean", "integer", "float", "text"]
 
 
 @dataclass(frozen=True)
@@ -214,33 +215,51 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
     Raises:
         DataError: for a value without a text form, such as a list.
     """
-    found = [_python_value(value) for value in values]
-    is_missing = [_is_missing(value) for value in found]
-    missing = np.flatnonzero(is_missing)
-    kinds = {type(value) for value, is_gap in zip(found, is_missing, strict=True) if not is_gap}
+    kind, found = typed_values(values, name, column)
+    if kind == "float":
+        return floats(np.array([np.nan if value is None else value for value in found], np.float64))
+    missing = np.flatnonzero([value is None for value in found])
+    if kind == "text":
+        encoded = [b"" if value is None else value.encode() for value in found]
+        lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+        return blanked(from_utf8(b"".join(encoded), lengths), missing)
+    whole = integers(np.array([value or 0 for value in found], dtype=np.int64))
+    stored = blanked(whole, missing)
+    return stored.cast(pa.bool_()) if kind == "boolean" else stored
+
+
+def typed_values(values: Sequence[object], name: str, column: str) -> tuple[ValueKind, list[Any]]:
+    """Bring Python's values into one type: numbers or true and false if all are, else texts.
+
+    Args:
+        values: those of a column; numbers and times may be NumPy's.
+        name: the table's name in messages.
+        column: the column's.
+
+    Returns:
+        kind: the kind of all values.
+        values: as `bool`, `int` of 64 bits, `float` or `str`, None where missing.
+
+    Raises:
+        DataError: for a value without a text form, such as a list.
+    """
+    found: list[Any] = [None if _is_missing(each) else each for each in map(_python_value, values)]
+    kinds = {*map(type, found)} - {type(None)}
     if kinds == {bool}:
-        flags = np.array([value is True for value in found], dtype=np.int64)
-        return blanked(integers(flags), missing).cast(pa.bool_())
-    if kinds == {int}:
-        whole = [value if isinstance(value, int) else 0 for value in found]
-        if all(_INT64.min <= value <= _INT64.max for value in whole):
-            return blanked(integers(np.array(whole, dtype=np.int64)), missing)
+        return "boolean", found
+    if kinds == {int} and all(value is None or value in _INT64 for value in found):
+        return "integer", found
     if float in kinds and kinds <= {int, float}:
         try:
-            numbers = [value if isinstance(value, int | float) else np.nan for value in found]
-            return floats(np.array(numbers, dtype=np.float64))
+            return "float", [None if value is None else float(value) for value in found]
         except OverflowError:  # a whole number of over 300 digits; its text is refused later
             pass
-    texts = [
-        b"" if is_gap else _text(value) for value, is_gap in zip(found, is_missing, strict=True)
-    ]
-    wrong = next((at for at, text in enumerate(texts) if text is None), None)
+    texts = [None if value is None else _text(value) for value in found]
+    wrong = next((at for at, text in enumerate(texts) if text is None is not found[at]), None)
     if wrong is not None:
         message = f"expected a number, a text or a date, got {type(found[wrong]).__name__}"
         raise DataError(message, file=name, row=wrong + 1, column=column)
-    encoded = [text for text in texts if text is not None]
-    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
-    return blanked(from_utf8(b"".join(encoded), lengths), missing)
+    return "text", texts
 
 
 def _python_value(value: object) -> object:
@@ -260,14 +279,14 @@ def _is_missing(value: object) -> bool:
     return isinstance(value, Real) and bool(value != value)
 
 
-def _text(value: object) -> bytes | None:
-    """Return a value as CSV has it, in UTF-8; None for one without a text form."""
+def _text(value: object) -> str | None:
+    """Return a value as CSV has it; None for one without a text form."""
     if isinstance(value, bool):
-        return str(value).lower().encode()
+        return str(value).lower()
     if isinstance(value, np.timedelta64):  # which counts as a whole number
         return None
     if isinstance(value, str | Real | Decimal | date | time):
-        return str(value).encode(errors="replace")
+        return str(value).encode(errors="replace").decode()
     return None
 
 

@@ -280,6 +280,24 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
             yield Remark(f"the numbers of {listed(names)} have {have}")
 
 
+_SIGN = re.compile(f"[{''.join(_SIGNS)}]")
+_NO_NUMBER = re.compile(rf"[^0-9.+\-eE{''.join(_SIGNS)}]")
+
+
+def may_have_notation(texts: Sequence[str]) -> bool:
+    """Return whether `detect_notations` may find more than plain numbers in texts of a column.
+
+    Args:
+        texts: few texts, without surrounding spaces.
+    """
+    separated = [text for text in texts if _SIGN.search(text) and _DIGIT.search(text)]
+    if not separated:  # the quick answer for most
+        return False
+    if any(_AMOUNT.fullmatch(text) or not _NO_NUMBER.search(text) for text in separated):
+        return True
+    return sum(map(bool, map(_AMOUNT.fullmatch, {*texts}))) > MOST_NAMES
+
+
 def _doubt(column: Column, decimal: str) -> Remark:
     """Make a remark on a column by its first value with a comma, or else with a point."""
     values, name = column.present_texts(), column.name

@@ -44,9 +44,9 @@ USUAL_MISSING_WORDS = (*CLEAR_MISSING_WORDS, *_in_any_case("None", "nil", "-", "
 """Common spellings of a missing value."""
 _USUAL = frozenset(USUAL_MISSING_WORDS)
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
-_ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
-_TRUE = ("true", "1", "1.0")  # pandas writes 0/1 columns with missing values as 0.0 and 1.0
-_FALSE = ("false", "0", "0.0")
+ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"
+TRUE_WORDS = ("true", "1", "1.0")  # pandas writes 0/1 columns with gaps as 0.0 and 1.0
+FALSE_WORDS = ("false", "0", "0.0")
 _MAY_BE_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$|(?i:nan|inf)"
 """Matches at least what Arrow converts to a number."""
 _SHOWN_CHARACTERS = 40
@@ -304,7 +304,7 @@ class Column:
         words = self.canonical() if self.kind == "number" else _trim(self.values)
         lower = pc.utf8_lower(words)
         present = self._is_present
-        ones, zeros = present & _among(lower, _TRUE), present & _among(lower, _FALSE)
+        ones, zeros = present & _among(lower, TRUE_WORDS), present & _among(lower, FALSE_WORDS)
         values = np.select([ones, zeros], [1.0, 0.0], np.nan)
         expected = "expected true, false, 1 or 0, got {}".format
         return Parsed(values, present & ~ones & ~zeros, lambda index: expected(self.shown(index)))
@@ -379,7 +379,7 @@ class Column:
             lower = pc.utf8_lower(words)
             is_boolean = pc.is_in(lower, value_set=_word_set(("true", "false"), storage))
             words = pc.if_else(is_boolean, lower, words)
-            return pc.replace_substring_regex(words, _ZERO_DECIMALS, r"\1\2")
+            return pc.replace_substring_regex(words, ZERO_DECIMALS, r"\1\2")
         try:
             texts = values.cast(pa.string())
         except pa.ArrowException:
@@ -432,12 +432,11 @@ class Column:
     def _present(self) -> pa.ChunkedArray:
         """Return the Arrow mask of the values that are not missing, (rows,)."""
         present = pc.invert(pc.is_null(self.values, nan_is_null=True))
-        if self.kind == "number" and (numbers := _numbers_among(self.missing_words)):
+        if self.kind == "number" and (numbers := missing_numbers(self.missing_words)):
             return pc.and_not(present, _equals_one(self.values, numbers))
         if self.kind != "text":
             return present
-        spelled = [text for word in self.missing_words for text in _spellings(word.strip())]
-        words = _word_set(("", *spelled), self.values.type)
+        words = _word_set(missing_texts(self.missing_words), self.values.type)
         return pc.and_not(present, pc.is_in(_trim(self.values), value_set=words))
 
     @cached_property
@@ -548,11 +547,17 @@ def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
 @cache
 def _spellings(word: str) -> tuple[str, ...]:
     """Return a word, and a whole number also with and without the `.0` that pandas may add."""
-    whole = re.sub(_ZERO_DECIMALS, r"\1\2", word)
+    whole = re.sub(ZERO_DECIMALS, r"\1\2", word)
     return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
 
 
-def _numbers_among(words: Sequence[str]) -> list[float]:
+def missing_texts(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts without surrounding spaces that are missing values, given their words."""
+    return ("", *(text for word in words for text in _spellings(word.strip())))
+
+
+def missing_numbers(words: Iterable[str]) -> list[float]:
+    """Return the numbers that are missing values, given the words for these."""
     is_number = re.compile(Notation().pattern).match
     return [float(word) for word in map(str.strip, words) if is_number(word)]
 

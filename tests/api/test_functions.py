@@ -240,6 +240,31 @@ class TestPredictions:
             run.model.predict(rows, on_bad_row="warn")
         assert found[0].filename == __file__
 
+    def test_of_few_rows_are_those_of_a_table(self, run):
+        rows = TABLE.slice(0, 3).to_pylist()
+        expected = run.model.predict(rows, interval=0.8)
+        found = run.model.predict_rows(rows, interval=0.8)
+        assert np.array_equal(found.values, expected.values)
+        assert np.array_equal(found.upper, expected.upper)
+        many = TABLE.to_pylist()
+        assert np.array_equal(run.model.predict_rows(many).values, run.model.predict(many).values)
+
+    def test_of_few_rows_have_the_warnings_of_a_table(self, run):
+        rows = [{"size": 1e6, "color": "mauve", "day": "2024-01-01"}]
+        with pytest.warns(dlcli.DataWarning) as expected:
+            run.model.predict(rows)
+        with pytest.warns(dlcli.DataWarning) as found:
+            run.model.predict_rows(rows)
+        assert [str(each.message) for each in found] == [str(each.message) for each in expected]
+        assert found[0].filename == __file__
+
+    def test_of_few_wrong_rows_are_refused_as_those_of_a_table(self, run):
+        rows = [{"size": "much", "color": "red", "day": "2024-01-01"}]
+        with pytest.raises(dlcli.DataError, match="data: row 1, column 'size': expected a fin"):
+            run.model.predict_rows(rows)
+        with pytest.warns(dlcli.DataWarning, match="1 row with values that can't be used"):
+            run.model.predict_rows(rows, on_bad_row="warn")
+
     def test_of_other_columns_are_refused(self, run):
         with pytest.raises(dlcli.DataError, match="data: has no column 'size', 'day', which"):
             run.model.predict({"color": ["red"]})

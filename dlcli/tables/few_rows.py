@@ -1,0 +1,244 @@
+"""Few rows, given as mappings: read as `memory_table` and `Table` read them, without Arrow.
+
+Calling Arrow's functions takes longer than all other work on a row. What is rare, such as a decimal
+comma, and all that is wrong is left to them: `NeedsTable` is raised, and the rows are read again as
+a table, which finds the same or words what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dlcli.errors import DataError
+from dlcli.tables.datetime_parsing import read_moment, read_unix
+from dlcli.tables.memory_tables import ValueKind, typed_values
+from dlcli.tables.number_notation import may_have_notation
+from dlcli.tables.table import (
+    FALSE_WORDS,
+    TRUE_WORDS,
+    ZERO_DECIMALS,
+    Notation,
+    missing_numbers,
+    missing_texts,
+)
+
+_PLAIN_NUMBER = re.compile(Notation().pattern)
+_ZERO_DECIMALS = re.compile(ZERO_DECIMALS)
+_LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
+"""The sizes of numbers that Arrow and Python write alike, without an exponent."""
+
+
+class NeedsTable(Exception):
+    """Rows that are to be read as a table: something about them is rare, or wrong."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the values of a column are read.
+
+    Args:
+        missing_words: as of `Table`.
+        notation: the notation of numbers in the training rows.
+    """
+
+    missing_words: tuple[str, ...] = ()
+    notation: Notation = Notation()
+
+    @cached_property
+    def missing_texts(self) -> frozenset[str]:
+        """The texts that are missing values."""
+        return frozenset(missing_texts(self.missing_words))
+
+    @cached_property
+    def missing_numbers(self) -> frozenset[float]:
+        """The numbers that are missing values."""
+        return frozenset(missing_numbers(self.missing_words))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """True if numbers are in the default notation."""
+        return self.notation.is_plain
+
+
+@dataclass(frozen=True, slots=True)
+class FewValues:
+    """The values of one column of few rows.
+
+    Each method raises `NeedsTable` for what only a `Column` reads, or refuses.
+
+    Args:
+        kind: of what kind they are.
+        values: as `typed_values` has them, (rows,).
+        reading: how they are read.
+    """
+
+    kind: ValueKind
+    values: Sequence[Any]
+    reading: Reading
+
+    def numbers(self) -> list[float]:
+        """Return the values as numbers, NaN where missing, (rows,); see `Column.numbers`.
+
+        Infinities are left to the caller, who checks the range of numbers anyway.
+        """
+        if self.kind == "text":
+            return [*map(self._number_of_text, self.values)]
+        if self.kind == "boolean" or self.reading.notation.needs_unit:
+            raise NeedsTable
+        numbers = [math.nan if value is None else float(value) for value in self.values]
+        return [*map(self._unless_missing, numbers)] if self.reading.missing_numbers else numbers
+
+    def booleans(self) -> list[float]:
+        """Return 1 for true, 0 for false, NaN where missing, (rows,); see `Column.booleans`."""
+        if self.kind == "boolean":
+            return [math.nan if value is None else float(value) for value in self.values]
+        texts = self._present_texts() if self.kind == "text" else self.texts()
+        return [math.nan if text is None else _truth(text) for text in texts]
+
+    def texts(self) -> list[str | None]:
+        """Return the canonical texts, None where missing, (rows,); see `Column.texts`."""
+        if self.kind == "text":
+            texts = self._present_texts()
+            return [None if text is None else _canonical(text) for text in texts]
+        if self.kind == "boolean":
+            return [None if value is None else str(value).lower() for value in self.values]
+        return [*map(self._text_of_number, self.values)]
+
+    def moments(self, formats: Sequence[str], zone: str) -> list[int | None]:
+        """Return microseconds since 1970-01-01T00:00Z, None where missing, (rows,).
+
+        See `parse_times`.
+        """
+        if self.kind == "boolean":
+            raise NeedsTable
+        first = formats[0]
+        if first in ("unix", "unix_ms"):
+            if len(formats) > 1:
+                raise NeedsTable
+            read: Iterator[int | None] = (
+                None if math.isnan(number) else _required(read_unix(number, first))
+                for number in self.numbers()
+            )
+            return [*read]
+        if "unix" in formats or "unix_ms" in formats:
+            raise NeedsTable
+        # Not the canonical form of texts: `9.00` may be a time.
+        texts = self._present_texts() if self.kind == "text" else self.texts()
+        return [
+            None if text is None else _required(read_moment(text, formats, zone)) for text in texts
+        ]
+
+    def _present_texts(self) -> list[str | None]:
+        """Return texts without surrounding spaces, None where missing, (rows,)."""
+        missing = self.reading.missing_texts
+        stripped = (None if value is None else value.strip() for value in self.values)
+        return [None if text in missing else text for text in stripped]
+
+    def _number_of_text(self, value: str | None) -> float:
+        if value is None:
+            return math.nan
+        text = value.strip()
+        if text in self.reading.missing_texts:
+            return math.nan
+        if not self.reading.is_plain or not _PLAIN_NUMBER.match(text):
+            raise NeedsTable
+        return float(text)
+
+    def _text_of_number(self, value: float | None) -> str | None:
+        if value is None:
+            return None
+        missing = self.reading.missing_numbers
+        if missing and math.isnan(self._unless_missing(float(value))):
+            return None
+        if self.kind == "integer":
+            return str(value)
+        if abs(value) >= _MOST_WRITTEN:
+            raise NeedsTable
+        if value == (whole := int(value)):
+            return str(whole)
+        if abs(value) < _LEAST_WRITTEN:
+            raise NeedsTable
+        return str(value)
+
+    def _unless_missing(self, number: float) -> float:
+        """Return a number, NaN for one that is a missing value."""
+        if number == 0 and math.copysign(1, number) < 0:  # Arrow tells −0 and 0 apart here
+            raise NeedsTable
+        return math.nan if number in self.reading.missing_numbers else number
+
+
+@dataclass(frozen=True, slots=True)
+class FewRows:
+    """Columns by name, of few rows."""
+
+    columns: Mapping[str, FewValues]
+    rows: int
+
+    @classmethod
+    def of(cls, records: Sequence[object], readings: Mapping[str, Reading]) -> FewRows:
+        """Take the columns of few rows that are read; the others are only checked.
+
+        Args:
+            records: one for each row; what a mapping lacks is missing.
+            readings: how the values of each column are read.
+
+        Raises:
+            NeedsTable: if they are to be read as a table.
+        """
+        rows = [record for record in records if type(record) is dict]
+        if len(rows) < len(records):
+            raise NeedsTable
+        names = rows[0] if len(rows) == 1 else dict.fromkeys(name for row in rows for name in row)
+        columns = {}
+        for name in names:
+            if type(name) is not str or not name:
+                raise NeedsTable
+            kind, values = _typed([row.get(name) for row in rows])
+            if name in readings:
+                columns[name] = FewValues(kind, values, readings[name])
+        return cls(columns, len(records))
+
+
+def _typed(values: Sequence[object]) -> tuple[ValueKind, Sequence[Any]]:
+    """Bring the values of a column into one type, see `typed_values`."""
+    kinds = {*map(type, values)}
+    if kinds == {float} and not any(map(math.isnan, values)):  # type: ignore[arg-type]
+        return "float", values  # the quick way for most
+    kind: ValueKind = "text"
+    found: Sequence[Any] = values
+    if kinds != {str} or not "".join(found).isascii():
+        try:
+            kind, found = typed_values(values, "", "")
+        except DataError:
+            raise NeedsTable from None
+    if kind == "text" and may_have_notation([text.strip() for text in found if text]):
+        raise NeedsTable
+    return kind, found
+
+
+def _canonical(text: str) -> str:
+    """Return the canonical text of a text without surrounding spaces; see `Column.canonical`."""
+    if text[-1:] == "0" and (whole := _ZERO_DECIMALS.match(text)):
+        return whole[1] or whole[2]
+    lower = text.lower()
+    return lower if lower in ("true", "false") else text
+
+
+def _truth(text: str) -> float:
+    lower = text.lower()
+    if lower in TRUE_WORDS:
+        return 1.0
+    if lower in FALSE_WORDS:
+        return 0.0
+    raise NeedsTable
+
+
+def _required(moment: int | None) -> int:
+    if moment is None:
+        raise NeedsTable
+    return moment

@@ -1,0 +1,222 @@
+"""Few rows are encoded as a table of them is, to the bit, with the same issues; or left to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from every_type import EXAMPLES, MOMENTS, NUMBERS, TEXTS, WORDS, columns, fit, in_memory
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from dlcli.config import (
+    Boolean,
+    Categorical,
+    ConstantValue,
+    Datetime,
+    ErrorIfMissing,
+    Input,
+    Log,
+    MostFrequentCategory,
+    Numeric,
+    PiecewiseLinear,
+    Text,
+)
+from dlcli.config.input_section import MultiHot
+from dlcli.encoding import Encoding
+from dlcli.encoding.encoding import fit_feature
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import (
+    USUAL_MISSING_WORDS,
+    FewRows,
+    NeedsTable,
+    Notation,
+    Reading,
+    Table,
+    memory_table,
+    read_table,
+)
+from dlcli.tasks import Regression
+
+TASK = Regression(columns=("y",))
+FAR_FROM_UTC = "Pacific/Kiritimati"
+ODD = (
+    st.sampled_from(["NA", " ", "-", "1,5", "1.234", "1.50", "+.5e2", "0.0", "-0", "TRUE ", "12 %"])
+    | st.sampled_from([-0.0, 1e9, 1e-5, 2**53 + 1, 2**63, True, np.float32(0.1), np.int8(3)])
+    | st.sampled_from(["0001-01-01", "9999-12-31T23:59", "31.12.1999 23:59", "2024-02-30"])
+    | st.sampled_from([Decimal("1.50"), Decimal("NaN"), np.datetime64("2024-02-29"), np.nan])
+    | st.sampled_from(["Ünü", "don't 'a''b'", "x\x85", "\ud800", [1], float("inf")])
+)
+ANYTHING = st.none() | NUMBERS | st.integers(-9, 9) | WORDS | TEXTS | MOMENTS | ODD
+SETTINGS = settings(
+    max_examples=3 * EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("few")
+    for name in ("gray.png", "color.png", "damaged.png"):
+        Pillow.fromarray(np.zeros((2, 3), np.uint8)).save(path / name)
+    return path
+
+
+def by_table(encoding, records, words=()):
+    """The matrix and the issues of reading rows as a table, and the warnings of that."""
+    table = read_table(memory_table(records), lambda _: words).written_like(encoding.notations)
+    issues = ValueIssues(lenient=True)
+    inputs = encoding.transform(table, issues)
+    return inputs.part(0, len(inputs)), issues, table.warnings
+
+
+def as_few(encoding, records, words=()):
+    """The matrix and the issues of reading rows as such; None if they are left to the table."""
+    readings = {
+        feature.column: Reading(words, encoding.notations.get(feature.column, Notation()))
+        for feature in encoding.features
+    }
+    issues = ValueIssues()
+    try:
+        inputs = encoding.transform_few(FewRows.of(records, readings), issues)
+    except NeedsTable:
+        return None
+    return inputs.part(0, len(inputs)), issues
+
+
+def assert_same(encoding, records, words=()):
+    """Compares bits and issues; returns whether the rows were encoded as such."""
+    found = as_few(encoding, records, words)
+    if found is None:
+        return False
+    matrix, issues, warnings = by_table(encoding, records, words)
+    np.testing.assert_array_equal(found[0].view(np.int32), matrix.view(np.int32))
+    assert found[1].columns == issues.columns
+    assert found[1].rows == issues.rows
+    assert not len(issues.bad_indices)
+    assert not warnings
+    return True
+
+
+def of_one(encoding, feature):
+    return Encoding(features=(feature,), task=encoding.task, notations=encoding.notations)
+
+
+@SETTINGS
+@given(
+    st.integers(2, 6).flatmap(lambda rows: columns(rows, first=True)),
+    st.integers(1, 4).flatmap(columns),
+    st.lists(ANYTHING, min_size=1, max_size=4),
+    st.sampled_from([(), USUAL_MISSING_WORDS, ("0", "-999", "red")]),
+)
+def test_every_type_is_encoded_to_the_same_bits(folder, train, values, odd, words):
+    encoding = fit(in_memory(folder, train))
+    for feature in encoding.features:
+        one, name = of_one(encoding, feature), feature.column
+        drawn = [{} if value is None else {name: value} for value in values[name]]
+        if any(drawn):
+            assert_same(one, drawn, words)
+        assert_same(one, [{name: value} for value in odd], words)
+
+
+USUAL = {
+    "number": (
+        Numeric(),
+        [1.0, 2.0, None, 4.0],
+        [1.5, 2, "3.5", " 7 ", "1e3", None, "NA", 100.0, np.float32(0.1), Decimal("1.5")],
+    ),
+    "logarithm": (
+        Numeric(scaling=Log(), missing=ConstantValue(value=2.0)),
+        [1.0, 2.0, 3.0, 4.0],
+        [1, 2.5, "3", None],
+    ),
+    "bins": (Numeric(encoding=PiecewiseLinear(bins=2)), [1.0, 2.0, 3.0, None], [0.5, 2, 9, None]),
+    "flag": (
+        Boolean(),
+        [True, False, None, True],
+        [True, False, "true", "False", 1, 0.0, "1.0", None],
+    ),
+    "category": (
+        Categorical(),
+        ["a", "b", None, "a"],
+        ["a", " b ", "c", None, 1, 2.5, True, "3.0", "New York, NY"],
+    ),
+    "most frequent": (
+        Categorical(missing=MostFrequentCategory(), max_categories=1),
+        ["a", "b", None, "a"],
+        ["a", "b", "c", None],
+    ),
+    "text": (
+        Text(encoding=MultiHot(min_count=1)),
+        ["good food", "don't", "ÄRGER", None],
+        ["Good food!", "Don't 'do' it", "Ärger", "", None, 3],
+    ),
+    "date": (
+        Datetime(),
+        ["2024-01-31", "2024-02-29T12:30:59", None, "2023-12-31"],
+        ["2024-03-01", "2024-03-01T10:00:00Z", dt.date(2024, 3, 1), np.datetime64("2024-03-01T12")],
+    ),
+    "seconds": (
+        Datetime(format="unix", timezone=FAR_FROM_UTC),
+        [0.0, 86_400.0, None, 1e9],
+        [86_400, 1e9 + 0.5, "86400", None],
+    ),
+}
+"""Types of columns, values to fit them to, and values that JSON and Python have for them."""
+
+
+def fit_one(feature, trained):
+    data = pa.table({"x": trained})
+    train = Table("t.csv", data, np.arange(1, data.num_rows + 1))
+    return Encoding(features=(fit_feature("x", feature, Input(), train),), task=TASK)
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_usual_values_need_no_table(kind):
+    feature, trained, values = USUAL[kind]
+    encoding = fit_one(feature, trained)
+    records = [{"x": value} for value in values]
+    for rows in [records, *([record] for record in records)]:
+        assert assert_same(encoding, rows, USUAL_MISSING_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value"),
+    [
+        (Numeric(), "much"),
+        (Numeric(), True),
+        (Numeric(), float("inf")),
+        (Numeric(), "1,5"),  # a decimal comma, perhaps
+        (Numeric(), [1]),
+        (Numeric(scaling=Log()), -1.0),
+        (Numeric(missing=ErrorIfMissing()), None),
+        (Boolean(), "yes"),
+        (Categorical(unseen="error"), "c"),
+        (Categorical(missing=ErrorIfMissing()), None),
+        (Text(encoding=MultiHot(min_count=1), missing=ErrorIfMissing()), None),
+        (Datetime(), "2024-02-30"),
+        (Datetime(missing=ErrorIfMissing()), None),
+    ],
+)
+def test_what_is_wrong_or_rare_is_left_to_the_table(feature, value):
+    trained = ["2024-01-31"] if isinstance(feature, Datetime) else [1.0, 0.0]
+    if isinstance(feature, Categorical | Text):
+        trained = ["a", "b"]
+    assert as_few(fit_one(feature, trained), [{"x": value}]) is None
+
+
+@pytest.mark.parametrize(
+    "records", [[{"z": 1.0}], [{}], [{"x": 1.0, "": 2}], [{"x": 1.0, 2: 3}], [{"x": 1.0}, None]]
+)
+def test_rows_that_are_no_table_are_left_to_it(records):
+    assert as_few(fit_one(Numeric(), [1.0, 2.0]), records) is None
+
+
+def test_a_doubtful_number_of_any_column_is_left_to_the_table():
+    encoding = fit_one(Numeric(), [1.0, 2.0])
+    assert assert_same(encoding, [{"x": 1.0, "unread": "5 Main Street, Springfield"}])
+    assert as_few(encoding, [{"x": 1.0, "unread": "1,234"}]) is None
