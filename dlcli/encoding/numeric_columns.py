@@ -29,6 +29,12 @@ from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import FewValues, NeedsTable, Table
 
 
+def _way_out(are_most_wrong: bool) -> str:
+    if are_most_wrong:
+        return "; for a column of texts, set its type to categorical or text in input.features"
+    return "; correct it, or add it to data.missing if it means a missing value"
+
+
 class BooleanEncoder(FilledEncoder):
     """True as 1, false as 0."""
 
@@ -66,7 +72,7 @@ class BooleanEncoder(FilledEncoder):
 
 def fit_boolean(column: str, feature: config.Boolean, train: Table) -> BooleanEncoder:
     """Fit the encoder of a column of true and false."""
-    values = train.booleans(column)
+    values = train.booleans(column, _way_out)
     present = _present(column, values, train)
     is_required = isinstance(feature.missing, config.ErrorIfMissing)
     return BooleanEncoder(
@@ -250,7 +256,7 @@ def fit_numeric(
         path = config.format_path(("input", "features", column, "missing", "value"))
         message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])
-    values = train.numbers(column)
+    values = train.numbers(column, _way_out)
     preprocessing.check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
     fill = policy.value if isinstance(policy, config.ConstantValue) else None

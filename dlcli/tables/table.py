@@ -30,6 +30,8 @@ from dlcli.tables.disk_table import StoredColumns
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
 
 Kind = Literal["text", "number", "boolean", "other"]
+WayOut = Callable[[bool], str]
+"""Ends an error about a value; the argument says whether most values of the column are wrong."""
 
 
 def _in_any_case(*words: str) -> tuple[str, ...]:
@@ -737,21 +739,30 @@ class Table:
         """Return where a value is null, NaN, blank or one of the missing words, (rows,)."""
         return self.column(name).missing()
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
+    def numbers(self, name: str, way_out: WayOut | None = None) -> NDArray[np.float64]:
         """Return a column as numbers, NaN where missing, (rows,).
+
+        Args:
+            name: the column.
+            way_out: gives the end of the error by whether most values are wrong, unless the first
+                wrong one is a common spelling of a missing value.
 
         Raises:
             DataError: for a value that is not a finite number, with its row.
         """
-        return self._all_of(self.column(name).numbers(), name).copy()
+        return self._all_of(self.column(name).numbers(), name, way_out).copy()
 
-    def booleans(self, name: str) -> NDArray[np.float64]:
+    def booleans(self, name: str, way_out: WayOut | None = None) -> NDArray[np.float64]:
         """Return a column as 1 for true and 0 for false, NaN where missing, (rows,).
+
+        Args:
+            name: the column.
+            way_out: see `numbers`.
 
         Raises:
             DataError: for a value other than true, false, 1 and 0, with its row.
         """
-        return self._all_of(self.column(name).booleans(), name)
+        return self._all_of(self.column(name).booleans(), name, way_out)
 
     def texts(self, name: str) -> NDArray[np.object_]:
         """Return the canonical text of a column's values, None where missing, (rows,).
@@ -823,6 +834,12 @@ class Table:
         """The columns that were asked for, of a small table: they remember what was parsed."""
         return {}
 
-    def _all_of(self, parsed: Parsed, name: str) -> NDArray[np.float64]:
-        self.refuse(parsed.unreadable, name, parsed.complaint)
+    def _all_of(self, parsed: Parsed, name: str, way_out: WayOut | None) -> NDArray[np.float64]:
+        def complaint(index: int) -> str:
+            if way_out is None or self.column(name).missing_hint(index):
+                return parsed.complaint(index)
+            are_most = 2 * np.count_nonzero(parsed.unreadable) > np.count_nonzero(~parsed.missing)
+            return parsed.complaint(index) + way_out(bool(are_most))
+
+        self.refuse(parsed.unreadable, name, complaint)
         return parsed.values

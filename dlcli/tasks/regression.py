@@ -25,6 +25,7 @@ from dlcli.config import (
     TargetForm,
     Unscaled,
 )
+from dlcli.errors import DataError
 from dlcli.metrics import Metrics, Statistic, metric_values, regression_statistics
 from dlcli.preprocessing import (
     Floats,
@@ -89,7 +90,12 @@ class _Numbers(Task):
         wanted = scaling or Unscaled()
         bare = (LinearScaling(name=wanted.name),) * self.width
         unfitted = self.model_copy(update={"scalings": bare, "reason": ""})
-        columns = unfitted.values(train, ValueIssues()).T
+        try:
+            columns = unfitted.values(train, ValueIssues()).T
+        except DataError as error:
+            if not all(train.column(column).looks_numeric() for column in self.columns):
+                error.add_note("hint: for a target of classes, set data.target.type: categorical")
+            raise
         fitted = tuple(fit_scaling(wanted, column) for column in columns)
         return unfitted.model_copy(update={"scalings": fitted})
 

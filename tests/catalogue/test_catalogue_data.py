@@ -120,7 +120,8 @@ REFUSED = {
         with_fourth("inf,9"),
         CONFIG,
         3,
-        "t.csv: row 4, column 'x': expected a finite number, got 'inf'",
+        "t.csv: row 4, column 'x': expected a finite number, got 'inf'; correct it, or "
+        "add it to data.missing if it means a missing value",
     ),
     "the word NaN, as no word is missing": (
         with_fourth("NaN,9"),
@@ -145,13 +146,15 @@ REFUSED = {
         with_fourth("many,9"),
         CONFIG,
         3,
-        "t.csv: row 4, column 'x': expected a finite number, got 'many'",
+        "t.csv: row 4, column 'x': expected a finite number, got 'many'; correct it, or "
+        "add it to data.missing if it means a missing value",
     ),
     "a word among declared numbers": (
         with_fourth("many,9"),
         NUMERIC,
         3,
-        "t.csv: row 4, column 'x': expected a finite number, got 'many'",
+        "t.csv: row 4, column 'x': expected a finite number, got 'many'; correct it, or "
+        "add it to data.missing if it means a missing value",
     ),
     "a word among targets": (
         with_fourth("1.5,many"),

@@ -104,6 +104,7 @@ def test_errors_name_a_cell_inert(text, refused):
         "data: {train: n.csv, target: y}\ninput: {features: {x: numeric}}\nhidden: []\nepochs: 1\n"
     )
     message = f"n.csv: row 2, column 'x': expected a finite number, got '{SHOWN[text]}'"
+    message += "; correct it, or add it to data.missing if it means a missing value"
     refused(3, message, ["train", "c.yaml"])
 
 

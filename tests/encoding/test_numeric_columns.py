@@ -189,7 +189,16 @@ def test_a_number_that_does_not_fit_is_refused_with_file_row_and_column(
             fit([1.0, value], scaling=scaling)
         else:
             inputs(fit([1.0, 2.0], scaling=scaling), [1.0, value])
-    assert str(caught.value) == f"t.csv: row 2, column 'x': {message}"
+    assert str(caught.value).partition(";")[0] == f"t.csv: row 2, column 'x': {message}"
+
+
+def test_a_column_of_texts_that_is_declared_numeric_is_told_from_a_stray_value():
+    for texts, way_out in (
+        (["a", "b", "1", None], "for a column of texts, set its type to categorical or text in"),
+        (["a", "2", "1", None], "correct it, or add it to data.missing if it means a missing"),
+    ):
+        with pytest.raises(DataError, match=f"expected a finite number, got 'a'; {way_out}"):
+            fit(texts)
 
 
 def test_a_number_that_overflows_once_scaled_is_refused():

@@ -61,6 +61,14 @@ def test_zeros_and_ones_declared_numeric_are_numbers():
     assert kind_of([0, 1], "numeric").classes == ()
 
 
+def test_texts_declared_numeric_may_be_classes():
+    words = ["no", "yes"]
+    with pytest.raises(DataError, match="expected a finite number, got 'no'") as caught:
+        kind_of(words, "numeric").fit(Standard(), rows(y=words))
+    [hint] = caught.value.__notes__
+    assert hint == "hint: for a target of classes, set data.target.type: categorical"
+
+
 def test_text_sorts_after_numbers_and_nan_is_text():
     assert kind_of(["nan", "inf", "10", "9", "b"], "categorical").classes == (
         "9",
