@@ -92,6 +92,7 @@ class DataError(DlcliError):
         row: int | None = None,
         column: str | None = None,
     ) -> None:
+        self.message, self.row, self.column = message, row, column
         spot = [f"row {row}"] if row is not None else []
         spot += [f"column '{column}'"] if column is not None else []
         where = [str(file)] if file is not None else []

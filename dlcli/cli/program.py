@@ -21,6 +21,7 @@ from dlcli.cli.messages import print_message
 from dlcli.cli.options import VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, report
+from dlcli.cli.serving_commands import serve
 from dlcli.cli.training_commands import cv, train, tune
 from dlcli.errors import (
     ConfigError,
@@ -271,7 +272,7 @@ main.add_groups(
         "Train and evaluate": (train, predict, evaluate),
         "Understand": (report, compare, diagnose),
         "Choose": (cv, tune),
-        "Deploy": (export,),
+        "Deploy": (export, serve),
         "Prepare": (init, inspect, validate, schema),
     }
 )

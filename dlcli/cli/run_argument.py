@@ -31,7 +31,7 @@ def run_argument(kinds: Collection[str] = _TRAINING) -> Option:
 
     def require(ctx: click.Context, parameter: click.Parameter, run: Path | None) -> Path:
         if run is None:
-            raise _missing_run(ctx, kinds=kinds)
+            raise missing_run(ctx, kinds=kinds)
         return run
 
     return click.argument("run", type=PATH, required=False, metavar="RUN", callback=require)
@@ -41,7 +41,7 @@ def _require_runs(
     ctx: click.Context, parameter: click.Parameter, runs: tuple[Path, ...]
 ) -> tuple[Path, ...]:
     if not runs:
-        raise _missing_run(ctx, "RUN")
+        raise missing_run(ctx, "RUN")
     return runs
 
 
@@ -57,7 +57,7 @@ def _require_run_and_data(
     from dlcli.runs import is_run_folder, open_run
 
     if not paths:
-        raise _missing_run(ctx, "DATA")
+        raise missing_run(ctx, "DATA")
     if len(paths) > 2:
         line = _line(ctx, str(paths[0]) if paths[0].is_dir() else "RUN", "*.csv")
         count = f"expected RUN DATA, got {len(paths)} arguments"
@@ -70,7 +70,7 @@ def _require_run_and_data(
             raise UsageError(
                 f"missing argument 'DATA', the table: {_line(ctx, str(first), 'DATA')}"
             )
-        raise _missing_run(ctx, str(first))
+        raise missing_run(ctx, str(first))
     [data] = others
     if is_run_folder(data):
         if is_run_folder(first):
@@ -97,9 +97,7 @@ def looks_like_missing_run(path: Path) -> bool:
     return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))
 
 
-def _missing_run(
-    ctx: click.Context, *others: str, kinds: Collection[str] = _TRAINING
-) -> UsageError:
+def missing_run(ctx: click.Context, *others: str, kinds: Collection[str] = _TRAINING) -> UsageError:
     """Return the error for a missing RUN, with the latest one.
 
     Args:

@@ -12,6 +12,7 @@ from dlcli.prediction.prediction_tables import (
 )
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import (
+    MOST_ROWS,
     Ensemble,
     EnsembleMember,
     Predictor,

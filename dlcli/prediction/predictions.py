@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,3 +113,30 @@ class Predictions:
         if as_computed and self.outputs.dtype == np.float32:
             scores = {name: values.cast(pa.float32()) for name, values in scores.items()}
         return {**self.task.value_columns(self.values, "prediction"), **regions, **scores}
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Return the predictions as `dlcli predict` writes them in JSON lines, without Arrow.
+
+        Numbers that JSON doesn't have are None, and those of float32 have as few digits as tell
+        them apart.
+        """
+        regions = {} if self.regions is None else self.regions.lists()
+        columns = {**self.task.value_lists(self.values, "prediction"), **regions}
+        if self.has_margin:
+            columns["margin"] = _shortest(self.outputs[:, 0])
+        elif self.probabilities is not None:
+            for name, column in zip(self.task.names, self.probabilities.T, strict=True):
+                columns[f"probability_{name}"] = _shortest(column)
+        return {name: [*map(_finite, column)] for name, column in columns.items()}
+
+
+def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
+    """Return numbers with the fewest digits that tell them apart at their precision."""
+    if values.dtype == np.float32:
+        return [float(str(value)) for value in values]
+    numbers: list[float] = values.tolist()
+    return numbers
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    return None if isinstance(value, float) and not math.isfinite(value) else value

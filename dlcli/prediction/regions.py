@@ -39,6 +39,10 @@ class Regions(ABC):
         """Return the columns that are added to the predictions."""
 
     @abstractmethod
+    def lists(self) -> dict[str, list[Any]]:
+        """Return the same in lists of Python's own."""
+
+    @abstractmethod
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return the mean size, and the share of true values that are included if they are given.
 
@@ -56,6 +60,11 @@ class Intervals(Regions):
         """Return `lower` and `upper`; of several columns each `lower_<column>` and so on."""
         lower = self.task.value_columns(self.array[:, :, 0], "lower")
         return {**lower, **self.task.value_columns(self.array[:, :, 1], "upper")}
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Return `lower` and `upper`, as `columns` does."""
+        lower = self.task.value_lists(self.array[:, :, 0], "lower")
+        return {**lower, **self.task.value_lists(self.array[:, :, 1], "upper")}
 
     def coverage(self, values: Values) -> Floats:
         """Return the share of true values within, (columns,).
@@ -91,6 +100,11 @@ class ClassSets(Regions):
         starts = np.searchsorted(rows, np.arange(len(self.array) + 1))
         [names] = self.task.value_columns(classes, "class").values()
         return {"prediction_set": pa.LargeListArray.from_arrays(integers(starts), names)}
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Return `prediction_set`, as `columns` does."""
+        sets = (np.flatnonzero(row) for row in self.array)
+        return {"prediction_set": [self.task.value_lists(each, "class")["class"] for each in sets]}
 
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_size`, the mean number of classes."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +54,11 @@ _PATTERNS = {
     "boolean": re.compile(r"true|false"),
 }
 """Names of classes that can be stored with a type of their own."""
+_PYTHON_TYPES: dict[str, Callable[[str], object]] = {
+    "text": str,
+    "integer": int,
+    "boolean": "true".__eq__,
+}
 _ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "boolean": pa.bool_()}
 
 
@@ -166,6 +171,10 @@ class _Classes(Task):
     def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
         classes = strings(self.classes, pa.string()).cast(_ARROW_TYPES[self.stored])
         return {prefix: classes.take(integers(values))}
+
+    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+        convert = _PYTHON_TYPES[self.stored]
+        return {prefix: [convert(self.classes[index]) for index in values.tolist()]}
 
     def read_values(self, columns: StoredColumns, prefix: str) -> Values:
         return columns.indices(prefix, self.classes)
@@ -388,6 +397,14 @@ class Multilabel(Task):
         storage = _ARROW_TYPES[self.stored]
         columns = zip(self.labels, (values > 0).T.astype(np.int64), strict=True)
         return {f"{prefix}_{label}": integers(column).cast(storage) for label, column in columns}
+
+    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+        rows = (values > 0).tolist()
+        if self.delimiter is not None:
+            return {prefix: [self.delimiter.join(compress(self.labels, row)) for row in rows]}
+        convert = bool if self.stored == "boolean" else int
+        columns = zip(self.labels, zip(*rows, strict=True), strict=True)
+        return {f"{prefix}_{label}": [*map(convert, column)] for label, column in columns}
 
     def read_values(self, columns: StoredColumns, prefix: str) -> NDArray[np.int64]:
         if self.delimiter is None:

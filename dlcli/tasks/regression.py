@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -257,6 +257,10 @@ class _Numbers(Task):
 
     def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
         return float_columns(self._named(prefix), values)
+
+    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+        names = self._named(prefix)
+        return {name: column.tolist() for name, column in zip(names, values.T, strict=True)}
 
     def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
         return {}

@@ -391,6 +391,10 @@ class Task(Fitted):
             prefix: `target` or `prediction`; several columns are named `<prefix>_<column>`.
         """
 
+    @abstractmethod
+    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+        """Return values as `value_columns` does, in lists of Python's own."""
+
     def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
         """Return the columns `probability_<name>` or `margin` of a network's outputs."""
         if has_margin:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from dlcli.metrics import binary_statistics, metric_values, multilabel_statistics
-from dlcli.prediction import Predictions
+from dlcli.prediction import Intervals, Predictions, write_rows
+from dlcli.prediction.regions import ClassSets
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
 from dlcli.tasks import Multilabel, Regression, classification
@@ -264,3 +269,38 @@ def test_means_of_counts_are_scored_by_their_deviance():
     found = predictions(numbers("y"), [[1.0], [3.0]], has_deviance=True)
     scores = found.metrics(rows(y=[0, 3]), None)
     assert scores["poisson_deviance"] == 1  # 2 (0 - 0 + 1) and 0
+
+
+@pytest.mark.parametrize(
+    ("target", "outputs", "options"),
+    [
+        (numbers("y", name="standard", offset=30.0, scale=4.0), [[0.1], [np.nan]], {}),
+        (numbers("u", "v"), [[1, 2], [3, np.inf]], {}),
+        (classes("no", "yes"), [[0.1], [0.75]], {}),
+        (classes("0", "1", stored="integer"), [[0.1], [0.75]], {}),
+        (classes("false", "true", stored="boolean"), [[0.1], [0.75]], {}),
+        (classes("no", "yes"), [[-0.1], [0.75]], {"has_margin": True}),
+        (classes("a", "b", "c"), [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], {}),
+        (labels("u", "v"), [[0.1, 0.9], [0.8, 0.2]], {}),
+        (labels("u", "v", stored="boolean"), [[0.1, 0.9], [0.8, 0.2]], {}),
+        (TAGS, [[0.1, 0.9, 0.8], [0.2, 0.2, 0.2]], {}),
+    ],
+)
+def test_lists_are_what_json_lines_have(target, outputs, options):
+    found = predictions(target, outputs, **options)
+    if target.outcome == "classes":
+        sets = ClassSets(target, np.ones((2, target.width), np.bool_))
+        found = replace(found, regions=sets)
+    elif target.outcome == "numbers":
+        ends = np.stack([found.decoded - 1, found.decoded + 1], axis=2)
+        found = replace(found, regions=Intervals(target, ends))
+    stream = io.BytesIO()
+    write_rows(pa.table(found.columns(as_computed=True)), "jsonl", stream)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    lists = found.lists()
+
+    assert [
+        dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)
+    ] == lines
+    assert [*lists] == [*lines[0]]

@@ -33,6 +33,7 @@ PACKAGES = (
     "pipeline",
     "reports",
     "exports",
+    "serving",
     "tracking",
     "starter",
     "api",

@@ -1,0 +1,131 @@
+"""`dlcli serve`: the command that answers requests for predictions over HTTP."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from dlcli.cli.options import PATH, IntegerFrom, check_level, quiet, verbose
+from dlcli.errors import UsageError
+
+KEY_VARIABLE = "DLCLI_API_KEY"
+_PER_MEBIBYTE = 1 << 20
+
+
+def _named_runs(
+    ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, Path]:
+    """Return run folders by name.
+
+    Raises:
+        BadParameter: of Click, for anything but NAME=RUN, or a name that occurs twice.
+    """
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name, sign, path = pair.partition("=")
+        if not (name and sign and path):
+            raise click.BadParameter(f"expected NAME=RUN, got '{pair}'")
+        if name in named:
+            raise click.BadParameter(f"two runs have the name '{name}'")
+        named[name] = Path(path)
+    return named
+
+
+@click.command()
+@click.argument("run", type=PATH, required=False, metavar="[RUN]")
+@click.option(
+    "--name",
+    "named",
+    multiple=True,
+    metavar="NAME=RUN",
+    callback=_named_runs,
+    help="Also serve a run under a name of its own. Repeatable. [default: the run folder's name]",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at: 0.0.0.0 is all of the machine's.",
+)
+@click.option(
+    "--port",
+    type=IntegerFrom(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Port to listen at; 0 for any free one.",
+)
+@click.option(
+    "--interval",
+    "level",
+    type=float,
+    metavar="LEVEL",
+    callback=check_level,
+    help="Add intervals, or for classes sets of classes, of this level. Example: 0.9.",
+)
+@click.option(
+    "--limit-body",
+    type=IntegerFrom(1, 1024),
+    default=16,
+    show_default=True,
+    metavar="MIB",
+    help="Most MiB of a request.",
+)
+@click.option(
+    "--limit-rows",
+    type=IntegerFrom(1, 10_000_000),
+    default=10_000,
+    show_default=True,
+    metavar="ROWS",
+    help="Most rows of a request.",
+)
+@click.option(
+    "--limit-time",
+    type=IntegerFrom(1, 3600),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="Most seconds that a request may take.",
+)
+@quiet
+@verbose
+def serve(
+    run: Path | None,
+    named: dict[str, Path],
+    host: str,
+    port: int,
+    level: float | None,
+    **limits: int,
+) -> None:
+    """Predict rows that are sent over HTTP.
+
+    RUN is a run folder of `dlcli train`. A request has a JSON array with an object of columns for
+    each row, and its answer an array of objects with the columns of `dlcli predict`. If the
+    environment variable DLCLI_API_KEY is set, requests must send it.
+
+    \b
+      dlcli serve runs/houses
+      curl localhost:8000/predict -d '[{"size": 70, "color": "red"}]'
+
+    SIGTERM or Ctrl-C ends the server, after the requests that were begun.
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.messages import print_message
+    from dlcli.cli.run_argument import missing_run
+    from dlcli.serving import Limits, Settings, check_installed, model_names, run_server
+
+    if run is None and not named:
+        raise missing_run(click.get_current_context())
+    check_installed()
+    key = os.environ.get(KEY_VARIABLE)
+    if key == "":
+        raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
+    body_bytes = limits["limit_body"] * _PER_MEBIBYTE
+    each = Limits(body_bytes, limits["limit_rows"], float(limits["limit_time"]))
+    runs = model_names([run] if run else [], named)
+    settings = Settings(runs, host, port, each, level, key)
+
+    def announce(address: str) -> None:
+        print_message("note", f"serving {', '.join(runs)} at {address}")
+
+    run_server(settings, announce)

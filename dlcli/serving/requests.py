@@ -1,0 +1,138 @@
+"""Requests: what may be wrong with one, and the reading of its body within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MOST_PROBLEMS = 20
+"""Problems of rows that an answer lists, at most."""
+_PER_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a row."""
+
+    message: str
+    """What came, and what was expected."""
+    row: int | None = None
+    """The row, from 1."""
+    column: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the parts that are known."""
+        parts = {"row": self.row, "column": self.column, "message": self.message}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def __str__(self) -> str:
+        spot = [f"row {self.row}"] if self.row is not None else []
+        spot += [f"column '{self.column}'"] if self.column is not None else []
+        return ": ".join([*([", ".join(spot)] if spot else []), self.message])
+
+
+class RequestError(Exception):
+    """A request that can't be answered.
+
+    Args:
+        status: of HTTP: 400 for a body that can't be read, 422 for rows that can't be predicted.
+        message: what is wrong, without anything of the machine.
+        problems: of single rows.
+        rows: number of rows that were refused.
+    """
+
+    def __init__(
+        self, status: int, message: str, problems: Sequence[Problem] = (), rows: int = 0
+    ) -> None:
+        self.status, self.message, self.problems, self.rows = status, message, problems, rows
+        super().__init__(message)
+
+    @classmethod
+    def of_rows(cls, problems: Sequence[Problem], rows: int) -> RequestError:
+        """Return the error for rows that can't be predicted."""
+        more = len(problems) - 1
+        others = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+        return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the answer's content."""
+        answer: dict[str, object] = {"error": self.message}
+        if self.problems:
+            answer["problems"] = [problem.to_json() for problem in self.problems]
+        return answer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may take."""
+
+    body_bytes: int = 16 * _PER_MEBIBYTE
+    """Most bytes of a body."""
+    rows: int = 10_000
+    """Most rows."""
+    seconds: float = 30.0
+    """Most seconds from its beginning to its answer."""
+
+    def check_rows(self, count: int) -> None:
+        """Refuse more rows than there may be, and none at all.
+
+        Raises:
+            RequestError: with status 413, or 422 for none.
+        """
+        if count > self.rows:
+            raise RequestError(413, f"expected at most {self.rows:,} rows, got {count:,}")
+        if count == 0:
+            raise RequestError(422, "expected at least one row, got none")
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Read the body of a request.
+
+    Raises:
+        RequestError: for one that is too long, compressed, or not received completely.
+    """
+    from starlette.requests import ClientDisconnect
+
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise RequestError(415, "expected a body that is not compressed")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > limits.body_bytes:
+        raise _too_long(limits)
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limits.body_bytes:
+                raise _too_long(limits)
+            parts.append(part)
+    except ClientDisconnect:
+        raise RequestError(400, "the body is incomplete") from None
+    return b"".join(parts)
+
+
+def _too_long(limits: Limits) -> RequestError:
+    most = limits.body_bytes / _PER_MEBIBYTE
+    return RequestError(413, f"expected a body of at most {most:g} MiB")
+
+
+def parse_json(body: bytes) -> Any:  # noqa: ANN401
+    """Parse a body as JSON.
+
+    Raises:
+        RequestError: with what is wrong, and where.
+    """
+    import orjson
+
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"expected JSON: {error}") from None
+
+
+def timed_out(limits: Limits) -> RequestError:
+    """Return the error for a request that took too long."""
+    return RequestError(408, f"not received and answered within {limits.seconds:g} s")

@@ -1,0 +1,186 @@
+"""A run that is served: rows are checked, and predicted as `dlcli predict` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dlcli.encoding import ImageEncoder
+from dlcli.errors import DataError, UsageError, did_you_mean
+from dlcli.prediction import MOST_ROWS, Predictions, Predictor
+from dlcli.preprocessing import ColumnIssues, ValueIssues
+from dlcli.runs import open_run
+from dlcli.serving.requests import Problem, RequestError
+from dlcli.tables import memory_table
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_TABLE = "the request"
+"""The rows' name in messages, which are shown without it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The predictions of the rows of a request."""
+
+    predictions: Predictions
+    issues: ValueIssues
+    """The record of values that training didn't see."""
+    rows: int
+
+    @cached_property
+    def columns(self) -> dict[str, list[object]]:
+        """The columns of `dlcli predict`, each with a value for every row."""
+        return self.predictions.lists()
+
+    @property
+    def records(self) -> list[dict[str, object]]:
+        """An object for each row, with the columns of `dlcli predict`."""
+        names = tuple(self.columns)
+        values = zip(*self.columns.values(), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in values]
+
+    @property
+    def differences(self) -> Mapping[str, ColumnIssues]:
+        """By column, the values that training didn't see, and that are missing."""
+        return self.issues.columns
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A trained network with its name. Threads may share it."""
+
+    name: str
+    path: Path
+    """The run folder that it was loaded from."""
+    predictor: Predictor
+
+    @classmethod
+    def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
+        """Load the network of a run.
+
+        Args:
+            name: its name in URLs.
+            path: the run folder.
+            level: that of intervals or sets of classes. [default: there are none]
+
+        Raises:
+            RunError: if there is no such run, or it is damaged or has no network.
+            UsageError: if it has no held-out rows for intervals, or reads image files.
+        """
+        run = open_run(path)
+        run.require_network()
+        predictor = Predictor.load(run, level)
+        images = [f.column for f in predictor.encoding.features if isinstance(f, ImageEncoder)]
+        if images:
+            message = f"'{images[0]}' is a column of image files, which are not part of a request"
+            raise UsageError(f"{path}: {message}; use dlcli predict")
+        return cls(name, path, predictor)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that each row must have, in the order of the training table."""
+        return tuple(feature.column for feature in self.predictor.encoding.features)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(self.columns)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The columns that the training table had."""
+        config = self.predictor.config
+        return self._required | {*(config.input.features or {}), *config.data.reserved}
+
+    def is_quick(self, rows: int) -> bool:
+        """Return whether so many rows are predicted within a few milliseconds."""
+        return rows <= MOST_ROWS
+
+    def predict(self, rows: Sequence[object]) -> Answer:
+        """Predict each row.
+
+        Args:
+            rows: an object of columns for each, whose values are numbers, texts, true, false or
+                null.
+
+        Raises:
+            RequestError: naming row and column, and what was expected.
+        """
+        records = self._checked(rows)
+        if found := self.predictor.predict_rows(records):
+            return Answer(*found, len(records))
+        issues = ValueIssues(lenient=True)
+        try:
+            table = self.predictor.read(memory_table(records, _TABLE))
+            predictions = self.predictor.predict(table, issues)
+        except DataError as error:
+            problem = Problem(error.message, error.row, error.column)
+            raise RequestError.of_rows([problem], len(rows)) from None
+        if len(issues.bad_indices):
+            problems = [Problem(bad.reason, bad.index + 1, bad.column) for bad in issues.bad_rows()]
+            raise RequestError.of_rows(problems, len(issues.bad_indices))
+        return Answer(predictions, issues, len(records))
+
+    def _checked(self, rows: Sequence[object]) -> list[dict[str, object]]:
+        """Return the columns of rows that are read.
+
+        All rows must have all of them, so that what is predicted of a row depends on it alone.
+
+        Raises:
+            RequestError: for rows that are no objects, lack columns, or have unknown ones.
+        """
+        records: list[dict[str, object]] = []
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                kind = _KINDS.get(type(row), "null")
+                problem = Problem(f"expected an object of columns, got {kind}", number)
+                raise RequestError.of_rows([problem], len(rows))
+            if row.keys() == self._required:
+                records.append(row)
+            else:
+                if problems := self._wrong_columns(row.keys(), number):
+                    raise RequestError.of_rows(problems, len(rows))
+                records.append({name: row[name] for name in self.columns})
+        return records
+
+    def _wrong_columns(self, names: Collection[str], row: int) -> list[Problem]:
+        unknown = "is no column of the training table"
+        problems = [
+            Problem(f"{unknown}{did_you_mean(name, self.columns)}", row, name)
+            for name in sorted(set(names) - self._known)
+        ]
+        absent = "is not in the row; send null for a missing value"
+        problems += [Problem(absent, row, name) for name in self.columns if name not in names]
+        return problems
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+}
+
+
+def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the run folders to serve by the names of their models.
+
+    Args:
+        runs: those without a name, which get the name of their folder.
+        named: those with a name.
+
+    Raises:
+        UsageError: for a name that a URL can't have, or that two runs have.
+    """
+    found: dict[str, Path] = {}
+    for name, path in [*((path.resolve().name, path) for path in runs), *named.items()]:
+        if not _NAME.fullmatch(name):
+            message = f"'{name}' can't be the name of a model: use letters, digits, '.', '_', '-'"
+            raise UsageError(f"{path}: {message}: --name NAME={path}")
+        if name in found:
+            raise UsageError(f"{path}: another run has the name '{name}': --name NAME={path}")
+        found[name] = path
+    return found

@@ -1,0 +1,217 @@
+"""`POST /predict`: what `dlcli predict` predicts, and what wrong requests are told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+
+from dlcli.errors import UsageError
+from dlcli.prediction import assemble, write_rows
+from dlcli.preprocessing import ValueIssues
+from dlcli.serving import ServedModel, model_names
+from dlcli.tables import memory_table
+from tests.serving.conftest import ROW
+
+
+def predicted(model, rows):
+    """The JSON lines of `dlcli predict`."""
+    table = model.predictor.read(memory_table(rows))
+    predictions = model.predictor.predict(table, ValueIssues())
+    stream = io.BytesIO()
+    write_rows(assemble(predictions, table), "jsonl", stream)
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+ROWS = [ROW, {**ROW, "size": 2.5, "color": None, "note": ""}, {**ROW, "day": "2024-02-03T12:00"}]
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])  # many are predicted as a table
+def test_the_answer_has_the_columns_and_values_of_dlcli_predict(client, models, count):
+    rows = [ROWS[at % 3] for at in range(count)]
+    reply = client.post("/predict", rows)
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json == predicted(models["houses"], rows)
+
+
+def test_classes_have_probabilities(client, models):
+    reply = client.post("/predict/pets", [{"x": 0.3}, {"x": -50}])
+    assert reply.json == predicted(models["pets"], [{"x": 0.3}, {"x": -50}])
+    assert [*reply.json[0]] == ["prediction", "probability_cat", "probability_dog"]
+
+
+def test_columns_that_training_had_but_does_not_read_are_allowed(client):
+    with_more = client.post("/predict", [{**ROW, "id": [1, 2], "price": None}])
+    assert with_more.json == client.post("/predict", [ROW]).json
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message"),
+    [
+        ({**ROW, "size": "much"}, "size", "expected a finite number, got 'much'"),
+        ({**ROW, "size": None}, "size", "is empty; 'missing: error' forbids it"),
+        ({**ROW, "size": [1]}, "size", "expected a number, a text or a date, got list"),
+        ({**ROW, "size": True}, "size", "expected a finite number, got 'true'"),
+        ({**ROW, "day": "31.12.2024"}, "day", "expected a date as 2024-12-31"),
+        ({**ROW, "sold": "perhaps"}, "sold", "expected true, false, 1 or 0, got 'perhaps'"),
+        ({**ROW, "colour": "red"}, "colour", "is no column of the training table; did you mean"),
+        ({k: v for k, v in ROW.items() if k != "note"}, "note", "is not in the row; send null"),
+        (5, None, "expected an object of columns, got a number"),
+        (None, None, "expected an object of columns, got null"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_row_column_and_what_was_expected(client, row, column, message):
+    reply = client.post("/predict", [ROW, row])
+    assert reply.status == 422
+    [problem] = reply.json["problems"]
+    assert problem.get("column") == column
+    assert problem["message"].startswith(message)
+    assert problem.get("row", 2) == 2
+    assert message in reply.json["error"]
+
+
+def test_all_wrong_rows_are_named(client):
+    reply = client.post("/predict", [{**ROW, "size": text} for text in ("a", "b", "c")])
+    assert [each["row"] for each in reply.json["problems"]] == [1, 2, 3]
+    assert reply.json["error"] == (
+        "row 1, column 'size': expected a finite number, got 'a' (2 more problems)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 400, "expected JSON: "),
+        (b"[{", 400, "expected JSON: "),
+        (b'[{"size": NaN}]', 400, "expected JSON: "),
+        (b"\xff", 400, "expected JSON: "),
+        (b"[" * 100_000, 400, "expected JSON: "),
+        (b"{}", 400, "expected a list of rows"),
+        (b"[]", 422, "expected at least one row"),
+    ],
+)
+def test_a_body_that_holds_no_rows_is_refused(client, body, status, message):
+    reply = client.post("/predict", body)
+    assert (reply.status, reply.json["error"].startswith(message)) == (status, True)
+
+
+class TestLimits:
+    def test_of_rows(self, serve):
+        reply = serve(rows=2).post("/predict", [ROW] * 3)
+        assert (reply.status, reply.json["error"]) == (413, "expected at most 2 rows, got 3")
+
+    def test_of_the_declared_size(self, serve):
+        reply = serve(body_bytes=2**20).post("/predict", b"", headers={"content-length": "9" * 30})
+        assert (reply.status, reply.json["error"]) == (413, "expected a body of at most 1 MiB")
+
+    def test_of_a_size_that_is_not_declared(self, serve):
+        async def endless():
+            return {"type": "http.request", "body": b" " * 2**16, "more_body": True}
+
+        reply = serve(body_bytes=2**20).post("/predict", b"", parts=endless)
+        assert reply.status == 413
+
+    def test_of_the_time_of_a_slow_client(self, serve):
+        async def slow():
+            await asyncio.sleep(60)
+
+        reply = serve(seconds=0.01).post("/predict", b"", parts=slow)
+        assert (reply.status, reply.json["error"]) == (
+            408,
+            "not received and answered within 0.01 s",
+        )
+        assert reply.headers["connection"] == "close"
+
+    def test_no_compressed_body_is_expanded(self, client):
+        reply = client.post("/predict", b"x", headers={"content-encoding": "gzip"})
+        assert (reply.status, reply.json["error"]) == (
+            415,
+            "expected a body that is not compressed",
+        )
+
+    def test_a_client_that_leaves_is_no_failure(self, client):
+        async def gone():
+            return {"type": "http.disconnect"}
+
+        assert client.post("/predict", b"", parts=gone).status == 400
+
+
+class TestKey:
+    def test_is_not_needed_for_the_health_check(self, serve):
+        assert serve("secret").get("/healthz").json == {"status": "ok"}
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Authorization": "Bearer secret"},
+            {"X-API-Key": "secret"},
+            {"Authorization": f"Basic {base64.b64encode(b'anyone:secret').decode()}"},
+        ],
+    )
+    def test_is_taken_from_headers(self, serve, headers):
+        assert serve("secret").post("/predict", [ROW], headers=headers).status == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Basic ?"},
+            {"Authorization": "secret"},
+            {"X-API-Key": ""},
+        ],
+    )
+    def test_is_required(self, serve, headers):
+        reply = serve("secret").post("/predict", [ROW], headers=headers)
+        assert (reply.status, reply.json) == (401, {"error": "expected the server's API key"})
+        assert reply.headers["www-authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("GET", "/nothing", 404, "there is no /nothing"),
+        ("GET", "/predict", 405, "GET is not for this"),
+        ("POST", "/predict/pet", 404, "there is no model 'pet'; did you mean 'pets'?"),
+    ],
+)
+def test_other_paths_are_explained(client, method, path, status, message):
+    reply = client(method, path)
+    assert (reply.status, reply.json) == (status, {"error": message})
+
+
+def test_a_failure_says_nothing_of_the_machine(client, monkeypatch, capsys):
+    def fail(self, rows):
+        raise OSError("/secret/path")
+
+    monkeypatch.setattr(ServedModel, "predict", fail)
+    with pytest.raises(OSError, match="secret"):  # it goes on to the log
+        client.post("/predict", [ROW])
+    assert "secret" in capsys.readouterr().err
+
+
+def test_answers_name_no_path_of_the_machine(client, runs):
+    bodies = [[{**ROW, "size": "a"}], [{**ROW, "size": [1]}], [{}], [{**ROW, "size": True}]]
+    texts = [client.post("/predict", body).body.decode() for body in bodies]
+    assert not any(str(part) in text for text in texts for part in (runs["houses"], ".csv", "/"))
+
+
+def test_runs_are_named_by_their_folders_or_as_one_likes(runs):
+    houses = runs["houses"]
+    assert model_names([houses], {"b": houses}) == {"houses": houses, "b": houses}
+    with pytest.raises(UsageError, match="another run has the name 'houses'"):
+        model_names([houses], {"houses": houses})
+    with pytest.raises(UsageError, match="'a b' can't be the name of a model"):
+        model_names([houses.parent / "a b"], {})
+
+
+def test_missing_values_of_a_row_do_not_depend_on_other_rows(client):
+    alone = client.post("/predict", [{**ROW, "color": 1}]).json
+    beside = client.post("/predict", [{**ROW, "color": 1}, {**ROW, "color": "x"}]).json
+    assert beside[0] == alone[0]
+    assert np.isfinite(alone[0]["prediction"])
