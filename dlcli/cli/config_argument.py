@@ -44,6 +44,11 @@ def namesake(path: Path) -> Path | None:
     return next((each for each in (*added, *changed) if each.is_file()), None)
 
 
+def is_config_name(path: Path) -> bool:
+    """Return whether a name has the extension of a config."""
+    return path.suffix.lower() in _EXTENSIONS
+
+
 def reads_like_file(path: Path) -> bool:
     """Return whether a name has the extension of a config or a table."""
     return path.suffix.lower() in (*_EXTENSIONS, *_TABLES, *_SPREADSHEETS)

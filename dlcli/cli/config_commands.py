@@ -21,7 +21,7 @@ from dlcli.cli.options import (
     settings,
     verbose,
 )
-from dlcli.cli.run_argument import looks_like_missing_run
+from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
 from dlcli.errors import listed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @click.command()
-@click.argument("data", required=False, type=PATH)
+@click.argument("data", required=False, type=PATH, callback=refuse_run_folder)
 @click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
 @click.option(
     "--ignore",
@@ -112,7 +112,7 @@ def init(
 
 
 @click.command()
-@click.argument("data", type=PATH)
+@click.argument("data", type=PATH, callback=refuse_run_folder)
 @click.option(
     "--target", metavar="COLUMN", help="The column to predict; without it, leaks are not checked."
 )

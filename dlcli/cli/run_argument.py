@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.config_argument import namesake, reads_like_file
+from dlcli.cli.config_argument import is_config_name, namesake, reads_like_file
 from dlcli.cli.options import PATH, Option
 from dlcli.errors import UsageError
 
@@ -64,8 +64,8 @@ def _require_run_and_data(
         raise UsageError(f"{count}; quote a pattern of several files: {line}")
     first, *others = paths
     if not others:
-        if looks_like_missing_run(first):
-            open_run(first)  # raises an error with the most similar name
+        if looks_like_missing_run(first) or (is_config_name(first) and first.is_file()):
+            open_run(first)  # raises an error with the run that may be meant
         if is_run_folder(first):
             raise UsageError(
                 f"missing argument 'DATA', the table: {_line(ctx, str(first), 'DATA')}"
@@ -95,6 +95,17 @@ def looks_like_missing_run(path: Path) -> bool:
     if os.path.exists(path) or path == Path("-"):
         return False
     return path.parent.name == "runs" or not (reads_like_file(path) or namesake(path))
+
+
+def refuse_run_folder(
+    ctx: click.Context, parameter: click.Parameter, data: Path | None
+) -> Path | None:
+    """Return the argument DATA, which must not be a run folder."""
+    from dlcli.runs import is_run_folder
+
+    if data is not None and data.is_dir() and is_run_folder(data):
+        raise UsageError(f"{data}: is a run folder, expected a table")
+    return data
 
 
 def missing_run(ctx: click.Context, *others: str, kinds: Collection[str] = _TRAINING) -> UsageError:

@@ -262,13 +262,31 @@ def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
 
 
 def require_folder(path: Path) -> None:
-    """Raise `RunError` for anything but a folder, with the most similar name."""
+    """Raise `RunError` for anything but a folder, with the run that may be meant."""
     if os.path.isdir(path):
         return
-    if os.path.exists(path):
-        raise RunError(f"{path}: is a file, a run folder was expected")
-    siblings = [entry.name for entry in _entries(path.parent)]
-    raise RunError(f"{path}: no such run folder{did_you_mean(path.name, siblings)}")
+    meant = _run_of_name(path)
+    if not os.path.exists(path):
+        siblings = [entry.name for entry in _entries(path.parent) if entry.is_dir()]
+        runs = [f"runs/{entry.name}" for entry in _entries(Path("runs"))]
+        meant = meant or did_you_mean(path.name, siblings) or did_you_mean(f"runs/{path}", runs)
+        raise RunError(f"{path}: no such run folder{meant}")
+    is_config = path.suffix.lower() in (".yaml", ".yml")
+    if is_config and not meant:
+        meant = f"; train it first: {shlex.join(['dlcli', 'train', str(path)])}"
+    kind = "config" if is_config else "file"
+    raise RunError(f"{path}: is a {kind}, a run folder was expected{meant}")
+
+
+def _run_of_name(path: Path) -> str:
+    """Return the run that a file is part of, or one in `runs` with the name of a path or a file."""
+    if is_run_folder(path.parent):
+        return f"; did you mean '{path.parent}'?"
+    for folder in dict.fromkeys((path.parent / "runs", Path("runs"))):
+        for name in (path.name, path.stem):
+            if is_run_folder(folder / name):
+                return f"; did you mean '{folder / name}'?"
+    return ""
 
 
 def _entries(folder: Path) -> list[Path]:

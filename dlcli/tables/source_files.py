@@ -339,6 +339,8 @@ def recognize(head: bytes, file: str) -> Format:
     for magic, format in _MAGIC_BYTES:
         if head.startswith(magic):
             return format
+    if _ending(file) in (".yaml", ".yml"):
+        raise DataError("is YAML, such as a config; name a table", file=file)
     named = _ENDINGS.get(_ending(file))
     if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):
         return "jsonl"

@@ -66,6 +66,45 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
     assert result.stderr == "error: runs/doubel: no such run folder; did you mean 'double'?\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["report", "double"], 5, "double: no such run folder; did you mean 'runs/double'?"),
+        (
+            ["report", "double.yaml"],
+            5,
+            "double.yaml: is a config, a run folder was expected; did you mean 'runs/double'?",
+        ),
+        (
+            ["predict", "double.yaml"],
+            5,
+            "double.yaml: is a config, a run folder was expected; did you mean 'runs/double'?",
+        ),
+        (
+            ["diagnose", "new.yaml"],
+            5,
+            "new.yaml: is a config, a run folder was expected; train it first: dlcli train "
+            "new.yaml",
+        ),
+        (["report", "points.csv"], 5, "points.csv: is a file, a run folder was expected"),
+        (["evaluate", "duoble", "points.csv"], 5, "duoble: no such run folder; did you mean 'runs"),
+        (
+            ["report", "runs/double/weights.npz"],
+            5,
+            "runs/double/weights.npz: is a file, a run folder was expected; did you mean 'runs/do",
+        ),
+        (["predict", "runs/double", "new.yaml"], 3, "new.yaml: is YAML, such as a config; name"),
+        (["init", "new.yaml"], 3, "new.yaml: is YAML, such as a config; name a table"),
+        (["inspect", "runs/double"], 2, "runs/double: is a run folder, expected a table"),
+    ],
+)
+def test_what_stands_in_the_place_of_another_argument_is_named(dlcli, arguments, code, message):
+    Path("new.yaml").write_text(Path("double.yaml").read_text())
+    result = dlcli(*arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(f"error: {message}")
+
+
 def test_of_a_folder_of_runs_one_is_to_be_named(dlcli):
     result = dlcli("report", "runs")
     assert (result.exit_code, result.stderr) == (

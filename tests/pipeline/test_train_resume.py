@@ -357,5 +357,6 @@ def test_what_is_no_run_does_not_go_on():
         "it again"
     ]
     assert refusal("--resume", "run.yaml") == [
-        "error: run.yaml: is a file, a run folder was expected"
+        "error: run.yaml: is a config, a run folder was expected; train it first: dlcli train "
+        "run.yaml"
     ]
