@@ -225,12 +225,9 @@ def find_measure(column: Column) -> Notation | None:
     Returns:
         A notation without separators; None if there is neither a unit nor a multiple.
     """
-    values = column.values
-    if _are_plain(values):
+    if _are_plain(column.values):
         return None
-    if len(values) > _SAMPLE:
-        values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
-    texts = [text for text in values.to_pylist() if text]
+    texts = _sample_texts(column.values)
     joined = "".join(texts)
     if not _NO_PLAIN_NUMBER.search(joined) or not _DIGIT.search(joined):  # quick, for most
         return None
@@ -265,6 +262,13 @@ def find_measure(column: Column) -> Notation | None:
     ):
         return Notation(multiples=True)
     return None
+
+
+def _sample_texts(values: pa.ChunkedArray) -> list[str]:
+    """Return the texts of some rows at even distances that are not empty."""
+    if len(values) > _SAMPLE:
+        values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
+    return [text for text in values.to_pylist() if text]
 
 
 def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
