@@ -5,7 +5,7 @@ that type, which turns the cell into one or several numbers of a row of the matr
 shows the network which inputs these are.
 """
 
-from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder
+from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder, OneHotEncoder
 from dlcli.encoding.column_encoder import (
     Block,
     EmbeddingTable,
@@ -61,6 +61,7 @@ from dlcli.encoding.missing_words import (
 )
 from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
+    NumberEncoder,
     NumericEncoder,
     PiecewiseLinearEncoder,
 )

@@ -64,6 +64,11 @@ class CategoryEncoder(DenseEncoder):
         names += [f"{self.column} is missing"] if self.missing_input else []
         return tuple(names)
 
+    @property
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+        return self._missing_code is not None
+
     def codes(self, table: Table, issues: ValueIssues) -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
         found, texts = table.codes(self.column)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import dlcli.reports.formatting as fmt
 
 if TYPE_CHECKING:
+    from dlcli.reports.charts import style_variables
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
     from dlcli.reports.progress import epoch_line, metric_names, progress_line, total_epochs
     from dlcli.reports.report_files import (
+        policy,
         render_report,
         to_card,
         to_html,
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 
 
 _NAMES = {
+    "charts": ("style_variables",),
     "comparison_report": ("comparison_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
     "progress": ("epoch_line", "metric_names", "progress_line", "total_epochs"),
     "report_files": (
-        *("render_report", "to_card", "to_html", "training_curves", "view_of"),
+        *("policy", "render_report", "to_card", "to_html", "training_curves", "view_of"),
         *("write_report", "write_report_if_cheap"),
     ),
     "report_parts": ("evaluation_view", "inspection_view", "layer_table"),

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dlcli.errors import did_you_mean
+from dlcli.serving.openapi import describe_server
 from dlcli.serving.requests import Limits, RequestError, parse_json, read_body, timed_out
 from dlcli.serving.served_model import Answer, ServedModel
 
@@ -87,12 +88,23 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
         body = parse_json(await read_body(request, models.limits))
         return json_response((await models.predict(model, body)).records)
 
+    async def openapi(request: Request) -> Response:
+        has_key = key is not None
+        return json_response(describe_server(models.by_name, models.limits, has_key=has_key))
+
+    async def docs(request: Request) -> Response:
+        from dlcli.serving.pages import docs_page  # with Jinja, which few servers need
+
+        return docs_page(models.by_name, models.limits, has_key=key is not None)
+
     def open_to(handler: Handler) -> Handler:
         return _guarded(handler, models.limits, key)
 
     routes = [
         Route("/predict", open_to(predict), methods=["POST"]),
         Route("/predict/{name}", open_to(predict), methods=["POST"]),
+        Route("/openapi.json", open_to(openapi)),
+        Route("/docs", open_to(docs)),
         Route("/healthz", _health),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: _explain_status, Exception: _explain_failure}

@@ -13,6 +13,7 @@ from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction import MOST_ROWS, Predictions, Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import open_run
+from dlcli.serving.columns import ServedColumn, served_columns
 from dlcli.serving.requests import Problem, RequestError
 from dlcli.tables import memory_table
 
@@ -56,6 +57,8 @@ class ServedModel:
     path: Path
     """The run folder that it was loaded from."""
     predictor: Predictor
+    inputs: tuple[ServedColumn, ...]
+    """The columns that each row must have, in the order of the training table."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
@@ -77,12 +80,17 @@ class ServedModel:
         if images:
             message = f"'{images[0]}' is a column of image files, which are not part of a request"
             raise UsageError(f"{path}: {message}; use dlcli predict")
-        return cls(name, path, predictor)
+        return cls(name, path, predictor, served_columns(run, predictor))
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The columns that each row must have, in the order of the training table."""
-        return tuple(feature.column for feature in self.predictor.encoding.features)
+        """The names of `inputs`."""
+        return tuple(column.name for column in self.inputs)
+
+    @property
+    def typical_row(self) -> dict[str, object]:
+        """A row as most are."""
+        return {column.name: column.typical for column in self.inputs}
 
     @cached_property
     def _required(self) -> frozenset[str]:

@@ -1,0 +1,219 @@
+"""The columns that a served model reads and answers with, for documentation and the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from dlcli.encoding import (
+    BooleanEncoder,
+    CategoryEncoder,
+    DatetimeEncoder,
+    FeatureEncoder,
+    InMemoryInputs,
+    NumberEncoder,
+    TextEncoder,
+)
+from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import dates_if_midnight
+from dlcli.runs import Run
+from dlcli.tables import Notation
+
+ColumnKind = Literal["number", "boolean", "category", "text", "time", "unix"]
+_SHOWN = 20
+"""Categories that a description lists, at most."""
+_UNIX = ("unix", "unix_ms")
+
+
+@dataclass(frozen=True)
+class ServedColumn:
+    """A column that each row of a request must have."""
+
+    name: str
+    kind: ColumnKind
+    typical: object
+    """A value as most rows have it."""
+    description: str
+    """What values mean, and which occurred in training rows."""
+    low: float | str | None = None
+    high: float | str | None = None
+    """The training rows' range of numbers, and of times as ISO 8601."""
+    categories: tuple[str, ...] = ()
+    """The categories of the training rows, the most frequent first if that is known."""
+    is_closed: bool = False
+    """True if there must be no other category."""
+    is_required: bool = False
+    """True if null is refused."""
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """JSON Schema of the column's values."""
+        types = {
+            "number": ["number", "string"],
+            "unix": ["number", "string"],
+            "boolean": ["boolean", "string", "integer"],
+            "category": ["string", "number", "boolean"],
+            "text": ["string", "number", "boolean"],
+            "time": ["string"],
+        }[self.kind]
+        schema: dict[str, object] = {
+            "type": types if self.is_required else [*types, "null"],
+            "description": self.description,
+            "examples": [self.typical],
+        }
+        return schema
+
+
+def served_columns(run: Run, predictor: Predictor) -> tuple[ServedColumn, ...]:
+    """Describe the columns that each row must have, in the order of the training table.
+
+    Args:
+        run: may hold an explanation, which knows frequent values.
+        predictor: the run's.
+    """
+    statistics: Mapping[str, ColumnStatistics] = {}
+    if run.has("explanation.json"):
+        statistics = {each.name: each for each in Explanation.of(run).columns}
+    notations = predictor.encoding.notations
+    return tuple(
+        describe_column(
+            feature, statistics.get(feature.column), notations.get(feature.column, Notation())
+        )
+        for feature in predictor.encoding.features
+    )
+
+
+def describe_column(
+    feature: FeatureEncoder, known: ColumnStatistics | None, notation: Notation
+) -> ServedColumn:
+    """Describe the column of an encoder.
+
+    Args:
+        feature: any but that of images, which are not served.
+        known: what the run's explanation knows of the column.
+        notation: that of numbers in the training rows.
+    """
+    frequent = [each.value for each in known.values] if known else []
+    if isinstance(feature, NumberEncoder):
+        typical = _typical_number(feature, known)
+        unit = f" in {notation.unit}" if notation.unit else ""
+        words = f"A number{unit}; training rows: {feature.low:g} to {feature.high:g}."
+        return ServedColumn(
+            feature.column,
+            "number",
+            typical,
+            f"{words} {_missing_words(feature.fill is None)}",
+            low=feature.low,
+            high=feature.high,
+            is_required=feature.fill is None,
+        )
+    if isinstance(feature, DatetimeEncoder):
+        return _time_column(feature)
+    if isinstance(feature, BooleanEncoder):
+        is_required = feature.fill is None
+        words = f"true or false. {_missing_words(is_required)}"
+        typical = frequent[:1] == ["true"]
+        return ServedColumn(feature.column, "boolean", typical, words, is_required=is_required)
+    if isinstance(feature, CategoryEncoder):
+        order = {value: at for at, value in enumerate(frequent)}
+        categories = sorted(feature.categories, key=lambda name: order.get(name, len(order)))
+        is_required = not feature.accepts_missing
+        shown = ", ".join(categories[:_SHOWN]) + (", ..." if len(categories) > _SHOWN else "")
+        others = "Others are refused." if feature.unseen == "error" else "There may be others."
+        return ServedColumn(
+            feature.column,
+            "category",
+            feature.fill or categories[0],
+            f"One of {len(categories):,} categories: {shown}. {others} "
+            f"{_missing_words(is_required)}",
+            categories=tuple(categories),
+            is_closed=feature.unseen == "error",
+            is_required=is_required,
+        )
+    assert isinstance(feature, TextEncoder)  # images are not served
+    is_required = feature.missing == "error"
+    return ServedColumn(
+        feature.column,
+        "text",
+        frequent[0] if frequent else feature.tokens[0],
+        f"A text. {_missing_words(is_required)}",
+        is_required=is_required,
+    )
+
+
+def _time_column(feature: DatetimeEncoder) -> ServedColumn:
+    typical = feature.fill or feature.earliest + (feature.latest - feature.earliest) / 2
+    low, high = dates_if_midnight([feature.earliest.isoformat(), feature.latest.isoformat()])
+    is_required, first = feature.fill is None, feature.formats[0]
+    words = f"training rows: {low} to {high}. {_missing_words(is_required)}"
+    if first in _UNIX:
+        ticks = 1 if first == "unix" else 1000
+        unit = "seconds" if first == "unix" else "milliseconds"
+        value: object = typical.timestamp() * ticks
+        text = f"A number of {unit} since 1970; {words}"
+        return ServedColumn(
+            feature.column, "unix", value, text, low=low, high=high, is_required=is_required
+        )
+    local = typical.astimezone(ZoneInfo(feature.timezone))
+    written = local.replace(tzinfo=None).isoformat(timespec="seconds")
+    if first != "iso":
+        written = local.strftime(first)
+    formats = " or ".join("ISO 8601" if each == "iso" else each for each in feature.formats)
+    text = f"A time as {formats}, without offset in the zone {feature.timezone}; {words}"
+    return ServedColumn(
+        feature.column, "time", written, text, low=low, high=high, is_required=is_required
+    )
+
+
+def _typical_number(feature: NumberEncoder, known: ColumnStatistics | None) -> float:
+    """Return the median, as far as it is known, with few digits."""
+    value = (feature.low + feature.high) / 2
+    if known and known.histogram:
+        counts, edges = np.array(known.histogram.train), known.histogram.edges
+        at = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+        at = min(at, len(counts) - 1)
+        value = (edges[at] + edges[at + 1]) / 2
+    elif feature.fill is not None and feature.low <= feature.fill <= feature.high:
+        value = feature.fill
+    short = float(f"{value:.3g}")
+    return short if feature.low <= short <= feature.high else value
+
+
+def _missing_words(is_required: bool) -> str:
+    return "null is refused." if is_required else "null is a missing value."
+
+
+@dataclass(frozen=True)
+class AnswerColumns:
+    """The columns of an answer, as those of one row show."""
+
+    predictor: Predictor
+
+    @cached_property
+    def _row(self) -> dict[str, object]:
+        inputs = InMemoryInputs(np.zeros((1, self.predictor.network.inputs), np.float32))
+        columns = self.predictor.predict_encoded(inputs).lists()
+        return {name: values[0] for name, values in columns.items()}
+
+    def schemas(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Yield name and JSON Schema of each column."""
+        classes = self.predictor.task.classes
+        for name, value in self._row.items():
+            kind = _JSON_TYPES.get(type(value), "number")
+            schema: dict[str, object] = {"type": kind if kind != "number" else ["number", "null"]}
+            if kind == "array":
+                schema["items"] = {}
+            elif name.startswith("probability_"):
+                schema |= {"minimum": 0, "maximum": 1}
+            elif name == "prediction" and kind == "string" and classes:
+                schema["enum"] = list(classes)
+            yield name, schema
+
+
+_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", list: "array"}

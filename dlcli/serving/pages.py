@@ -1,0 +1,70 @@
+"""Pages for people: what the server answers, and a form. They load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from starlette.responses import HTMLResponse, Response
+
+from dlcli.reports import policy, style_variables
+from dlcli.serving.openapi import STATUSES
+from dlcli.serving.requests import Limits
+from dlcli.serving.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def docs_page(models: Mapping[str, ServedModel], limits: Limits, *, has_key: bool) -> Response:
+    """Return the page that documents the server."""
+    commands = {name: _curl(model) for name, model in models.items()}
+    return _page(
+        "docs.html.j2",
+        models=models.values(),
+        commands=commands,
+        statuses=STATUSES,
+        limits=limits,
+        has_key=has_key,
+    )
+
+
+def _curl(model: ServedModel) -> str:
+    """Return a command that predicts a typical row, for a shell."""
+    row = json.dumps([model.typical_row], ensure_ascii=False, indent=1)
+    quoted = row.replace("'", "'\\''")
+    return f"curl localhost:8000/predict/{model.name} -d '{quoted}'"
+
+
+def _page(template: str, script: str = "", **values: object) -> Response:
+    style = style_variables() + _read("pages.css")
+    text = _environment().get_template(template).render(style=style, script=script, **values)
+    allowed = policy(scripts=[script], styles=[style])
+    headers = {
+        "Content-Security-Policy": f"{allowed}; connect-src 'self'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(text, headers=headers)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("dlcli.serving"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _read(name: str) -> str:
+    return files("dlcli.serving").joinpath("templates", name).read_text("utf-8")

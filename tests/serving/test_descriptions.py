@@ -1,0 +1,124 @@
+"""`/openapi.json` and `/docs`: the columns of rows and answers, as requests meet them."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shlex
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from dlcli.config import Boolean, Categorical, Datetime, ErrorIfMissing, Numeric
+from dlcli.serving.columns import describe_column
+from dlcli.tables import Notation
+from tests.encoding.test_numeric_columns import fit
+from tests.serving.conftest import ROW
+
+
+def validator(document, name):
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    Draft202012Validator.check_schema(document["components"]["schemas"][name])
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(("name", "row"), [("houses", ROW), ("pets", {"x": 1.5})])
+def test_rows_and_answers_are_as_described(client, name, row):
+    document = client.get("/openapi.json").json
+    assert document["openapi"] == "3.1.0"
+    rows, answers = (validator(document, f"{name}.{kind}") for kind in ("Row", "Prediction"))
+    rows.validate(row)
+    answers.validate(client.post(f"/predict/{name}", [row]).json[0])
+    assert not rows.is_valid({**row, next(iter(row)): [1]})
+    assert not rows.is_valid({})
+
+
+def test_a_wrong_request_is_answered_as_described(client):
+    document = client.get("/openapi.json").json
+    errors = validator(document, "Error")
+    for body in ([], [{}], [{**ROW, "size": "a"}]):
+        errors.validate(client.post("/predict", body).json)
+    responses = document["paths"]["/predict"]["post"]["responses"]
+    assert {"200", "400", "413", "422"} <= {*responses}
+
+
+def test_every_model_has_a_path_and_the_first_one_the_shorter_one_too(client):
+    paths = client.get("/openapi.json").json["paths"]
+    assert {"/predict", "/predict/houses", "/predict/pets", "/healthz"} <= {*paths}
+    assert paths["/predict"] == paths["/predict/houses"]
+
+
+def test_the_key_is_described_if_there_is_one(client, serve):
+    assert "security" not in client.get("/openapi.json").json
+    with_key = serve("secret")
+    assert with_key.get("/openapi.json").status == 401
+    found = with_key.get("/openapi.json", headers={"X-API-Key": "secret"}).json
+    assert {*found["components"]["securitySchemes"]} == {"bearer", "header"}
+
+
+def test_the_typical_row_is_predicted(client, models):
+    for name, model in models.items():
+        assert client.post(f"/predict/{name}", [model.typical_row]).status == 200
+
+
+def test_the_page_shows_each_column_and_a_command(client, models):
+    reply = client.get("/docs")
+    text = reply.body.decode()
+    assert reply.headers["content-type"].startswith("text/html")
+    for model in models.values():
+        for column in model.inputs:
+            assert f'<th scope="row">{column.name}</th><td>{column.description}' in text
+    command = html.unescape(re.search(r"<code>(curl .*?)</code>", text, re.DOTALL)[1])
+    program, address, option, body = shlex.split(command)
+    assert (program, address, option) == ("curl", "localhost:8000/predict/houses", "-d")
+    assert client.post("/predict/houses", json.loads(body)).status == 200
+
+
+def test_the_page_loads_nothing_from_elsewhere(client):
+    reply = client.get("/docs")
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert not re.search(rb"""(src|href|url)\s*[=(]\s*["']?(https?:)?//""", reply.body)
+
+
+@pytest.mark.parametrize(
+    ("feature", "values", "kind", "expected", "typical"),
+    [
+        (Numeric(), [1, 2, 6], "number", "A number; training rows: 1 to 6. null is a mis", 2.0),
+        (
+            Numeric(missing=ErrorIfMissing()),
+            [1, 6],
+            "number",
+            "A number; training rows: 1 to 6. null is r",
+            3.5,
+        ),
+        (Boolean(), [True, False], "boolean", "true or false. null is a missing value.", False),
+        (Categorical(), ["b", "a"], "category", "One of 2 categories: a, b. There may be oth", "a"),
+        (
+            Categorical(unseen="error"),
+            ["a"],
+            "category",
+            "One of 1 categories: a. Others are ref",
+            "a",
+        ),
+        (
+            Datetime(),
+            ["2024-01-01", "2024-03-01"],
+            "time",
+            "A time as ISO 8601, without offset in the zone UTC; training rows: 2024-01-01 to 2024",
+            "2024-01-01T00:00:00",
+        ),
+        (Datetime(format="%d.%m.%Y"), ["01.03.2024"], "time", "A time as %d.%m.%Y, ", "01.03.2024"),
+        (Datetime(format="unix"), [60.0], "unix", "A number of seconds since 1970;", 60.0),
+    ],
+)
+def test_a_column_is_described_by_its_type(feature, values, kind, expected, typical):
+    column = describe_column(fit(values, feature), None, Notation())
+    assert column.kind == kind
+    assert column.description.startswith(expected)
+    assert column.typical == typical
+
+
+def test_a_unit_is_part_of_the_description():
+    column = describe_column(fit([1, 2], Numeric()), None, Notation(unit="kg"))
+    assert column.description.startswith("A number in kg;")
