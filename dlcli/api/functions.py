@@ -243,16 +243,17 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
 
 def export(
     run: AnyRun,
-    format: Literal["onnx"],
+    format: Literal["onnx", "python"],
     output: str | Path,
     *,
     interval: float | None = None,
 ) -> ExportResult:
-    """Export the model of a run, so that it works without dlcli, and compare it with dlcli.
+    """Export a run as a model, which is compared with dlcli, or as a script, without dlcli.
 
     Args:
         run: a run of a training.
-        format: `onnx` for ONNX Runtime.
+        format: `onnx` for ONNX Runtime; `python` for a script that trains the same network with
+            pandas and Keras.
         output: the folder to make.
         interval: the level of the intervals or sets of classes that the model computes, too; by
             default 0.9, if the run has held-out rows for them.

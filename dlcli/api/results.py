@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dlcli.comparison import Comparison
     from dlcli.data_checks import Inspection
     from dlcli.diagnosis import Finding
-    from dlcli.exports import Export
     from dlcli.pipeline import CrossValidation, Search
     from dlcli.reports import View
 
@@ -108,14 +107,22 @@ class TrainingRun(_FinishedRun):
         return Model.of(self.path)
 
     def export(
-        self, format: Literal["onnx"], output: str | Path, *, interval: float | None = None
+        self,
+        format: Literal["onnx", "python"],
+        output: str | Path,
+        *,
+        interval: float | None = None,
     ) -> ExportResult:
-        """Export the model, see `dlcli.export`."""
-        from dlcli.exports import export_model
+        """Export the run, see `dlcli.export`."""
+        from dlcli.exports import export_model, export_script
 
+        folder = Path(output)
         if interval is not None and not 0 < interval < 1:
             raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
-        return ExportResult(export_model(self.folder, format, Path(output), interval))
+        if format == "python":
+            return ExportResult(export_script(self.folder, folder))
+        exported = export_model(self.folder, format, folder, interval)
+        return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:
         from dlcli.reports import to_card, training_curves, view_of
@@ -188,21 +195,12 @@ def result_of(run: Run) -> AnyResult:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """An exported model, which was compared with dlcli."""
+    """An exported run."""
 
-    _export: Export = field(repr=False)
-
-    @property
-    def path(self) -> Path:
-        """The folder; its `README.md` describes inputs and outputs."""
-        return self._export.path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of `export.json`: what was compared, and what differed most."""
-        return self._export.document.model_dump(mode="json")
-
-    def __repr__(self) -> str:
-        return f"ExportResult({str(self.path)!r})"
+    path: Path
+    """The folder; that of a model has a `README.md` which describes inputs and outputs."""
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Of a model the content of `export.json`: what was compared, and what differed most."""
 
 
 @dataclass(frozen=True)

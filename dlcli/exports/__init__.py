@@ -6,3 +6,4 @@ from dlcli.exports.export_folder import (
     export_model,
     validate_export,
 )
+from dlcli.exports.python_script import export_script

@@ -404,6 +404,6 @@ def test_an_exported_model_predicts_the_same(run, runs):
     expected = run.model.predict(rows, interval=0.5)
     np.testing.assert_allclose(prediction, expected.values, rtol=1e-5)
     np.testing.assert_allclose(lower, expected.lower, rtol=1e-5)
-    assert exported.to_dict()["interval"] == 0.5
+    assert exported.document["interval"] == 0.5
     with pytest.raises(dlcli.UsageError, match="interval: expected a share"):
         dlcli.export(run, "onnx", runs / "other", interval=90)

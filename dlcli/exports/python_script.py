@@ -1,0 +1,778 @@
+"""Eject: a run as one plain script that trains the same network with pandas and Keras.
+
+`templates/train.py.j2` is the script; this module finds what fills it: how the table is read, which
+columns are encoded how, and the code of network, training and evaluation.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dlcli import __version__
+from dlcli.config import (
+    MEMORY,
+    Categorical,
+    Config,
+    CosineDecay,
+    CsvFormat,
+    ExponentialDecay,
+    Hidden,
+    Numeric,
+    Output,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+    Section,
+    Text,
+)
+from dlcli.encoding import (
+    BooleanEncoder,
+    DatetimeEncoder,
+    EmbeddingEncoder,
+    FeatureEncoder,
+    ImageEncoder,
+    NumericEncoder,
+    OneHotEncoder,
+    PiecewiseLinearEncoder,
+    TextEncoder,
+)
+from dlcli.errors import DlcliError, ExportError
+from dlcli.exports.export_folder import new_folder
+from dlcli.exports.model_interface import missing_words
+from dlcli.prediction import Predictor
+from dlcli.runs import Run
+from dlcli.tables import USUAL_MISSING_WORDS, Notation, Table
+
+SCRIPT = "train.py"
+_WIDTH = 98
+_SETS = ("validation", "test")
+_DELIMITERS = (",", "\t", ";", "|")
+_ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff"
+"""About the characters that are words of their own, see `encoding.text_columns`."""
+_METRICS = {
+    "mae": '"mae"',
+    "mse": '"mse"',
+    "rmse": 'keras.metrics.RootMeanSquaredError(name="rmse")',
+    "r2": 'keras.metrics.R2Score(name="r2")',
+    "accuracy": '"accuracy"',
+    "auc": 'keras.metrics.AUC(name="auc")',
+    "precision": 'keras.metrics.Precision(name="precision")',
+    "recall": 'keras.metrics.Recall(name="recall")',
+}
+"""Metrics of an epoch that Keras has under the same form of labels, as code."""
+_SHOWN_METRICS = ("rmse", "mae", "r2", "accuracy", "log_loss", "auc", "subset_accuracy")
+
+
+def export_script(run: Run, output: Path) -> Path:
+    """Write a run as a script, `train.py`, with `requirements.txt` and the split of its rows.
+
+    Args:
+        run: of a training.
+        output: the folder to make.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: if the folder exists or can't be made.
+        ExportError: for a table that one script can't read: in memory, gone, or of several files.
+        RunError: for a run without a network, or a damaged one.
+    """
+    run.require_network()
+    facts = _Facts.of(run, output.resolve())
+    text = _render(facts)
+    compile(text, SCRIPT, "exec")
+    with new_folder(output) as folder:
+        (folder / SCRIPT).write_text(text, encoding="utf-8")
+        (folder / "requirements.txt").write_text(_requirements(facts), encoding="utf-8")
+        if facts.split is not None:
+            import pyarrow.csv
+
+            pyarrow.csv.write_csv(facts.split, folder / "split.csv")
+    return output
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """A run, as far as a script depends on it."""
+
+    run: Run
+    predictor: Predictor
+    table: Table
+    """The training table."""
+    files: Mapping[str, str]
+    """The data files by their keys in `data`, relative to the script."""
+    form: Mapping[str, str]
+    """The format of the files: `reader`, and for CSV `delimiter` and `encoding`."""
+    split: pa.Table | None
+    """Row and set of the held-out rows of the training file."""
+
+    @classmethod
+    def of(cls, run: Run, output: Path) -> _Facts:
+        predictor, file = Predictor.load(run), run.read_config()
+        data = file.config.data
+        paths: dict[str, Path] = {}
+        for key in ("train", *_SETS):
+            given = getattr(data, key)
+            if given == MEMORY or isinstance(given, tuple) or "*" in str(given):
+                kind = "in memory" if given == MEMORY else "in several files"
+                raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
+            if isinstance(given, str):
+                paths[key] = file.resolve(given)
+        try:
+            table = predictor.read(paths["train"])
+        except DlcliError as error:
+            raise ExportError(f"the run's table can't be read: {error}") from None
+        files = {
+            key: os.path.relpath(path.resolve(), output).replace(os.sep, "/")
+            for key, path in paths.items()
+        }
+        return cls(
+            run, predictor, table, files, _form(paths["train"], data.format, table), _split(run)
+        )
+
+    @property
+    def config(self) -> Config:
+        return self.predictor.config
+
+    @property
+    def held_out(self) -> list[str]:
+        """The sets of held-out rows that there are."""
+        stored = set(self.split["set"].to_pylist()) if self.split is not None else set()
+        return [name for name in _SETS if name in stored or name in self.files]
+
+
+def _split(run: Run) -> pa.Table | None:
+    """Return row and set of the held-out rows that are in the training file."""
+    data = run.read_config().config.data
+    shares = [name for name in _SETS if isinstance(getattr(data, name), float)]
+    if not shares:
+        return None
+    stored = run.read_predictions()
+    rows, sets = stored["row"].to_pylist(), stored["split"].to_pylist()
+    kept = sorted((row, each) for row, each in zip(rows, sets, strict=True) if each in shares)
+    return pa.table({"row": [row for row, _ in kept], "set": [each for _, each in kept]})
+
+
+def _form(path: Path, declared: object, table: Table) -> dict[str, str]:
+    """Return how pandas reads a file."""
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    if name.endswith((".parquet", ".pq")):
+        return {"reader": "parquet"}
+    if name.endswith((".jsonl", ".ndjson")):
+        return {"reader": "jsonl"}
+    form = declared if isinstance(declared, CsvFormat) else CsvFormat()
+    content = path.read_bytes()
+    content = gzip.decompress(content) if path.name.endswith(".gz") else content
+    encoding = form.encoding
+    if encoding == "auto":
+        try:
+            content.decode("utf-8-sig")
+            encoding = "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "utf-8"
+        except UnicodeDecodeError:
+            encoding = "latin-1"
+    for delimiter in _DELIMITERS if form.delimiter == "auto" else (form.delimiter,):
+        rows = csv.reader(io.StringIO(content.decode(encoding)), delimiter=delimiter)
+        if [name.strip() for name in next(rows, [])] == [*table.columns]:
+            return {"reader": "csv", "delimiter": delimiter, "encoding": encoding}
+    raise ExportError(f"{path}: a script can't read its header; store it as Parquet")
+
+
+def _requirements(facts: _Facts) -> str:
+    lines = ["numpy>=2", "pandas>=2.2", "tensorflow>=2.18", "keras>=3.10"]
+    if facts.form["reader"] == "parquet":
+        lines.append("pyarrow>=18")
+    if any(isinstance(each, ImageEncoder) for each in facts.predictor.encoding.features):
+        lines.append("pillow>=11")
+    return "\n".join(sorted(lines)) + "\n"
+
+
+# The script
+
+
+def _render(facts: _Facts) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  (of Python, not HTML)
+        loader=PackageLoader("dlcli.exports"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["literal"] = _literal
+    text = environment.get_template("train.py.j2").render(
+        **_table_values(facts), **_feature_values(facts), **_target_values(facts), **_code(facts)
+    )
+    return "\n".join(_spaced(text.split("\n")))
+
+
+def _spaced(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines with two blank ones around functions and before sections, elsewhere one."""
+    is_function, blanks = False, 0
+    for line in lines:
+        if not line.strip():
+            blanks += 1
+            continue
+        is_top = line[0] not in " )]}"
+        starts_function = line.startswith("def ")
+        is_apart = is_top and (starts_function or is_function or re.match(r"# \d\. ", line))
+        yield from [""] * (2 if is_apart else min(blanks, 1))
+        yield line.rstrip()
+        if is_top:
+            is_function = starts_function
+        blanks = 0
+    yield ""
+
+
+def _literal(value: object, indent: int = 0, before: int = 0) -> str:
+    """Return a value as Python code, on one line or with one element, or some, on each.
+
+    Args:
+        value: of plain types.
+        indent: columns before further lines.
+        before: columns before the first line, besides.
+    """
+    line = _one_line(value)
+    if not isinstance(value, list | dict) or len(line) <= _WIDTH - indent - before:
+        return line
+    inner = " " * (indent + 4)
+    if isinstance(value, dict):
+        elements = [
+            f"{_one_line(key)}: {_literal(each, indent + 4)}" for key, each in value.items()
+        ]
+        body = "".join(f"{inner}{each},\n" for each in elements)
+        return f"{{\n{body}{' ' * indent}}}"
+    words = ", ".join(map(_one_line, value)) + ","
+    width = _WIDTH - indent - 4
+    wrapped = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
+    # Texts with blanks may be cut within: then each has a line of its own.
+    if any(" " in _one_line(each) for each in value):
+        wrapped = [f"{_one_line(each)}," for each in value]
+    body = "".join(f"{inner}{each}\n" for each in wrapped)
+    return f"[\n{body}{' ' * indent}]"
+
+
+def _one_line(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + repr(f"'{value}")[2:-1].replace('"', '\\"') + '"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_one_line(k)}: {_one_line(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        left, right = "[]" if isinstance(value, list) else "()"
+        return left + ", ".join(map(_one_line, value)) + right
+    return repr(value)
+
+
+def _table_values(facts: _Facts) -> dict[str, Any]:
+    metrics, evaluated = facts.run.read_metrics() if facts.run.has("metrics.json") else {}, ""
+    evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
+    shown = [
+        f"{name} {value:.4g}"
+        for name, value in metrics.get(evaluated, {}).items()
+        if name in _SHOWN_METRICS and isinstance(value, int | float)
+    ]
+    return {
+        "run": facts.run.path.resolve().name,
+        "version": __version__,
+        "metrics": ", ".join(shown),
+        "evaluated": evaluated,
+        "seed": facts.config.seed,
+        "precision": facts.config.precision,
+        "members": facts.predictor.members,
+        "folds": facts.config.ensemble_folds,
+        "reader": "csv",
+        "delimiter": "",
+        "encoding": "",
+        **facts.form,
+        "train_file": facts.files["train"],
+        "files": facts.files,
+        "held_out": facts.held_out,
+        "has_split": facts.split is not None,
+        "has_validation": "validation" in facts.held_out,
+    }
+
+
+def _feature_values(facts: _Facts) -> dict[str, Any]:
+    """Return the columns with the settings of their encoding."""
+    features = facts.predictor.encoding.features
+    sections = facts.config.input.features or {}
+    specs: list[tuple[dict[str, Any], list[str]]] = []
+    for feature in features:
+        spec = _spec(feature, sections[feature.column], facts.config)
+        alike = next((names for other, names in specs if other == spec), None)
+        if alike is None:
+            specs.append((spec, [feature.column]))
+        else:
+            alike.append(feature.column)
+    kinds = [kind for kind in _KINDS if any(spec["type"] == kind for spec, _ in specs)]
+    of_kind = {
+        f"{kind}_columns": [name for spec, names in specs if spec["type"] == kind for name in names]
+        for kind in (*_KINDS, "image")
+    }
+    inputs = {name: spec.get("input") for spec, names in specs for name in names}
+    special = [each for each in features if inputs[each.column] or isinstance(each, ImageEncoder)]
+    encodings = [spec["encoding"] for spec, _ in specs if spec["type"] == "text"]
+    words = {
+        "multi_hot": "1 if the text has it",
+        "count": "the number of times the text has it",
+        "tf_idf": "more for rare tokens, and a norm of 1",
+    }
+    formats = [each for spec, _ in specs for each in spec.get("formats", ())]
+    missing: dict[str, list[str]] = {}
+    for name in [*inputs, *facts.predictor.task.columns]:
+        if found := _missing_words(facts, name):
+            missing[name] = found
+    return {
+        **of_kind,
+        "kinds": kinds,
+        "features": specs,
+        "alone": _ALONE
+        if any(
+            re.search(f"[{_ALONE}]", " ".join(each.tokens))
+            for each in features
+            if isinstance(each, TextEncoder)
+        )
+        else "",
+        "scalings": [
+            *dict.fromkeys(spec["scaling"] for spec, _ in specs if spec["type"] == "number")
+        ],
+        "special": bool(special),
+        "has_numbers": len(special) < len(features),
+        "input_names": {each.column: _identifier(each.column) for each in special},
+        "wave_columns": [name for name, kind in inputs.items() if kind == "waves"],
+        "embedding_columns": [name for name, kind in inputs.items() if kind == "embedding"],
+        "text_words": "; ".join(words[each] for each in dict.fromkeys(encodings)),
+        "missing": missing,
+        "number_words": any(
+            word.lstrip("-").replace(".", "", 1).isdigit()
+            for words in missing.values()
+            for word in words
+        ),
+        "date_parts": {part for spec, _ in specs for part in spec.get("parts", ())},
+        "has_unix": any(each in ("unix", "unix_ms") for each in formats),
+        "scaled_dates": any({"elapsed", "year"} & {*spec.get("parts", ())} for spec, _ in specs),
+        "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),
+        "notations": {
+            name: (each.decimal, each.thousands, each.unit)
+            for name, each in facts.predictor.encoding.notations.items()
+            if each != Notation()
+        },
+    }
+
+
+_KINDS = ("number", "boolean", "category", "date", "text")
+
+
+def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
+    """Return the settings of a column's encoding, as the script has them."""
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+        assert isinstance(section, Numeric)
+        return _number_spec(feature, section, config)
+    if isinstance(feature, BooleanEncoder):
+        return {"type": "boolean", "indicator": feature.indicator}
+    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        assert isinstance(section, Categorical)
+        spec = {
+            "type": "category",
+            "min_count": section.min_count,
+            "max_categories": section.max_categories,
+            "missing": section.missing.name,
+        }
+        if isinstance(feature, EmbeddingEncoder):
+            return {**spec, "input": "embedding", "units": feature.units}
+        return spec
+    if isinstance(feature, TextEncoder):
+        assert isinstance(section, Text)
+        limits = section.encoding
+        return {
+            "type": "text",
+            "encoding": limits.name,
+            "ngrams": limits.ngrams,
+            "max_tokens": limits.max_tokens,
+            "min_count": limits.min_count,
+        }
+    if isinstance(feature, DatetimeEncoder):
+        return {
+            "type": "date",
+            "formats": [*feature.formats],
+            "timezone": feature.timezone,
+            "parts": [*feature.parts],
+            "indicator": feature.indicator,
+        }
+    assert isinstance(feature, ImageEncoder)
+    return {"type": "image", "shape": [*feature.shape]}
+
+
+def _number_spec(
+    feature: NumericEncoder | PiecewiseLinearEncoder, section: Numeric, config: Config
+) -> dict[str, Any]:
+    policy = section.missing
+    missing: object = getattr(policy, "value", policy.name)
+    spec = {
+        "type": "number",
+        "scaling": "bins",
+        "missing": 0.0 if missing == "error" else missing,
+        "indicator": feature.indicator,
+    }
+    if isinstance(feature, PiecewiseLinearEncoder):
+        encoding = section.encoding or config.input.encoding
+        return {**spec, "bins": getattr(encoding, "bins", len(feature.edges) - 1)}
+    scaling = section.scaling or config.input.scaling
+    spec |= {"scaling": scaling.name}
+    for name in ("by", "limit", "quantiles"):
+        if hasattr(scaling, name):
+            spec[name] = getattr(scaling, name)
+    if feature.periodic is not None:
+        form = feature.periodic
+        spec |= {"input": "waves", "frequencies": form.frequencies, "deviation": form.deviation}
+    return spec
+
+
+def _missing_words(facts: _Facts, column: str) -> list[str]:
+    """Return the words that count as missing in a column and that the table has, or that are set.
+
+    The usual ones are no numbers, and missing in columns of numbers for that.
+    """
+    words = missing_words(facts.predictor, column)
+    if words == USUAL_MISSING_WORDS or column not in facts.table.columns:
+        return []
+    held = facts.table.column(column).usual_missing_words()
+    return [word for word in words if word in held or word not in USUAL_MISSING_WORDS]
+
+
+def _identifier(name: str) -> str:
+    """Return a column's name as one of a Keras input."""
+    plain = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_")
+    return plain if plain and plain[0].isalpha() else f"column_{plain}"
+
+
+def _target_values(facts: _Facts) -> dict[str, Any]:
+    task, config = facts.predictor.task, facts.config
+    assert config.loss is not None  # resolved
+    is_numbers, is_classes = task.outcome == "numbers", task.outcome == "classes"
+    units = facts.predictor.network.outputs
+    scaling = config.output.scaling
+    one_hot = bool(config.loss.one_hot)
+    words = "0 or 1" if units == 1 else "a row with a single 1" if one_hot else "its index"
+    predicted = "the probability of each class" if is_classes else "the probability of each label"
+    if is_classes and units == 1:
+        predicted = f"the probability of '{task.classes[1]}'"
+    if config.loss.output == "margin":
+        predicted = f"the margin, above 0 for '{task.classes[1]}',"
+    return {
+        "target": [*task.columns] if not is_classes else task.columns[0],
+        "is_numbers": is_numbers,
+        "is_classes": is_classes,
+        "classes": [*task.names],
+        "units": units,
+        "one_hot": one_hot,
+        "target_words": words,
+        "target_scaling": getattr(scaling, "name", "none"),
+        "target_divisor": getattr(scaling, "by", 1.0),
+        "delimiter_of_labels": getattr(task, "delimiter", None),
+        "predicted": "the values in the target's unit" if is_numbers else predicted,
+    }
+
+
+# Code
+
+
+def _code(facts: _Facts) -> dict[str, Any]:
+    return {
+        "network": _indented(_network_code(facts)),
+        "training": _indented(_training_code(facts)),
+        "weighting": _indented(_weighting_code(facts)),
+        "evaluation": "\n".join(_evaluation_code(facts)),
+        "is_weighted": _is_weighted(facts.config),
+        "weight": facts.config.data.weight or "",
+        "is_weighted_evaluation": facts.config.data.weight is not None,
+    }
+
+
+def _is_weighted(config: Config) -> bool:
+    return config.data.weight is not None or config.class_weight is not None
+
+
+def _indented(lines: Iterator[str]) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in lines)
+
+
+def _call(section: Section, module: str, *first: str, **others: str) -> str:
+    """Return the call of the Keras object that a section describes, with other than defaults."""
+    changed = section.model_dump(exclude_defaults=True, exclude={"name"})
+    names = {name: _plain(value) for name, value in changed.items() if value is not None}
+    named = [f"{name}={value}" for name, value in {**names, **others}.items()]
+    return f"keras.{module}.{type(section).__name__}({', '.join([*first, *named])})"
+
+
+def _plain(value: object) -> str:
+    return _literal([*value] if isinstance(value, tuple) else value)
+
+
+def _network_code(facts: _Facts) -> Iterator[str]:
+    features, config = facts.predictor.encoding.features, facts.config
+    special = [
+        each
+        for each in features
+        if isinstance(each, EmbeddingEncoder | ImageEncoder) or getattr(each, "periodic", None)
+    ]
+    if not special:
+        yield "width = encode(train.head(1)).shape[1]"
+        yield 'inputs = keras.Input((width,), name="numbers")'
+        yield "x = inputs"
+    else:
+        yield "inputs, parts = {}, []"
+        if len(special) < len(features):
+            yield 'width = encode(train.head(1))["numbers"].shape[1]'
+            yield 'inputs["numbers"] = keras.Input((width,), name="numbers")'
+            yield 'parts.append(inputs["numbers"])'
+        for each in special:
+            yield from _special_code(each)
+        yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
+    for number, section in enumerate(config.hidden, start=1):
+        yield from _hidden_code(f"hidden_{number}", section)
+    yield from _dense_code("output", config.output)
+    yield "return keras.Model(inputs, x)"
+
+
+def _special_code(feature: FeatureEncoder) -> Iterator[str]:
+    """Yield the layers that read one column by themselves."""
+    name, column = _literal(_identifier(feature.column)), _literal(feature.column)
+    if isinstance(feature, EmbeddingEncoder):
+        yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
+        yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"
+        yield f'codes = inputs[{name}] = keras.Input((), name={name}, dtype="int32")'
+        yield f"embedding = keras.layers.Embedding(count + 1, {feature.units})"
+        yield "parts.append(embedding(codes))"
+        yield "vectors = embedding.get_weights()[0]"
+        yield "vectors[-1] = 0"
+        yield "embedding.set_weights([vectors])"
+    elif isinstance(feature, ImageEncoder):
+        height, width, channels = feature.shape
+        yield f"x = inputs[{name}] = keras.Input(({height}, {width}, {channels}), name={name})"
+        if (changes := feature.augmentation) is not None:
+            yield "# Random changes, in training only."
+            if changes.flip:
+                yield 'x = keras.layers.RandomFlip("horizontal")(x)'
+            if changes.shift:
+                arguments = [f"{changes.shift} / {height}", f"{changes.shift} / {width}"]
+                arguments += ['fill_mode="constant"', 'interpolation="nearest"']
+                yield from _wrapped("x = keras.layers.RandomTranslation", arguments, "(x)")
+            if changes.noise:
+                yield f"x = keras.layers.GaussianNoise({changes.noise})(x)"
+        yield "parts.append(keras.layers.Flatten()(x))"
+    elif isinstance(feature, NumericEncoder) and (form := feature.periodic) is not None:
+        yield "# Sines and cosines of the number, with trained frequencies."
+        width = 1 + feature.indicator
+        yield f"x = inputs[{name}] = keras.Input(({width},), name={name})"
+        if feature.indicator:
+            yield "parts.append(x[:, 1:])  # 1 where the number is missing"
+            yield "x = x[:, :1]"
+        start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
+        arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
+        yield from _wrapped("x = keras.layers.Dense", arguments, "(x)")
+        yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
+
+
+def _hidden_code(name: str, section: Hidden) -> Iterator[str]:
+    normalization = section.batch_normalization
+    yield from _dense_code(name, section, has_activation=normalization is None)
+    if normalization is not None:
+        yield f"x = {_call(normalization, 'layers')}(x)"
+        yield from _activation_code(section)
+    if section.dropout:
+        yield f"x = keras.layers.Dropout({section.dropout!r})(x)"
+
+
+def _dense_code(
+    name: str, section: Hidden | Output, *, has_activation: bool = True
+) -> Iterator[str]:
+    settings = [str(section.units)]
+    activation = section.activation
+    assert activation is not None  # resolved
+    is_plain = has_activation and activation.is_default
+    if is_plain and activation.name != "linear":
+        settings.append(f'activation="{activation.name}"')
+    if not section.use_bias:
+        settings.append("use_bias=False")
+    for role, usual in (("kernel", "glorot_uniform"), ("bias", "zeros")):
+        initializer = getattr(section, f"{role}_initializer")
+        if initializer.name != usual:
+            settings.append(f"{role}_initializer={_call(initializer, 'initializers')}")
+        if (penalty := getattr(section, f"{role}_regularizer")) is not None:
+            settings.append(f"{role}_regularizer={_call(penalty, 'regularizers')}")
+    if name == "output":
+        settings.append('dtype="float32"')
+    yield from _wrapped("x = keras.layers.Dense", [*settings, f'name="{name}"'], "(x)")
+    if has_activation and not is_plain:
+        yield from _activation_code(section)
+
+
+def _activation_code(section: Hidden | Output) -> Iterator[str]:
+    activation = section.activation
+    assert activation is not None  # resolved
+    if activation.is_default:
+        yield f'x = keras.layers.Activation("{activation.name}")(x)'
+    else:
+        options = activation.model_dump(exclude={"name"}, exclude_none=True)
+        named = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        yield f"x = keras.activations.{activation.name}(x, {named})"
+
+
+def _wrapped(start: str, arguments: Sequence[str], end: str = "") -> Iterator[str]:
+    """Yield a call on one line, or with one argument on each."""
+    line = f"{start}({', '.join(arguments)}){end}"
+    if len(line) <= _WIDTH - 4:
+        yield line
+        return
+    yield f"{start}("
+    yield from (f"    {each}," for each in arguments)
+    yield f"){end}"
+
+
+def _training_code(facts: _Facts) -> Iterator[str]:
+    config = facts.config
+    assert config.loss is not None  # resolved
+    rate, lines = _rate_code(config)
+    yield from lines
+    options = config.optimizer.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
+    settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
+    yield from _wrapped(f"optimizer = keras.optimizers.{type(config.optimizer).__name__}", settings)
+    metrics = [*_metric_codes(facts)]
+    if metrics:
+        yield "metrics = ["
+        yield from (f"    {each}," for each in metrics)
+        yield "]"
+    weighted = "weighted_metrics" if config.data.weight else "metrics"
+    arguments = ["optimizer", f"loss={_call(config.loss, 'losses')}"]
+    yield from _wrapped("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
+    callbacks = [*_callbacks(facts)]
+    if callbacks:
+        yield "callbacks = ["
+        for each in callbacks:
+            yield from (f"    {line}" for line in each)
+        yield "]"
+    arguments = ["inputs", "y", *["sample_weight=weights"] * _is_weighted(config)]
+    arguments += ["validation_data=validation"]
+    arguments += [f"epochs={config.epochs}", f"batch_size={config.batch_size}"]
+    arguments += ["callbacks=callbacks"] * bool(callbacks) + ["verbose=2"]
+    yield from _wrapped("model.fit", arguments)
+
+
+def _rate_code(config: Config) -> tuple[str, list[str]]:
+    """Return the learning rate, and lines before it."""
+    schedule, rate = config.learning_rate_schedule, repr(config.optimizer.learning_rate)
+    steps = f"steps = -(-len(y) // {config.batch_size})  # in an epoch"
+    start = "rate = keras.optimizers.schedules."
+    if isinstance(schedule, ExponentialDecay):
+        arguments = [rate, f"{schedule.decay_epochs!r} * steps", repr(schedule.decay_rate)]
+        arguments += ["staircase=True"] * schedule.staircase
+        return "rate", [steps, *_wrapped(f"{start}ExponentialDecay", arguments)]
+    if isinstance(schedule, PiecewiseConstant):
+        boundaries = f"[epoch * steps - 1 for epoch in {[*schedule.boundaries]}]"
+        values = f"{[config.optimizer.learning_rate, *schedule.values]}"
+        return "rate", [steps, *_wrapped(f"{start}PiecewiseConstantDecay", [boundaries, values])]
+    if isinstance(schedule, CosineDecay):
+        epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
+        arguments = [
+            "0.0" if schedule.warmup_epochs else rate,
+            f"decay_steps=round({epochs!r} * steps)",
+            *([f"alpha={schedule.alpha!r}"] if schedule.alpha else []),
+        ]
+        if schedule.warmup_epochs:
+            warmup = f"warmup_steps=round({schedule.warmup_epochs!r} * steps)"
+            arguments += [f"warmup_target={rate}", warmup]
+        return "rate", [steps, *_wrapped(f"{start}CosineDecay", arguments)]
+    return rate, []
+
+
+def _metric_codes(facts: _Facts) -> Iterator[str]:
+    """Yield the metrics of an epoch that Keras has, too; of scaled numbers in their scaled unit."""
+    task = facts.predictor.task
+    for name in facts.config.metrics or ():
+        if name == "top_3_accuracy":
+            sparse = "Sparse" if not getattr(facts.config.loss, "one_hot", False) else ""
+            yield f'keras.metrics.{sparse}TopKCategoricalAccuracy(k=3, name="top_3_accuracy")'
+        elif name == "accuracy" and task.outcome == "labels":
+            yield 'keras.metrics.BinaryAccuracy(name="accuracy")'
+        elif name in _METRICS and (task.width <= 2 or name == "accuracy" or not task.classes):
+            yield _METRICS[name]
+
+
+def _callbacks(facts: _Facts) -> Iterator[list[str]]:
+    config = facts.config
+    known = {"loss", *(name for name in config.metrics or () if name in _METRICS)}
+    schedule, stopping = config.learning_rate_schedule, config.early_stopping
+    sections: list[tuple[str, Section]] = []
+    if isinstance(schedule, ReduceOnPlateau):
+        sections.append(("ReduceLROnPlateau", schedule))
+    if stopping is not None:
+        sections.append(("EarlyStopping", stopping))
+    for kind, section in sections:
+        options = section.model_dump(exclude={"name"})
+        monitor = str(options["monitor"])
+        if monitor.removeprefix("val_") not in known:
+            options["monitor"] = "val_loss" if monitor.startswith("val_") else "loss"
+        higher = monitor.removeprefix("val_") in ("accuracy", "auc", "precision", "recall", "r2")
+        options["mode"] = "max" if higher and options["monitor"] == monitor else "min"
+        shown = {k: v for k, v in options.items() if v or k in ("patience", "restore_best_weights")}
+        arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]
+        lines = [*_wrapped(f"keras.callbacks.{kind}", arguments)]
+        yield [*lines[:-1], f"{lines[-1]},"]
+
+
+def _weighting_code(facts: _Facts) -> Iterator[str]:
+    config, task = facts.config, facts.predictor.task
+    weight, classes = config.data.weight, config.class_weight
+    yield (
+        "weights = np.ones(len(table))"
+        if weight is None
+        else f"weights = as_number(table[{_literal(weight)}]).to_numpy()"
+    )
+    if classes is not None:
+        yield "codes = as_text(table[TARGET]).map({name: at for at, name in enumerate(CLASSES)})"
+        yield "codes = codes.to_numpy().astype(int)"
+        if isinstance(classes, Mapping):
+            factors = [classes.get(name, 1.0) for name in task.classes]
+            yield f"factors = np.array({factors!r})"
+        else:
+            yield "# Each class has the same total weight."
+            yield "sums = np.bincount(codes, weights, minlength=len(CLASSES))"
+            yield "factors = sums.sum() / ((sums > 0).sum() * np.where(sums > 0, sums, 1))"
+        yield "weights = weights * factors[codes]"
+    yield 'return weights.astype("float32")'
+
+
+def _evaluation_code(facts: _Facts) -> Iterator[str]:
+    sets = ", ".join(f"{_literal(name)}: {name}" for name in ("train", *facts.held_out))
+    task, config = facts.predictor.task, facts.config
+    assert config.loss is not None  # resolved
+    yield f"for name, rows in {{{sets}}}.items():"
+    yield "    predicted = predict(rows)"
+    if task.outcome == "numbers":
+        yield "    true = rows[TARGET].apply(as_number).to_numpy()"
+        yield "    errors = predicted - true"
+        yield "    rmse, mae = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors))"
+        yield "    r2 = 1 - np.sum(errors**2) / np.sum((true - true.mean(axis=0)) ** 2)"
+        yield '    print(f"{name}: rmse {rmse:.4g}, mae {mae:.4g}, r2 {r2:.4g}")'
+    elif task.outcome == "classes":
+        yield "    codes = as_text(rows[TARGET]).map({each: at for at, each in enumerate(CLASSES)})"
+        yield "    codes = codes.to_numpy().astype(int)"
+        if facts.predictor.network.outputs == 1:
+            border = "0" if config.loss.output == "margin" else "0.5"
+            yield f"    accuracy = np.mean((predicted[:, 0] > {border}) == codes)"
+        else:
+            yield "    accuracy = np.mean(predicted.argmax(axis=1) == codes)"
+        yield '    print(f"{name}: accuracy {accuracy:.4g}")'
+    else:
+        yield "    accuracy = np.mean((predicted > 0.5) == encode_target(rows))"
+        yield '    print(f"{name}: accuracy {accuracy:.4g}")'

@@ -1,0 +1,146 @@
+"""The script of a run: it encodes as dlcli does, and runs where no dlcli is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pytest
+from untrained_runs import make_run
+
+from dlcli.errors import ExportError
+from dlcli.exports import export_script
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import Run
+from tests.pipeline.mixed_table import mixed_table, write_images
+
+CONFIG = """\
+data: {train: t.csv, target: y, validation: 0.2, test: 0.2}
+input:
+  features:
+    size: {type: numeric, scaling: standard}
+    price: {type: numeric, scaling: log, missing: mean}
+    depth: {type: numeric, scaling: robust}
+    age: {type: numeric, scaling: quantile}
+    height: {type: numeric, scaling: minmax}
+    weight: {type: numeric, encoding: {name: piecewise_linear, bins: 4}}
+    colour: {type: categorical, max_categories: 3}
+    guessed_words: categorical
+    fresh: boolean
+    notes: {type: text, encoding: {name: tf_idf, ngrams: 2}}
+    title: {type: text, encoding: multi_hot}
+    hired: {type: datetime, parts: [year, elapsed, month, day, weekday, day_of_year, hour]}
+hidden: [{units: 6, activation: tanh, batch_normalization: true, dropout: 0.1}]
+metrics: [rmse]
+epochs: 2
+"""
+SPECIAL = """\
+data: {train: t.csv, target: fresh}
+input:
+  features:
+    phase: {type: numeric, encoding: {name: periodic, frequencies: 3}}
+    town: {type: categorical, encoding: {name: embedding, units: 3}}
+    photo: {type: image, shape: [3, 2, 1], augmentation: {shift: 1, flip: true, noise: 0.1}}
+    depth: numeric
+hidden:
+  - {units: 6, activation: {name: leaky_relu, negative_slope: 0.3}, kernel_regularizer: {name: l2}}
+class_weight: balanced
+optimizer: {name: adamw, weight_decay: 0.1}
+learning_rate_schedule: {name: cosine_decay, warmup_epochs: 1}
+ensemble: {members: 2}
+metrics: [accuracy, auc]
+epochs: 2
+early_stopping: {patience: 2}
+"""
+HIDDEN = Path(__file__).parents[1] / "without_pandas"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("script")
+    write_images(folder)
+    pyarrow.csv.write_csv(mixed_table(), folder / "t.csv")
+    return folder
+
+
+def run_of(folder: Path, name: str, config: str) -> Run:
+    (folder / f"{name}.yaml").write_text(config)
+    return make_run(folder / f"{name}.yaml", folder / name)
+
+
+def run_scripts(*scripts: Path) -> list[str]:
+    """Run scripts one after the other, in one process that can't import dlcli; their outputs."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    visible = os.pathsep.join(path for path in paths if path != str(HIDDEN))
+    code = (
+        "import runpy, sys; sys.modules['dlcli'] = None\n"
+        "for script in sys.argv[1:]:\n"
+        "    runpy.run_path(script)\n"
+        "    print('--')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, scripts)],
+        env={**os.environ, "PYTHONPATH": visible, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("--\n")[:-1]
+
+
+@pytest.mark.slow
+def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path) -> None:
+    run, special = run_of(folder, "mixed", CONFIG), run_of(folder, "special", SPECIAL)
+    script, other = folder / "mixed-script/train.py", folder / "special-script/train.py"
+    export_script(run, script.parent)
+    export_script(special, other.parent)
+    with script.open("a") as stream:
+        stream.write('np.save(FOLDER / "encoded.npy", encode(test))\n')
+
+    first, second = run_scripts(script, other)
+
+    assert "test: rmse " in first
+    assert "train: accuracy " in second
+    names = {path.name for path in other.parent.iterdir()}
+    assert names == {
+        *("train.py", "requirements.txt", "encoding.json", "model_1.keras", "model_2.keras"),
+    }
+    predictor = Predictor.load(run)
+    table = predictor.read(folder / "t.csv")
+    split = np.loadtxt(script.parent / "split.csv", delimiter=",", skiprows=1, dtype=str)
+    rows = [int(row) - 1 for row, name in split if name.strip('"') == "test"]
+    inputs = predictor.encoding.transform(table.take(np.array(rows)), ValueIssues())
+    expected, encoded = inputs.part(0, len(rows)), np.load(script.parent / "encoded.npy")
+    # The script groups columns that are encoded alike, so that their order differs.
+    names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]
+    close = np.isclose(encoded[:, np.newaxis], expected[:, :, np.newaxis], atol=1e-5)
+    found = zip(names, close.all(axis=0).any(axis=1), strict=True)
+    assert [name for name, is_found in found if not is_found] == []
+
+
+def test_a_script_is_readable_python_of_the_runs_network(
+    shipped_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    for name, run in shipped_runs.items():
+        script = (export_script(run, tmp_path / name) / "train.py").read_text(encoding="utf-8")
+        assert max(map(len, script.splitlines())) <= 120, name
+        assert "import dlcli" not in script
+        layers = [f'name="{layer}"' for layer in Predictor.load(run).weights]
+        names = {layer.partition("/")[0].partition("_norm")[0] + '"' for layer in layers}
+        assert all(f"{each}" in script for each in names), name
+
+
+def test_a_table_in_several_files_is_refused(folder: Path) -> None:
+    run = run_of(folder, "several", CONFIG.replace("t.csv", "t*.csv"))
+
+    with pytest.raises(ExportError, match="its table is in several files"):
+        export_script(run, folder / "several-script")
+
+    assert not (folder / "several-script").exists()
+    assert json.loads((run.path / "manifest.json").read_text())["kind"] == "train"

@@ -1,0 +1,57 @@
+"""Runs with random weights, so that nothing has to be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dlcli.config import dump_config, load_config
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.run_recording import resolved_config
+from dlcli.prediction import Ensemble, EnsembleMember, member_weight
+from dlcli.runs import Run, new_run
+
+
+def make_run(config: Path, folder: Path) -> Run:
+    """Make the run of a config, untrained."""
+    file = load_config(config)
+    prepared = prepare(file, Events(lambda *_: None))
+    random = np.random.default_rng(1)
+    with new_run(folder, "run") as writer:
+        resolved = resolved_config(file, prepared, writer.path, threads=1)
+        writer.write_text("config.yaml", file.text)
+        writer.write_resolved(dump_config(resolved))
+        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+        members = 1 if file.config.ensemble is None else file.config.ensemble.members
+        shapes = {each.name: each.shape for each in prepared.network.weights}
+        if members > 1:
+            task, rows = prepared.encoding.task, prepared.split.train.rows
+            trained = [
+                EnsembleMember(seed=at, task=task, rows=rows, best_epoch=None, history={})
+                for at in range(members)
+            ]
+            document = Ensemble(members=tuple(trained)).model_dump_json()
+            writer.write_text("ensemble.json", document)
+            shapes = {
+                member_weight(at, name): shape
+                for at in range(1, members + 1)
+                for name, shape in shapes.items()
+            }
+        weights = {
+            name: random.normal(0, 1 / np.sqrt(shape[0]), shape).astype(np.float32)
+            for name, shape in shapes.items()
+        }
+        # Variances of batch normalization are positive.
+        positive = {name: abs(array) for name, array in weights.items() if "variance" in name}
+        writer.write_weights(weights | positive)
+        sets = {"validation": prepared.split.validation, "test": prepared.split.test}
+        held_out = [
+            pa.table({"row": table.row_numbers, "split": [name] * table.rows})
+            for name, table in sets.items()
+            if table is not None
+        ]
+        if held_out:
+            writer.write_table("predictions.parquet", pa.concat_tables(held_out))
+        return writer.finish()
