@@ -45,9 +45,16 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of the project, which are the longest, so that none of them is last."""
+    """Begin with the tests of the project, which are the longest, so that none of them is last.
+
+    Tests for a release are slow ones, too.
+    """
     items.sort(key=lambda item: "project" not in item.path.parts)
+    for item in items:
+        if item.get_closest_marker("release"):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

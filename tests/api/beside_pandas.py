@@ -243,7 +243,9 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("kind", [DenseRegressor, DenseClassifier])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(DenseRegressor, marks=pytest.mark.release), DenseClassifier]
+)
 def test_estimators_are_what_scikit_learn_expects(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -25,7 +25,10 @@ def test_pandas_is_hidden_from_all_other_tests():
 
 
 @pytest.mark.slow
-def test_the_api_works_beside_pandas_polars_scikit_learn_and_jupyter():
+@pytest.mark.parametrize(
+    "which", ["not release", pytest.param("release", marks=pytest.mark.release)]
+)
+def test_the_api_works_beside_pandas_polars_scikit_learn_and_jupyter(which):
     paths = os.environ["PYTHONPATH"].split(os.pathsep)
     environment = {
         **os.environ,
@@ -36,7 +39,7 @@ def test_the_api_works_beside_pandas_polars_scikit_learn_and_jupyter():
     script = str(Path(__file__).with_name("beside_pandas.py"))
     # `--dist` of the project's own options is xdist's.
     answer = subprocess.run(
-        [*command, "-o", "addopts=--strict-markers", script],
+        [*command, "-o", "addopts=--strict-markers", "-m", which, script],
         env=environment,
         capture_output=True,
         text=True,

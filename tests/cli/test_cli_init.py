@@ -199,7 +199,7 @@ GOOD = {
 """For tables of numbers, images, categories and texts a metric of the simplest good model."""
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.usefixtures("folder", "compiled_once", "no_linear_baseline")
 @pytest.mark.parametrize("name", GOOD)
 def test_the_config_of_a_shipped_table_trains_well_as_it_is(name, dlcli):

@@ -241,7 +241,7 @@ train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.release)])
 @pytest.mark.parametrize(
     ("rows", "settings"),
     [

@@ -147,7 +147,7 @@ def test_each_rival_should_take_ten_times_as_long(suite: str, cases: dict[str, f
 SMALL = Selection("iris", folds=2, trials=2, settings=("epochs=2",))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_folds_are_trained_by_dlcli_and_by_a_keras_script(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:
@@ -160,7 +160,7 @@ def test_folds_are_trained_by_dlcli_and_by_a_keras_script(
     assert len(json.loads((tmp_path / "cv-iris-0" / "cv.json").read_text())["results"]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_keras_script_tries_the_candidates_of_dlcli(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:

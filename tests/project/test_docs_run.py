@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,11 @@ from dlcli.config import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()
+FOR_RELEASES = (
+    *("3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
+    *("8-ensembles", "intervals"),
+)
+"""Pages whose trainings take more than ten seconds."""
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
@@ -21,9 +26,13 @@ def blocks_of(page: Path) -> list[Block]:
     return find_blocks(page.read_text(encoding="utf-8"))
 
 
-def each_page_with(language: str) -> pytest.MarkDecorator:
+def each_page_with(language: str, longest: Collection[str] = ()) -> pytest.MarkDecorator:
     pages = [page for page in PAGES if any(block.language == language for block in blocks_of(page))]
-    return pytest.mark.parametrize("page", pages, ids=lambda page: page.stem)
+    given = [
+        pytest.param(page, marks=pytest.mark.release if page.stem in longest else ())
+        for page in pages
+    ]
+    return pytest.mark.parametrize("page", given, ids=lambda page: page.stem)
 
 
 def file_name(block: Block) -> str:
@@ -44,7 +53,7 @@ def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@each_page_with("console")
+@each_page_with("console", FOR_RELEASES)
 def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_path: Path) -> None:
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
