@@ -8,70 +8,23 @@ import binascii
 import hmac
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dlcli.errors import did_you_mean
+from dlcli.serving.inference_protocol import health_routes, inference_routes
+from dlcli.serving.models import Handler, Models, json_response
 from dlcli.serving.openapi import describe_server
-from dlcli.serving.requests import Limits, RequestError, parse_json, read_body, timed_out
-from dlcli.serving.served_model import Answer, ServedModel
+from dlcli.serving.requests import Limits, RequestError, parse_json, timed_out
+from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
-Handler = Callable[[Request], Awaitable[Response]]
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
 """Lets a browser ask for the key, as the password of any user."""
-
-
-@dataclass
-class Models:
-    """The models that are served, by name; reloading replaces them at once."""
-
-    by_name: Mapping[str, ServedModel]
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def first(self) -> ServedModel:
-        """The model of requests that name none."""
-        return next(iter(self.by_name.values()))
-
-    def named(self, request: Request) -> ServedModel:
-        """Return the model that a request's path names, or the first.
-
-        Raises:
-            RequestError: with status 404.
-        """
-        name = request.path_params.get("name")
-        if name is None:
-            return self.first
-        if name not in self.by_name:
-            near = did_you_mean(name, tuple(self.by_name))
-            raise RequestError(404, f"there is no model '{name}'{near}")
-        return self.by_name[name]
-
-    async def predict(self, model: ServedModel, rows: object) -> Answer:
-        """Predict the rows of a request, many of them in a thread, so that others are answered.
-
-        Raises:
-            RequestError: for rows that can't be predicted, or are too many.
-        """
-        if not isinstance(rows, list):
-            raise RequestError(400, "expected a list of rows, each an object of columns")
-        self.limits.check_rows(len(rows))
-        if model.is_quick(len(rows)):
-            return model.predict(rows)
-        return await asyncio.to_thread(model.predict, rows)
-
-
-def json_response(content: object, status: int = 200) -> Response:
-    """Return an answer in JSON."""
-    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 def make_application(models: Models, key: str | None = None) -> Starlette:
@@ -82,40 +35,53 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
         key: what clients must send as bearer token, in the header `X-API-Key`, or as password;
             without one, anyone may ask.
     """
+    guarded = {
+        **_own_routes(models, has_key=key is not None),
+        **tensorflow_routes(models),
+        **inference_routes(models),
+    }
+    open_to_all = {("GET", "/healthz"): _health, **health_routes(models)}
+    routes = [
+        *(_route(place, _guarded(each, models.limits, key)) for place, each in guarded.items()),
+        *(_route(place, _guarded(each, models.limits)) for place, each in open_to_all.items()),
+    ]
+    handlers: Mapping[Any, Any] = {HTTPException: _explain_status, Exception: _explain_failure}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _route(place: tuple[str, str], handler: Handler) -> Route:
+    method, path = place
+    return Route(path, handler, methods=[method])
+
+
+def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handler]:
+    """Return the handlers of dlcli's own protocol, by method and path."""
 
     async def predict(request: Request) -> Response:
-        model = models.named(request)
-        body = parse_json(await read_body(request, models.limits))
-        return json_response((await models.predict(model, body)).records)
+        model, rows = models.named(request), parse_json(await models.read(request))
+        return json_response((await models.predict(model, rows)).records)
 
     async def openapi(request: Request) -> Response:
-        has_key = key is not None
         return json_response(describe_server(models.by_name, models.limits, has_key=has_key))
 
     async def docs(request: Request) -> Response:
         from dlcli.serving.pages import docs_page  # with Jinja, which few servers need
 
-        return docs_page(models.by_name, models.limits, has_key=key is not None)
+        return docs_page(models.by_name, models.limits, has_key=has_key)
 
-    def open_to(handler: Handler) -> Handler:
-        return _guarded(handler, models.limits, key)
-
-    routes = [
-        Route("/predict", open_to(predict), methods=["POST"]),
-        Route("/predict/{name}", open_to(predict), methods=["POST"]),
-        Route("/openapi.json", open_to(openapi)),
-        Route("/docs", open_to(docs)),
-        Route("/healthz", _health),
-    ]
-    handlers: Mapping[Any, Any] = {HTTPException: _explain_status, Exception: _explain_failure}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return {
+        ("POST", "/predict"): predict,
+        ("POST", "/predict/{name}"): predict,
+        ("GET", "/openapi.json"): openapi,
+        ("GET", "/docs"): docs,
+    }
 
 
 async def _health(request: Request) -> Response:
     return json_response({"status": "ok"})
 
 
-def _guarded(handler: Handler, limits: Limits, key: str | None) -> Handler:
+def _guarded(handler: Handler, limits: Limits, key: str | None = None) -> Handler:
     """Check the key of each request, limit its time, and explain what is wrong with it."""
 
     async def handle(request: Request) -> Response:

@@ -196,16 +196,16 @@ class AnswerColumns:
     predictor: Predictor
 
     @cached_property
-    def _row(self) -> dict[str, object]:
+    def types(self) -> dict[str, str]:
+        """The type of each column in JSON."""
         inputs = InMemoryInputs(np.zeros((1, self.predictor.network.inputs), np.float32))
         columns = self.predictor.predict_encoded(inputs).lists()
-        return {name: values[0] for name, values in columns.items()}
+        return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
 
     def schemas(self) -> Iterator[tuple[str, dict[str, object]]]:
         """Yield name and JSON Schema of each column."""
         classes = self.predictor.task.classes
-        for name, value in self._row.items():
-            kind = _JSON_TYPES.get(type(value), "number")
+        for name, kind in self.types.items():
             schema: dict[str, object] = {"type": kind if kind != "number" else ["number", "null"]}
             if kind == "array":
                 schema["items"] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlcli import __version__
-from dlcli.serving.columns import AnswerColumns
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
 
@@ -82,7 +81,7 @@ def _schemas(model: ServedModel) -> dict[str, object]:
         "properties": {column.name: column.schema for column in model.inputs},
         "required": [*model.columns],
     }
-    answer = dict(AnswerColumns(model.predictor).schemas())
+    answer = dict(model.outputs.schemas())
     prediction = {"type": "object", "properties": answer, "required": [*answer]}
     return {f"{model.name}.Row": row, f"{model.name}.Prediction": prediction}
 

@@ -13,7 +13,7 @@ from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction import MOST_ROWS, Predictions, Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import open_run
-from dlcli.serving.columns import ServedColumn, served_columns
+from dlcli.serving.columns import AnswerColumns, ServedColumn, served_columns
 from dlcli.serving.requests import Problem, RequestError
 from dlcli.tables import memory_table
 
@@ -86,6 +86,11 @@ class ServedModel:
     def columns(self) -> tuple[str, ...]:
         """The names of `inputs`."""
         return tuple(column.name for column in self.inputs)
+
+    @cached_property
+    def outputs(self) -> AnswerColumns:
+        """The columns of an answer."""
+        return AnswerColumns(self.predictor)
 
     @property
     def typical_row(self) -> dict[str, object]:

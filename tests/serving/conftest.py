@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copyfile
+from threading import Thread
 
 import pytest
+import uvicorn
 from PIL import Image as Pillow
 
 from dlcli.serving import Limits, ServedModel
-from dlcli.serving.application import Models, make_application
+from dlcli.serving.application import make_application
+from dlcli.serving.models import Models
 from tests.catalogue import hand_made
 
+ROOT = Path(__file__).parents[2]
 ROWS = """\
 id,size,color,sold,day,note,price
 1,10,red,true,2024-01-01,very good,1
@@ -37,6 +43,7 @@ epochs: 1
 """
 HOUSES = f"data: {{train: rows.csv, target: price}}\noutput: {{scaling: none}}\n{FEATURES}"
 PETS = "data: {train: pets.csv, target: pet}\ninput: {scaling: none}\nhidden: []\nepochs: 1\n"
+IRIS = "data: {train: iris.csv, target: species}\nhidden: []\nepochs: 1\n"
 PET_ROWS = "x,pet\n-50,cat\n0,cat\n50,dog\n50,cat\n"
 ROW = {
     "size": 10,
@@ -49,14 +56,19 @@ ROW = {
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
-    """The folders of the runs `houses` and `pets`."""
+    """The folders of the runs `houses`, `pets` and `iris`."""
     folder, before = tmp_path_factory.mktemp("served"), Path.cwd()
     os.chdir(folder)
     try:
         Path("rows.csv").write_text(ROWS)
         Path("pets.csv").write_text(PET_ROWS)
+        copyfile(ROOT / "data" / "iris.csv", "iris.csv")
         weights = {"output/kernel": [[1.0]], "output/bias": [0.0]}
-        made = [hand_made.make_run(HOUSES, "houses"), hand_made.make_run(PETS, "pets", weights)]
+        made = [
+            hand_made.make_run(HOUSES, "houses"),
+            hand_made.make_run(PETS, "pets", weights),
+            hand_made.make_run(IRIS, "iris"),
+        ]
     finally:
         os.chdir(before)
     return {path.name: folder / path for path in made}
@@ -157,6 +169,19 @@ def serve(models):
         return Client(make_application(Models(models, Limits(**limits)), key))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def address(models):
+    """Host and port of a server of both runs, in a thread of this process."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        application = make_application(Models(models))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,6 +54,23 @@ def test_a_server_answers_and_ends_at_sigterm(runs):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
         assert process.stderr.read() == "terminated\n"
+
+
+def test_the_commands_of_the_page_are_answered(address, models, tmp_path):
+    page = PAGE.read_text(encoding="utf-8").replace("localhost:8000", address)
+    [command] = re.findall(r"^curl .*?^\]'$", page, re.MULTILINE | re.DOTALL)
+    [row] = json.loads(shlex.split(command)[-1])
+    [expected] = models["iris"].predict([row]).records
+
+    command = command.replace("/predict", "/predict/iris")
+    done = subprocess.run(["bash", "-c", f"{command} -s"], capture_output=True, text=True)
+    assert json.loads(done.stdout) == [expected]
+    [shown] = re.findall(r"^```json\n(\[.*)\n```$", page, re.MULTILINE)
+    assert [*json.loads(shown)[0]] == [*expected]
+
+    [script] = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == f"[b'{expected['prediction']}']\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,291 @@
+"""The Open Inference Protocol, version 2, as KServe and Triton speak it, with binary tensors.
+
+https://github.com/kserve/open-inference-protocol and
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+
+There is one tensor of shape (rows,) or (rows, 1) for each column. NaN and empty texts are missing
+values, as in a table.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dlcli import __version__
+from dlcli.serving.models import Handler, Models, checked_object, json_response
+from dlcli.serving.requests import Problem, RequestError, parse_json
+from dlcli.serving.served_model import Answer, ServedModel
+
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+_DTYPES = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "INT8": "i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+"""NumPy's names of the types whose values have a fixed size; texts are `BYTES`."""
+_INPUT_TYPES = {"number": "FP64", "unix": "FP64", "boolean": "BOOL"}
+_ANSWER_TYPES = {"string": "BYTES", "array": "BYTES", "boolean": "BOOL", "integer": "INT64"}
+_LENGTH = struct.Struct("<I")
+
+
+def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
+    """Return the handlers by method and path."""
+
+    async def infer(request: Request) -> Response:
+        model, body = models.named(request), await models.read(request)
+        content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
+        rows = _rows(content, binary, models)
+        answer = await models.predict(model, rows)
+        return _response(model, content, answer)
+
+    async def metadata(request: Request) -> Response:
+        return json_response(_metadata(models.named(request)))
+
+    async def server(request: Request) -> Response:
+        extensions = ["binary_tensor_data"]
+        return json_response({"name": "dlcli", "version": __version__, "extensions": extensions})
+
+    found: dict[tuple[str, str], Handler] = {("GET", "/v2"): server}
+    for path in ("/v2/models/{name}", "/v2/models/{name}/versions/1"):
+        found[("POST", f"{path}/infer")] = infer
+        found[("GET", path)] = metadata
+    return found
+
+
+def health_routes(models: Models) -> dict[tuple[str, str], Handler]:
+    """Return the handlers of health checks, by method and path, which need no key."""
+
+    async def live(request: Request) -> Response:
+        return json_response({"live": True})
+
+    async def ready(request: Request) -> Response:
+        return json_response({"ready": True})
+
+    async def model_ready(request: Request) -> Response:
+        return json_response({"name": models.named(request).name, "ready": True})
+
+    return {
+        ("GET", "/v2/health/live"): live,
+        ("GET", "/v2/health/ready"): ready,
+        ("GET", "/v2/models/{name}/ready"): model_ready,
+        ("GET", "/v2/models/{name}/versions/1/ready"): model_ready,
+    }
+
+
+def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
+    """Split a body into its JSON and the tensors behind it.
+
+    Raises:
+        RequestError: for a length that is none, or JSON that is no object.
+    """
+    if header is None:
+        return checked_object(parse_json(body)), b""
+    length = int(header) if header.isascii() and header.isdigit() and len(header) < 20 else -1
+    if not 0 <= length <= len(body):
+        raise RequestError(400, f"{_HEADER_LENGTH}: expected at most {len(body)}, got '{header}'")
+    return checked_object(parse_json(body[:length])), body[length:]
+
+
+def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[object]:
+    """Return rows as `/predict` has them.
+
+    Raises:
+        RequestError: for tensors that don't fit together, or are no columns.
+    """
+    inputs = content.get("inputs")
+    if not isinstance(inputs, list) or not inputs:
+        raise RequestError(400, "expected a list of tensors in 'inputs', one for each column")
+    columns: dict[str, Sequence[object]] = {}
+    start = 0
+    for each in inputs:
+        tensor = _Tensor.of(each)
+        if tensor.name in columns:
+            raise tensor.error("is there twice")
+        models.limits.check_rows(tensor.rows)
+        if tensor.size is None:
+            values = tensor.of_json()
+        else:
+            values = tensor.of_binary(binary[start : start + tensor.size])
+            start += tensor.size
+        first = next(iter(columns.values()), values)
+        if len(values) != len(first):
+            raise tensor.error(f"has {len(values)} rows, the first tensor has {len(first)}")
+        columns[tensor.name] = values
+    if start != len(binary):
+        raise RequestError(400, f"expected {start} bytes of tensors, got {len(binary)}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of a request."""
+
+    name: str
+    type: str
+    rows: int
+    size: int | None
+    """Bytes of its part behind the JSON; None if the values are within."""
+    data: object
+
+    @classmethod
+    def of(cls, tensor: object) -> _Tensor:
+        """Check a tensor's description.
+
+        Raises:
+            RequestError: for anything that is none.
+        """
+        if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+            raise RequestError(400, "expected 'name', 'datatype' and 'shape' of each input")
+        name, kind, shape = tensor["name"], str(tensor.get("datatype")), tensor.get("shape")
+        made = cls(name, kind, 0, None, tensor.get("data"))
+        if kind != "BYTES" and kind not in _DTYPES:
+            raise made.error(f"expected a datatype such as FP64 or BYTES, got {kind[:20]}")
+        sizes = shape if isinstance(shape, list) else []
+        is_column = len(sizes) == 1 or sizes[1:] == [1]
+        if not is_column or type(sizes[0]) is not int or sizes[0] < 0:
+            raise made.error("expected the shape [rows] or [rows, 1]")
+        parameters = tensor.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is not None and (type(size) is not int or size < 0):
+            raise made.error("expected a number of bytes as binary_data_size")
+        return cls(name, kind, sizes[0], size, tensor.get("data"))
+
+    def of_json(self) -> list[object]:
+        """Return the values that JSON has."""
+        values = self.data
+        if not isinstance(values, list):
+            raise self.error("expected a list of values in 'data'")
+        flat = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
+        if len(flat) != self.rows:
+            raise self.error(f"expected {self.rows} values, got {len(flat)}")
+        return flat
+
+    def of_binary(self, data: bytes) -> list[object]:
+        """Return the values that are behind the JSON."""
+        if self.type == "BYTES":
+            values: list[object] = [*self._texts(data)]
+        else:
+            dtype = np.dtype(_DTYPES[self.type])
+            if len(data) != self.rows * dtype.itemsize:
+                expected = self.rows * dtype.itemsize
+                raise self.error(f"expected {expected} bytes, got {len(data)}")
+            values = np.frombuffer(data, dtype).tolist()
+        if len(values) != self.rows:
+            raise self.error(f"expected {self.rows} values, got {len(values)}")
+        return values
+
+    def _texts(self, data: bytes) -> Iterator[str]:
+        """Yield texts, each after its length in four bytes."""
+        start, row = 0, 0
+        while start < len(data):
+            row += 1
+            stop = start + _LENGTH.size
+            if stop > len(data):
+                raise self.error("a text is cut off", row)
+            end = stop + _LENGTH.unpack_from(data, start)[0]
+            if end > len(data):
+                raise self.error("a text is cut off", row)
+            try:
+                yield data[stop:end].decode()
+            except UnicodeDecodeError:
+                raise self.error("expected UTF-8", row) from None
+            start = end
+
+    def error(self, message: str, row: int | None = None) -> RequestError:
+        """Return the error about this tensor."""
+        return RequestError(400, str(Problem(message, row, self.name)))
+
+
+def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:
+    """Return an answer's columns as tensors, in JSON or behind it, as the request asks."""
+    types, parts, outputs = _output_types(model), list[bytes](), list[dict[str, object]]()
+    for name, is_binary in _wanted(content, types).items():
+        kind, values = types[name], answer.columns[name]
+        output: dict[str, object] = {"name": name, "datatype": kind, "shape": [answer.rows]}
+        if any(isinstance(value, list) for value in values):
+            values = [json.dumps(value, ensure_ascii=False) for value in values]
+        if is_binary:
+            parts.append(_binary(values, kind))
+            output["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            output["data"] = values
+        outputs.append(output)
+    document: dict[str, object] = {"model_name": model.name, "model_version": "1"}
+    if isinstance(content.get("id"), str):
+        document["id"] = content["id"]
+    head = orjson.dumps({**document, "outputs": outputs})
+    if not parts:
+        return Response(head, media_type="application/json")
+    headers = {_HEADER_LENGTH: str(len(head))}
+    return Response(b"".join([head, *parts]), 200, headers, "application/octet-stream")
+
+
+def _wanted(content: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, bool]:
+    """Return the outputs that a request asks for, and which of them are to be binary.
+
+    Raises:
+        RequestError: for an output that there is not.
+    """
+
+    def flag(holder: Mapping[str, Any], name: str) -> bool | None:
+        parameters = holder.get("parameters")
+        return parameters.get(name) if isinstance(parameters, dict) else None
+
+    default = flag(content, "binary_data_output") is True
+    asked = content.get("outputs") or [{"name": name} for name in known]
+    if not isinstance(asked, list) or not all(isinstance(each, dict) for each in asked):
+        raise RequestError(400, "expected a list of objects in 'outputs'")
+    wanted = {}
+    for each in asked:
+        name = each.get("name")
+        if not isinstance(name, str) or name not in known:
+            raise RequestError(400, f"there is no output '{name}', only {', '.join(known)}")
+        binary = flag(each, "binary_data")
+        wanted[name] = default if binary is None else binary is True
+    return wanted
+
+
+def _binary(values: Sequence[Any], kind: str) -> bytes:
+    if kind == "BYTES":
+        encoded = (str(value).encode() for value in values)
+        return b"".join(_LENGTH.pack(len(text)) + text for text in encoded)
+    numbers = [np.nan if value is None else value for value in values]
+    return np.array(numbers, dtype=_DTYPES[kind]).tobytes()
+
+
+def _output_types(model: ServedModel) -> dict[str, str]:
+    answers = model.outputs.types
+    return {name: _ANSWER_TYPES.get(kind, "FP64") for name, kind in answers.items()}
+
+
+def _metadata(model: ServedModel) -> dict[str, object]:
+    inputs = {each.name: _INPUT_TYPES.get(each.kind, "BYTES") for each in model.inputs}
+
+    def tensors(types: Mapping[str, str]) -> list[dict[str, object]]:
+        return [{"name": n, "datatype": kind, "shape": [-1]} for n, kind in types.items()]
+
+    return {
+        "name": model.name,
+        "versions": ["1"],
+        "platform": "dlcli",
+        "inputs": tensors(inputs),
+        "outputs": tensors(_output_types(model)),
+    }

@@ -1,0 +1,151 @@
+"""The REST API of TensorFlow Serving, https://www.tensorflow.org/tfx/serving/api_rest.
+
+Rows are `instances`, or columns are `inputs`; a model of one column may leave out its name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dlcli.serving.columns import ServedColumn
+from dlcli.serving.models import Handler, Models, json_response
+from dlcli.serving.requests import Problem, RequestError
+from dlcli.serving.served_model import ServedModel
+
+_SIGNATURE = "serving_default"
+_TYPES = {"number": "DT_DOUBLE", "unix": "DT_DOUBLE", "boolean": "DT_BOOL"}
+_ANSWER_TYPES = {"string": "DT_STRING", "boolean": "DT_BOOL", "integer": "DT_INT64"}
+_AVAILABLE = {
+    "model_version_status": [
+        {
+            "version": "1",
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+    ]
+}
+
+
+def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
+    """Return the handlers by method and path."""
+
+    async def predict(request: Request) -> Response:
+        model, body = models.named(request), await models.read_object(request)
+        signature = body.get("signature_name", _SIGNATURE)
+        if signature != _SIGNATURE:
+            raise RequestError(400, f"there is no signature '{signature}', only '{_SIGNATURE}'")
+        if ("instances" in body) == ("inputs" in body):
+            raise RequestError(400, "expected either 'instances' or 'inputs'")
+        if "instances" in body:
+            rows: object = _rows_of_instances(body["instances"], model.columns)
+            answer = await models.predict(model, rows)
+            return json_response({"predictions": _unnamed_rows(answer.records)})
+        answer = await models.predict(model, rows_of_columns(body["inputs"], model.columns))
+        columns = answer.columns
+        outputs = next(iter(columns.values())) if len(columns) == 1 else columns
+        return json_response({"outputs": outputs})
+
+    async def status(request: Request) -> Response:
+        models.named(request)
+        return json_response(_AVAILABLE)
+
+    async def metadata(request: Request) -> Response:
+        return json_response(_metadata(models.named(request)))
+
+    found: dict[tuple[str, str], Handler] = {}
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/1"):
+        found[("POST", f"{path}:predict")] = predict
+        found[("GET", f"{path}/metadata")] = metadata
+        found[("GET", path)] = status
+    return found
+
+
+def _rows_of_instances(instances: object, columns: Sequence[str]) -> object:
+    """Return rows as `/predict` has them; anything but a list as it is."""
+    if not isinstance(instances, list):
+        return instances
+    rows: list[object] = []
+    for number, instance in enumerate(instances, start=1):
+        row = instance
+        if len(columns) == 1 and not (isinstance(row, dict) and columns[0] in row):
+            row = {columns[0]: row}
+        if isinstance(row, dict):
+            row = {name: _plain(value, number, name) for name, value in row.items()}
+        rows.append(row)
+    return rows
+
+
+def rows_of_columns(inputs: object, columns: Sequence[str]) -> list[object]:
+    """Return the rows of columns.
+
+    Args:
+        inputs: lists of values by column; of a single column the list alone.
+        columns: those that the model reads.
+
+    Raises:
+        RequestError: for anything else, or lists of different lengths.
+    """
+    if len(columns) == 1 and isinstance(inputs, list):
+        inputs = {columns[0]: inputs}
+    if not isinstance(inputs, dict) or not all(isinstance(v, list) for v in inputs.values()):
+        raise RequestError(400, "expected a list of values for each column in 'inputs'")
+    lengths = {name: len(values) for name, values in inputs.items()}
+    for name, length in lengths.items():
+        if length != (first := next(iter(lengths.values()))):
+            problem = Problem(f"has {length} values, the first column has {first}", None, name)
+            raise RequestError.of_rows([problem], 0)
+    names = tuple(inputs)
+    return [
+        {name: _plain(value, row, name) for name, value in zip(names, values, strict=True)}
+        for row, values in enumerate(zip(*inputs.values(), strict=True), start=1)
+    ]
+
+
+def _plain(value: object, row: int, column: str) -> object:
+    """Return the value of a tensor of one element, and the text of one in base64.
+
+    Raises:
+        RequestError: for bytes that are no text.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict) and value.keys() == {"b64"}:
+        try:
+            return base64.b64decode(str(value["b64"]), validate=True).decode()
+        except (binascii.Error, UnicodeError):
+            problem = Problem("expected UTF-8 in base64", row, column)
+            raise RequestError.of_rows([problem], 1) from None
+    return value
+
+
+def _unnamed_rows(records: Sequence[Mapping[str, object]]) -> list[object]:
+    """Return the rows of an answer; of a single column its values alone."""
+    return [next(iter(row.values())) if len(row) == 1 else row for row in records]
+
+
+def _metadata(model: ServedModel) -> dict[str, object]:
+    def tensor(name: str, kind: str) -> dict[str, object]:
+        shape = {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+        return {"dtype": kind, "tensor_shape": shape, "name": name}
+
+    def input_type(column: ServedColumn) -> str:
+        return _TYPES.get(column.kind, "DT_STRING")
+
+    answers = model.outputs.types
+    signature = {
+        "inputs": {each.name: tensor(each.name, input_type(each)) for each in model.inputs},
+        "outputs": {
+            name: tensor(name, _ANSWER_TYPES.get(kind, "DT_DOUBLE"))
+            for name, kind in answers.items()
+        },
+        "method_name": "tensorflow/serving/predict",
+    }
+    return {
+        "model_spec": {"name": model.name, "signature_name": "", "version": "1"},
+        "metadata": {"signature_def": {"signature_def": {_SIGNATURE: signature}}},
+    }
