@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dlcli.serving.inference_protocol import health_routes, inference_routes
+from dlcli.serving.metrics import CONTENT_TYPE
 from dlcli.serving.models import Handler, Models, json_response
 from dlcli.serving.openapi import describe_server
-from dlcli.serving.requests import Limits, RequestError, parse_json, timed_out
+from dlcli.serving.requests import RequestError, parse_json, timed_out
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
@@ -42,8 +44,8 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
     }
     open_to_all = {("GET", "/healthz"): _health, **health_routes(models)}
     routes = [
-        *(_route(place, _guarded(each, models.limits, key)) for place, each in guarded.items()),
-        *(_route(place, _guarded(each, models.limits)) for place, each in open_to_all.items()),
+        *(_route(place, _guarded(place[1], each, models, key)) for place, each in guarded.items()),
+        *(_route(place, _guarded(place[1], each, models)) for place, each in open_to_all.items()),
     ]
     handlers: Mapping[Any, Any] = {HTTPException: _explain_status, Exception: _explain_failure}
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -69,11 +71,15 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
         return docs_page(models.by_name, models.limits, has_key=has_key)
 
+    async def metrics(request: Request) -> Response:
+        return Response(models.metrics.text(), media_type=CONTENT_TYPE)
+
     return {
         ("POST", "/predict"): predict,
         ("POST", "/predict/{name}"): predict,
         ("GET", "/openapi.json"): openapi,
         ("GET", "/docs"): docs,
+        ("GET", "/metrics"): metrics,
     }
 
 
@@ -81,10 +87,20 @@ async def _health(request: Request) -> Response:
     return json_response({"status": "ok"})
 
 
-def _guarded(handler: Handler, limits: Limits, key: str | None = None) -> Handler:
-    """Check the key of each request, limit its time, and explain what is wrong with it."""
+def _guarded(path: str, handler: Handler, models: Models, key: str | None = None) -> Handler:
+    """Check the key of a request, limit its time, explain what is wrong with it, and count it."""
+    limits, metrics = models.limits, models.metrics
 
     async def handle(request: Request) -> Response:
+        start, status = time.perf_counter(), 500
+        try:
+            response = await answer(request)
+            status = response.status_code
+            return response
+        finally:
+            metrics.add_request(path, status, time.perf_counter() - start)
+
+    async def answer(request: Request) -> Response:
         try:
             if key is not None and not _has_key(request, key):
                 response = json_response({"error": "expected the server's API key"}, 401)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.errors import did_you_mean
+from dlcli.serving.metrics import Metrics
 from dlcli.serving.requests import Limits, RequestError, parse_json, read_body
 from dlcli.serving.served_model import Answer, ServedModel
 
@@ -23,6 +24,7 @@ class Models:
 
     by_name: Mapping[str, ServedModel]
     limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def named(self, request: Request) -> ServedModel:
         """Return the model that a request's path names, or the first.
@@ -59,9 +61,16 @@ class Models:
         if not isinstance(rows, list):
             raise RequestError(400, "expected a list of rows, each an object of columns")
         self.limits.check_rows(len(rows))
-        if model.is_quick(len(rows)):
-            return model.predict(rows)
-        return await asyncio.to_thread(model.predict, rows)
+        try:
+            if model.is_quick(len(rows)):
+                answer = model.predict(rows)
+            else:
+                answer = await asyncio.to_thread(model.predict, rows)
+        except RequestError as error:
+            self.metrics.add_refused(model.name, error.rows)
+            raise
+        self.metrics.add_rows(model.name, answer.rows, answer.differences)
+        return answer
 
 
 def checked_object(content: object) -> dict[str, object]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dlcli.serving.requests import Limits
     from dlcli.serving.served_model import ServedModel
 
-_NEEDED = ("starlette", "uvicorn", "orjson")
+_NEEDED = ("starlette", "uvicorn", "orjson", "prometheus_client")
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
