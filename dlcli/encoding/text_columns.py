@@ -11,6 +11,7 @@ same.
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -145,11 +146,10 @@ class TextEncoder(SparseEncoder):
         return max(token.count(" ") for token in self.tokens) + 1
 
     @cached_property
-    def _rarity(self) -> NDArray[np.float64]:
-        """The factor of each token in tf-idf, (tokens,)."""
+    def _rarity(self) -> array[float]:
+        """The factor of each token in tf-idf, (tokens,); no NumPy array, so that `==` compares."""
         frequencies = np.array(self.document_frequencies)
-        rarity: NDArray[np.float64] = np.log((1 + self.training_rows) / (1 + frequencies)) + 1
-        return rarity
+        return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
         issues.add_missing(self.column, count)
@@ -174,7 +174,7 @@ class TextEncoder(SparseEncoder):
             return np.ones(len(counts))
         if self.encoding == "count":
             return counts.astype(np.float64)
-        values: NDArray[np.float64] = counts * self._rarity[columns]
+        values: NDArray[np.float64] = counts * np.frombuffer(self._rarity)[columns]
         values /= np.sqrt(np.bincount(texts, values**2))[texts]
         return values
 

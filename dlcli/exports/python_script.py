@@ -6,6 +6,7 @@ columns are encoded how, and the code of network, training and evaluation.
 
 from __future__ import annotations
 
+import ast
 import csv
 import gzip
 import io
@@ -91,7 +92,7 @@ def export_script(run: Run, output: Path) -> Path:
     run.require_network()
     facts = _Facts.of(run, output.resolve())
     text = _render(facts)
-    compile(text, SCRIPT, "exec")
+    ast.parse(text, SCRIPT)
     with new_folder(output) as folder:
         (folder / SCRIPT).write_text(text, encoding="utf-8")
         (folder / "requirements.txt").write_text(_requirements(facts), encoding="utf-8")
