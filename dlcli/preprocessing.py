@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -406,8 +407,9 @@ class QuantileScaling(Fitted):
         return float(np.interp(value, *self._line))
 
     @cached_property
-    def _line(self) -> tuple[Floats, Floats]:
-        return np.array(self.points), np.array(self.normals)
+    def _line(self) -> tuple[array[float], array[float]]:
+        """Points and normals in memory of their own; no NumPy arrays, so that `==` compares."""
+        return array("d", self.points), array("d", self.normals)
 
 
 def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
