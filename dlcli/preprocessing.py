@@ -39,6 +39,8 @@ class ColumnIssues:
 
     unseen: Counter[str] = field(default_factory=Counter)
     """Values that are not among the training categories, with their rows."""
+    unseen_index: int | None = None
+    """The first row with one, from 0, among all rows that were encoded."""
     unseen_encoding: str = ""
     """Their encoding, in words."""
     missing: int = 0
@@ -57,6 +59,10 @@ class ColumnIssues:
     """The training rows' range, where rows are outside; dates are ISO 8601."""
     unreadable: int = 0
     """Rows whose value can't be read or is not allowed."""
+
+
+Place = Callable[[int], str]
+"""Names the row of an index in messages: `row 3`."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +141,21 @@ class ValueIssues:
         self._refusals.append(_Refusal(column, self.rows, rows, complaint))
         self.columns[column].unreadable += len(rows)
 
-    def add_unseen(self, column: str, counts: Mapping[str, int], encoding: str) -> None:
-        """Record values that are not among the training categories, with the rows of each."""
+    def add_unseen(self, column: str, counts: Mapping[str, int], encoding: str, first: int) -> None:
+        """Record values that are not among the training categories.
+
+        Args:
+            column: the column.
+            counts: the rows of each value.
+            encoding: how they are encoded, in words.
+            first: the first row with one, from 0, of the table.
+        """
         if counts:
-            self.columns[column].unseen.update(counts)
-            self.columns[column].unseen_encoding = encoding
+            issues = self.columns[column]
+            issues.unseen.update(counts)
+            issues.unseen_encoding = encoding
+            if issues.unseen_index is None:
+                issues.unseen_index = self.rows + first
 
     def add_missing(self, column: str, rows: int) -> None:
         """Record rows without a value."""
@@ -176,9 +192,14 @@ class ValueIssues:
         columns = (refusal.bad_rows() for refusal in self._refusals)
         return merge(*columns, key=lambda bad: bad.index)
 
-    def notes(self) -> list[Note]:
-        """Describe the training values for which the network has no input of their own."""
-        return [note for column, issues in self.columns.items() for note in _notes(column, issues)]
+    def notes(self, place: Place | None = None) -> list[Note]:
+        """Describe the values for which the network has no input of their own.
+
+        Args:
+            place: names the row of an index, as `Table.place` does.
+        """
+        every = self.columns.items()
+        return [note for column, issues in every for note in _notes(column, issues, place)]
 
 
 @dataclass(frozen=True)
@@ -192,6 +213,10 @@ class Note:
     """The property they share, as it follows their count: `without a value`."""
     detail: str = ""
     """The remark's remainder for this column, with its own punctuation."""
+    values: tuple[str, ...] = ()
+    """Some of the rows' values, if it is about these."""
+    encoding: str = ""
+    """How they are encoded, in words."""
 
     def __str__(self) -> str:
         return f"column '{self.column}': {plural(self.rows, 'row')} {self.kind}{self.detail}"
@@ -231,6 +256,26 @@ def summarize_notes(notes: Iterable[Note]) -> Iterator[Line]:
             yield Line(f"{len(rest)} more columns: {rows} {rest[0].kind}", tuple(rest))
 
 
+def merge_notes(folds: Sequence[Sequence[Note]], of: int) -> list[Note]:
+    """Combine the notes on the rows of several folds: one for each column and kind.
+
+    Args:
+        folds: the notes of each fold that has any.
+        of: the number of all folds.
+    """
+    alike: defaultdict[tuple[str, str], list[Note]] = defaultdict(list)
+    for notes in folds:
+        for note in notes:
+            alike[note.column, note.kind].append(note)
+    merged = []
+    for (column, kind), notes in alike.items():
+        values = sorted({value for note in notes for value in note.values})
+        some = f" ({listed(values, _SHOWN_VALUES)})" if values else ""
+        detail = f"{some}: {notes[0].encoding}; in {len(notes)} of {plural(of, 'fold')}"
+        merged.append(Note(column, sum(note.rows for note in notes), kind, detail))
+    return merged
+
+
 def dates_if_midnight(moments: Sequence[str]) -> list[str]:
     """Drop the time of day from moments if it is midnight in all of them.
 
@@ -241,17 +286,29 @@ def dates_if_midnight(moments: Sequence[str]) -> list[str]:
     return days if len(days) == len(moments) else [*moments]
 
 
-def _notes(column: str, issues: ColumnIssues) -> Iterator[Note]:
+def first_unseen(issues: ColumnIssues, place: Place | None) -> str:
+    """Name the first row with a value that is no category, to append; empty without places."""
+    if place is None or issues.unseen_index is None:
+        return ""
+    row = place(issues.unseen_index)
+    return f", {row}" if issues.unseen.total() == 1 else f", the first in {row}"
+
+
+def _notes(column: str, issues: ColumnIssues, place: Place | None) -> Iterator[Note]:
+    def note(
+        rows: int, kind: str, encoding: str, values: Sequence[str] = (), row: str = ""
+    ) -> Note:
+        some = f" ({listed(values, _SHOWN_VALUES)}){row}" if values else ""
+        return Note(column, rows, kind, f"{some}: {encoding}", tuple(values), encoding)
+
     if issues.unencoded_missing:
-        detail = f": {issues.missing_encoding}"
-        yield Note(column, issues.unencoded_missing, "without a value", detail)
+        yield note(issues.unencoded_missing, "without a value", issues.missing_encoding)
     if issues.unseen:
-        some = listed(issues.unseen, _SHOWN_VALUES)
-        detail = f" ({some}): {issues.unseen_encoding}"
-        yield Note(column, issues.unseen.total(), "with values that are no category", detail)
+        kind, row = "with values that are no category", first_unseen(issues, place)
+        yield note(issues.unseen.total(), kind, issues.unseen_encoding, [*issues.unseen], row)
     if issues.without_tokens:
-        kind, detail = "without a token that has an input", f": {issues.without_tokens_encoding}"
-        yield Note(column, issues.without_tokens, kind, detail)
+        kind, encoding = "without a token that has an input", issues.without_tokens_encoding
+        yield note(issues.without_tokens, kind, encoding)
 
 
 # Scalings, fitted on training rows, for features and targets alike.

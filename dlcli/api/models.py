@@ -17,7 +17,7 @@ from dlcli.config import Config
 from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
 from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData
-from dlcli.preprocessing import ValueIssues
+from dlcli.preprocessing import Place, ValueIssues
 from dlcli.runs import open_run
 from dlcli.tables import MemoryTable, Source, Table, memory_table
 
@@ -109,7 +109,7 @@ class Model:
             return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
         self._warn_of_uncertainty(predictor)
         predictions, issues = found
-        self._warn_of_differences("data", issues)
+        self._warn_of_differences("data", issues, lambda index: f"row {index + 1}")
         return Prediction(predictions)
 
     def evaluate(
@@ -181,10 +181,11 @@ class Model:
                 f"{table.file}: {rows} with values that can't be used, treated as missing; the "
                 f"first: {example}"
             )
-        self._warn_of_differences(table.file, issues)
+        self._warn_of_differences(table.file, issues, table.place)
 
-    def _warn_of_differences(self, name: str, issues: ValueIssues) -> None:
-        for line in difference_lines(find_differences(self.predictor.encoding, issues)):
+    def _warn_of_differences(self, name: str, issues: ValueIssues, place: Place) -> None:
+        differences = find_differences(self.predictor.encoding, issues)
+        for line in difference_lines(differences, place):
             warn(f"{name}: {line.text}")
 
 

@@ -228,7 +228,7 @@ def _print_differences(
 
     warnings = [
         f"{line.text}; --json lists all" if line.rest else line.text
-        for line in difference_lines(find_differences(encoding, issues))
+        for line in difference_lines(find_differences(encoding, issues), table.place)
     ]
     if len(issues.bad_indices):
         warnings.insert(0, _bad_row_warning(table, issues, rejected, skipped))

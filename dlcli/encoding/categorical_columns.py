@@ -80,7 +80,8 @@ class CategoryEncoder(DenseEncoder):
             message = "{} is none of the categories seen in training".format
             issues.refuse(new, table, self.column, lambda at: message(shown(at)))
         else:
-            self._record_unseen(Counter(texts[code] for code in found[new].tolist()), issues)
+            counts = Counter(texts[code] for code in found[new].tolist())
+            self._record_unseen(counts, int(np.argmax(new)), issues)
         missing = found < 0
         self._record_missing(int(missing.sum()), issues)
         if self.missing == "error":
@@ -99,12 +100,12 @@ class CategoryEncoder(DenseEncoder):
             NeedsTable: as `encode_few`.
         """
         known, other, texts = self._known, self._other, values.texts()
-        new = [text for text in texts if text is not None and text not in known]
+        new = [at for at, text in enumerate(texts) if text is not None and text not in known]
         missing = texts.count(None)
         if new and self.unseen == "error" or missing and self._missing_code is None:
             raise NeedsTable
         if new:
-            self._record_unseen(Counter(new), issues)
+            self._record_unseen(Counter(str(texts[at]) for at in new), new[0], issues)
         self._record_missing(missing, issues)
         code = -1 if self._missing_code is None else self._missing_code
         return [code if text is None else known.get(text, other) for text in texts]
@@ -130,8 +131,9 @@ class CategoryEncoder(DenseEncoder):
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self._other
 
-    def _record_unseen(self, counts: Counter[str], issues: ValueIssues) -> None:
-        issues.add_unseen(self.column, counts, self.unseen_encodings[0 if self.other else 1])
+    def _record_unseen(self, counts: Counter[str], first: int, issues: ValueIssues) -> None:
+        encoding = self.unseen_encodings[0 if self.other else 1]
+        issues.add_unseen(self.column, counts, encoding, first)
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
         issues.add_missing(self.column, count)

@@ -38,8 +38,10 @@ from dlcli.preprocessing import (
     Fitted,
     Line,
     Note,
+    Place,
     ValueIssues,
     dates_if_midnight,
+    first_unseen,
     summarize_notes,
 )
 from dlcli.tables import FewRows, NeedsTable, Notation, Table
@@ -340,17 +342,23 @@ class ColumnDifference:
             document["training_missing_share"] = self.training_missing_share
         return document
 
-    def notes(self) -> Iterator[Note]:
-        """Describe the differences of values that are not missing."""
+    def notes(self, place: Place | None = None) -> Iterator[Note]:
+        """Describe the differences of values that are not missing.
+
+        Args:
+            place: names the row of an index.
+        """
         issues = self.issues
         if issues.unseen:
             values = [value for value, _ in issues.unseen.most_common(_SHOWN_VALUES)]
             some = ", ".join(f"'{shorten(value)}'" for value in values)
             more = ", ..." if len(issues.unseen) > _SHOWN_VALUES else ""
-            kind, detail = "with values that are no category", f": {some}{more}"
+            kind = "with values that are no category"
+            detail = f" ({some}{more}){first_unseen(issues, place)}: {issues.unseen_encoding}"
             yield Note(self.column, issues.unseen.total(), kind, detail)
         if issues.without_tokens:
-            yield Note(self.column, issues.without_tokens, "without a token that has an input")
+            kind, detail = "without a token that has an input", issues.without_tokens_encoding
+            yield Note(self.column, issues.without_tokens, kind, f": {detail}")
 
     def range_note(self) -> Note | None:
         """Describe values outside the training rows' range; `None` if there are none."""
@@ -385,13 +393,19 @@ def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDiff
     return [difference for difference in every if difference.to_json()]
 
 
-def difference_lines(differences: Sequence[ColumnDifference]) -> Iterator[Line]:
+def difference_lines(
+    differences: Sequence[ColumnDifference], place: Place | None = None
+) -> Iterator[Line]:
     """Summarize differences in lines.
 
     Those of ranges are in one line, and so are those of missing values: they often concur, as later
     rows are beyond the range of earlier ones in many columns.
+
+    Args:
+        differences: of all columns.
+        place: names the row of an index, as `Table.place` does.
     """
-    yield from summarize_notes(note for difference in differences for note in difference.notes())
+    yield from summarize_notes(note for each in differences for note in each.notes(place))
     yield from _range_lines([note for each in differences if (note := each.range_note())])
     shares = [
         f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,11 +45,12 @@ from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, Progress, release_memory
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates
+from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
-from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
+from dlcli.pipeline.worker_pool import all_threads, run_workers, threads_per_worker
 from dlcli.prediction import StoredPredictions
+from dlcli.preprocessing import Note, merge_notes
 from dlcli.runs import Run, RunWriter, parse_document, read_resolved
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
@@ -80,6 +82,8 @@ class Plan(BaseModel):
     """Number of times that rows are split into folds, at random each time."""
     refit: bool = False
     """True to train on all rows at the end."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads of that training, where each fold has a share of them only; set at the start."""
 
     @property
     def fits(self) -> int:
@@ -154,13 +158,23 @@ def resume_cross_validation(
 def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     file, events = recording.file, recording.events
     config = file.config
+    if recording.writer is None and jobs > 1:
+        plan = plan.model_copy(update={"threads": all_threads(config.threads)})
     dataset = read_candidates(file, events)
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
     first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
     every = Split(dataset.candidates, dataset.split.validation, None)
     images = run_recording.image_fingerprints(replace(first, split=every))
-    context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
+    notes: defaultdict[str, list[Sequence[Note]]] = defaultdict(list)
+    context = FitContext(
+        dataset,
+        config,
+        events,
+        plan.fits,
+        keep_encodings=False,
+        on_notes=lambda rows, found: notes[rows].append(found),
+    )
     device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
     threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
     assert threads != "auto"
@@ -174,6 +188,8 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
         resolved = recording.resolved
         worker = partial(run_fold_worker, writer.path, file.tables)
         finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
+        for rows, by_fold in notes.items():
+            warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
         path = str(writer.path)
         found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
         writer.write_table("predictions.parquet", join_predictions(finished, path))
@@ -181,6 +197,8 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
         refitted = None
         if found.best_epochs is not None:
             refit = refit_config(resolved, found.best_epochs, events)
+            if plan.threads is not None:
+                refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text("refit.yaml", dump_config(refit))
             refitted = _refit(writer, events, file.tables) if plan.refit else None
         fields = found.model_dump(mode="json", include=_IN_RESULT)
@@ -346,7 +364,7 @@ def _fit_folds(
     if jobs > 1:
         workers = min(jobs, len(folds) - done)
         if workers:
-            run_workers(worker, workers, stop, listen)
+            run_workers(worker, workers, stop, context.taking_notes(listen))
     else:
         with stop.handling_signals():  # one between two folds ends the next
             for each in folds:
@@ -380,7 +398,14 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
     warnings = Events(listener).only("warning")
     with file.located():
         config, dataset = file.config, read_candidates(file, Events())
-        context = FitContext(dataset, config, warnings, plan.fits, keep_encodings=False)
+        context = FitContext(
+            dataset,
+            config,
+            warnings,
+            plan.fits,
+            keep_encodings=False,
+            on_notes=lambda rows, notes: listener("notes", {"rows": rows, "notes": notes}),
+        )
         folds = assign_folds(dataset, plan, config.seed)
         stop = StopOnSignal(writer, lambda: "some folds", resumable=True)
         with stop.handling_signals():

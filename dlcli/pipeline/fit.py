@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -29,10 +29,18 @@ from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.members import make_members, mean_history
 from dlcli.pipeline.preflight import available_memory
-from dlcli.pipeline.preparation import Dataset, Prepared, encode_sets, prepare_rows, sets
+from dlcli.pipeline.preparation import (
+    Dataset,
+    Prepared,
+    ReportNotes,
+    encode_sets,
+    prepare_rows,
+    sets,
+    warn_of_notes,
+)
 from dlcli.prediction import (
     REPORTED_LEVEL,
     Conformal,
@@ -42,6 +50,7 @@ from dlcli.prediction import (
     Predictor,
     member_weight,
 )
+from dlcli.preprocessing import Note
 from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
@@ -508,6 +517,8 @@ class FitContext:
         events: receives warnings about the rows, each once.
         fits: about how many fits will share a program; compiling pays off over many.
         keep_encodings: whether encoded rows are kept for other configs on the same rows.
+        on_notes: receives the notes on the rows of each fit; otherwise the first note on each
+            column is a warning.
     """
 
     dataset: Dataset
@@ -515,6 +526,8 @@ class FitContext:
     events: Events
     fits: int = 1
     keep_encodings: bool = True
+    on_notes: ReportNotes | None = None
+    _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -558,6 +571,17 @@ class FitContext:
         result = fit(config, prepared, encoded, progress, checkpointer, options)
         return replace(result, seconds=time.perf_counter() - start)
 
+    def taking_notes(self, listener: Listener) -> Listener:
+        """Return a listener for the events of workers, which passes on all but notes on rows."""
+
+        def listen(event: str, fields: dict[str, Any]) -> None:
+            if event == "notes" and self.on_notes is not None:
+                self.on_notes(fields["rows"], fields["notes"])
+            else:
+                listener(event, fields)
+
+        return listen
+
     def _encoded(self, config: Config, split: Split, scaling: object) -> _Encoded:
         """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
         key = split, repr(config.input), repr(scaling)
@@ -565,7 +589,7 @@ class FitContext:
             return self._kept[key]
         events = Events(self._warn_once)
         prepared = prepare_rows(config, self.dataset, split, events)
-        pair = prepared, encode_sets(config.data.weight, prepared, events)
+        pair = prepared, encode_sets(config.data.weight, prepared, events, report=self._report)
         if self.keep_encodings:
             while self._kept and self._excess(pair[1]) > 0:
                 del self._kept[next(iter(self._kept))]
@@ -577,13 +601,22 @@ class FitContext:
         return kept + _size(encoded) - (available_memory() + kept) / _MEMORY_SHARE
 
     def _warn_once(self, event: str, fields: dict[str, object]) -> None:
-        """Pass each warning on once: they are much the same for all folds.
+        """Pass each warning on once: they are much the same for all folds."""
+        if event == "warning" and fields.get("message") not in self.events.warnings:
+            self.events.emit(event, **fields)
+
+    def _report(self, rows: str, notes: Sequence[Note]) -> None:
+        """Report notes on the rows of a fit, without `on_notes` the first on each column.
 
         The rows of a fold stand where test rows do, and are called held-out rows.
         """
-        message = str(fields.get("message")).replace("test rows", "held-out rows")
-        if event == "warning" and message not in self.events.warnings:
-            self.events.emit(event, **{**fields, "message": message})
+        rows = rows.replace("test rows", "held-out rows", 1)
+        if self.on_notes is not None:
+            self.on_notes(rows, notes)
+            return
+        new = [note for note in notes if (rows, note.column, note.kind) not in self._noted]
+        self._noted.update((rows, note.column, note.kind) for note in new)
+        warn_of_notes(rows, new, self.events)
 
 
 def _size(encoded: Mapping[str, EncodedRows]) -> int:

@@ -5,7 +5,7 @@ Nothing here loads TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,12 +50,14 @@ from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_me
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import ValueIssues, summarize_notes
+from dlcli.preprocessing import Note, ValueIssues, summarize_notes
 from dlcli.runs import Weights, fingerprint, open_run
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables import MemoryTable, Source, Table, expand, name_of, read_header, read_table
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
+ReportNotes = Callable[[str, Sequence[Note]], None]
+"""Receives what rows notes are about, and the notes."""
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
 
@@ -507,7 +509,11 @@ def prepare_rows(
 
 
 def encode_sets(
-    weight: str | None, prepared: Prepared, events: Events, folder: Path | None = None
+    weight: str | None,
+    prepared: Prepared,
+    events: Events,
+    folder: Path | None = None,
+    report: ReportNotes | None = None,
 ) -> dict[str, EncodedRows]:
     """Encode the rows of each set.
 
@@ -516,6 +522,7 @@ def encode_sets(
         prepared: the rows, and the encoding fitted to the training rows.
         events: receives warnings about values that training rows do not have.
         folder: where to keep encoded rows on disk; in memory if `None`.
+        report: receives notes on such values instead, with what rows they are about.
 
     Returns:
         The encoded rows by set: `train`, `validation`, `test`.
@@ -529,10 +536,25 @@ def encode_sets(
         writer = None if folder is None else InputsWriter(folder, name)
         encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
         # Rare and missing values of training rows were reported when their types were decided.
-        for line in summarize_notes(issues.notes()) if name != "train" else ():
-            rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
-            events.emit("warning", message=f"{name} rows of {table.file}: {line.text}", **rest)
+        notes = [] if name == "train" else issues.notes(table.place)
+        if notes and report is not None:
+            report(f"{name} rows of {table.file}", notes)
+        else:
+            warn_of_notes(f"{name} rows of {table.file}", notes, events)
     return encoded
+
+
+def warn_of_notes(rows: str, notes: Sequence[Note], events: Events) -> None:
+    """Report notes on values that training rows do not have, in a few lines.
+
+    Args:
+        rows: what rows they are about.
+        notes: all of them.
+        events: receives the warnings.
+    """
+    for line in summarize_notes(notes):
+        rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
+        events.emit("warning", message=f"{rows}: {line.text}", **rest)
 
 
 def sets(split: Split) -> dict[str, Table]:

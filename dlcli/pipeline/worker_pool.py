@@ -67,6 +67,11 @@ def threads_per_worker(threads: int | Literal["auto"], jobs: int) -> int | Liter
     return max(1, _available_cores() // jobs)
 
 
+def all_threads(threads: int | Literal["auto"]) -> int:
+    """Return the CPU threads of a process that runs alone."""
+    return _available_cores() if threads == "auto" else threads
+
+
 def _available_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(affinity(0)) if affinity else os.cpu_count() or 1

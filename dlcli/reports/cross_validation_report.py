@@ -19,6 +19,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, interval_chart
 from dlcli.reports.report_parts import (
     REPEATABLE,
+    as_sentences,
     baseline_sentences,
     commands_block,
     config_section,
@@ -26,7 +27,6 @@ from dlcli.reports.report_parts import (
     footer,
     metric_cell,
     name_target,
-    notes_of,
     report_link,
     reproduction_section,
 )
@@ -161,7 +161,8 @@ def cross_validation_view(run: Run) -> View:
         lead=f"Predicts {target}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
-        notes=notes_of(record, cv.notes),
+        notes=as_sentences(cv.notes),
+        warnings=as_sentences(record.log.warnings),
         blocks=(metrics,) if record.metrics else (),
         links=(("run", str(run.path)), ("report", report_link(run)), *links),
         sections=lambda: list(_sections(record, metrics, why, commands)),

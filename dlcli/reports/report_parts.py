@@ -238,9 +238,9 @@ def footer(record: RunRecord) -> str:
     return f"Made by dlcli {__version__} of a run finished on {time}."
 
 
-def notes_of(record: RunRecord, notes: Sequence[str]) -> tuple[str, ...]:
-    """Return the notes of a result and the warnings of its log as sentences."""
-    shown = [fmt.sentence(note) for note in (*notes, *record.log.warnings) if note.strip()]
+def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
+    """Return the first notes or warnings of a result as sentences."""
+    shown = [fmt.sentence(note) for note in notes if note.strip()]
     rest = len(shown) - _MOST_NOTES
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 

@@ -14,12 +14,12 @@ from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResu
 from dlcli.reports import formatting as fmt
 from dlcli.reports.report_parts import (
     REPEATABLE,
+    as_sentences,
     commands_block,
     config_section,
     direction_mark,
     footer,
     metric_cell,
-    notes_of,
     report_link,
     reproduction_section,
 )
@@ -84,7 +84,8 @@ def search_view(run: Run) -> View:
         kicker="dlcli report: search",
         sentences=tuple(_sentences(candidates)),
         figures=tuple(_figures(candidates)),
-        notes=notes_of(record, search.notes),
+        notes=as_sentences(search.notes),
+        warnings=as_sentences(record.log.warnings),
         blocks=(summary,),
         links=(("run", str(run.path)), ("report", report_link(run)), link),
         sections=sections,

@@ -225,7 +225,7 @@ class View:
     """The contents of a result.
 
     A terminal shows `blocks`, then the sentences, the notes and the links. A page shows the title,
-    the sentences, the figures and the notes, then the sections.
+    the sentences, the figures, the notes and the warnings, then the sections.
     """
 
     title: str
@@ -238,6 +238,8 @@ class View:
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
+    warnings: tuple[str, ...] = ()
+    """Those of the run's log, as sentences; a terminal has shown each when it was given."""
     blocks: tuple[Block, ...] = ()
     """The blocks for a terminal; a page has the same ones in its sections."""
     links: tuple[tuple[str, str], ...] = ()

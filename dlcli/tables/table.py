@@ -787,6 +787,11 @@ class Table:
         """
         return self.column(name).codes()
 
+    def place(self, index: int) -> str:
+        """Name a row in messages: `row 3`, of several files with its own."""
+        file, row = self.where(index)
+        return f"row {row} of {file}" if self.files else f"row {row}"
+
     def written_like(self, notations: Mapping[str, Notation]) -> Table:
         """Return the same rows, with numbers read in another table's notations where they fit.
 

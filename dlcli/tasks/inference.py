@@ -64,8 +64,7 @@ def drop_missing_targets(target: Target, table: Table) -> tuple[Table, str]:
     if count == table.rows:
         message = "no row has a target: there is nothing to learn from or to compare with"
         raise DataError(message, file=table.file, column=", ".join(target.columns))
-    first = [table.where(index) for index in np.flatnonzero(missing)[:_MOST_NAMED].tolist()]
-    named = [f"row {row} of {file}" if table.files else f"row {row}" for file, row in first]
+    named = [table.place(index) for index in np.flatnonzero(missing)[:_MOST_NAMED].tolist()]
     message = (
         f"{count:,} of {table.rows:,} rows {'has' if count == 1 else 'have'} no target "
         f"({listed(target.columns)}) and {'is' if count == 1 else 'are'} left out: "

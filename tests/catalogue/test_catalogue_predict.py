@@ -48,12 +48,18 @@ PREDICTED = {
     "a category that training didn't see": (
         "x,colour\n3,green\n",
         "2",
-        ["warning: new.csv: column 'colour': 1 row with values that are no category: 'green'"],
+        [
+            "warning: new.csv: column 'colour': 1 row with values that are no category ('green'), "
+            "row 1: no input is set"
+        ],
     ),
     "a number in the place of a category": (
         "x,colour\n3,7\n",
         "2",
-        ["warning: new.csv: column 'colour': 1 row with values that are no category: '7'"],
+        [
+            "warning: new.csv: column 'colour': 1 row with values that are no category ('7'), "
+            "row 1: no input is set"
+        ],
     ),
 }
 

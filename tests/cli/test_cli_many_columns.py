@@ -16,13 +16,14 @@ from dlcli.pipeline.preparation import encode_sets
 def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
     result = dlcli("predict", "runs/colors", "new.csv")
     lines = result.stderr.splitlines()
-    unseen = "with values that are no category"
+    kind = "with values that are no category"
+    unseen = f"{kind} ('blue'), the first in row 1: no input is set"
     assert lines == [
-        f"warning: new.csv: column 'g': 7 rows {unseen}: 'blue'",
-        f"warning: new.csv: column 'f': 6 rows {unseen}: 'blue'",
-        f"warning: new.csv: column 'e': 5 rows {unseen}: 'blue'",
-        f"warning: new.csv: column 'd': 4 rows {unseen}: 'blue'",
-        f"warning: new.csv: 3 more columns: up to 3 rows each {unseen}; --json lists all",
+        f"warning: new.csv: column 'g': 7 rows {unseen}",
+        f"warning: new.csv: column 'f': 6 rows {unseen}",
+        f"warning: new.csv: column 'e': 5 rows {unseen}",
+        f"warning: new.csv: column 'd': 4 rows {unseen}",
+        f"warning: new.csv: 3 more columns: up to 3 rows each {kind}; --json lists all",
         "warning: new.csv: column 'day': 7 rows outside the training rows' range, "
         "2024-01-01 to 2024-01-31",
     ]
@@ -34,16 +35,16 @@ def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
 
 @pytest.mark.usefixtures("colors")
 def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
-    unseen, meaning = "with values that are no category ('blue')", "no input is set"
+    unseen = "with values that are no category ('blue'), the first in row 1: no input is set"
     warnings = [
         line for line in dlcli("validate", "colors.yaml").stderr.splitlines() if "rows of" in line
     ]
     start = "warning: validation rows of new.csv"
     assert warnings == [
-        f"{start}: column 'g': 7 rows {unseen}: {meaning}",
-        f"{start}: column 'f': 6 rows {unseen}: {meaning}",
-        f"{start}: column 'e': 5 rows {unseen}: {meaning}",
-        f"{start}: column 'd': 4 rows {unseen}: {meaning}",
+        f"{start}: column 'g': 7 rows {unseen}",
+        f"{start}: column 'f': 6 rows {unseen}",
+        f"{start}: column 'e': 5 rows {unseen}",
+        f"{start}: column 'd': 4 rows {unseen}",
         f"{start}: 3 more columns: up to 3 rows each with values that are no category",
     ]
 
@@ -55,9 +56,9 @@ def test_the_event_has_the_summary_of_held_out_rows():
     events = Events(lambda event, fields: emitted.append(fields))
     encode_sets(file.config.data.weight, prepare(file, events), events)
     (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
-    unseen = "with values that are no category ('blue'): no input is set"
+    kind = "with values that are no category ('blue')"
     assert rest == [
-        f"column 'c': 3 rows {unseen}",
-        f"column 'b': 2 rows {unseen}",
-        f"column 'a': 1 row {unseen}",
+        f"column 'c': 3 rows {kind}, the first in row 1: no input is set",
+        f"column 'b': 2 rows {kind}, the first in row 1: no input is set",
+        f"column 'a': 1 row {kind}, row 1: no input is set",
     ]

@@ -67,7 +67,7 @@ def calls(rows, monkeypatch):
     made = []
 
     def cross_validate(file, plan, output, listener, jobs):
-        made.append((file.path.name, plan.model_dump(), output, jobs))
+        made.append((file.path.name, plan.model_dump(exclude_none=True), output, jobs))
         for event, fields in EVENTS:
             listener(event, fields)
         return cross_validation_run(Path("runs"))

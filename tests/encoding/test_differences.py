@@ -86,7 +86,7 @@ def test_rows_like_those_of_training_have_no_differences():
             "color",
             ["green", "red", "green"],
             {"unseen": 2, "unseen_values": {"green": 2}},
-            ["column 'color': 2 rows with values that are no category: 'green'"],
+            ["column 'color': 2 rows with values that are no category ('green'): no input is set"],
         ),
         (
             "day",
@@ -103,7 +103,7 @@ def test_rows_like_those_of_training_have_no_differences():
             "notes",
             ["three", "two", "!"],
             {"without_tokens": 2},
-            ["column 'notes': 2 rows without a token that has an input"],
+            ["column 'notes': 2 rows without a token that has an input: all inputs are 0"],
         ),
         (
             "fresh",
@@ -197,9 +197,11 @@ def test_missing_values_of_many_columns_are_one_line_with_five_names():
 
 def test_few_unseen_values_are_shown_and_long_ones_cut():
     values = dict.fromkeys(["a" * 50, "b", "c", "d"], 1)
-    (line,) = difference_lines([difference(unseen=Counter(values))])
+    found = difference(unseen=Counter(values), unseen_index=6, unseen_encoding="zeros are used")
+    (line,) = difference_lines([found], lambda index: f"row {index + 1}")
     assert line.text == (
-        f"column 'x': 4 rows with values that are no category: '{'a' * 37}...', 'b', 'c', ..."
+        f"column 'x': 4 rows with values that are no category ('{'a' * 37}...', 'b', 'c', ...), "
+        "the first in row 7: zeros are used"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.preprocessing import Note, dates_if_midnight, summarize_notes
+from dlcli.preprocessing import Note, dates_if_midnight, merge_notes, summarize_notes
 
 EMPTY = "without a value"
 UNSEEN = "with values that are no category"
@@ -20,6 +20,20 @@ def test_a_note_says_column_rows_and_what_they_are_like():
         == "column 'x': 1 row without a value: 0 stands in"
     )
     assert str(Note("x", 2, EMPTY)) == "column 'x': 2 rows without a value"
+
+
+def test_notes_of_folds_are_added_up_by_column_and_kind():
+    folds = [
+        [Note("x", 1, UNSEEN, values=("c",), encoding="zeros")],
+        [
+            Note("x", 2, UNSEEN, values=("b", "c"), encoding="zeros"),
+            Note("y", 1, EMPTY, "", (), "0"),
+        ],
+    ]
+    assert [*map(str, merge_notes(folds, 3))] == [
+        f"column 'x': 3 rows {UNSEEN} ('b', 'c'): zeros; in 2 of 3 folds",
+        f"column 'y': 1 row {EMPTY}: 0; in 1 of 3 folds",
+    ]
 
 
 def test_five_notes_of_a_kind_have_a_line_each_in_their_order():

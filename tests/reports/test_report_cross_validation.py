@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.reports import render_report, render_text
+from dlcli.reports import render_report, render_text, to_html
 from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.runs import new_run
 from tests.reports.hand_made_experiments import (
@@ -129,12 +129,14 @@ def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):
 def test_notes_and_warnings_are_sentences(tmp_path):
     notes = ("the folds are small", "refit.yaml: has no schedule", "Two folds failed.")
     view = view_of(tmp_path, cross_validation(notes=notes))
-    assert view.notes[:3] == (
+    assert view.notes == (
         "The folds are small.",
         "refit.yaml: has no schedule.",
         "Two folds failed.",
     )
-    assert view.notes[3].startswith("A warning about </script>")
+    assert view.warnings[0].startswith("A warning about </script>")
+    assert "A warning about" in to_html(view)
+    assert "A warning about" not in render_text(view)  # which was shown when it was given
 
 
 def test_the_chart_of_a_metric_has_a_dot_for_each_fold_and_the_means_with_intervals(tmp_path):

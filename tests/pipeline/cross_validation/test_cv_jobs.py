@@ -62,6 +62,29 @@ def test_the_result_is_that_of_one_process(in_this_process):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch, jobs):
+    monkeypatch.setattr(cross_validation, "all_threads", lambda _: 7)
+    lines = Path("rows.csv").read_text().splitlines()
+    lines[1], lines[6] = "0,e,0", "5,f,10"
+    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    messages = []
+
+    def listen(event, fields):
+        if event == "warning" and "held-out" in fields["message"]:
+            messages.append(fields["message"])
+
+    settings = ("input.features={group: categorical}", "epochs=1", CORES)
+    run = cv(*settings, listener=listen, jobs=jobs)
+    assert messages == [
+        "held-out rows of rows.csv: column 'group': 2 rows with values that are no category "
+        "('e', 'f'): no input is set; in 2 of 4 folds"
+    ]
+    threads = {1: os.cpu_count(), 2: 7}[jobs]  # a share of them is for folds in parallel
+    assert f"\nthreads: {threads}\n" in (run.path / "refit.yaml").read_text()
+
+
+@pytest.mark.slow
 def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(in_this_process):
     folder = killed_at(3)
     events = []
