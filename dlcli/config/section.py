@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
@@ -116,7 +116,7 @@ class Section(BaseModel):
         try:
             section = handler(value)
         except ValidationError as error:
-            lines = error.errors(include_url=False)
+            lines = _without_misspelled(error.errors(include_url=False), cls)
             # Those beyond the limit are only counted.
             explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
             explained += [_line("")] * len(lines[MAX_PROBLEMS:])
@@ -199,6 +199,21 @@ def _line(
     message: str, *loc: str | int, kind: str = "choice", value: object = None
 ) -> InitErrorDetails:
     return InitErrorDetails(type=value_error(message, kind), loc=loc, input=value)
+
+
+def _without_misspelled(
+    lines: Sequence[ErrorDetails], section: type[Section]
+) -> Sequence[ErrorDetails]:
+    """Drop errors for missing keys of which an unknown one is a misspelling."""
+    unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
+    meant = [
+        did_you_mean(section.synonyms.get(key, key), [*section.model_fields]) for key in unknown
+    ]
+    return [
+        line
+        for line in lines
+        if line["type"] != "missing" or f"; did you mean '{line['loc'][0]}'?" not in meant
+    ]
 
 
 def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:

@@ -51,6 +51,15 @@ loss: !!binary aGk=
     ]
 
 
+def test_a_misspelled_key_is_not_missing(problems_of: Problems) -> None:
+    text = "data: {train: t.csv, tagret: y}\nhiden: []\nepoch: 5\n"
+    assert problems_of(text) == [
+        "c.yaml:1:22: data.tagret: unknown key; did you mean 'target'?",
+        "c.yaml:2:1: hiden: unknown key; did you mean 'hidden'?",
+        "c.yaml:3:1: epoch: unknown key; did you mean 'epochs'?",
+    ]
+
+
 def test_an_unknown_key_is_located_at_the_key(
     problems_with: Problems,
 ) -> None:
