@@ -18,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dlcli.serving.form import FormAnswer
 from dlcli.serving.inference_protocol import health_routes, inference_routes
 from dlcli.serving.metrics import CONTENT_TYPE
-from dlcli.serving.models import Handler, Models, json_response
+from dlcli.serving.model_set import Handler, Models, json_response
 from dlcli.serving.openapi import describe_server
 from dlcli.serving.requests import RequestError, parse_json, timed_out
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
@@ -71,6 +72,16 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
         return docs_page(models.by_name, models.limits, has_key=has_key)
 
+    async def form(request: Request) -> Response:
+        from dlcli.serving.pages import form_page
+
+        return form_page(models.by_name, models.named(request))
+
+    async def fill_in(request: Request) -> Response:
+        model, row = models.named(request), await models.read_object(request)
+        answer = await asyncio.to_thread(FormAnswer.of, model, row)
+        return json_response(await asyncio.to_thread(answer.to_json))
+
     async def metrics(request: Request) -> Response:
         return Response(models.metrics.text(), media_type=CONTENT_TYPE)
 
@@ -80,6 +91,9 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         ("GET", "/openapi.json"): openapi,
         ("GET", "/docs"): docs,
         ("GET", "/metrics"): metrics,
+        ("GET", "/"): form,
+        ("GET", "/form/{name}"): form,
+        ("POST", "/form/{name}"): fill_in,
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -50,6 +51,21 @@ class ServedColumn:
     """True if there must be no other category."""
     is_required: bool = False
     """True if null is refused."""
+    times: tuple[datetime, datetime] | None = None
+    """The training rows' earliest and latest time."""
+    format: str = ""
+    """How times are written."""
+    timezone: str = "UTC"
+    """The time zone of times without an offset."""
+
+    def written(self, moment: datetime) -> object:
+        """Write a time as the column has it."""
+        if self.format in _UNIX:
+            return moment.timestamp() * (1 if self.format == "unix" else 1000)
+        local = moment.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
+        if self.format == "iso":
+            return local.isoformat(timespec="seconds").removesuffix("T00:00:00")
+        return local.strftime(self.format)
 
     @property
     def schema(self) -> dict[str, object]:
@@ -150,25 +166,27 @@ def describe_column(
 def _time_column(feature: DatetimeEncoder) -> ServedColumn:
     typical = feature.fill or feature.earliest + (feature.latest - feature.earliest) / 2
     low, high = dates_if_midnight([feature.earliest.isoformat(), feature.latest.isoformat()])
-    is_required, first = feature.fill is None, feature.formats[0]
-    words = f"training rows: {low} to {high}. {_missing_words(is_required)}"
-    if first in _UNIX:
-        ticks = 1 if first == "unix" else 1000
-        unit = "seconds" if first == "unix" else "milliseconds"
-        value: object = typical.timestamp() * ticks
-        text = f"A number of {unit} since 1970; {words}"
-        return ServedColumn(
-            feature.column, "unix", value, text, low=low, high=high, is_required=is_required
-        )
-    local = typical.astimezone(ZoneInfo(feature.timezone))
-    written = local.replace(tzinfo=None).isoformat(timespec="seconds")
-    if first != "iso":
-        written = local.strftime(first)
-    formats = " or ".join("ISO 8601" if each == "iso" else each for each in feature.formats)
-    text = f"A time as {formats}, without offset in the zone {feature.timezone}; {words}"
-    return ServedColumn(
-        feature.column, "time", written, text, low=low, high=high, is_required=is_required
+    is_required, format = feature.fill is None, feature.formats[0]
+    if format in _UNIX:
+        unit = "seconds" if format == "unix" else "milliseconds"
+        meaning = f"A number of {unit} since 1970"
+    else:
+        formats = ("ISO 8601" if each == "iso" else each for each in feature.formats)
+        zone = f"without offset in the zone {feature.timezone}"
+        meaning = f"A time as {' or '.join(formats)}, {zone}"
+    column = ServedColumn(
+        feature.column,
+        "unix" if format in _UNIX else "time",
+        None,
+        f"{meaning}; training rows: {low} to {high}. {_missing_words(is_required)}",
+        low=low,
+        high=high,
+        is_required=is_required,
+        times=(feature.earliest, feature.latest),
+        format=format,
+        timezone=feature.timezone,
     )
+    return replace(column, typical=column.written(typical))
 
 
 def _typical_number(feature: NumberEncoder, known: ColumnStatistics | None) -> float:

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli import __version__
-from dlcli.serving.models import Handler, Models, checked_object, json_response
+from dlcli.serving.model_set import Handler, Models, checked_object, json_response
 from dlcli.serving.requests import Problem, RequestError, parse_json
 from dlcli.serving.served_model import Answer, ServedModel
 

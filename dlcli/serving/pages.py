@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+_MOST_OPTIONS = 30
+"""Categories that a field lists; for more, it is a text with suggestions."""
+
+
 def docs_page(models: Mapping[str, ServedModel], limits: Limits, *, has_key: bool) -> Response:
     """Return the page that documents the server."""
     commands = {name: _curl(model) for name, model in models.items()}
@@ -30,6 +34,29 @@ def docs_page(models: Mapping[str, ServedModel], limits: Limits, *, has_key: boo
         limits=limits,
         has_key=has_key,
     )
+
+
+def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response:
+    """Return the form of a model."""
+    columns = [
+        {"name": each.name, "kind": each.kind, "typical": each.typical} for each in model.inputs
+    ]
+    return _page(
+        "form.html.j2",
+        _read("form.js"),
+        models=models,
+        model=model,
+        most_options=_MOST_OPTIONS,
+        settings=_embedded({"path": f"/form/{model.name}", "columns": columns}),
+    )
+
+
+def _embedded(value: object) -> str:
+    """Return JSON in which no text can end the element that it is in."""
+    text = json.dumps(value, allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def _curl(model: ServedModel) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from dlcli.encoding import ImageEncoder
 from dlcli.errors import DataError, UsageError, did_you_mean
-from dlcli.prediction import MOST_ROWS, Predictions, Predictor
+from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import open_run
 from dlcli.serving.columns import AnswerColumns, ServedColumn, served_columns
@@ -59,6 +60,8 @@ class ServedModel:
     predictor: Predictor
     inputs: tuple[ServedColumn, ...]
     """The columns that each row must have, in the order of the training table."""
+    form_predictor: Predictor
+    """The same with intervals for the form, if there can be any."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
@@ -80,7 +83,12 @@ class ServedModel:
         if images:
             message = f"'{images[0]}' is a column of image files, which are not part of a request"
             raise UsageError(f"{path}: {message}; use dlcli predict")
-        return cls(name, path, predictor, served_columns(run, predictor))
+        for_form = predictor
+        if level is None:
+            with suppress(UsageError):  # there may be no held-out rows for intervals
+                loaded = Predictor.load(run, REPORTED_LEVEL)
+                for_form = replace(loaded, weights=predictor.weights, encoding=predictor.encoding)
+        return cls(name, path, predictor, served_columns(run, predictor), for_form)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

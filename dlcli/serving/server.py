@@ -71,7 +71,7 @@ def run_server(settings: Settings, announce: Callable[[str], None]) -> None:
     import uvicorn
 
     from dlcli.serving.application import make_application
-    from dlcli.serving.models import Models
+    from dlcli.serving.model_set import Models
 
     models = Models(load_models(settings), settings.limits)
     with _listening(settings.host, settings.port) as listening:

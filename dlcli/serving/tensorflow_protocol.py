@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.serving.columns import ServedColumn
-from dlcli.serving.models import Handler, Models, json_response
+from dlcli.serving.model_set import Handler, Models, json_response
 from dlcli.serving.requests import Problem, RequestError
 from dlcli.serving.served_model import ServedModel
 

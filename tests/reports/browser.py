@@ -84,9 +84,9 @@ class Browser:
         return result
 
     def visit(
-        self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False
+        self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False
     ) -> Visit:
-        """Opens a file and waits until its script reports that all charts are drawn."""
+        """Opens a file or a URL, and waits until a report's script has drawn all charts."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         self.send(
@@ -97,7 +97,8 @@ class Browser:
             mobile=width < 600,
         )
         self._events.clear()
-        self.send("Page.navigate", url=page.absolute().as_uri())
+        url = page if isinstance(page, str) else page.absolute().as_uri()
+        self.send("Page.navigate", url=url)
         self._wait("Page.loadEventFired")
         self.ask("document.documentElement.charts")
         for violation in self.ask("violations"):

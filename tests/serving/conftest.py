@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from dlcli.serving import Limits, ServedModel
 from dlcli.serving.application import make_application
-from dlcli.serving.models import Models
+from dlcli.serving.model_set import Models
 from tests.catalogue import hand_made
 
 ROOT = Path(__file__).parents[2]

@@ -106,7 +106,7 @@ def test_the_page_loads_nothing_from_elsewhere(client):
             ["2024-01-01", "2024-03-01"],
             "time",
             "A time as ISO 8601, without offset in the zone UTC; training rows: 2024-01-01 to 2024",
-            "2024-01-01T00:00:00",
+            "2024-01-01",
         ),
         (Datetime(format="%d.%m.%Y"), ["01.03.2024"], "time", "A time as %d.%m.%Y, ", "01.03.2024"),
         (Datetime(format="unix"), [60.0], "unix", "A number of seconds since 1970;", 60.0),

@@ -1,0 +1,134 @@
+"""The form: the prediction of one row, and how it changes along each of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dlcli.prediction import Predictions
+from dlcli.preprocessing import ColumnIssues
+from dlcli.serving.columns import ServedColumn
+from dlcli.serving.requests import Problem, RequestError
+from dlcli.serving.served_model import ServedModel
+
+_POINTS = 25
+"""Points of a curve along numbers or times."""
+_MOST_CATEGORIES = 12
+"""Categories of a curve, the most frequent ones."""
+MOST_CURVES = 24
+"""Columns that get a curve."""
+_OUTSIDE = "outside the training rows' range"
+_UNSEEN = "none of the training rows' categories"
+_WORDLESS = "no word of it is known"
+_MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class FormAnswer:
+    """What the form shows of a row."""
+
+    model: ServedModel
+    row: Mapping[str, object]
+    predictions: Predictions
+    columns: Mapping[str, ColumnIssues]
+    """The values that training didn't see, by column."""
+
+    @classmethod
+    def of(cls, model: ServedModel, row: object) -> FormAnswer:
+        """Predict a row, with its interval if the run has held-out rows for one.
+
+        Raises:
+            RequestError: see `ServedModel.predict`.
+        """
+        if not isinstance(row, dict):
+            raise RequestError.of_rows([Problem("expected an object of columns")], 1)
+        answer = replace(model, predictor=model.form_predictor).predict([row])
+        return cls(model, row, answer.predictions, answer.differences)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what the page's script shows."""
+        return {**self._shown(), "notes": dict(self._notes()), "curves": [*self._curves()]}
+
+    def _shown(self) -> dict[str, object]:
+        """Return the prediction: numbers with intervals, or names with probabilities."""
+        task, answer = self.predictions.task, self.predictions.lists()
+        first = {name: values[0] for name, values in answer.items()}
+        if task.outcome == "numbers":
+            numbers = []
+            for column in task.columns:
+                suffix = f"_{column}" if task.width > 1 else ""
+                parts = {part: first.get(f"{part}{suffix}") for part in ("lower", "upper")}
+                numbers.append({"name": column, "value": first[f"prediction{suffix}"], **parts})
+            return {"numbers": numbers, "level": self.model.form_predictor.level}
+        shares = [first.get(f"probability_{name}") for name in task.names]
+        names = [{"name": n, "share": share} for n, share in zip(task.names, shares, strict=True)]
+        chosen = [bool(value) for value in self._chosen()]
+        for name, is_chosen in zip(names, chosen, strict=True):
+            name["is_chosen"] = is_chosen
+        names.sort(key=lambda each: -(each["share"] or 0))  # type: ignore[operator]
+        possible = first.get("prediction_set")
+        level = self.model.form_predictor.level
+        return {"names": names, "margin": first.get("margin"), "set": possible, "level": level}
+
+    def _chosen(self) -> Sequence[Any]:
+        """Return which classes or labels are predicted."""
+        task, values = self.predictions.task, self.predictions.values
+        if task.outcome == "labels":
+            labels: list[Any] = values[0].tolist()
+            return labels
+        return [at == values[0] for at in range(task.width)]
+
+    def _notes(self) -> Iterator[tuple[str, str]]:
+        for name, found in self.columns.items():
+            kinds = (found.outside, found.unseen, found.without_tokens, found.missing)
+            words = (_OUTSIDE, _UNSEEN, _WORDLESS, _MISSING)
+            if notes := [word for word, count in zip(words, kinds, strict=True) if count]:
+                yield name, notes[0]
+
+    def _curves(self) -> Iterator[dict[str, object]]:
+        """Yield how the prediction changes along each column, the others being as they are."""
+        task, index = self.predictions.task, 0
+        label = f"prediction of {task.columns[0]}"
+        if task.outcome != "numbers":
+            chosen = self._chosen()
+            index = next((at for at, is_chosen in enumerate(chosen) if is_chosen), 0)
+            label = f"probability of {task.names[index]}"
+            if self.predictions.has_margin:
+                index, label = 0, f"margin, above 0 for {task.names[1]}"
+        for column in self.model.inputs[:MOST_CURVES]:
+            values = [*_values_along(column)]
+            found = self.model.predictor.predict_rows(
+                [{**self._read_row, column.name: value} for value in values]
+            )
+            if found is None or not values:
+                continue
+            heights = found[0].scores[:, index].tolist()
+            points = [
+                [value, height]
+                for value, height in zip(values, heights, strict=True)
+                if np.isfinite(height)
+            ]
+            yield {"column": column.name, "label": label, "kind": column.kind, "points": points}
+
+    @property
+    def _read_row(self) -> dict[str, object]:
+        return {name: self.row[name] for name in self.model.columns}
+
+
+def _values_along(column: ServedColumn) -> Iterator[object]:
+    """Yield values of a column, from its lowest to its highest, or its categories."""
+    if column.kind == "number":
+        assert isinstance(column.low, float) and isinstance(column.high, float)
+        if column.low < column.high:
+            yield from np.linspace(column.low, column.high, _POINTS).tolist()
+    elif column.kind == "boolean":
+        yield from (False, True)
+    elif column.kind == "category":
+        yield from column.categories[:_MOST_CATEGORIES]
+    elif column.times and column.times[0] < column.times[1]:
+        first, last = column.times
+        steps = ((last - first) * at / (_POINTS - 1) for at in range(_POINTS))
+        yield from dict.fromkeys(column.written(first + step) for step in steps)

@@ -1,0 +1,169 @@
+"use strict";
+// Asks for the prediction of the row in the form as one types, and shows it.
+const settings = JSON.parse(document.getElementById("settings").textContent);
+const form = document.getElementById("form");
+const fields = [...form.querySelectorAll(".field")];
+const SVG = "http://www.w3.org/2000/svg";
+const WAIT = 150;  // milliseconds after the last key
+let asked = 0, timer = 0;
+
+function make(parent, name, text, attributes = {}) {
+  const svg = name === "svg" || parent.namespaceURI === SVG;
+  const made = svg ? document.createElementNS(SVG, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return parent.appendChild(made);
+}
+
+function shown(number) {
+  if (number === null || number === undefined) return "–";
+  return Number(number.toPrecision(4)).toLocaleString("en", {maximumSignificantDigits: 4});
+}
+
+function percent(share) {
+  return share === null || share === undefined ? "" : `${(100 * share).toFixed(1)} %`;
+}
+
+function input(field) { return field.querySelector("input:not(.slider), select, textarea"); }
+
+function value(index) {
+  const text = input(fields[index]).value, kind = settings.columns[index].kind;
+  if (text.trim() === "") return null;
+  if (kind === "boolean") return text === "true";
+  const number = Number(text);
+  return (kind === "number" || kind === "unix") && Number.isFinite(number) ? number : text;
+}
+
+function row() {
+  return Object.fromEntries(settings.columns.map((column, index) => [column.name, value(index)]));
+}
+
+async function ask() {
+  const number = ++asked, answer = document.getElementById("answer");
+  answer.classList.add("stale");
+  let content, ok = false;
+  try {
+    const reply = await fetch(settings.path, {method: "POST", body: JSON.stringify(row())});
+    content = await reply.json();
+    ok = reply.ok;
+  } catch {
+    content = {error: "the server does not answer"};
+  }
+  if (number !== asked) return;  // one has typed on
+  const notes = ok ? content.notes : {};
+  for (const problem of content.problems ?? []) if (problem.column) notes[problem.column] = problem.message;
+  fields.forEach((field, index) => {
+    field.querySelector(".complaint").textContent = notes[settings.columns[index].name] ?? "";
+  });
+  answer.classList.toggle("stale", !ok);
+  if (ok) {
+    answer.replaceChildren();
+    (content.numbers ? showNumbers : showNames)(answer, content);
+    showCurves(content.curves);
+  } else if (!content.problems) {
+    answer.replaceChildren();
+    make(answer, "p", content.error, {class: "complaint"});
+  }
+  document.documentElement.dataset.answered = number;
+}
+
+function showNumbers(answer, content) {
+  for (const each of content.numbers) {
+    make(answer, "p", shown(each.value), {class: "value"});
+    make(answer, "p", each.name, {class: "of"});
+    if (typeof each.lower === "number") {
+      const ends = `${shown(each.lower)} to ${shown(each.upper)}`;
+      make(answer, "p", `${Math.round(100 * content.level)} % interval: ${ends}`, {class: "interval"});
+    }
+  }
+}
+
+function showNames(answer, content) {
+  const chosen = content.names.filter((each) => each.is_chosen).map((each) => each.name);
+  make(answer, "p", chosen.join(", ") || "none", {class: "value"});
+  if (typeof content.margin === "number") make(answer, "p", `margin ${shown(content.margin)}`, {class: "of"});
+  if (content.set) {
+    const level = `${Math.round(100 * content.level)} % set: `;
+    make(answer, "p", level + content.set.join(", "), {class: "interval"});
+  }
+  const list = make(answer, "ul", undefined, {class: "shares"});
+  for (const each of content.names.slice(0, 10)) {
+    if (typeof each.share !== "number") continue;
+    const item = make(list, "li", undefined, {class: each.is_chosen ? "chosen" : ""});
+    make(item, "span", each.name);
+    make(item, "span", percent(each.share), {class: "number"});
+    const bar = make(item, "span", undefined, {class: "bar"});
+    const svg = make(bar, "svg", undefined, {viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true"});
+    make(svg, "rect", undefined, {class: "fill", width: 100 * each.share, height: 1});
+  }
+}
+
+function showCurves(curves) {
+  const holder = document.getElementById("curves"), current = row();
+  holder.replaceChildren();
+  if (!curves.length) return;
+  document.getElementById("label").textContent = `They show the ${curves[0].label}.`;
+  const heights = curves.flatMap((curve) => curve.points.map((point) => point[1]));
+  let low = Math.min(...heights), high = Math.max(...heights);
+  if (curves[0].label.startsWith("probability")) [low, high] = [0, 1];
+  else if (low === high) [low, high] = [low - 1, high + 1];
+  for (const curve of curves) {
+    const figure = make(holder, "figure");
+    make(figure, "figcaption", curve.column);
+    draw(figure, curve, low, high, current[curve.column]);
+  }
+}
+
+function draw(figure, curve, low, high, now) {
+  const [left, right, top, bottom] = [34, 236, 8, 84];
+  const first = curve.points[0], last = curve.points[curve.points.length - 1];
+  const title = `${curve.label} from ${shown(first[1])} at ${first[0]} to ${shown(last[1])} at ${last[0]}`;
+  const svg = make(figure, "svg", undefined, {viewBox: "0 0 240 100", role: "img", "aria-label": title});
+  const y = (height) => bottom - (bottom - top) * (height - low) / (high - low);
+  for (const end of [low, high]) {
+    make(svg, "line", undefined, {class: "axis", x1: left, x2: right, y1: y(end), y2: y(end)});
+    make(svg, "text", shown(end), {x: left - 3, y: y(end) + 3, "text-anchor": "end"});
+  }
+  const isBars = curve.kind === "category" || curve.kind === "boolean";
+  const count = curve.points.length;
+  if (isBars) {
+    const width = (right - left) / count;
+    curve.points.forEach(([name, height], at) => {
+      const isHere = String(name) === String(now), x = left + at * width;
+      const bar = {class: isHere ? "column here" : "column", x: x + 1, width: Math.max(width - 2, 1)};
+      const mark = make(svg, "rect", undefined, {...bar, y: y(height), height: Math.max(bottom - y(height), 1)});
+      make(mark, "title", `${name}: ${shown(height)}`);
+      const most = Math.max(2, Math.floor(width / 5)), text = String(name);
+      const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
+      make(svg, "text", short, {x: x + width / 2, y: 95, "text-anchor": "middle"});
+    });
+    return;
+  }
+  const isNumber = curve.kind === "number";
+  const place = (at) => isNumber ? (curve.points[at][0] - first[0]) / (last[0] - first[0]) : at / (count - 1);
+  const x = (share) => left + (right - left) * share;
+  const line = curve.points.map(([, height], at) => `${x(place(at)).toFixed(1)},${y(height).toFixed(1)}`);
+  make(svg, "polyline", undefined, {class: "line", points: line.join(" ")});
+  make(svg, "text", isNumber ? shown(first[0]) : first[0], {x: left, y: 95});
+  make(svg, "text", isNumber ? shown(last[0]) : last[0], {x: right, y: 95, "text-anchor": "end"});
+  if (isNumber && typeof now === "number" && now >= first[0] && now <= last[0]) {
+    const share = (now - first[0]) / (last[0] - first[0]) * (count - 1), at = Math.min(Math.floor(share), count - 2);
+    const height = curve.points[at][1] + (share - at) * (curve.points[at + 1][1] - curve.points[at][1]);
+    make(svg, "circle", undefined, {class: "now", cx: x(share / (count - 1)), cy: y(height), r: 3});
+  }
+}
+
+function askSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(ask, WAIT);
+}
+
+form.addEventListener("input", (event) => {
+  const field = event.target.closest(".field"), slider = field.querySelector(".slider");
+  if (event.target === slider) input(field).value = Number(Number(slider.value).toPrecision(4));
+  else if (slider && input(field).value.trim() !== "") slider.value = input(field).value;
+  askSoon();
+});
+form.addEventListener("reset", () => setTimeout(ask));
+form.addEventListener("submit", (event) => event.preventDefault());
+ask();
