@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         InspectionResult,
         Model,
         Prediction,
+        ReproductionResult,
         SearchRun,
         TrainingRun,
         compare,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         inspect,
         load,
         open_run,
+        reproduce,
         resume,
         starter_config,
         train,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         ExportError,
         Interrupted,
         OutOfMemoryError,
+        RequirementError,
         RunError,
         TrainingError,
         UsageError,
@@ -80,6 +83,8 @@ __all__ = [
     "Model",
     "OutOfMemoryError",
     "Prediction",
+    "ReproductionResult",
+    "RequirementError",
     "RunError",
     "SearchRun",
     "TrainingError",
@@ -93,6 +98,7 @@ __all__ = [
     "inspect",
     "load",
     "open_run",
+    "reproduce",
     "resume",
     "starter_config",
     "train",
@@ -100,7 +106,8 @@ __all__ = [
 ]
 _ERRORS = (
     *("DlcliError", "UsageError", "ConfigError", "DataError", "TrainingError"),
-    *("DivergenceError", "OutOfMemoryError", "RunError", "ExportError", "Interrupted"),
+    *("DivergenceError", "OutOfMemoryError", "RunError", "RequirementError", "ExportError"),
+    "Interrupted",
 )
 _PACKAGES = {
     **dict.fromkeys(__all__, "api"),

@@ -10,6 +10,7 @@
     │   ├── DivergenceError   4   whose loss or weights became NaN or infinite
     │   └── OutOfMemoryError  4   that ran out of memory
     ├── RunError              5   a run folder that is missing, unfinished or damaged
+    ├── RequirementError      6   a result that is not as required
     ├── ExportError           7   a model that can't be exported, or predicts otherwise
     └── Interrupted         130   a signal, after which training can be resumed: 128 + its number
 
@@ -140,6 +141,12 @@ class RunError(DlcliError):
     """A run folder that is missing, unfinished, damaged or of another format."""
 
     exit_code = 5
+
+
+class RequirementError(DlcliError):
+    """A result that is not as required, such as a run that is not reproduced; it is kept."""
+
+    exit_code = 6
 
 
 class ExportError(DlcliError):

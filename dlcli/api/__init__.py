@@ -8,6 +8,7 @@ from dlcli.api.functions import (
     inspect,
     load,
     open_run,
+    reproduce,
     resume,
     starter_config,
     train,
@@ -21,6 +22,7 @@ from dlcli.api.results import (
     DiagnosisResult,
     ExportResult,
     InspectionResult,
+    ReproductionResult,
     SearchRun,
     TrainingRun,
 )

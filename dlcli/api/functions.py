@@ -16,6 +16,7 @@ from dlcli.api.results import (
     DiagnosisResult,
     ExportResult,
     InspectionResult,
+    ReproductionResult,
     SearchRun,
     TrainingRun,
     result_of,
@@ -266,6 +267,45 @@ def export(
     """
     training = TrainingRun(open_folder(_folder(run)))
     return training.export(format, output, interval=interval)
+
+
+def reproduce(
+    run: str | Path | TrainingRun,
+    data: Data = None,
+    *,
+    validation_data: Data = None,
+    test_data: Data = None,
+    tolerance: float | None = None,
+    output: str | Path | None = None,
+    progress: Progress = None,
+) -> ReproductionResult:
+    """Train a run's complete config again, and compare data, versions, weights and metrics.
+
+    Args:
+        run: a run of a training.
+        data: the table that it was trained on, if that was in memory.
+        validation_data: its validation table, likewise.
+        test_data: its test table, likewise.
+        tolerance: the largest difference of a metric that is accepted, as a share of its size;
+            weights and versions may then differ. By default everything must be equal.
+        output: the new run folder; else `runs/NAME-reproduced`, ...
+        progress: see `train`.
+
+    Returns:
+        What is equal, and what has probably changed the rest; no exception if something differs.
+
+    Raises:
+        DlcliError: see `train`.
+    """
+    from dlcli import pipeline
+
+    tables = _tables(data, validation_data, test_data)
+    with listening(progress) as listener:
+        return ReproductionResult(
+            pipeline.reproduce(
+                open_folder(_folder(run)), _path(output), listener, tolerance, tables
+            )
+        )
 
 
 def inspect(data: Data | str | Path, target: str | None = None) -> InspectionResult:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlcli.comparison import Comparison
     from dlcli.data_checks import Inspection
     from dlcli.diagnosis import Finding
-    from dlcli.pipeline import CrossValidation, Search
+    from dlcli.pipeline import CrossValidation, Reproduction, Search
     from dlcli.reports import View
 
 
@@ -238,6 +238,32 @@ class DiagnosisResult(_Shown):
         from dlcli.reports import diagnosis_view
 
         return diagnosis_view(self.run, self.findings)
+
+
+@dataclass(frozen=True)
+class ReproductionResult(_Shown):
+    """A run that was trained again, and what is equal."""
+
+    reproduction: Reproduction = field(repr=False)
+
+    @property
+    def reproduced(self) -> bool:
+        """True if all is equal, or within the tolerance."""
+        return not self.reproduction.differing
+
+    @property
+    def run(self) -> TrainingRun:
+        """The new run."""
+        return TrainingRun(self.reproduction.again)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `dlcli reproduce --json` prints of the comparison."""
+        return self.reproduction.to_document()
+
+    def _view(self) -> View:
+        from dlcli.reports import reproduction_view
+
+        return reproduction_view(self.reproduction)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dlcli.cli.options import VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, report
 from dlcli.cli.serving_commands import serve
-from dlcli.cli.training_commands import cv, train, tune
+from dlcli.cli.training_commands import cv, reproduce, train, tune
 from dlcli.errors import (
     ConfigError,
     DlcliError,
@@ -226,7 +226,7 @@ For completion with the Tab key, add to your shell's start-up file
 
 \b
 Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training, 5 run folder,
-7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
+6 not as required, 7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
 """,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="dlcli")
@@ -272,7 +272,7 @@ main.add_groups(
         "Train and evaluate": (train, predict, evaluate),
         "Understand": (report, compare, diagnose),
         "Choose": (cv, tune),
-        "Deploy": (export, serve),
+        "Deploy": (export, serve, reproduce),
         "Prepare": (init, inspect, validate, schema),
     }
 )

@@ -1,4 +1,4 @@
-"""`dlcli train`, `cv` and `tune`: the commands that train."""
+"""`dlcli train`, `cv`, `tune` and `reproduce`: the commands that train."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from dlcli.cli.options import (
     tracker_options,
     verbose,
 )
+from dlcli.cli.run_argument import run_argument
+from dlcli.errors import RequirementError
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile
@@ -272,3 +274,51 @@ def tune(
     if isinstance(source, Path):
         return resume_tuning(source, how, listener)
     return tune(source, how, output, listener)
+
+
+def _check_tolerance(
+    ctx: click.Context, parameter: click.Parameter, tolerance: float | None
+) -> float | None:
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise click.BadParameter(f"expected a share from 0 to below 1, got {tolerance:g}")
+    return tolerance
+
+
+@click.command()
+@run_argument()
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="SHARE",
+    callback=_check_tolerance,
+    help="Largest difference of a metric that is accepted, as a share of its size: 1e-3. Weights "
+    "and versions may then differ, as they do on another machine. [default: all must be equal]",
+)
+@new_run_option("-reproduced")
+@json_lines
+@quiet
+@verbose
+def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: bool) -> None:
+    """Train a run again, and report what is equal.
+
+    RUN is a run folder of `dlcli train`. Its complete config is trained again, in a new run folder.
+    Compared are the data's SHA-256, versions and machine, statistics of the training rows, weights
+    and metrics. If something differs, the likely cause is named, and the exit code is 6.
+
+    \b
+      dlcli reproduce runs/houses
+      dlcli reproduce runs/houses --tolerance 1e-3
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.event_log import event_listener
+    from dlcli.pipeline import reproduce as train_again
+    from dlcli.reports import render_text, reproduction_view
+    from dlcli.runs import open_run
+
+    chosen = open_run(run)
+    with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
+        reproduction = train_again(chosen, output, listener, tolerance)
+    if not as_json:
+        click.echo(render_text(reproduction_view(reproduction), output_width()))
+    if reproduction.differing:
+        differing = ", ".join(reproduction.differing)
+        raise RequirementError(f"{run}: not reproduced, differing: {differing}")

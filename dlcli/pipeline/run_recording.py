@@ -49,7 +49,7 @@ from dlcli.runs import (
 if TYPE_CHECKING:
     from dlcli.training import Device
 
-_EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
+EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
 """The entries of `environment.json` that the bits of the weights depend on."""
 
 _MAX_NAME = 64
@@ -296,7 +296,7 @@ def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events:
     before, now = writer.read_environment(), _environment(file.config, device)
     changes = [
         f"{name} was {before.get(name)} and is {now.get(name)}"
-        for name in _EXACT
+        for name in EXACT
         if before.get(name) != now.get(name)
     ]
     if changes:

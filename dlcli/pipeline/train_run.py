@@ -43,7 +43,11 @@ Fit = Callable[..., FitResult]
 
 
 def train(
-    file: ConfigFile, output: Path | None = None, listener: Listener = lambda *_: None
+    file: ConfigFile,
+    output: Path | None = None,
+    listener: Listener = lambda *_: None,
+    *,
+    suffix: str = "",
 ) -> Run:
     """Train what a config describes.
 
@@ -51,6 +55,7 @@ def train(
         file: the config.
         output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
         listener: receives events.
+        suffix: appended to the name in the default name of the run folder.
 
     Returns:
         The finished run.
@@ -58,7 +63,8 @@ def train(
     Raises:
         DlcliError: nothing is left of the run then, unless it can be resumed, see `resume`.
     """
-    with run_recording.recorded_run(file, output, file.name, listener) as recording:
+    name = run_recording.suffixed(file.name, suffix)
+    with run_recording.recorded_run(file, output, name, listener) as recording:
         return _train(recording)
 
 

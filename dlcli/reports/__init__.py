@@ -24,7 +24,12 @@ if TYPE_CHECKING:
         write_report,
         write_report_if_cheap,
     )
-    from dlcli.reports.report_parts import evaluation_view, inspection_view, layer_table
+    from dlcli.reports.report_parts import (
+        evaluation_view,
+        inspection_view,
+        layer_table,
+        reproduction_view,
+    )
     from dlcli.reports.search_charts import settings_text
     from dlcli.reports.views import Table, Text, View, render_table, render_text
 
@@ -38,7 +43,7 @@ _NAMES = {
         *("policy", "render_report", "to_card", "to_html", "training_curves", "view_of"),
         *("write_report", "write_report_if_cheap"),
     ),
-    "report_parts": ("evaluation_view", "inspection_view", "layer_table"),
+    "report_parts": ("evaluation_view", "inspection_view", "layer_table", "reproduction_view"),
     "search_charts": ("settings_text",),
     "views": ("Table", "Text", "View", "render_table", "render_text"),
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dlcli.comparison import BaselineDifference
     from dlcli.data_checks import ColumnOverview, Inspection
     from dlcli.network import LayerSummary
-    from dlcli.pipeline import Finalist, FoldResult
+    from dlcli.pipeline import Finalist, FoldResult, Reproduction
     from dlcli.reports.run_record import NetworkEvent, RunRecord
     from dlcli.runs import Run
 
@@ -96,6 +96,22 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
         held,
         fmt.shorten(column.reason, _LONGEST_CELL),
     )
+
+
+def reproduction_view(reproduction: Reproduction) -> View:
+    """Show what is equal in a run and in the one that was trained again."""
+    parts = Table.of(
+        reproduction.parts,
+        {
+            "part": lambda part: part.part,
+            "result": lambda part: "equal" if part.equal else "differs",
+            "finding": lambda part: part.finding,
+        },
+        text_columns=(0, 1, 2),
+    )
+    causes = "; ".join(reproduction.causes)
+    blocks = [parts, Text(f"likely cause: {causes}")] if causes else [parts]
+    return View("", blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
 
 
 def evaluation_view(

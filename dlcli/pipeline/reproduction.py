@@ -1,0 +1,236 @@
+"""Reproduce a run: train its resolved config again, and compare what comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.config import MEMORY, Tables
+from dlcli.errors import UsageError, listed, plural
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.preparation import data_fingerprints
+from dlcli.pipeline.run_recording import EXACT
+from dlcli.pipeline.train_run import train
+from dlcli.prediction import Predictor
+from dlcli.runs import MetricsBySplit, Run
+
+_SUFFIX = "-reproduced"
+_NO_CAUSE = (
+    "none of what the weights are known to depend on has changed: on a GPU, sums may be added in "
+    "any order; on a CPU this is a bug in dlcli"
+)
+
+
+@dataclass(frozen=True)
+class ReproducedPart:
+    """The comparison of one part of two runs."""
+
+    part: str
+    """`data`, `versions`, `encoding`, `weights` or `metrics`."""
+    equal: bool
+    finding: str
+    """What is equal, or what differs and by how much."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run that was trained again."""
+
+    original: Run
+    again: Run
+    parts: tuple[ReproducedPart, ...]
+    causes: tuple[str, ...]
+    """What has probably made the weights differ; none if they are equal."""
+    metric_difference: float
+    """The largest relative difference of a metric."""
+    tolerance: float | None
+    """The largest one that is allowed; `None` if all parts must be equal."""
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The parts that differ although they may not."""
+        differing = tuple(part.part for part in self.parts if not part.equal)
+        if self.tolerance is None:
+            return differing
+        far = ("metrics",) if self.metric_difference > self.tolerance else ()
+        return (*(part for part in differing if part == "data"), *far)
+
+    def to_document(self) -> dict[str, object]:
+        """Return the result for JSON."""
+        return {
+            "original": str(self.original.path),
+            "reproduced": not self.differing,
+            "parts": {each.part: each.equal for each in self.parts},
+            "findings": {each.part: each.finding for each in self.parts},
+            "causes": [*self.causes],
+            "metric_difference": self.metric_difference
+            if math.isfinite(self.metric_difference)
+            else None,
+            "tolerance": self.tolerance,
+        }
+
+
+def reproduce(
+    run: Run,
+    output: Path | None = None,
+    listener: Listener = lambda *_: None,
+    tolerance: float | None = None,
+    tables: Tables | None = None,
+) -> Reproduction:
+    """Train a run's resolved config again, and compare data, versions, weights and metrics.
+
+    Args:
+        run: a finished training.
+        output: the new run folder; else `runs/<name>-reproduced`, ...
+        listener: receives events; a second `result` has the comparison.
+        tolerance: the largest relative difference of a metric; then weights and versions may
+            differ, as on another machine. By default everything must be equal.
+        tables: the tables in memory that it was trained on.
+
+    Raises:
+        UsageError: for a run of a table in memory, without that.
+        DlcliError: see `train`.
+    """
+    run.require_network()
+    file = replace(run.read_config(), tables=tables or {})
+    for key in ("train", "validation", "test"):
+        if getattr(file.config.data, key) == MEMORY and key not in file.tables:
+            raise UsageError(
+                f"{run.path}: data.{key} was a table in memory; reproduce it in Python, by "
+                "dlcli.reproduce(run, table)"
+            )
+    events, before = Events(listener), run.read_environment()
+    data = _compare_data(before, {**before, "data": data_fingerprints(file)})
+    if not data.equal:
+        events.emit("warning", message=f"{data.finding}, so that the weights will differ")
+    again = train(file, output, listener, suffix=_SUFFIX)
+    now = again.read_environment()
+    data, changes = _compare_data(before, now), _changes(before, now)
+    weights = _compare_weights(run, again)
+    metrics, difference = _compare_metrics(run.read_metrics(), again.read_metrics())
+    causes = (*([] if data.equal else [data.finding]), *changes.values()) or (_NO_CAUSE,)
+    reproduction = Reproduction(
+        original=run,
+        again=again,
+        parts=(
+            data,
+            _compare_versions(changes, now),
+            _compare_encodings(run, again),
+            weights,
+            metrics,
+        ),
+        causes=() if weights.equal and metrics.equal else causes,
+        metric_difference=difference,
+        tolerance=tolerance,
+    )
+    events.emit("result", **reproduction.to_document())
+    return reproduction
+
+
+def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> ReproducedPart:
+    """Compare the hashes of data files, of tables in memory, and of images."""
+    hashes, found = _hashes(before), _hashes(now)
+    names = [name for name, _ in found]
+    if [name for name, _ in hashes] != names:
+        finding = f"trained on {listed([name for name, _ in hashes])}, and now on {listed(names)}"
+        return ReproducedPart("data", False, finding)
+    pairs = zip(hashes, found, strict=True)
+    changed = [name for (name, digest), (_, other) in pairs if digest is None or digest != other]
+    if changed:
+        verb = "has" if len(changed) == 1 else "have"
+        return ReproducedPart("data", False, f"{listed(changed)} {verb} changed")
+    return ReproducedPart("data", True, f"{listed(names)} with the same SHA-256")
+
+
+def _hashes(environment: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return name and SHA-256 of each table and each column of images; `None` for a pipe."""
+    tables, images = environment.get("data"), environment.get("images")
+    files = [each for each in tables if isinstance(each, dict)] if isinstance(tables, list) else []
+    return [
+        *((Path(str(each.get("file"))).name, each.get("sha256")) for each in files),
+        *(images.items() if isinstance(images, dict) else ()),
+    ]
+
+
+def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
+    """Return what has changed of what the bits of the weights depend on, by its name."""
+    return {
+        name: f"{name} was {before.get(name)} and is {now.get(name)}"
+        for name in EXACT
+        if before.get(name) != now.get(name)
+    }
+
+
+def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> ReproducedPart:
+    same = ", ".join(f"{name} {now.get(name)}" for name in EXACT)
+    finding = ", ".join(changes.values()) or same
+    return ReproducedPart("versions", not changes, finding)
+
+
+def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
+    """Compare what was fitted on the training rows before training began."""
+    same = run.manifest.files["encoding.json"] == again.manifest.files["encoding.json"]
+    finding = (
+        "the same statistics and categories" if same else "other statistics, categories or rows"
+    )
+    return ReproducedPart("encoding", same, finding)
+
+
+def _compare_weights(run: Run, again: Run) -> ReproducedPart:
+    before, now = (Predictor.load(each).weights for each in (run, again))
+    count = sum(values.size for values in before.values())
+    if {name: values.shape for name, values in before.items()} != {
+        name: values.shape for name, values in now.items()
+    }:
+        return ReproducedPart("weights", False, "the networks have other weights")
+    if all(values.tobytes() == now[name].tobytes() for name, values in before.items()):
+        return ReproducedPart("weights", True, f"{plural(count, 'number')}, bit-identical")
+    differences = {
+        name: float(np.max(np.abs(values.astype(np.float64) - now[name]), initial=0.0))
+        for name, values in before.items()
+    }
+    worst = max(differences, key=differences.__getitem__)
+    finding = f"they differ by up to {differences[worst]:.2g}, in {worst}"
+    return ReproducedPart("weights", False, finding)
+
+
+def _compare_metrics(before: MetricsBySplit, now: MetricsBySplit) -> tuple[ReproducedPart, float]:
+    """Compare the final metrics; the difference is infinite if they have others."""
+    if {split: values.keys() for split, values in before.items()} != {
+        split: values.keys() for split, values in now.items()
+    }:
+        return ReproducedPart("metrics", False, "there are other metrics"), math.inf
+    differences = dict(_metric_differences(before, now))
+    worst = max(differences, key=differences.__getitem__)
+    difference = differences[worst]
+    count = plural(len(differences), "metric")
+    if difference == 0:
+        return ReproducedPart("metrics", True, f"{count}, identical"), 0.0
+    split, metric = worst
+    values = " and ".join(_shown(each[split][metric]) for each in (before, now))
+    finding = f"the {split} rows' {metric} differs by {difference:.2g} of its size: {values}"
+    return ReproducedPart("metrics", False, finding), difference
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "undefined"
+
+
+def _metric_differences(
+    before: MetricsBySplit, now: MetricsBySplit
+) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield the relative difference of each metric of each set of rows."""
+    for split, values in before.items():
+        for metric, value in values.items():
+            other = now[split][metric]
+            if value == other:
+                difference = 0.0
+            elif isinstance(value, float) and isinstance(other, float):
+                difference = abs(value - other) / max(abs(value), abs(other))
+            else:  # one of them is undefined
+                difference = math.inf
+            yield (split, metric), difference

@@ -1,0 +1,158 @@
+"""Runs that are trained again: what is equal, what differs, and why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dlcli import reproduce as reproduce_in_python
+from dlcli import train as train_in_python
+from dlcli.config import load_config
+from dlcli.errors import RunError, UsageError
+from dlcli.pipeline import reproduce, reproduction, run_recording, train
+from dlcli.reports import render_text, reproduction_view
+from dlcli.runs import DIVERGED, open_run
+
+pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline", "folder")
+CONFIG = """\
+data: {train: rows.csv, validation: 0.2, target: y}
+hidden: [{units: 3, activation: relu}]
+epochs: 2
+"""
+ROWS = "x,y\n" + "".join(f"{at % 7},{at % 5}\n" for at in range(30))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text(ROWS)
+    (tmp_path / "rows.yaml").write_text(CONFIG)
+
+
+@pytest.fixture
+def run():
+    return train(load_config(Path("rows.yaml")))
+
+
+def equal(found):
+    return {part.part: part.equal for part in found.parts}
+
+
+ALL = dict.fromkeys(("data", "versions", "encoding", "weights", "metrics"), True)
+
+
+def test_all_is_equal_in_a_new_run(run):
+    events = []
+    found = reproduce(run, listener=lambda *event: events.append(event))
+    assert equal(found) == ALL
+    assert found.differing == found.causes == ()
+    assert found.again.path == Path("runs/rows-reproduced")
+    assert events[-1] == ("result", json.loads(json.dumps(found.to_document())))
+    assert "bit-identical" in render_text(reproduction_view(found))
+
+
+def test_a_changed_file_is_the_cause_and_within_no_tolerance(run):
+    Path("rows.csv").write_text(ROWS.replace("6,", "9,"))
+    events = []
+    found = reproduce(run, listener=lambda *event: events.append(event), tolerance=0.99)
+    assert {part for part, is_equal in equal(found).items() if not is_equal} == {
+        *("data", "encoding", "weights", "metrics")
+    }
+    assert found.causes == ("'rows.csv' has changed",)
+    assert found.differing[0] == "data"
+    warning = {"message": "'rows.csv' has changed, so that the weights will differ"}
+    assert ("warning", warning) in events
+    assert "likely cause: 'rows.csv' has changed" in render_text(reproduction_view(found))
+
+
+@pytest.fixture
+def other_training(monkeypatch):
+    """Let the second training have another seed, as if it could not be repeated."""
+
+    def train_otherwise(file, *arguments, **options):
+        config = file.config.model_copy(update={"seed": 5})
+        return train(replace(file, config=config), *arguments, **options)
+
+    monkeypatch.setattr(reproduction, "train", train_otherwise)
+
+
+@pytest.mark.usefixtures("other_training")
+def test_without_any_change_it_is_a_bug(run):
+    found = reproduce(run)
+    assert found.differing == ("encoding", "weights", "metrics")
+    assert "bug in dlcli" in found.causes[0]
+    assert "differ by up to" in found.parts[3].finding
+
+
+@pytest.mark.usefixtures("other_training")
+def test_metrics_decide_where_there_is_a_tolerance(run):
+    far = reproduce(run, tolerance=0.0)
+    near = replace(far, tolerance=far.metric_difference)
+    assert far.differing == ("metrics",)
+    assert near.differing == ()
+
+
+def test_another_version_is_named(run, monkeypatch):
+    collect = run_recording.collect_environment
+    monkeypatch.setattr(
+        run_recording,
+        "collect_environment",
+        lambda **given: {**collect(**given), "keras": "9.9", "threads": 64},
+    )
+    found = reproduce(run)
+    before = run.read_environment()
+    change = f"keras was {before['keras']} and is 9.9, threads was {before['threads']} and is 64"
+    assert found.parts[1].finding == change
+    assert found.differing == ("versions",)
+    assert found.causes == ()  # as the weights are equal all the same
+    assert replace(found, tolerance=0.0).differing == ()
+
+
+def test_a_table_in_memory_has_to_be_given():
+    table = {"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 2.0, 4.0, 3.0]}
+    config = {"data": {"target": "y"}, "hidden": [], "epochs": 2}
+    run = train_in_python(config, table, output="memory")
+    with pytest.raises(UsageError, match=r"data\.train was a table in memory"):
+        reproduce(run.folder)
+    found = reproduce_in_python(run, table, output="again")
+    assert found.reproduced
+    assert found.run.path == Path("again")
+    assert found.to_dict()["parts"] == ALL
+    assert str(found).startswith("part")
+
+
+def test_a_diverged_run_is_refused(run):
+    diverged = replace(run, manifest=run.manifest.model_copy(update={"kind": DIVERGED}))
+    with pytest.raises(RunError, match="diverged"):
+        reproduce(diverged)
+    assert not Path("runs/rows-reproduced").exists()
+
+
+class TestCommand:
+    """`dlcli reproduce`."""
+
+    def test_ends_with_its_own_exit_code_if_something_differs(self, run, dlcli):
+        Path("rows.csv").write_text(ROWS.replace("6,", "9,"))
+        answer = dlcli("reproduce", "runs/rows", "--quiet", "--tolerance", "0")
+        assert answer.exit_code == 6
+        assert "weights   differs" in answer.stdout
+        error = "error: runs/rows: not reproduced, differing: data, metrics\n"
+        assert answer.stderr.endswith(error)
+        assert open_run(Path("runs/rows-reproduced")).kind == "train"  # it is kept
+
+    def test_prints_the_result_as_json_last(self, run, dlcli):
+        answer = dlcli("reproduce", "runs/rows", "--json", "--output", "again")
+        assert answer.exit_code == 0
+        result = json.loads(answer.stdout.splitlines()[-1])
+        assert result["event"] == "result"
+        assert result["run"] == "again"
+        assert result["reproduced"] is True
+        assert result["parts"] == ALL
+
+    def test_refuses_a_tolerance_that_is_no_share(self, dlcli):
+        answer = dlcli("reproduce", "runs/rows", "--tolerance", "2")
+        assert answer.exit_code == 2
+        assert "expected a share from 0 to below 1, got 2" in answer.stderr
