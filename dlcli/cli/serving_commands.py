@@ -65,6 +65,14 @@ def _named_runs(
     help="Add intervals, or for classes sets of classes, of this level. Example: 0.9.",
 )
 @click.option(
+    "--workers",
+    type=IntegerFrom(1, 1024),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that answer, at best one for each core.",
+)
+@click.option(
     "--limit-body",
     type=IntegerFrom(1, 1024),
     default=16,
@@ -96,7 +104,7 @@ def serve(
     host: str,
     port: int,
     level: float | None,
-    **limits: int,
+    **numbers: int,
 ) -> None:
     """Predict rows that are sent over HTTP.
 
@@ -108,7 +116,8 @@ def serve(
       dlcli serve runs/houses
       curl localhost:8000/predict -d '[{"size": 70, "color": "red"}]'
 
-    SIGTERM or Ctrl-C ends the server, after the requests that were begun.
+    SIGTERM or Ctrl-C ends the server, after the requests that were begun. SIGHUP loads the runs
+    again, without losing one.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.messages import print_message
     from dlcli.cli.run_argument import missing_run
@@ -120,12 +129,9 @@ def serve(
     key = os.environ.get(KEY_VARIABLE)
     if key == "":
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
-    body_bytes = limits["limit_body"] * _PER_MEBIBYTE
-    each = Limits(body_bytes, limits["limit_rows"], float(limits["limit_time"]))
+    body_bytes = numbers["limit_body"] * _PER_MEBIBYTE
+    each = Limits(body_bytes, numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
-    settings = Settings(runs, host, port, each, level, key)
+    settings = Settings(runs, host, port, each, level, key, numbers["workers"])
 
-    def announce(address: str) -> None:
-        print_message("note", f"serving {', '.join(runs)} at {address}")
-
-    run_server(settings, announce)
+    run_server(settings, print_message)

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from collections.abc import Callable, Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
 
-from dlcli.errors import UsageError, install_command
+from dlcli.errors import DlcliError, UsageError, install_command
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from dlcli.serving.requests import Limits
     from dlcli.serving.served_model import ServedModel
+
+Label = Literal["note", "warning"]
 
 _NEEDED = ("starlette", "uvicorn", "orjson", "prometheus_client")
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
+_HANGUP = "SIGHUP"
+_PATIENCE = 60
+"""Seconds after which a worker that has not started is given up."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Settings:
     """Level of intervals or sets of classes, if there are to be any."""
     key: str | None = field(default=None, repr=False)
     """The API key that clients must send, if there is one."""
+    workers: int = 1
+    """Number of processes."""
 
 
 def check_installed() -> None:
@@ -58,33 +74,143 @@ def load_models(settings: Settings) -> dict[str, ServedModel]:
     return {name: ServedModel.load(name, path, settings.level) for name, path in loaded}
 
 
-def run_server(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until a signal ends it; requests that were begun are answered first.
+def run_server(settings: Settings, report: Callable[[Label, str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that were begun are answered first.
+
+    SIGHUP loads the runs again, from where they were: requests go on meanwhile. A run that can't be
+    loaded leaves the models as they are.
 
     Args:
         settings: what is served.
-        announce: takes the server's address, once it listens.
+        report: takes notes and warnings: the server's address, once it listens, and reloads.
 
     Raises:
         RunError, UsageError: see `ServedModel.load`; or for an address that can't be used.
     """
+    models = load_models(settings)
+    with _listening(settings.host, settings.port) as listening:
+        if settings.workers == 1:
+            _run_one(settings, models, listening, report)
+        else:
+            del models
+            _run_workers(settings, listening, report)
+
+
+def _run_one(
+    settings: Settings,
+    loaded: Mapping[str, ServedModel],
+    listening: socket.socket,
+    report: Callable[[Label, str], None],
+) -> None:
+    """Serve in this process."""
     import uvicorn
 
     from dlcli.serving.application import make_application
     from dlcli.serving.model_set import Models
 
-    models = Models(load_models(settings), settings.limits)
-    with _listening(settings.host, settings.port) as listening:
-        announce(_address(listening))
-        config = uvicorn.Config(
-            make_application(models, settings.key),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+    models, loading = Models(loaded, settings.limits), threading.Lock()
+
+    def load_again() -> None:
+        with loading:
+            try:
+                models.by_name = load_models(settings)
+            except DlcliError as error:
+                report("warning", f"the runs are not loaded again: {error}")
+            else:
+                report("note", f"loaded again: {', '.join(models.by_name)}")
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=load_again, daemon=True).start()
+
+    with _handling(_HANGUP, reload):
+        server = uvicorn.Server(_config(settings, make_application(models, settings.key)))
+        _announce(settings, listening, report)  # now that signals are handled
+        server.run(sockets=[listening])
+
+
+def _run_workers(
+    settings: Settings, listening: socket.socket, report: Callable[[Label, str], None]
+) -> None:
+    """Serve in processes of their own, which accept connections at the same socket."""
+    from uvicorn.supervisors import Multiprocess
+
+    from dlcli.serving.metrics import FOLDER_VARIABLE
+
+    ended_by: list[int] = []
+
+    class Supervisor(Multiprocess):
+        def handle_int(self) -> None:
+            ended_by.append(signal.SIGINT)
+            super().handle_int()
+
+        def handle_term(self) -> None:
+            ended_by.append(signal.SIGTERM)
+            super().handle_term()
+
+        def handle_hup(self) -> None:
+            try:
+                load_models(settings)
+            except DlcliError as error:
+                report("warning", f"the runs are not loaded again: {error}")
+                return
+            before = {*self.processes}
+            super().handle_hup()
+            if before.isdisjoint(self.processes):
+                report("note", f"loaded again: {', '.join(settings.runs)}")
+            else:
+                report("warning", "not all workers were replaced; the others are as before")
+
+    handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        application = partial(_application, settings)
+        supervisor = Supervisor(_config(settings, application, is_factory=True), [listening])
+        _announce(settings, listening, report)
+        supervisor.run()
+    for number, handler in handled.items():
+        signal.signal(number, handler)
+    if not ended_by:
+        raise UsageError("a worker could not start; its message is above")
+    signal.raise_signal(ended_by[0])
+
+
+def _application(settings: Settings) -> Starlette:
+    """Return the application of a worker."""
+    from dlcli.serving.application import make_application
+    from dlcli.serving.model_set import Models
+
+    return make_application(Models(load_models(settings), settings.limits), settings.key)
+
+
+def _config(settings: Settings, application: Any, *, is_factory: bool = False) -> Any:  # noqa: ANN401
+    import uvicorn
+
+    return uvicorn.Config(
+        application,
+        factory=is_factory,
+        workers=settings.workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
+        timeout_worker_healthcheck=_PATIENCE,
+    )
+
+
+@contextmanager
+def _handling(name: str, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle a signal, if the system has it, until the block ends."""
+    number = getattr(signal, name, None)
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -101,6 +227,12 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"can't listen at {host}:{port}: {reason}; try another --port") from None
     listening.set_inheritable(True)
     return listening
+
+
+def _announce(
+    settings: Settings, listening: socket.socket, report: Callable[[Label, str], None]
+) -> None:
+    report("note", f"serving {', '.join(settings.runs)} at {_address(listening)}")
 
 
 def _address(listening: socket.socket) -> str:

@@ -56,7 +56,7 @@ ROW = {
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
-    """The folders of the runs `houses`, `pets` and `iris`."""
+    """The folders of the runs `houses`, `pets`, `swapped` (of the opposite weights) and `iris`."""
     folder, before = tmp_path_factory.mktemp("served"), Path.cwd()
     os.chdir(folder)
     try:
@@ -68,6 +68,7 @@ def runs(tmp_path_factory):
             hand_made.make_run(HOUSES, "houses"),
             hand_made.make_run(PETS, "pets", weights),
             hand_made.make_run(IRIS, "iris"),
+            hand_made.make_run(PETS, "swapped", {**weights, "output/kernel": [[-1.0]]}),
         ]
     finally:
         os.chdir(before)
@@ -88,7 +89,8 @@ def images(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def models(runs):
-    return {name: ServedModel.load(name, path) for name, path in runs.items()}
+    names = ("houses", "pets", "iris")
+    return {name: ServedModel.load(name, runs[name]) for name in names}
 
 
 @dataclass

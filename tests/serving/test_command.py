@@ -8,9 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import BadStatusLine, HTTPConnection
 from pathlib import Path
+from threading import Event, Lock, Thread
 
 import pytest
 from click.testing import CliRunner
@@ -54,6 +57,125 @@ def test_a_server_answers_and_ends_at_sigterm(runs):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
         assert process.stderr.read() == "terminated\n"
+
+
+class Clients:
+    """Many clients, each of which asks again and again over a connection of its own.
+
+    Args:
+        port: of the server.
+        count: of clients.
+        pause: seconds between an answer and the next request of a client.
+    """
+
+    def __init__(self, port, count, pause=0.0):
+        self.answers, self.refused, self.wrong = Counter(), 0, []
+        self._port, self._pause, self._ended, self._lock = port, pause, Event(), Lock()
+        self._threads = [Thread(target=self._ask, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for(self, answer):
+        """Wait until there is an answer, of any client."""
+        seen, deadline = self.answers[answer], time.monotonic() + 60
+        while self.answers[answer] <= seen:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def end(self):
+        """Let each client get its last answer."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def _ask(self):
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        while not self._ended.wait(self._pause):
+            try:
+                connection.request("POST", "/predict", json.dumps([{"x": 1}]))
+                answer = connection.getresponse()
+            except (ConnectionError, BadStatusLine):  # refused before there was an answer
+                with self._lock:
+                    self.refused += 1
+                break
+            content = json.load(answer)  # a part of an answer would not be JSON
+            with self._lock:
+                if answer.status == 200:
+                    self.answers[content[0]["prediction"]] += 1
+                else:
+                    self.wrong.append(content)
+        connection.close()
+
+
+@pytest.fixture
+def link(runs, tmp_path):
+    """A link to the run `pets`, which may be replaced by `swapped`."""
+    link = tmp_path / "current"
+    link.symlink_to(runs["pets"])
+
+    def replace(name):
+        (tmp_path / "new").symlink_to(runs[name])
+        (tmp_path / "new").replace(link)
+
+    return link, replace
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_no_request_is_lost_while_runs_are_loaded_again_or_the_server_ends(link):
+    path, replace = link
+    with started("--name", f"m={path}") as (process, port):
+        clients = Clients(port, 50)
+        clients.wait_for("dog")
+        for name, answer in (("swapped", "cat"), ("pets", "dog")):
+            replace(name)
+            process.send_signal(signal.SIGHUP)
+            assert process.stderr.readline() == "note: loaded again: m\n"
+            clients.wait_for(answer)
+            assert clients.refused == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+        clients.end()
+        assert clients.wrong == []
+        assert {*clients.answers} == {"dog", "cat"}
+        assert process.stderr.read() == "terminated\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_workers_share_metrics_and_are_replaced_by_others_that_answer(link):
+    path, replace = link
+    with started("--name", f"m={path}", "--workers", "2") as (process, port):
+        for _ in range(20):
+            assert ask(port, rows=[{"x": 1}])[0] == 200
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/metrics")
+        assert b'dlcli_rows_total{model="m"} 20.0' in connection.getresponse().read()
+        connection.close()
+
+        clients = Clients(port, 10, pause=0.05)
+        clients.wait_for("dog")
+        replace("swapped")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr.readline() == "note: loaded again: m\n"
+        clients.end()  # connections to a worker end with it
+        assert clients.wrong == []
+        assert ask(port, rows=[{"x": 1}])[1][0]["prediction"] == "cat"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_a_run_that_can_not_be_loaded_leaves_the_models_as_they_are(link):
+    path, _ = link
+    with started("--name", f"m={path}") as (process, port):
+        path.unlink()
+        process.send_signal(signal.SIGHUP)
+        message = process.stderr.readline()
+        assert message.startswith("warning: the runs are not loaded again: ")
+        assert ask(port, rows=[{"x": 1}])[1][0]["prediction"] == "dog"
 
 
 def test_the_commands_of_the_page_are_answered(address, models, tmp_path):
