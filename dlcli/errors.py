@@ -21,11 +21,14 @@ unchanged, without a traceback.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from dlcli import is_command_line
 
 
 class DlcliError(Exception):
@@ -174,6 +177,33 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 def did_you_mean_or_all(name: str, known: Sequence[str]) -> str:
     """Return the most similar of the known names, or else all of them, to append to a message."""
     return did_you_mean(name, known) or f"; allowed: {', '.join(known)}"
+
+
+def option(name: str, value: object = "") -> str:
+    """Name an option of a command in a message, or in Python the argument of the same name.
+
+    Args:
+        name: of the option, without dashes.
+        value: of the option, if it is shown.
+
+    Returns:
+        `--output`, or in Python `'output'`; with a value `--interval 0.9`, or `interval=0.9`.
+    """
+    if is_command_line.get():
+        return f"--{name} {value}".rstrip()
+    return f"{name}={value}" if str(value) else f"'{name}'"
+
+
+def override(path: str, value: str | float | None) -> str:
+    """Return how to set a key of the config, to append to a message.
+
+    Returns:
+        `--set epochs=5`, or in Python `overrides={'epochs': 5}`.
+    """
+    if not is_command_line.get():
+        return f"overrides={ {path: value} }"
+    written = "null" if value is None else value
+    return f"--set {shlex.quote(f'{path}={written}')}"
 
 
 def install_command(extra: str) -> str:

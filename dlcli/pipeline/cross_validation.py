@@ -34,6 +34,8 @@ from dlcli.errors import (
     OutOfMemoryError,
     RunError,
     UsageError,
+    option,
+    override,
     plural,
 )
 from dlcli.metrics import main_metric
@@ -285,7 +287,8 @@ def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
     """
     choice = dataset.split_choice
     if plan.repeats > 1 and isinstance(choice, TimeSplit):
-        raise UsageError("folds in time are the same at each repeat; omit --repeats")
+        message = f"folds in time are the same at each repeat; omit {option('repeats')}"
+        raise UsageError(message)
     folds: list[CVFold] = []
     for repeat in range(1, plan.repeats + 1):
         key = seed, repeat
@@ -318,7 +321,8 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
         except DataError as error:
             error.add_note(
                 f"  so in {each.name}, where data.validation holds out some of the training rows; "
-                "give another number of --folds, or omit it: --set data.validation=null"
+                f"give another number of {option('folds')}, or omit it: "
+                f"{override('data.validation', None)}"
             )
             raise
 

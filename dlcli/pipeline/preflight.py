@@ -31,7 +31,7 @@ from dlcli.config import (
     with_search_space,
 )
 from dlcli.encoding import plain_layout
-from dlcli.errors import ConfigError, Problem, UsageError
+from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network import DenseLayer, LayerSummary, build_network, summarize
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import (
@@ -214,7 +214,7 @@ def warn_of_linear_layers(config: Config, events: Events) -> None:
     ]
     if linear:
         message = "without an activation, a layer and the next are together one linear layer"
-        way_out = f"--set '{linear[0]}.activation=relu'"
+        way_out = override(f"{linear[0]}.activation", "relu")
         events.emit("warning", message=f"{', '.join(linear)}: {message}; try {way_out}")
 
 

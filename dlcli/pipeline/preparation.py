@@ -46,7 +46,7 @@ from dlcli.encoding import (
     type_warnings,
     words_to_read,
 )
-from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean
+from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean, override
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
@@ -157,13 +157,14 @@ def read_candidates(file: ConfigFile, events: Events) -> Dataset:
     if file.config.initial_weights is not None:
         message = (
             "may have been trained on rows that are held out here, which would make their metrics "
-            "optimistically biased; omit it: --set initial_weights=null"
+            f"optimistically biased; omit it: {override('initial_weights', None)}"
         )
         raise ConfigError([Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
         raise UsageError(
             f"{file.path}: with data.storage: disk, each training reads the rows again; "
-            "cross-validation and search need them in memory: --set data.storage=memory"
+            "cross-validation and search need them in memory: "
+            f"{override('data.storage', 'memory')}"
         )
     dataset = read_dataset(file, events)
     events.emit(

@@ -24,7 +24,7 @@ from dlcli.config import (
     to_plain,
     with_search_space,
 )
-from dlcli.errors import TrainingError, UsageError
+from dlcli.errors import TrainingError, UsageError, option
 from dlcli.network import resolve_head
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
@@ -346,7 +346,8 @@ class StudyRecord(BaseModel):
                 f"{resume_command(writer.path)} --storage {shown}"
             )
         if self.storage is None and url is not None:
-            raise UsageError(f"{writer.path}: its trials are in this folder; omit --storage")
+            message = f"its trials are in this folder; omit {option('storage')}"
+            raise UsageError(f"{writer.path}: {message}")
 
     def store(self, writer: RunWriter, fingerprint: Mapping[str, object]) -> None:
         """Store it in the run folder, with the fingerprint of the search."""

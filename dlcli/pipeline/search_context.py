@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from dlcli.config import ConfigFile, Dimension, Pruner, Tpe, Tune, Value, dimensions_of, parse_path
-from dlcli.errors import ConfigError, Problem, did_you_mean
+from dlcli.errors import ConfigError, Problem, did_you_mean, override
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
@@ -250,7 +250,7 @@ def warn_of_large_grid(tune: Tune, events: Events) -> None:
     if tune.trials is tune.time is None and number is not None and number > _MANY_COMBINATIONS:
         message = (
             f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
-            "--set tune.trials=100, or --set tune.time=1h"
+            f"{override('tune.trials', 100)}, or {override('tune.time', '1h')}"
         )
         events.emit("warning", message=message)
 

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
-from dlcli.errors import RunError, TrainingError, UsageError, install_command
+from dlcli.errors import RunError, TrainingError, UsageError, install_command, option
 from dlcli.runs import damaged, not_regular, os_error_text, sync
 
 JOURNAL = "study.journal"
@@ -206,14 +206,15 @@ def _explaining_errors(url: str) -> Iterator[None]:
     try:
         yield
     except ValueError:  # its message may contain a part of a password
-        raise UsageError(f"--storage {mask_password(url)}: can't be used: invalid URL") from None
+        named = option("storage", mask_password(url))
+        raise UsageError(f"{named}: can't be used: invalid URL") from None
     except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         if module := _missing_module(error):
             way_out = _DRIVERS.get(module, f"pip install {module}")
             message = f"needs the module {module}, which is not installed; {way_out}"
         else:
             message = f"can't be used: {_without_secrets(_first_line(error), url)}"
-        raise UsageError(f"--storage {mask_password(url)}: {message}") from None
+        raise UsageError(f"{option('storage', mask_password(url))}: {message}") from None
 
 
 @contextmanager

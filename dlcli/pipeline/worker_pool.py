@@ -19,7 +19,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Literal, NamedTuple
 
 from dlcli import is_command_line
-from dlcli.errors import Interrupted, TrainingError, plural
+from dlcli.errors import Interrupted, TrainingError, option, plural
 from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
 from dlcli.pipeline.events import Listener
 
@@ -182,7 +182,7 @@ class _Pool:
             return
         raise TrainingError(
             f"{plural(len(self.lost), 'worker')} ended before the work was done, the last of them "
-            f"{self.lost[-1]}; try fewer --jobs or units, or a smaller batch_size"
+            f"{self.lost[-1]}; try fewer {option('jobs')} or units, or a smaller batch_size"
         )
 
     def _end(self, patience: float) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli.config import Log, Output, Unscaled
-from dlcli.errors import UsageError, plural
+from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.regions import ClassSets, Intervals, Regions
 from dlcli.preprocessing import Floats
@@ -155,8 +155,8 @@ class Conformal(Document):
         if not self.reaches(level):
             highest = math.floor(1000 * rows / (rows + 1)) / 1000
             raise UsageError(
-                f"--interval {level:g}: the run has too few held-out rows, {rows:,}; the highest "
-                f"level is {highest:g}"
+                f"{option('interval', f'{level:g}')}: the run has too few held-out rows, "
+                f"{rows:,}; the highest level is {highest:g}"
             )
 
     def uncertainty(self, level: float) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
-from dlcli.errors import DataError, RunError, UsageError, plural
+from dlcli.errors import DataError, RunError, UsageError, option, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
@@ -353,13 +353,14 @@ def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
         UsageError: if there are none.
     """
     if task.outcome == "labels":
-        raise UsageError("--interval is for numbers and classes, and the target is labels")
+        message = "is for numbers and classes, and the target is labels"
+        raise UsageError(f"{option('interval')} {message}")
     if not run.has("conformal.json"):
         message = (
-            "has no conformal.json, which --interval needs"
+            f"has no conformal.json, which {option('interval')} needs"
             if config.has_validation
-            else "--interval needs rows that were not trained on, and there were none; set "
-            "data.validation, or ensemble: {members: 8}"
+            else f"{option('interval')} needs rows that were not trained on, and there were none; "
+            "set data.validation, or ensemble: {members: 8}"
         )
         raise UsageError(f"{run.path}: {message}; train it again")
     conformal = run.parse("conformal.json", Conformal)

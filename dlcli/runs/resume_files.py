@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dlcli import __version__
-from dlcli.errors import RunError, TrainingError
+from dlcli.errors import RunError, TrainingError, option
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
 from dlcli.runs.manifest import FOLDS, LIMITS, LOCK, locked, resume_command
@@ -334,7 +334,7 @@ class ResumableRun:
             if self.can_resume:
                 remedy += f", then resume with: {resume_command(self.path)}"
             else:
-                remedy += ", or name another folder with --output, then train again"
+                remedy += f", or name another folder with {option('output')}, then train again"
             raise TrainingError(
                 f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
             ) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlcli.errors import RunError, UsageError
+from dlcli.errors import RunError, UsageError, option
 from dlcli.runs.manifest import (
     FILE_NAMES,
     KIND_NAMES,
@@ -142,9 +142,9 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
 def existing_folder_advice(folder: Path) -> str:
     """Return what to do about an output folder that exists."""
     if not is_unfinished(folder):
-        return "name a new folder with --output, or remove this one first"
+        return f"name a new folder with {option('output')}, or remove this one first"
     if holder := holder_of(folder):
-        return f"process {holder} is training it; name a new folder with --output"
+        return f"process {holder} is training it; name a new folder with {option('output')}"
     return f"it is unfinished; resume with: {resume_command(folder)}"
 
 
@@ -227,7 +227,8 @@ def _make(folder: Path) -> list[Path]:
     except OSError as error:
         _remove_empty(made)
         raise UsageError(
-            f"{folder}: can't be made: {os_error_text(error)}; name another folder with --output"
+            f"{folder}: can't be made: {os_error_text(error)}; name another folder with "
+            f"{option('output')}"
         ) from error
     return made
 

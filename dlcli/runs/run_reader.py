@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import ConfigFile, load_config
-from dlcli.errors import ConfigError, Problem, RunError, UsageError, did_you_mean
+from dlcli.errors import ConfigError, Problem, RunError, UsageError, did_you_mean, option
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Weights
 from dlcli.runs.manifest import (
@@ -326,7 +326,7 @@ def _write_derived(path: Path, content: bytes) -> Path:
     except OSError as error:
         raise RunError(
             f"{path}: could not be stored: {os_error_text(error)}; write the page elsewhere with "
-            "--output"
+            f"{option('output')}"
         ) from error
     return path
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import TrainingError
+from dlcli.errors import TrainingError, option
 from dlcli.tables.arrow_arrays import integers, plain, to_numpy, widened
 
 _ROWS_PER_BATCH = 65_536
@@ -184,7 +184,7 @@ def storing(folder: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is long
         raise TrainingError(
             f"{folder}: rows could not be stored: {reason}; free some space, or name another "
-            "folder with --output"
+            f"folder with {option('output')}"
         ) from error
 
 

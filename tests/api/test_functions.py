@@ -143,6 +143,16 @@ def test_a_wrong_config_is_explained_without_positions(config, message):
     assert "yaml" not in str(caught.value)
 
 
+def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
+    with pytest.raises(dlcli.UsageError, match="name a new folder with 'output'"):
+        dlcli.train(CONFIG, TABLE, output=run.path)
+    with pytest.raises(dlcli.UsageError, match="^interval=0.99: the run has too few held-out"):
+        run.model.predict(TABLE, interval=0.99)
+    config = {**CONFIG, "data": {**CONFIG["data"], "storage": "disk"}}
+    with pytest.raises(dlcli.UsageError, match="overrides={'data.storage': 'memory'}$"):
+        dlcli.cross_validate(config, TABLE)
+
+
 def test_something_else_than_a_config_is_refused():
     with pytest.raises(dlcli.UsageError, match="expected a path, YAML, a mapping or a Config"):
         dlcli.train(7, TABLE)

@@ -200,7 +200,7 @@ def test_an_error_on_a_full_disk_names_the_way_out_and_leaves_no_files(
         train(file, output and Path(output), events.setdefault)
     assert str(caught.value) == (
         f"{events['storage']['folder']}: rows could not be stored: No space left on device;"
-        " free some space, or name another folder with --output"
+        " free some space, or name another folder with 'output'"
     )
     assert everything(root) == before
 

@@ -242,7 +242,7 @@ def test_the_error_for_a_read_only_disk_does_not_name_a_full_disk(writer, monkey
     monkeypatch.setattr(os, "replace", fail(errno.EROFS))
     message = (
         "Read-only file system; make sure that it can be written, or name another folder with "
-        "--output, then train again"
+        "'output', then train again"
     )
     with pytest.raises(TrainingError, match=f"{message}$"):
         writer.write_text("config.yaml", "epochs: 1\n")

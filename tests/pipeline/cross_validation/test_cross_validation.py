@@ -196,7 +196,7 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
     assert str(caught.value) == (
         "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows "
         "that are held out here, which would make their metrics optimistically biased; omit it: "
-        "--set initial_weights=null"
+        "overrides={'initial_weights': None}"
     )
 
 
@@ -260,7 +260,7 @@ def test_a_fold_with_too_few_rows_for_validation_is_refused_before_any_is_traine
     [note] = caught.value.__notes__
     assert note == (
         "  so in fold 1 of repeat 1, where data.validation holds out some of the training rows; "
-        "give another number of --folds, or omit it: --set data.validation=null"
+        "give another number of 'folds', or omit it: overrides={'data.validation': None}"
     )
     assert outcomes == []
     assert not Path("runs").exists()

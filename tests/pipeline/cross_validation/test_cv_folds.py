@@ -109,5 +109,5 @@ def test_in_time_each_fold_learns_from_what_came_before():
 def test_repeats_in_time_are_refused_as_they_would_be_the_same():
     with pytest.raises(UsageError) as caught:
         dataset_and_folds(Plan(folds=3, repeats=2), "data.split={name: time, column: x}")
-    message = "folds in time are the same at each repeat; omit --repeats"
+    message = "folds in time are the same at each repeat; omit 'repeats'"
     assert str(caught.value) == message

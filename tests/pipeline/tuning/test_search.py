@@ -329,7 +329,7 @@ def test_a_storage_in_the_folder_is_not_named(tmp_path):
 
     with pytest.raises(UsageError) as error:
         StudyRecord.read(writer).check_storage("sqlite:///study.db", writer)
-    assert str(error.value) == f"{tmp_path}: its trials are in this folder; omit --storage"
+    assert str(error.value) == f"{tmp_path}: its trials are in this folder; omit 'storage'"
 
 
 def test_a_long_name_is_shortened():

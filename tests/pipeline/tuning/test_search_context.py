@@ -56,7 +56,7 @@ def test_a_large_grid_without_limits_has_a_warning(bounds, is_warned):
 
     message = (
         "all 10,100 combinations will be tried; to try fewer, from all over the grid: "
-        "--set tune.trials=100, or --set tune.time=1h"
+        "overrides={'tune.trials': 100}, or overrides={'tune.time': '1h'}"
     )
     assert recorder.events == [("warning", {"message": message})] * is_warned
 

@@ -137,7 +137,7 @@ def test_a_missing_driver_is_named_with_what_to_install():
     with pytest.raises(UsageError) as error:
         open_database(url)
     assert str(error.value) == (
-        "--storage mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
+        "storage=mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
         "installed; pip install pymysql"
     )
 
@@ -146,14 +146,14 @@ def test_an_invalid_url_is_refused_without_being_shown():
     with pytest.raises(UsageError) as error:
         open_database("me:secret@host")
     assert str(error.value) == (
-        "--storage URL: can't be used: Could not parse SQLAlchemy URL from given URL string"
+        "storage=URL: can't be used: Could not parse SQLAlchemy URL from given URL string"
     )
 
 
 def test_a_url_with_an_invalid_port_is_refused_without_being_shown():
     with pytest.raises(UsageError) as error:
         open_database("postgresql://bob:secret@host:notaport/x")
-    assert str(error.value) == "--storage URL: can't be used: invalid URL"
+    assert str(error.value) == "storage=URL: can't be used: invalid URL"
 
 
 def test_a_missing_database_is_a_usage_error(tmp_path):
@@ -161,7 +161,7 @@ def test_a_missing_database_is_a_usage_error(tmp_path):
 
     with pytest.raises(UsageError) as error:
         open_database(url)
-    assert str(error.value) == f"--storage {url}: can't be used: unable to open database file"
+    assert str(error.value) == f"storage={url}: can't be used: unable to open database file"
 
 
 def test_a_full_disk_ends_a_search_with_the_way_out(tmp_path):

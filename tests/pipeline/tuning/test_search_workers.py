@@ -93,7 +93,7 @@ def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
     assert len(lost) == 2
     assert str(caught.value) == (
         "2 workers ended before the work was done, the last of them was ended by SIGKILL, perhaps "
-        "because memory ran out; try fewer --jobs or units, or a smaller batch_size"
+        "because memory ran out; try fewer 'jobs' or units, or a smaller batch_size"
     )
 
 
