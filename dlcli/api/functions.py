@@ -161,6 +161,7 @@ def resume(
     validation_data: Data = None,
     test_data: Data = None,
     storage: str | None = None,
+    jobs: int = 1,
     progress: Progress = None,
 ) -> AnyResult:
     """Resume an interrupted training, cross-validation or search.
@@ -171,6 +172,7 @@ def resume(
         validation_data: its validation table, likewise.
         test_data: its test table, likewise.
         storage: the URL of a search's database, if it has one.
+        jobs: the number of processes of a cross-validation or a search; see `tune`.
         progress: see `train`.
 
     Returns:
@@ -184,11 +186,16 @@ def resume(
 
     folder, tables = Path(run), _tables(data, validation_data, test_data)
     kind = kind_of_unfinished(folder)
+    if jobs < 1:
+        raise UsageError(f"expected 1 job or more, got {jobs}")
+    if kind == "train" and jobs > 1:
+        raise UsageError("jobs is for a cross-validation or a search, not for one training")
     with listening(progress) as listener:
         if kind == "cv":
-            return result_of(pipeline.resume_cross_validation(folder, listener, tables=tables))
+            resumed = pipeline.resume_cross_validation(folder, listener, jobs, tables)
+            return result_of(resumed)
         if kind == "tune":
-            settings = pipeline.SearchSettings(storage=storage)
+            settings = pipeline.SearchSettings(jobs=jobs, storage=storage)
             return result_of(pipeline.resume_tuning(folder, settings, listener, tables))
         return result_of(pipeline.resume(folder, listener, tables))
 

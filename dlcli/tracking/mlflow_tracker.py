@@ -101,15 +101,17 @@ class MLflow:
 
     def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
         """Create a run of MLflow below this one for a fold or a trial; see `Tracker`."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric
+        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
         client, now = self._store.client, time.time_ns() // 1_000_000
         with short_timeouts():
             tags = {"mlflow.parentRunId": self._run_id}
             made = client.create_run(self._store.experiment_id, tags=tags, run_name=name)
-            params = [Param(_key(path), _text(value)) for path, value in parameters.items()]
+            self._log_parameters(made.info.run_id, parameters)
             metrics = [Metric(metric, value, now, 0) for metric, value in values.items()]
-            client.log_batch(made.info.run_id, metrics=metrics, params=params)
+            for some in _batches(metrics, MAX_METRICS_PER_BATCH):
+                client.log_batch(made.info.run_id, metrics=some)
             client.set_terminated(made.info.run_id)
 
     def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
@@ -152,22 +154,25 @@ class MLflow:
 
     def _create(self, run: RunWriter) -> str:
         """Create a run of MLflow with everything that is known before training."""
-        from mlflow.entities import Param
-        from mlflow.utils.validation import (
-            MAX_PARAM_VAL_LENGTH,
-            MAX_PARAMS_TAGS_PER_BATCH,
-            MAX_TAG_VAL_LENGTH,
-        )
+        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
         client = self._store.client
         tags = {key: truncate(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
         made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.path.name)
-        parameters = []
-        for path, value in parameters_of(run).items():
-            parameters.append(Param(_key(path), truncate(_text(value), MAX_PARAM_VAL_LENGTH)))
-        for some in _batches(parameters, MAX_PARAMS_TAGS_PER_BATCH):
-            client.log_batch(made.info.run_id, params=some)
+        self._log_parameters(made.info.run_id, parameters_of(run))
         return str(made.info.run_id)
+
+    def _log_parameters(self, run_id: str, parameters: Mapping[str, Parameter]) -> None:
+        """Send parameters in batches as large, and with texts as long, as MLflow takes them."""
+        from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+
+        params = [
+            Param(_key(path), truncate(_text(value), MAX_PARAM_VAL_LENGTH))
+            for path, value in parameters.items()
+        ]
+        for some in _batches(params, MAX_PARAMS_TAGS_PER_BATCH):
+            self._store.client.log_batch(run_id, params=some)
 
     def _add(self, step: int, values: Values) -> None:
         from mlflow.entities import Metric

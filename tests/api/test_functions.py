@@ -184,6 +184,10 @@ class TestResume:
         ):
             dlcli.resume(interrupted, TABLE, test_data=TABLE)
 
+    def test_refuses_jobs_for_a_single_training(self, interrupted):
+        with pytest.raises(dlcli.UsageError, match="jobs is for a cross-validation or a search"):
+            dlcli.resume(interrupted, TABLE, jobs=2)
+
     def test_refuses_another_table(self, interrupted):
         with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
             dlcli.resume(interrupted, TABLE.slice(1))

@@ -114,10 +114,13 @@ def test_metrics_are_those_of_each_epoch_and_the_final_ones_of_each_split():
 
 @pytest.mark.usefixtures("line")
 def test_a_trial_is_a_run_below_that_of_the_search():
-    story(trial(3, 0.5, **{"hidden[0].units": 16}))
+    many = {f"key_{number}": number for number in range(100)}  # as many as a batch takes
+    story(trial(3, 0.5, **{"hidden[0].units": 16, "initial_weights": "w" * 7000, **many}))
     part, whole = sorted(runs(), key=lambda run: run.info.run_name != "trial-3")
     assert part.data.tags["mlflow.parentRunId"] == whole.info.run_id
-    assert part.data.params == {"hidden.0.units": "16"}
+    assert part.data.params["hidden.0.units"] == "16"
+    assert len(part.data.params["initial_weights"]) == 6000
+    assert len(part.data.params) == 102
     assert part.data.metrics == {"val_mae": 0.5}
     assert part.info.status == "FINISHED"
 
