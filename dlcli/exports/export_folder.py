@@ -28,6 +28,11 @@ from dlcli.exports.export_document import ExportDocument
 from dlcli.exports.model_interface import Exported, client_values
 from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
 from dlcli.exports.readme import readme_of
+from dlcli.exports.saved_model_format import (
+    load_saved_model,
+    saved_model_usage,
+    write_saved_model,
+)
 from dlcli.prediction import REPORTED_LEVEL, Predictor
 from dlcli.runs import FileDigest, Run, os_error_text, parse_document
 
@@ -50,7 +55,10 @@ class ModelFormat:
     """An example in Python, for the documentation."""
 
 
-FORMATS: dict[str, ModelFormat] = {"onnx": ModelFormat(write_onnx, load_onnx, onnx_usage)}
+FORMATS: dict[str, ModelFormat] = {
+    "onnx": ModelFormat(write_onnx, load_onnx, onnx_usage),
+    "saved_model": ModelFormat(write_saved_model, load_saved_model, saved_model_usage),
+}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         thinned,
     )
     from dlcli.pipeline.events import Events, Listener
+    from dlcli.pipeline.fit import quiet_tensorflow
     from dlcli.pipeline.preflight import check
     from dlcli.pipeline.preparation import Prepared, prepare
     from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
@@ -45,6 +46,7 @@ _NAMES = {
         *("NestedFold", "Search", "TrialResult", "Value", "leaderboard", "thinned"),
     ),
     "events": ("Events", "Listener"),
+    "fit": ("quiet_tensorflow",),
     "preflight": ("check",),
     "preparation": ("Prepared", "prepare"),
     "remedies_trial": ("Trial", "choose_patches", "try_patches", "winner"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnxruntime
 import pyarrow as pa
@@ -36,6 +38,7 @@ from dlcli.encoding import Encoding, decide_types, fit_encoding
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import ModelInput, client_values, inputs_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
+from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
@@ -174,14 +177,30 @@ def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Ta
     return session.run(["matrix"], client_values(inputs, encoding, table))[0]
 
 
+def encode_by_tensorflow(
+    encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table
+) -> np.ndarray:
+    import tensorflow as tf
+
+    sent = client_values(inputs, encoding, table)
+    values = {name: tf.constant(array) for name, array in sent.items()}
+    missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
+    return encode(TensorflowOperations(), encoding.features, values, missing).numpy()
+
+
+@pytest.mark.parametrize(
+    "encode_by", [encode_by_onnx, pytest.param(encode_by_tensorflow, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("rows", ["training", "new"])
-def test_a_graph_encodes_each_column_as_dlcli_does(encoding: Encoding, rows: str) -> None:
+def test_a_graph_encodes_each_column_as_dlcli_does(
+    encoding: Encoding, rows: str, encode_by: Callable[..., np.ndarray]
+) -> None:
     of_rows = {name: list(each[1 if rows == "training" else 2]) for name, each in FEATURES.items()}
     table = table_of(of_rows)
     inputs = encoding.transform(table, ValueIssues(lenient=True))
     expected = inputs.part(0, len(inputs))
 
-    computed = encode_by_onnx(encoding, inputs_of(encoding), table)
+    computed = encode_by(encoding, inputs_of(encoding), table)
 
     wrong = {
         f"{block.column}, row {row}": (expected[row, where], computed[row, where])

@@ -15,6 +15,7 @@ from dlcli.encoding import Block, EmbeddingTable, Encoding, InMemoryInputs, Layo
 from dlcli.exports.agreement import compare, outputs_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
 from dlcli.exports.prediction_graph import activate, forward, predict
+from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.network import build_network
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.prediction import Conformal, Predictor, member_weight
@@ -60,13 +61,27 @@ def activations() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "activation"), activations())
 def test_an_activation_is_dlclis(name: str, activation: Any) -> None:
-    matrix = WIDE.astype(np.float32)
-    expected = activate_by_dlcli(name, matrix, **activation.model_dump(exclude={"name"}))
     ops = OnnxOperations()
 
     y = activate(ops, activation, ops.input("matrix", np.float32))
 
-    found = run_graph(ops, {"y": y}, matrix)["y"]
+    matrix = WIDE.astype(np.float32)
+    check_activation(name, activation, run_graph(ops, {"y": y}, matrix)["y"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "activation"), activations())
+def test_an_activation_by_tensorflow_is_dlclis(name: str, activation: Any) -> None:
+    import tensorflow as tf
+
+    y = activate(TensorflowOperations(), activation, tf.constant(WIDE, tf.float32))
+
+    check_activation(name, activation, y.numpy())
+
+
+def check_activation(name: str, activation: Any, found: np.ndarray) -> None:
+    options = activation.model_dump(exclude={"name"})
+    expected = activate_by_dlcli(name, WIDE.astype(np.float32), **options)
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
 
 
@@ -187,6 +202,21 @@ def _other_scale(task: Task, at: int) -> Task:
     scalings = getattr(task, "scalings", ())
     changed = tuple(each.model_copy(update={"scale": each.scale + at / 9}) for each in scalings)
     return task.model_copy(update={"scalings": changed}) if scalings else task
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_predictions_by_tensorflow_are_dlclis(name: str) -> None:
+    predictor = predictor_of(name, members=4)
+    matrix = RNG.normal(0, 1, (300, 3)).astype(np.float32)
+    expected = outputs_of(predictor.predict_encoded(InMemoryInputs(matrix)))
+
+    outputs = predict(TensorflowOperations(), predictor, matrix)
+
+    found = {name: array.numpy() for name, array in outputs.items()}
+    if found["prediction"].dtype == object:
+        found["prediction"] = np.array([each.decode() for each in found["prediction"]])
+    assert compare(expected, found).failures == ()
 
 
 @pytest.mark.parametrize("members", [1, 4])

@@ -28,11 +28,14 @@ def differences(format: str, folders: list[Path]) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_onnx_models_run_in_onnxruntime_alone(shipped_runs: dict[str, Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+def test_models_run_in_their_own_runtime_alone(
+    format: str, shipped_runs: dict[str, Run], tmp_path: Path
+) -> None:
     assert sorted(shipped_runs) == NAMES
-    exports = [export_model(run, "onnx", tmp_path / name) for name, run in shipped_runs.items()]
+    exports = [export_model(run, format, tmp_path / name) for name, run in shipped_runs.items()]
 
-    found = differences("onnx", [each.path for each in exports])
+    found = differences(format, [each.path for each in exports])
 
     assert [*found] == NAMES
     assert all(size < 1e-5 for size in found.values()), found

@@ -38,6 +38,62 @@ def run_onnx(folder: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
+def run_saved_model(folder: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By the loader of TensorFlow 1, and by that of TensorFlow 2, which must agree."""
+    import tensorflow as tf
+
+    v1, graph = tf.compat.v1, tf.Graph()
+    with graph.as_default(), v1.Session() as session:
+        loaded = v1.saved_model.load(session, ["serve"], str(folder / "model"))
+        signature = loaded.signature_def["serving_default"]
+        outputs = {name: each.name for name, each in signature.outputs.items()}
+        feeds = {signature.inputs[name].name: array for name, array in inputs.items()}
+        found = session.run(outputs, feeds)
+    model = tf.saved_model.load(str(folder / "model"))
+    again = model.signatures["serving_default"](
+        **{name: tf.constant(array) for name, array in inputs.items()}
+    )
+    assert {*found} == {*again}
+    for name, array in again.items():
+        np.testing.assert_array_equal(array.numpy(), found[name])
+    check_examples(model, inputs)
+    return {name: texts(array) for name, array in found.items()}
+
+
+def check_examples(model: Any, inputs: dict[str, np.ndarray]) -> None:
+    """Send a row of ordinary values as a message, where floats have 32 bits."""
+    import tensorflow as tf
+
+    features, columns = {}, {}
+    for name, array in inputs.items():
+        value = next(each for each in array if is_ordinary(each))
+        columns[name] = tf.constant(np.array([value], array.dtype))
+        if array.dtype == object:
+            feature = tf.train.Feature(bytes_list={"value": [value.encode()]})
+        elif array.dtype == np.uint8:
+            feature = tf.train.Feature(int64_list={"value": value.ravel().tolist()})
+        else:
+            feature = tf.train.Feature(float_list={"value": [value]})
+        features[name] = feature
+    message = tf.train.Example(features={"feature": features}).SerializeToString()
+    found = model.signatures["serving_examples"](examples=tf.constant([message]))
+    expected = model.signatures["serving_default"](**columns)
+    assert {*found} == {*expected}
+    for name, array in found.items():
+        if array.dtype != tf.string:
+            wanted = expected[name].numpy().astype(float)
+            np.testing.assert_allclose(array.numpy().astype(float), wanted, rtol=1e-3, atol=1e-5)
+
+
+def is_ordinary(value: Any) -> bool:
+    """Whether a value is text, pixels, or a number of ordinary size."""
+    return isinstance(value, str | np.ndarray) or bool(abs(value) < 1e30)
+
+
+def texts(array: np.ndarray) -> np.ndarray:
+    return np.array([each.decode() for each in array]) if array.dtype == object else array
+
+
 def largest_difference(folder: Path, format: str) -> float:
     check = json.loads((folder / "check.json").read_text(encoding="utf-8"))
     outputs = globals()[f"run_{format}"](folder, arrays(check["inputs"]))

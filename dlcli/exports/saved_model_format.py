@@ -1,0 +1,127 @@
+"""Export to TensorFlow's SavedModel: a graph of lookup tables and `tf.strings`, without Python.
+
+It is written as TensorFlow 1 did, whose signatures have the columns' own names: those of a
+`tf.function` are arguments of Python, and renamed if they are no identifiers. All loaders read it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.errors import ExportError
+from dlcli.exports.agreement import Arrays, Runner
+from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_interface import Exported, ModelInput, missing_words
+from dlcli.exports.prediction_graph import predict
+from dlcli.exports.tensorflow_operations import TensorflowOperations, tensorflow_loaded
+
+FOLDER = "model"
+_DEFAULT = "serving_default"
+_EXAMPLES = "serving_examples"
+"""The signature that takes serialized messages of `tf.train.Example`."""
+_SHOWN = 12
+"""Inputs of an example, at most."""
+
+
+def write_saved_model(exported: Exported, folder: Path) -> None:
+    """Write a run's predictor as a SavedModel in `model/`."""
+    predictor = exported.predictor
+    with tensorflow_loaded() as tf, tf.Graph().as_default():
+        v1 = tf.compat.v1
+        examples = v1.placeholder(tf.string, [None], name="examples")
+        parsed = tf.io.parse_example(
+            examples, {each.name: _example_feature(tf, each) for each in exported.inputs}
+        )
+        # The columns are read from examples unless they are given.
+        values = {
+            each.name: v1.placeholder_with_default(
+                tf.cast(parsed[each.name], each.type)
+                if each.type != "string"
+                else parsed[each.name],
+                [None, *each.shape],
+            )
+            for each in exported.inputs
+        }
+        ops = TensorflowOperations()
+        missing = {name: missing_words(predictor, name) for name in values}
+        matrix = encode(ops, predictor.encoding.features, values, missing)
+        matrix = tf.ensure_shape(matrix, [None, predictor.network.inputs])
+        found = predict(ops, predictor, matrix)
+        outputs = {name: tf.identity(value) for name, value in found.items()}
+        signature = v1.saved_model.signature_def_utils.predict_signature_def
+        builder = v1.saved_model.Builder(str(folder / FOLDER))
+        with v1.Session() as session:
+            builder.add_meta_graph_and_variables(
+                session,
+                [v1.saved_model.tag_constants.SERVING],
+                {
+                    _DEFAULT: signature(values, outputs),
+                    _EXAMPLES: signature({"examples": examples}, outputs),
+                },
+                main_op=v1.tables_initializer(),
+            )
+        builder.save()
+
+
+def load_saved_model(folder: Path) -> Runner:
+    """Load the SavedModel by the loader of TensorFlow 1, as servers do.
+
+    Raises:
+        ExportError: for a folder that is no such model.
+    """
+    with tensorflow_loaded() as tf, tf.Graph().as_default() as graph:
+        v1 = tf.compat.v1
+        session = v1.Session(graph=graph)
+        try:
+            loaded = v1.saved_model.load(session, ["serve"], str(folder / FOLDER))
+        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise ExportError(f"{folder / FOLDER}: can't be loaded: {error}") from None
+    signature = loaded.signature_def[_DEFAULT]
+    outputs = {name: each.name for name, each in signature.outputs.items()}
+
+    def run(values: Arrays) -> dict[str, NDArray[Any]]:
+        feeds = {signature.inputs[name].name: array for name, array in values.items()}
+        found: dict[str, NDArray[Any]] = session.run(outputs, feeds)
+        return {name: _decoded(array) for name, array in found.items()}
+
+    return run
+
+
+def saved_model_usage(exported: Exported) -> str:
+    """Return an example in Python."""
+    lines = [
+        "import numpy as np",
+        "import tensorflow as tf",
+        "",
+        f'model = tf.saved_model.load("{FOLDER}")',
+        f'outputs = model.signatures["{_DEFAULT}"](',
+        "    **{",
+    ]
+    for each in exported.inputs[:_SHOWN]:
+        value = "['...']" if each.type == "string" else "[np.nan]"
+        if each.shape:
+            value = f"np.zeros((1, {', '.join(map(str, each.shape))}))"
+        lines.append(f"        {each.name!r}: tf.constant({value}, tf.{each.type}),")
+    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    }", ")"]
+    return "\n".join(lines) + "\n"
+
+
+def _example_feature(tf: Any, each: ModelInput) -> Any:  # noqa: ANN401
+    """Return how a column is read from a message: floats have 32 bits there."""
+    if each.type == "string":
+        return tf.io.FixedLenFeature([], tf.string, "")
+    if each.type == "uint8":
+        return tf.io.FixedLenFeature(each.shape, tf.int64)
+    return tf.io.FixedLenFeature([], tf.float32, math.nan)
+
+
+def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+    """Return texts as texts, which TensorFlow has as bytes."""
+    if array.dtype != object:
+        return array
+    return np.array([each.decode() for each in array.ravel()]).reshape(array.shape)

@@ -1,0 +1,151 @@
+"""The operations of TensorFlow: tensors of a graph that is being built, and tables of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dlcli.exports.operations import BLANKS, WORD, Dtype, Function, Operations, Value
+
+_FUNCTIONS: dict[Function, str] = {"isnan": "is_nan"}
+_NO_DIGITS = "-1"
+
+
+@contextmanager
+def tensorflow_loaded() -> Iterator[Any]:
+    """Load TensorFlow, and suppress its log, in which it says that its own older names are old.
+
+    Yields:
+        `tf`.
+    """
+    from dlcli.pipeline import quiet_tensorflow
+
+    with quiet_tensorflow():
+        import tensorflow as tf
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield tf
+    finally:
+        logger.setLevel(level)
+
+
+class TensorflowOperations(Operations):
+    """The operations of `tf`, which is imported when the first one is needed."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+
+    def constant(self, array: NDArray[Any]) -> Value:
+        is_text = array.dtype == object
+        return self._tf.constant(array.tolist() if is_text else array)
+
+    def cast(self, x: Value, dtype: Dtype) -> Value:
+        return self._tf.cast(x, dtype)
+
+    def where(self, condition: Value, x: Value, y: Value) -> Value:
+        dtype = next(each.dtype for each in (x, y) if hasattr(each, "dtype"))
+        chosen = [self._tf.convert_to_tensor(each, dtype) for each in (x, y)]
+        return self._tf.where(condition, *chosen)
+
+    def equal(self, x: Value, y: Value) -> Value:
+        return self._tf.equal(x, self._tf.convert_to_tensor(y, x.dtype))
+
+    def apply(self, function: Function, x: Value) -> Value:
+        return getattr(self._tf.math, _FUNCTIONS.get(function, function))(x)
+
+    def minimum(self, x: Value, y: Value) -> Value:
+        return self._tf.minimum(x, self._tf.convert_to_tensor(y, x.dtype))
+
+    def maximum(self, x: Value, y: Value) -> Value:
+        return self._tf.maximum(x, self._tf.convert_to_tensor(y, x.dtype))
+
+    def lookup(self, table: NDArray[Any], index: Value) -> Value:
+        return self._tf.gather(self.constant(table), index)
+
+    def columns(self, x: Value, indices: Sequence[int]) -> Value:
+        return self._tf.gather(x, [*indices], axis=1)
+
+    def column(self, x: Value, index: int) -> Value:
+        return x[:, index]
+
+    def as_column(self, x: Value) -> Value:
+        return self._tf.expand_dims(x, -1)
+
+    def concat(self, parts: Sequence[Value]) -> Value:
+        return self._tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def flatten(self, x: Value, width: int) -> Value:
+        return self._tf.reshape(x, [-1, width])
+
+    def sum_last(self, x: Value, *, keep: bool = False) -> Value:
+        return self._tf.reduce_sum(x, axis=-1, keepdims=keep)
+
+    def max_last(self, x: Value) -> Value:
+        return self._tf.reduce_max(x, axis=-1, keepdims=True)
+
+    def argmax(self, x: Value) -> Value:
+        return self._tf.argmax(x, axis=1)
+
+    def matmul(self, x: Value, kernel: NDArray[Any]) -> Value:
+        return self._tf.matmul(x, self.constant(kernel))
+
+    def ranked(self, x: Value, rank: int, width: int) -> Value:
+        if rank <= width - rank:
+            return -self._tf.math.top_k(-x, rank).values[:, rank - 1]
+        count = width - rank + 1
+        return self._tf.math.top_k(x, count).values[:, count - 1]
+
+    # Texts
+
+    def trimmed(self, x: Value) -> Value:
+        return self._tf.strings.regex_replace(x, f"^[{BLANKS}]+|[{BLANKS}]+$", "")
+
+    def codes(self, x: Value, known: Mapping[str, int], default: int) -> Value:
+        tf = self._tf
+        values = tf.constant([*known.values()], tf.int64)
+        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant([*known]), values)
+        return tf.lookup.StaticHashTable(initializer, default).lookup(x)
+
+    def matches(self, x: Value, pattern: str) -> Value:
+        return self._tf.strings.regex_full_match(x, pattern)
+
+    def digits(self, x: Value, count: int) -> Value:
+        strings = self._tf.strings
+        runs = strings.regex_replace(x, "[^0-9]+", " ")
+        runs = strings.split(strings.regex_replace(runs, "([0-9]{18})", r"\1 "))
+        filled = runs.to_tensor(_NO_DIGITS, shape=[None, count])
+        return self._tf.ensure_shape(filled, [None, count])
+
+    def number(self, x: Value) -> Value:
+        return self._tf.strings.to_number(x, self._tf.int64)
+
+    def fraction(self, x: Value) -> Value:
+        digits = self.where(self.equal(x, _NO_DIGITS), "0", x)
+        return self._tf.strings.to_number(self._tf.strings.join(["0.", digits]), self._tf.float64)
+
+    def counts(self, x: Value, tokens: Sequence[str]) -> Value:
+        tf = self._tf
+        text = tf.strings.lower(tf.strings.regex_replace(x, "İ", "i"), encoding="utf-8")
+        text = tf.strings.regex_replace(text, f"(?s)({WORD})|.", r"\1 ")
+        for written, plain in (("’", "'"), ("ς", "σ")):
+            text = tf.strings.regex_replace(text, written, plain)
+        words = tf.strings.split(text)
+        rows, width = tf.shape(x, out_type=tf.int64)[0], len(tokens)
+        known = {token: at for at, token in enumerate(tokens)}
+        keys = []
+        for length in sorted({token.count(" ") + 1 for token in tokens}):
+            found = tf.strings.ngrams(words, length)
+            at = self.codes(found.flat_values, known, -1)
+            owners = found.value_rowids()
+            keys.append(tf.boolean_mask(owners * width + at, at >= 0))
+        hits = tf.concat(keys, axis=0)
+        ones = tf.ones_like(hits, dtype=tf.float32)
+        sums = tf.math.unsorted_segment_sum(ones, hits, rows * width)
+        return tf.reshape(sums, [-1, width])
