@@ -14,6 +14,7 @@ from dlcli.api.results import (
     ComparisonResult,
     CrossValidationRun,
     DiagnosisResult,
+    ExportFormat,
     ExportResult,
     InspectionResult,
     ReproductionResult,
@@ -251,7 +252,7 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
 
 def export(
     run: AnyRun,
-    format: Literal["onnx", "python"],
+    format: ExportFormat,
     output: str | Path,
     *,
     interval: float | None = None,
@@ -260,8 +261,9 @@ def export(
 
     Args:
         run: a run of a training.
-        format: `onnx` for ONNX Runtime; `python` for a script that trains the same network with
-            pandas and Keras.
+        format: `onnx`, `saved_model` or `litert` for a model of the table's columns; `keras` for
+            one of encoded rows; `python` for a script that trains the same network with pandas and
+            Keras.
         output: the folder to make.
         interval: the level of the intervals or sets of classes that the model computes, too; by
             default 0.9, if the run has held-out rows for them.

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from dlcli.reports import View
 
 
+ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python"]
+"""A format of `dlcli.export`."""
+
+
 class _Shown:
     """A result with a view: its text is what the command prints, in a notebook it is a card."""
 
@@ -108,7 +112,7 @@ class TrainingRun(_FinishedRun):
 
     def export(
         self,
-        format: Literal["onnx", "python"],
+        format: ExportFormat,
         output: str | Path,
         *,
         interval: float | None = None,

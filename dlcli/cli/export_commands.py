@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "named",
-    type=click.Choice(["onnx", "python"]),
+    type=click.Choice(["onnx", "saved_model", "litert", "keras", "python"]),
     required=True,
-    help="onnx: preprocessing, network and decoding in one graph, for ONNX Runtime. python: a "
-    "script that trains the same network with pandas and Keras, to go on without dlcli.",
+    help="onnx and saved_model: preprocessing, network and decoding in one graph, for ONNX Runtime "
+    "or TensorFlow. litert: the same for LiteRT, where the client looks up texts. keras: the "
+    "network alone, for encoded rows. python: a script that trains the same network with pandas "
+    "and Keras.",
 )
 @click.option(
     "-o",
@@ -49,20 +51,21 @@ if TYPE_CHECKING:
 def export(run: Path, named: str, output: Path, level: float | None, as_json: bool) -> None:
     """Export a run as a model, or as a script, that works without dlcli.
 
-    RUN is a run folder of `dlcli train`. An exported model takes the table's own columns. It is
+    RUN is a run folder of `dlcli train`. An exported model is
     compared with dlcli, on held-out rows and on rows with missing values, unseen categories and odd
     texts; if it predicts otherwise, nothing is written. `dlcli validate FOLDER` compares it again.
 
     \b
       dlcli export runs/houses --format onnx --output houses-onnx
+      dlcli export runs/houses --format saved_model --output houses-saved-model
       dlcli export runs/houses --format python --output houses-script
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.exports import export_model, export_script
     from dlcli.runs import open_run
 
+    if level is not None and named in ("keras", "python"):
+        raise click.UsageError(f"--interval has no effect with --format {named}")
     if named == "python":
-        if level is not None:
-            raise click.UsageError("--interval is for models, and --format python is a script")
         export_script(open_run(run), output)
         click.echo(json.dumps({"export": str(output)}) if as_json else f"export: {output}")
         return

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.prediction import Intervals, Predictions, Predictor
-from dlcli.preprocessing import ValueIssues
+from dlcli.prediction import Intervals, Predictions
 from dlcli.runs import Count, Document
-from dlcli.tables import Table
 
 Arrays = Mapping[str, NDArray[Any]]
 """Values of inputs or outputs by name; the first axis are the rows."""
@@ -38,14 +36,6 @@ class Agreement(Document):
     """The number of rows with equal classes, labels or sets of classes, by output."""
     failures: tuple[Annotated[str, Field(min_length=1)], ...]
     """The outputs that differ, each with its difference; none if the model agrees."""
-
-
-def reference_outputs(predictor: Predictor, table: Table) -> dict[str, NDArray[Any]]:
-    """Return what an exported model should compute for rows, by output.
-
-    A value that dlcli refuses counts as missing.
-    """
-    return outputs_of(predictor.predict(table, ValueIssues(lenient=True)))
 
 
 def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
@@ -118,7 +108,10 @@ def _differences(
     differences = np.where((values == wanted) | both_undefined, 0.0, differences)
     sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
     typical = np.max(np.quantile(sizes, 0.9, axis=0), initial=1e-30)
-    return np.nan_to_num(differences, nan=np.inf), np.maximum(sizes, typical)
+    # The result is written as JSON, which has no infinity.
+    most = float(np.finfo(np.float32).max)
+    known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
+    return known, np.maximum(sizes, typical)
 
 
 def _doubtful(name: str, expected: Arrays) -> NDArray[np.bool_]:

@@ -32,8 +32,6 @@ from dlcli.preprocessing import (
     RobustScaling,
 )
 
-_FAR = 1e150
-"""As in `RobustScaling`: where it reaches its limit in float64."""
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
 _DECIMALS = ("", ".0", ".00", ".000")
@@ -117,11 +115,11 @@ def _with_indicator(
 
 def _scale(ops: Operations, scaling: FeatureScaling, x: Value) -> Value:
     if isinstance(scaling, LinearScaling):
-        x = ops.apply("log", x + 1.0) if scaling.name == "log" else x
+        x = ops.log1p(x) if scaling.name == "log" else x
         return (x - scaling.offset) / scaling.scale
     if isinstance(scaling, RobustScaling):
         ratios = (x - scaling.median) / scaling.scale / scaling.limit
-        ratios = ops.minimum(ops.maximum(ratios, -_FAR), _FAR)
+        ratios = ops.minimum(ops.maximum(ratios, -ops.far), ops.far)
         return ratios / ops.apply("sqrt", ratios * ratios + 1.0) * scaling.limit
     return _interpolate(ops, scaling, x)
 
@@ -164,12 +162,15 @@ def _encode_categories(
         for spelling in _spellings(category)
     }
     known |= dict.fromkeys(missing_spellings(missing), without)
-    codes = ops.codes(ops.trimmed(x), known, other)
+    return encode_codes(ops, feature, ops.codes(ops.trimmed(x), known, other))
+
+
+def encode_codes(ops: Operations, feature: OneHotEncoder | EmbeddingEncoder, codes: Value) -> Value:
+    """Encode codes of categories, int64; a value without one has their number."""
     if isinstance(feature, EmbeddingEncoder):
         return ops.as_column(ops.cast(codes, "float32"))
-    return ops.cast(
-        ops.equal(ops.as_column(codes), ops.constant(np.arange(count)[None])), "float32"
-    )
+    every = ops.constant(np.arange(len(feature.code_names))[None])
+    return ops.cast(ops.equal(ops.as_column(codes), every), "float32")
 
 
 def _spellings(category: str) -> list[str]:
@@ -194,6 +195,11 @@ def _encode_texts(ops: Operations, feature: TextEncoder, x: Value, missing: Sequ
     if words:
         present = ops.codes(ops.trimmed(x), dict.fromkeys(words, 0), 1)
         counts = counts * ops.as_column(ops.cast(present, "float32"))
+    return encode_counts(ops, feature, counts)
+
+
+def encode_counts(ops: Operations, feature: TextEncoder, counts: Value) -> Value:
+    """Encode the numbers of times that texts have each token, float32 (rows, tokens)."""
     if feature.encoding == "count":
         return counts
     if feature.encoding == "multi_hot":

@@ -22,9 +22,30 @@ from numpy.typing import NDArray
 
 from dlcli import __version__
 from dlcli.errors import ExportError, UsageError
-from dlcli.exports.agreement import Agreement, Arrays, Runner, compare, reference_outputs
+from dlcli.exports.agreement import (
+    Agreement,
+    Arrays,
+    Runner,
+    compare,
+    outputs_of,
+)
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
 from dlcli.exports.export_document import ExportDocument
+from dlcli.exports.keras_format import (
+    describe_for_keras,
+    keras_outputs,
+    keras_usage,
+    keras_values,
+    load_keras,
+    write_keras,
+)
+from dlcli.exports.litert_format import (
+    describe_for_litert,
+    litert_usage,
+    litert_values,
+    load_litert,
+    write_litert,
+)
 from dlcli.exports.model_interface import Exported, client_values
 from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
 from dlcli.exports.readme import readme_of
@@ -33,8 +54,10 @@ from dlcli.exports.saved_model_format import (
     saved_model_usage,
     write_saved_model,
 )
-from dlcli.prediction import REPORTED_LEVEL, Predictor
+from dlcli.prediction import REPORTED_LEVEL, Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import FileDigest, Run, os_error_text, parse_document
+from dlcli.tables import Table
 
 DOCUMENT = "export.json"
 CHECK = "check.json"
@@ -47,18 +70,31 @@ _DTYPES: dict[str, Any] = {"string": object}
 class ModelFormat:
     """A format of models that run."""
 
+    describe: Callable[[Predictor], Exported]
+    """Describes a predictor with the inputs and outputs that it has in this format."""
     write: Callable[[Exported, Path], None]
     """Writes the model to a folder."""
     load: Callable[[Path], Runner]
     """Loads it from there."""
     usage: Callable[[Exported], str]
     """An example in Python, for the documentation."""
+    values: Callable[[Exported, Table], Arrays] = client_values
+    """Returns what a client sends for the rows of a table."""
+    outputs: Callable[[Predictions], Arrays] = outputs_of
+    """Returns what the model should compute for predicted rows."""
 
 
 FORMATS: dict[str, ModelFormat] = {
-    "onnx": ModelFormat(write_onnx, load_onnx, onnx_usage),
-    "saved_model": ModelFormat(write_saved_model, load_saved_model, saved_model_usage),
+    "onnx": ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage),
+    "saved_model": ModelFormat(Exported.of, write_saved_model, load_saved_model, saved_model_usage),
+    "litert": ModelFormat(
+        describe_for_litert, write_litert, load_litert, litert_usage, litert_values
+    ),
+    "keras": ModelFormat(
+        describe_for_keras, write_keras, load_keras, keras_usage, keras_values, keras_outputs
+    ),
 }
+"""By name."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +122,11 @@ def export_model(run: Run, format: str, output: Path, level: float | None = None
         RunError: for a run without a network, or a damaged one.
     """
     run.require_network()
-    exported = Exported.of(_load_predictor(run, level))
     chosen = FORMATS[format]
+    exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         chosen.write(exported, folder)
-        checked, unchecked = _check(run, exported, chosen.load(folder), folder)
+        checked, unchecked = _check(run, exported, chosen, folder)
         document = ExportDocument(
             format=format,
             dlcli=__version__,
@@ -128,7 +164,8 @@ def validate_export(path: Path) -> Export:
             finding = "has changed" if name in found else "is missing"
             raise ExportError(f"{path / name}: {finding}; export the run again")
     inputs, outputs = _read_check(path / CHECK)
-    agreement = compare(outputs, FORMATS[document.format].load(path)(inputs))
+    format = FORMATS[document.format]
+    agreement = compare(outputs, format.load(path)(inputs))
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
 
@@ -171,7 +208,7 @@ def _load_predictor(run: Run, level: float | None) -> Predictor:
 
 
 def _check(
-    run: Run, exported: Exported, runner: Runner, folder: Path
+    run: Run, exported: Exported, format: ModelFormat, folder: Path
 ) -> tuple[dict[str, Agreement], str]:
     """Compare a model with dlcli, and store the made-up rows.
 
@@ -181,18 +218,20 @@ def _check(
     Raises:
         ExportError: if they differ.
     """
-    predictor, checked = exported.predictor, dict[str, Agreement]()
+    predictor, checked, runner = exported.predictor, dict[str, Agreement](), format.load(folder)
+
+    def check(table: Table, kind: str) -> tuple[Arrays, Arrays]:
+        inputs = format.values(exported, table)
+        outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
+        checked[kind] = compare(outputs, runner(inputs))
+        _require(checked[kind], str(run.path), kind)
+        return inputs, outputs
+
     table, kind = held_out_rows(run, predictor)
     if table is not None and table.rows:
-        inputs = client_values(exported.inputs, predictor.encoding, table)
-        checked[kind] = compare(reference_outputs(predictor, table), runner(inputs))
-        _require(checked[kind], str(run.path), kind)
+        check(table, kind)
     with tempfile.TemporaryDirectory() as images:
-        table = made_up_rows(predictor, Path(images))
-        inputs = client_values(exported.inputs, predictor.encoding, table)
-        outputs = reference_outputs(predictor, table)
-    checked[MADE_UP] = compare(outputs, runner(inputs))
-    _require(checked[MADE_UP], str(run.path), MADE_UP)
+        inputs, outputs = check(made_up_rows(predictor, Path(images)), MADE_UP)
     _write_check(folder / CHECK, exported, inputs, outputs)
     return checked, "" if len(checked) > 1 else kind
 

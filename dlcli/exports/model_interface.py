@@ -38,7 +38,21 @@ from dlcli.exports.date_graph import is_supported
 from dlcli.prediction import Predictor
 from dlcli.tables import Notation, Table, strings
 
-InputKind = Literal["number", "boolean", "category", "text", "time", "unix", "pixels"]
+InputKind = Literal[
+    "number",
+    "boolean",
+    "category",
+    "text",
+    "time",
+    "unix",
+    "pixels",
+    "float",
+    "code",
+    "parts",
+    "counts",
+    "matrix",
+]
+"""The kinds of values of a column, and below those that the client has made numbers of."""
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors; the other invisible characters are those of Unicode's category Cf."""
 _SHOWN = 20
@@ -51,6 +65,11 @@ _TYPES = {
     "text": "string",
     "time": "string",
     "pixels": "uint8",
+    "float": "float32",
+    "code": "int32",
+    "parts": "float32",
+    "counts": "float32",
+    "matrix": "float32",
 }
 
 
@@ -72,21 +91,15 @@ class ModelInput:
         return _TYPES[self.kind]
 
 
-def inputs_of(encoding: Encoding) -> tuple[ModelInput, ...]:
-    """Describe the inputs of an exported model, in the order of the table.
+def input_of(feature: FeatureEncoder, encoding: Encoding) -> ModelInput:
+    """Describe the input of a column.
 
     Raises:
-        ExportError: for a column whose values can't be read within a model, with its name.
+        ExportError: if its values can't be read within a model, with its name.
     """
-    return tuple(
-        ModelInput(
-            feature.column,
-            _kind(feature),
-            tuple(_advice(feature, encoding.notations.get(feature.column, Notation()))),
-            feature.shape if isinstance(feature, ImageEncoder) else (),
-        )
-        for feature in encoding.features
-    )
+    notation = encoding.notations.get(feature.column, Notation())
+    shape = feature.shape if isinstance(feature, ImageEncoder) else ()
+    return ModelInput(feature.column, _kind(feature), tuple(_advice(feature, notation)), shape)
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,9 @@ class Exported:
         Raises:
             ExportError: for a column whose values can't be read within a model, with its name.
         """
-        return cls(predictor, inputs_of(predictor.encoding), outputs_of_model(predictor))
+        encoding = predictor.encoding
+        inputs = tuple(input_of(feature, encoding) for feature in encoding.features)
+        return cls(predictor, inputs, outputs_of_model(predictor))
 
 
 def missing_words(predictor: Predictor, column: str) -> tuple[str, ...]:
@@ -232,24 +247,23 @@ def _date_advice(feature: DatetimeEncoder) -> str:
     )
 
 
-def client_values(
-    inputs: tuple[ModelInput, ...], encoding: Encoding, table: Table
-) -> dict[str, NDArray[Any]]:
+def client_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return what a client sends for the rows of a table, by input.
 
     Args:
-        inputs: of the model.
-        encoding: of the run.
+        exported: the model, which takes the table's own columns.
         table: read by the run's predictor.
 
     Returns:
         Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
     """
-    by_column = {feature.column: feature for feature in encoding.features}
-    return {each.name: _values(each, by_column[each.name], table) for each in inputs}
+    features = exported.predictor.encoding.features
+    pairs = zip(exported.inputs, features, strict=True)
+    return {each.name: values_of(each, feature, table) for each, feature in pairs}
 
 
-def _values(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArray[Any]:
+def values_of(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArray[Any]:
+    """Return what a client sends for one column of a table."""
     column = table.column(each.name)
     if each.kind in ("number", "unix"):
         return column.numbers().values

@@ -42,6 +42,9 @@ WORD = _word_pattern()
 class Operations(ABC):
     """The operations of one format."""
 
+    far = 1e150
+    """A number whose square is finite, and at which robust scaling has reached its limit."""
+
     @abstractmethod
     def constant(self, array: NDArray[Any]) -> Value:
         """Return a constant; of texts, an array of objects."""
@@ -61,6 +64,10 @@ class Operations(ABC):
     @abstractmethod
     def apply(self, function: Function, x: Value) -> Value:
         """Apply a function to each element."""
+
+    def log1p(self, x: Value) -> Value:
+        """Return log(1 + x) of each element."""
+        return self.apply("log", x + 1.0)
 
     @abstractmethod
     def minimum(self, x: Value, y: Value) -> Value:

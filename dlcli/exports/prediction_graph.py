@@ -310,7 +310,7 @@ def _intervals(
 
 
 def _apply(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
-    x = ops.apply("log", x + 1.0) if scaling.name == "log" else x
+    x = ops.log1p(x) if scaling.name == "log" else x
     return (x - scaling.offset) / scaling.scale
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +103,7 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
 
         return run_wrongly
 
-    wrong = export_folder.ModelFormat(
-        export_folder.write_onnx, load_wrong_model, export_folder.onnx_usage
-    )
+    wrong = replace(export_folder.FORMATS["onnx"], load=load_wrong_model)
     monkeypatch.setitem(export_folder.FORMATS, "onnx", wrong)
     before = {*Path().iterdir()}
 

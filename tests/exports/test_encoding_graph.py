@@ -36,7 +36,7 @@ from dlcli.config import (
 from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import Encoding, decide_types, fit_encoding
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import ModelInput, client_values, inputs_of
+from dlcli.exports.model_interface import ModelInput, input_of, values_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.preprocessing import ValueIssues
@@ -154,6 +154,13 @@ def encoding() -> Encoding:
     return fit_encoding(decide_types(chosen, train), Input(), train, task)
 
 
+def sent_values(
+    inputs: tuple[ModelInput, ...], encoding: Encoding, table: Table
+) -> dict[str, np.ndarray]:
+    pairs = zip(inputs, encoding.features, strict=True)
+    return {each.name: values_of(each, feature, table) for each, feature in pairs}
+
+
 def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table) -> np.ndarray:
     types = {"float64": np.float64, "string": object, "uint8": np.uint8}
     ops = OnnxOperations()
@@ -174,7 +181,7 @@ def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Ta
     opsets = [helper.make_opsetid(*each) for each in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(["matrix"], client_values(inputs, encoding, table))[0]
+    return session.run(["matrix"], sent_values(inputs, encoding, table))[0]
 
 
 def encode_by_tensorflow(
@@ -182,7 +189,7 @@ def encode_by_tensorflow(
 ) -> np.ndarray:
     import tensorflow as tf
 
-    sent = client_values(inputs, encoding, table)
+    sent = sent_values(inputs, encoding, table)
     values = {name: tf.constant(array) for name, array in sent.items()}
     missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
     return encode(TensorflowOperations(), encoding.features, values, missing).numpy()
@@ -200,7 +207,9 @@ def test_a_graph_encodes_each_column_as_dlcli_does(
     inputs = encoding.transform(table, ValueIssues(lenient=True))
     expected = inputs.part(0, len(inputs))
 
-    computed = encode_by(encoding, inputs_of(encoding), table)
+    computed = encode_by(
+        encoding, tuple(input_of(each, encoding) for each in encoding.features), table
+    )
 
     wrong = {
         f"{block.column}, row {row}": (expected[row, where], computed[row, where])

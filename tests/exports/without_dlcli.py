@@ -1,6 +1,6 @@
 """Run exported models on the rows that came with them, where dlcli can't be imported.
 
-python -I without_dlcli.py FORMAT FOLDER...
+python -I without_dlcli.py FOLDER...
 """
 
 from __future__ import annotations
@@ -94,8 +94,27 @@ def texts(array: np.ndarray) -> np.ndarray:
     return np.array([each.decode() for each in array]) if array.dtype == object else array
 
 
-def largest_difference(folder: Path, format: str) -> float:
+def run_litert(folder: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(folder / "model.tflite"))
+    outputs = interpreter.get_signature_runner("serving_default")(**inputs)
+    classes = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["classes"]
+    if classes:
+        outputs["prediction"] = np.array(classes)[outputs["prediction"]]
+    return outputs
+
+
+def run_keras(folder: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    from tensorflow import keras
+
+    model = keras.models.load_model(folder / "model.keras")
+    return {"output": model.predict(inputs["input"], verbose=0)}
+
+
+def largest_difference(folder: Path) -> float:
     check = json.loads((folder / "check.json").read_text(encoding="utf-8"))
+    format = json.loads((folder / "export.json").read_text(encoding="utf-8"))["format"]
     outputs = globals()[f"run_{format}"](folder, arrays(check["inputs"]))
     found = 0.0
     for name, expected in arrays(check["outputs"]).items():
@@ -108,5 +127,4 @@ def largest_difference(folder: Path, format: str) -> float:
 
 
 sys.meta_path.insert(0, Block())
-result = {Path(each).name: largest_difference(Path(each), sys.argv[1]) for each in sys.argv[2:]}
-print(json.dumps(result))
+print(json.dumps({each: largest_difference(Path(each)) for each in sys.argv[1:]}))

@@ -1,0 +1,96 @@
+"""Export of `model.keras`: encoded rows to decoded outputs, for the user's own Keras code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.exports.agreement import Arrays, Runner
+from dlcli.exports.model_interface import Exported, ModelInput, ModelOutput
+from dlcli.exports.tensorflow_operations import tensorflow_loaded
+from dlcli.prediction import Predictions, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+
+FILE = "model.keras"
+_INPUT, _OUTPUT = "input", "output"
+
+
+def describe_for_keras(predictor: Predictor) -> Exported:
+    """Describe the model of encoded rows."""
+    names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]
+    advice = (
+        "Rows as dlcli encodes them, with encoding.json in this folder: "
+        f"{'; '.join(names[:20])}{'; ...' if len(names) > 20 else '.'}",
+    )
+    kind = predictor.task.outcome
+    meaning = "The probability of each class or label, or of the second of two classes; or a margin"
+    if kind == "numbers":
+        meaning = "The values in the target's unit"
+    output = ModelOutput(_OUTPUT, "float32", (predictor.network.outputs,), f"{meaning}.")
+    return Exported(predictor, (ModelInput(_INPUT, "matrix", advice, (len(names),)),), (output,))
+
+
+def write_keras(exported: Exported, folder: Path) -> None:
+    """Build the trained model and write it, with the encoding."""
+    from dlcli.keras_model import (
+        assign_weights,
+        build_portable_ensemble,
+        build_portable_model,
+    )
+
+    predictor = exported.predictor
+    with tensorflow_loaded():
+        if predictor.tasks:
+            members = [
+                (task, predictor.weights_of(at)) for at, task in enumerate(predictor.tasks, 1)
+            ]
+            model = build_portable_ensemble(predictor.network, members)
+        else:
+            model = build_portable_model(predictor.network, predictor.task)
+            assign_weights(model, predictor.network, predictor.weights)
+        model.save(folder / FILE)
+    text = predictor.encoding.model_dump_json(indent=2)
+    (folder / "encoding.json").write_text(text, encoding="utf-8")
+
+
+def load_keras(folder: Path) -> Runner:
+    """Load `model.keras`."""
+    with tensorflow_loaded() as tf:
+        model = tf.keras.models.load_model(folder / FILE, compile=False)
+
+    def run(values: Arrays) -> dict[str, NDArray[Any]]:
+        return {_OUTPUT: model.predict(values[_INPUT], verbose=0)}
+
+    return run
+
+
+def keras_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
+    """Return encoded rows."""
+    inputs = exported.predictor.encoding.transform(table, ValueIssues(lenient=True))
+    return {_INPUT: inputs.part(0, len(inputs))}
+
+
+def keras_outputs(predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """Return numbers in the target's unit, else the outputs as they are."""
+    is_number = predictions.task.outcome == "numbers"
+    outputs = predictions.decoded if is_number else predictions.outputs
+    return {_OUTPUT: np.asarray(outputs)}
+
+
+def keras_usage(exported: Exported) -> str:
+    """Return an example in Python."""
+    width = exported.predictor.network.inputs
+    return "\n".join(
+        [
+            "import numpy as np",
+            "from tensorflow import keras",
+            "",
+            f'model = keras.models.load_model("{FILE}")',
+            f'outputs = model.predict(np.zeros((1, {width}), dtype="float32"))',
+            "",
+        ]
+    )

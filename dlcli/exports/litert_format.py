@@ -1,0 +1,299 @@
+"""Export to LiteRT (TensorFlow Lite): numbers only, and a recipe of what becomes numbers how.
+
+The interpreter has no texts unless select operators are built in. So the client looks up
+categories, computes the parts of dates and counts words; `recipe.json` has the vocabularies and
+says how.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.encoding import (
+    DatetimeEncoder,
+    EmbeddingEncoder,
+    FeatureEncoder,
+    InMemoryInputs,
+    OneHotEncoder,
+    TextEncoder,
+)
+from dlcli.errors import ExportError, install_command
+from dlcli.exports.agreement import Arrays, Runner
+from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts
+from dlcli.exports.model_interface import (
+    Exported,
+    InputKind,
+    ModelInput,
+    input_of,
+    missing_words,
+    outputs_of_model,
+    values_of,
+)
+from dlcli.exports.operations import WORD, Dtype, Function, Value
+from dlcli.exports.prediction_graph import predict
+from dlcli.exports.tensorflow_operations import TensorflowOperations, tensorflow_loaded
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.tables import Table
+
+FILE = "model.tflite"
+RECIPE = "recipe.json"
+_SIGNATURE = "serving_default"
+_SHOWN = 12
+"""Inputs of an example, at most."""
+
+
+class _FloatOperations(TensorflowOperations):
+    """Operations that LiteRT has built in: float32 instead of float64, and indices of classes."""
+
+    far = 1e15
+
+    def constant(self, array: NDArray[Any]) -> Value:
+        return super().constant(array.astype(np.float32) if array.dtype == np.float64 else array)
+
+    def cast(self, x: Value, dtype: Dtype) -> Value:
+        return super().cast(x, "float32" if dtype == "float64" else dtype)
+
+    def apply(self, function: Function, x: Value) -> Value:
+        return self._tf.not_equal(x, x) if function == "isnan" else super().apply(function, x)
+
+    def log1p(self, x: Value) -> Value:
+        # In 32 bits 1 + x loses digits of a small x, for which the series x - x²/2 + ... converges.
+        series = x * 0.0
+        for power in range(8, 0, -1):
+            series = (1 / power if power % 2 else -1 / power) * x + series * x
+        return self.where(self.apply("abs", x) < 0.1, series, super().log1p(x))
+
+    def lookup(self, table: NDArray[Any], index: Value) -> Value:
+        return index if table.dtype == object else super().lookup(table, index)
+
+
+def describe_for_litert(predictor: Predictor) -> Exported:
+    """Describe the model with inputs of numbers."""
+    inputs = tuple(_input(feature, predictor) for feature in predictor.encoding.features)
+    return Exported(predictor, inputs, outputs_of_model(predictor))
+
+
+def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
+    name = feature.column
+    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
+        return ModelInput(name, "code", (advice,))
+    if isinstance(feature, DatetimeEncoder):
+        advice = f"The parts of the date, computed as {RECIPE} says: {'; '.join(feature.inputs)}."
+        return ModelInput(name, "parts", (advice,), (len(feature.inputs),))
+    if isinstance(feature, TextEncoder):
+        advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
+        return ModelInput(name, "counts", (advice,), (len(feature.tokens),))
+    of_column = input_of(feature, predictor.encoding)
+    kind: InputKind = "pixels" if of_column.kind == "pixels" else "float"
+    return ModelInput(name, kind, of_column.advice, of_column.shape)
+
+
+def write_litert(exported: Exported, folder: Path) -> None:
+    """Write a run's predictor as `model.tflite`, with `recipe.json`.
+
+    Raises:
+        ExportError: for an operation that LiteRT does not have built in.
+    """
+    predictor = exported.predictor
+    with tensorflow_loaded() as tf, tempfile.TemporaryDirectory() as temporary:
+        v1, saved = tf.compat.v1, str(Path(temporary) / "model")
+        with tf.Graph().as_default():
+            values = {
+                each.name: v1.placeholder(each.type, [None, *each.shape])
+                for each in exported.inputs
+            }
+            ops = _FloatOperations()
+            outputs = predict(ops, predictor, _matrix(ops, predictor, values))
+            named = {name: tf.identity(each) for name, each in outputs.items()}
+            signature = v1.saved_model.signature_def_utils.predict_signature_def(values, named)
+            builder = v1.saved_model.Builder(saved)
+            with v1.Session() as session:
+                builder.add_meta_graph_and_variables(session, ["serve"], {_SIGNATURE: signature})
+            builder.save()
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=[_SIGNATURE])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            content = converter.convert()
+        except Exception as error:  # the converter has no base class of its errors
+            first = str(error).strip().splitlines()[0]
+            raise ExportError(f"LiteRT has not all operations of the network: {first}") from None
+    (folder / FILE).write_bytes(content)
+    recipe = json.dumps(_recipe(exported), indent=2, ensure_ascii=False)
+    (folder / RECIPE).write_text(f"{recipe}\n", encoding="utf-8")
+
+
+def _matrix(ops: _FloatOperations, predictor: Predictor, values: dict[str, Value]) -> Value:
+    """Encode what the client sends, float32 (rows, inputs)."""
+    features = predictor.encoding.features
+    dense = [each for each in features if not isinstance(each, TextEncoder)]
+    parts = []
+    for feature in dense:
+        x = values[feature.column]
+        if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+            parts.append(encode_codes(ops, feature, ops.cast(x, "int64")))
+        elif isinstance(feature, DatetimeEncoder):
+            parts.append(x)
+        else:
+            words = missing_words(predictor, feature.column)
+            parts.append(encode_column(ops, feature, x, words))
+    parts += [
+        encode_counts(ops, feature, values[feature.column])
+        for feature in features
+        if isinstance(feature, TextEncoder)
+    ]
+    return ops.concat(parts)
+
+
+def load_litert(folder: Path) -> Runner:
+    """Load `model.tflite` into LiteRT's own interpreter.
+
+    Raises:
+        ExportError: without the package, or for a file that is no such model.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("ai_edge_litert") is None:
+        raise ExportError(f"LiteRT is not installed; {install_command('litert')}")
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        runner = Interpreter(model_path=str(folder / FILE)).get_signature_runner(_SIGNATURE)
+        classes = json.loads((folder / RECIPE).read_text(encoding="utf-8"))["classes"]
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
+
+    def run(values: Arrays) -> dict[str, NDArray[Any]]:
+        outputs: dict[str, NDArray[Any]] = runner(**values)
+        if classes:
+            outputs = {**outputs, "prediction": np.array(classes)[outputs["prediction"]]}
+        return outputs
+
+    return run
+
+
+def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
+    """Return what a client sends: what the recipe makes of the rows of a table."""
+    encoding = exported.predictor.encoding
+    issues, found = ValueIssues(lenient=True), dict[str, NDArray[Any]]()
+    for feature in encoding.features:
+        name = feature.column
+        if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+            codes = feature.codes(table, issues)
+            found[name] = np.where(codes < 0, len(feature.code_names), codes).astype(np.int32)
+        elif isinstance(feature, DatetimeEncoder):
+            found[name] = np.zeros((table.rows, len(feature.inputs)), np.float32)
+            feature.encode(table, found[name], issues)
+        elif isinstance(feature, TextEncoder):
+            counting = feature.model_copy(update={"encoding": "count"})
+            counts = counting.encode(table, issues)
+            dense = np.zeros((table.rows, 0), np.float32)
+            found[name] = InMemoryInputs(dense, (counts,)).part(0, table.rows)
+        else:
+            values = values_of(input_of(feature, encoding), feature, table)
+            with np.errstate(over="ignore"):
+                found[name] = values.astype("uint8" if values.ndim > 1 else np.float32)
+    return found
+
+
+def _recipe(exported: Exported) -> dict[str, Any]:
+    """Return what becomes numbers how, as JSON."""
+    predictor = exported.predictor
+    columns = {
+        feature.column: _recipe_of(feature, missing_words(predictor, feature.column))
+        for feature in predictor.encoding.features
+    }
+    task = predictor.task
+    stored = getattr(task, "stored", "text")
+    classes: list[object] = [*task.classes]
+    if stored == "integer":
+        classes = [int(name) for name in task.classes]
+    if stored == "boolean":
+        classes = [name == "true" for name in task.classes]
+    return {"columns": columns, "classes": classes, "labels": [*task.labels]}
+
+
+def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        count = len(feature.code_names)
+        other = len(feature.categories) if feature.other else count
+        without = other
+        if feature.fill is not None:
+            without = feature.categories.index(feature.fill)
+        elif feature.missing_input:
+            without = count - 1
+        return {
+            "steps": [
+                "remove blanks around the text; write true and false in lower case, and whole "
+                "numbers without a decimal point",
+                "send the index of the text in `categories`; `missing` if it is empty or one of "
+                "`missing_words`; `other` for any other",
+            ],
+            "categories": [*feature.categories],
+            "missing": without,
+            "missing_words": [*missing],
+            "other": other,
+        }
+    if isinstance(feature, DatetimeEncoder):
+        scalings = {"year": feature.year, "elapsed": feature.elapsed}
+        fill = feature.fill or feature.earliest
+        return {
+            "steps": [
+                "read the text by the first of `formats` that fits; a time without an offset from "
+                "UTC is of `timezone`; if it is missing or unreadable, use `fill`",
+                "send the parts of the local time in order: a scaled number (x - offset) / scale, "
+                "of the year or of the days since `earliest`; of any other the sine and the cosine "
+                "of 2 pi step / steps, counted from 0: month of 12, day of the days of its month, "
+                "weekday from Monday, day_of_year of 365 or 366, hour, minute, second",
+                "if `marks_missing`, send 1 at the end for a missing time, else 0",
+            ],
+            "formats": [*feature.formats],
+            "timezone": feature.timezone,
+            "parts": [*feature.parts],
+            "earliest": feature.earliest.isoformat(),
+            "fill": fill.isoformat(),
+            "scalings": {
+                name: {"offset": each.offset, "scale": each.scale}
+                for name, each in scalings.items()
+                if each is not None
+            },
+            "marks_missing": feature.indicator,
+        }
+    if isinstance(feature, TextEncoder):
+        return {
+            "steps": [
+                "apply Unicode's NFKC, remove invisible characters, write lower case, ’ as ' and "
+                "ς as σ",
+                "find all matches of `word` (a pattern of RE2); a token is a word or several "
+                "consecutive ones with a space between",
+                "send how often the text has each of `tokens`; a missing text has none",
+            ],
+            "word": WORD,
+            "tokens": [*feature.tokens],
+            "missing_words": [*missing],
+        }
+    return {"steps": ["send the number, NaN if it is missing"]}
+
+
+def litert_usage(exported: Exported) -> str:
+    """Return an example in Python."""
+    lines = [
+        "import numpy as np",
+        "from ai_edge_litert.interpreter import Interpreter",
+        "",
+        f'model = Interpreter(model_path="{FILE}").get_signature_runner("{_SIGNATURE}")',
+        "outputs = model(",
+        "    **{",
+    ]
+    for each in exported.inputs[:_SHOWN]:
+        shape = ", ".join(map(str, (1, *each.shape)))
+        lines.append(f"        {each.name!r}: np.zeros(({shape},), np.{each.type}),")
+    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    }", ")"]
+    return "\n".join(lines) + "\n"
