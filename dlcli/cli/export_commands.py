@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.options import PATH, check_level, json_object, quiet, refuse_existing, verbose
+from dlcli.cli.options import (
+    PATH,
+    check_level,
+    json_object,
+    open_output,
+    quiet,
+    refuse_existing,
+    verbose,
+)
 from dlcli.cli.run_argument import run_argument
 
 if TYPE_CHECKING:
@@ -20,21 +28,20 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "named",
-    type=click.Choice(["onnx", "saved_model", "litert", "keras", "python"]),
+    type=click.Choice(["onnx", "saved_model", "litert", "keras", "python", "card"]),
     required=True,
     help="onnx and saved_model: preprocessing, network and decoding in one graph, for ONNX Runtime "
     "or TensorFlow. litert: the same for LiteRT, where the client looks up texts. keras: the "
     "network alone, for encoded rows. python: a script that trains the same network with pandas "
-    "and Keras.",
+    "and Keras. card: a model card in Markdown.",
 )
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    metavar="FOLDER",
-    required=True,
+    metavar="PATH",
     callback=refuse_existing,
-    help="Folder to create.",
+    help="Folder to create; for a card the file. [default: a card goes to standard output]",
 )
 @click.option(
     "--interval",
@@ -48,28 +55,38 @@ if TYPE_CHECKING:
 @json_object
 @quiet
 @verbose
-def export(run: Path, named: str, output: Path, level: float | None, as_json: bool) -> None:
+def export(run: Path, named: str, output: Path | None, level: float | None, as_json: bool) -> None:
     """Export a run as a model, or as a script, that works without dlcli.
 
     RUN is a run folder of `dlcli train`. An exported model is
     compared with dlcli, on held-out rows and on rows with missing values, unseen categories and odd
     texts; if it predicts otherwise, nothing is written. `dlcli validate FOLDER` compares it again.
+    A card says what a model is for, what it was made from, how good it is and where its limits are.
 
     \b
       dlcli export runs/houses --format onnx --output houses-onnx
       dlcli export runs/houses --format saved_model --output houses-saved-model
       dlcli export runs/houses --format python --output houses-script
+      dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports import export_model, export_script
+    from dlcli.exports import export_model, export_script, model_card
     from dlcli.runs import open_run
 
-    if level is not None and named in ("keras", "python"):
+    if level is not None and named in ("keras", "python", "card"):
         raise click.UsageError(f"--interval has no effect with --format {named}")
-    if named == "python":
+    if output is None and (named != "card" or as_json):
+        raise click.UsageError("missing option '--output', the path to create")
+    if named == "card":
+        card = model_card(open_run(run))
+        with open_output(output) as stream:
+            stream.write(card.encode())
+    elif output is not None and named == "python":
         export_script(open_run(run), output)
-        click.echo(json.dumps({"export": str(output)}) if as_json else f"export: {output}")
+    elif output is not None:
+        print_export(export_model(open_run(run), named, output, level), as_json)
         return
-    print_export(export_model(open_run(run), named, output, level), as_json)
+    if output is not None:
+        click.echo(json.dumps({"export": str(output)}) if as_json else f"export: {output}")
 
 
 def print_export(exported: Export, as_json: bool) -> None:

@@ -6,4 +6,5 @@ from dlcli.exports.export_folder import (
     export_model,
     validate_export,
 )
+from dlcli.exports.model_card import model_card
 from dlcli.exports.python_script import export_script

@@ -136,3 +136,15 @@ def test_intervals_need_held_out_rows(dlcli):
 
     assert "--interval needs rows" in dlcli(*arguments, "--interval", "0.9").stderr
     assert "expected a share between 0 and 1" in dlcli(*arguments, "--interval", "90").stderr
+
+
+@pytest.mark.usefixtures("pets")
+def test_only_a_card_may_go_to_standard_output(dlcli):
+    missing = dlcli("export", "runs/pets", "--format", "onnx")
+    card = dlcli("export", "runs/pets", "--format", "card")
+    level = dlcli("export", "runs/pets", "--format", "card", "--interval", "0.5")
+
+    assert missing.exit_code == 2
+    assert "missing option '--output', the path to create" in missing.stderr
+    assert card.exit_code == 5  # a run made by hand has no metrics
+    assert "--interval has no effect with --format card" in level.stderr

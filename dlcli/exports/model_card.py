@@ -1,0 +1,265 @@
+"""The model card of a run, as Markdown: what it is for, what it was made from, and its limits.
+
+The headings follow Mitchell et al. 2019, "Model cards for model reporting"
+(https://arxiv.org/abs/1810.03993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+from dlcli.comparison import SPLITS, BaselineComparison, BaselineDifference, ComparedRun
+from dlcli.diagnosis import diagnose
+from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.metrics import Estimate, estimate_statistics
+from dlcli.network import summarize
+from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
+from dlcli.reports import fmt
+from dlcli.runs import Run
+
+_MOST_VALUES = 6
+"""Categories of a column that are listed."""
+_MOST_IMPORTANT = 5
+_MOST_FINDINGS = 5
+_VERDICTS = {
+    "better": "better than",
+    "worse": "worse than",
+    "not_significant": "not clearly different from",
+}
+_ADJECTIVES = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def model_card(run: Run) -> str:
+    """Return the model card of a training.
+
+    Args:
+        run: of a training.
+
+    Raises:
+        RunError: for a run without a network, or a damaged one.
+    """
+    subject, predictor = ComparedRun.read(run), Predictor.load(run)
+    explanation = (
+        Explanation.of(run)
+        if run.has("explanation.json")
+        else Explanation(rows={}, sampled_rows={})
+    )
+    splits = [name for name in SPLITS if name in subject.metrics]
+    parts = [
+        f"# Model card: {run.path.resolve().name}",
+        *_purpose(run, predictor),
+        "## Model",
+        *_model(run, predictor),
+        "## Data",
+        *_data(subject, explanation),
+        "## Results",
+        *_results(subject, splits, explanation),
+        "## Limits",
+        _list(_limits(run, predictor, subject, splits, explanation)),
+        "## What new rows must be like",
+        *_contract(explanation),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
+    """Yield the comment at the beginning of the config, and what is predicted from what."""
+    lines = run.read_text("config.yaml").splitlines()
+    comment = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("#").strip())
+    if text := "\n".join(comment).strip():
+        yield text
+    task, features = predictor.task, predictor.encoding.features
+    names = fmt.join_names([f"`{_plain(name)}`" for name in task.names], 20)
+    target = task.describe(", ".join(f"`{_plain(name)}`" for name in task.columns), names)
+    noun = "column" if len(features) == 1 else "columns"
+    yield f"It predicts {target}, from {len(features)} {noun}."
+
+
+def _model(run: Run, predictor: Predictor) -> Iterator[str]:
+    layers = [
+        f"{layer.units} {layer.activation or ''}".strip()
+        for layer in summarize(predictor.network)
+        if layer.kind == "Dense"
+    ]
+    environment, loss = run.read_environment(), predictor.config.loss
+    assert loss is not None  # resolved
+    network = f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}"
+    members = f"the mean of {predictor.members} networks: " if predictor.members > 1 else ""
+    facts = {
+        "network": f"{members}{network}; {predictor.network.parameters:,} parameters each"
+        if members
+        else f"{network}; {predictor.network.parameters:,} parameters",
+        "loss": loss.name,
+        "trained": f"{run.created:%Y-%m-%d}",
+        "seed": str(predictor.config.seed),
+        **{
+            name: str(environment[name])
+            for name in ("dlcli", "tensorflow", "keras")
+            if environment.get(name)
+        },
+    }
+    yield _table(("", ""), [*facts.items()])
+
+
+def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
+    files = [
+        (f"`{_plain(PurePath(each.name).name)}`", f"`{(each.sha256 or '')[:16]}`")
+        for each in subject.data
+    ]
+    if files:
+        yield _table(("file", "SHA-256 begins with"), files)
+    rows = [(_ADJECTIVES.get(name, name), f"{count:,}") for name, count in explanation.rows.items()]
+    if rows:
+        yield _table(("rows", "number"), rows)
+    targets = [each for each in explanation.columns if each.role == "target"]
+    if targets:
+        yield _table(
+            ("target", "type", "values in training rows"),
+            [(f"`{_plain(each.name)}`", each.type, _values(each)) for each in targets],
+        )
+
+
+def _results(
+    subject: ComparedRun, splits: Sequence[str], explanation: Explanation
+) -> Iterator[str]:
+    """Yield metrics with intervals, the comparison with baselines, and important columns."""
+    estimates: dict[str, Estimate] = {}
+    if splits and subject.held_out is not None:
+        estimates = dict(estimate_statistics(subject.rows_of(splits[0]).statistics()))
+    every = [name for name in ("train", "validation", "test") if name in subject.metrics]
+    heads = [f"{_ADJECTIVES[name]} rows" for name in every]
+    names = dict.fromkeys(name for split in every for name in subject.metrics[split])
+    lines = []
+    for name in names:
+        cells = [
+            fmt.estimate(estimates[name])
+            if split == (splits or [""])[0] and name in estimates
+            else fmt.number(subject.metrics[split].get(name))
+            for split in every
+        ]
+        lines.append((fmt.metric_title(name), *cells))
+    yield _table(("metric", *heads), lines)
+    if estimates:
+        yield (
+            f"In brackets: the 95 % confidence interval on {_ADJECTIVES[splits[0]]} rows. Metrics "
+            "of training rows are optimistically biased; validation rows decided when to stop."
+        )
+    comparison = BaselineComparison.of(subject.run)
+    found = comparison.on(splits[0]) if splits else {}
+    if sentences := [_versus(name, each) for name, each in found.items()]:
+        yield _list(sentences)
+    important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
+    if important:
+        error = explanation.importance_metric
+        yield f"By how much the {error} rises if a column's values are permuted:"
+        pairs = [(f"`{_plain(each.column)}`", fmt.number(each.increase)) for each in important]
+        yield _table(("column", f"increase of {error}"), pairs)
+
+
+def _versus(baseline: str, difference: BaselineDifference) -> str:
+    words = _VERDICTS.get(difference.verdict, "not compared with")
+    values = f"{fmt.number(difference.network)} against {fmt.number(difference.baseline)}"
+    interval = fmt.estimate(difference, signed=True)
+    metric = fmt.metric_title(difference.metric)
+    return f"It is {words} the {baseline} baseline: {metric} {values}, difference {interval}."
+
+
+def _limits(
+    run: Run,
+    predictor: Predictor,
+    subject: ComparedRun,
+    splits: Sequence[str],
+    explanation: Explanation,
+) -> Iterator[str]:
+    """Yield what the model can't do, and what is known to be doubtful."""
+    if not splits:
+        yield "No rows were held out, so nothing is known about new ones."
+    elif (rows := explanation.rows.get(splits[0], 0)) < 1_000:
+        yield f"It was evaluated on only {rows:,} {_ADJECTIVES[splits[0]]} rows."
+    yield (
+        "Predictions hold for rows like the training rows. Beyond their ranges, the network "
+        "extrapolates, and a category that they do not have is encoded as unknown."
+    )
+    if run.has("conformal.json") and predictor.task.outcome != "labels":
+        conformal = run.parse("conformal.json", Conformal)
+        if conformal.reaches(REPORTED_LEVEL):
+            noun = "intervals" if predictor.task.outcome == "numbers" else "sets of classes"
+            yield (
+                f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
+                f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
+            )
+    suspicion = BaselineComparison.of(run).suspicion()
+    if suspicion is not None:
+        yield f"{fmt.capitalize(suspicion.observation)}; {suspicion.meaning}."
+    for finding in diagnose(run)[:_MOST_FINDINGS]:
+        yield f"{fmt.capitalize(finding.observation)}: {finding.meaning}."
+
+
+def _contract(explanation: Explanation) -> Iterator[str]:
+    """Yield what the training rows had in each column that is read."""
+    yield (
+        "Of each column that is read, what the training rows had. `dlcli predict` reports rows "
+        "beyond it (with `--json` by column); if their share grows, evaluate on recent rows "
+        "(`dlcli evaluate`), and train again."
+    )
+    rows = max(explanation.rows.get("train", 0), 1)
+    lines = [
+        (
+            f"`{_plain(each.name)}`",
+            each.type,
+            _values(each),
+            fmt.percent(each.missing / rows),
+        )
+        for each in explanation.columns
+        if each.role == "feature" and each.inputs
+    ]
+    yield _table(("column", "type", "range or values", "missing"), lines)
+    if explanation.unlisted_columns:
+        yield f"And {explanation.unlisted_columns:,} more columns."
+
+
+def _values(column: ColumnStatistics) -> str:
+    """Return the range of a column, or its most frequent values with their shares."""
+    low, high = column.minimum, column.maximum
+    if low is not None and high is not None:
+        if column.type == "datetime":
+            ends = (f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d}" for each in (low, high))
+            return " to ".join(ends)
+        mean = "" if column.mean is None else f", mean {fmt.number(column.mean)}"
+        return f"{fmt.number(low)} to {fmt.number(high)}{mean}"
+    total = sum(each.train for each in column.values)
+    if not total or column.type in ("text", "image"):
+        return f"{column.distinct:,} different" if column.distinct else ""
+    shown = [
+        f"{_plain(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
+        for each in column.values[:_MOST_VALUES]
+    ]
+    more = (column.distinct or len(column.values)) - len(shown)
+    return ", ".join(shown) + (f", and {more:,} more" if more > 0 else "")
+
+
+# Markdown
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _list(sentences: Iterator[str] | Sequence[str]) -> str:
+    return "\n".join(f"- {_cell(each)}" for each in sentences)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _plain(name: str) -> str:
+    """Return a name on one line, without what would end it in Markdown."""
+    return " ".join(name.split()).replace("`", "'")

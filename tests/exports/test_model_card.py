@@ -1,0 +1,58 @@
+"""The model card: what a run knows, as Markdown that no name in it can break."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.exports import model_card
+from dlcli.runs import Run
+from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, number_run
+
+
+def section(card: str, title: str) -> str:
+    """A section of a card, by its heading."""
+    return card.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in lines]
+
+
+def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: Path) -> None:
+    true = [float(at) for at in range(12)]
+    outputs = {"target": true, "prediction": [each + (-1) ** each / 2 for each in true]}
+    card = model_card(number_run(tmp_path, outputs=outputs))
+
+    assert card.startswith("# Model card: run\n")
+    assert "It predicts `y`, a number, from 2 columns." in card
+    # All errors are 0.5.
+    assert "| mean absolute error (mae) | 0.5 [0.5, 0.5] |" in section(card, "Results")
+    assert "only 4 test rows" in section(card, "Limits")
+    assert "| column | type | range or values | missing |" in section(
+        card, "What new rows must be like"
+    )
+
+
+def test_hostile_names_stay_within_their_cells(tmp_path: Path) -> None:
+    for make in (number_run, class_run):
+        (tmp_path / make.__name__).mkdir()
+        card = model_card(make(tmp_path / make.__name__, explanation=full_explanation()))
+        assert "\n".join(card.split("\n")) == card
+        for title in ("Data", "Results", "What new rows must be like"):
+            tables = section(card, title).split("\n\n")
+            for table in tables:
+                assert len({len(row) for row in rows(table)}) <= 1, table
+        assert HOSTILE.replace("`", "'")[:20] in card
+
+
+def test_a_diverged_run_has_no_card(tmp_path: Path) -> None:
+    run: Run = number_run(tmp_path, metrics=None)
+
+    with pytest.raises(RunError, match="diverged"):
+        model_card(run)
