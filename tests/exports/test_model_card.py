@@ -31,8 +31,9 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
 
     assert card.startswith("# Model card: run\n")
     assert "It predicts `y`, a number, from 2 columns." in card
-    # All errors are 0.5.
-    assert "| mean absolute error (mae) | 0.5 [0.5, 0.5] |" in section(card, "Results")
+    # All errors are 0.5: r² is 1 - 12·0.25/143.
+    assert "| rmse | 0.5 |" in section(card, "Results")
+    assert re.search(r"\| r² \| 0\.979 \[0\.\d+, 0\.\d+\] \|", section(card, "Results"))
     assert "only 4 test rows" in section(card, "Limits")
     assert "| column | type | range or values | missing |" in section(
         card, "What new rows must be like"
