@@ -68,7 +68,7 @@ def test_commands_are_listed_in_the_order_of_use(dlcli):
         *("train", "predict", "evaluate"),
         *("Understand:", "report", "compare", "diagnose"),
         *("Choose:", "cv", "tune"),
-        *("Deploy:", "export", "serve"),
+        *("Deploy:", "export", "serve", "reproduce"),
         *("Prepare:", "init", "inspect", "validate", "schema"),
     ]
 
