@@ -308,7 +308,8 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     ]
     parts = []
     if values:
-        ends = f"from {fmt.number(min(values.values()))} to {fmt.number(max(values.values()))}"
+        low, high = fmt.number(min(values.values())), fmt.number(max(values.values()))
+        ends = fmt.span(low, high, first="from")
         median = fmt.number(statistics.median(values.values()))
         parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
     for name, means in ((_MEAN, cv.by_fold), (_POOLED, cv.pooled)):

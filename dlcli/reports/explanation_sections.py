@@ -100,11 +100,12 @@ def _warnings(record: TrainingRecord) -> list[Block]:
 
 def _columns(explanation: Explanation) -> list[Block]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
+    read = [column for column in columns if column.type != "ignored"]
     text = "Bars show the distribution of the values in training rows."
     if any(name != "train" for name in explanation.rows):
         text += " The orange line or ticks are the held-out rows: they should look alike."
-    blocks: list[Block] = [Text(text), column_cards(columns[:MOST_OPEN_CARDS], rows)]
-    if folded := columns[MOST_OPEN_CARDS:MOST_CARDS]:
+    blocks: list[Block] = [Text(text), column_cards(read[:MOST_OPEN_CARDS], rows)]
+    if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
         blocks.append(Fold(f"{len(folded)} more columns", (column_cards(folded, rows),)))
     blocks.append(Fold("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
@@ -165,9 +166,9 @@ def _type(column: ColumnStatistics) -> str:
 def _facts(column: ColumnStatistics, rows: int) -> list[str]:
     facts = [fmt.shorten(column.reason)] if column.reason else []
     if _is_time(column):
-        facts.append(f"from {_range(column)}")
+        facts.append(_range(column, "from"))
     elif column.mean is not None:
-        facts.append(f"mean {fmt.number(column.mean)}, from {_range(column)}")
+        facts.append(f"mean {fmt.number(column.mean)}, {_range(column, 'from')}")
     elif column.distinct is not None:
         facts.append(f"{column.distinct:,} distinct")
     if column.missing:
@@ -181,9 +182,10 @@ def _is_time(column: ColumnStatistics) -> bool:
     return column.type == "datetime" and column.minimum is not None
 
 
-def _range(column: ColumnStatistics) -> str:
+def _range(column: ColumnStatistics, first: str = "") -> str:
     format_value = fmt.time if _is_time(column) else fmt.number
-    return f"{format_value(column.minimum)} to {format_value(column.maximum)}"
+    low, high = format_value(column.minimum), format_value(column.maximum)
+    return fmt.span(low, high, first=first)
 
 
 def _chart(column: ColumnStatistics) -> Chart | None:
@@ -224,7 +226,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
             tips={"f": "from", "t": "to", **_SHARES},
             height=_HEIGHT,
         ),
-        description=f"Distribution of {name}: from {_range(column)}"
+        description=f"Distribution of {name}: {_range(column, 'from')}"
         + ("." if is_time else f", mean {mean}."),
     )
 

@@ -172,6 +172,19 @@ def omitted(count: int, noun: str = "") -> str:
     return f"{count:,} more {f'{noun} ' if noun else ''}are not listed." if count > 0 else ""
 
 
+def span(low: str, high: str, *, first: str = "") -> str:
+    """Return a range of formatted values: `3 to 7`, or one value if both are the same.
+
+    Args:
+        low: the first value.
+        high: the last value.
+        first: a word before two different ones, `from`.
+    """
+    if low == high:
+        return low
+    return f"{first} {low} to {high}".lstrip()
+
+
 def sentence(text: str, most: int = 600) -> str:
     """Return a note as a sentence; a name at its beginning stays as it is."""
     shown = shorten(text.strip(), most)

@@ -127,7 +127,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
         yield Table.of(
             ranges,
             {
-                "prediction": lambda e: f"{fmt.number(e.lowest)} to {fmt.number(e.highest)}",
+                "prediction": lambda e: fmt.span(fmt.number(e.lowest), fmt.number(e.highest)),
                 "rows": lambda e: f"{e.rows:,}",
                 "coverage": lambda e: fmt.percent(e.coverage),
                 "mean width": lambda e: fmt.number(e.mean_width),
@@ -548,7 +548,7 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
 
 
 def _decile_chart(deciles: Sequence[Decile]) -> Chart:
-    names = [f"{fmt.number(each.lowest)} to {fmt.number(each.highest)}" for each in deciles]
+    names = [fmt.span(fmt.number(each.lowest), fmt.number(each.highest)) for each in deciles]
     rows = [
         {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)
@@ -570,7 +570,7 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
             markers=[{**row, "x": row["b"]} for row in rows],
         ),
         description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
-        f"for true values from {names[worst]}.",
+        f"for true values of {names[worst]}.",
         reading="Rows are divided into ten parts, from the lowest true values to the highest. Bars "
         "show the mean absolute error; orange marks the mean error: above 0 where predictions are "
         "too high, below 0 where they are too low.",

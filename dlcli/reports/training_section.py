@@ -52,7 +52,7 @@ def _figures(record: TrainingRecord) -> Figures:
     figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
     if record.ensemble:
         bests = [each.best_epoch or each.epochs for each in record.ensemble.members]
-        range_ = f"{min(bests):,} to {max(bests):,}"
+        range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
         figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
     if best := record.best_epoch:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
@@ -128,7 +128,8 @@ def bundle_chart(
     parts = []
     for split in splits:
         last = [points[-1][1] for _, of, points in lines if of == split]
-        parts.append(f"{split} from {fmt.number(min(last))} to {fmt.number(max(last))}")
+        ends = fmt.span(fmt.number(min(last)), fmt.number(max(last)), first="from")
+        parts.append(f"{split} {ends}")
     title = fmt.shorten(name).replace("_", " ")
     return Chart(
         title=fmt.capitalize(title),
@@ -169,8 +170,8 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
         at_best = ""
         if best_epoch is not None and 0 < best_epoch <= len(values):
             at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
-        ends = f"{fmt.number(values[0])} to {fmt.number(values[-1])}"
-        parts.append(f"{split} from {ends}{at_best}")
+        ends = fmt.span(fmt.number(values[0]), fmt.number(values[-1]), first="from")
+        parts.append(f"{split} {ends}{at_best}")
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     epochs = len(history[name])
     return Chart(

@@ -177,7 +177,7 @@ def test_training_has_a_line_for_each_fold_and_set_and_none_of_the_learning_rate
     ]
     assert {row["d"] for row in rows[6:]} == {"fold 2"}
     assert drawn["Loss"].description == (
-        "Loss at the end, over the folds: training from 0.5 to 0.5; validation from 1.75 to 1.75."
+        "Loss at the end, over the folds: training 0.5; validation 1.75."
     )
 
 
