@@ -101,8 +101,10 @@ def print_export(exported: Export, as_json: bool) -> None:
 
         print_message("note", f"only made-up rows were compared: {document.unchecked}")
     for rows, found in document.checked.items():
-        differences = [f"{name} {size:.1e}" for name, size in found.largest_difference.items()]
+        differences = found.relative_difference.values()
         equal = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
-        parts = [f"largest difference of {', '.join(differences)}"] if differences else []
+        parts = [f"numbers differ by up to {max(differences):.1e} of their scale"] * bool(
+            differences
+        )
         click.echo(f"{found.rows:,} {rows}: {'; '.join([*parts, *equal])}")
     click.echo(f"export: {exported.path}")

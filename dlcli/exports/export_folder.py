@@ -54,6 +54,7 @@ from dlcli.exports.saved_model_format import (
     saved_model_usage,
     write_saved_model,
 )
+from dlcli.pipeline import quiet_tensorflow
 from dlcli.prediction import REPORTED_LEVEL, Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import FileDigest, Run, os_error_text, parse_document
@@ -125,8 +126,9 @@ def export_model(run: Run, format: str, output: Path, level: float | None = None
     chosen = FORMATS[format]
     exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
-        chosen.write(exported, folder)
-        checked, unchecked = _check(run, exported, chosen, folder)
+        with quiet_tensorflow():  # runtimes report what they do
+            chosen.write(exported, folder)
+            checked, unchecked = _check(run, exported, chosen, folder)
         document = ExportDocument(
             format=format,
             dlcli=__version__,
@@ -165,7 +167,8 @@ def validate_export(path: Path) -> Export:
             raise ExportError(f"{path / name}: {finding}; export the run again")
     inputs, outputs = _read_check(path / CHECK)
     format = FORMATS[document.format]
-    agreement = compare(outputs, format.load(path)(inputs))
+    with quiet_tensorflow():
+        agreement = compare(outputs, format.load(path)(inputs))
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
 
