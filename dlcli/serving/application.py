@@ -70,7 +70,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
     async def docs(request: Request) -> Response:
         from dlcli.serving.pages import docs_page  # with Jinja, which few servers need
 
-        return docs_page(models.by_name, models.limits, has_key=has_key)
+        return docs_page(models.by_name, models.limits, request.url.netloc, has_key=has_key)
 
     async def form(request: Request) -> Response:
         from dlcli.serving.pages import form_page

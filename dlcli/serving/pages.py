@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -23,9 +24,18 @@ _MOST_OPTIONS = 30
 """Categories that a field lists; for more, it is a text with suggestions."""
 
 
-def docs_page(models: Mapping[str, ServedModel], limits: Limits, *, has_key: bool) -> Response:
-    """Return the page that documents the server."""
-    commands = {name: _curl(model) for name, model in models.items()}
+def docs_page(
+    models: Mapping[str, ServedModel], limits: Limits, address: str, *, has_key: bool
+) -> Response:
+    """Return the page that documents the server.
+
+    Args:
+        models: what is served, by name.
+        limits: what a request may take.
+        address: host and port, as the reader's browser named them.
+        has_key: whether clients must send a key.
+    """
+    commands = {name: _curl(model, address) for name, model in models.items()}
     return _page(
         "docs.html.j2",
         models=models.values(),
@@ -59,11 +69,10 @@ def _embedded(value: object) -> str:
     return text
 
 
-def _curl(model: ServedModel) -> str:
+def _curl(model: ServedModel, address: str) -> str:
     """Return a command that predicts a typical row, for a shell."""
     row = json.dumps([model.typical_row], ensure_ascii=False, indent=1)
-    quoted = row.replace("'", "'\\''")
-    return f"curl localhost:8000/predict/{model.name} -d '{quoted}'"
+    return shlex.join(["curl", f"{address}/predict/{model.name}", "-d", row])
 
 
 def _page(template: str, script: str = "", **values: object) -> Response:

@@ -97,7 +97,7 @@ def test_names_and_values_of_a_run_are_text_on_pages(models):
     model = replace(models["pets"], inputs=(column,))
     for page in (
         form_page({"pets": model}, model),
-        docs_page({"pets": model}, Limits(), has_key=False),
+        docs_page({"pets": model}, Limits(), "localhost:8000", has_key=False),
     ):
         assert b"<script>alert" not in page.body
         assert b"alert" in page.body
