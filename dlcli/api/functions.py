@@ -23,8 +23,8 @@ from dlcli.api.results import (
     result_of,
 )
 from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make_config
-from dlcli.errors import UsageError
-from dlcli.runs import kind_of_unfinished
+from dlcli.errors import UsageError, did_you_mean
+from dlcli.runs import is_run_folder, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
 from dlcli.tables import MemoryTable, memory_table
 
@@ -33,6 +33,8 @@ ConfigSource = str | Path | Config | Mapping[str, Any]
 Data = Any
 """A table: anything with the Arrow PyCapsule interface (`__arrow_c_stream__`: pandas, polars,
 pyarrow, DuckDB), a mapping of columns to arrays or lists, or a list of mappings."""
+_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".arrow", ".feather", ".xlsx")
+"""Extensions of files that are no configs."""
 
 
 def train(
@@ -362,6 +364,8 @@ def starter_config(
     """
     from dlcli import starter
 
+    if preset not in ("simple", "good"):
+        raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
     return starter.starter_config(
         _source(data),
         target,
@@ -381,15 +385,34 @@ def _config_file(
     tables, changes = _tables(data, validation_data, test_data), overrides or {}
     is_path = isinstance(config, Path) or (isinstance(config, str) and "\n" not in config)
     if is_path:
-        return load_config(Path(str(config)), changes, tables)
+        path = Path(str(config))
+        _refuse_other_file(path)
+        return load_config(path, changes, tables)
     if isinstance(config, str | Config | Mapping):
         return make_config(config, changes, tables)
     kind = type(config).__name__
     raise UsageError(f"expected a path, YAML, a mapping or a Config, got {kind}")
 
 
+def _refuse_other_file(path: Path) -> None:
+    """Explain what was given instead of a config, if its name shows that."""
+    if path.is_dir() and is_run_folder(path):
+        resolved = path / "resolved.yaml"
+        raise UsageError(f"{path}: is a run folder, expected a config; its config is {resolved}")
+    if not path.exists():
+        names = [each.name for each in path.parent.glob("*.y*ml")]
+        raise UsageError(f"{path}: no such file{did_you_mean(path.name, names)}")
+    if path.suffix.lower() in _TABLES:
+        message = "is a table, expected a config; `starter_config` writes one"
+        raise UsageError(f"{path}: {message}")
+
+
 def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, MemoryTable]:
-    given = zip(MEMORY_ARGUMENTS.items(), (data, validation_data, test_data), strict=True)
+    given = [*zip(MEMORY_ARGUMENTS.items(), (data, validation_data, test_data), strict=True)]
+    for (key, name), table in given:
+        if isinstance(table, str | Path):
+            message = f"expected a table, got a path; set data.{key} in the config to a file"
+            raise UsageError(f"{name}: {message}")
     return {key: memory_table(table, name) for (key, name), table in given if table is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,8 +161,8 @@ class Model:
             raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
         if interval is None:
             return self.predictor
-        if not 0 < interval < 1:
-            raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
+        if not isinstance(interval, Real) or not 0 < interval < 1:
+            raise UsageError(f"interval: expected a share between 0 and 1, got {interval!r}")
         if interval not in self._by_level:
             self._by_level[interval] = Predictor.load(open_run(self.path), interval)
         return self._by_level[interval]

@@ -153,9 +153,28 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
         dlcli.cross_validate(config, TABLE)
 
 
-def test_something_else_than_a_config_is_refused():
-    with pytest.raises(dlcli.UsageError, match="expected a path, YAML, a mapping or a Config"):
-        dlcli.train(7, TABLE)
+@pytest.mark.parametrize(
+    ("config", "data", "message"),
+    [
+        (7, TABLE, "expected a path, YAML, a mapping or a Config, got int"),
+        ("first", TABLE, "first: is a run folder, expected a config; its config is first/resolved"),
+        ("iris.csv", None, "iris.csv: is a table, expected a config; `starter_config` writes one"),
+        ("flowre.yaml", None, "flowre.yaml: no such file; did you mean 'flower.yaml'"),
+        (CONFIG, "iris.csv", "data: expected a table, got a path; set data.train in the config to"),
+    ],
+)
+def test_something_else_than_a_config_is_refused(run, folder, config, data, message):
+    (folder / "iris.csv").write_text("x,y\n1,2\n")
+    (folder / "flower.yaml").touch()
+    with pytest.raises(dlcli.UsageError, match=f"^{message}"):
+        dlcli.train(config, data)
+
+
+def test_arguments_of_a_wrong_kind_are_named(run):
+    with pytest.raises(dlcli.UsageError, match="interval: expected a share between 0 and 1, got '"):
+        run.model.predict(TABLE, interval="0.9")
+    with pytest.raises(dlcli.UsageError, match="preset: expected 'simple' or 'good', got 'best'"):
+        dlcli.starter_config(TABLE, "price", preset="best")
 
 
 class TestResume:
