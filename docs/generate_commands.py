@@ -48,7 +48,7 @@ shares outside the training range.
 | 3 | a problem in the data, also a missing column |
 | 4 | training diverged, or could not be saved |
 | 5 | a run folder is missing, unfinished or damaged |
-| 6 | a result is not as required: a run is not reproduced |
+| 6 | a result is not as required: a gate has failed, or a run is not reproduced |
 | 7 | a model can't be exported, or the exported one predicts otherwise |
 | 130, 143, 129 | ended by SIGINT, SIGTERM or SIGHUP |
 """

@@ -153,13 +153,15 @@ def evaluate(
     """Compute the metrics of a run on other rows.
 
     RUN is a run folder of `dlcli train`. DATA is a table that contains the target, or `-` for
-    standard input.
+    standard input. The `gates` of the run's config are checked on its rows; exit code 6 if one
+    fails.
 
     \b
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
+    from dlcli.comparison import check_evaluation, require_gates
     from dlcli.prediction import Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
 
@@ -177,18 +179,24 @@ def evaluate(
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     _print_uncertainty(predictor)
+    gates = check_evaluation(predictor.config.gates, predictor.task, evaluation)
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
         result = {"run": str(run), "rows": evaluation.rows, "left_out": omitted}
         result["metrics"] = evaluation.metrics
         if evaluation.interval is not None:
             result["interval"] = evaluation.interval
+        if gates:
+            result["gates"] = [each.model_dump(mode="json") for each in gates]
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
-        return
-    _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
-    classes = predictor.task.classes
-    view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
-    click.echo(render_text(view))
+    else:
+        _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
+        classes = predictor.task.classes
+        view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
+        click.echo(render_text(view))
+        for each in gates:
+            click.echo(each.sentence)
+    require_gates(gates, table.file)
 
 
 def _print_uncertainty(predictor: Predictor) -> None:

@@ -93,6 +93,7 @@ def _training_command(
             source = config_or_run(config, settings, output, run, **named)  # before slow imports
 
             from dlcli.cli.event_log import event_listener
+            from dlcli.comparison import GateResults, require_gates
             from dlcli.reports import render_text, view_of
             from dlcli.tracking import tracked
 
@@ -103,6 +104,7 @@ def _training_command(
                 finished = carry_out(source, output, listener, **others)
             if not as_json:
                 click.echo(render_text(view_of(finished), output_width()))
+            require_gates(GateResults.of(finished).results, str(finished.path))
 
         return command
 

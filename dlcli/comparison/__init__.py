@@ -22,3 +22,10 @@ from dlcli.comparison.comparison import (
     to_document,
 )
 from dlcli.comparison.config_differences import Setting, as_text
+from dlcli.comparison.gates import (
+    GateResult,
+    GateResults,
+    check_evaluation,
+    check_gate,
+    require_gates,
+)

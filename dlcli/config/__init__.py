@@ -19,6 +19,7 @@ from dlcli.config.config_schema import (
     EarlyStopping,
     Engine,
     Ensemble,
+    Gate,
     Hidden,
     KerasEngine,
     MetricName,

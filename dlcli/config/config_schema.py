@@ -25,6 +25,7 @@ from dlcli.config.section import (
     Monitor,
     NonNegative,
     NonNegativeInt,
+    Number,
     OneOf,
     Positive,
     PositiveInt,
@@ -253,6 +254,26 @@ class Ensemble(Section):
             yield "folds", f"{self.folds} folds need as many members, and there are {self.members}"
 
 
+class Gate(Section):
+    """Requirements on a metric; those that are set must all be met."""
+
+    at_least: Number | None = None
+    """Smallest value that is accepted."""
+    at_most: Number | None = None
+    """Largest value that is accepted."""
+    better_than: Literal["constant", "linear"] | None = None
+    """The baseline than which the network must be better, beyond the confidence interval of the
+    difference on the same rows, by the metric that decides on it."""
+    by: Literal["value", "interval"] = "value"
+    """What is compared with `at_least` and `at_most`: the value of the metric, or the worse end of
+    its 95 % confidence interval."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is required."""
+        return self.at_least is None and self.at_most is None and self.better_than is None
+
+
 class Checkpoint(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
 
@@ -382,6 +403,10 @@ class Config(Section):
     number. `auto` uses all."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Number format of the computations in layers; weights are always float32."""
+    gates: Annotated[Mapping[str, Gate], Field(min_length=1)] | None = None
+    """Requirements on the result, by set of rows and metric, such as `test.accuracy`. A run that
+    misses one is kept, and the command ends with exit code 6. `dlcli cv` checks them on the rows of
+    all folds, `dlcli evaluate` on the rows that it evaluates. Omitted: none."""
     checkpoint: Checkpoint = Checkpoint()
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
     tune: Tune | None = None
@@ -417,6 +442,7 @@ class Config(Section):
         yield from self._monitor_conflicts()
         yield from self._ensemble_conflicts()
         yield from self._epoch_conflicts()
+        yield from self._gate_conflicts()
         stopping, optimizer = self.early_stopping, self.optimizer
         at_end = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
         if at_end and stopping and stopping.restore_best_weights:
@@ -446,6 +472,20 @@ class Config(Section):
             )
         if self.initial_weights is not None:
             yield "initial_weights", "is for one network; omit ensemble"
+
+    def _gate_conflicts(self) -> Iterator[Conflict]:
+        has_rows = {"validation": self.has_validation, "test": self.data.test is not None}
+        for name, gate in (self.gates or {}).items():
+            path, split = ("gates", name), name.partition(".")[0]
+            if split not in ("train", *has_rows) or "." not in name:
+                yield path, "expected a set of rows and a metric, such as test.accuracy"
+                continue
+            if gate.is_empty:
+                yield path, "requires nothing; set at_least, at_most or better_than"
+            if not has_rows.get(split, True):
+                yield path, f"needs {split} rows; set data.{split}: 0.15"
+            if split == "train" and gate.better_than is not None:
+                yield (*path, "better_than"), "is for rows that were not trained on"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule

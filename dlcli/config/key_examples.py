@@ -32,6 +32,7 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "device": ("cpu",),
         "threads": ("4",),
         "precision": ("mixed_bfloat16",),
+        "gates": ("{test.accuracy: {at_least: 0.9, better_than: linear}}",),
         "checkpoint": ("{seconds: 60}",),
         "tune": (
             "trials: 50\nspace:\n"

@@ -26,7 +26,7 @@ from dlcli.config import (
     members_of,
 )
 from dlcli.encoding import Inputs, Layout
-from dlcli.errors import ConfigError, Problem
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.network.activations import Floats
 from dlcli.network.layers import (
     ActivationLayer,
@@ -120,6 +120,12 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         monitor = getattr(getattr(config, key), "monitor", "loss")
         if monitor.removeprefix("val_") not in {"loss", *head.metrics}:
             yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
+    known = task.metric_names(loss)
+    for gate in config.gates or ():
+        measured = gate.partition(".")[2]
+        if measured not in known:
+            message = f"'{measured}' {misfit}{did_you_mean_or_all(measured, known)}"
+            yield Problem(format_path(("gates", gate)), message)
     if config.class_weight:
         for name, message in task.class_weight_problems(config.class_weight):
             path = ("class_weight",) if name is None else ("class_weight", name)

@@ -18,11 +18,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import runs
+from dlcli.comparison import BaselineComparison, GateResults, Interval, check_gate
 from dlcli.config import Config, ConfigFile, Tables
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
-from dlcli.metrics import Metrics
+from dlcli.metrics import Estimate, Metrics, estimate_statistics
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
@@ -144,6 +145,7 @@ def _train(recording: Recording) -> Run:
             writer.write_json("baselines.json", baselines)
             verdicts = comparison.model_dump(mode="json")
             writer.write_json("verdicts.json", verdicts)
+            gates = _save_gates(result, comparison, writer)
             events.emit(
                 "result",
                 run=str(writer.path),
@@ -151,6 +153,7 @@ def _train(recording: Recording) -> Run:
                 metrics=metrics,
                 baselines=baselines,
                 verdicts=verdicts,
+                **gates,
             )
             return writer.finish()
 
@@ -289,6 +292,34 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
     if held_out:
         writer.write_table("predictions.parquet", pa.concat_tables(held_out))
     return metrics
+
+
+def _save_gates(
+    result: FitResult, comparison: BaselineComparison, writer: RunWriter
+) -> dict[str, object]:
+    """Check the gates of the config and store the results, if it has any.
+
+    Returns:
+        The results for the event, as `gates`.
+    """
+    gates = result.config.gates
+    if not gates:
+        return {}
+    estimates: dict[str, Mapping[str, Estimate]] = {}
+    for split in dict.fromkeys(name.partition(".")[0] for name in gates):
+        if split in result.tables:
+            statistics = result.predictor.task.statistics(result.decoded(split))
+            named = {name: each for name, each in statistics.items() if f"{split}.{name}" in gates}
+            estimates[split] = estimate_statistics(named)
+    results = []
+    for name, gate in gates.items():
+        split, _, metric = name.partition(".")
+        estimate = estimates.get(split, {}).get(metric)
+        found = None if estimate is None else Interval.of(estimate)
+        results.append(check_gate(name, gate, found, comparison.on(split)))
+    document = GateResults(results=tuple(results))
+    writer.write_text("gates.json", document.model_dump_json(indent=2))
+    return {"gates": document.model_dump(mode="json")["results"]}
 
 
 def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:

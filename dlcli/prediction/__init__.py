@@ -15,6 +15,7 @@ from dlcli.prediction.predictor import (
     MOST_ROWS,
     Ensemble,
     EnsembleMember,
+    Evaluation,
     Predictor,
     member_weight,
 )

@@ -31,7 +31,7 @@ from dlcli.tables import (
     Table,
     read_table,
 )
-from dlcli.tasks import AnyTask, Outputs, Task, drop_missing_targets
+from dlcli.tasks import AnyTask, DecodedRows, Outputs, Task, drop_missing_targets
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
@@ -53,6 +53,8 @@ class Evaluation:
     rows: int
     """The number of rows that the metrics are computed from."""
     metrics: Metrics
+    decoded: DecodedRows
+    """These rows with their true values and predictions."""
     interval: dict[str, object] | None
     """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of sets of classes, if
     these were asked for. Rows of weight 0 are left out; the others count alike."""
@@ -337,12 +339,13 @@ class Predictor:
                 raise DataError(message, file=file, row=row, column=bad.column)
             used, predictions = table.take(rows), predictions.take(rows)
         weights = row_weights(used, weight, ValueIssues())
-        metrics, interval = predictions.metrics(used, weights), None
+        decoded = predictions.with_truth(used, weights)
+        metrics, interval = self.task.metrics(decoded), None
         if predictions.regions is not None:
             rows = np.arange(used.rows) if weights is None else np.flatnonzero(weights)
             values = self.task.values(used, ValueIssues())[rows]
             interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
-        return Evaluation(table, warning, used.rows, metrics, interval)
+        return Evaluation(table, warning, used.rows, metrics, decoded, interval)
 
 
 def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:

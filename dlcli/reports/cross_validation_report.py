@@ -11,6 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 from pydantic import ValidationError
 
+from dlcli.comparison import GateResults
 from dlcli.errors import RunError, plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval
@@ -218,6 +219,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
         yield f"{plural(cv.set_aside, 'test row')} took no part."
+    yield from (each.sentence for each in GateResults.of(record.run).results)
 
 
 def _who(record: CrossValidationRecord) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dlcli.comparison import GateResults
 from dlcli.diagnosis import diagnose
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 from dlcli.reports import formatting as fmt
@@ -148,6 +149,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         )
     elif are_few:
         yield f"With only {rows:,} {record.adjective(split)} rows, this is uncertain."
+    yield from (each.sentence for each in GateResults.of(record.run).results)
 
 
 def _figures(record: TrainingRecord) -> Iterator[Figure]:

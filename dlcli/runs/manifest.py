@@ -43,6 +43,7 @@ FileName = Literal[
     "history.csv",  # loss and metrics of each epoch
     "baselines.json",  # the metrics of the simplest models by model, split, then metric
     "verdicts.json",  # whether the network is better than these models, and signs of a leak
+    "gates.json",  # the results of the config's gates
     "predictions.parquet",  # row, split, target and prediction of the held-out rows
     "sample.parquet",  # the same of a sample of the training rows
     "explanation.json",  # the explanation of the network
@@ -62,7 +63,7 @@ LOCK = "lock"
 LIMITS: dict[FileName, int] = {
     **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
     **dict.fromkeys(("environment.json", "cv.json", "tune.json", "verdicts.json"), 2**28),
-    **dict.fromkeys(("ensemble.json", "conformal.json"), 2**28),
+    **dict.fromkeys(("ensemble.json", "conformal.json", "gates.json"), 2**28),
     **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
     **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
     "history.csv": 2**30,

@@ -1,0 +1,141 @@
+"""Gates: requirements of a config on metrics, and whether a result meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, Self
+
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
+from dlcli.config import Gate
+from dlcli.errors import RequirementError
+from dlcli.metrics import HIGHER_IS_BETTER, estimate_statistics
+from dlcli.prediction import Evaluation
+from dlcli.runs import Document, Run
+from dlcli.tasks import Task
+
+_VERDICTS = {"worse": "worse than", "not_significant": "not clearly better than"}
+
+
+class GateResult(Document):
+    """One gate and what was found."""
+
+    gate: str
+    """The set of rows and the metric: `test.accuracy`."""
+    value: float | None
+    """The value of the metric; `None` if it is undefined."""
+    lower: float | None = None
+    upper: float | None = None
+    """The ends of its 95 % confidence interval; `None` if there is none."""
+    failures: tuple[str, ...]
+    """What is not as required, in words; none if the gate is passed."""
+
+    @property
+    def passed(self) -> bool:
+        """True if all requirements are met."""
+        return not self.failures
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        if self.failures:
+            return f"Gate {self.gate} has failed: {'; '.join(self.failures)}."
+        value = "" if self.value is None else f": {self.value:.4g}"
+        return f"Gate {self.gate} is passed{value}."
+
+
+class GateResults(Document):
+    """The results of all gates of a run: `gates.json`."""
+
+    format: Literal[1] = 1
+    results: tuple[GateResult, ...]
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Read those of a run; none if its config has no gates."""
+        return run.parse("gates.json", cls) if run.has("gates.json") else cls(results=())
+
+
+def check_gate(
+    name: str,
+    gate: Gate,
+    estimate: Interval | None,
+    baselines: Mapping[str, BaselineDifference] | None = None,
+) -> GateResult:
+    """Check a gate.
+
+    Args:
+        name: of the gate.
+        gate: its requirements.
+        estimate: the metric, with its confidence interval; `None` if it is not known.
+        baselines: the differences from the baselines on the same rows, by name; `None` if they are
+            not known there, so that `better_than` is not checked.
+    """
+    known = estimate or Interval(value=None)
+    return GateResult(
+        gate=name,
+        value=known.value,
+        lower=known.lower,
+        upper=known.upper,
+        failures=tuple(_failures(name, gate, known, baselines)),
+    )
+
+
+def _failures(
+    name: str,
+    gate: Gate,
+    estimate: Interval,
+    baselines: Mapping[str, BaselineDifference] | None,
+) -> Iterator[str]:
+    metric = name.partition(".")[2]
+    value, what = estimate.value, metric
+    if gate.by == "interval":
+        is_higher = HIGHER_IS_BETTER.get(metric, gate.at_most is None)
+        value = estimate.lower if is_higher else estimate.upper
+        what = f"the {'lower' if is_higher else 'upper'} end of the interval of {metric}"
+    if value is None and (gate.at_least is not None or gate.at_most is not None):
+        yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
+    elif value is not None and gate.at_least is not None and value < gate.at_least:
+        yield f"{what} is {value:.4g}, at least {gate.at_least:g} is required"
+    elif value is not None and gate.at_most is not None and value > gate.at_most:
+        yield f"{what} is {value:.4g}, at most {gate.at_most:g} is required"
+    if gate.better_than is not None and baselines is not None:
+        difference = baselines.get(gate.better_than)
+        if difference is None:
+            yield f"there is no {gate.better_than} baseline to be better than"
+        elif difference.verdict != "better":
+            words = _VERDICTS.get(difference.verdict, "not known to be better than")
+            yield f"the network is {words} the {gate.better_than} baseline"
+
+
+def check_evaluation(
+    gates: Mapping[str, Gate] | None, task: Task, evaluation: Evaluation
+) -> tuple[GateResult, ...]:
+    """Check all gates but those of training rows on the rows of a table.
+
+    Baselines are not known there, so that `better_than` is not checked.
+    """
+    chosen = {name: gate for name, gate in (gates or {}).items() if not name.startswith("train.")}
+    if not chosen:
+        return ()
+    metrics = {name: name.partition(".")[2] for name in chosen}
+    statistics = task.statistics(evaluation.decoded)
+    estimates = estimate_statistics(
+        {name: each for name, each in statistics.items() if name in metrics.values()}
+    )
+    return tuple(
+        check_gate(name, gate, Interval.of(estimates[metrics[name]]))
+        for name, gate in chosen.items()
+        if metrics[name] in estimates
+    )
+
+
+def require_gates(results: tuple[GateResult, ...], what: str) -> None:
+    """Raise `RequirementError` for gates that are not passed.
+
+    Args:
+        results: of all gates.
+        what: the run or the table, which begins the message.
+    """
+    failed = [f"{each.gate}: {'; '.join(each.failures)}" for each in results if not each.passed]
+    if failed:
+        raise RequirementError(f"{what}: failed gate{'s' * (len(failed) > 1)}: {'; '.join(failed)}")

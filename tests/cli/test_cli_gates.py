@@ -1,0 +1,118 @@
+"""The gates of a config: exit code 6 of `train`, `cv` and `evaluate`, and the run stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.catalogue import hand_made
+
+GATED = """\
+data: {train: points.csv, target: y}
+input: {features: {x: numeric, id: ignored}, scaling: none}
+hidden: []
+output: {scaling: none}
+epochs: 1
+gates:
+  train.rmse: {at_most: 1.0e-9}
+  validation.rmse: {at_most: 0.5}
+  test.r2: {at_least: 0.9}
+"""
+CONFIG = """\
+data: {train: rows.csv, target: y, test: 0.3}
+hidden: []
+epochs: 2
+gates:
+  test.r2: {at_least: 0.999}
+  test.rmse: {at_most: 1000, better_than: constant}
+  train.mae: {at_most: 1000}
+"""
+
+
+@pytest.fixture
+def gated(folder):
+    """runs/gated, which predicts 2x + 1, and has gates."""
+    Path("points.csv").write_text("id,x,y\na,0,1\nb,1,3\nc,2,4\nd,3,7\n")
+    held_out = GATED.replace("target: y}", "target: y, validation: points.csv, test: points.csv}")
+    hand_made.make_run(held_out, "gated", {"output/kernel": [[2.0]], "output/bias": [1.0]})
+
+
+@pytest.mark.usefixtures("gated")
+def test_evaluate_checks_the_gates_on_its_own_rows(dlcli):
+    # The errors are 0, 0, 1 and 0: rmse 0.5, and r2 1 - 1/18.75.
+    passed = dlcli("evaluate", "runs/gated", "points.csv")
+    other = dlcli("evaluate", "runs/gated", "-", text="x,y\n0,1\n1,3\n2,3.8\n3,7\n")
+    as_json = dlcli("evaluate", "runs/gated", "-", "--json", text="x,y\n0,1\n1,3\n2,3.8\n3,7\n")
+
+    assert passed.exit_code == 0
+    assert passed.stdout.splitlines()[-2:] == [
+        "Gate validation.rmse is passed: 0.5.",
+        "Gate test.r2 is passed: 0.9467.",
+    ]
+    message = "failed gate: validation.rmse: rmse is 0.6, at most 0.5 is required"
+    for failed in (other, as_json):
+        assert failed.exit_code == 6
+        assert failed.stderr.splitlines()[-1] == f"error: standard input: {message}"
+    [rmse, r2] = json.loads(as_json.stdout)["gates"]
+    assert (rmse["gate"], rmse["failures"]) == (
+        "validation.rmse",
+        ["rmse is 0.6, at most 0.5 is required"],
+    )
+    assert (r2["gate"], r2["failures"]) == ("test.r2", [])
+
+
+@pytest.mark.usefixtures("folder")
+def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
+    Path("points.csv").write_text("x,y\n0,1\n1,3\n2,4\n")
+    Path("wrong.yaml").write_text(
+        "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
+        "  test.rmse: {at_most: 1}\n  train.rmse: {}\n  rmse: {at_most: 1}\n"
+        "  train.mae: {better_than: linear}\n"
+    )
+    Path("unknown.yaml").write_text(
+        "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
+        "  train.accuracy: {at_least: 0.5}\n"
+    )
+
+    wrong, unknown = dlcli("validate", "wrong.yaml"), dlcli("validate", "unknown.yaml")
+
+    assert (wrong.exit_code, unknown.exit_code) == (2, 2)
+    for text in (
+        "gates['test.rmse']: needs test rows; set data.test: 0.15",
+        "gates['train.rmse']: requires nothing; set at_least, at_most or better_than",
+        "gates.rmse: expected a set of rows and a metric, such as test.accuracy",
+        "gates['train.mae'].better_than: is for rows that were not trained on",
+    ):
+        assert text in wrong.stderr.replace('"', "'")
+    assert "'accuracy' does not fit the target 'y' (a number)" in unknown.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder", "no_linear_baseline")
+def test_a_run_that_misses_a_gate_is_kept(dlcli):
+    rows = [f"{x},{(7 * x) % 5}" for x in range(40)]
+    Path("rows.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    Path("gated.yaml").write_text(CONFIG)
+
+    trained = dlcli("train", "gated.yaml", "--json", "--output", "run")
+    crossed = dlcli("cv", "gated.yaml", "--folds", "2", "--output", "cv")
+
+    assert (trained.exit_code, crossed.exit_code) == (6, 6)
+    result = json.loads(trained.stdout.splitlines()[-1])
+    gates = {each["gate"]: each["failures"] for each in result["gates"]}
+    assert [*gates] == ["test.r2", "test.rmse", "train.mae"]
+    assert gates["train.mae"] == []
+    assert "at least 0.999 is required" in gates["test.r2"][0]
+    assert json.loads(Path("run/gates.json").read_text())["results"] == result["gates"]
+    assert "run: failed gate" in trained.stderr
+    assert dlcli("validate", "run").exit_code == 0
+    dlcli("report", "run")
+    assert "Gate test.r2 has failed: r2 is" in Path("run/report.html").read_text(encoding="utf-8")
+    # Out of fold rows stand for the rows of the gates; training rows for none.
+    assert [each["gate"] for each in json.loads(Path("cv/gates.json").read_text())["results"]] == [
+        "test.r2",
+        "test.rmse",
+    ]
+    assert "Gate test.r2 has failed: r2 is" in crossed.stdout

@@ -1,0 +1,105 @@
+"""Gates: what is required of a metric, and what a result that misses it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlcli.comparison import BaselineDifference, Interval, check_gate, require_gates
+from dlcli.config import Gate
+from dlcli.errors import RequirementError
+
+ACCURACY = Interval(value=0.9, lower=0.85, upper=0.94)
+ERROR = Interval(value=3.0, lower=2.5, upper=3.75)
+
+
+def failures(name: str, gate: Gate, found: Interval | None, **others: object) -> tuple[str, ...]:
+    return check_gate(name, gate, found, **others).failures
+
+
+@pytest.mark.parametrize(
+    ("name", "gate", "found", "expected"),
+    [
+        ("test.accuracy", Gate(at_least=0.9), ACCURACY, ()),
+        (
+            "test.accuracy",
+            Gate(at_least=0.95),
+            ACCURACY,
+            ("accuracy is 0.9, at least 0.95 is required",),
+        ),
+        ("test.rmse", Gate(at_most=3), ERROR, ()),
+        ("test.rmse", Gate(at_most=2.75), ERROR, ("rmse is 3, at most 2.75 is required",)),
+        ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
+        ("test.accuracy", Gate(at_least=0.85, by="interval"), ACCURACY, ()),
+        (
+            "test.accuracy",
+            Gate(at_least=0.86, by="interval"),
+            ACCURACY,
+            ("the lower end of the interval of accuracy is 0.85, at least 0.86 is required",),
+        ),
+        (
+            "test.rmse",
+            Gate(at_most=3.5, by="interval"),
+            ERROR,
+            ("the upper end of the interval of rmse is 3.75, at most 3.5 is required",),
+        ),
+        ("test.auc", Gate(at_least=0.5), Interval(), ("auc is undefined",)),
+        ("test.auc", Gate(at_least=0.5), None, ("auc is undefined",)),
+        (
+            "test.auc",
+            Gate(at_least=0.5, by="interval"),
+            Interval(value=1.0, reason="there is one class"),
+            ("the lower end of the interval of auc is undefined: there is one class",),
+        ),
+    ],
+)
+def test_a_metric_is_compared_with_its_bounds(
+    name: str, gate: Gate, found: Interval | None, expected: tuple[str, ...]
+) -> None:
+    assert failures(name, gate, found) == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("better", ()),
+        ("worse", ("the network is worse than the linear baseline",)),
+        ("not_significant", ("the network is not clearly better than the linear baseline",)),
+        ("unknown", ("the network is not known to be better than the linear baseline",)),
+    ],
+)
+def test_better_than_a_baseline_is_beyond_the_interval_of_the_difference(
+    verdict: str, expected: tuple[str, ...]
+) -> None:
+    difference = BaselineDifference(
+        value=-1.0, metric="rmse", network=3.0, baseline=4.0, verdict=verdict
+    )
+    gate = Gate(better_than="linear")
+
+    assert failures("test.rmse", gate, ERROR, baselines={"linear": difference}) == expected
+    assert failures("test.rmse", gate, ERROR, baselines={}) == (
+        "there is no linear baseline to be better than",
+    )
+    # Where baselines are not known, as for other rows, nothing is said about them.
+    assert failures("test.rmse", gate, ERROR) == ()
+
+
+def test_all_failed_gates_are_named_and_have_an_exit_code_of_their_own() -> None:
+    results = (
+        check_gate("test.accuracy", Gate(at_least=0.95), ACCURACY),
+        check_gate("train.accuracy", Gate(at_least=0.5), ACCURACY),
+        check_gate("test.rmse", Gate(at_most=1), ERROR),
+    )
+
+    with pytest.raises(RequirementError) as caught:
+        require_gates(results, "runs/car")
+
+    assert str(caught.value) == (
+        "runs/car: failed gates: test.accuracy: accuracy is 0.9, at least 0.95 is required; "
+        "test.rmse: rmse is 3, at most 1 is required"
+    )
+    assert caught.value.exit_code == 6
+    assert [each.sentence for each in results[:2]] == [
+        "Gate test.accuracy has failed: accuracy is 0.9, at least 0.95 is required.",
+        "Gate train.accuracy is passed: 0.9.",
+    ]
+    require_gates(results[1:2], "runs/car")
