@@ -139,8 +139,10 @@ class NumberEncoder(FilledEncoder):
                 raise NeedsTable
             else:
                 outside += not self.low <= number <= self.high
-        issues.add_outside(self.column, outside, self.low, self.high)
-        self.fill_few(missing, fill, out, issues)
+        if outside:
+            issues.add_outside(self.column, outside, self.low, self.high)
+        if missing:
+            self.fill_few(missing, fill, out, issues)
         return numbers
 
 

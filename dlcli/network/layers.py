@@ -8,11 +8,11 @@ output is in this order: unchanged inputs, periodic ones, embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -73,11 +73,11 @@ class DenseLayer:
         sums: Floats = x @ arrays[f"{self.name}/kernel"]
         if self.use_bias:
             sums = sums + arrays[f"{self.name}/bias"]
-        return activate(self.activation.name, sums, **self._parameters)
+        return self._activate(sums)
 
     @cached_property
-    def _parameters(self) -> dict[str, Any]:
-        return _parameters(self.activation)
+    def _activate(self) -> Callable[[Floats], Floats]:
+        return _function(self.activation)
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ class ActivationLayer:
 
     def forward(self, x: Floats, arrays: Arrays) -> Floats:
         """Map (rows, units) to (rows, units)."""
-        return activate(self.activation.name, x, **self._parameters)
+        return self._activate(x)
 
     @cached_property
-    def _parameters(self) -> dict[str, Any]:
-        return _parameters(self.activation)
+    def _activate(self) -> Callable[[Floats], Floats]:
+        return _function(self.activation)
 
 
 @dataclass(frozen=True)
@@ -292,6 +292,6 @@ def activation_of(layer: AnyLayer) -> Activation | None:
     return layer.activation if isinstance(layer, DenseLayer | ActivationLayer) else None
 
 
-def _parameters(activation: Activation) -> dict[str, Any]:
-    """Return the parameters of an activation function."""
-    return activation.model_dump(exclude={"name"})
+def _function(activation: Activation) -> Callable[[Floats], Floats]:
+    """Return an activation with its parameters."""
+    return partial(activate, activation.name, **activation.model_dump(exclude={"name"}))

@@ -212,7 +212,7 @@ class Network:
                 for layer in self.layers:
                     x = layer.forward(x, arrays)
                 parts.append(x)
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def layer_outputs(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.

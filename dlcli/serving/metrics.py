@@ -25,6 +25,7 @@ class Metrics:
         self._requests = Counter(
             "dlcli_requests", "Requests.", ["path", "status"], registry=self._registry
         )
+        self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._seconds = Histogram(
             "dlcli_request_seconds",
             "Seconds from a request's head to its answer.",
@@ -62,8 +63,13 @@ class Metrics:
             status: of the answer.
             seconds: from its head to its answer.
         """
-        self._requests.labels(path, str(status)).inc()
-        self._seconds.labels(path).observe(seconds)
+        key = path, status
+        if key not in self._of_requests:  # finding them by labels takes longer than counting
+            labeled = self._requests.labels(path, str(status)), self._seconds.labels(path)
+            self._of_requests[key] = labeled
+        requests, took = self._of_requests[key]
+        requests.inc()
+        took.observe(seconds)
 
     def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnIssues]) -> None:
         """Count the rows of an answer, and by column how they differ from the training rows."""

@@ -95,23 +95,21 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     Raises:
         RequestError: for one that is too long, compressed, or not received completely.
     """
-    from starlette.requests import ClientDisconnect
-
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise RequestError(415, "expected a body that is not compressed")
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:19]) > limits.body_bytes:
-        raise _too_long(limits)
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limits.body_bytes:
-                raise _too_long(limits)
-            parts.append(part)
-    except ClientDisconnect:
-        raise RequestError(400, "the body is incomplete") from None
-    return b"".join(parts)
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding" and value != b"identity":
+            raise RequestError(415, "expected a body that is not compressed")
+        if name == b"content-length" and value.isdigit() and int(value[:19]) > limits.body_bytes:
+            raise _too_long(limits)
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "the body is incomplete")
+        part: bytes = message.get("body", b"")
+        if len(body) + len(part) > limits.body_bytes:
+            raise _too_long(limits)
+        body, more = body + part if body else part, message.get("more_body", False)
+    return body
 
 
 def _too_long(limits: Limits) -> RequestError:

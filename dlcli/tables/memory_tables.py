@@ -29,6 +29,7 @@ _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas' missing values."""
 _INT64 = range(-(2**63), 2**63)
 _EXPECTED = "a data frame, an Arrow table, a mapping of columns, or a list of records"
+_PLAIN_TYPES = {bool, int, float, str}
 ValueKind = Literal["boolean", "integer", "float", "text"]
 
 
@@ -135,13 +136,15 @@ def _of_records(records: Sequence[object], name: str) -> pa.Table:
         DataError: for something else than a mapping.
     """
     columns: dict[str, None] = {}
-    rows = []
+    rows: list[Mapping[str, object]] = []
     for number, record in enumerate(records, start=1):
         if not isinstance(record, Mapping):
             message = f"expected {_EXPECTED}; the row is of type {type(record).__name__}"
             raise DataError(message, file=name, row=number)
-        row = {str(key): value for key, value in record.items()}
-        columns.update(dict.fromkeys(row))
+        is_plain = all(type(key) is str for key in record)
+        row = record if is_plain else {str(key): value for key, value in record.items()}
+        if not row.keys() <= columns.keys():
+            columns.update(dict.fromkeys(row))
         rows.append(row)
     values = ((column, [row.get(column) for row in rows]) for column in columns)
     return _of_columns(values, name)
@@ -243,7 +246,12 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
     Raises:
         DataError: for a value without a text form, such as a list.
     """
-    found: list[Any] = [None if _is_missing(each) else each for each in map(_python_value, values)]
+    kinds = {*map(type, values)} - {type(None)}
+    found: list[Any]
+    if kinds <= _PLAIN_TYPES:  # the quick way for most
+        found = [each if each == each else None for each in values] if float in kinds else [*values]
+    else:
+        found = [None if _is_missing(each) else each for each in map(_python_value, values)]
     kinds = {*map(type, found)} - {type(None)}
     if kinds == {bool}:
         return "boolean", found
@@ -281,6 +289,8 @@ def _is_missing(value: object) -> bool:
 
 def _text(value: object) -> str | None:
     """Return a value as CSV has it; None for one without a text form."""
+    if type(value) is str and value.isascii():  # the quick way for most
+        return value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, np.timedelta64):  # which counts as a whole number

@@ -1,0 +1,211 @@
+"""Measure requests a second of `dlcli serve` on one core, and of other servers of the network.
+
+`python -m benchmarks.serving` trains shipped configs for two epochs, and starts for each of them
+
+- `dlcli serve`, with and without intervals;
+- fastapi with a pydantic model of the columns, which predicts with dlcli, too;
+- the exported ONNX graph, with intervals, in onnxruntime behind a bare ASGI application with
+  orjson.
+
+Each is a process bound to one core, and 8 connections from another core ask it again and again for
+the predictions of 1, 32 and 1,000 rows, the servers in turn. It prints medians over the rounds of
+the requests a second, the 99th percentile of their milliseconds, the CPU microseconds of the server
+for each, which hardly depend on other load, and these relative to the first server's. Servers whose
+libraries are not installed are skipped.
+
+On a virtual machine with other load, the CPU time of a request of one row was 0.75 to 1.1 times as
+long in onnxruntime as in dlcli, and 1.0 to 1.6 times in fastapi; of 32 rows 0.35 to 0.5 times, and
+1.3 to 1.6 times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+
+from benchmarks.few_rows import ROOT, read_rows
+from benchmarks.processes import DLCLI, environment, output
+from dlcli.serving import ServedModel
+
+CONFIGS = ("steering", "penguins")
+SIZES = (1, 32, 1000)
+CONNECTIONS = 8
+SERVERS = {
+    "dlcli": (),
+    "dlcli, intervals": (),
+    "fastapi, pydantic": ("fastapi",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+}
+"""The servers, with the libraries that they need."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    name: str
+    pid: int
+    port: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time of its process."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one server did in one round."""
+
+    requests_a_second: float
+    p99: float
+    """Milliseconds."""
+    cpu: float
+    """CPU microseconds of a request."""
+
+
+def main() -> None:
+    """Print the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--only", nargs="+", default=CONFIGS, choices=CONFIGS)
+    arguments = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    print("table     rows  server              requests/s   p99 ms   CPU µs   ratio")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.only:
+            run = Path(folder) / name
+            config = ROOT / "configs" / f"{name}.yaml"
+            output([*DLCLI, "train", config, "--set", "epochs=2", "--output", run])
+            with ExitStack() as stack:
+                servers = [*_started(stack, run, cores[0])]
+                os.sched_setaffinity(0, cores[1:] or cores)
+                for size in SIZES:
+                    body = json.dumps(_rows(run, name, size)).encode()
+                    _measure(name, servers, body, size, arguments.rounds, arguments.seconds)
+
+
+def _rows(run: Path, name: str, count: int) -> list[dict[str, object]]:
+    columns = ServedModel.load(name, run).columns
+    rows = read_rows(ROOT / "data" / f"{name}.csv")
+    return [{column: row[column] for column in columns} for row in islice(cycle(rows), count)]
+
+
+def _started(stack: ExitStack, run: Path, core: int) -> Iterator[Server]:
+    """Start all servers whose libraries are installed."""
+    for name, needed in SERVERS.items():
+        if any(find_spec(library) is None for library in needed):
+            print(f"{name}: not installed")
+            continue
+        if name == "onnxruntime":
+            graph = run.with_suffix(".onnx")
+            output([*DLCLI, "export", run, "--format", "onnx", "--output", graph])
+        yield stack.enter_context(_listening(name, run, core))
+
+
+@contextmanager
+def _listening(name: str, run: Path, core: int) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "benchmarks.serving_rivals", name, str(run), str(port)]
+    if name.startswith("dlcli"):
+        interval = ("--interval", "0.9") if "intervals" in name else ()
+        command = [*DLCLI, "serve", str(run), "--port", str(port), "--quiet", *interval]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env={**environment(), **threads}, cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    os.sched_setaffinity(process.pid, {core})
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        yield Server(name, process.pid, port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _measure(
+    table: str, servers: Sequence[Server], body: bytes, size: int, rounds: int, seconds: float
+) -> None:
+    for server in servers:
+        ask(server, body, seconds / 4)  # warm
+    each = [[ask(server, body, seconds) for server in servers] for _ in range(rounds)]
+    for at, server in enumerate(servers):
+        ratio = median(row[at].cpu / row[0].cpu for row in each)
+        found = [row[at] for row in each]
+        speed, p99 = median(r.requests_a_second for r in found), median(r.p99 for r in found)
+        cpu = median(r.cpu for r in found)
+        figures = f"{speed:10.0f} {p99:8.2f} {cpu:8.0f} {ratio:7.2f}"
+        print(f"{table:9} {size:4}  {server.name:19} {figures}", flush=True)
+
+
+def ask(server: Server, body: bytes, seconds: float, path: str = "/predict") -> Round:
+    """Ask a server over several connections, each of which waits for its answer."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    request, took = head.encode() + body, list[float]()
+    start, used = time.perf_counter(), server.cpu_seconds
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            made = socket.create_connection(("127.0.0.1", server.port))
+            connection = stack.enter_context(made)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(connection, selectors.EVENT_READ, [b"", time.perf_counter()])
+            connection.sendall(request)
+        while time.perf_counter() - start < seconds or len(took) < CONNECTIONS:
+            for key, _ in selector.select(seconds):
+                asker: socket.socket = key.fileobj  # type: ignore[assignment]
+                key.data[0] += asker.recv(1 << 20)
+                if not is_complete(key.data[0]):
+                    continue
+                now = time.perf_counter()
+                took.append(now - key.data[1])
+                key.data[:] = [b"", now]
+                asker.sendall(request)
+    elapsed, used = time.perf_counter() - start, server.cpu_seconds - used
+    p99 = sorted(took)[int(0.99 * len(took))]
+    return Round(len(took) / elapsed, p99 * 1e3, used / len(took) * 1e6)
+
+
+def is_complete(answer: bytes) -> bool:
+    """Return whether an answer has come completely.
+
+    Raises:
+        SystemExit: if it is an error.
+    """
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if end and not head.startswith(b"HTTP/1.1 200 "):
+        sys.exit(f"the server answers: {answer.decode()}")
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return bool(end) and len(body) >= int(length)
+
+
+if __name__ == "__main__":
+    main()
