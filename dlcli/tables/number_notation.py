@@ -57,12 +57,15 @@ def detect_notations(
     with_points: dict[str, _Fit] = {}
     for name in names:
         column = table.column(name)
-        if measure := find_measure(column):
+        are_plain = _are_plain(column.values)  # as most are, and this is quick
+        if not are_plain and (measure := find_measure(column)):
             measures[name] = measure
             column = replace(column, values=measure.without_unit(column.present_texts()))
         if len(candidates) == 1 or not _holds(column.values, *_DIGITS):
             continue
-        values = _values_with_signs(column, candidates)
+        values = None if are_plain else _values_with_signs(column)
+        if _PLAIN not in candidates:
+            values = column.present_texts()
         if values is not None:
             with_signs[name] = _fit(values, candidates)
         elif form.decimal == "auto" and _holds(column.values, "."):
@@ -116,18 +119,16 @@ def _candidates(form: CsvFormat) -> tuple[Notation, ...]:
     return tuple(Notation(decimal, sign) for sign, decimal in pairs if decimal != sign)
 
 
-def _values_with_signs(column: Column, candidates: Sequence[Notation]) -> pa.ChunkedArray | None:
+def _values_with_signs(column: Column) -> pa.ChunkedArray | None:
     """Return a column's texts, None if all its numbers are in the default notation."""
-    if _PLAIN not in candidates:
-        return column.present_texts()
-    if _are_plain(column.values) or not _holds(column.values, *_SIGNS):
+    if not _holds(column.values, *_SIGNS):
         return None
     values = column.present_texts()
     return values if _holds(values, *_SIGNS) else None
 
 
 def _are_plain(values: pa.ChunkedArray) -> bool:
-    """Return whether texts hold only what numbers in the default notation do: quick, for most."""
+    """Return whether texts hold only the characters of numbers in the default notation."""
     return not any(raw.translate(None, _PLAIN_CHARACTERS) for raw in _contents(values))
 
 
@@ -225,8 +226,6 @@ def find_measure(column: Column) -> Notation | None:
     Returns:
         A notation without separators; None if there is neither a unit nor a multiple.
     """
-    if _are_plain(column.values):
-        return None
     texts = _sample_texts(column.values)
     joined = "".join(texts)
     if not _NO_PLAIN_NUMBER.search(joined) or not _DIGIT.search(joined):  # quick, for most
