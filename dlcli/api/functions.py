@@ -258,6 +258,7 @@ def export(
     output: str | Path,
     *,
     interval: float | None = None,
+    quantize: Literal["dynamic"] | None = None,
 ) -> ExportResult:
     """Export a run as a model, which is compared with dlcli, or as a script, without dlcli.
 
@@ -265,10 +266,11 @@ def export(
         run: a run of a training.
         format: `onnx`, `saved_model` or `litert` for a model of the table's columns; `keras` for
             one of encoded rows; `python` for a script that trains the same network with pandas and
-            Keras.
-        output: the folder to make.
+            Keras; `card` for a model card, a Markdown file.
+        output: the folder, or for a card the file to make.
         interval: the level of the intervals or sets of classes that the model computes, too; by
             default 0.9, if the run has held-out rows for them.
+        quantize: `dynamic` for weights of 8 bits, with the format `litert`.
 
     Raises:
         UsageError: if the folder exists, or the run has no held-out rows for the level.
@@ -277,7 +279,7 @@ def export(
         RunError: for a run that is not there, is damaged, or has no network.
     """
     training = TrainingRun(open_folder(_folder(run)))
-    return training.export(format, output, interval=interval)
+    return training.export(format, output, interval=interval, quantize=quantize)
 
 
 def reproduce(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dlcli.reports import View
 
 
-ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python"]
+ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
 """A format of `dlcli.export`."""
 
 
@@ -59,6 +59,13 @@ class _FinishedRun(_Shown):
     def config(self) -> Config:
         """The complete config."""
         return self.folder.read_config().config
+
+    @cached_property
+    def gates(self) -> list[dict[str, Any]]:
+        """The results of the config's gates: `gate`, `value` and `failures` of each, as in JSON."""
+        from dlcli.comparison import GateResults
+
+        return [each.model_dump() for each in GateResults.of(self.folder).results]
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the page of the run: to its folder, or to a file of which there is none yet.
@@ -116,16 +123,22 @@ class TrainingRun(_FinishedRun):
         output: str | Path,
         *,
         interval: float | None = None,
+        quantize: Literal["dynamic"] | None = None,
     ) -> ExportResult:
         """Export the run, see `dlcli.export`."""
-        from dlcli.exports import export_model, export_script
+        from dlcli.exports import export_model, export_script, model_card
 
         folder = Path(output)
         if interval is not None and not 0 < interval < 1:
             raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
         if format == "python":
             return ExportResult(export_script(self.folder, folder))
-        exported = export_model(self.folder, format, folder, interval)
+        if format == "card":
+            with folder.open("x", encoding="utf-8") as stream:
+                stream.write(model_card(self.folder))
+            return ExportResult(folder)
+        is_quantized = quantize is not None
+        exported = export_model(self.folder, format, folder, interval, quantize=is_quantized)
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:
@@ -202,7 +215,8 @@ class ExportResult:
     """An exported run."""
 
     path: Path
-    """The folder; that of a model has a `README.md` which describes inputs and outputs."""
+    """The folder, or the file of a card; the folder of a model has a `README.md` which describes
+    inputs and outputs."""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Of a model the content of `export.json`: what was compared, and what differed most."""
 

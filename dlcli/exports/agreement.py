@@ -61,8 +61,14 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
     return found
 
 
-def compare(expected: Arrays, computed: Arrays) -> Agreement:
-    """Compare the outputs of an exported model with dlcli's."""
+def compare(expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE) -> Agreement:
+    """Compare the outputs of an exported model with dlcli's.
+
+    Args:
+        expected: dlcli's outputs.
+        computed: the model's.
+        tolerance: largest difference of a number, as a share of the output's scale.
+    """
     largest: dict[str, float] = {}
     relative: dict[str, float] = {}
     equal: dict[str, int] = {}
@@ -76,13 +82,13 @@ def compare(expected: Arrays, computed: Arrays) -> Agreement:
             differences, scales = _differences(wanted.astype(np.float64), values)
             largest[name] = float(np.max(differences, initial=0))
             relative[name] = float(np.max(differences / scales, initial=0))
-            if relative[name] > TOLERANCE:
+            if relative[name] > tolerance:
                 share = f"{relative[name]:.1e} of its scale"
                 failures.append(f"{name}: differs by up to {largest[name]:.3g}, {share}")
         else:
             same = (values == wanted).reshape(rows, -1).all(axis=1)
             equal[name] = int(same.sum())
-            doubtful = _doubtful(name, expected)
+            doubtful = _doubtful(name, expected, tolerance)
             if not (same | doubtful).all():
                 failures.append(f"{name}: differs in {int((~same & ~doubtful).sum())} rows")
     return Agreement(
@@ -114,22 +120,22 @@ def _differences(
     return known, np.maximum(sizes, typical)
 
 
-def _doubtful(name: str, expected: Arrays) -> NDArray[np.bool_]:
+def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_]:
     """Return the rows whose class, or set, hangs on less than the tolerance, (rows,)."""
     rows = len(expected[name])
     scores = next((expected[each] for each in _DECIDING if each in expected), None)
     if scores is None:
         return np.zeros(rows, dtype=np.bool_)
     if scores.ndim == 1:
-        return np.asarray(np.abs(scores) <= 2 * TOLERANCE)
+        return np.asarray(np.abs(scores) <= 2 * tolerance)
     if name == "prediction_set":
         # A class is in it by its score alone: equal scores of other rows show where the limit is.
         members = expected[name]
         low = np.max(np.where(members, -np.inf, scores), initial=-np.inf)
         high = np.min(np.where(members, scores, np.inf), initial=np.inf)
-        near = (np.abs(scores - low) <= TOLERANCE) | (np.abs(scores - high) <= TOLERANCE)
+        near = (np.abs(scores - low) <= tolerance) | (np.abs(scores - high) <= tolerance)
         return np.asarray(near.any(axis=1))
     if expected[name].ndim == 2:  # labels
-        return np.asarray((np.abs(scores - 0.5) <= 2 * TOLERANCE).any(axis=1))
+        return np.asarray((np.abs(scores - 0.5) <= 2 * tolerance).any(axis=1))
     ordered = np.sort(scores, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE)
+    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance)

@@ -34,6 +34,7 @@ from dlcli.runs import Run
 from dlcli.tables import Notation, Table, memory_table
 
 MADE_UP_ROWS = 64
+_EXTREME = 1e30
 _ODD_SHARE = 0.25
 """Share of the values of a column that are odd."""
 MOST_ROWS = 2_000
@@ -84,18 +85,21 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
     return table.take(rows[:MOST_ROWS]), kind
 
 
-def made_up_rows(predictor: Predictor, folder: Path) -> Table:
+def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
     """Return rows of typical and odd values.
 
     Args:
         predictor: of the run.
         folder: an empty folder, for images.
+        has_extremes: whether some numbers are far beyond the training rows' range.
     """
     random = np.random.default_rng(0)
     columns = {}
     for feature in predictor.encoding.features:
         notation = predictor.encoding.notations.get(feature.column, Notation())
         typical, odd = _values(feature, missing_words(predictor, feature.column), folder)
+        if not has_extremes:
+            odd = [each for each in odd if not isinstance(each, float) or abs(each) < _EXTREME]
         values = []
         for _ in range(MADE_UP_ROWS):
             pool = odd if odd and random.random() < _ODD_SHARE else typical

@@ -18,6 +18,10 @@ class ExportDocument(Document):
     """The level of intervals or sets of classes; none if the run has no held-out rows for them."""
     names: tuple[str, ...]
     """The classes or labels, in the order of probabilities."""
+    quantized: bool = False
+    """True if weights have 8 bits, so that numbers differ more."""
+    tolerance: float
+    """Largest difference of a number that is accepted, as a share of the output's scale."""
     checked: dict[str, Agreement]
     """By kind of rows, such as `held-out rows`."""
     unchecked: str

@@ -13,7 +13,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.errors import ExportError, UsageError
+from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import (
+    TOLERANCE,
     Agreement,
     Arrays,
     Runner,
@@ -40,6 +42,7 @@ from dlcli.exports.keras_format import (
     write_keras,
 )
 from dlcli.exports.litert_format import (
+    QUANTIZED_TOLERANCE,
     describe_for_litert,
     litert_usage,
     litert_values,
@@ -83,6 +86,8 @@ class ModelFormat:
     """Returns what a client sends for the rows of a table."""
     outputs: Callable[[Predictions], Arrays] = outputs_of
     """Returns what the model should compute for predicted rows."""
+    tolerance: float = TOLERANCE
+    """Largest difference of a number, as a share of the output's scale."""
 
 
 FORMATS: dict[str, ModelFormat] = {
@@ -107,7 +112,14 @@ class Export:
     document: ExportDocument
 
 
-def export_model(run: Run, format: str, output: Path, level: float | None = None) -> Export:
+def export_model(
+    run: Run,
+    format: str,
+    output: Path,
+    level: float | None = None,
+    *,
+    quantize: bool = False,
+) -> Export:
     """Export a run's model, and check that it predicts the same.
 
     Args:
@@ -116,14 +128,21 @@ def export_model(run: Run, format: str, output: Path, level: float | None = None
         output: the folder to make.
         level: of intervals or sets of classes; by default `REPORTED_LEVEL`, if the run has
             held-out rows for them.
+        quantize: store weights of 8 bits, which LiteRT can.
 
     Raises:
-        UsageError: if the folder exists or can't be made, or the run has no rows for the level.
+        UsageError: if the folder exists or can't be made, the run has no rows for the level, or
+            the format has no quantization.
         ExportError: for what the format can't express, or a model that predicts otherwise.
         RunError: for a run without a network, or a damaged one.
     """
     run.require_network()
     chosen = FORMATS[format]
+    if quantize:
+        if format != "litert":
+            raise UsageError(f"{option('quantize', 'dynamic')} is for the format litert")
+        writes = partial(write_litert, quantize=True)
+        chosen = replace(chosen, write=writes, tolerance=QUANTIZED_TOLERANCE)
     exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do
@@ -135,6 +154,8 @@ def export_model(run: Run, format: str, output: Path, level: float | None = None
             run=run.path.resolve().name,
             interval=exported.predictor.level if exported.predictor.conformal else None,
             names=exported.predictor.task.names,
+            quantized=quantize,
+            tolerance=chosen.tolerance,
             checked=checked,
             unchecked=unchecked,
             files={},
@@ -226,7 +247,7 @@ def _check(
     def check(table: Table, kind: str) -> tuple[Arrays, Arrays]:
         inputs = format.values(exported, table)
         outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
-        checked[kind] = compare(outputs, runner(inputs))
+        checked[kind] = compare(outputs, runner(inputs), format.tolerance)
         _require(checked[kind], str(run.path), kind)
         return inputs, outputs
 
@@ -234,7 +255,10 @@ def _check(
     if table is not None and table.rows:
         check(table, kind)
     with tempfile.TemporaryDirectory() as images:
-        inputs, outputs = check(made_up_rows(predictor, Path(images)), MADE_UP)
+        # With weights of 8 bits, the largest number of a row decides how all others are rounded.
+        is_exact = format.tolerance == TOLERANCE
+        rows = made_up_rows(predictor, Path(images), has_extremes=is_exact)
+        inputs, outputs = check(rows, MADE_UP)
     _write_check(folder / CHECK, exported, inputs, outputs)
     return checked, "" if len(checked) > 1 else kind
 

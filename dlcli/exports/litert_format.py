@@ -44,6 +44,8 @@ from dlcli.tables import Table
 
 FILE = "model.tflite"
 RECIPE = "recipe.json"
+QUANTIZED_TOLERANCE = 0.1
+"""Largest difference of a number of a model with weights of 8 bits, as a share of its scale."""
 _SIGNATURE = "serving_default"
 _SHOWN = 12
 """Inputs of an example, at most."""
@@ -96,8 +98,13 @@ def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
     return ModelInput(name, kind, of_column.advice, of_column.shape)
 
 
-def write_litert(exported: Exported, folder: Path) -> None:
+def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) -> None:
     """Write a run's predictor as `model.tflite`, with `recipe.json`.
+
+    Args:
+        exported: the model.
+        folder: where to.
+        quantize: whether to store weights of 8 bits, of layers with 1,024 or more.
 
     Raises:
         ExportError: for an operation that LiteRT does not have built in.
@@ -120,6 +127,8 @@ def write_litert(exported: Exported, folder: Path) -> None:
             builder.save()
         converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=[_SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantize:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         try:
             content = converter.convert()
         except Exception as error:  # the converter has no base class of its errors

@@ -438,5 +438,7 @@ def test_an_exported_model_predicts_the_same(run, runs):
     np.testing.assert_allclose(prediction, expected.values, rtol=1e-5)
     np.testing.assert_allclose(lower, expected.lower, rtol=1e-5)
     assert exported.document["interval"] == 0.5
+    card = dlcli.export(run, "card", runs / "card.md").path.read_text(encoding="utf-8")
+    assert card.startswith("# Model card: first\n")
     with pytest.raises(dlcli.UsageError, match="interval: expected a share"):
         dlcli.export(run, "onnx", runs / "other", interval=90)

@@ -144,7 +144,10 @@ def test_only_a_card_may_go_to_standard_output(dlcli):
     card = dlcli("export", "runs/pets", "--format", "card")
     level = dlcli("export", "runs/pets", "--format", "card", "--interval", "0.5")
 
+    bits = dlcli("export", "runs/pets", "--format", "onnx", "--quantize", "dynamic")
+
     assert missing.exit_code == 2
+    assert "--quantize has no effect with --format onnx" in bits.stderr
     assert "missing option '--output', the path to create" in missing.stderr
     assert card.exit_code == 5  # a run made by hand has no metrics
     assert "--interval has no effect with --format card" in level.stderr

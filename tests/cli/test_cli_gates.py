@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import dlcli as dlcli_api
 from tests.catalogue import hand_made
 
 GATED = """\
@@ -107,6 +108,7 @@ def test_a_run_that_misses_a_gate_is_kept(dlcli):
     assert "at least 0.999 is required" in gates["test.r2"][0]
     assert json.loads(Path("run/gates.json").read_text())["results"] == result["gates"]
     assert "run: failed gate" in trained.stderr
+    assert [each["gate"] for each in dlcli_api.open_run("run").gates] == [*gates]
     assert dlcli("validate", "run").exit_code == 0
     dlcli("report", "run")
     assert "Gate test.r2 has failed: r2 is" in Path("run/report.html").read_text(encoding="utf-8")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.exports import export_model
+from dlcli.errors import UsageError
+from dlcli.exports import export_model, validate_export
 from dlcli.runs import Run
 
 RUNNERS = Path(__file__).with_name("without_dlcli.py")
@@ -44,6 +45,28 @@ def test_onnx_models_run_in_onnxruntime_alone(shipped_runs: dict[str, Run], tmp_
     assert all(size < 1e-5 for size in found.values()), found
     kinds = {kind for each in exports for kind in each.document.checked}
     assert kinds == {"training rows", "held-out rows", "made-up rows"}
+
+
+@pytest.mark.slow
+def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
+    shipped_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    run = shipped_runs["digits"]
+    whole = export_model(run, "litert", tmp_path / "whole")
+
+    small = export_model(run, "litert", tmp_path / "small", quantize=True)
+
+    sizes = [(each.path / "model.tflite").stat().st_size for each in (small, whole)]
+    assert sizes[0] < 0.6 * sizes[1]
+    differences = [
+        each.document.checked["held-out rows"].largest_difference["probabilities"]
+        for each in (small, whole)
+    ]
+    assert differences[0] > 1e-4 > differences[1]
+    assert (small.document.quantized, whole.document.quantized) == (True, False)
+    assert validate_export(small.path).document.tolerance == 0.1
+    with pytest.raises(UsageError, match="is for the format litert"):
+        export_model(run, "onnx", tmp_path / "other", quantize=True)
 
 
 @pytest.mark.slow
