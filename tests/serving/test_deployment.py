@@ -1,0 +1,76 @@
+"""The files of deploy/ fit the server: its options, paths, and the packages that it needs."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dlcli.cli.serving_commands import serve as command
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def documents(name):
+    return [*yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8"))]
+
+
+def containers():
+    """The container of each manifest, with the port that is asked."""
+    deployment, service = documents("kubernetes.yaml")
+    [inference] = documents("kserve.yaml")
+    [first] = deployment["spec"]["template"]["spec"]["containers"]
+    [second] = inference["spec"]["predictor"]["containers"]
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["ports"][0]["targetPort"] == first["ports"][0]["name"]
+    return [first, second]
+
+
+def instructions(name):
+    """The arguments of each of the Dockerfile's instructions of a name."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    return re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
+
+
+def test_the_packages_are_those_of_the_project_but_for_training():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    all_of_them = {*project["dependencies"], *project["optional-dependencies"]["serve"]}
+    lines = (DEPLOY / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    needed = {line for line in lines if not line.startswith("#")}
+    assert needed <= all_of_them
+    assert {*project["optional-dependencies"]["serve"]} <= needed
+    assert not {line for line in needed if re.match("tensorflow|keras|optuna", line)}
+
+
+def test_the_image_is_not_of_root_and_its_command_is_valid():
+    assert instructions("USER")[-1].split(":")[0] not in ("0", "root")
+    [entry], [arguments] = instructions("ENTRYPOINT"), instructions("CMD")
+    assert json.loads(entry)[1:] == ["serve"]
+    context = command.make_context("serve", json.loads(arguments))
+    assert (context.params["host"], str(context.params["port"])) == (
+        "0.0.0.0",
+        *instructions("EXPOSE"),
+    )
+    for sources in instructions("COPY"):
+        if not sources.startswith("--from"):
+            assert all((ROOT / source).exists() for source in sources.split()[:-1])
+
+
+@pytest.mark.parametrize("container", containers(), ids=lambda each: each["name"])
+def test_manifests_start_the_server_and_ask_paths_that_it_has(container, client):
+    context = command.make_context("serve", [*container["args"]])
+    [(name, run)] = context.params["named"].items()
+    assert (name, run) == ("iris", Path("/mnt/models"))
+    [port] = container["ports"]
+    assert port["containerPort"] == context.params["port"]
+    probes = [value for key, value in container.items() if key.endswith("Probe")]
+    assert len(probes) >= 2
+    for probe in probes:
+        assert client.get(probe["httpGet"]["path"]).status == 200
+        assert probe["httpGet"]["port"] in (port.get("name"), port["containerPort"])
+    assert not container["securityContext"]["allowPrivilegeEscalation"]
