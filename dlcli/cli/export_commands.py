@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--quantize",
     type=click.Choice(["dynamic"]),
-    help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. Numbers "
+    help="For litert: store weights of larger layers in 8 bits, a quarter of their size. Numbers "
     "may then differ by up to 0.1 of their scale.",
 )
 @json_object

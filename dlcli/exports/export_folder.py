@@ -189,7 +189,7 @@ def validate_export(path: Path) -> Export:
     inputs, outputs = _read_check(path / CHECK)
     format = FORMATS[document.format]
     with quiet_tensorflow():
-        agreement = compare(outputs, format.load(path)(inputs))
+        agreement = compare(outputs, format.load(path)(inputs), document.tolerance)
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
 
