@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 # Values that can't be encoded, or that differ from those of training, column by column.
 
+_KEPT_VALUES = 100
+"""Values that a note keeps, of which there may be millions."""
 _SHOWN_VALUES = 3
 _MOST_LINES = 5
 """Lines of one kind of note, including the one that summarizes the rest."""
@@ -299,7 +301,9 @@ def _notes(column: str, issues: ColumnIssues, place: Place | None) -> Iterator[N
         rows: int, kind: str, encoding: str, values: Sequence[str] = (), row: str = ""
     ) -> Note:
         some = f" ({listed(values, _SHOWN_VALUES)}){row}" if values else ""
-        return Note(column, rows, kind, f"{some}: {encoding}", tuple(values), encoding)
+        return Note(
+            column, rows, kind, f"{some}: {encoding}", tuple(values[:_KEPT_VALUES]), encoding
+        )
 
     if issues.unencoded_missing:
         yield note(issues.unencoded_missing, "without a value", issues.missing_encoding)
