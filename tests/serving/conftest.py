@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  (not in a thread: see `address`)
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
@@ -181,6 +183,8 @@ def address(models):
         server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
         thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
+        while not server.started:  # it imports modules, and a fork meanwhile would break locks
+            time.sleep(0.01)
         yield f"127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
         thread.join()
