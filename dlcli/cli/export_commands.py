@@ -117,6 +117,11 @@ def print_export(exported: Export, as_json: bool) -> None:
         from dlcli.cli.messages import print_message
 
         print_message("note", f"only made-up rows were compared: {document.unchecked}")
+    if not document.checked:
+        from dlcli.cli.messages import print_message
+
+        message = "the files are intact; the model is not loaded, as that may run code"
+        print_message("note", message)
     for rows, found in document.checked.items():
         differences = found.relative_difference.values()
         equal = [f"{name} equal in {count:,}" for name, count in found.equal.items()]

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,6 @@ from dlcli.exports.keras_format import (
     keras_outputs,
     keras_usage,
     keras_values,
-    load_keras,
     write_keras,
 )
 from dlcli.exports.litert_format import (
@@ -76,10 +75,10 @@ class ModelFormat:
 
     describe: Callable[[Predictor], Exported]
     """Describes a predictor with the inputs and outputs that it has in this format."""
-    write: Callable[[Exported, Path], None]
-    """Writes the model to a folder."""
-    load: Callable[[Path], Runner]
-    """Loads it from there."""
+    write: Callable[[Exported, Path], Runner | None]
+    """Writes the model to a folder; returns the model itself if it can't be loaded."""
+    load: Callable[[Path], Runner] | None
+    """Loads it from there; `None` for a format whose files may run code when they are loaded."""
     usage: Callable[[Exported], str]
     """An example in Python, for the documentation."""
     values: Callable[[Exported, Table], Arrays] = client_values
@@ -97,7 +96,7 @@ FORMATS: dict[str, ModelFormat] = {
         describe_for_litert, write_litert, load_litert, litert_usage, litert_values
     ),
     "keras": ModelFormat(
-        describe_for_keras, write_keras, load_keras, keras_usage, keras_values, keras_outputs
+        describe_for_keras, write_keras, None, keras_usage, keras_values, keras_outputs
     ),
 }
 """By name."""
@@ -146,8 +145,11 @@ def export_model(
     exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do
-            chosen.write(exported, folder)
-            checked, unchecked = _check(run, exported, chosen, folder)
+            runner = chosen.write(exported, folder)
+            if chosen.load is not None:
+                runner = chosen.load(folder)
+            assert runner is not None  # of a format that can't be loaded
+            checked, unchecked = _check(run, exported, chosen, runner, folder)
         document = ExportDocument(
             format=format,
             dlcli=__version__,
@@ -171,7 +173,8 @@ def export_model(
 def validate_export(path: Path) -> Export:
     """Check an export again: its files, and the outputs of its made-up rows in its own runtime.
 
-    Only validate exports whose origin you know: a runtime may run what a model contains.
+    Only validate exports whose origin you know: a runtime may run what a model contains. Of a
+    format that is not loaded for this reason, only the files are checked.
 
     Raises:
         ExportError: if a file has changed, or the model predicts otherwise than it did.
@@ -186,10 +189,12 @@ def validate_export(path: Path) -> Export:
         if found.get(name) != digest:
             finding = "has changed" if name in found else "is missing"
             raise ExportError(f"{path / name}: {finding}; export the run again")
+    load = FORMATS[document.format].load
+    if load is None:
+        return Export(path, document.model_copy(update={"checked": {}}))
     inputs, outputs = _read_check(path / CHECK)
-    format = FORMATS[document.format]
     with quiet_tensorflow():
-        agreement = compare(outputs, format.load(path)(inputs), document.tolerance)
+        agreement = compare(outputs, load(path)(inputs), document.tolerance)
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
 
@@ -204,6 +209,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     if os.path.lexists(output):
         raise UsageError(f"{output}: exists already; name another folder, or remove this one first")
     temporary = output.with_name(f".{output.name}-{secrets.token_hex(4)}.partial")
+    missing = [parent for parent in output.parents if not parent.exists()]
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
@@ -213,6 +219,9 @@ def new_folder(output: Path) -> Iterator[Path]:
         temporary.rename(output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # it is not empty
+                parent.rmdir()
 
 
 def _load_predictor(run: Run, level: float | None) -> Predictor:
@@ -232,7 +241,7 @@ def _load_predictor(run: Run, level: float | None) -> Predictor:
 
 
 def _check(
-    run: Run, exported: Exported, format: ModelFormat, folder: Path
+    run: Run, exported: Exported, format: ModelFormat, runner: Runner, folder: Path
 ) -> tuple[dict[str, Agreement], str]:
     """Compare a model with dlcli, and store the made-up rows.
 
@@ -242,7 +251,7 @@ def _check(
     Raises:
         ExportError: if they differ.
     """
-    predictor, checked, runner = exported.predictor, dict[str, Agreement](), format.load(folder)
+    predictor, checked = exported.predictor, dict[str, Agreement]()
 
     def check(table: Table, kind: str) -> tuple[Arrays, Arrays]:
         inputs = format.values(exported, table)

@@ -34,8 +34,12 @@ def describe_for_keras(predictor: Predictor) -> Exported:
     return Exported(predictor, (ModelInput(_INPUT, "matrix", advice, (len(names),)),), (output,))
 
 
-def write_keras(exported: Exported, folder: Path) -> None:
-    """Build the trained model and write it, with the encoding."""
+def write_keras(exported: Exported, folder: Path) -> Runner:
+    """Build the trained model and write it, with the encoding.
+
+    Returns:
+        The model itself. It is not loaded again, as a stranger's file may run code when it is.
+    """
     from dlcli.keras_model import (
         assign_weights,
         build_portable_ensemble,
@@ -55,12 +59,6 @@ def write_keras(exported: Exported, folder: Path) -> None:
         model.save(folder / FILE)
     text = predictor.encoding.model_dump_json(indent=2)
     (folder / "encoding.json").write_text(text, encoding="utf-8")
-
-
-def load_keras(folder: Path) -> Runner:
-    """Load `model.keras`."""
-    with tensorflow_loaded() as tf:
-        model = tf.keras.models.load_model(folder / FILE, compile=False)
 
     def run(values: Arrays) -> dict[str, NDArray[Any]]:
         return {_OUTPUT: model.predict(values[_INPUT], verbose=0)}

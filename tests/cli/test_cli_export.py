@@ -107,7 +107,7 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
     monkeypatch.setitem(export_folder.FORMATS, "onnx", wrong)
     before = {*Path().iterdir()}
 
-    result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "out")
+    result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "new/folder/out")
 
     assert result.exit_code == 7
     assert f"predicts otherwise on training rows: {output}: differs" in result.stderr
@@ -151,3 +151,19 @@ def test_only_a_card_may_go_to_standard_output(dlcli):
     assert "missing option '--output', the path to create" in missing.stderr
     assert card.exit_code == 5  # a run made by hand has no metrics
     assert "--interval has no effect with --format card" in level.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pets")
+def test_a_keras_model_is_never_loaded_again(dlcli):
+    exported = dlcli("export", "runs/pets", "--format", "keras", "--output", "a/out")
+    again = dlcli("validate", "a/out")
+    Path("a/out/model.keras").write_bytes(b"anything")
+    changed = dlcli("validate", "a/out")
+
+    assert exported.stdout.splitlines()[-1] == "export: a/out"
+    assert (again.exit_code, again.stdout) == (0, "export: a/out\n")
+    assert again.stderr == (
+        "note: the files are intact; the model is not loaded, as that may run code\n"
+    )
+    assert (changed.exit_code, changed.stdout) == (7, "")
