@@ -35,6 +35,10 @@ def _way_out(are_most_wrong: bool) -> str:
     return "; correct it, or add it to data.missing if it means a missing value"
 
 
+_FEWEST_TOGETHER = 24
+"""Fewest rows whose numbers are scaled together, as NumPy takes long to begin."""
+
+
 class BooleanEncoder(FilledEncoder):
     """True as 1, false as 0."""
 
@@ -175,8 +179,15 @@ class NumericEncoder(NumberEncoder):
     def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs of few rows, see `ColumnEncoder`."""
         numbers = self.read_few(values, self.scaling.name, out, issues)
-        for row, number in enumerate(numbers):
-            out[row, 0] = _within_float32(self.scaling.apply_one(number))
+        if len(numbers) < _FEWEST_TOGETHER:
+            for row, number in enumerate(numbers):
+                out[row, 0] = _within_float32(self.scaling.apply_one(number))
+            return
+        with np.errstate(all="ignore"):
+            scaled = self.scaling.apply(np.array(numbers))
+        if not (np.abs(scaled) <= preprocessing.LARGEST).all():
+            raise NeedsTable
+        out[:, 0] = scaled
 
 
 class PiecewiseLinearEncoder(NumberEncoder):

@@ -110,7 +110,7 @@ def of_one(encoding, feature):
 @given(
     st.integers(2, 6).flatmap(lambda rows: columns(rows, first=True)),
     st.integers(1, 4).flatmap(columns),
-    st.lists(ANYTHING, min_size=1, max_size=4),
+    st.lists(ANYTHING, min_size=1, max_size=4) | st.lists(st.none() | NUMBERS, min_size=24),
     st.sampled_from([(), USUAL_MISSING_WORDS, ("0", "-999", "red")]),
 )
 def test_every_type_is_encoded_to_the_same_bits(folder, train, values, odd, words):
@@ -180,7 +180,7 @@ def test_usual_values_need_no_table(kind):
     feature, trained, values = USUAL[kind]
     encoding = fit_one(feature, trained)
     records = [{"x": value} for value in values]
-    for rows in [records, *([record] for record in records)]:
+    for rows in [records, records * 8, *([record] for record in records)]:
         assert assert_same(encoding, rows, USUAL_MISSING_WORDS)
 
 
