@@ -37,6 +37,12 @@ def write_onnx(exported: Exported, folder: Path) -> None:
     from onnx import helper
 
     predictor, inputs = exported.predictor, exported.inputs
+    taken = {each.name for each in exported.outputs}.intersection(each.name for each in inputs)
+    if taken:
+        raise ExportError(
+            f"column '{min(taken)}': an output of the model has this name, and in an ONNX graph "
+            "all names differ; rename the column, or use --format saved_model"
+        )
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, _DTYPES[each.type]) for each in inputs}
     missing = {each.name: missing_words(predictor, each.name) for each in inputs}

@@ -87,6 +87,17 @@ def test_a_time_zone_is_refused_by_the_name_of_its_column(dlcli):
     assert not Path("out").exists()
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_column_named_like_an_output_is_refused_in_onnx(dlcli):
+    Path("taken.csv").write_text("prediction,y\n0,1\n1,3\n2,4\n")
+    hand_made.make_run("data: {train: taken.csv, target: y}\nhidden: []\nepochs: 1\n", "taken")
+
+    result = dlcli("export", "runs/taken", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 7
+    assert "column 'prediction': an output of the model has this name" in result.stderr
+
+
 @pytest.mark.usefixtures("pets")
 @pytest.mark.parametrize("output", ["probabilities", "prediction"])
 def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, output):
