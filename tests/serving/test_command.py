@@ -233,3 +233,11 @@ def test_a_run_with_images_is_not_served(images):
     result = CliRunner().invoke(main, ["serve", str(images)])
     assert result.exit_code == 2
     assert "'photo' is a column of image files, which are not part of a request" in result.stderr
+
+
+def test_a_missing_extra_is_named(runs, monkeypatch):
+    monkeypatch.setattr("dlcli.serving.server.find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["serve", str(runs["pets"])])
+    assert result.exit_code == 2
+    assert "dlcli serve needs the extra 'serve'" in result.stderr
+    assert "pip install -e '.[serve]'" in result.stderr
