@@ -133,9 +133,9 @@ def _interpolate(ops: Operations, scaling: QuantileScaling, x: Value) -> Value:
     index = (
         ops.sum_last(ops.cast(reached, "int64")) if len(points) > 2 else ops.cast(x * 0.0, "int64")
     )
-    slopes = np.diff(normals) / np.diff(points)
-    start, low = ops.lookup(points, index), ops.lookup(normals, index)
-    return (x - start) * ops.lookup(slopes, index) + low
+    # A share, as the slope between points that hardly differ may be infinite.
+    share = (x - ops.lookup(points, index)) / ops.lookup(np.diff(points), index)
+    return share * ops.lookup(np.diff(normals), index) + ops.lookup(normals, index)
 
 
 # Texts

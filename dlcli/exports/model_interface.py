@@ -55,6 +55,7 @@ InputKind = Literal[
 """The kinds of values of a column, and below those that the client has made numbers of."""
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors; the other invisible characters are those of Unicode's category Cf."""
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 _SHOWN = 20
 """Categories that are listed, at most."""
 _TYPES = {
@@ -282,6 +283,8 @@ def values_of(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArra
 
 def plain_text(text: str) -> str:
     """Do what the documentation asks for texts: normalize them, and remove what is invisible."""
+    if whole := _WHOLE.fullmatch(text.strip()):
+        return whole[1]
     if text.isascii():
         return text
     normal = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
