@@ -96,6 +96,7 @@ FEATURES = {
     "min max": (Numeric(scaling=MinMax(), missing=ConstantValue(value=3.0)), NUMBERS, NEW_NUMBERS),
     "quantile": (Numeric(scaling=Quantile(quantiles=4)), NUMBERS, NEW_NUMBERS),
     "log": (Numeric(scaling=Log()), SIZES, NEW_NUMBERS),
+    "other log": (Numeric(scaling=Log()), SIZES[::-1], NEW_NUMBERS[::-1]),
     "divide": (Numeric(scaling=Divide(by=3.0)), NUMBERS, NEW_NUMBERS),
     "required": (Numeric(scaling=Unscaled(), missing=ErrorIfMissing()), range(8), NEW_NUMBERS),
     "constant": (Numeric(scaling=Quantile(quantiles=4)), [2.0] * 8, NEW_NUMBERS),
