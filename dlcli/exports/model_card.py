@@ -14,7 +14,6 @@ from dlcli.comparison import SPLITS, BaselineComparison, BaselineDifference, Com
 from dlcli.diagnosis import diagnose
 from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.metrics import Estimate, estimate_statistics
-from dlcli.network import summarize
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
 from dlcli.reports import fmt
 from dlcli.runs import Run
@@ -83,9 +82,8 @@ def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
 
 def _model(run: Run, predictor: Predictor) -> Iterator[str]:
     layers = [
-        f"{layer.units} {layer.activation or ''}".strip()
-        for layer in summarize(predictor.network)
-        if layer.kind == "Dense"
+        f"{section.units} {section.activation.name if section.activation else ''}"
+        for section in (*predictor.config.hidden, predictor.config.output)
     ]
     environment, loss = run.read_environment(), predictor.config.loss
     assert loss is not None  # resolved

@@ -31,6 +31,7 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
 
     assert card.startswith("# Model card: run\n")
     assert "It predicts `y`, a number, from 2 columns." in card
+    assert "Dense layers of 1 linear" in section(card, "Model")
     # All errors are 0.5: r² is 1 - 12·0.25/143.
     assert "| rmse | 0.5 |" in section(card, "Results")
     assert re.search(r"\| r² \| 0\.979 \[0\.\d+, 0\.\d+\] \|", section(card, "Results"))
