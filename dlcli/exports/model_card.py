@@ -81,10 +81,10 @@ def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
 
 
 def _model(run: Run, predictor: Predictor) -> Iterator[str]:
-    layers = [
-        f"{section.units} {section.activation.name if section.activation else ''}"
-        for section in (*predictor.config.hidden, predictor.config.output)
-    ]
+    config, output = predictor.config, predictor.config.output
+    assert output.activation is not None  # resolved
+    layers = [f"{each.units} {each.activation.name}" for each in config.hidden]
+    layers.append(f"{output.units} {output.activation.name}")
     environment, loss = run.read_environment(), predictor.config.loss
     assert loss is not None  # resolved
     network = f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}"
