@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Collection, Iterator
+from itertools import groupby
 from pathlib import Path
 
+import click
 import pytest
-from pages import Block, Run, find_blocks, pages_to_run, pattern
+from pages import DOCS, Block, Run, find_blocks, pages_to_run, pattern
 
+from dlcli.cli import main
 from dlcli.config import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +63,44 @@ def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_pa
         shutil.copytree(ROOT / name, tmp_path / name)
 
     assert "\n".join(differences(page, run, tmp_path)) == ""
+
+
+def commands_of(page: str) -> Iterator[list[str]]:
+    """The words of each command of dlcli in a block for a shell or in a line of prose."""
+    blocks = [block.text for block in find_blocks(page, "sh")]
+    for given in (*blocks, *re.findall(r"`(dlcli [a-z][^`]*)`", page)):
+        # shlex would drop the end of a line with a comment.
+        text = re.sub(r"(^|\s)#.*", "", given.replace("\\\n", ""), flags=re.MULTILINE)
+        lexer = shlex.shlex(text, posix=True, punctuation_chars="\n;|&<>()")
+        lexer.whitespace = " \t"
+        for is_end, words in groupby(lexer, lambda word: set(word) <= set("\n;|&<>()")):
+            command = [*words]
+            if not is_end and Path(command[0]).name == "dlcli":
+                yield command[1:]
+
+
+def test_commands_are_found_in_blocks_and_in_prose():
+    block = "```sh\na=1 # x\ndlcli cv a.yaml \\\n  --jobs 2 && bin/dlcli help | cat\n```\n"
+
+    assert [*commands_of(f"{block}`dlcli init A`")] == [
+        ["cv", "a.yaml", "--jobs", "2"],
+        ["help"],
+        ["init", "A"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *DOCS.rglob("*.md")], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_commands_that_are_not_run_have_options_that_exist(page: Path) -> None:
+    """Many name a reader's own files, or go on until they are stopped."""
+    for name, *arguments in commands_of(page.read_text(encoding="utf-8")):
+        if not name.startswith("-"):
+            command = main.commands[name]
+            context = click.Context(command, info_name=name, **main.context_settings)
+            # An option may stand in prose without its value.
+            value = ["VALUE"] if arguments and arguments[-1].startswith("-") else []
+            command.make_parser(context).parse_args([*arguments, *value])
 
 
 @each_page_with("yaml")
