@@ -288,6 +288,6 @@ def check_told(error, run, done):
         remedy = "free some space" if FULL in str(error) else "make sure that it can be written"
         assert str(error).endswith(f"; {remedy}, then {way_on}")
     elif not done.has_begun and isinstance(error, UsageError):
-        assert str(error).endswith("; name another folder with --output")
+        assert str(error).endswith("; name another folder with 'output'")  # as in Python
     else:
         assert isinstance(error, TrainingError)
