@@ -16,7 +16,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 KEYS = (
     "name, seed, data, input, hidden, output, loss, metrics, class_weight, optimizer, "
     "learning_rate_schedule, epochs, batch_size, early_stopping, ensemble, initial_weights, "
-    "engine, device, threads, precision, checkpoint, tune"
+    "engine, device, threads, precision, gates, checkpoint, tune"
 )
 POSITIVE = "expected a positive integer"
 

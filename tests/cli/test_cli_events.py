@@ -91,7 +91,8 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("x,y\n" + "".join(f"{x},{3 * x}\n" for x in range(40)))
     Path("a.yaml").write_text(
-        "data: {train: rows.csv, target: y}\nhidden: []\nepochs: 2\nmetrics: [mae]\n"
+        "data: {train: rows.csv, test: 0.2, target: y}\nhidden: []\nepochs: 2\nmetrics: [mae]\n"
+        "gates: {test.mae: {at_least: 0}}\n"
     )
     events = []
 

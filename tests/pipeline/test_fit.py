@@ -59,9 +59,9 @@ def encoded(monkeypatch):
     calls = []
     original = fit.encode_sets
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         calls.append(arguments)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(fit, "encode_sets", counted)
     return calls
@@ -160,7 +160,7 @@ def test_weights_that_may_have_seen_the_rows_are_refused(config):
         context_of(config("initial_weights=runs/earlier"))
     assert str(error.value) == (
         "initial_weights: may have been trained on rows that are held out here, which would make "
-        "their metrics optimistically biased; omit it: --set initial_weights=null"
+        "their metrics optimistically biased; omit it: overrides={'initial_weights': None}"
     )
 
 
