@@ -19,15 +19,13 @@ from dlcli.config import format_tokens
 from dlcli.encoding import DatetimeEncoder
 from dlcli.exports.operations import Operations, Value
 from dlcli.preprocessing import LinearScaling
-from dlcli.tables import DAY, MONTHS, SECOND
+from dlcli.tables import CENTURY_TURN, DAY, MONTHS, SECOND, TIME_DIRECTIVES, TIME_PARTS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHIFT = 719_468
 """Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
 _FIRST, _LAST = -719_162 * DAY, 2_932_897 * DAY - 1
 """The years 1 to 9999, in microseconds since 1970."""
-_CENTURY_TURN = 69
-"""Years of two digits from here on are of the last century, as in POSIX."""
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ISO = (
     r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}"
@@ -35,29 +33,6 @@ _ISO = (
 )
 """ISO 8601 in UTC, from a month to the fraction of a second."""
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
-_DIRECTIVES = {
-    "%Y": ("year", 4, 4),
-    "%y": ("short_year", 2, 2),
-    "%m": ("month", 1, 2),
-    "%d": ("day", 1, 2),
-    "%H": ("hour", 1, 2),
-    "%I": ("half_hour", 1, 2),
-    "%M": ("minute", 1, 2),
-    "%S": ("second", 1, 2),
-    "%f": ("fraction", 1, 9),
-}
-"""The part that a directive reads, and its least and most digits."""
-_RANGES = {
-    "year": (1970, 1, 9999),
-    "short_year": (0, 0, 99),
-    "month": (1, 1, 12),
-    "day": (1, 1, 31),
-    "hour": (0, 0, 23),
-    "half_hour": (12, 1, 12),
-    "minute": (0, 0, 59),
-    "second": (0, 0, 59),
-}
-"""The default of each part, for where a text omits it, and its least and largest value."""
 _CYCLES = {
     "month": range(12, 13),
     "day": range(28, 32),
@@ -275,7 +250,7 @@ def _assemble(
 ) -> _Read:
     """Combine the parts to moments; a part is -1 where a text omits it."""
     found: dict[str, Value] = {}
-    for name, (default, least, most) in _RANGES.items():
+    for name, (default, least, most) in TIME_PARTS.items():
         if name in parts:
             part = ops.where(parts[name] < 0, default, parts[name])
             in_range = (part >= least) & (part <= most)
@@ -285,7 +260,7 @@ def _assemble(
     year = found.get("year", zero + 1970)
     if "short_year" in found:
         short = found["short_year"]
-        year = short + ops.where(short < _CENTURY_TURN, zero + 2000, zero + 1900)
+        year = short + ops.where(short < CENTURY_TURN, zero + 2000, zero + 1900)
     month, day = found.get("month", zero + 1), found.get("day", zero + 1)
     readable = readable & (day <= _month_length(ops, month, _is_leap_year(year, ops)))
     hour = found.get("hour", zero)
@@ -304,10 +279,10 @@ def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
     runs: list[list[tuple[str, int]]] = []
     goes_on = False
     for token in tokens:
-        if token in _DIRECTIVES:
-            name, _, most = _DIRECTIVES[token]
+        if token in TIME_DIRECTIVES:
+            name, _, most = TIME_DIRECTIVES[token]
             runs[len(runs) - goes_on :] = [[*(runs[-1] if goes_on else []), (name, most)]]
-        goes_on = token in _DIRECTIVES
+        goes_on = token in TIME_DIRECTIVES
     return runs
 
 
@@ -318,15 +293,15 @@ def _pattern(tokens: Sequence[str], month: str = "", half: str = "[AaPp][Mm]") -
     letters = {"%b": f"(?:{names})", "%p": f"(?:{half})", "%a": "[A-Za-z]+", "%%": "%"}
     parts, digits = [], 0
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
-        if token in _DIRECTIVES:
-            _, least, most = _DIRECTIVES[token]
-            least = most if following in _DIRECTIVES else least
+        if token in TIME_DIRECTIVES:
+            _, least, most = TIME_DIRECTIVES[token]
+            least = most if following in TIME_DIRECTIVES else least
             parts.append(f"[0-9]{{{least},{most}}}")
             digits += most
         else:
             parts.append(letters.get(token) or re.escape(token))
     # pandas writes whole numbers next to missing values as 19750103.0.
-    is_number = digits in (6, 8) and all(token in _DIRECTIVES for token in tokens)
+    is_number = digits in (6, 8) and all(token in TIME_DIRECTIVES for token in tokens)
     return "".join(parts) + (r"(?:\.0)?" if is_number else "")
 
 

@@ -19,9 +19,12 @@ from dlcli.tables.arrow_arrays import (
     utf8,
 )
 from dlcli.tables.datetime_parsing import (
+    CENTURY_TURN,
     DAY,
     MONTHS,
     SECOND,
+    TIME_DIRECTIVES,
+    TIME_PARTS,
     Moments,
     TimeGuess,
     Times,

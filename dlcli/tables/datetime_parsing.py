@@ -168,7 +168,7 @@ MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july"),
     *("august", "september", "october", "november", "december"),
 )
-_CENTURY_TURN = 69
+CENTURY_TURN = 69
 """Years of two digits from here on are of the last century, as in POSIX."""
 _OFFSET = (
     "(?P<utc>(?:UTC)?[Zz]?)"
@@ -184,7 +184,7 @@ _ISO = (
 As in RFC 3339 and in databases, a space may replace the T, and ` UTC` the Z.
 """
 _TEN_DIGITS = tuple("0123456789")
-_DIGITS = {
+TIME_DIRECTIVES = {
     "%Y": ("year", 4, 4),
     "%y": ("short_year", 2, 2),
     "%m": ("month", 1, 2),
@@ -196,7 +196,7 @@ _DIGITS = {
     "%f": ("fraction", 1, 9),
 }
 """The part that a directive of digits reads, and its least and most digits."""
-_PARTS = {
+TIME_PARTS = {
     "year": (1970, 1, 9999),
     "short_year": (0, 0, 99),
     "month": (1, 1, 12),
@@ -233,10 +233,10 @@ def _pattern(format: str) -> str:
     tokens = format_tokens(format)
     parts = []
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
-        if token in _DIGITS:
-            name, least, most = _DIGITS[token]
+        if token in TIME_DIRECTIVES:
+            name, least, most = TIME_DIRECTIVES[token]
             # Next to other digits, the width is fixed: where a number ends would be ambiguous.
-            least = most if following in _DIGITS or following in _TEN_DIGITS else least
+            least = most if following in TIME_DIRECTIVES or following in _TEN_DIGITS else least
             parts.append(f"(?P<{name}>[0-9]{{{least},{most}}})")
         else:
             parts.append(f"(?:{_LETTERS.get(token) or re.escape(token)})")
@@ -266,7 +266,7 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     if not matched.any():
         return _Read(np.zeros(len(matched), dtype=np.int64), matched, matched)
     groups = groups.filter(groups.is_valid())
-    parts = {name: np.full(len(groups), default) for name, (default, *_) in _PARTS.items()}
+    parts = {name: np.full(len(groups), default) for name, (default, *_) in TIME_PARTS.items()}
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
     for text, name in zip(groups.flatten(), groups.type.names, strict=True):
@@ -274,15 +274,15 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
         if not here.any():
             continue
         present[name] = here
-        if name in _PARTS:
+        if name in TIME_PARTS:
             pad, width = (pc.utf8_rpad, 9) if name == "fraction" else (pc.utf8_lpad, 1)
             numbers = to_numpy(pad(text, width, "0").cast(pa.int64()), np.int64)
-            default, least, most = _PARTS[name]
+            default, least, most = TIME_PARTS[name]
             parts[name] = np.where(present[name], numbers, default)
             valid &= ~present[name] | ((numbers >= least) & (numbers <= most))
     year, month, hour = parts["year"], parts["month"], parts["hour"]
     if "short_year" in present:
-        year = np.where(parts["short_year"] < _CENTURY_TURN, 2000, 1900) + parts["short_year"]
+        year = np.where(parts["short_year"] < CENTURY_TURN, 2000, 1900) + parts["short_year"]
     for at, name in enumerate(MONTHS, start=1):
         month = np.where(present[name], at, month)
     hour = hour + parts["half_hour"] % 12 + np.where(present["afternoon"], 12, 0)
@@ -334,16 +334,16 @@ def read_moment(text: str, formats: Sequence[str], zone: str = "UTC") -> int | N
 
 def _moment_of(parts: Mapping[str, str], zone: str, *, needs_offset: bool) -> int | None:
     """Return the moment of a text's parts, None if there is none; see `_read_distinct`."""
-    numbers = {name: default for name, (default, *_) in _PARTS.items()}
+    numbers = {name: default for name, (default, *_) in TIME_PARTS.items()}
     for name, text in parts.items():
-        if name in _PARTS:
-            _, least, most = _PARTS[name]
+        if name in TIME_PARTS:
+            _, least, most = TIME_PARTS[name]
             numbers[name] = number = int(text.ljust(9, "0") if name == "fraction" else text)
             if not least <= number <= most:
                 return None
     year, month = numbers["year"], numbers["month"]
     if "short_year" in parts:
-        year = (2000 if numbers["short_year"] < _CENTURY_TURN else 1900) + numbers["short_year"]
+        year = (2000 if numbers["short_year"] < CENTURY_TURN else 1900) + numbers["short_year"]
     month = next((at for at, name in enumerate(MONTHS, start=1) if name in parts), month)
     try:
         days = date(year, month, numbers["day"]).toordinal() - _EPOCH_DAY
