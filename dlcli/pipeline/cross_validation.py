@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.comparison import GateResults, check_gate
+from dlcli.comparison import check_gate
 from dlcli.config import (
     Config,
     ConfigFile,
@@ -206,14 +206,12 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
             refitted = _refit(writer, events, file.tables) if plan.refit else None
         gates: dict[str, object] = {}
         if resolved.gates:
-            checked = tuple(
+            checked = [
                 check_gate(name, gate, found.pooled.get(name.partition(".")[2]))
                 for name, gate in resolved.gates.items()
                 if not name.startswith("train.")
-            )
-            document = GateResults(results=checked)
-            writer.write_text("gates.json", document.model_dump_json(indent=2))
-            gates = {"gates": document.model_dump(mode="json")["results"]}
+            ]
+            gates = run_recording.store_gates(checked, writer)
         fields = found.model_dump(mode="json", include=_IN_RESULT)
         events.emit(
             "result",

@@ -59,7 +59,7 @@ from dlcli.tasks import DecodedRows, Task
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
 
-_LOADING = threading.Lock()
+_REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """TensorFlow's own switch: where the user has set it lower, its log is left alone."""
@@ -83,7 +83,7 @@ def load_tensorflow(config: Config, events: Events) -> Device:
         ConfigError: for a GPU where there is none.
         UsageError: if TensorFlow already runs in this process with other threads.
     """
-    with _LOADING, quiet_tensorflow():
+    with quiet_tensorflow():
         is_loaded = "tensorflow" in sys.modules
         with nullcontext() if is_loaded else pause_collection():
             from dlcli.training import prepare_device
@@ -98,24 +98,26 @@ def quiet_tensorflow() -> Iterator[None]:
     """Suppress what TensorFlow's C++ code writes to standard error while it is loaded.
 
     It writes before its own switch is read, so the file descriptor itself is redirected. Errors
-    are exceptions and pass.
+    are exceptions and pass. Other threads that want the same wait, or the one that leaves last
+    would restore what the other had redirected.
     """
-    if os.environ.setdefault(LOG_LEVEL, _SILENT) != _SILENT:
-        yield
-        return
-    try:
-        original = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    try:
-        yield
-    finally:
-        os.dup2(original, 2)
-        os.close(original)
+    with _REDIRECTING:
+        if os.environ.setdefault(LOG_LEVEL, _SILENT) != _SILENT:
+            yield
+            return
+        try:
+            original = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+        try:
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
 
 
 @contextmanager

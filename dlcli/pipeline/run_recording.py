@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import BaseModel
 
+from dlcli.comparison import GateResult, GateResults
 from dlcli.config import MEMORY, Config, ConfigFile, Files, Tables, dump_config
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import DataError, RunError
@@ -425,6 +426,20 @@ def write_unit(
         TrainingError: if it can't be stored.
     """
     writer.write_partial_result(number, PartialResult(document.model_dump_json(), predictions))
+
+
+def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, object]:
+    """Store the results of the config's gates.
+
+    Returns:
+        What the event `result` has of them, as `gates`.
+
+    Raises:
+        TrainingError: if they can't be stored.
+    """
+    document = GateResults(results=tuple(results))
+    writer.write_text("gates.json", document.model_dump_json(indent=2))
+    return {"gates": document.model_dump(mode="json")["results"]}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import runs
-from dlcli.comparison import BaselineComparison, GateResults, Interval, check_gate
+from dlcli.comparison import BaselineComparison, Interval, check_gate
 from dlcli.config import Config, ConfigFile, Tables
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
@@ -317,9 +317,7 @@ def _save_gates(
         estimate = estimates.get(split, {}).get(metric)
         found = None if estimate is None else Interval.of(estimate)
         results.append(check_gate(name, gate, found, comparison.on(split)))
-    document = GateResults(results=tuple(results))
-    writer.write_text("gates.json", document.model_dump_json(indent=2))
-    return {"gates": document.model_dump(mode="json")["results"]}
+    return run_recording.store_gates(results, writer)
 
 
 def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:

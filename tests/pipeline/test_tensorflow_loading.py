@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import threading
 
 import pytest
 
 from dlcli.config import Config
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import load_tensorflow, pause_collection, without_retracing_warnings
+from dlcli.pipeline.fit import (
+    LOG_LEVEL,
+    load_tensorflow,
+    pause_collection,
+    quiet_tensorflow,
+    without_retracing_warnings,
+)
 
 
 @pytest.fixture
@@ -36,6 +44,25 @@ def test_garbage_collection_is_enabled_afterwards_also_if_it_was_off(collection)
     with pause_collection():
         pass
     assert gc.isenabled()
+
+
+def test_threads_that_redirect_standard_error_wait_for_each_other(monkeypatch):
+    monkeypatch.delenv(LOG_LEVEL, raising=False)
+    before = os.fstat(2)
+
+    def redirect():
+        with quiet_tensorflow():
+            pass
+
+    other = threading.Thread(target=redirect)
+    with quiet_tensorflow(), quiet_tensorflow():  # a block within another one is none to wait for
+        other.start()
+        other.join(0.1)
+        assert other.is_alive()
+    other.join()
+    after = os.fstat(2)
+
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
 
 
 @pytest.mark.slow
