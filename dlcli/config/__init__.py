@@ -1,6 +1,7 @@
 """The config: its schema, YAML with positions, overrides, JSON Schema, and the search space."""
 
 from dlcli.config.config_file import (
+    EDITOR_COMMENT,
     ConfigFile,
     Overrides,
     Tables,

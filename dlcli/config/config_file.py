@@ -39,6 +39,11 @@ Overrides = Sequence[str] | Mapping[str, object]
 """Settings to change: `path=value` each, in order, the value as YAML; or values by their paths."""
 Tables = Mapping[str, object]
 """Tables in memory, by the keys of `data` that name `MEMORY`."""
+EDITOR_COMMENT = """\
+# yaml-language-server: $schema=./dlcli.schema.json
+# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
+"""
+"""The beginning of a config that `init` writes."""
 _IN_MEMORY = FilePath("run.yaml")
 """Stands for the file of a config that has none: it names runs, and paths are relative to it."""
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from dlcli.comparison import SPLITS, BaselineComparison, BaselineDifference, ComparedRun
+from dlcli.config import EDITOR_COMMENT
 from dlcli.diagnosis import diagnose
 from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.metrics import Estimate, estimate_statistics
@@ -65,7 +66,7 @@ def model_card(run: Run) -> str:
 
 def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
     """Yield the comment at the beginning of the config, and what is predicted from what."""
-    lines = run.read_text("config.yaml").splitlines()
+    lines = run.read_text("config.yaml").removeprefix(EDITOR_COMMENT).splitlines()
     comment = []
     for line in lines:
         if not line.startswith("#"):

@@ -13,6 +13,7 @@ from typing import Literal
 
 from dlcli.config import (
     DEFAULT_TRIALS,
+    EDITOR_COMMENT,
     MEMORY,
     Config,
     Data,
@@ -36,10 +37,6 @@ from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_
 from dlcli.starter.yaml_lines import Line, aligned, scalar
 from dlcli.tables import MemoryTable, Table, read_table
 
-_EDITOR = """\
-# yaml-language-server: $schema=./dlcli.schema.json
-# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
-"""
 _MAX_TARGET_CODES = 20
 _MAX_LEAST_COUNT = 10
 """Integers of which even the least is larger are probably not counts."""
@@ -93,7 +90,7 @@ def starter_config(
     recipe = make_recipe(preset, facts)
     return "\n".join(
         [
-            _EDITOR,
+            EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
             f"input:\n{aligned(recipe.input_lines(), indent=2)}  features:\n{features}",
             recipe.hidden,

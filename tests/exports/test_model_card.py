@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dlcli.config import EDITOR_COMMENT
 from dlcli.errors import RunError
 from dlcli.exports import model_card
 from dlcli.runs import Run
@@ -39,6 +41,23 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     assert "| column | type | range or values | missing |" in section(
         card, "What new rows must be like"
     )
+
+
+@pytest.mark.parametrize("beginning", ["", EDITOR_COMMENT])
+@pytest.mark.parametrize("comment", ["", "# Prices\n# of houses.\n"])
+def test_its_purpose_is_the_comment_at_the_beginning_of_the_config(
+    beginning: str, comment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = number_run(tmp_path), Run.read_text
+
+    def read_text(self: Run, name: Any) -> str:
+        config = f"{beginning}{comment}\ndata: {{}}  # no purpose\n"
+        return config if name == "config.yaml" else read(self, name)
+
+    monkeypatch.setattr(Run, "read_text", read_text)
+    purpose = "Prices\nof houses.\n\n" if comment else ""
+
+    assert model_card(run).startswith(f"# Model card: run\n\n{purpose}It predicts `y`")
 
 
 def test_hostile_names_stay_within_their_cells(tmp_path: Path) -> None:
