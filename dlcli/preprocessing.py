@@ -32,6 +32,9 @@ _KEPT_VALUES = 100
 _SHOWN_VALUES = 3
 _MOST_LINES = 5
 """Lines of one kind of note, including the one that summarizes the rest."""
+_MOST_COUNTED = 10_000
+"""Values that are no categories whose rows are counted one by one."""
+_OTHER_VALUES = "other values"
 _MIDNIGHT = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
 
 
@@ -61,6 +64,22 @@ class ColumnIssues:
     """The training rows' range, where rows are outside; dates are ISO 8601."""
     unreadable: int = 0
     """Rows whose value can't be read or is not allowed."""
+
+    def add(self, other: ColumnIssues) -> None:
+        """Add the differences of further rows, without the first row's index.
+
+        Beyond some thousand values that are no categories, those that follow are counted as one, so
+        that there may be any number of rows.
+        """
+        for value, rows in other.unseen.items():
+            is_counted = value in self.unseen or len(self.unseen) < _MOST_COUNTED
+            self.unseen[value if is_counted else _OTHER_VALUES] += rows
+        for name in ("missing", "unencoded_missing", "without_tokens", "outside", "unreadable"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("unseen", "missing", "without_tokens"):
+            name = f"{name}_encoding"
+            setattr(self, name, getattr(self, name) or getattr(other, name))
+        self.range = self.range or other.range
 
 
 Place = Callable[[int], str]

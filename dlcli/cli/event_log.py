@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dlcli.cli.live_view import LiveView
     from dlcli.pipeline import Listener
-    from dlcli.tables import Table
+    from dlcli.tables import Remark, Table
 
 Fields = Mapping[str, Any]
 
@@ -80,10 +80,13 @@ def print_warning(event: str, fields: Fields) -> None:
 
 def print_table_notes(table: Table) -> None:
     """Print what was detected in a table's files and is not obvious, and warnings."""
-    for note in table.notes:
-        print_message("note", note)
-    for message in table.warnings:
-        print_event("warning", {"message": message})
+    print_remarks(table.remarks)
+
+
+def print_remarks(remarks: Iterable[Remark]) -> None:
+    """Print remarks: notes, then warnings."""
+    for remark in sorted(remarks, key=lambda remark: remark.is_doubtful):
+        print_message("warning" if remark.is_doubtful else "note", remark.message)
 
 
 def print_unused_columns(file: str, columns: Sequence[str]) -> None:

@@ -25,6 +25,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 PATH = click.Path(path_type=Path)
 VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that `-v` sets."""
+_MOST_JOBS = 1024
 _NARROWEST = 40
 """Least width of output on a terminal, in columns."""
 
@@ -40,9 +41,15 @@ def refuse_existing(
     Raises:
         UsageError: if the path exists.
     """
-    if path is not None and os.path.lexists(path):
-        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
+    if path is not None:
+        refuse_existing_path(path)
     return path
+
+
+def refuse_existing_path(path: Path) -> None:
+    """Raise `UsageError` if a path exists that is to be written."""
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
 
 
 @contextmanager
@@ -108,6 +115,19 @@ def _new_file_or_stdout(
     ctx: click.Context, parameter: click.Parameter, path: Path | None
 ) -> Path | None:
     return None if path == Path("-") else refuse_existing(ctx, parameter, path)
+
+
+def _new_file_or_folder(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    is_folder = path is not None and os.path.isdir(path)
+    return path if is_folder else refuse_existing(ctx, parameter, path)
+
+
+def _new_file_folder_or_stdout(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    return None if path == Path("-") else _new_file_or_folder(ctx, parameter, path)
 
 
 # Arguments and options
@@ -191,6 +211,16 @@ output_file = click.option(
     metavar="FILE",
     callback=_new_file_or_stdout,
     help="Write to a new file instead of standard output.",
+)
+
+output_file_or_folder = click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="FILE|FOLDER",
+    callback=_new_file_folder_or_stdout,
+    help="Write to a new file instead of standard output. For a folder or glob of tables: write a "
+    "part for each to this folder; the same command resumes what was interrupted.",
 )
 
 json_object = click.option(
@@ -284,6 +314,21 @@ def config_or_run(
     return run
 
 
+def jobs_option(work: str, share: str = "a share of the CPU threads") -> Option:
+    """Make the option for parallel processes.
+
+    Args:
+        work: what they do.
+        share: what each of them has.
+    """
+    return click.option(
+        "--jobs",
+        type=IntegerFrom(1, _MOST_JOBS),
+        metavar="N",
+        help=f"Number of processes that {work} in parallel, each with {share}. [default: 1]",
+    )
+
+
 json_lines = click.option(
     "--json",
     "as_json",
@@ -306,9 +351,9 @@ bad_row_options = combined(
         "--rejected",
         type=PATH,
         metavar="FILE",
-        callback=refuse_existing,
+        callback=_new_file_or_folder,
         help="New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
-        "by its extension.",
+        "by its extension. A folder if --output is one.",
     ),
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -15,19 +17,23 @@ from dlcli.cli.options import (
     Option,
     bad_row_options,
     check_level,
+    jobs_option,
     json_object,
     open_output,
     open_trained_run,
-    output_file,
+    output_file_or_folder,
     quiet,
+    refuse_existing_path,
     verbose,
 )
 from dlcli.cli.run_argument import RunAndData, run_and_data
+from dlcli.errors import plural
 
 if TYPE_CHECKING:
     from dlcli.encoding import Encoding
+    from dlcli.pipeline import FolderOptions
     from dlcli.prediction import Format, Predictor
-    from dlcli.preprocessing import ValueIssues
+    from dlcli.preprocessing import Place, ValueIssues
     from dlcli.tables import Table
 
 _SHOWN_ROWS = 3
@@ -56,7 +62,8 @@ def _interval_option(result: str) -> Option:
 
 @click.command()
 @run_and_data
-@output_file
+@output_file_or_folder
+@jobs_option("predict the files of a folder", "one thread for linear algebra")
 @click.option(
     "--format",
     "named",
@@ -104,13 +111,32 @@ def predict(
       dlcli predict runs/houses new.csv --output predictions.csv
       dlcli predict runs/houses new.csv --keep id
       dlcli predict runs/houses new.csv --interval 0.9
+      dlcli predict runs/houses folder --output predictions --jobs 4
 
     The output has the column `prediction`, and for classes `probability_<class>` for each class. A
     rejected row keeps its position, without a prediction.
+
+    If DATA is a folder or a glob and --output a folder, each file is predicted on its own, in
+    constant memory, to a part of the same name. A part appears when it is complete; the same
+    command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_table_notes, print_unused_columns
     from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 
+    jobs = bad_rows.pop("jobs")
+    if output is not None and _is_folder_of_parts(paths[1], output, named):
+        from dlcli.pipeline import FolderOptions
+
+        options = FolderOptions(
+            named, keep, spreadsheet_safe, level, **bad_rows, hint=_BAD_ROW_HINT
+        )
+        _predict_folder(paths, output, options, jobs or 1, as_json)
+        return
+    if jobs is not None:
+        way_out = "name a folder or glob of tables, and a folder with --output"
+        raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
+    if output is not None:
+        refuse_existing_path(output)
     issues, rejected = _value_issues(**bad_rows), bad_rows["rejected"]
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -138,6 +164,66 @@ def predict(
         click.echo(json.dumps(result, allow_nan=False))
     else:
         _print_differences(predictor.encoding, issues, table, rejected)
+
+
+def _is_folder_of_parts(data: Path, output: Path, form: Format | None) -> bool:
+    """Return whether predictions are to be a part for each file, in a folder.
+
+    They are if data is a folder or a glob, and the output a folder, or a name without an ending.
+
+    Args:
+        data: the argument DATA.
+        output: the value of `--output`.
+        form: the value of `--format`, with which the output for a glob may be a file of any name.
+    """
+    if os.path.isfile(output):
+        return False
+    if os.path.isdir(data):
+        return os.path.isdir(output) or not output.suffix
+    is_glob = glob.has_magic(str(data)) and not os.path.exists(data)
+    return is_glob and (os.path.isdir(output) or not (output.suffix or form))
+
+
+def _predict_folder(
+    paths: RunAndData, output: Path, options: FolderOptions, jobs: int, as_json: bool
+) -> None:
+    """Predict each file of a folder or glob to a part of its own."""
+    from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
+    from dlcli.pipeline import predict_folder
+
+    def listener(event: str, fields: dict[str, Any]) -> None:
+        if event == "part":
+            rows = plural(fields["rows"], "row")
+            print_message("note", f"{fields['state']}: {output / fields['part']}, {rows}")
+        else:
+            print_event(event, fields)
+
+    _check_rejected(options.on_bad_row, options.rejected)
+    if options.rejected is not None and options.rejected.suffix:
+        raise click.UsageError(f"--rejected {options.rejected}: name a folder, as --output is one")
+    if options.rejected == output:
+        raise click.UsageError("--output and --rejected name the same folder")
+    run, data = paths
+    opened = open_trained_run(run)
+    outcome = predict_folder(opened, data, output, options, jobs, listener)
+    predictor, found = outcome.predictor, outcome.differences
+    print_remarks(outcome.remarks)
+    print_unused_columns(str(data), [*outcome.unread])
+    _print_uncertainty(predictor)
+    if as_json:
+        result = {"run": str(run), "output": str(output), "rows": found.rows}
+        result |= {"files": outcome.files, "skipped": outcome.skipped}
+        result |= _differences_document(predictor.encoding, found.as_issues(), found.bad_rows)
+        click.echo(json.dumps(result, allow_nan=False))
+        return
+    if outcome.skipped:
+        skipped = plural(outcome.skipped, "file")
+        print_message("note", f"{data}: {skipped} of {outcome.files} had been predicted before")
+    warnings = []
+    if found.bad_rows:
+        treatment = f"rejected to {options.rejected}" if options.rejected else "treated as missing"
+        warnings.append(_bad_rows_text(found.bad_rows, treatment, found.examples))
+    _print_difference_warnings(str(data), warnings, predictor.encoding, found.as_issues())
 
 
 @click.command()
@@ -209,14 +295,19 @@ def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
     from dlcli.prediction import choose_format
     from dlcli.preprocessing import ValueIssues
 
+    _check_rejected(on_bad_row, rejected)
+    if rejected is not None:
+        refuse_existing_path(rejected)
+        choose_format(None, rejected)
+    return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
+
+
+def _check_rejected(on_bad_row: str, rejected: Path | None) -> None:
     if on_bad_row == "reject" and rejected is None:
         message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
         raise click.UsageError(message)
     if on_bad_row != "reject" and rejected is not None:
         raise click.UsageError("--rejected FILE needs --on-bad-row reject")
-    if rejected is not None:
-        choose_format(None, rejected)
-    return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
 
 
 def _print_differences(
@@ -231,17 +322,29 @@ def _print_differences(
         rejected: the file to which rows with a value that can't be used were rejected.
         skipped: number of these rows that no metrics were computed for.
     """
+    warnings = []
+    if len(issues.bad_indices):
+        warnings.append(_bad_row_warning(table, issues, rejected, skipped))
+    _print_difference_warnings(table.file, warnings, encoding, issues, table.place)
+
+
+def _print_difference_warnings(
+    file: str,
+    warnings: list[str],
+    encoding: Encoding,
+    issues: ValueIssues,
+    place: Place | None = None,
+) -> None:
+    """Print warnings, and then those about differences from the training rows."""
     from dlcli.cli.event_log import print_event
     from dlcli.encoding import difference_lines, find_differences
 
-    warnings = [
+    warnings += [
         f"{line.text}; --json lists all" if line.rest else line.text
-        for line in difference_lines(find_differences(encoding, issues), table.place)
+        for line in difference_lines(find_differences(encoding, issues), place)
     ]
-    if len(issues.bad_indices):
-        warnings.insert(0, _bad_row_warning(table, issues, rejected, skipped))
     for warning in warnings:
-        print_event("warning", {"message": f"{table.file}: {warning}"})
+        print_event("warning", {"message": f"{file}: {warning}"})
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
@@ -259,14 +362,26 @@ def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, s
         file, row = table.where(bad.index)
         where = f"{file}: row {row}" if table.files else f"row {row}"
         shown.append(f"{where}, column '{bad.column}': {bad.reason}")
-    if len(shown) > _SHOWN_ROWS:
-        shown[_SHOWN_ROWS:] = ["..."]
+    return _bad_rows_text(count, treatment, shown)
+
+
+def _bad_rows_text(count: int, treatment: str, shown: list[str]) -> str:
+    """Word how many rows have values that can't be used, with the first of them."""
+    if count > _SHOWN_ROWS:
+        shown = [*shown[:_SHOWN_ROWS], "..."]
     rows = "1 row has a value" if count == 1 else f"{count} rows have values"
     return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
 
 
-def _differences_document(encoding: Encoding, issues: ValueIssues) -> dict[str, object]:
+def _differences_document(
+    encoding: Encoding, issues: ValueIssues, bad_rows: int | None = None
+) -> dict[str, object]:
     """Describe for JSON how rows differ from the training rows; all counts are of rows.
+
+    Args:
+        encoding: fitted on training rows.
+        issues: recorded when the rows were encoded.
+        bad_rows: their number, unless the record has their indices.
 
     Returns:
         `bad_rows`, with a value that can't be used; and `differences`, an object for each column
@@ -277,7 +392,8 @@ def _differences_document(encoding: Encoding, issues: ValueIssues) -> dict[str, 
     from dlcli.encoding import find_differences
 
     found = {each.column: each.to_json() for each in find_differences(encoding, issues)}
-    return {"bad_rows": len(issues.bad_indices), "differences": found}
+    count = len(issues.bad_indices) if bad_rows is None else bad_rows
+    return {"bad_rows": count, "differences": found}
 
 
 def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:

@@ -17,6 +17,7 @@ from dlcli.cli.options import (
     Option,
     combined,
     config_or_run,
+    jobs_option,
     json_lines,
     new_run_option,
     optional_config,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     """The config to start from, or the run to resume."""
 
 _MOST_FOLDS = 100_000
-_MOST_JOBS = 1024
 
 
 def _training_command(
@@ -134,21 +134,6 @@ def train(source: Source, output: Path | None, listener: Listener) -> Run:
     return trained
 
 
-def _jobs_option(work: str) -> Option:
-    """Make the option for parallel processes.
-
-    Args:
-        work: what they do.
-    """
-    return click.option(
-        "--jobs",
-        type=IntegerFrom(1, _MOST_JOBS),
-        metavar="N",
-        help=f"Number of processes that {work} in parallel, each with a share of the CPU threads. "
-        "[default: 1]",
-    )
-
-
 _FOLD_OPTIONS = (
     click.option(
         "--folds",
@@ -168,7 +153,7 @@ _FOLD_OPTIONS = (
         help="Finally train on the rows of all folds, for the median of the best numbers of epochs "
         "in the folds, in RUN/refit.",
     ),
-    _jobs_option("train folds"),
+    jobs_option("train folds"),
 )
 
 
@@ -225,7 +210,7 @@ _SEARCH_OPTIONS = (
         help="Number of folds on which each candidate is evaluated, 2 or more, instead of the "
         "validation rows. [default: tune.folds of the config]",
     ),
-    _jobs_option("evaluate candidates"),
+    jobs_option("evaluate candidates"),
     click.option(
         "--storage",
         metavar="URL",

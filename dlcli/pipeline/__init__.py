@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from dlcli.pipeline.events import Events, Listener
     from dlcli.pipeline.fit import quiet_tensorflow
+    from dlcli.pipeline.folder_prediction import FolderOptions, predict_folder
     from dlcli.pipeline.preflight import check
     from dlcli.pipeline.preparation import Prepared, prepare
     from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
@@ -47,6 +48,7 @@ _NAMES = {
     ),
     "events": ("Events", "Listener"),
     "fit": ("quiet_tensorflow",),
+    "folder_prediction": ("FolderOptions", "predict_folder"),
     "preflight": ("check",),
     "preparation": ("Prepared", "prepare"),
     "remedies_trial": ("Trial", "choose_patches", "try_patches", "winner"),

@@ -39,7 +39,57 @@ _OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
 
 
-class StopOnSignal:
+class SignalStop:
+    """Ends work when a signal arrives; a subclass says what is finished then."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        """The signal that arrived first."""
+
+    @property
+    def is_ending(self) -> bool:
+        """True if the work is to end."""
+        return self.signal is not None
+
+    def check(self) -> None:
+        """End the work if a signal has arrived.
+
+        Raises:
+            Interrupted: saying what is finished and how to resume.
+        """
+        raise NotImplementedError
+
+    @contextmanager
+    def handling_signals(self) -> Iterator[None]:
+        """Let the first terminating signal end the work: a training once a checkpoint is stored.
+
+        A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
+        the process of another program, whose signals these are, and in any other thread than the
+        main one, which receives none, this does nothing.
+
+        Raises:
+            Interrupted: if a signal has arrived since the last checkpoint was stored.
+        """
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or not is_command_line.get():
+            yield
+            return
+        handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self.check()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+
+class StopOnSignal(SignalStop):
     """A checkpointer that stores nothing, and ends training when a signal arrives.
 
     Whatever is interrupted under it starts over when the run is resumed.
@@ -53,8 +103,7 @@ class StopOnSignal:
     def __init__(
         self, writer: RunWriter, describe: Callable[[], str], *, resumable: bool = False
     ) -> None:
-        self.signal: signal.Signals | None = None
-        """The signal that arrived first."""
+        super().__init__()
         self._writer = writer
         self._describe = describe
         self._resumable = resumable
@@ -63,11 +112,6 @@ class StopOnSignal:
     def is_due(self) -> bool:
         """True if a checkpoint is wanted now."""
         return self.is_ending
-
-    @property
-    def is_ending(self) -> bool:
-        """True if training is to end."""
-        return self.signal is not None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Discard a checkpoint.
@@ -106,35 +150,6 @@ class StopOnSignal:
         way_out = f"resume with: {resume_command(self._writer.path)}"
         message = f"{self.signal.name} after {self._describe()}; {way_out}"
         raise Interrupted(message, self.signal)
-
-    @contextmanager
-    def handling_signals(self) -> Iterator[None]:
-        """Let the first terminating signal end training once a checkpoint is stored.
-
-        A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
-        the process of another program, whose signals these are, and in any other thread than the
-        main one, which receives none, this does nothing.
-
-        Raises:
-            Interrupted: if a signal has arrived since the last checkpoint was stored.
-        """
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or not is_command_line.get():
-            yield
-            return
-        handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._handle) for number in handled}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        self.check()
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
 
 
 class RunCheckpointer(StopOnSignal):

@@ -1,4 +1,4 @@
-"""Worker processes, each with its own TensorFlow, that share the trials of a search."""
+"""Worker processes that share the trials of a search, the folds of a run, or files to predict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 from dlcli import is_command_line
 from dlcli.errors import Interrupted, TrainingError, option, plural
-from dlcli.pipeline.checkpointing import TERMINATING, StopOnSignal
+from dlcli.pipeline.checkpointing import TERMINATING, SignalStop
 from dlcli.pipeline.events import Listener
 
 Task = Callable[[Listener], None]
@@ -36,7 +36,7 @@ _GRACE_SECONDS = 30.0
 def run_workers(
     task: Task,
     jobs: int,
-    stop: StopOnSignal,
+    stop: SignalStop,
     listener: Listener,
     on_lost: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -100,7 +100,7 @@ class _Pool:
 
     task: Task
     jobs: int
-    stop: StopOnSignal
+    stop: SignalStop
     listener: Listener
     on_lost: Callable[[int], None]
     workers: list[_Worker] = field(default_factory=list)

@@ -1,11 +1,23 @@
 """A run and a table to predictions and metrics, in NumPy alone."""
 
+from dlcli.prediction.batch_prediction import (
+    SHOWN_BAD_ROWS,
+    Differences,
+    PartOptions,
+    PredictedPart,
+    lock_name,
+    predict_batch,
+    predict_file,
+    version_of,
+)
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage
 from dlcli.prediction.prediction_tables import (
     Floats,
     Format,
+    RowWriter,
     StoredPredictions,
     assemble,
+    check_spreadsheet_safe,
     choose_format,
     rejected_rows,
     write_rows,

@@ -6,10 +6,11 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -138,26 +139,66 @@ def write_rows(
         UsageError: for values that the format can't represent.
         OSError: if they can't be stored.
     """
+    with RowWriter(form, stream, spreadsheet_safe=spreadsheet_safe) as writer:
+        writer.write(rows)
+
+
+class RowWriter:
+    """Writes the rows of a table, some at a time; see `write_rows` for arguments and errors."""
+
+    def __init__(self, form: Format, stream: BinaryIO, *, spreadsheet_safe: bool = False) -> None:
+        check_spreadsheet_safe(spreadsheet_safe, form)
+        self._form, self._stream = form, stream
+        self._is_safe, self._is_terminal = spreadsheet_safe, stream.isatty()
+        self._parquet: Any = None
+        self._has_header = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._parquet is not None:
+            with suppress(OSError) if kind else nullcontext():  # the first error is the one to show
+                self._parquet.close()
+
+    def write(self, rows: pa.Table) -> None:
+        """Write rows; all have the same columns."""
+        if self._form == "parquet":
+            self._parquet = self._parquet or self._open_parquet(rows.schema)
+            self._parquet.write_table(rows)
+            return
+        if self._form == "csv":
+            lines = _csv_lines(rows, self._is_safe, has_header=not self._has_header)
+            self._has_header = True
+        else:
+            lines = _json_lines(rows)
+        for text in lines:
+            shown = "\n".join(map(printable, text.split("\n"))) if self._is_terminal else text
+            self._stream.write(shown.encode())
+
+    def _open_parquet(self, schema: pa.Schema) -> Any:  # noqa: ANN401
+        from pyarrow.parquet import ParquetWriter
+
+        return ParquetWriter(pa.PythonFile(self._stream, "w"), schema)
+
+
+def check_spreadsheet_safe(spreadsheet_safe: bool, form: Format) -> None:
+    """Refuse `--spreadsheet-safe` for any format but CSV.
+
+    Raises:
+        UsageError: naming the format.
+    """
     if spreadsheet_safe and form != "csv":
         raise UsageError(f"--spreadsheet-safe is for csv, the format is {form}")
-    if form == "parquet":
-        from pyarrow.parquet import write_table
-
-        write_table(rows, pa.PythonFile(stream, "w"))
-        return
-    lines = _csv_lines(rows, spreadsheet_safe) if form == "csv" else _json_lines(rows)
-    is_terminal = stream.isatty()
-    for text in lines:
-        shown = "\n".join(map(printable, text.split("\n"))) if is_terminal else text
-        stream.write(shown.encode())
 
 
-def _csv_lines(rows: pa.Table, spreadsheet_safe: bool) -> Iterator[str]:
-    """Yield the header and the text of some rows at a time."""
+def _csv_lines(rows: pa.Table, spreadsheet_safe: bool, *, has_header: bool) -> Iterator[str]:
+    """Yield the header, if there is one, and the text of some rows at a time."""
     texts = _convert_columns(rows, _texts, "csv")
     is_text = [not _is_plain(field.type, decimals=True) for field in rows.schema]
     header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
-    yield _csv([header])
+    if has_header:
+        yield _csv([header])
     for batch in texts.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [column.to_pylist() for column in batch.columns]
         if spreadsheet_safe:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.config import Config
-from dlcli.encoding import Encoding, Inputs, row_weights, words_to_predict
+from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
 from dlcli.errors import DataError, RunError, UsageError, option, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
@@ -111,6 +113,10 @@ class Predictor:
     level: float = REPORTED_LEVEL
     """The share of new rows whose true value these are to contain."""
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is pickled: the fields alone, as what is cached can be made again."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     @classmethod
     def load(cls, run: Run, level: float | None = None) -> Predictor:
         """Rebuild a run's network from its own config and checked arrays.
@@ -172,15 +178,46 @@ class Predictor:
         """The number of networks."""
         return len(self.tasks) or 1
 
-    def read(self, source: Source | MemoryTable) -> Table:
+    def read(self, source: Source | MemoryTable, folder: Path | None = None) -> Table:
         """Read a table as training read its own.
+
+        Args:
+            source: the table.
+            folder: where to store the rows, in files of dlcli's own; without one they are in
+                memory.
 
         Raises:
             UsageError: for a file that isn't there.
             DataError: for a file that is no table.
         """
-        table = read_table(source, self._words, self.config.data.format)
+        table = read_table(source, self._words, self.config.data.format, folder)
         return table.written_like(self.encoding.notations)
+
+    def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
+        """Take some rows of a longer table. Numbers in texts are read in training's notations.
+
+        Args:
+            rows: the rows, in types that `read_table` has.
+            file: the table's file, for messages.
+            before: the number of rows that precede them there.
+        """
+        numbers = np.arange(before + 1, before + 1 + rows.num_rows, dtype=np.int64)
+        words = {name: tuple(self._words(name)) for name in rows.column_names}
+        return Table(file, rows, numbers, words, notations=self.encoding.notations)
+
+    def reads_alike_in_batches(self, schema: pa.Schema) -> bool:
+        """Return whether `batch` reads any rows of a file as `read` does.
+
+        It does not if numbers are texts, whose notation all values of a column decide.
+        """
+        texts = {field.name for field in schema if _is_text(field.type)}
+        numbers = (each for each in self.encoding.features if isinstance(each, NumberEncoder))
+        return texts.isdisjoint(each.column for each in numbers)
+
+    @property
+    def rows_at_once(self) -> int:
+        """The most rows that are encoded at once."""
+        return min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
         """Predict each row of a table.
@@ -195,8 +232,8 @@ class Predictor:
         Raises:
             DataError: for columns that the table doesn't have, or values that can't be encoded.
         """
-        rows = min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
-        parts = (self.encoding.transform(part, issues) for part in table.parts(rows))
+        tables = table.parts(self.rows_at_once) if table.rows else [table]
+        parts = (self.encoding.transform(part, issues) for part in tables)
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
     def predict_rows(self, rows: Sequence[object]) -> tuple[Predictions, ValueIssues] | None:
@@ -346,6 +383,11 @@ class Predictor:
             values = self.task.values(used, ValueIssues())[rows]
             interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
         return Evaluation(table, warning, used.rows, metrics, decoded, interval)
+
+
+def _is_text(storage: pa.DataType) -> bool:
+    plain = storage.value_type if pa.types.is_dictionary(storage) else storage
+    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
 
 
 def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:

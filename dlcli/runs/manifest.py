@@ -155,26 +155,27 @@ def resume_command(folder: Path) -> str:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Lock a run folder against other processes.
+def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterator[None]:
+    """Lock a run folder, or a folder of predictions, against other processes.
 
     The lock file remains, and means nothing by itself.
 
     Args:
-        run: the run folder.
+        run: the folder.
+        work: what a process that has locked it does, for the message.
+        name: the name of the lock file.
 
     Raises:
         RunError: if another process has the lock, with its number.
         OSError: if the lock file can't be made.
     """
-    descriptor = _open(run, os.O_CREAT)
+    descriptor = _open(run / name, os.O_CREAT)
     try:
         if not _lock(descriptor):
             time.sleep(_RETRY_SECONDS)  # another process may just be testing the lock
             if not _lock(descriptor):
                 raise RunError(
-                    f"{run}: process {_pid(descriptor)} is training it; wait until it ends, or end "
-                    "it first"
+                    f"{run}: process {_pid(descriptor)} {work}; wait until it ends, or end it first"
                 )
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -186,7 +187,7 @@ def locked(run: Path) -> Iterator[None]:
 def holder_of(run: Path) -> str | None:
     """Return the number of the process that trains a run, or `None`."""
     try:
-        descriptor = _open(run)
+        descriptor = _open(run / LOCK)
     except OSError:  # there is no lock file, or it is another user's
         return None
     try:
@@ -195,10 +196,10 @@ def holder_of(run: Path) -> str | None:
         os.close(descriptor)
 
 
-def _open(run: Path, flags: int = 0) -> int:
+def _open(lock: Path, flags: int = 0) -> int:
     # Not through a link, which may lead anywhere.
     flags |= os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-    return os.open(run / LOCK, flags, 0o666)
+    return os.open(lock, flags, 0o666)
 
 
 def _pid(descriptor: int) -> str:

@@ -38,7 +38,7 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
-from dlcli.tables.source_files import Source, expand, name_of
+from dlcli.tables.source_files import Source, expand, file_format, find, name_of, recognize
 from dlcli.tables.table import (
     CLEAR_MISSING_WORDS,
     USUAL_MISSING_WORDS,
@@ -48,4 +48,4 @@ from dlcli.tables.table import (
     Table,
     missing_setting,
 )
-from dlcli.tables.table_files import MissingWords, read_header, read_table
+from dlcli.tables.table_files import MissingWords, open_batches, read_header, read_table

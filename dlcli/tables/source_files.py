@@ -351,6 +351,11 @@ def recognize(head: bytes, file: str) -> Format:
     return "csv"
 
 
+def file_format(file: str) -> Format | None:
+    """Return the format that the ending of a file's name stands for, if it does for one."""
+    return _ENDINGS.get(_ending(file))
+
+
 def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[Remark]:
     """Yield the differences of a file's content from its name and from the config."""
     format = recognize(stored.head(), stored.file)

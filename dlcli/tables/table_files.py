@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,8 +94,15 @@ def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tup
     return names
 
 
-def open_batches(stored: SourceFile, form: FormatChoice = _AUTO) -> Batches:
+def open_batches(
+    stored: SourceFile, form: FormatChoice = _AUTO, columns: Collection[str] | None = None
+) -> Batches:
     """Open a file to be read in batches.
+
+    Args:
+        stored: the file.
+        form: the declared format of text; the rest of it is detected.
+        columns: of a Parquet file, the columns to read; all if omitted.
 
     Raises:
         UsageError: for a file that cannot be read.
@@ -107,7 +114,7 @@ def open_batches(stored: SourceFile, form: FormatChoice = _AUTO) -> Batches:
             return open_text(stored, _csv_format(form))
         if format == "jsonl":
             return open_json_lines(stored)
-        opened = open_parquet(stored) if format == "parquet" else open_arrow(stored)
+        opened = open_parquet(stored, columns) if format == "parquet" else open_arrow(stored)
     check_names(opened.schema.names, stored.file)
     return with_plain_types(opened, stored.file)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -20,8 +20,12 @@ from dlcli.tables.source_files import Batches, SourceFile, check_names, incomple
 _ARROW_FILE_MARK = b"ARROW1"
 
 
-def open_parquet(stored: SourceFile) -> Batches:
+def open_parquet(stored: SourceFile, columns: Collection[str] | None = None) -> Batches:
     """Open a Parquet file.
+
+    Args:
+        stored: the file.
+        columns: the columns to read; all if omitted.
 
     Raises:
         DataError: for a damaged file, also while rows are read.
@@ -30,13 +34,18 @@ def open_parquet(stored: SourceFile) -> Batches:
 
     with _complete("Parquet", stored.file):
         source = ParquetFile(stored.random_access())
-    schema = source.schema_arrow
+    schema, names = source.schema_arrow, None
+    # To PyArrow, `a` also selects a column that is named `a.b`.
+    if columns is not None and not any("." in name for name in schema.names):
+        schema = pa.schema([field for field in schema if field.name in columns])
+        names = schema.names
 
     def rows() -> Iterator[pa.RecordBatch]:
+        size = batch_rows(len(schema))
         with _complete("Parquet", stored.file):
             # One iterator over all groups would keep what it has read of each.
             for group in range(source.num_row_groups):
-                yield from source.iter_batches(batch_rows(len(schema)), row_groups=[group])
+                yield from source.iter_batches(size, row_groups=[group], columns=names)
 
     return Batches(schema, rows())
 

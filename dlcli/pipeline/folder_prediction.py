@@ -1,0 +1,389 @@
+"""Predict the files of a folder: a part for each, by several processes, resumed where it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from dlcli import __version__
+from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
+from dlcli.pipeline.checkpointing import SignalStop
+from dlcli.pipeline.events import Listener
+from dlcli.pipeline.worker_pool import all_threads, run_workers, threads_per_worker
+from dlcli.prediction import (
+    Differences,
+    Format,
+    PartOptions,
+    PredictedPart,
+    Predictor,
+    check_spreadsheet_safe,
+    lock_name,
+    predict_file,
+    version_of,
+)
+from dlcli.runs import (
+    Count,
+    Document,
+    Run,
+    locked,
+    os_error_text,
+    parse_document,
+    read_object,
+    write_atomically,
+)
+from dlcli.tables import Remark, expand, file_format
+
+PLAN = "_predictions.json"
+"""The file that lists what is predicted. Other programs that read the folder skip such names."""
+_LOCK = "_lock"
+"""The file that is locked while a command predicts."""
+_MOST_PLAN_BYTES = 2**28
+_COMPRESSED = (".gz", ".zst")
+_FORMS: dict[str, Format] = {"csv": "csv", "jsonl": "jsonl"}
+"""The format of a part by that of its file; of others it is Parquet."""
+_OPTIONS = {
+    "form": "--format",
+    "keep": "--keep",
+    "spreadsheet_safe": "--spreadsheet-safe",
+    "interval": "--interval",
+    "on_bad_row": "--on-bad-row",
+}
+"""The options that the fields of a plan are of."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Environment variables that set the threads of libraries for linear algebra."""
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """What `dlcli predict` is asked for."""
+
+    form: Format | None = None
+    """The format of all parts; that of each file if omitted, for Arrow Parquet."""
+    keep: tuple[str, ...] = ()
+    spreadsheet_safe: bool = False
+    level: float | None = None
+    on_bad_row: str = "error"
+    rejected: Path | None = None
+    """The folder for rejected rows, with a file for each that has any."""
+    hint: str = ""
+    """A note for an error about a value."""
+
+
+@dataclass
+class FolderOutcome:
+    """What was predicted."""
+
+    predictor: Predictor
+    files: int = 0
+    """Number of files in all."""
+    skipped: int = 0
+    """Number of those that were predicted before."""
+    differences: Differences = field(default_factory=Differences)
+    """How the rows that were predicted now differ from the training rows."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """The columns that training did not have and that nothing reads, each with the first file."""
+    remarks: dict[Remark, None] = field(default_factory=dict)
+    """What was detected in files."""
+
+
+class _Version(Document):
+    """The version of a file that a part is of."""
+
+    bytes: Count
+    modified_ns: int
+
+
+class _Plan(Document):
+    """The content of a folder of predictions."""
+
+    format: Literal[1] = 1
+    dlcli: str
+    """Version of dlcli that began it."""
+    run: str
+    """SHA-256 of the run's manifest, which has the digests of all its files."""
+    form: str | None
+    keep: list[str]
+    spreadsheet_safe: bool
+    interval: float | None
+    on_bad_row: str
+    inputs: dict[str, _Version]
+    """The version of each part's file, by the name of the part."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A file and where its predictions go."""
+
+    source: Path
+    name: str
+    """The part's path in the folder."""
+    form: Format
+
+
+def predict_folder(
+    run: Run,
+    data: Path,
+    folder: Path,
+    options: FolderOptions,
+    jobs: int,
+    listener: Listener,
+) -> FolderOutcome:
+    """Predict the rows of each file of a folder or glob, and write a part for each.
+
+    A part appears under its name when it is complete. Those that an earlier call has written are
+    kept, if the run, the options and their files are the same.
+
+    Args:
+        run: the run.
+        data: a folder of tables, in which further folders may be, or a glob.
+        folder: the folder for the predictions, which is made if it isn't there.
+        options: what is written.
+        jobs: the number of processes. Each uses one thread for linear algebra, so that predictions
+            don't depend on their number.
+        listener: receives an event `part` for each, and warnings.
+
+    Raises:
+        UsageError: for no files, two files with a part of the same name, or a folder with anything
+            else.
+        DataError: for a file that is no table, lacks a column, or has changed since its part was
+            written; for a value that can't be encoded.
+        Interrupted: if a signal has arrived.
+        TrainingError: if the processes were killed.
+        OSError: naming the part, if it can't be written.
+    """
+    predictor = Predictor.load(run, options.level)
+    parts = _find_parts(data, folder, options)
+    folders = [folder] if options.rejected is None else [folder, options.rejected]
+    for each in {base / part.name for part in parts for base in folders}:
+        _make(each.parent)
+    with locked(folder, "is predicting into it", _LOCK):
+        _agree_on_plan(_plan(run, options, parts), parts, folder)
+        left = [part for part in parts if not (folder / part.name).exists()]
+        outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
+        progress = _Progress(outcome, listener)
+        threads = all_threads(threads_per_worker("auto", jobs))
+        task = _Task(predictor, tuple(left), folder, options, threads)
+        try:
+            if left:
+                with _single_threaded_algebra():
+                    run_workers(task, min(jobs, len(left)), progress, progress.add)
+        except (DlcliError, OSError) as error:
+            if progress.finished and not isinstance(error, Interrupted):
+                way_out = "the same command resumes with the others"
+                error.add_note(f"{progress.state} are predicted; {way_out}")
+            raise
+        finally:
+            for part in parts:
+                _remove_traces(folder / part.name)
+    return progress.outcome
+
+
+class _Progress(SignalStop):
+    """Collects the outcomes of files, until a signal ends the work."""
+
+    def __init__(self, outcome: FolderOutcome, listener: Listener) -> None:
+        super().__init__()
+        self.outcome = outcome
+        self.finished = outcome.skipped
+        """Number of files whose parts are complete."""
+        self._listener = listener
+
+    @property
+    def state(self) -> str:
+        return f"{self.finished} of {plural(self.outcome.files, 'file')}"
+
+    def check(self) -> None:
+        if self.signal is not None:
+            message = f"{self.signal.name} after {self.state}; the same command resumes"
+            raise Interrupted(message, self.signal)
+
+    def add(self, event: str, fields: dict[str, object]) -> None:
+        """Receive an event of a worker."""
+        part = fields.pop("outcome", None)
+        if isinstance(part, PredictedPart):
+            file = str(fields["file"])
+            self.finished += 1
+            self.outcome.differences.add(part.differences)
+            for column in part.unread:
+                self.outcome.unread.setdefault(column, file)
+            for remark in part.remarks:
+                self.outcome.remarks.setdefault(remark)
+            fields |= {"rows": part.differences.rows, "state": self.state}
+        self._listener(event, fields)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The work of each process: to predict all files that no other one predicts."""
+
+    predictor: Predictor
+    parts: tuple[_Part, ...]
+    folder: Path
+    options: FolderOptions
+    threads: int
+
+    def __call__(self, listener: Listener) -> None:
+        pa.set_cpu_count(self.threads)
+        given = self.options
+        for part in self.parts:
+            options = PartOptions(
+                part.form,
+                given.keep,
+                given.spreadsheet_safe,
+                lenient=given.on_bad_row != "error",
+                hint=given.hint,
+            )
+            rejected = None if given.rejected is None else given.rejected / part.name
+            target = self.folder / part.name
+            outcome = predict_file(self.predictor, part.source, target, options, rejected)
+            if outcome is not None:
+                listener("part", {"file": str(part.source), "part": part.name, "outcome": outcome})
+
+
+@contextmanager
+def _single_threaded_algebra() -> Iterator[None]:
+    """Let processes that are started use one thread for linear algebra, unless they are told to.
+
+    Sums are rounded otherwise with several.
+    """
+    added = {name: "1" for name in _THREADS if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _remove_traces(part: Path) -> None:
+    """Remove what a killed process may have left, and the lock of a part."""
+    part.with_name(lock_name(part)).unlink(missing_ok=True)
+    part.with_name(f".{part.stem}.partial{part.suffix}").unlink(missing_ok=True)
+    shutil.rmtree(part.with_name(f".{part.name}.rows"), ignore_errors=True)
+
+
+# Files and parts
+
+
+def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]:
+    """List the files to predict, in order, and their parts.
+
+    Raises:
+        UsageError: if there are none, or two have a part of the same name.
+    """
+    if data.is_dir():
+        base, sources = data, _tables_of(data)
+        for other in filter(None, (folder, options.rejected)):
+            if other.resolve().is_relative_to(data.resolve()):
+                message = f"is within {data}, and its files would be predicted, too"
+                raise UsageError(f"{other}: {message}; name a folder elsewhere")
+    else:
+        base = next(parent for parent in data.parents if parent.exists())
+        sources = expand(data)
+    parts: dict[str, _Part] = {}
+    for source in sources:
+        form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
+        check_spreadsheet_safe(options.spreadsheet_safe, form)
+        name = source.relative_to(base)
+        name = name.with_suffix("") if name.suffix.lower() in _COMPRESSED else name
+        name = name.with_suffix(f".{form}")
+        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), form))
+        if first.source != source:
+            message = f"would have the same part '{name}' as {first.source}; rename one of them"
+            raise UsageError(f"{source}: {message}")
+    return list(parts.values())
+
+
+def _tables_of(folder: Path) -> list[Path]:
+    """Return the tables in a folder and in those in it, in order.
+
+    Names that begin with `_` or `.` are skipped, as by other programs.
+
+    Raises:
+        UsageError: if there are none, or another file is there.
+    """
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not any(name.startswith(("_", ".")) for name in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    if not files:
+        raise UsageError(f"{folder}: has no files to predict")
+    if others := [str(path.relative_to(folder)) for path in files if not file_format(path.name)]:
+        message = f"has files that are no tables by their names: {listed(others)}"
+        raise UsageError(f"{folder}: {message}; name those to predict: '{folder / '*.parquet'}'")
+    return files
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: can't be made: {os_error_text(error)}") from None
+
+
+# The plan
+
+
+def _plan(run: Run, options: FolderOptions, parts: Sequence[_Part]) -> _Plan:
+    inputs = {}
+    for part in parts:
+        size, modified = version_of(part.source)
+        inputs[part.name] = _Version(bytes=size, modified_ns=modified)
+    return _Plan(
+        dlcli=__version__,
+        run=hashlib.sha256(run.manifest.to_json()).hexdigest(),
+        form=options.form,
+        keep=[*options.keep],
+        spreadsheet_safe=options.spreadsheet_safe,
+        interval=options.level,
+        on_bad_row=options.on_bad_row,
+        inputs=inputs,
+    )
+
+
+def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
+    """Store a plan, unless the parts that are there are of another one.
+
+    Raises:
+        UsageError: if they are of another run or other options, or no parts.
+        DataError: if the file of a part has changed since.
+        RunError: if the stored plan is damaged.
+    """
+    new = f"name a new folder with {option('output')}"
+    path = folder / PLAN
+    if not os.path.lexists(path):
+        if others := [
+            name
+            for name in sorted(os.listdir(folder))
+            if (folder / name).is_file() and name != _LOCK
+        ]:
+            raise UsageError(f"{folder}: has other files, {listed(others)}; {new}")
+        stored = plan
+    else:
+        way_out = f"; {new}"
+        fields = read_object(path, _MOST_PLAN_BYTES)
+        stored = parse_document(_Plan, fields, f"{path}:", way_out)
+    if stored.run != plan.run:
+        raise UsageError(f"{folder}: has predictions of another run; {new}")
+    names = ("form", "keep", "spreadsheet_safe", "interval", "on_bad_row")
+    if others := [_OPTIONS[name] for name in names if getattr(stored, name) != getattr(plan, name)]:
+        raise UsageError(f"{folder}: was begun with another {' and '.join(others)}; {new}")
+    for part in parts:
+        earlier = stored.inputs.get(part.name)
+        if not (folder / part.name).exists() or earlier == plan.inputs[part.name]:
+            continue
+        changed = f"is not what {folder / part.name} was predicted from, or has changed since"
+        raise DataError(f"{changed}; remove that part, or {new}", file=part.source)
+    merged = plan.model_copy(update={"inputs": {**stored.inputs, **plan.inputs}})
+    with write_atomically(path) as temporary:
+        temporary.write_text(merged.model_dump_json() + "\n", encoding="utf-8")

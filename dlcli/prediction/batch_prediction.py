@@ -1,0 +1,256 @@
+"""Predictions of files of any length, read and written some rows at a time."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dlcli.errors import DataError, RunError
+from dlcli.prediction.prediction_tables import (
+    Format,
+    RowWriter,
+    assemble,
+    choose_format,
+    rejected_rows,
+)
+from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import ColumnIssues, ValueIssues
+from dlcli.runs import locked, os_error_text, write_atomically
+from dlcli.tables import Remark, Table, find, open_batches, recognize
+
+SHOWN_BAD_ROWS = 3
+"""Rows with bad values that are worded one by one."""
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """What the predictions of a file are, and how they are written."""
+
+    form: Format
+    keep: tuple[str, ...] = ()
+    """Columns to pass through, before the predictions."""
+    spreadsheet_safe: bool = False
+    lenient: bool = False
+    """Whether values that can't be encoded are recorded instead of refused."""
+    hint: str = ""
+    """A note for the error about such a value."""
+
+
+@dataclass
+class Differences:
+    """How the rows of any number of files differ from the training rows."""
+
+    rows: int = 0
+    bad_rows: int = 0
+    """Rows with a value that can't be encoded."""
+    examples: list[str] = field(default_factory=list)
+    """The first of these, each with its file, row, column and reason."""
+    columns: defaultdict[str, ColumnIssues] = field(
+        default_factory=lambda: defaultdict(ColumnIssues)
+    )
+
+    def add_rows(self, issues: ValueIssues, table: Table) -> None:
+        """Add the record of encoding a table, without keeping its rows."""
+        examples = []
+        for bad in islice(issues.bad_rows(), SHOWN_BAD_ROWS):
+            file, row = table.where(bad.index)
+            examples.append(f"{file}: row {row}, column '{bad.column}': {bad.reason}")
+        bad_rows = len(issues.bad_indices)
+        self.add(Differences(table.rows, bad_rows, examples, issues.columns))
+
+    def add(self, other: Differences) -> None:
+        """Add those of further rows."""
+        self.rows += other.rows
+        self.bad_rows += other.bad_rows
+        self.examples = [*self.examples, *other.examples][:SHOWN_BAD_ROWS]
+        for name, column in other.columns.items():
+            self.columns[name].add(column)
+
+    def as_issues(self) -> ValueIssues:
+        """Return the record as that of encoding all rows at once, without their indices."""
+        issues = ValueIssues(lenient=True)
+        issues.rows = self.rows
+        issues.columns.update(self.columns)
+        return issues
+
+
+@dataclass(frozen=True)
+class PredictedPart:
+    """The outcome of a file."""
+
+    differences: Differences
+    unread: tuple[str, ...]
+    """The columns that training did not have and that nothing reads."""
+    remarks: tuple[Remark, ...]
+    """What was detected about the file."""
+
+
+def predict_batch(
+    predictor: Predictor, rows: pa.Table, keep: Sequence[str], issues: ValueIssues
+) -> pa.Table:
+    """Predict some rows of a longer table; there may be none.
+
+    Args:
+        predictor: the model.
+        rows: the rows, in types that tables have.
+        keep: columns to pass through, before the predictions.
+        issues: records values that can't be encoded or that training didn't see.
+
+    Raises:
+        DataError, UsageError: see `Predictor.predict` and `assemble`.
+    """
+    table = predictor.batch(rows, "batch")
+    return assemble(predictor.predict(table, issues), table, keep)
+
+
+def predict_file(
+    predictor: Predictor,
+    source: Path,
+    part: Path,
+    options: PartOptions,
+    rejected: Path | None = None,
+) -> PredictedPart | None:
+    """Predict each row of a file, in order, and write the predictions to another.
+
+    That appears under its name when it is complete. Several processes may be given the same file,
+    of which one predicts it.
+
+    Args:
+        predictor: the model.
+        source: the file with the rows.
+        part: the file for the predictions.
+        options: what is written.
+        rejected: the file for rows with a value that can't be encoded, if they are rejected; it is
+            written if there are any.
+
+    Returns:
+        The outcome; None if the part exists, or another process writes it.
+
+    Raises:
+        DataError: for a file that is no table, lacks a column, or changes while it is read; or for
+            a value that can't be encoded, unless the options are lenient.
+        OSError: naming the part, if it can't be written.
+    """
+    stored = part.with_name(f".{part.name}.rows")
+    with ExitStack() as stack:
+        if part.exists():
+            return None
+        try:
+            stack.enter_context(locked(part.parent, "is predicting it", lock_name(part)))
+        except RunError:
+            return None
+        if part.exists():
+            return None
+        before = version_of(source)
+        shutil.rmtree(stored, ignore_errors=True)  # of a process that was killed
+        stack.callback(shutil.rmtree, stored, ignore_errors=True)
+        unread, tables = _read(predictor, source, stored, None if rejected else options.keep)
+        first, found = next(tables), Differences()
+        output = stack.enter_context(_new_file(part, options.form, options.spreadsheet_safe))
+        rejects: RowWriter | None = None
+        for table in chain([first], tables):
+            issues = ValueIssues(lenient=options.lenient, hint=options.hint)
+            predictions = predictor.predict(table, issues)
+            bad = issues.bad_indices if rejected else None
+            output.write(assemble(predictions, table, options.keep, bad))
+            if rejected and issues.bad_indices.size:
+                form = choose_format(None, rejected)
+                rejects = rejects or stack.enter_context(_new_file(rejected, form))
+                rejects.write(rejected_rows(table, issues))
+            found.add_rows(issues, table)
+        if version_of(source) != before:
+            raise DataError("changed while it was read; run the command again", file=source)
+    return PredictedPart(found, tuple(unread), first.remarks)
+
+
+def lock_name(part: Path) -> str:
+    """Return the name of the file that is locked while a part is predicted."""
+    return f".{part.name}.lock"
+
+
+def version_of(source: Path) -> tuple[int, int]:
+    """Return the size of a file in bytes, and when it was modified in nanoseconds."""
+    status = source.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _new_file(path: Path, form: Format, spreadsheet_safe: bool = False) -> Iterator[RowWriter]:
+    """Write a file that appears under its name when the block succeeds.
+
+    Raises:
+        OSError: naming the file, if it can't be written.
+    """
+    try:
+        with (
+            write_atomically(path) as temporary,
+            temporary.open("wb") as stream,
+            RowWriter(form, stream, spreadsheet_safe=spreadsheet_safe) as writer,
+        ):
+            yield writer
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, os_error_text(error), str(path)) from error
+
+
+def _read(
+    predictor: Predictor, source: Path, folder: Path, keep: Sequence[str] | None
+) -> tuple[list[str], Iterator[Table]]:
+    """Open a file whose rows are to be predicted.
+
+    Args:
+        predictor: the model.
+        source: the file.
+        folder: where to store the rows if all of them must be read first, as the notation of
+            numbers in text is decided by all values of a column.
+        keep: the columns that are needed besides those that the network reads; all if None.
+
+    Returns:
+        The columns that nothing reads, and the rows in tables, at least one.
+    """
+    form = predictor.config.data.format
+    [stored] = find(source)
+    opened = open_batches(stored, form)
+    no_rows = opened.schema.empty_table()
+    every = Table(stored.file, no_rows, np.empty(0, np.int64))
+    unread = predictor.unread_columns(every, keep or ())
+    if not predictor.reads_alike_in_batches(opened.schema):
+        folder.mkdir()
+        return unread, predictor.read(source, folder).parts(predictor.rows_at_once)
+    if keep is not None and recognize(stored.head(), stored.file) == "parquet":
+        wanted = {*keep, *(feature.column for feature in predictor.encoding.features)}
+        if wanted.issubset(every.columns):  # else the message lists all that are there
+            opened = open_batches(stored, form, wanted)
+
+    def tables() -> Iterator[Table]:
+        count, before = predictor.rows_at_once, 0
+        with stored.reading():
+            for rows in _rebatched(opened.rows, opened.schema, count):
+                yield predictor.batch(rows, stored.file, before)
+                before += rows.num_rows
+
+    return unread, tables()
+
+
+def _rebatched(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, count: int
+) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of so many; the last may have fewer, and is the only empty one.
+
+    So predictions don't depend on how a file is divided.
+    """
+    held, is_first = schema.empty_table(), True
+    for batch in batches:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+        while held.num_rows >= count:
+            yield held.slice(0, count)
+            held, is_first = held.slice(count), False
+    if held.num_rows or is_first:
+        yield held
