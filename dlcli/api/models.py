@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,18 +17,23 @@ from dlcli.api.notebook import warn
 from dlcli.config import Config
 from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
-from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData
+from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData, predict_batch
 from dlcli.preprocessing import Place, ValueIssues
 from dlcli.runs import open_run
 from dlcli.tables import MemoryTable, Source, Table, memory_table
 
 _SHOWN_ROWS = 10
 OnBadRow = Literal["error", "warn"]
+Batch = TypeVar("Batch")
+"""The kind of an object that has some rows of a table."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, or an ensemble, with its encoding. Threads may share it."""
+    """A trained network, or an ensemble, with its encoding.
+
+    Threads may share it, and it can be pickled, in not much more bytes than it has weights.
+    """
 
     path: Path
     """The run folder that it was loaded from."""
@@ -112,6 +117,38 @@ class Model:
         predictions, issues = found
         self._warn_of_differences("data", issues, lambda index: f"row {index + 1}")
         return Prediction(predictions)
+
+    def predict_batch(
+        self,
+        batch: Batch,
+        *,
+        keep: Sequence[str] = (),
+        interval: float | None = None,
+        on_bad_row: OnBadRow = "error",
+    ) -> Batch:
+        """Predict some rows of a longer table, as Ray Data and Spark divide one.
+
+        Unlike `predict`, it gives no warnings, and takes numbers in texts to be written as in the
+        training rows, so that predictions don't depend on the other rows. There may be no rows.
+
+        Args:
+            batch: an Arrow table or record batch, a data frame of pandas or polars, or a mapping of
+                columns to arrays.
+            keep: columns to copy, before the predictions.
+            interval: see `predict`. A model that is sent to another process has the intervals that
+                were asked for before; for others, the run folder must be there.
+            on_bad_row: see `predict`.
+
+        Returns:
+            The columns that `dlcli predict` writes, in an object of the same kind.
+
+        Raises:
+            DataError, UsageError: see `predict`; and for a column to keep that isn't there.
+        """
+        predictor = self._predictor(interval, on_bad_row)
+        rows = memory_table(batch, "batch").data
+        issues = ValueIssues(lenient=on_bad_row == "warn")
+        return _like(batch, predict_batch(predictor, rows, keep, issues))
 
     def evaluate(
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
@@ -278,6 +315,24 @@ class Prediction:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
         return Block(tuple(columns), rows, text_columns=())
+
+
+def _like(batch: Batch, rows: pa.Table) -> Batch:
+    """Return rows in an object of the same kind as those that were predicted."""
+    given: Any = batch
+    library = type(given).__module__.partition(".")[0]
+    if isinstance(given, pa.RecordBatch):
+        whole = rows.combine_chunks().to_batches()
+        converted = whole[0] if whole else pa.RecordBatch.from_pylist([], schema=rows.schema)
+    elif isinstance(given, Mapping):
+        converted = {name: rows.column(name).to_numpy() for name in rows.column_names}
+    elif library == "pandas":
+        converted = rows.to_pandas().set_axis(given.index)
+    elif library == "polars":
+        converted = type(given)(rows)
+    else:
+        converted = rows
+    return cast(Batch, converted)
 
 
 def _source(data: object) -> Source | MemoryTable:

@@ -108,7 +108,15 @@ def predict_batch(
         DataError, UsageError: see `Predictor.predict` and `assemble`.
     """
     table = predictor.batch(rows, "batch")
-    return assemble(predictor.predict(table, issues), table, keep)
+    predicted = assemble(predictor.predict(table, issues), table, keep)
+    # Spark reads no lists with offsets of 64 bits, of which the sets of a batch have no need.
+    fields = [
+        field.with_type(pa.list_(field.type.value_type))
+        if pa.types.is_large_list(field.type) and field.name not in keep
+        else field
+        for field in predicted.schema
+    ]
+    return predicted.cast(pa.schema(fields))
 
 
 def predict_file(

@@ -232,9 +232,17 @@ class Predictor:
         Raises:
             DataError: for columns that the table doesn't have, or values that can't be encoded.
         """
-        tables = table.parts(self.rows_at_once) if table.rows else [table]
-        parts = (self.encoding.transform(part, issues) for part in tables)
+        if not table.rows:
+            return self._predict_none(table)
+        parts = (self.encoding.transform(part, issues) for part in table.parts(self.rows_at_once))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
+
+    def _predict_none(self, table: Table) -> Predictions:
+        """Return the predictions of no rows, of the types that those of some have."""
+        fields = table.data.schema
+        missing = pa.table([pa.nulls(1, each.type) for each in fields], names=fields.names)
+        predictions = self.predict(self.batch(missing, table.file), ValueIssues(lenient=True))
+        return predictions.take(np.empty(0, np.int64))
 
     def predict_rows(self, rows: Sequence[object]) -> tuple[Predictions, ValueIssues] | None:
         """Predict few rows, to the bit as `read` and `predict` do, but many times as fast.

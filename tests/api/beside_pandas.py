@@ -175,6 +175,21 @@ def test_predictions_become_a_frame(run):
     assert len(frame) == ROWS
 
 
+def test_batches_of_pandas_and_polars_come_back_as_such(run):
+    expected = run.model.predict(FRAME).values
+
+    of_pandas = run.model.predict_batch(FRAME, keep=["color"])
+    assert list(of_pandas.columns) == ["color", "prediction"]
+    assert of_pandas.index.equals(FRAME.index)
+    assert of_pandas["prediction"].tolist() == expected.tolist()
+    assert of_pandas["color"].tolist() == FRAME["color"].tolist()
+    assert run.model.predict_batch(FRAME.head(0)).columns.tolist() == ["prediction"]
+
+    of_polars = run.model.predict_batch(pl.from_pandas(FRAME))
+    assert isinstance(of_polars, pl.DataFrame)
+    assert of_polars["prediction"].to_list() == expected.tolist()
+
+
 # Nothing is imported that a command does not need
 
 REFUSING = """\

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +244,20 @@ class TestPredictions:
         assert run.model.evaluate(TABLE, interval=0.8)["interval"]["level"] == 0.8
         with pytest.raises(dlcli.UsageError, match="interval: expected a share between 0 and 1"):
             run.model.predict(TABLE, interval=80)
+
+    def test_have_the_intervals_that_were_asked_for_where_the_run_is_not(self, run, tmp_path):
+        folder = shutil.copytree(run.path, tmp_path / "copy")
+        model = dlcli.load(folder)
+        expected = model.predict_batch(TABLE, interval=0.8)
+        sent = pickle.dumps(model)
+        shutil.rmtree(folder)
+
+        received = pickle.loads(sent)
+
+        assert received.predict_batch(TABLE, interval=0.8).equals(expected)
+        assert received.predict_batch(TABLE.slice(0, 0), interval=0.8).schema == expected.schema
+        with pytest.raises(dlcli.RunError, match="copy: no such run folder"):
+            received.predict_batch(TABLE, interval=0.7)
 
     def test_of_classes_have_names_and_probabilities(self, folder):
         config = {**CONFIG, "data": {"target": "color", "validation": 0.3}, "input": {}}
