@@ -18,7 +18,8 @@ from dlcli.pipeline.run_recording import suffixed
 from dlcli.pipeline.search import StudyRecord
 from dlcli.pipeline.search_evaluation import FinalistResults
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs import RunWriter, open_run
+from dlcli.runs import RunWriter, is_unfinished, open_run
+from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
@@ -353,6 +354,41 @@ def end_command(command, number, trials, seconds):
     command.kill(number)
     ended = command.end()
     return ended.code, ended.errors.splitlines()[-1:]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_finalists")
+def test_the_trial_of_a_machine_that_dies_is_taken_over_and_no_file_has_the_password(
+    tmp_path, monkeypatch, forks
+):
+    """What dies is a search in a run folder of its own, of which others know by the database."""
+    monkeypatch.chdir(tmp_path)
+    url = "sqlite:///file:study.db?uri=true&password=swordfish"
+    line_file(tmp_path)
+    command = forks.start(
+        *("tune", "line.yaml", "--storage", url, "--output", "dies", "--json"),
+        patches={"dlcli.pipeline.search_trials.evaluate_candidate": worker_tasks.evaluate_forever},
+    )
+    while not (tmp_path / "evaluating").exists():
+        time.sleep(0.01)
+    command.kill()
+    assert command.end().code == -signal.SIGKILL
+    assert is_unfinished(tmp_path / "dies")
+
+    for name, seconds in (("_HEARTBEAT_SECONDS", 1), ("GRACE_SECONDS", 2)):
+        monkeypatch.setattr(f"dlcli.pipeline.search_storage.{name}", seconds)
+    for name, value in (("_POLL_SECONDS", 0.1), ("_POLLS_PER_CHECK", 1)):
+        monkeypatch.setattr(f"dlcli.pipeline.search_trials.{name}", value)
+    run = start(tmp_path, settings=SearchSettings(storage=url), run="survives")
+
+    found = Search.of(run)
+    assert [(each.number, each.state) for each in found.trials] == [
+        (number, "complete") for number in range(4)
+    ]
+    assert {each.worker for each in found.trials} == {worker_name()}
+    assert found.default is not None
+    files = [each for each in tmp_path.rglob("*") if each.is_file()]
+    assert [each for each in files if b"swordfish" in each.read_bytes()] == []
 
 
 @pytest.mark.slow
