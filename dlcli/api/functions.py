@@ -22,11 +22,11 @@ from dlcli.api.results import (
     TrainingRun,
     result_of,
 )
-from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make_config
+from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, Location, load_config, make_config
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.runs import is_run_folder, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
-from dlcli.tables import MemoryTable, memory_table
+from dlcli.tables import MemoryTable, locate_table, memory_table
 
 ConfigSource = str | Path | Config | Mapping[str, Any]
 """A config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`."""
@@ -216,12 +216,12 @@ def load(run: AnyRun) -> Model:
     """Load a trained model to predict with, without TensorFlow.
 
     Args:
-        run: a run folder of a training, or a run that was trained here.
+        run: a run folder of a training, its URL, or a run that was trained here.
 
     Raises:
         RunError: if there is none, or it is damaged or has no network.
     """
-    return Model.of(_folder(run))
+    return Model.of(locate_table(run) if isinstance(run, str) else _folder(run))
 
 
 def compare(*runs: AnyRun) -> ComparisonResult:
@@ -418,8 +418,8 @@ def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, Mem
     return {key: memory_table(table, name) for (key, name), table in given if table is not None}
 
 
-def _source(data: Data | str | Path) -> Path | MemoryTable:
-    return Path(data) if isinstance(data, str | Path) else memory_table(data)
+def _source(data: Data | str | Path) -> Location | MemoryTable:
+    return locate_table(data) if isinstance(data, str | Path) else memory_table(data)
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -14,12 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.api.notebook import warn
-from dlcli.config import Config
+from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
 from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData, predict_batch
 from dlcli.preprocessing import Place, ValueIssues
-from dlcli.runs import open_run
+from dlcli.runs import opened_run
 from dlcli.tables import MemoryTable, Source, Table, memory_table
 
 _SHOWN_ROWS = 10
@@ -35,8 +35,8 @@ class Model:
     Threads may share it, and it can be pickled, in not much more bytes than it has weights.
     """
 
-    path: Path
-    """The run folder that it was loaded from."""
+    path: Location
+    """The run folder that it was loaded from, or its URL."""
     predictor: Predictor = field(repr=False)
     training_data: TrainingData = field(repr=False)
     _by_level: dict[float, Predictor] = field(
@@ -45,15 +45,15 @@ class Model:
     """The predictors with intervals of each level that was asked for."""
 
     @classmethod
-    def of(cls, folder: Path) -> Model:
+    def of(cls, folder: Location) -> Model:
         """Load the model of a run folder.
 
         Raises:
             RunError: if there is none, or it is damaged or has no network.
         """
-        run = open_run(folder)
-        run.require_network()
-        return cls(folder, Predictor.load(run), TrainingData.of(run))
+        with opened_run(folder) as run:
+            run.require_network()
+            return cls(folder, Predictor.load(run), TrainingData.of(run, folder))
 
     @property
     def config(self) -> Config:
@@ -87,7 +87,7 @@ class Model:
                 can't be read.
             UsageError: if the run has no held-out rows for intervals.
         """
-        predictor, table, issues = self._read(_source(data), interval, on_bad_row)
+        predictor, table, issues = self._read(_source(data), interval, on_bad_row, [])
         predictions = predictor.predict(table, issues)
         self._warn_of(table, issues)
         return Prediction(predictions)
@@ -170,7 +170,8 @@ class Model:
             DataError, UsageError: see `predict`.
         """
         source = _source(data)
-        predictor, table, issues = self._read(source, interval, on_bad_row)
+        others = self.predictor.metric_columns
+        predictor, table, issues = self._read(source, interval, on_bad_row, others)
         if message := self.training_data.warning(source, table.file):
             warn(message)
         evaluation = predictor.evaluate(table, issues)
@@ -183,11 +184,15 @@ class Model:
         return found
 
     def _read(
-        self, source: Source | MemoryTable, interval: float | None, on_bad_row: OnBadRow
+        self,
+        source: Source | MemoryTable,
+        interval: float | None,
+        on_bad_row: OnBadRow,
+        others: Sequence[str],
     ) -> tuple[Predictor, Table, ValueIssues]:
         predictor = self._predictor(interval, on_bad_row)
         self._warn_of_uncertainty(predictor)
-        table = predictor.read(source)
+        table = predictor.read(source, others=others)
         for message in table.warnings:
             warn(message)
         return predictor, table, ValueIssues(lenient=on_bad_row == "warn")
@@ -201,7 +206,8 @@ class Model:
         if not isinstance(interval, Real) or not 0 < interval < 1:
             raise UsageError(f"interval: expected a share between 0 and 1, got {interval!r}")
         if interval not in self._by_level:
-            self._by_level[interval] = Predictor.load(open_run(self.path), interval)
+            with opened_run(self.path) as run:
+                self._by_level[interval] = Predictor.load(run, interval)
         return self._by_level[interval]
 
     def _warn_of_uncertainty(self, predictor: Predictor) -> None:

@@ -12,6 +12,7 @@ import click
 from dlcli.cli.config_argument import read_config
 from dlcli.cli.messages import is_quiet, print_message
 from dlcli.cli.options import (
+    LOCATION,
     PATH,
     json_object,
     open_output,
@@ -25,7 +26,7 @@ from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
 from dlcli.errors import listed
 
 if TYPE_CHECKING:
-    from dlcli.config import Dimension, Tune
+    from dlcli.config import Dimension, Location, Tune
     from dlcli.starter import Preset
 
 EXPORT_DOCUMENT = "export.json"
@@ -34,7 +35,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @click.command()
-@click.argument("data", required=False, type=PATH, callback=refuse_run_folder)
+@click.argument("data", required=False, type=LOCATION, callback=refuse_run_folder)
 @click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
 @click.option(
     "--ignore",
@@ -64,7 +65,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @quiet
 @verbose
 def init(
-    data: Path | None,
+    data: Location | None,
     target: str | None,
     ignore: tuple[str, ...],
     positive: str | None,
@@ -112,14 +113,14 @@ def init(
 
 
 @click.command()
-@click.argument("data", type=PATH, callback=refuse_run_folder)
+@click.argument("data", type=LOCATION, callback=refuse_run_folder)
 @click.option(
     "--target", metavar="COLUMN", help="The column to predict; without it, leaks are not checked."
 )
 @json_object
 @quiet
 @verbose
-def inspect(data: Path, target: str | None, as_json: bool) -> None:
+def inspect(data: Location, target: str | None, as_json: bool) -> None:
     """Check a table before training on it.
 
     Each column of DATA, a file or `-` for standard input, is listed with the type that dlcli infers

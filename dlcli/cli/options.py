@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -17,12 +18,41 @@ from dlcli.cli.messages import QUIET
 from dlcli.errors import UsageError, listed
 
 if TYPE_CHECKING:
-    from dlcli.config import ConfigFile
+    from dlcli.config import ConfigFile, Location, Url
     from dlcli.runs import Run
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
 PATH = click.Path(path_type=Path)
+
+
+class _Location(click.ParamType["Path | Url"]):
+    """A path, or the URL of a table or a run."""
+
+    name = "path"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | Url:
+        """Return the path or the URL.
+
+        Raises:
+            UsageError: for a URL with a secret.
+        """
+        if "://" not in str(value):
+            return Path(value)
+        from dlcli.config import locate
+
+        try:
+            return locate(value)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+LOCATION = _Location()
 VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that `-v` sets."""
 _MOST_JOBS = 1024
@@ -34,26 +64,30 @@ _NARROWEST = 40
 
 
 def refuse_existing(
-    ctx: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, path: Location | None
+) -> Location | None:
     """Refuse an existing output file before the work starts.
 
     Raises:
-        UsageError: if the path exists.
+        UsageError: if the path exists, or nothing can be written to the URL.
     """
     if path is not None:
         refuse_existing_path(path)
     return path
 
 
-def refuse_existing_path(path: Path) -> None:
-    """Raise `UsageError` if a path exists that is to be written."""
-    if os.path.lexists(path):
+def refuse_existing_path(path: Location) -> None:
+    """Raise `UsageError` if a path exists that is to be written, or a URL can't be written to."""
+    if not isinstance(path, Path):
+        from dlcli.tables import check_writable
+
+        check_writable(path)
+    elif os.path.lexists(path):
         raise UsageError(f"{path}: exists already; name another file, or remove this one first")
 
 
 @contextmanager
-def open_output(output: Path | None) -> Iterator[BinaryIO]:
+def open_output(output: Location | None) -> Iterator[BinaryIO]:
     """Open standard output, or a new file that appears under its name when the block succeeds.
 
     Raises:
@@ -62,6 +96,15 @@ def open_output(output: Path | None) -> Iterator[BinaryIO]:
     """
     if output is None:
         yield sys.stdout.buffer
+        return
+    if not isinstance(output, Path):
+        from dlcli.tables import upload
+
+        with TemporaryDirectory(prefix="dlcli-") as folder:
+            file = Path(folder) / "output"
+            with file.open("wb") as stream:
+                yield stream
+            upload(file, output)
         return
     from dlcli.runs import os_error_text, write_atomically
 
@@ -77,17 +120,18 @@ def open_output(output: Path | None) -> Iterator[BinaryIO]:
         raise OSError(error.errno, os_error_text(error), str(output)) from error
 
 
-def open_trained_run(path: Path) -> Run:
-    """Open a run that has a network to predict with.
+@contextmanager
+def opened_network(location: Location) -> Iterator[Run]:
+    """Open a run that has a network to predict with; one at a URL is removed at the end.
 
     Raises:
         RunError: if it has none, or can't be opened.
     """
-    from dlcli.runs import open_run
+    from dlcli.runs import opened_run
 
-    run = open_run(path)
-    run.require_network()
-    return run
+    with opened_run(location) as run:
+        run.require_network()
+        yield run
 
 
 def output_width(without_terminal: int = sys.maxsize) -> int:
@@ -112,21 +156,21 @@ def _refuse_existing_run(
 
 
 def _new_file_or_stdout(
-    ctx: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, path: Location | None
+) -> Location | None:
     return None if path == Path("-") else refuse_existing(ctx, parameter, path)
 
 
 def _new_file_or_folder(
-    ctx: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, path: Location | None
+) -> Location | None:
     is_folder = path is not None and os.path.isdir(path)
     return path if is_folder else refuse_existing(ctx, parameter, path)
 
 
 def _new_file_folder_or_stdout(
-    ctx: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, path: Location | None
+) -> Location | None:
     return None if path == Path("-") else _new_file_or_folder(ctx, parameter, path)
 
 
@@ -216,10 +260,11 @@ output_file = click.option(
 output_file_or_folder = click.option(
     "-o",
     "--output",
-    type=PATH,
+    type=LOCATION,
     metavar="FILE|FOLDER",
     callback=_new_file_folder_or_stdout,
-    help="Write to a new file instead of standard output. For a folder or glob of tables: write a "
+    help="Write to a new file, or to a URL such as s3://bucket/predictions.parquet, instead of "
+    "standard output. For a folder or glob of tables: write a "
     "part for each to this folder; the same command resumes what was interrupted.",
 )
 

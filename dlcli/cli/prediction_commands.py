@@ -20,7 +20,7 @@ from dlcli.cli.options import (
     jobs_option,
     json_object,
     open_output,
-    open_trained_run,
+    opened_network,
     output_file_or_folder,
     quiet,
     refuse_existing_path,
@@ -30,6 +30,7 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
+    from dlcli.config import Location
     from dlcli.encoding import Encoding
     from dlcli.pipeline import FolderOptions
     from dlcli.prediction import Format, Predictor
@@ -94,7 +95,7 @@ def _interval_option(result: str) -> Option:
 @verbose
 def predict(
     paths: RunAndData,
-    output: Path | None,
+    output: Location | None,
     named: Format | None,
     keep: tuple[str, ...],
     spreadsheet_safe: bool,
@@ -104,8 +105,8 @@ def predict(
 ) -> None:
     """Predict each row of DATA, in order.
 
-    RUN is a run folder of `dlcli train`. DATA is a table, or `-` for standard input; it need not
-    contain the target.
+    RUN is a run folder of `dlcli train`, or its URL. DATA is a table, its URL, or `-` for standard
+    input; it need not contain the target.
 
     \b
       dlcli predict runs/houses new.csv --output predictions.csv
@@ -130,7 +131,7 @@ def predict(
         options = FolderOptions(
             named, keep, spreadsheet_safe, level, **bad_rows, hint=_BAD_ROW_HINT
         )
-        _predict_folder(paths, output, options, jobs or 1, as_json)
+        _predict_folder(paths, Path(output), options, jobs or 1, as_json)
         return
     if jobs is not None:
         way_out = "name a folder or glob of tables, and a folder with --output"
@@ -147,8 +148,9 @@ def predict(
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
     with open_output(output) as stream:
-        predictor = Predictor.load(open_trained_run(run), level)
-        table = predictor.read(data)
+        with opened_network(run) as opened:
+            predictor = Predictor.load(opened, level)
+        table = predictor.read(data, others=None if rejected else keep)
         print_table_notes(table)
         predictions = predictor.predict(table, issues)
         rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
@@ -166,7 +168,7 @@ def predict(
         _print_differences(predictor.encoding, issues, table, rejected)
 
 
-def _is_folder_of_parts(data: Path, output: Path, form: Format | None) -> bool:
+def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
     """Return whether predictions are to be a part for each file, in a folder.
 
     They are if data is a folder or a glob, and the output a folder, or a name without an ending.
@@ -176,7 +178,7 @@ def _is_folder_of_parts(data: Path, output: Path, form: Format | None) -> bool:
         output: the value of `--output`.
         form: the value of `--format`, with which the output for a glob may be a file of any name.
     """
-    if os.path.isfile(output):
+    if not (isinstance(data, Path) and isinstance(output, Path)) or output.is_file():
         return False
     if os.path.isdir(data):
         return os.path.isdir(output) or not output.suffix
@@ -204,8 +206,8 @@ def _predict_folder(
     if options.rejected == output:
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
-    opened = open_trained_run(run)
-    outcome = predict_folder(opened, data, output, options, jobs, listener)
+    with opened_network(run) as opened:
+        outcome = predict_folder(opened, Path(data), output, options, jobs, listener)
     predictor, found = outcome.predictor, outcome.differences
     print_remarks(outcome.remarks)
     print_unused_columns(str(data), [*outcome.unread])
@@ -238,9 +240,9 @@ def evaluate(
 ) -> None:
     """Compute the metrics of a run on other rows.
 
-    RUN is a run folder of `dlcli train`. DATA is a table that contains the target, or `-` for
-    standard input. The `gates` of the run's config are checked on its rows; exit code 6 if one
-    fails.
+    RUN is a run folder of `dlcli train`, or its URL. DATA is a table that contains the target, its
+    URL, or `-` for standard input. The `gates` of the run's config are checked on its rows; exit
+    code 6 if one fails.
 
     \b
       dlcli evaluate runs/houses new.csv
@@ -253,11 +255,11 @@ def evaluate(
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
-    opened = open_trained_run(run)
-    predictor = Predictor.load(opened, level)
-    table = predictor.read(data)
+    with opened_network(run) as opened:
+        predictor, training_data = Predictor.load(opened, level), TrainingData.of(opened, run)
+    table = predictor.read(data, others=None if rejected else predictor.metric_columns)
     print_table_notes(table)
-    if warning := TrainingData.of(opened).warning(data, table.file):
+    if warning := training_data.warning(data, table.file):
         print_event("warning", {"message": warning})
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
     if evaluation.warning:

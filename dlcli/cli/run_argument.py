@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcli.cli.config_argument import is_config_name, namesake, reads_like_file
-from dlcli.cli.options import PATH, Option
+from dlcli.cli.options import LOCATION, PATH, Option
 from dlcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-RunAndData = tuple[Path, Path]
-"""A run folder and a data file."""
+    from dlcli.config import Location
+
+RunAndData = tuple["Location", "Location"]
+"""A run folder and a data file; or the URL of one."""
 
 _TRAINING = ("train",)
 
@@ -46,7 +48,7 @@ def _require_runs(
 
 
 def _require_run_and_data(
-    ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]
+    ctx: click.Context, parameter: click.Parameter, paths: tuple[Location, ...]
 ) -> RunAndData:
     """Return RUN and DATA.
 
@@ -59,11 +61,13 @@ def _require_run_and_data(
     if not paths:
         raise missing_run(ctx, "DATA")
     if len(paths) > 2:
-        line = _line(ctx, str(paths[0]) if paths[0].is_dir() else "RUN", "*.csv")
+        line = _line(ctx, str(paths[0]) if os.path.isdir(paths[0]) else "RUN", "*.csv")
         count = f"expected RUN DATA, got {len(paths)} arguments"
         raise UsageError(f"{count}; quote a pattern of several files: {line}")
     first, *others = paths
     if not others:
+        if not isinstance(first, Path):
+            raise missing_run(ctx, "RUN", str(first))
         if looks_like_missing_run(first) or (is_config_name(first) and first.is_file()):
             open_run(first)  # raises an error with the run that may be meant
         if is_run_folder(first):
@@ -72,8 +76,8 @@ def _require_run_and_data(
             )
         raise missing_run(ctx, str(first))
     [data] = others
-    if is_run_folder(data):
-        if is_run_folder(first):
+    if isinstance(data, Path) and is_run_folder(data):
+        if isinstance(first, Path) and is_run_folder(first):
             line = _line(ctx, str(first), "DATA")
             raise UsageError(f"{data}: is a run folder, expected a table: {line}")
         line = _line(ctx, str(data), str(first))
@@ -86,7 +90,7 @@ runs_argument = click.argument(
 )
 
 run_and_data = click.argument(
-    "paths", type=PATH, nargs=-1, metavar="RUN DATA", callback=_require_run_and_data
+    "paths", type=LOCATION, nargs=-1, metavar="RUN DATA", callback=_require_run_and_data
 )
 
 
@@ -98,12 +102,12 @@ def looks_like_missing_run(path: Path) -> bool:
 
 
 def refuse_run_folder(
-    ctx: click.Context, parameter: click.Parameter, data: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, data: Location | None
+) -> Location | None:
     """Return the argument DATA, which must not be a run folder."""
     from dlcli.runs import is_run_folder
 
-    if data is not None and data.is_dir() and is_run_folder(data):
+    if isinstance(data, Path) and data.is_dir() and is_run_folder(data):
         raise UsageError(f"{data}: is a run folder, expected a table")
     return data
 

@@ -26,7 +26,7 @@ from dlcli.metrics import (
     finite_number,
 )
 from dlcli.prediction import StoredPredictions
-from dlcli.runs import Run
+from dlcli.runs import Run, content_id
 from dlcli.tasks import DecodedRows, Task
 
 Indices = NDArray[np.int64]
@@ -140,7 +140,7 @@ def _data_files(environment: Mapping[str, object]) -> tuple[DataFile, ...]:
     entries = environment.get("data")
     listed = entries if isinstance(entries, list) else []
     return tuple(
-        DataFile(str(entry.get("file")), _text(entry.get("sha256")))
+        DataFile(str(entry.get("file")), _text(content_id(entry)))
         for entry in listed
         if isinstance(entry, dict)
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dlcli.config import MEMORY, ConfigFile, Path, Section, dump_yaml, format_path, to_short
+from dlcli.config import MEMORY, ConfigFile, Path, Section, Url, dump_yaml, format_path, to_short
 from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")
@@ -49,9 +49,10 @@ def _top_level(file: ConfigFile) -> dict[str, object]:
 
 def _moved(source: object, file: ConfigFile) -> object:
     if isinstance(source, tuple):
-        return tuple(file.resolve(each).as_posix() for each in source)
+        return tuple(_moved(each, file) for each in source)
     if isinstance(source, str) and source != MEMORY:
-        return file.resolve(source).as_posix()
+        location = file.locate(source)
+        return location if isinstance(location, Url) else location.as_posix()
     return source
 
 

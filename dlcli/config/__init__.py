@@ -131,6 +131,7 @@ from dlcli.config.training_choices import (
     TargetForm,
 )
 from dlcli.config.tune_section import DEFAULT_TRIALS, MedianPruning, Pruner, Tpe, Tune
+from dlcli.config.urls import Location, Url, hide_secrets, locate
 from dlcli.config.yaml_document import (
     MAX_BYTES,
     CoreDumper,

@@ -17,6 +17,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
 from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.config.tune_section import Tune
+from dlcli.config.urls import Location, hide_secrets, locate
 from dlcli.config.yaml_document import (
     MAX_BYTES,
     Document,
@@ -72,6 +73,11 @@ class ConfigFile:
     def resolve(self, file: str) -> FilePath:
         """Return the path of a file that the config names relative to its own folder."""
         return FilePath(os.path.normpath(self.path.parent / file))
+
+    def locate(self, file: str) -> Location:
+        """Return the path of a table that the config names from its folder, or its URL."""
+        location = locate(file)
+        return self.resolve(str(location)) if isinstance(location, FilePath) else location
 
     @contextmanager
     def located(self) -> Iterator[None]:
@@ -279,7 +285,7 @@ def override(document: Document, argument: str) -> None:
     Raises:
         ConfigError: if the argument can't be read, or its path leads into a value without keys.
     """
-    name = f"--set '{printable(argument)}'"
+    name = f"--set '{hide_secrets(printable(argument))}'"
     try:
         path, text = _split_argument(argument)
     except ValueError as error:

@@ -16,6 +16,7 @@ from dlcli.config.section import (
     Section,
     value_error,
 )
+from dlcli.config.urls import locate
 
 
 def _known_encoding(name: str) -> str:
@@ -80,8 +81,25 @@ FormatChoice = Annotated[
 
 MEMORY = ":memory:"
 """Stands for a table in memory where a file is named, as in SQLite; only Python can give one."""
+
+
+def _check_urls(value: object) -> object:
+    """Refuse a URL with a secret, before any other message quotes it."""
+    for name in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(name, str):
+            try:
+                locate(name)
+            except ValueError as error:
+                raise value_error(str(error)) from None
+    return value
+
+
 File = Annotated[str, Field(min_length=1)]
-Files = Annotated[File | Annotated[tuple[File, ...], Field(min_length=1)], Expected("a file")]
+Files = Annotated[
+    File | Annotated[tuple[File, ...], Field(min_length=1)],
+    Expected("a file"),
+    BeforeValidator(_check_urls),
+]
 _SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
 
 
@@ -97,6 +115,7 @@ ShareOrFiles = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
     Expected(_SHARE_OR_FILE),
     BeforeValidator(_refuse_percentage),
+    BeforeValidator(_check_urls),
 ]
 LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels")]
 ClassName = Annotated[
@@ -221,7 +240,8 @@ class Data(Section):
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as
-    .gz or .zst. The files of a glob such as `part-*.csv`, or of a list, are one table."""
+    .gz or .zst; or its URL, such as `s3://bucket/houses.parquet`. The files of a glob such as
+    `part-*.csv`, of a list, or of a folder partitioned as `year=2024/...`, are one table."""
     validation: ShareOrFiles | None = None
     """Validation rows, used for early stopping and schedules: a share of the rows, between 0 and 1,
     or a file, glob or list."""

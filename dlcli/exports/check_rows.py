@@ -72,7 +72,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
     files, split = sources[0] if sources else (data.train, None)
     if files == MEMORY:
         return None, "the run's table was in memory"
-    resolved = [file.resolve(files)] if isinstance(files, str) else [*map(file.resolve, files)]
+    resolved = [file.locate(files)] if isinstance(files, str) else [*map(file.locate, files)]
     try:
         table = predictor.read(resolved[0] if isinstance(files, str) else resolved)
     except DlcliError as error:

@@ -35,6 +35,7 @@ from dlcli.config import (
     ReduceOnPlateau,
     Section,
     Text,
+    Url,
 )
 from dlcli.encoding import (
     BooleanEncoder,
@@ -129,7 +130,11 @@ class _Facts:
                 kind = "in memory" if given == MEMORY else "in several files"
                 raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
             if isinstance(given, str):
-                paths[key] = file.resolve(given)
+                location = file.locate(given)
+                if isinstance(location, Url) or location.is_dir():
+                    kind = "at a URL" if isinstance(location, Url) else "in several files"
+                    raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
+                paths[key] = location
         try:
             table = predictor.read(paths["train"])
         except DlcliError as error:

@@ -287,7 +287,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
                 raise UsageError(f"{other}: {message}; name a folder elsewhere")
     else:
         base = next(parent for parent in data.parents if parent.exists())
-        sources = expand(data)
+        sources = [path for path in expand(data) if isinstance(path, Path)]
     parts: dict[str, _Part] = {}
     for source in sources:
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")

@@ -23,6 +23,7 @@ from dlcli.config import (
     ConfigFile,
     Data,
     Linear,
+    Location,
     Optimizer,
     RMSprop,
     Tune,
@@ -49,6 +50,7 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.runs import cache_folder
 from dlcli.splitting import Split
+from dlcli.tables import file_size
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""
@@ -105,7 +107,7 @@ def check(
     with file.located():
         check_tune(file)
         check_headers(file.config, read_headers(file))
-        size = sum(path.stat().st_size for path in data_files(file))
+        size = sum(map(file_size, data_files(file)))
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
@@ -191,10 +193,10 @@ def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Ite
         yield folder
 
 
-def _expanded_size(path: Path) -> float:
+def _expanded_size(path: Location) -> float:
     """Return the bytes of memory that a file takes; 0 if reading it will report an error."""
     with suppress(OSError, ValueError):  # such as a name that is too long, or with a NUL character
-        return path.stat().st_size * EXPANSION.get(path.suffix.lower(), USUAL_EXPANSION)
+        return file_size(path) * EXPANSION.get(Path(path).suffix.lower(), USUAL_EXPANSION)
     return 0.0
 
 

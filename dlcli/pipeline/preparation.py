@@ -22,11 +22,13 @@ from dlcli.config import (
     Files,
     GroupSplit,
     Ignored,
+    Location,
     RandomSplit,
     SourceKey,
     SplitChoice,
     StratifiedSplit,
     TimeSplit,
+    Url,
     format_path,
 )
 from dlcli.data_checks import DataIssue, advise_split, inspect_split
@@ -53,7 +55,16 @@ from dlcli.prediction import Predictor
 from dlcli.preprocessing import Note, ValueIssues, summarize_notes
 from dlcli.runs import Weights, fingerprint, open_run
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
-from dlcli.tables import MemoryTable, Source, Table, expand, name_of, read_header, read_table
+from dlcli.tables import (
+    MemoryTable,
+    Source,
+    Table,
+    expand,
+    name_of,
+    read_header,
+    read_table,
+    url_fingerprint,
+)
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 ReportNotes = Callable[[str, Sequence[Note]], None]
@@ -249,8 +260,8 @@ def read_headers(file: ConfigFile) -> list[Header]:
     ]
 
 
-def data_files(file: ConfigFile) -> list[Path]:
-    """Return the paths of all files that a config names, relative to the current folder.
+def data_files(file: ConfigFile) -> list[Location]:
+    """Return all files that a config names, paths relative to the current folder or URLs.
 
     Raises:
         UsageError: for a glob that matches nothing.
@@ -259,7 +270,7 @@ def data_files(file: ConfigFile) -> list[Path]:
 
 
 def _resolved(file: ConfigFile, files: Files) -> Source:
-    return file.resolve(files) if isinstance(files, str) else [*map(file.resolve, files)]
+    return file.locate(files) if isinstance(files, str) else [*map(file.locate, files)]
 
 
 def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
@@ -283,6 +294,8 @@ def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
 def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
     """Return key, SHA-256 and size of each file and table in memory of a config, in order.
 
+    A file at a URL has its `version` in place of the SHA-256.
+
     Raises:
         UsageError: for a glob that matches nothing, or a table in memory that is not given.
     """
@@ -292,7 +305,10 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
         if isinstance(source, MemoryTable):
             entries = [source.fingerprint]
         else:
-            entries = [fingerprint(path) for path in expand(source)]
+            entries = [
+                url_fingerprint(each) if isinstance(each, Url) else fingerprint(each)
+                for each in expand(source)
+            ]
         found += [{"key": f"data.{key}", **entry} for entry in entries]
     return found
 

@@ -20,7 +20,16 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from dlcli.comparison import GateResult, GateResults
-from dlcli.config import MEMORY, Config, ConfigFile, Files, Tables, dump_config
+from dlcli.config import (
+    MEMORY,
+    Config,
+    ConfigFile,
+    Files,
+    Location,
+    Tables,
+    Url,
+    dump_config,
+)
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
@@ -40,12 +49,14 @@ from dlcli.runs import (
     RunWriter,
     check_folder,
     collect_environment,
+    content_id,
     locked,
     new_run,
     parse_document,
     read_resolved,
     unfinished_run,
 )
+from dlcli.tables import file_version
 
 if TYPE_CHECKING:
     from dlcli.training import Device
@@ -57,7 +68,7 @@ _MAX_NAME = 64
 """Most characters of a run folder's name."""
 Images = Mapping[str, Mapping[str, object]]
 """For each column of images, the number of `files` and a `sha256`."""
-Stamps = Mapping[Path, tuple[int, ...] | None]
+Stamps = Mapping[Location, tuple[int | str | None, ...] | None]
 """For each data file, values that change whenever it is written to; `None` if it is no plain
 file."""
 
@@ -206,7 +217,9 @@ def check_unchanged(before: Stamps) -> None:
             raise DataError(message, file=path)
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def _stamp(path: Location) -> tuple[int | str | None, ...] | None:
+    if isinstance(path, Url):
+        return file_version(path)
     with suppress(OSError):
         if path.is_file():
             status = path.stat()
@@ -255,8 +268,8 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
         what = f"began with {len(known)} data files, and there are {len(now)}"
         raise RunError(f"{writer.path}: {what}; train it again")
     for entry, found in zip(known, now, strict=True):
-        before = entry.get("sha256") if isinstance(entry, dict) else None
-        name, digest = found["file"], found["sha256"]
+        before = content_id(entry) if isinstance(entry, dict) else None
+        name, digest = found["file"], content_id(found)
         if before is None:
             raise RunError(
                 f"{name}: could be read only once, as a pipe can; store its rows in a file, and "
@@ -325,12 +338,16 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
         keep_tune: whether the search space is kept, which training does not read.
     """
 
+    def moved_file(name: str) -> str:
+        location = file.locate(name)
+        return str(location) if isinstance(location, Url) else _path_from(folder, location)
+
     def moved(source: float | Files | None) -> float | Files | None:
         if isinstance(source, tuple):
-            return tuple(_path_from(folder, file.resolve(each)) for each in source)
+            return tuple(map(moved_file, source))
         if source == MEMORY:
             return source
-        return _path_from(folder, file.resolve(source)) if isinstance(source, str) else source
+        return moved_file(source) if isinstance(source, str) else source
 
     config = file.config
     sources = {key: moved(getattr(config.data, key)) for key in ("train", "validation", "test")}

@@ -68,6 +68,7 @@ from dlcli.runs import (
     STUDY,
     Run,
     RunWriter,
+    content_id,
     parse_document,
     read_object,
     resume_command,
@@ -370,5 +371,5 @@ def search_fingerprint(file: ConfigFile) -> dict[str, object]:
     fields["data"].update({name: without_path(fields["data"][name]) for name in _PATHS})
     return {
         "config": sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest(),
-        "data": [each["sha256"] for each in data_fingerprints(file)],
+        "data": [content_id(each) for each in data_fingerprints(file)],
     }

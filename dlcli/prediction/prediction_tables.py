@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dlcli.config import Location
 from dlcli.errors import RunError, UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
@@ -37,7 +37,7 @@ _CRLF = "\r\n"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def choose_format(named: Format | None, output: Path | None) -> Format:
+def choose_format(named: Format | None, output: Location | None) -> Format:
     """Return the format that was named, else that of the file's extension, else CSV.
 
     Raises:

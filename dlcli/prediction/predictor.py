@@ -178,19 +178,28 @@ class Predictor:
         """The number of networks."""
         return len(self.tasks) or 1
 
-    def read(self, source: Source | MemoryTable, folder: Path | None = None) -> Table:
+    def read(
+        self,
+        source: Source | MemoryTable,
+        folder: Path | None = None,
+        others: Sequence[str] | None = None,
+    ) -> Table:
         """Read a table as training read its own.
 
         Args:
             source: the table.
             folder: where to store the rows, in files of dlcli's own; without one they are in
                 memory.
+            others: the only columns to read besides those that are predicted from, where a file
+                allows that: Parquet. [default: all]
 
         Raises:
             UsageError: for a file that isn't there.
             DataError: for a file that is no table.
         """
-        table = read_table(source, self._words, self.config.data.format, folder)
+        features = [feature.column for feature in self.encoding.features]
+        columns = None if others is None else {*features, *others}
+        table = read_table(source, self._words, self.config.data.format, folder, columns)
         return table.written_like(self.encoding.notations)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
@@ -344,7 +353,13 @@ class Predictor:
         """
         data, features = self.config.data, self.config.input.features or {}
         known = {*features, *data.reserved, *keep}
-        return [name for name in table.columns if name not in known]
+        return [name for name in (*table.columns, *table.unread) if name not in known]
+
+    @property
+    def metric_columns(self) -> list[str]:
+        """The columns that metrics are computed from, besides the predictions."""
+        weight = self.config.data.weight
+        return [*self.task.columns, *([] if weight is None else [weight])]
 
     def evaluate(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Evaluation:
         """Predict a table and compare the predictions with its target.
@@ -361,8 +376,7 @@ class Predictor:
                 unless the issues are lenient; or if no row is left.
         """
         weight = self.config.data.weight
-        needed = [*self.task.columns, weight]
-        absent = [column for column in needed if column and column not in table.columns]
+        absent = [column for column in self.metric_columns if column not in table.columns]
         if absent:
             named = ", ".join(f"'{column}'" for column in absent)
             message = f"has no column {named}, which metrics are computed from"

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from dlcli.runs import Run, fingerprint
-from dlcli.tables import MemoryTable, Source, expand
+from dlcli.config import Location, Url
+from dlcli.runs import Run, content_id, fingerprint
+from dlcli.tables import MemoryTable, Source, expand, file_size, url_fingerprint
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """The files or the table in memory that a run was trained on, by their digests."""
 
-    run: Path
-    """The run folder."""
+    run: Location
+    """The run folder, or its URL."""
     sizes: Mapping[str, object]
     """The size in bytes of each, by SHA-256."""
     held_out: str | None
     """The rows of which the run has unbiased metrics: `test` or else `validation`."""
 
     @classmethod
-    def of(cls, run: Run) -> TrainingData:
+    def of(cls, run: Run, location: Location | None = None) -> TrainingData:
         """Read what a run was trained on.
+
+        Args:
+            run: the run.
+            location: where it is; by default in its folder.
 
         Raises:
             RunError: if its files are damaged.
@@ -31,15 +35,15 @@ class TrainingData:
         stored = run.read_environment().get("data") if run.has("environment.json") else None
         entries = stored if isinstance(stored, list) else []
         sizes = {
-            entry["sha256"]: entry.get("bytes")
+            identity: entry.get("bytes")
             for entry in entries
             if isinstance(entry, dict)
             and entry.get("key") == "data.train"
-            and isinstance(entry.get("sha256"), str)
+            and (identity := content_id(entry))
         }
         metrics = run.read_metrics() if run.has("metrics.json") else {}
         held_out = next((split for split in ("test", "validation") if split in metrics), None)
-        return cls(run.path, sizes, held_out)
+        return cls(location or run.path, sizes, held_out)
 
     def warning(self, source: Source | MemoryTable, file: str) -> str:
         """Return a warning for a table that the run was trained on, else an empty text.
@@ -54,9 +58,13 @@ class TrainingData:
             is_known = source.fingerprint["sha256"] in self.sizes
         else:
             sizes = {*self.sizes.values()}
-            paths = [path for path in expand(source) if path.is_file()]
-            same_size = [path for path in paths if path.stat().st_size in sizes]
-            is_known = any(fingerprint(path)["sha256"] in self.sizes for path in same_size)
+            files = [each for each in expand(source) if isinstance(each, Url) or each.is_file()]
+            same_size = [each for each in files if file_size(each) in sizes]
+            entries = (
+                url_fingerprint(each) if isinstance(each, Url) else fingerprint(each)
+                for each in same_size
+            )
+            is_known = any(content_id(entry) in self.sizes for entry in entries)
         if not is_known:
             return ""
         way_out = (

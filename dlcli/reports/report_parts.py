@@ -342,12 +342,13 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         shown.append(Code(command, "It was made by:"))
     files = environment.get("data")
     if isinstance(files, list) and files:
+        known = [each for each in files if isinstance(each, dict)]
+        content = "SHA-256 or version" if any("version" in each for each in known) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
             "file": lambda each: fmt.shorten(each.get("file"), 120),
-            "SHA-256": lambda each: fmt.shorten(each.get("sha256"), 64),
+            content: lambda each: fmt.shorten(each.get("sha256") or each.get("version"), 64),
             "bytes": lambda each: fmt.number(each.get("bytes")),
         }
-        known = [each for each in files if isinstance(each, dict)]
         shown.append(
             Table.of(
                 known, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="files"

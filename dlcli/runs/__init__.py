@@ -18,6 +18,7 @@ from dlcli.runs.manifest import (
     resume_command,
 )
 from dlcli.runs.resume_files import Checkpoint, PartialResult, check_folder
+from dlcli.runs.run_copies import opened_run
 from dlcli.runs.run_folder import (
     cache_folder,
     existing_folder_advice,
@@ -40,6 +41,7 @@ from dlcli.runs.run_reader import (
 from dlcli.runs.run_writer import (
     RunWriter,
     collect_environment,
+    content_id,
     fingerprint,
     read_mlflow_run,
     tensorboard_folder,

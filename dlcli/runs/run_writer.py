@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__, is_command_line
+from dlcli.config import hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Weights, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
@@ -204,7 +205,7 @@ def collect_environment(
         "seed": seed,
         "threads": threads,
         "device": device,
-        **({"command": list(sys.argv)} if is_command_line.get() else {}),
+        **({"command": [*map(hide_secrets, sys.argv)]} if is_command_line.get() else {}),
         "data": [*data],
         "git": _git(),
     }
@@ -232,6 +233,19 @@ def fingerprint(path: Path) -> dict[str, object]:
         if path.is_file():  # a pipe has no more content, and reading it would block
             return {"file": str(path), **FileDigest.of(path).model_dump()}
     return {"file": str(path), "sha256": None, "bytes": None}
+
+
+def content_id(entry: Mapping[str, object]) -> str | None:
+    """Return what identifies the content of a file: its SHA-256, or the version of one at a URL.
+
+    Args:
+        entry: a fingerprint, which may come from a stranger's run.
+
+    Returns:
+        It; `None` if it is not known.
+    """
+    found = entry.get("sha256") or entry.get("version")
+    return found if isinstance(found, str) else None
 
 
 def _git() -> dict[str, object] | None:

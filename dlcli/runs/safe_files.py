@@ -29,7 +29,7 @@ FORMAT: Literal[1] = 1
 _WAY_OUT = "restore the run from a copy, or train it again"
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
-_MAX_DOCUMENT_BYTES = 2**20
+MAX_DOCUMENT_BYTES = 2**20
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that can't sync folders, such as some over a network."""
 
@@ -249,7 +249,7 @@ class VerifiedDocument(Strict):
         Raises:
             RunError: if it is missing, damaged or of a newer format.
         """
-        content = read_bytes(path, _MAX_DOCUMENT_BYTES)
+        content = read_bytes(path, MAX_DOCUMENT_BYTES)
         fields = parse_object(content, path)
         # A newer format comes first, since the rest may mean anything then.
         version = fields.get("format")

@@ -20,7 +20,9 @@ from dlcli.config import (
     Datetime,
     Feature,
     Image,
+    Location,
     Target,
+    Url,
     default_tune,
 )
 from dlcli.data_checks import number, require_column
@@ -45,7 +47,7 @@ _IMBALANCED = 3
 
 
 def starter_config(
-    data: Path | MemoryTable,
+    data: Location | MemoryTable,
     target: str,
     *,
     config_folder: Path = Path(),  # noqa: B008  (the current one)
@@ -83,6 +85,8 @@ def starter_config(
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
         path = MEMORY
+    elif isinstance(data, Url):
+        path = str(data)
     else:
         path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]

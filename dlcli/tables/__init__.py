@@ -38,7 +38,23 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
-from dlcli.tables.source_files import Source, expand, file_format, find, name_of, recognize
+from dlcli.tables.remote_files import (
+    check_writable,
+    file_size,
+    file_version,
+    open_url,
+    upload,
+    url_fingerprint,
+)
+from dlcli.tables.source_files import (
+    Source,
+    expand,
+    file_format,
+    find,
+    locate_table,
+    name_of,
+    recognize,
+)
 from dlcli.tables.table import (
     CLEAR_MISSING_WORDS,
     USUAL_MISSING_WORDS,

@@ -11,19 +11,22 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from dlcli.config import FormatChoice
+from dlcli.config import FormatChoice, Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
+from dlcli.tables.partitions import Partition, partitions
+from dlcli.tables.remote_files import RemoteFile, open_remote, remote_matches
 from dlcli.tables.table import Notation, Remark
 
 Source = str | Path | Sequence[str | Path]
-"""A file, a glob such as `part-*.csv`, or a list of these; `-` is standard input."""
+"""A file or its URL, a glob such as `part-*.csv`, a partitioned folder, or a list of these; `-` is
+standard input."""
 Format = Literal["csv", "parquet", "arrow", "jsonl"]
 
 _HEAD_BYTES = 4096
@@ -47,6 +50,10 @@ class SourceFile:
     content: bytes = b""
     """Its bytes, possibly compressed, if they are in memory."""
     compression: str | None = None
+    remote: RemoteFile | None = None
+    """The file at a URL that it is read from."""
+    partition: Partition = ()
+    """The values of the columns that the names of its folders give."""
 
     def open(self) -> BinaryIO:
         """Open the decompressed content for reading; seeking may not be possible.
@@ -54,7 +61,10 @@ class SourceFile:
         Raises:
             UsageError: for a file that cannot be opened.
         """
-        raw = io.BytesIO(self.content) if self.path is None else _open(self.path)
+        if self.remote is not None:
+            raw = self.remote.open()
+        else:
+            raw = io.BytesIO(self.content) if self.path is None else _open(self.path)
         if self.compression is None:
             return raw
         unpacked = pa.CompressedInputStream(raw, self.compression)
@@ -69,7 +79,10 @@ class SourceFile:
         Args:
             ratio: bytes for each byte of it, if it is not small.
         """
-        size = len(self.content) if self.path is None else self.path.stat().st_size
+        if self.remote is not None:
+            size = self.remote.size
+        else:
+            size = len(self.content) if self.path is None else self.path.stat().st_size
         return max(_ALWAYS_ALLOWED, ratio * size)
 
     def random_access(self) -> pa.NativeFile:
@@ -78,6 +91,8 @@ class SourceFile:
         Raises:
             DataError: for a damaged archive.
         """
+        if self.compression is None and self.remote is not None:
+            return self.remote.random_access()
         if self.path is not None and self.compression is None:
             return pa.OSFile(str(self.path))
         return pa.BufferReader(
@@ -92,7 +107,9 @@ class SourceFile:
             DataError: for a damaged archive.
         """
         with self.reading(), self.open() as stream:
-            return SourceFile(self.file, None, _read_all(stream))
+            return replace(
+                self, path=None, content=_read_all(stream), compression=None, remote=None
+            )
 
     def head(self) -> bytes:
         """Return the first bytes of the decompressed content.
@@ -174,31 +191,52 @@ def find(source: Source) -> list[SourceFile]:
         with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer)]
     files = []
-    for path in expand(source):
+    for path, partition in _locations(source):
+        if isinstance(path, Url):
+            files.append(replace(_remote(path), partition=partition))
+            continue
         with _open(path) as stream:
             if path.is_file():
                 compression = _compression(stream.read(_HEAD_BYTES))
-                files.append(SourceFile(str(path), path, compression=compression))
+                files.append(
+                    SourceFile(str(path), path, compression=compression, partition=partition)
+                )
             else:  # a pipe can be read only once
                 files.append(_in_memory(str(path), stream))
     return files
 
 
-def expand(source: Source) -> list[Path]:
-    """Return the paths of a source: those of a glob sorted, those of a list in its order.
+def expand(source: Source) -> list[Location]:
+    """Return the files of a source: those of a glob sorted, those of a list in its order.
 
     Raises:
-        UsageError: for a glob without a match, or a file named twice.
+        UsageError: for a glob without a match, a file named twice, or a URL that can't be read.
     """
+    return [location for location, _ in _locations(source)]
+
+
+def _locations(source: Source) -> list[tuple[Location, Partition]]:
     named = [source] if isinstance(source, str | Path) else source
-    paths = [path for name in named for path in _matches(Path(name))]
+    found = [each for name in named for each in _matches(locate_table(name))]
     seen: set[str] = set()
-    for path in paths:
-        absolute = os.path.abspath(path)
+    for path, _ in found:
+        absolute = str(path) if isinstance(path, Url) else os.path.abspath(path)
         if absolute in seen:
             raise UsageError(f"{path}: is named twice, and its rows would count twice")
         seen.add(absolute)
-    return paths
+    return found
+
+
+def locate_table(name: str | Path) -> Location:
+    """Return the path or the URL that a text stands for.
+
+    Raises:
+        UsageError: for a URL with a secret.
+    """
+    try:
+        return locate(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def name_of(source: Source) -> str:
@@ -209,7 +247,24 @@ def name_of(source: Source) -> str:
     return f"{source[0]} and {rest} more" if rest else str(source[0])
 
 
-def _matches(path: Path) -> list[Path]:
+def _matches(path: Location) -> Iterator[tuple[Location, Partition]]:
+    """Yield the files that a path, a URL or a glob names, each with its partition."""
+    if isinstance(path, Url):
+        yield from remote_matches(path)
+    elif os.path.isdir(path):
+        files = []
+        if any("=" in name for name in _entries(path)):  # others may be large, and are refused
+            below = (os.path.join(top, name) for top, _, names in os.walk(path) for name in names)
+            names = (PurePath(file).relative_to(path).as_posix() for file in below)
+            files = partitions(sorted(names), str(path))
+        yield from ((path / name, partition) for name, partition in files)
+        if not files:
+            yield path, ()
+    else:
+        yield from ((file, ()) for file in _glob(path))
+
+
+def _glob(path: Path) -> list[Path]:
     if not glob.has_magic(str(path)) or os.path.exists(path):
         return [path]
     # Brackets in the name of an existing folder are not a pattern.
@@ -223,13 +278,22 @@ def _matches(path: Path) -> list[Path]:
     raise UsageError(f"{path}: matches no file; {folder} {content}")
 
 
-def _in_memory(file: str, stream: BinaryIO) -> SourceFile:
+def _remote(url: Url) -> SourceFile:
+    found = open_remote(url)
+    if not isinstance(found, RemoteFile):
+        with found:
+            return _in_memory(str(url), found, "a server that sends no part of a file")
+    compression = _compression(found.beginning)
+    return SourceFile(str(url), None, compression=compression, remote=found)
+
+
+def _in_memory(file: str, stream: BinaryIO, origin: str = "a pipe") -> SourceFile:
     """Read what can be read only once.
 
     Raises:
         DataError: if it doesn't end.
     """
-    message = f"has over {_ALWAYS_ALLOWED >> 20} MiB, more than is read from a pipe; "
+    message = f"has over {_ALWAYS_ALLOWED >> 20} MiB, more than is read from {origin}; "
     error = DataError(f"{message}write it to a file, and name that", file=file)
     content = _read_all(cast(BinaryIO, _Limited(stream, _ALWAYS_ALLOWED, error)))
     return SourceFile(file, None, content, _compression(content[:_HEAD_BYTES]))
@@ -399,6 +463,8 @@ class Batches:
     remarks: tuple[Remark, ...] = ()
     nameless: tuple[str, ...] = ()
     """The columns that have no name in the file, by the names that they got."""
+    unread: tuple[str, ...] = ()
+    """The columns of the file that are not among the rows."""
 
 
 def check_names(names: Sequence[str], file: str) -> None:

@@ -611,6 +611,7 @@ class Table:
         notations: the notation of numbers in text, for the columns where it is not the default.
         remarks: what was detected about the files.
         nameless: the columns that have no name in a file, by the names that they got.
+        unread: the columns of a file that were not read.
     """
 
     file: str
@@ -622,6 +623,7 @@ class Table:
     notations: Mapping[str, Notation] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
     nameless: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

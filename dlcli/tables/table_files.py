@@ -48,6 +48,7 @@ def read_table(
     missing: MissingWords = lambda _: (),
     form: FormatChoice = _AUTO,
     folder: Path | None = None,
+    columns: Collection[str] | None = None,
 ) -> Table:
     """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
 
@@ -57,6 +58,7 @@ def read_table(
         missing: gives the spellings of a missing value in a column, besides empty fields.
         form: the declared format of text; the rest of it is detected.
         folder: where to store the rows, in files of dlcli's own; without one they are in memory.
+        columns: the only columns to read of Parquet that has all of them; by default all.
 
     Raises:
         UsageError: for a file that is not there or cannot be read.
@@ -67,7 +69,7 @@ def read_table(
         data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), folder)
         return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
     files = find(source)
-    parts = [_read_part(each, form, folder) for each in files]
+    parts = [_read_part(each, form, folder, columns) for each in files]
     name = files[0].file if len(files) == 1 else name_of(source)
     return _merge(parts, name, missing, _csv_format(form))
 
@@ -102,7 +104,7 @@ def open_batches(
     Args:
         stored: the file.
         form: the declared format of text; the rest of it is detected.
-        columns: of a Parquet file, the columns to read; all if omitted.
+        columns: of a Parquet file that has all of them, the columns to read; all if omitted.
 
     Raises:
         UsageError: for a file that cannot be read.
@@ -116,18 +118,48 @@ def open_batches(
             return open_json_lines(stored)
         opened = open_parquet(stored, columns) if format == "parquet" else open_arrow(stored)
     check_names(opened.schema.names, stored.file)
-    return with_plain_types(opened, stored.file)
+    return _with_partition(with_plain_types(opened, stored.file), stored)
 
 
-def _read_part(source: SourceFile, form: FormatChoice, folder: Path | None) -> _Part:
+def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
+    """Append the columns of a file's partition to its rows.
+
+    Raises:
+        DataError: for one that the file has, too.
+    """
+    if not stored.partition:
+        return batches
+    schema = batches.schema
+    for key, _ in stored.partition:
+        if key in schema.names:
+            message = "is both in the file and in the name of its folder; remove it from one"
+            raise DataError(message, file=stored.file, column=key)
+        schema = schema.append(pa.field(key, pa.string()))
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for batch in batches.rows:
+            scalars = [pa.scalar(value, pa.string()) for _, value in stored.partition]
+            more = [pa.repeat(scalar, batch.num_rows) for scalar in scalars]
+            yield pa.RecordBatch.from_arrays([*batch.columns, *more], schema=schema)
+
+    return replace(batches, schema=schema, rows=rows())
+
+
+def _read_part(
+    source: SourceFile, form: FormatChoice, folder: Path | None, columns: Collection[str] | None
+) -> _Part:
     """Read all rows of a file."""
     remarks = list(contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
-    batches = open_batches(stored, form)
+    batches = open_batches(stored, form, columns)
     with stored.reading():
         data = _stored(replace(batches, rows=_bounded(batches.rows, stored)), folder)
+    if source.remote is not None:
+        source.remote.check_unchanged()
     remarks += batches.remarks
-    return _Part(stored.file, data, batches.delimiter, tuple(remarks), batches.nameless)
+    return _Part(
+        stored.file, data, batches.delimiter, tuple(remarks), batches.nameless, batches.unread
+    )
 
 
 def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
@@ -182,6 +214,8 @@ class _Part:
     remarks: tuple[Remark, ...] = ()
     nameless: tuple[str, ...] = ()
     """The columns that have no name in the file."""
+    unread: tuple[str, ...] = ()
+    """The columns of the file that were not read."""
 
 
 def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], other: str) -> None:
@@ -228,7 +262,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
     words = {column: tuple(missing(column)) for column in data.column_names}
-    table = Table(name, data, rows, words, nameless=nameless)
+    table = Table(name, data, rows, words, nameless=nameless, unread=parts[0].unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)

@@ -25,29 +25,34 @@ def open_parquet(stored: SourceFile, columns: Collection[str] | None = None) -> 
 
     Args:
         stored: the file.
-        columns: the columns to read; all if omitted.
+        columns: the only columns to read, if the file has all of them; by default all.
 
     Raises:
         DataError: for a damaged file, also while rows are read.
     """
     from pyarrow.parquet import ParquetFile
 
-    with _complete("Parquet", stored.file):
+    with _complete("Parquet", stored):
         source = ParquetFile(stored.random_access())
-    schema, names = source.schema_arrow, None
-    # To PyArrow, `a` also selects a column that is named `a.b`.
-    if columns is not None and not any("." in name for name in schema.names):
-        schema = pa.schema([field for field in schema if field.name in columns])
-        names = schema.names
+    schema, unread = source.schema_arrow, ()
+    known = {*schema.names, *(key for key, _ in stored.partition)}
+    if columns is not None and known.issuperset(columns):
+        read = [field for field in schema if field.name in columns]
+        if read:
+            unread = tuple(name for name in schema.names if name not in columns)
+            schema = pa.schema(read)
+    names = schema.names if unread else None
 
     def rows() -> Iterator[pa.RecordBatch]:
-        size = batch_rows(len(schema))
-        with _complete("Parquet", stored.file):
+        with _complete("Parquet", stored):
             # One iterator over all groups would keep what it has read of each.
             for group in range(source.num_row_groups):
-                yield from source.iter_batches(size, row_groups=[group], columns=names)
+                size = batch_rows(len(schema))
+                batches = source.iter_batches(size, row_groups=[group], columns=names)
+                # For pyarrow, the name of a column also stands for those that extend it by a dot.
+                yield from batches if names is None else (each.select(names) for each in batches)
 
-    return Batches(schema, rows())
+    return Batches(schema, rows(), unread=unread)
 
 
 def open_arrow(stored: SourceFile) -> Batches:
@@ -58,7 +63,7 @@ def open_arrow(stored: SourceFile) -> Batches:
     """
     from pyarrow import ipc
 
-    with _complete("Arrow", stored.file):
+    with _complete("Arrow", stored):
         if stored.head().startswith(_ARROW_FILE_MARK):
             source = ipc.open_file(stored.random_access())
             batches = (source.get_batch(at) for at in range(source.num_record_batches))
@@ -67,7 +72,7 @@ def open_arrow(stored: SourceFile) -> Batches:
             batches = iter(source)
 
     def rows() -> Iterator[pa.RecordBatch]:
-        with _complete("Arrow", stored.file):
+        with _complete("Arrow", stored):
             for batch in batches:
                 batch.validate(full=True)  # offsets in a damaged file may point anywhere
                 yield batch
@@ -76,14 +81,16 @@ def open_arrow(stored: SourceFile) -> Batches:
 
 
 @contextmanager
-def _complete(kind: str, file: str) -> Iterator[None]:
+def _complete(kind: str, stored: SourceFile) -> Iterator[None]:
     """Turn pyarrow's errors about a damaged file into a DataError."""
     try:
         yield
     except pa.ArrowMemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise incomplete(kind, file, error) from None
+        if stored.remote is not None:
+            stored.remote.check_unchanged()  # or the file can't be reached any more
+        raise incomplete(kind, stored.file, error) from None
 
 
 # Rare types

@@ -17,6 +17,7 @@ from dlcli.errors import UsageError, truncate
 from dlcli.runs import (
     Run,
     RunWriter,
+    content_id,
     kind_of_unfinished,
     read_mlflow_run,
     tracked_files,
@@ -210,7 +211,7 @@ def _tags(run: RunWriter) -> dict[str, str]:
         "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
         "mlflow.source.type": "LOCAL",
         "dlcli.version": str(environment["dlcli"]),
-        "dlcli.data_sha256": " ".join(str(file["sha256"]) for file in environment["data"]),
+        "dlcli.data_sha256": " ".join(str(content_id(file)) for file in environment["data"]),
         _RUN: str(run.path),
     }
     if git := environment["git"]:

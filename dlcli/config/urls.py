@@ -1,0 +1,100 @@
+"""URLs of tables and runs, without secrets: a run folder and its messages would reveal them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qsl, unquote
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?#]*)(.*)", re.S)
+"""Scheme, host and the rest. A scheme has two letters or more: `C://` is a drive."""
+_HOST = re.compile(r"(?:[^@]*@)?(?:[^@:]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_SECRET = re.compile(
+    r"sig|token|secret|passw|pwd|cred|auth|jwt|session|key|(?:^|[^a-z])user", re.IGNORECASE
+)
+"""Parameters of signed URLs, such as `X-Amz-Signature` and the `sig` of a SAS token."""
+_RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
+"""A value that looks like a secret, whatever its name."""
+_WAY_OUT = "it would end up in run folders and messages; give credentials by the environment"
+
+
+class Url(str):
+    """A URL of a table or a run, as `locate` has checked it."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> str:
+        """The scheme: `s3`."""
+        return self.partition("://")[0].lower()
+
+    @property
+    def path(self) -> str:
+        """What follows the scheme, `bucket/houses.csv`; of a web address without its query."""
+        rest = self.partition("://")[2]
+        return re.split("[?#]", rest, maxsplit=1)[0] if self.is_http else rest
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: `houses.csv`."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """The extension of the name: `.csv`."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it names a web server, which lists no folders and takes no files."""
+        return self.scheme in ("http", "https")
+
+
+Location = Path | Url
+"""A local path, or a URL."""
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text with dots in place of users, passwords and parameters of URLs in it."""
+    text = re.sub(r"(://)[^\s'\"]*@", r"\1...@", text)
+    return re.sub(r"(://[^\s'\"?]*\?)[^\s'\"]*=[^\s'\"]*", r"\1...", text)
+
+
+def locate(name: str | Path) -> Location:
+    """Return the path or the URL that a text stands for; a path for a `file://` URL.
+
+    Raises:
+        ValueError: for a URL with a secret, which the message does not have, or without a host.
+    """
+    if isinstance(name, Path | Url):
+        return name
+    parts = _URL.fullmatch(name)
+    if parts is None:
+        return Path(name)
+    scheme, host, rest = parts.groups()
+    scheme = scheme.lower()
+    if scheme == "file":
+        if host not in ("", "localhost"):
+            raise ValueError(f"{name}: a URL of a local file begins with file:///")
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(rest))
+    _refuse_secrets(scheme, host, rest)
+    if not host and scheme != "memory":
+        raise ValueError(f"{name}: names no host or bucket")
+    return Url(name)
+
+
+def _refuse_secrets(scheme: str, host: str, rest: str) -> None:
+    user, at, _ = host.rpartition("@")
+    is_http = scheme in ("http", "https")
+    if ":" in user or not _HOST.fullmatch(host) or (at and is_http):
+        raise ValueError(f"a URL of {scheme}:// has a user or password; {_WAY_OUT}")
+    path, _, query = rest.partition("?")
+    where = f"{scheme}://{host}{path.partition('#')[0]}"
+    parameters = parse_qsl(query.partition("#")[0], keep_blank_values=True)
+    if not is_http and any(value for _, value in parameters):
+        raise ValueError(f"{where}: has parameters after '?', which no such URL takes; {_WAY_OUT}")
+    for key, value in parameters:
+        if _SECRET.search(key) or _RANDOM.fullmatch(unquote(value)):
+            raise ValueError(f"{where}: has a secret after '?', as a signed URL has; {_WAY_OUT}")
