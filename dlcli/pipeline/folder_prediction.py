@@ -39,7 +39,7 @@ from dlcli.runs import (
     read_object,
     write_atomically,
 )
-from dlcli.tables import Remark, expand, file_format
+from dlcli.tables import Partition, Remark, expand, file_format, partitions
 
 PLAN = "_predictions.json"
 """The file that lists what is predicted. Other programs that read the folder skip such names."""
@@ -126,6 +126,8 @@ class _Part:
     name: str
     """The part's path in the folder."""
     form: Format
+    partition: Partition = ()
+    """The columns that the names of the file's folders give."""
 
 
 def predict_folder(
@@ -243,7 +245,9 @@ class _Task:
             )
             rejected = None if given.rejected is None else given.rejected / part.name
             target = self.folder / part.name
-            outcome = predict_file(self.predictor, part.source, target, options, rejected)
+            outcome = predict_file(
+                self.predictor, part.source, target, options, rejected, part.partition
+            )
             if outcome is not None:
                 listener("part", {"file": str(part.source), "part": part.name, "outcome": outcome})
 
@@ -278,9 +282,13 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
 
     Raises:
         UsageError: if there are none, or two have a part of the same name.
+        DataError: for a file that is partitioned by other columns than the first one.
     """
+    columns: dict[str, Partition] = {}
     if data.is_dir():
         base, sources = data, _tables_of(data)
+        names = [source.relative_to(data).as_posix() for source in sources]
+        columns = dict(partitions(names, str(data)))
         for other in filter(None, (folder, options.rejected)):
             if other.resolve().is_relative_to(data.resolve()):
                 message = f"is within {data}, and its files would be predicted, too"
@@ -293,9 +301,10 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
         check_spreadsheet_safe(options.spreadsheet_safe, form)
         name = source.relative_to(base)
+        partition = columns.get(name.as_posix(), ())
         name = name.with_suffix("") if name.suffix.lower() in _COMPRESSED else name
         name = name.with_suffix(f".{form}")
-        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), form))
+        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), form, partition))
         if first.source != source:
             message = f"would have the same part '{name}' as {first.source}; rename one of them"
             raise UsageError(f"{source}: {message}")

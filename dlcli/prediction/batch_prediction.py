@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from dlcli.prediction.prediction_tables import (
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import locked, os_error_text, write_atomically
-from dlcli.tables import Remark, Table, find, open_batches, recognize
+from dlcli.tables import Partition, Remark, SourceFile, Table, find, open_batches
 
 SHOWN_BAD_ROWS = 3
 """Rows with bad values that are worded one by one."""
@@ -125,6 +125,7 @@ def predict_file(
     part: Path,
     options: PartOptions,
     rejected: Path | None = None,
+    partition: Partition = (),
 ) -> PredictedPart | None:
     """Predict each row of a file, in order, and write the predictions to another.
 
@@ -138,6 +139,7 @@ def predict_file(
         options: what is written.
         rejected: the file for rows with a value that can't be encoded, if they are rejected; it is
             written if there are any.
+        partition: the columns that the names of the file's folders give.
 
     Returns:
         The outcome; None if the part exists, or another process writes it.
@@ -160,7 +162,9 @@ def predict_file(
         before = version_of(source)
         shutil.rmtree(stored, ignore_errors=True)  # of a process that was killed
         stack.callback(shutil.rmtree, stored, ignore_errors=True)
-        unread, tables = _read(predictor, source, stored, None if rejected else options.keep)
+        [file] = find(source)
+        file = replace(file, partition=partition)
+        unread, tables = _read(predictor, file, stored, None if rejected else options.keep)
         first, found = next(tables), Differences()
         output = stack.enter_context(_new_file(part, options.form, options.spreadsheet_safe))
         rejects: RowWriter | None = None
@@ -209,13 +213,13 @@ def _new_file(path: Path, form: Format, spreadsheet_safe: bool = False) -> Itera
 
 
 def _read(
-    predictor: Predictor, source: Path, folder: Path, keep: Sequence[str] | None
+    predictor: Predictor, stored: SourceFile, folder: Path, keep: Sequence[str] | None
 ) -> tuple[list[str], Iterator[Table]]:
     """Open a file whose rows are to be predicted.
 
     Args:
         predictor: the model.
-        source: the file.
+        stored: the file.
         folder: where to store the rows if all of them must be read first, as the notation of
             numbers in text is decided by all values of a column.
         keep: the columns that are needed besides those that the network reads; all if None.
@@ -223,19 +227,19 @@ def _read(
     Returns:
         The columns that nothing reads, and the rows in tables, at least one.
     """
-    form = predictor.config.data.format
-    [stored] = find(source)
-    opened = open_batches(stored, form)
-    no_rows = opened.schema.empty_table()
-    every = Table(stored.file, no_rows, np.empty(0, np.int64))
-    unread = predictor.unread_columns(every, keep or ())
-    if not predictor.reads_alike_in_batches(opened.schema):
+    columns = None
+    if keep is not None:
+        columns = {*keep, *(feature.column for feature in predictor.encoding.features)}
+    opened = open_batches(stored, predictor.config.data.format, columns)
+    no_rows, numbers = opened.schema.empty_table(), np.empty(0, np.int64)
+    first = Table(stored.file, no_rows, numbers, unread=opened.unread)
+    unread = predictor.unread_columns(first, keep or ())
+    given = [key for key, _ in stored.partition]
+    if not predictor.reads_alike_in_batches(_without(opened.schema, given)):
         folder.mkdir()
-        return unread, predictor.read(source, folder).parts(predictor.rows_at_once)
-    if keep is not None and recognize(stored.head(), stored.file) == "parquet":
-        wanted = {*keep, *(feature.column for feature in predictor.encoding.features)}
-        if wanted.issubset(every.columns):  # else the message lists all that are there
-            opened = open_batches(stored, form, wanted)
+        assert stored.path is not None
+        parts = predictor.read(stored.path, folder).parts(predictor.rows_at_once)
+        return unread, (_with_partition(predictor, part, stored.partition) for part in parts)
 
     def tables() -> Iterator[Table]:
         count, before = predictor.rows_at_once, 0
@@ -245,6 +249,20 @@ def _read(
                 before += rows.num_rows
 
     return unread, tables()
+
+
+def _without(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name not in names])
+
+
+def _with_partition(predictor: Predictor, table: Table, partition: Partition) -> Table:
+    """Append the columns of a file's partition to some of its rows."""
+    data = table.data
+    assert isinstance(data, pa.Table)
+    for key, value in partition:
+        data = data.append_column(key, pa.repeat(pa.scalar(value, pa.string()), data.num_rows))
+    words = predictor.batch(data, table.file).missing_words
+    return replace(table, data=data, missing_words={**words, **table.missing_words})
 
 
 def _rebatched(

@@ -38,6 +38,7 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.remote_files import (
     check_writable,
     file_size,
@@ -48,12 +49,12 @@ from dlcli.tables.remote_files import (
 )
 from dlcli.tables.source_files import (
     Source,
+    SourceFile,
     expand,
     file_format,
     find,
     locate_table,
     name_of,
-    recognize,
 )
 from dlcli.tables.table import (
     CLEAR_MISSING_WORDS,

@@ -57,7 +57,7 @@ OWN = ["_lock", "_predictions.json"]
 @pytest.mark.usefixtures("in_process")
 def test_each_file_gets_a_part_of_its_name_and_format(dlcli):
     write("a.parquet", x=[0.0, 1.0], id=["p", "q"])
-    write("month=2/b.parquet", x=[2], id=["r"])
+    write("more/b.parquet", x=[2], id=["r"])
     write("_delta_log/c.parquet", x=[2])
     Path("data/.hidden.csv").write_text("x\n1\n")
     Path("data/d.csv.gz").write_bytes(gzip.compress(b"x,id\n3,s\n4,t\n"))
@@ -66,11 +66,37 @@ def test_each_file_gets_a_part_of_its_name_and_format(dlcli):
     result = dlcli(*PREDICT, "--keep", "id")
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert names() == sorted(["a.parquet", "d.csv", "e.jsonl", "month=2/b.parquet", *OWN])
+    assert names() == sorted(["a.parquet", "d.csv", "e.jsonl", "more/b.parquet", *OWN])
     assert read("a.parquet") == {"id": ["p", "q"], "prediction": [1, 3]}
-    assert read("month=2/b.parquet") == {"id": ["r"], "prediction": [5]}
+    assert read("more/b.parquet") == {"id": ["r"], "prediction": [5]}
     assert Path("out/d.csv").read_text() == "id,prediction\ns,7\nt,9\n"
     assert Path("out/e.jsonl").read_text() == '{"id": "u", "prediction": 11.0}\n'
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_names_of_folders_give_columns(dlcli):
+    write("x=1/id=p/a.parquet", more=[0.5, 0.5])
+    write("x=2.5/id=q/a.parquet", more=[0.5])
+
+    assert dlcli(*PREDICT, "--keep", "id").exit_code == 0
+    assert read("x=1/id=p/a.parquet") == {"id": ["p", "p"], "prediction": [3, 3]}
+    assert read("x=2.5/id=q/a.parquet") == {"id": ["q"], "prediction": [6]}
+
+    write("x=2/id=p/b.parquet", more=["x"])
+    write("c.parquet", more=["x"])
+    result = dlcli(*PREDICT, "--keep", "id")
+    assert result.exit_code == 3
+    assert "data/x=1/id=p/a.parquet: is partitioned by 'x', 'id', and c.parquet by no column" in (
+        result.stderr
+    )
+
+
+@pytest.mark.usefixtures("in_process")
+def test_numbers_in_text_and_the_names_of_folders_are_read_together(dlcli):
+    write("id=p/a.parquet", x=["1,5", "2,5"])
+
+    assert dlcli(*PREDICT, "--keep", "id").exit_code == 0
+    assert read("id=p/a.parquet") == {"id": ["p", "p"], "prediction": [4, 6]}
 
 
 @pytest.mark.usefixtures("in_process")
