@@ -73,7 +73,7 @@ class Tally:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search with and without kills, and fail if a trial is lost or duplicated."""
     options = _options(arguments)
-    tools = _tools()
+    tools = server_tools()
     folder = Path(tempfile.mkdtemp(prefix="dlcli-postgresql-"))
     rng = np.random.default_rng(options.seed)
     try:
@@ -285,7 +285,7 @@ def _as_user(*command: str) -> None:
         raise RuntimeError(f"{Path(command[0]).name}: {done.stdout}{done.stderr}")
 
 
-def _tools() -> Path:
+def server_tools() -> Path:
     """Return the folder of the server's programs; exit if they or the driver are not installed."""
     if importlib.util.find_spec("psycopg") is None:
         _exit("the driver is not installed: pip install -e '.[postgresql]'")
