@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from dlcli.preprocessing import Note, dates_if_midnight, merge_notes, summarize_notes
+from dlcli import preprocessing
+from dlcli.preprocessing import (
+    ColumnIssues,
+    Note,
+    dates_if_midnight,
+    merge_notes,
+    summarize_notes,
+)
 
 EMPTY = "without a value"
 UNSEEN = "with values that are no category"
@@ -92,3 +101,15 @@ def test_nothing_to_say_is_no_line():
 )
 def test_moments_are_days_if_all_are_at_midnight(moments, days):
     assert dates_if_midnight(moments) == days
+
+
+def test_the_issues_of_any_number_of_rows_are_added_up_in_limited_memory(monkeypatch):
+    monkeypatch.setattr(preprocessing, "_MOST_COUNTED", 2)
+    total = ColumnIssues()
+
+    total.add(ColumnIssues(Counter(a=1, b=2), 7, "all 0", missing=3, outside=1, range=(0, 9)))
+    total.add(ColumnIssues(Counter(b=1, c=4, d=5), 0, "all 0", outside=2, range=(0, 9)))
+
+    assert total.unseen == {"a": 1, "b": 3, "other values": 9}
+    assert (total.unseen_index, total.unseen_encoding) == (None, "all 0")
+    assert (total.missing, total.outside, total.range) == (3, 3, (0, 9))
