@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import pyarrow as pa
 
 from dlcli.config import Url
-from dlcli.errors import DlcliError, UsageError, install_command
+from dlcli.errors import DlcliError, UsageError, install_command, truncate
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _WAITS = (0.5, 2.0)
 """Seconds before what has failed is tried again."""
+_MOST_TEXT = 200
+"""Most characters of a library's own text."""
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
 """Time without a byte after which a server is given up."""
@@ -38,6 +41,9 @@ _FORBIDDEN_STATUS = (401, 403)
 _AWS_ERROR = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))?")
 _AWS_FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
 _AWS_ABSENT = ("NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
+_FORBIDDEN = re.compile("PERMISSION_DENIED|UNAUTHENTICATED|AuthorizationFailure")
+_NO_CREDENTIALS = re.compile("OAuth2 access token|Failed to get token")
+"""In errors of Google's and Microsoft's libraries, which state no status."""
 _AWS_UNREACHABLE = ("NETWORK_CONNECTION", "REQUEST_TIMEOUT")
 
 
@@ -82,7 +88,7 @@ def _environment(*names: str) -> str | None:
 
 def _s3(url: Url, bucket: str, endpoint: str | None, region: str | None) -> FileSystem:
     if region is None:
-        region = "us-east-1" if endpoint else _region(bucket)
+        region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
     return _s3_of(endpoint, region)
 
 
@@ -90,7 +96,7 @@ def _s3(url: Url, bucket: str, endpoint: str | None, region: str | None) -> File
 def _region(bucket: str) -> str:
     from pyarrow.fs import resolve_s3_region
 
-    region: str = attempt(Url(f"s3://{bucket}"), partial(resolve_s3_region, bucket))
+    region: str = resolve_s3_region(bucket)
     return region
 
 
@@ -114,7 +120,7 @@ def _arrow(url: Url) -> tuple[FileSystem, str]:
 
             from pyarrow.fs import GcsFileSystem
 
-            limit = timedelta(seconds=_READ_SECONDS)
+            limit = timedelta(seconds=_CONNECT_SECONDS)
             return GcsFileSystem(retry_time_limit=limit), url.path.rstrip("/")
         from pyarrow.fs import FileSystem
 
@@ -202,11 +208,13 @@ def failure(url: Url, error: Exception) -> DlcliError:
     if isinstance(cause, FileNotFoundError) or status in (404, 410) or name in _AWS_ABSENT:
         return UsageError(f"{url}: no such file")
     is_forbidden = isinstance(cause, PermissionError) or status in _FORBIDDEN_STATUS
-    if is_forbidden or name in _AWS_FORBIDDEN:
+    if is_forbidden or name in _AWS_FORBIDDEN or _FORBIDDEN.search(str(cause)):
         why = f"status {status}" if status else name or "access denied"
         return UsageError(
             f"{url}: may not be read or written with the credentials of this environment ({why})"
         )
+    if _NO_CREDENTIALS.search(str(cause)):
+        return UsageError(f"{url}: there are no credentials for it in this environment")
     if status:
         return UsageError(f"{url}: the server has answered with status {status}")
     if name in _AWS_UNREACHABLE or _is_unreachable(cause):
@@ -226,14 +234,16 @@ def _status(error: BaseException) -> int | None:
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    return isinstance(error, ConnectionError | TimeoutError) or "Client" in type(error).__name__
+    kinds = (ConnectionError, TimeoutError, socket.gaierror)
+    return isinstance(error, kinds) or "Client" in type(error).__name__
 
 
 def _may_pass(error: Exception) -> bool:
     cause = _cause(error)
     if status := _status(cause):
         return status in _TRANSIENT_STATUS
-    return _is_unreachable(cause) and "DNS" not in type(cause).__name__
+    is_unknown_host = isinstance(cause, socket.gaierror) or "DNS" in type(cause).__name__
+    return _is_unreachable(cause) and not is_unknown_host
 
 
 def _reason(error: BaseException) -> str:
@@ -242,4 +252,4 @@ def _reason(error: BaseException) -> str:
     if found := re.search(r"curlCode: \d+, (.*)", text) or _AWS_ERROR.search(text):
         text = found[1]
     text = re.sub(r"\w+://\S+", "...", text).rstrip(". ")
-    return text or type(error).__name__
+    return truncate(text, _MOST_TEXT) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.config import Url
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import expand, file_version, read_header, read_table, remote_files
+from dlcli.tables.remote_systems import failure
 from tests.remote.conftest import parquet
 
 CSV = b"x,y\n1,2\n3,4\n"
@@ -223,6 +226,19 @@ class TestBadUrls:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(UsageError, match="^s3://b/a.csv: can't be reached: Could not connect"):
             read_table("s3://b/a.csv")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("Could not create a OAuth2 access token to", "there are no credentials for it"),
+            ("google::cloud::Status(PERMISSION_DENIED: x", "may not be read or written with the"),
+            ("see https://h/a?sig=s3cr3t " + "x" * 999, r"can't be .*: see \.\.\. x+\.\.\.$"),
+        ],
+    )
+    def test_what_libraries_state_only_in_words(self, text, message):
+        found = str(failure(Url("gs://b/a"), OSError(text)))
+        assert re.match(f"gs://b/a: {message}", found)
+        assert "s3cr3t" not in found
 
     def test_an_unknown_scheme(self):
         pytest.importorskip("fsspec")
