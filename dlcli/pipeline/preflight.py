@@ -50,7 +50,7 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.runs import cache_folder
 from dlcli.splitting import Split
-from dlcli.tables import file_size
+from dlcli.tables import each_file, file_size
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""
@@ -107,7 +107,7 @@ def check(
     with file.located():
         check_tune(file)
         check_headers(file.config, read_headers(file))
-        size = sum(map(file_size, data_files(file)))
+        size = sum(each_file(file_size, data_files(file)))
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
@@ -183,7 +183,7 @@ def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Ite
     """
     storage = file.config.data.storage
     if storage == "auto":
-        needed = sum(_expanded_size(path) for path in data_files(file))
+        needed = sum(each_file(_expanded_size, data_files(file)))
         storage = "disk" if needed > available_memory() / 2 else "memory"
     if storage == "memory":
         yield None

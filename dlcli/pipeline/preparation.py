@@ -28,7 +28,6 @@ from dlcli.config import (
     SplitChoice,
     StratifiedSplit,
     TimeSplit,
-    Url,
     format_path,
 )
 from dlcli.data_checks import DataIssue, advise_split, inspect_split
@@ -59,11 +58,11 @@ from dlcli.tables import (
     MemoryTable,
     Source,
     Table,
+    each_file,
     expand,
     name_of,
     read_header,
     read_table,
-    url_fingerprint,
 )
 from dlcli.tasks import Task, drop_missing_targets, infer_task
 
@@ -305,10 +304,7 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
         if isinstance(source, MemoryTable):
             entries = [source.fingerprint]
         else:
-            entries = [
-                url_fingerprint(each) if isinstance(each, Url) else fingerprint(each)
-                for each in expand(source)
-            ]
+            entries = each_file(fingerprint, expand(source))
         found += [{"key": f"data.{key}", **entry} for entry in entries]
     return found
 

@@ -56,7 +56,7 @@ from dlcli.runs import (
     read_resolved,
     unfinished_run,
 )
-from dlcli.tables import file_version
+from dlcli.tables import each_file, file_version
 
 if TYPE_CHECKING:
     from dlcli.training import Device
@@ -200,7 +200,8 @@ def stamps_of(file: ConfigFile) -> Stamps:
     Raises:
         UsageError: for a glob that matches nothing.
     """
-    return {path: _stamp(path) for path in data_files(file)}
+    files = data_files(file)
+    return dict(zip(files, each_file(_stamp, files), strict=True))
 
 
 def check_unchanged(before: Stamps) -> None:
@@ -211,8 +212,9 @@ def check_unchanged(before: Stamps) -> None:
     Raises:
         DataError: for the first of them.
     """
-    for path, stamp in before.items():
-        if _stamp(path) != stamp:
+    now = each_file(_stamp, [*before])
+    for path, stamp in zip(before, now, strict=True):
+        if before[path] != stamp:
             message = "has changed while it was read; train again once nothing writes to it"
             raise DataError(message, file=path)
 

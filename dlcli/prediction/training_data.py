@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dlcli.config import Location, Url
 from dlcli.runs import Run, content_id, fingerprint
-from dlcli.tables import MemoryTable, Source, expand, file_size, url_fingerprint
+from dlcli.tables import MemoryTable, Source, expand, file_size
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,7 @@ class TrainingData:
             sizes = {*self.sizes.values()}
             files = [each for each in expand(source) if isinstance(each, Url) or each.is_file()]
             same_size = [each for each in files if file_size(each) in sizes]
-            entries = (
-                url_fingerprint(each) if isinstance(each, Url) else fingerprint(each)
-                for each in same_size
-            )
-            is_known = any(content_id(entry) in self.sizes for entry in entries)
+            is_known = any(content_id(fingerprint(each)) in self.sizes for each in same_size)
         if not is_known:
             return ""
         way_out = (

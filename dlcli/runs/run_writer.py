@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__, is_command_line
-from dlcli.config import hide_secrets
+from dlcli.config import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Weights, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
@@ -227,8 +227,19 @@ def _processor() -> str | None:
     return None
 
 
-def fingerprint(path: Path) -> dict[str, object]:
-    """Return SHA-256 and size of a file; `None` if it can't be read, or only once."""
+def fingerprint(path: Location) -> dict[str, object]:
+    """Return SHA-256 and size of a file; `None` if it can't be read, or only once.
+
+    A file at a URL has its `version` in place of the SHA-256.
+
+    Raises:
+        UsageError: for a URL that can't be read.
+    """
+    if isinstance(path, Url):
+        from dlcli.tables import file_version
+
+        size, version_there = file_version(path)
+        return {"file": str(path), "sha256": None, "version": version_there, "bytes": size}
     with suppress(OSError):
         if path.is_file():  # a pipe has no more content, and reading it would block
             return {"file": str(path), **FileDigest.of(path).model_dump()}

@@ -41,11 +41,11 @@ from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.remote_files import (
     check_writable,
+    each_file,
     file_size,
     file_version,
     open_url,
     upload,
-    url_fingerprint,
 )
 from dlcli.tables.source_files import (
     Source,

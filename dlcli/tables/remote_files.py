@@ -6,14 +6,14 @@ A file has a version, by which it is recognized: its ETag, or its size and time.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from glob import has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
@@ -32,10 +32,13 @@ from dlcli.tables.remote_systems import (
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileType
 
+_Result = TypeVar("_Result")
 _FIRST_BYTES, _MOST_BYTES = 2**16, 2**24
 """Bytes that are fetched at once: at first, since only the header may be read, and later."""
 _SMALL_BYTES = 2**20
 """Bytes of a file that is fetched whole at once."""
+_MOST_REQUESTS = 16
+"""Requests that are waited for at the same time."""
 _OBJECT_STORES = (*BUCKETS, "abfs", "abfss")
 """Schemes where a file appears when it is written completely, and folders are only names."""
 _TIME_KEYS = ("Last-Modified", "LastModified", "mtime", "updated", "modified", "created")
@@ -194,6 +197,16 @@ class _Checked(io.RawIOBase):
         super().close()
 
 
+def each_file(function: Callable[[Location], _Result], files: Sequence[Location]) -> list[_Result]:
+    """Call a function for each file; at the same time for URLs, since servers are waited for."""
+    if sum(isinstance(file, Url) for file in files) < 2:
+        return [*map(function, files)]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_MOST_REQUESTS) as threads:
+        return [*threads.map(function, files)]
+
+
 def file_size(location: Location) -> int:
     """Return the bytes of a file; 0 of one at a URL if its server doesn't state them.
 
@@ -204,16 +217,6 @@ def file_size(location: Location) -> int:
     if isinstance(location, Url):
         return file_version(location)[0] or 0
     return location.stat().st_size
-
-
-def url_fingerprint(url: Url) -> dict[str, object]:
-    """Return the version and size of a file, which stand for its SHA-256 where a run is stored.
-
-    Raises:
-        UsageError: if it is not there or can't be read.
-    """
-    size, version = file_version(url)
-    return {"file": str(url), "sha256": None, "version": version, "bytes": size}
 
 
 def file_version(url: Url) -> tuple[int | None, str | None]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO, Literal, cast
 
@@ -21,7 +22,7 @@ import pyarrow as pa
 from dlcli.config import FormatChoice, Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.tables.partitions import Partition, partitions
-from dlcli.tables.remote_files import RemoteFile, open_remote, remote_matches
+from dlcli.tables.remote_files import RemoteFile, each_file, open_remote, remote_matches
 from dlcli.tables.table import Notation, Remark
 
 Source = str | Path | Sequence[str | Path]
@@ -190,20 +191,19 @@ def find(source: Source) -> list[SourceFile]:
     if str(source) == "-":
         with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer)]
-    files = []
-    for path, partition in _locations(source):
-        if isinstance(path, Url):
-            files.append(replace(_remote(path), partition=partition))
-            continue
-        with _open(path) as stream:
-            if path.is_file():
-                compression = _compression(stream.read(_HEAD_BYTES))
-                files.append(
-                    SourceFile(str(path), path, compression=compression, partition=partition)
-                )
-            else:  # a pipe can be read only once
-                files.append(_in_memory(str(path), stream))
-    return files
+    found = _locations(source)
+    files = each_file(_found, [location for location, _ in found])
+    return [replace(file, partition=each[1]) for file, each in zip(files, found, strict=True)]
+
+
+def _found(path: Location) -> SourceFile:
+    if isinstance(path, Url):
+        return _remote(path)
+    with _open(path) as stream:
+        if path.is_file():
+            compression = _compression(stream.read(_HEAD_BYTES))
+            return SourceFile(str(path), path, compression=compression)
+        return _in_memory(str(path), stream)  # a pipe can be read only once
 
 
 def expand(source: Source) -> list[Location]:
@@ -217,7 +217,8 @@ def expand(source: Source) -> list[Location]:
 
 def _locations(source: Source) -> list[tuple[Location, Partition]]:
     named = [source] if isinstance(source, str | Path) else source
-    found = [each for name in named for each in _matches(locate_table(name))]
+    matches = each_file(_matches, [*map(locate_table, named)])
+    found = [*chain.from_iterable(matches)]
     seen: set[str] = set()
     for path, _ in found:
         absolute = str(path) if isinstance(path, Url) else os.path.abspath(path)
@@ -247,21 +248,18 @@ def name_of(source: Source) -> str:
     return f"{source[0]} and {rest} more" if rest else str(source[0])
 
 
-def _matches(path: Location) -> Iterator[tuple[Location, Partition]]:
-    """Yield the files that a path, a URL or a glob names, each with its partition."""
+def _matches(path: Location) -> list[tuple[Location, Partition]]:
+    """Return the files that a path, a URL or a glob names, each with its partition."""
     if isinstance(path, Url):
-        yield from remote_matches(path)
-    elif os.path.isdir(path):
+        return [*remote_matches(path)]
+    if os.path.isdir(path):
         files = []
         if any("=" in name for name in _entries(path)):  # others may be large, and are refused
             below = (os.path.join(top, name) for top, _, names in os.walk(path) for name in names)
             names = (PurePath(file).relative_to(path).as_posix() for file in below)
             files = partitions(sorted(names), str(path))
-        yield from ((path / name, partition) for name, partition in files)
-        if not files:
-            yield path, ()
-    else:
-        yield from ((file, ()) for file in _glob(path))
+        return [(path / name, partition) for name, partition in files] or [(path, ())]
+    return [(file, ()) for file in _glob(path)]
 
 
 def _glob(path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -89,6 +90,18 @@ class TestSeveralFiles:
         assert column(f"{bucket.url}/d/*.csv", "x") == ["1", "2"]
         assert column(f"{bucket.url}/d/[b-z]*.csv", "x") == ["2"]
         assert column(f"{bucket.url}/d/**/*.csv", "x") == ["1", "2", "5"]
+
+    def test_files_are_asked_for_at_the_same_time(self, bucket):
+        urls = [bucket.put(f"{at}.csv", b"x\n%d\n" % at) for at in range(8)]
+        waiting = threading.Barrier(8, timeout=20)
+        first = iter(range(8))
+
+        def meet(method, path):
+            if next(first, None) is not None:
+                waiting.wait()
+
+        bucket.server.after = meet
+        assert column(urls, "x") == [str(at) for at in range(8)]
 
     def test_a_list_of_urls_and_files(self, bucket, tmp_path):
         (tmp_path / "a.csv").write_bytes(CSV)
