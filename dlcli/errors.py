@@ -211,6 +211,11 @@ def install_command(extra: str) -> str:
     return f"in the folder of dlcli's source: pip install -e '.[{extra}]'"
 
 
+def run_url_advice(url: str) -> str:
+    """Return the message for a URL where a run folder is to be made."""
+    return f"{url}: a run is written to a local or mounted folder; copy it once it is finished"
+
+
 def listed(names: Collection[str], most: int = 5) -> str:
     """Return the first few of some names: `'a', 'b', ...`.
 

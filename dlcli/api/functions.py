@@ -22,8 +22,16 @@ from dlcli.api.results import (
     TrainingRun,
     result_of,
 )
-from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, Location, load_config, make_config
-from dlcli.errors import UsageError, did_you_mean
+from dlcli.config import (
+    MEMORY_ARGUMENTS,
+    Config,
+    ConfigFile,
+    Location,
+    Url,
+    load_config,
+    make_config,
+)
+from dlcli.errors import UsageError, did_you_mean, run_url_advice
 from dlcli.runs import is_run_folder, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
 from dlcli.tables import MemoryTable, locate_table, memory_table
@@ -423,7 +431,10 @@ def _source(data: Data | str | Path) -> Location | MemoryTable:
 
 
 def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+    location = None if path is None else locate_table(path)
+    if isinstance(location, Url):
+        raise UsageError(run_url_advice(location))
+    return location
 
 
 def _folder(run: AnyRun) -> Path:

@@ -15,7 +15,7 @@ import click
 
 from dlcli.cli.config_argument import config_names, read_config
 from dlcli.cli.messages import QUIET
-from dlcli.errors import UsageError, listed
+from dlcli.errors import UsageError, listed, run_url_advice
 
 if TYPE_CHECKING:
     from dlcli.config import ConfigFile, Location, Url
@@ -146,8 +146,10 @@ def output_width(without_terminal: int = sys.maxsize) -> int:
 
 
 def _refuse_existing_run(
-    ctx: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
+    ctx: click.Context, parameter: click.Parameter, path: Location | None
+) -> Location | None:
+    if path is not None and not isinstance(path, Path):
+        raise UsageError(run_url_advice(path))
     if path is not None and os.path.lexists(path):
         from dlcli.runs import existing_folder_advice
 
@@ -300,7 +302,7 @@ def new_run_option(suffix: str) -> Option:
     return click.option(
         "-o",
         "--output",
-        type=PATH,
+        type=LOCATION,
         metavar="RUN",
         callback=_refuse_existing_run,
         help="Run folder to create. NAME is the config's name or file name. "

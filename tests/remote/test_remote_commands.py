@@ -150,6 +150,15 @@ class TestTraining:
         moved = run_recording.moved_config(load_config(Path("a.yaml")), Path("runs/a"))
         assert moved.data.train == ("../../a.csv", url)
 
+    def test_a_run_is_not_written_to_a_url(self):
+        Path("a.csv").write_bytes(ROWS)
+        Path("a.yaml").write_text(DOUBLE.replace("URL", "a.csv"))
+        message = "s3://b/run: a run is written to a local or mounted folder; copy it once"
+        assert message in call("train", "a.yaml", "--output", "s3://b/run", code=2).stderr
+        with pytest.raises(UsageError, match=message):
+            dlcli.train("a.yaml", output="s3://b/run")
+        assert not Path("s3:").exists()
+
 
 class TestTables:
     def test_inspect_and_init(self, bucket):
