@@ -171,19 +171,22 @@ def predict(
 def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
     """Return whether predictions are to be a part for each file, in a folder.
 
-    They are if data is a folder or a glob, and the output a folder, or a name without an ending.
+    They are if the output is a folder; and if data is a folder or a glob, and the output a name
+    without an ending.
 
     Args:
         data: the argument DATA.
         output: the value of `--output`.
         form: the value of `--format`, with which the output for a glob may be a file of any name.
     """
-    if not (isinstance(data, Path) and isinstance(output, Path)) or output.is_file():
+    if not (isinstance(data, Path) and isinstance(output, Path)) or data == Path("-"):
         return False
+    if os.path.isdir(output):
+        return True
     if os.path.isdir(data):
-        return os.path.isdir(output) or not output.suffix
+        return not output.suffix
     is_glob = glob.has_magic(str(data)) and not os.path.exists(data)
-    return is_glob and (os.path.isdir(output) or not (output.suffix or form))
+    return is_glob and not (output.suffix or form)
 
 
 def _predict_folder(

@@ -112,6 +112,18 @@ def test_a_glob_is_predicted_into_a_folder_and_otherwise_as_one_table(dlcli):
 
 
 @pytest.mark.usefixtures("in_process")
+def test_a_single_file_is_predicted_into_a_folder_that_exists(dlcli):
+    predict = ("predict", "runs/double", "points.csv", "--output", "out")
+    assert "the ending '' names no format" in dlcli(*predict).stderr
+    Path("out").mkdir()
+
+    assert dlcli(*predict).exit_code == 0
+    assert Path("out/points.csv").read_text() == "prediction\n1\n3\n5\n"
+    piped = dlcli("predict", "runs/double", "-", "--output", "out", text="x\n1\n")
+    assert (piped.exit_code, "out: exists already" in piped.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("in_process")
 def test_long_files_are_read_some_rows_at_a_time_with_the_columns_they_need(dlcli, monkeypatch):
     monkeypatch.setattr(predictor, "_ROWS_AT_ONCE", 3)
     write("a.parquet", x=[float(x) for x in range(8)], long=[["list"]] * 8)
