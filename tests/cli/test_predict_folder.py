@@ -428,14 +428,21 @@ def test_a_killed_worker_ends_a_command_without_another_and_keeps_its_parts(prog
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("files")
-def test_two_processes_share_the_files_and_ctrl_c_ends_both(program, dlcli, in_process):
+def test_two_processes_share_the_files_also_if_one_is_killed_and_ctrl_c_ends_both(
+    program, dlcli, in_process
+):
     running = Running(program, "--jobs", "2", folder="two")
     while not Path("two/c.parquet").exists():
+        time.sleep(0.01)
+    os.kill(running.worker, signal.SIGKILL)
+    while int(Path("two/.b.csv.lock").read_text() or running.worker) == running.worker:
+        assert running.process.poll() is None
         time.sleep(0.01)
     running.process.send_signal(signal.SIGINT)
     errors = running.end()
 
     assert running.process.returncode == 130
+    assert f"worker process {running.worker} was ended by SIGKILL" in errors
     assert errors.endswith("ended by SIGINT after 2 of 3 files; the same command resumes\n")
     assert names("two") == sorted([*OWN, "a.parquet", "c.parquet"])
     dlcli("predict", "runs/double", "data/*.*", "--output", "out")
