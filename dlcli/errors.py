@@ -8,7 +8,8 @@
     ├── DataError             3   invalid data
     ├── TrainingError         4   a training that could not be stored, or
     │   ├── DivergenceError   4   whose loss or weights became NaN or infinite
-    │   └── OutOfMemoryError  4   that ran out of memory
+    │   ├── OutOfMemoryError  4   that ran out of memory
+    │   └── WorkerError       4   that lost one of its workers
     ├── RunError              5   a run folder that is missing, unfinished or damaged
     ├── RequirementError      6   a result that is not as required
     ├── ExportError           7   a model that can't be exported, or predicts otherwise
@@ -35,6 +36,8 @@ class DlcliError(Exception):
     """Base class of expected failures; they can be sent to another process."""
 
     exit_code = 1
+    is_reported = False
+    """True if another worker of a cluster prints it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling would call the constructor with the text.
@@ -125,6 +128,10 @@ class DivergenceError(TrainingError):
 
 class OutOfMemoryError(TrainingError):
     """A training that ran out of memory, after which TensorFlow may crash at exit."""
+
+
+class WorkerError(TrainingError):
+    """A worker of a cluster that has ended, did not come, or can't be reached."""
 
 
 class Interrupted(DlcliError):

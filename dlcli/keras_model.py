@@ -28,6 +28,8 @@ from dlcli.tasks import Task
 
 AugmentFactory = Callable[[AugmentLayer], keras.layers.Layer]
 DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
+NormalizationFactory = Callable[..., keras.layers.Layer]
+"""Takes the arguments of Keras's batch normalization."""
 RegularizerFactory = Callable[[Section, str], keras.regularizers.Regularizer]
 
 
@@ -55,6 +57,7 @@ def build_model(
     dropout: DropoutFactory = plain_dropout,
     augment: AugmentFactory | None = None,
     regularizer: RegularizerFactory = plain_regularizer,
+    normalization: NormalizationFactory = keras.layers.BatchNormalization,
 ) -> keras.Model:
     """Build a model with one named Keras layer for each layer of the network.
 
@@ -66,6 +69,7 @@ def build_model(
         dropout: makes the dropout layers.
         augment: makes the layers that augment images; `None` omits them.
         regularizer: makes the regularizer of a weight, given its name.
+        normalization: makes the layers of batch normalization.
 
     Returns:
         A model from encoded rows (rows, inputs) to the output as trained on (rows, outputs).
@@ -78,8 +82,7 @@ def build_model(
         if isinstance(layer, DenseLayer):
             x = _dense(layer, seed, policy, regularizer)(x)
         elif isinstance(layer, NormalizationLayer):
-            parameters = layer.parameters.model_dump()
-            x = keras.layers.BatchNormalization(**parameters, name=layer.name, dtype=policy)(x)
+            x = normalization(**layer.parameters.model_dump(), name=layer.name, dtype=policy)(x)
         elif isinstance(layer, DropoutLayer):
             x = dropout(layer)(x)
         elif layer.activation.is_default:

@@ -201,6 +201,25 @@ class ValueIssues:
             self.columns[column].outside += rows
             self.columns[column].range = (low, high)
 
+    def add(self, columns: Mapping[str, ColumnIssues], rows: Indices) -> None:
+        """Add what was recorded of some of the rows, none of which could not be encoded.
+
+        Args:
+            columns: the record of them, by column.
+            rows: their indices among all rows, (rows,).
+        """
+        for column, found in columns.items():
+            issues = self.columns[column]
+            issues.unseen.update(found.unseen)
+            if found.unseen_index is not None:
+                first = self.rows + int(rows[found.unseen_index])
+                known = issues.unseen_index
+                issues.unseen_index = first if known is None else min(known, first)
+            for name in ("missing", "unencoded_missing", "without_tokens", "outside"):
+                setattr(issues, name, getattr(issues, name) + getattr(found, name))
+            for name in ("unseen_encoding", "missing_encoding", "without_tokens_encoding", "range"):
+                setattr(issues, name, getattr(issues, name) or getattr(found, name))
+
     @property
     def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be encoded, each once, in order."""

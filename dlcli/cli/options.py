@@ -151,10 +151,21 @@ def _refuse_existing_run(
     if path is not None and not isinstance(path, Path):
         raise UsageError(run_url_advice(path))
     if path is not None and os.path.lexists(path):
-        from dlcli.runs import existing_folder_advice
+        from dlcli.runs import existing_folder_advice, is_unfinished
 
-        raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
+        # Workers that a scheduler starts again get the same command as before.
+        if not (joins_cluster(ctx.params.get("workers")) and is_unfinished(path)):
+            raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
     return path
+
+
+def joins_cluster(workers: int | None) -> bool:
+    """Return whether training may be that of a cluster.
+
+    Args:
+        workers: the value of `--workers`.
+    """
+    return workers is not None or bool({"TF_CONFIG", "SLURM_PROCID"} & {*os.environ})
 
 
 def _new_file_or_stdout(

@@ -103,7 +103,7 @@ def handle_signals() -> Iterator[None]:
 
 def _error_texts(error: DlcliError) -> list[str]:
     """Return the text of each error; none of an interruption, which is no error."""
-    if isinstance(error, Interrupted):
+    if isinstance(error, Interrupted) or error.is_reported:
         return []
     return [str(each) for each in (error.problems if isinstance(error, ConfigError) else [error])]
 
@@ -112,6 +112,8 @@ def _closing_lines(error: DlcliError) -> list[str]:
     """Return the lines below the errors."""
     if isinstance(error, Interrupted):
         return [f"ended by {printable(str(error))}"]
+    if error.is_reported:
+        return []
     if isinstance(error, ConfigError):
         count = len(error.problems)
         return [f"{count} problems"] if count > 1 else []

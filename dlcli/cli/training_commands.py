@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -18,6 +19,7 @@ from dlcli.cli.options import (
     combined,
     config_or_run,
     jobs_option,
+    joins_cluster,
     json_lines,
     new_run_option,
     optional_config,
@@ -29,9 +31,10 @@ from dlcli.cli.options import (
     verbose,
 )
 from dlcli.cli.run_argument import run_argument
-from dlcli.errors import RequirementError
+from dlcli.errors import RequirementError, UsageError, plural
 
 if TYPE_CHECKING:
+    from dlcli.cluster import Cluster
     from dlcli.config import ConfigFile
     from dlcli.pipeline import Listener
     from dlcli.runs import Run
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     """The config to start from, or the run to resume."""
 
 _MOST_FOLDS = 100_000
+_MOST_WORKERS = 64
 
 
 def _training_command(
@@ -49,7 +53,7 @@ def _training_command(
     first: Sequence[Option] = (),
     fixed: Sequence[str] = (),
     overrides: Mapping[str, str] | None = None,
-) -> Callable[[Callable[..., Run]], click.Command]:
+) -> Callable[[Callable[..., Run | None]], click.Command]:
     """Make a command that trains what CONFIG describes or resumes a run, and prints the result.
 
     Args:
@@ -64,7 +68,7 @@ def _training_command(
         returns the run.
     """
 
-    def decorate(carry_out: Callable[..., Run]) -> click.Command:
+    def decorate(carry_out: Callable[..., Run | None]) -> click.Command:
         @click.command()
         @optional_config
         @combined(*first)
@@ -102,6 +106,8 @@ def _training_command(
                 tracked(trackers, log_event) as listener,
             ):
                 finished = carry_out(source, output, listener, **others)
+            if finished is None:  # on another worker than the one that reports
+                return
             if not as_json:
                 click.echo(render_text(view_of(finished), output_width()))
             require_gates(GateResults.of(finished).results, str(finished.path))
@@ -111,8 +117,37 @@ def _training_command(
     return decorate
 
 
-@_training_command("", ("training", "the result is bit-identical to an uninterrupted run"))
-def train(source: Source, output: Path | None, listener: Listener) -> Run:
+_workers_options = (
+    click.option(
+        "--workers",
+        type=IntegerFrom(2, _MOST_WORKERS),
+        metavar="N",
+        is_eager=True,
+        help="Number of processes on this machine that train together, each on a share of rows.",
+    ),
+    click.option(
+        "--worker-timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        default=300.0,
+        show_default=True,
+        help="How long the workers of a cluster wait for each other before training.",
+    ),
+)
+
+
+@_training_command(
+    "",
+    ("training", "the result is bit-identical to an uninterrupted run"),
+    first=_workers_options,
+)
+def train(
+    source: Source,
+    output: Path | None,
+    listener: Listener,
+    workers: int | None,
+    worker_timeout: float,
+) -> Run | None:
     """Train the network that the YAML file CONFIG describes.
 
     `dlcli init` writes a config to start from. Inferred settings and progress go to standard error,
@@ -122,16 +157,47 @@ def train(source: Source, output: Path | None, listener: Listener) -> Run:
       dlcli train houses.yaml
       dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
       dlcli train --resume runs/houses
+
+    Started on several machines with TF_CONFIG, or by srun, it joins the others, and they train one
+    network together.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline import resume, train
+    from dlcli.pipeline import resume, train, train_in_cluster
     from dlcli.reports import write_report_if_cheap
 
-    if isinstance(source, Path):
+    trained: Run | None
+    if (cluster := _find_cluster(workers)) is not None:
+        trained = train_in_cluster(source, output, listener, cluster, worker_timeout)
+    elif isinstance(source, Path):
         trained = resume(source, listener)
     else:
         trained = train(source, output, listener)
-    write_report_if_cheap(trained, listener)
+    if trained is not None:
+        write_report_if_cheap(trained, listener)
     return trained
+
+
+def _find_cluster(workers: int | None) -> Cluster | None:
+    """Return the cluster that this process belongs to, if it belongs to one.
+
+    Args:
+        workers: the number of workers to start on this machine, if there is no cluster yet.
+    """
+    if not joins_cluster(workers):
+        return None
+    from dlcli.cluster import find_cluster, run_local_workers
+
+    cluster = find_cluster(os.environ)
+    if cluster is None and workers is not None:
+        command = [sys.executable, "-m", "dlcli", *sys.argv[1:]]
+
+        def report(text: str) -> None:
+            click.echo(text, err=True)
+
+        raise click.exceptions.Exit(run_local_workers(command, workers, report))
+    if cluster is not None and workers not in (None, cluster.size):
+        named = plural(cluster.size, "worker")
+        raise UsageError(f"the environment describes {named} already; remove --workers")
+    return cluster
 
 
 _FOLD_OPTIONS = (

@@ -40,6 +40,7 @@ from dlcli.encoding.encoded_rows import (
     Inputs,
     InputsWriter,
     Matrix,
+    ShardedInputs,
     block_rows,
 )
 from dlcli.encoding.encoding import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.tables import storing
+from dlcli.tables import RowShares, storing
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -210,7 +210,48 @@ class SelectedInputs:
         return self.inputs.take(self.rows[start:stop])
 
 
-Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs
+@dataclass(frozen=True)
+class ShardedInputs:
+    """Inputs of which each worker of a cluster has those of its share of the rows.
+
+    What reads them is a program that all workers run, and each receives the same.
+    """
+
+    stored: InMemoryInputs | OnDiskInputs
+    """The inputs of this worker's rows."""
+    shares: RowShares
+    """The rows, of which some may be selected."""
+
+    def __len__(self) -> int:
+        """Number of rows of all workers."""
+        return len(self.shares)
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return self.stored.width
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """None, since no worker has it."""
+        return None
+
+    @property
+    def own(self) -> SelectedInputs:
+        """The inputs of this worker's rows, in the order of `shares.own`."""
+        return SelectedInputs(self.stored, self.shares.indices[self.shares.own])
+
+    def take(self, rows: Indices) -> Matrix:
+        """Return the matrix of some rows, (len(rows), width)."""
+        shares = self.shares.take(rows)
+        return shares.gather(self.stored.take(shares.indices[shares.own]))
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """Return the matrix of consecutive rows, (stop − start, width)."""
+        return self.take(np.arange(start, min(stop, len(self))))
+
+
+Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
 """A network's inputs for some rows, wherever they are stored."""
 
 
@@ -234,6 +275,8 @@ class EncodedRows:
         selected: Inputs
         if isinstance(inputs, SelectedInputs):
             selected = SelectedInputs(inputs.inputs, inputs.rows[rows])
+        elif isinstance(inputs, ShardedInputs):
+            selected = ShardedInputs(inputs.stored, inputs.shares.take(rows))
         elif inputs.matrix is None:
             selected = SelectedInputs(inputs, rows)
         else:

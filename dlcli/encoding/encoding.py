@@ -22,7 +22,15 @@ from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, 
 from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
 from dlcli.encoding.column_types import Decision, shorten
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
-from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, InputsWriter, Matrix
+from dlcli.encoding.encoded_rows import (
+    EncodedRows,
+    InMemoryInputs,
+    Inputs,
+    InputsWriter,
+    Matrix,
+    OnDiskInputs,
+    ShardedInputs,
+)
 from dlcli.encoding.image_columns import ImageEncoder, fit_image
 from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
@@ -44,7 +52,16 @@ from dlcli.preprocessing import (
     first_unseen,
     summarize_notes,
 )
-from dlcli.tables import FewRows, NeedsTable, Notation, Table
+from dlcli.tables import (
+    FewRows,
+    NeedsTable,
+    Notation,
+    RowShares,
+    ShardedColumns,
+    Table,
+    gather_objects,
+    in_agreement,
+)
 from dlcli.tasks import AnyTask, Task
 
 MAX_ROWS_AT_ONCE = 65_536
@@ -216,15 +233,41 @@ def encode_rows(
     Raises:
         DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
-    if writer is None:
-        inputs: Inputs = encoding.transform(table, issues)
+    inputs: Inputs
+    if isinstance(table.data, ShardedColumns):
+        inputs = _encode_share(encoding, table, table.data.shares, issues, writer)
     else:
-        rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
-        for part in table.parts(rows):
-            writer.append(encoding.transform(part, issues))
-        inputs = writer.finish()
+        inputs = _encode_inputs(encoding, table, issues, writer)
     target = encoding.task.encode(table, ValueIssues())
     return EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))
+
+
+def _encode_inputs(
+    encoding: Encoding, table: Table, issues: ValueIssues, writer: InputsWriter | None
+) -> InMemoryInputs | OnDiskInputs:
+    if writer is None:
+        return encoding.transform(table, issues)
+    rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
+    for part in table.parts(rows):
+        writer.append(encoding.transform(part, issues))
+    return writer.finish()
+
+
+def _encode_share(
+    encoding: Encoding,
+    table: Table,
+    shares: RowShares,
+    issues: ValueIssues,
+    writer: InputsWriter | None,
+) -> ShardedInputs:
+    """Encode this worker's rows, and record the issues of all."""
+    own = ValueIssues(lenient=issues.lenient)
+    stored = in_agreement(
+        shares.exchange, lambda: _encode_inputs(encoding, table.own_rows(), own, writer)
+    )
+    for found, rows in gather_objects(shares.exchange, (own.columns, shares.own)):
+        issues.add(found, rows)
+    return ShardedInputs(stored, RowShares.of(shares.exchange, shares.owners))
 
 
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:

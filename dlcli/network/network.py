@@ -25,7 +25,7 @@ from dlcli.config import (
     format_path,
     members_of,
 )
-from dlcli.encoding import Inputs, Layout
+from dlcli.encoding import Inputs, Layout, ShardedInputs
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.network.activations import Floats
 from dlcli.network.layers import (
@@ -205,6 +205,8 @@ class Network:
         Returns:
             The output as trained on, in no unit of the target yet, (rows, outputs).
         """
+        if isinstance(inputs, ShardedInputs):  # each worker computes that of its own rows
+            return inputs.shares.gather(self.forward(inputs.own, arrays))
         parts = []
         with np.errstate(all="ignore"):  # an output may leave float32's range
             for start in range(0, max(len(inputs), 1), ROWS_AT_ONCE):

@@ -32,7 +32,7 @@ from dlcli.config import (
     Zeros,
 )
 from dlcli.data_checks import draw, draw_sample, explain_by_columns
-from dlcli.encoding import EncodedRows, InMemoryInputs
+from dlcli.encoding import EncodedRows, InMemoryInputs, ShardedInputs
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
 from dlcli.network import Head, Network, activation_of, build_network, choose_engine
@@ -58,6 +58,8 @@ LEAST_BATCH_ROWS = 32
 """The same for wide rows."""
 VALUES = 2**29
 """About how many inputs are read in all, if rows are wide; and of validation rows likewise."""
+_FEW_VALUES = 2**22
+"""Inputs that each worker of a cluster has in memory: 16 MiB."""
 _NARROW = 32
 """Width below which a row takes as long as one of this width."""
 _FEW_EPOCHS = 32
@@ -209,7 +211,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
         DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
     """
     gc.collect()  # what the network's training had on the device is garbage, but in cycles
-    prepared, encoded = result.prepared, result.encoded
+    prepared = result.prepared
+    encoded = {name: _on_each_worker(rows) for name, rows in result.encoded.items()}
     given, validation = prepared.head.output, encoded.get("validation")
     if result.config.ensemble_folds is not None:
         validation = None  # each member has a fold of its own
@@ -234,6 +237,14 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
         device_inputs=result.job.placed,
     )
     return fit(config, prepared, encoded, lambda *_: None, stop, options)
+
+
+def _on_each_worker(rows: EncodedRows) -> EncodedRows:
+    """Return few rows of a cluster in the memory of each worker: its many short steps are local."""
+    inputs = rows.inputs
+    if not isinstance(inputs, ShardedInputs) or len(inputs) * inputs.width > _FEW_VALUES:
+        return rows
+    return replace(rows, inputs=InMemoryInputs(inputs.part(0, len(inputs))))
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -23,9 +23,12 @@ from dlcli.runs import (
     resume_command,
     weight_specs,
 )
+from dlcli.tables import Exchange, gather_objects, in_agreement
 
 if TYPE_CHECKING:
-    from dlcli.training import Job, TrainingResult
+    from dlcli.training import Checkpointer, Job, TrainingResult
+
+Loaded = TypeVar("Loaded")
 
 TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -271,3 +274,49 @@ class RunCheckpointer(StopOnSignal):
     def _describe_finished(self) -> str:
         epochs = plural(self._epochs, "epoch")
         return epochs if self._member is None else f"{epochs} of member {self._member}"
+
+
+class SharedCheckpointer:
+    """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
+
+    Args:
+        exchange: to the other workers.
+        own: the checkpointer of worker 0; what others store is of no use.
+    """
+
+    def __init__(self, exchange: Exchange, own: Checkpointer) -> None:
+        self._exchange = exchange
+        self._own = own if exchange.rank == 0 else None
+
+    @property
+    def is_due(self) -> bool:
+        """True if a checkpoint is wanted now."""
+        return self._own is not None and self._own.is_due
+
+    @property
+    def is_ending(self) -> bool:
+        """True if training is to end."""
+        return self._own is not None and self._own.is_ending
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint on worker 0."""
+        if self._own is not None:
+            self._own.save(checkpoint)
+
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Return the newest checkpoint of worker 0, see `RunCheckpointer.latest`."""
+        return self._of_worker_0(lambda own: own.latest(job, kinds))
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Store the result of a finished member on worker 0."""
+        if self._own is not None:
+            self._own.save_member(number, result)
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
+        return self._of_worker_0(lambda own: own.finished_member(number, job))
+
+    def _of_worker_0(self, load: Callable[[Checkpointer], Loaded | None]) -> Loaded | None:
+        own = self._own
+        found = in_agreement(self._exchange, lambda: None if own is None else load(own))
+        return gather_objects(self._exchange, found)[0]

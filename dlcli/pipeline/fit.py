@@ -72,12 +72,13 @@ _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most one part in so many of the memory."""
 
 
-def load_tensorflow(config: Config, events: Events) -> Device:
+def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
     """Load TensorFlow and prepare the device; quick if that was done already.
 
     Args:
         config: reads `device` and `threads`.
         events: receives the device.
+        gpu: which GPU to take, from 0, if several processes of this machine train together.
 
     Raises:
         ConfigError: for a GPU where there is none.
@@ -88,7 +89,7 @@ def load_tensorflow(config: Config, events: Events) -> Device:
         with nullcontext() if is_loaded else pause_collection():
             from dlcli.training import prepare_device
 
-            device = prepare_device(config.device, config.threads)
+            device = prepare_device(config.device, config.threads, gpu)
     events.emit("device", device=device.name, threads=device.threads)
     return device
 

@@ -55,6 +55,7 @@ from dlcli.preprocessing import Note, ValueIssues, summarize_notes
 from dlcli.runs import Weights, fingerprint, open_run
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables import (
+    Exchange,
     MemoryTable,
     Source,
     Table,
@@ -114,13 +115,19 @@ class Dataset:
         return [*dict.fromkeys(note for table in self.tables for note in table.notes)]
 
 
-def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -> Dataset:
+def read_dataset(
+    file: ConfigFile,
+    events: Events,
+    folder: Path | None = None,
+    exchange: Exchange | None = None,
+) -> Dataset:
     """Read the tables that a config names, and split their rows.
 
     Args:
         file: the config.
         events: receives warnings about the files, and about rows without a target.
         folder: where to keep rows on disk; in memory if `None`.
+        exchange: to the other workers of a cluster, which call this at the same time.
 
     Raises:
         UsageError: for a file that does not exist.
@@ -131,7 +138,8 @@ def read_dataset(file: ConfigFile, events: Events, folder: Path | None = None) -
 
     given: dict[str, Table] = {}
     for key in data.sources:
-        table = read_table(_source(file, key), words_to_read(data), data.format, folder)
+        source, words = _source(file, key), words_to_read(data)
+        table = read_table(source, words, data.format, folder, exchange=exchange)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
     features = choose_features(file.config.input, given["train"].columns, file.config.reserved)
@@ -405,19 +413,25 @@ class Prepared:
     """Problems that are likely to spoil training or its metrics."""
 
 
-def prepare(file: ConfigFile, events: Events, folder: Path | None = None) -> Prepared:
+def prepare(
+    file: ConfigFile,
+    events: Events,
+    folder: Path | None = None,
+    exchange: Exchange | None = None,
+) -> Prepared:
     """Read the data that a config names, and prepare them for a fit.
 
     Args:
         file: the config.
         events: receives what was found and inferred.
         folder: where to keep rows on disk; in memory if `None`.
+        exchange: to the other workers of a cluster, which call this at the same time.
 
     Raises:
         UsageError: for a file that does not exist.
         ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
-    dataset, config = read_dataset(file, events, folder), file.config
+    dataset, config = read_dataset(file, events, folder, exchange), file.config
     events.emit(
         "data",
         file=dataset.split.train.file,

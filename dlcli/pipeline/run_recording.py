@@ -61,7 +61,7 @@ from dlcli.tables import each_file, file_version
 if TYPE_CHECKING:
     from dlcli.training import Device
 
-EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device")
+EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")
 """The entries of `environment.json` that the bits of the weights depend on."""
 
 _MAX_NAME = 64
@@ -91,10 +91,20 @@ class Recording:
     """The folder of a resumed run."""
     resolved: Config = field(init=False)
     """The resolved config, from `begin` on."""
+    workers: int = 1
+    """The number of workers of a cluster that train together."""
+    rank: int = 0
+    """The number of this one; what others than worker 0 record is discarded."""
+    gpu: int = 0
+    """The GPU that it takes, if there are several."""
+    resumes: bool = False
+    """True if training resumes from what worker 0 has stored."""
 
     @property
     def starts_over(self) -> bool:
         """True if training starts from its beginning, so that it needs initial weights."""
+        if self.rank:
+            return not self.resumes
         return self.writer is None or not self.writer.can_resume
 
     @contextmanager
@@ -125,7 +135,7 @@ class Recording:
             check_unchanged(self.stamps)
             check_images(self.writer, images)
             if device is not None:
-                warn_of_changes(self.writer, self.file, device, self.events)
+                warn_of_changes(self.writer, self.file, device, self.events, self.workers)
             self.events.log_to(self.writer)
             self.resolved = self.file.config
             yield self.writer
@@ -136,7 +146,8 @@ class Recording:
             self.resolved = resolve(writer.path)
             writer.write_text("config.yaml", self.file.text)
             writer.write_resolved(dump_config(self.resolved))
-            environment = _environment(self.resolved, device, data_fingerprints(self.file))
+            data = data_fingerprints(self.file) if self.rank == 0 else ()
+            environment = _environment(self.resolved, device, data, self.workers)
             writer.write_json(
                 "environment.json", {**environment, **({"images": images} if images else {})}
             )
@@ -300,7 +311,9 @@ def check_images(writer: RunWriter, images: Images) -> None:
             )
 
 
-def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events: Events) -> None:
+def warn_of_changes(
+    writer: RunWriter, file: ConfigFile, device: Device, events: Events, workers: int = 1
+) -> None:
     """Warn of what has changed since training began that may change the last bits of the weights.
 
     Args:
@@ -308,8 +321,10 @@ def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events:
         file: its resolved config.
         device: what will train it.
         events: receives the warning.
+        workers: how many will train it.
     """
-    before, now = writer.read_environment(), _environment(file.config, device)
+    before = writer.read_environment()
+    now = _environment(file.config, device, workers=workers)
     changes = [
         f"{name} was {before.get(name)} and is {now.get(name)}"
         for name in EXACT
@@ -321,14 +336,19 @@ def warn_of_changes(writer: RunWriter, file: ConfigFile, device: Device, events:
 
 
 def _environment(
-    resolved: Config, device: Device | None, data: Sequence[Mapping[str, object]] = ()
+    resolved: Config,
+    device: Device | None,
+    data: Sequence[Mapping[str, object]] = (),
+    workers: int = 1,
 ) -> dict[str, object]:
     if device is not None:
         name, threads = device.name, device.threads
     else:
         name = resolved.device
         threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
-    return collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
+    together = {} if workers == 1 else {"workers": workers}
+    environment = collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
+    return {**environment, **together}
 
 
 def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:

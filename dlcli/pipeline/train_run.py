@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Estimate, Metrics, estimate_statistics
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
-from dlcli.pipeline.checkpointing import RunCheckpointer, StopOnSignal
+from dlcli.pipeline.checkpointing import RunCheckpointer, SharedCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
 from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
@@ -34,6 +35,10 @@ from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, p
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 from dlcli.tables import strings
+
+if TYPE_CHECKING:
+    from dlcli.training import Checkpointer
+    from dlcli.training.collectives import Collectives
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -66,7 +71,7 @@ def train(
     """
     name = run_recording.suffixed(file.name, suffix)
     with run_recording.recorded_run(file, output, name, listener) as recording:
-        return _train(recording)
+        return train_recorded(recording)
 
 
 def resume(run: Path, listener: Listener = lambda *_: None, tables: Tables | None = None) -> Run:
@@ -84,7 +89,7 @@ def resume(run: Path, listener: Listener = lambda *_: None, tables: Tables | Non
         DlcliError: the run stays as it is then.
     """
     with run_recording.resumed_run(run, "train", listener, tables) as recording:
-        return _train(recording)
+        return train_recorded(recording)
 
 
 def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResult:
@@ -118,18 +123,24 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
         return replace(result, config=resolved)
 
 
-def _train(recording: Recording) -> Run:
+def train_recorded(recording: Recording, workers: Collectives | None = None) -> Run:
+    """Train what a config describes, and store it.
+
+    Args:
+        recording: the run.
+        workers: the other workers of a cluster, which call this at the same time.
+    """
     file, config, events = recording.file, recording.file.config, recording.events
     with working_folder(file, recording.output, events) as folder:
         # Read, split, encode, build.
-        prepared = prepare(file, events, folder)
+        prepared = prepare(file, events, folder, workers)
         warn_of_linear_layers(config, events)
         check_memory(prepared, config, on_disk=folder is not None)
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
         initial = initial_weights(file, prepared.network) if recording.starts_over else None
-        device = load_tensorflow(config, events)
+        device = load_tensorflow(config, events, recording.gpu)
         resolve = partial(run_recording.resolved_config, file, prepared, threads=device.threads)
         with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
             for twin in runs.unfinished_runs_like(writer) if recording.writer is None else ():
@@ -137,7 +148,9 @@ def _train(recording: Recording) -> Run:
                 events.emit("warning", message=message + runs.resume_command(twin))
             events.emit("run", folder=str(writer.path))
             # Fit, explain, evaluate; each is saved at once.
-            result = _fit_with_checkpoints(config, prepared, encoded, initial, writer, events)
+            result = _fit_with_checkpoints(
+                config, prepared, encoded, initial, writer, events, workers
+            )
             _save_network(result, writer)
             metrics = _save_metrics(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
@@ -165,6 +178,7 @@ def _fit_with_checkpoints(
     initial_weights: Mapping[str, Weights] | None,
     writer: RunWriter,
     events: Events,
+    workers: Collectives | None,
 ) -> FitResult:
     """Fit, or resume it; after a divergence, finish the run with the last finite weights.
 
@@ -175,6 +189,7 @@ def _fit_with_checkpoints(
         initial_weights: where to start, instead of the initializers.
         writer: the run, which stores checkpoints.
         events: receives each epoch.
+        workers: the other workers of a cluster.
 
     Raises:
         DivergenceError: if the loss or the weights become NaN or infinite.
@@ -204,10 +219,10 @@ def _fit_with_checkpoints(
     )
     try:
         with checkpointer.handling_signals():
-            result = run_fit(progress, checkpointer, options)
+            result = run_fit(progress, _shared(checkpointer, workers), options)
     except DivergenceError as error:
         release_memory(error)
-        _save_last_finite(run_fit, options, writer, error)
+        _save_last_finite(run_fit, options, writer, error, workers)
         raise
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
     members = {} if result.ensemble is None else {"members": len(result.members)}
@@ -216,8 +231,17 @@ def _fit_with_checkpoints(
     return result
 
 
+def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:
+    """Return a checkpointer for all workers of a cluster; elsewhere the given one."""
+    return checkpointer if workers is None else SharedCheckpointer(workers, checkpointer)
+
+
 def _save_last_finite(
-    run_fit: Fit, options: FitOptions, writer: RunWriter, error: DivergenceError
+    run_fit: Fit,
+    options: FitOptions,
+    writer: RunWriter,
+    error: DivergenceError,
+    workers: Collectives | None,
 ) -> None:
     """Finish a diverged run with the last finite weights, if an epoch was finished by then.
 
@@ -232,7 +256,8 @@ def _save_last_finite(
         for until in range(error.epoch - 1, 0, -1):
             with suppress(DivergenceError):
                 shorter = replace(options, until=until, on_divergence=lambda *_: None)
-                result = run_fit(lambda *_: None, checkpointer, shorter)
+                shared = _shared(checkpointer, workers)
+                result = run_fit(lambda *_: None, shared, shorter)
                 break
     if result is None:
         writer.not_resumable = True  # it would start over and diverge again

@@ -47,6 +47,13 @@ from dlcli.tables.remote_files import (
     open_url,
     upload,
 )
+from dlcli.tables.sharded_table import (
+    Exchange,
+    RowShares,
+    ShardedColumns,
+    gather_objects,
+    in_agreement,
+)
 from dlcli.tables.source_files import (
     Source,
     SourceFile,

@@ -28,6 +28,7 @@ from dlcli.tables.arrow_arrays import (
 )
 from dlcli.tables.disk_table import StoredColumns
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
+from dlcli.tables.sharded_table import ShardedColumns
 
 Kind = Literal["text", "number", "boolean", "other"]
 WayOut = Callable[[bool], str]
@@ -615,7 +616,7 @@ class Table:
     """
 
     file: str
-    data: pa.Table | StoredColumns
+    data: pa.Table | StoredColumns | ShardedColumns
     row_numbers: NDArray[np.int64]
     missing_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
@@ -667,6 +668,12 @@ class Table:
         for start in range(0, self.rows, rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
+    def own_rows(self) -> Table:
+        """Return the rows that this process holds: in a cluster its share, elsewhere all."""
+        if not isinstance(self.data, ShardedColumns):
+            return self
+        return self._part(self.data.own, self.data.shares.own)
+
     def where(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and its number in it, counted from 1 after the header.
 
@@ -683,7 +690,9 @@ class Table:
         numbers = self.file_numbers if self.file_numbers is not None else np.zeros(self.rows)
         return strings(names, pa.string()).take(integers(numbers.astype(np.int64)))
 
-    def _part(self, data: pa.Table | StoredColumns, rows: NDArray[np.int64] | slice) -> Table:
+    def _part(
+        self, data: pa.Table | StoredColumns | ShardedColumns, rows: NDArray[np.int64] | slice
+    ) -> Table:
         numbers = self.file_numbers
         return replace(
             self,

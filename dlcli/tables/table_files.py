@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dlcli.config import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, listed
@@ -16,6 +19,13 @@ from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import detect_notations
+from dlcli.tables.sharded_table import (
+    Exchange,
+    RowShares,
+    ShardedColumns,
+    gather_objects,
+    in_agreement,
+)
 from dlcli.tables.source_files import (
     Batches,
     Source,
@@ -31,6 +41,7 @@ from dlcli.tables.typed_files import (
     open_arrow,
     open_json_lines,
     open_parquet,
+    row_group_sizes,
     with_plain_types,
 )
 
@@ -49,6 +60,7 @@ def read_table(
     form: FormatChoice = _AUTO,
     folder: Path | None = None,
     columns: Collection[str] | None = None,
+    exchange: Exchange | None = None,
 ) -> Table:
     """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
 
@@ -59,6 +71,7 @@ def read_table(
         form: the declared format of text; the rest of it is detected.
         folder: where to store the rows, in files of dlcli's own; without one they are in memory.
         columns: the only columns to read of Parquet that has all of them; by default all.
+        exchange: to the other workers of a cluster, each of which reads a share of the rows.
 
     Raises:
         UsageError: for a file that is not there or cannot be read.
@@ -68,8 +81,12 @@ def read_table(
     if isinstance(source, MemoryTable):
         data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), folder)
         return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
-    files = find(source)
-    parts = [_read_part(each, form, folder, columns) for each in files]
+    files = find(source) if exchange is None else in_agreement(exchange, lambda: find(source))
+    parts = (
+        [_read_part(each, form, folder, columns) for each in files]
+        if exchange is None
+        else _read_shares(files, form, folder, columns, exchange)
+    )
     name = files[0].file if len(files) == 1 else name_of(source)
     return _merge(parts, name, missing, _csv_format(form))
 
@@ -97,7 +114,10 @@ def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tup
 
 
 def open_batches(
-    stored: SourceFile, form: FormatChoice = _AUTO, columns: Collection[str] | None = None
+    stored: SourceFile,
+    form: FormatChoice = _AUTO,
+    columns: Collection[str] | None = None,
+    groups: range | None = None,
 ) -> Batches:
     """Open a file to be read in batches.
 
@@ -105,6 +125,7 @@ def open_batches(
         stored: the file.
         form: the declared format of text; the rest of it is detected.
         columns: of a Parquet file that has all of them, the columns to read; all if omitted.
+        groups: the row groups of a Parquet file to read; all if omitted.
 
     Raises:
         UsageError: for a file that cannot be read.
@@ -116,7 +137,8 @@ def open_batches(
             return open_text(stored, _csv_format(form))
         if format == "jsonl":
             return open_json_lines(stored)
-        opened = open_parquet(stored, columns) if format == "parquet" else open_arrow(stored)
+        is_parquet = format == "parquet"
+        opened = open_parquet(stored, columns, groups) if is_parquet else open_arrow(stored)
     check_names(opened.schema.names, stored.file)
     return _with_partition(with_plain_types(opened, stored.file), stored)
 
@@ -146,20 +168,119 @@ def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
 
 
 def _read_part(
-    source: SourceFile, form: FormatChoice, folder: Path | None, columns: Collection[str] | None
+    source: SourceFile,
+    form: FormatChoice,
+    folder: Path | None,
+    columns: Collection[str] | None = None,
+    groups: range | None = None,
+    choose: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] = iter,
 ) -> _Part:
-    """Read all rows of a file."""
+    """Read the rows of a file: all, or those that are chosen.
+
+    Args:
+        source: the file.
+        form: the declared format of text.
+        folder: where to store the rows.
+        columns: of a Parquet file that has all of them, the columns to read.
+        groups: the row groups of a Parquet file to read.
+        choose: selects rows.
+    """
     remarks = list(contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
-    batches = open_batches(stored, form, columns)
+    batches = open_batches(stored, form, columns, groups)
     with stored.reading():
-        data = _stored(replace(batches, rows=_bounded(batches.rows, stored)), folder)
+        data = _stored(replace(batches, rows=_bounded(choose(batches.rows), stored)), folder)
     if source.remote is not None:
         source.remote.check_unchanged()
     remarks += batches.remarks
     return _Part(
         stored.file, data, batches.delimiter, tuple(remarks), batches.nameless, batches.unread
     )
+
+
+def _read_shares(
+    files: Sequence[SourceFile],
+    form: FormatChoice,
+    folder: Path | None,
+    columns: Collection[str] | None,
+    exchange: Exchange,
+) -> list[_Part]:
+    """Read this worker's share of the rows: of several files some, of one a part of its rows.
+
+    Whole files are read if there is one for each worker at least; otherwise whole row groups of a
+    Parquet file if it has as many; otherwise each worker reads the file and keeps a part of it.
+    """
+    rank, workers, how = exchange.rank, exchange.size, (form, folder, columns)
+    sizes = [_size(file) for file in files]
+    read_by: list[int | None] = [None] * len(files)
+    if len(files) >= workers and None not in sizes:
+        before = np.cumsum([0, *sizes])
+        middle = (before[1:] + before[:-1]) / 2
+        read_by = np.minimum(middle * workers // before[-1], workers - 1).astype(int).tolist()
+
+    def read() -> dict[int, tuple[_Part, NDArray[np.int32]]]:
+        return {
+            number: _read_share(file, partial(_read_part, file, *how), rank, workers, reader)
+            for number, (file, reader) in enumerate(zip(files, read_by, strict=True))
+            if reader in (None, rank)
+        }
+
+    own = in_agreement(exchange, read)
+    described = {
+        number: (replace(part, data=_no_rows_of(part, folder)), owners)
+        for number, (part, owners) in own.items()
+    }
+    gathered = gather_objects(exchange, described)
+    everywhere = {number: part for each in gathered for number, part in each.items()}
+    parts = []
+    for number in range(len(files)):
+        part, owners = everywhere[number]
+        stored = own[number][0].data if number in own else part.data
+        assert not isinstance(stored, ShardedColumns)
+        shares = RowShares.of(exchange, owners)
+        parts.append(replace(part, data=ShardedColumns(stored, _schema(part), shares)))
+    return parts
+
+
+def _read_share(
+    file: SourceFile, read: Callable[..., _Part], rank: int, workers: int, reader: int | None
+) -> tuple[_Part, NDArray[np.int32]]:
+    """Read a worker's share of a file; return it with the rank of the worker of each row."""
+    if reader is not None:
+        part = read()
+        return part, np.full(part.data.num_rows, rank, np.int32)
+    ranks = np.arange(workers, dtype=np.int32)
+    if recognize(file.head(), file.file) == "parquet":
+        groups = row_group_sizes(file)
+        if len(groups) >= workers:
+            ends = np.arange(workers + 1) * len(groups) // workers
+            held = [sum(groups[a:b]) for a, b in pairwise(ends.tolist())]
+            part = read(groups=range(*ends[rank : rank + 2].tolist()))
+            return part, np.repeat(ranks, held)
+    owners = []
+
+    def choose(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            ends = np.arange(workers + 1) * batch.num_rows // workers
+            owners.append(np.repeat(ranks, np.diff(ends)))
+            start, stop = ends[rank : rank + 2].tolist()
+            yield batch.slice(start, stop - start)
+
+    part = read(choose=choose)
+    return part, np.concatenate([*owners, np.empty(0, np.int32)])
+
+
+def _size(file: SourceFile) -> int | None:
+    """Return the size of a file in bytes; `None` for a pipe."""
+    if file.remote is not None:
+        return max(file.remote.size, 1)
+    return None if file.path is None else max(file.path.stat().st_size, 1)
+
+
+def _no_rows_of(part: _Part, folder: Path | None) -> pa.Table | StoredColumns:
+    """Return the columns of a part without rows, stored as it is."""
+    schema = _schema(part)
+    return pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
 
 
 def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
@@ -208,7 +329,7 @@ class _Part:
     """The rows of one file."""
 
     file: str
-    data: pa.Table | StoredColumns
+    data: pa.Table | StoredColumns | ShardedColumns
     delimiter: str | None
     """The delimiter of text; None for values with types."""
     remarks: tuple[Remark, ...] = ()
@@ -291,7 +412,7 @@ def _distinct_remarks(parts: Sequence[_Part], name: str) -> list[Remark]:
     ]
 
 
-def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns:
+def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns | ShardedColumns:
     """Concatenate the rows of all parts.
 
     Raises:
@@ -305,6 +426,18 @@ def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns:
             raise DataError(
                 f"can't be joined to {parts[0].file}: {error}", file=part.file
             ) from None
+    sharded = [part.data for part in parts if isinstance(part.data, ShardedColumns)]
+    if not sharded:
+        return _joined(parts, schema)
+    own = [replace(part, data=each.stored) for part, each in zip(parts, sharded, strict=True)]
+    exchange = sharded[0].shares.exchange
+    stored = in_agreement(exchange, lambda: _joined(own, schema))
+    owners = np.concatenate([each.shares.owners for each in sharded])
+    return ShardedColumns(stored, schema, RowShares.of(exchange, owners))
+
+
+def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColumns:
+    """Concatenate the rows of all parts that this process holds, with the types of all of them."""
     stored = [part.data for part in parts if isinstance(part.data, StoredColumns)]
     if not stored:
         return pa.concat_tables(

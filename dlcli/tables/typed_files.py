@@ -20,12 +20,28 @@ from dlcli.tables.source_files import Batches, SourceFile, check_names, incomple
 _ARROW_FILE_MARK = b"ARROW1"
 
 
-def open_parquet(stored: SourceFile, columns: Collection[str] | None = None) -> Batches:
+def row_group_sizes(stored: SourceFile) -> list[int]:
+    """Return the number of rows of each row group of a Parquet file.
+
+    Raises:
+        DataError: for a damaged file.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    with _complete("Parquet", stored), stored.random_access() as file:
+        metadata = ParquetFile(file).metadata
+        return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def open_parquet(
+    stored: SourceFile, columns: Collection[str] | None = None, groups: range | None = None
+) -> Batches:
     """Open a Parquet file.
 
     Args:
         stored: the file.
         columns: the only columns to read, if the file has all of them; by default all.
+        groups: the row groups to read; all if omitted.
 
     Raises:
         DataError: for a damaged file, also while rows are read.
@@ -46,7 +62,7 @@ def open_parquet(stored: SourceFile, columns: Collection[str] | None = None) -> 
     def rows() -> Iterator[pa.RecordBatch]:
         with _complete("Parquet", stored):
             # One iterator over all groups would keep what it has read of each.
-            for group in range(source.num_row_groups):
+            for group in range(source.num_row_groups) if groups is None else groups:
                 size = batch_rows(len(schema))
                 batches = source.iter_batches(size, row_groups=[group], columns=names)
                 # For pyarrow, the name of a column also stands for those that extend it by a dot.

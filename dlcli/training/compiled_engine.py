@@ -23,15 +23,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
+from dlcli.encoding import ShardedInputs
 from dlcli.keras_model import weights_of
 from dlcli.runs import Checkpoint
 from dlcli.training.compiled_program import (
     VALIDATION_ROWS,
+    ChunkedProgram,
     Program,
     ResidentProgram,
     StreamingProgram,
     is_normalized,
-    train_chunks,
 )
 from dlcli.training.epoch_monitor import State
 from dlcli.training.job import (
@@ -187,6 +188,11 @@ def run(
 def _program(
     job: Job, jit_compile: bool, programs: ProgramCache | None
 ) -> tuple[Program, Callable[[State], Dispatches]]:
+    if isinstance(job.train.inputs, ShardedInputs):
+        from dlcli.training.cluster_program import ClusterProgram
+
+        shared = ClusterProgram(job)
+        return shared, partial(_streaming_dispatches, shared)
     if job.train.inputs.matrix is None:
         streaming = StreamingProgram(job, build_learner(job), jit_compile)
         return streaming, partial(_streaming_dispatches, streaming)
@@ -224,18 +230,17 @@ def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
                 return
 
 
-def _streaming_dispatches(program: StreamingProgram, state: State) -> Dispatches:
+def _streaming_dispatches(program: ChunkedProgram, state: State) -> Dispatches:
     """Run the remaining epochs over rows that come in chunks."""
-    pace = _Pace(program.job)
+    pace = _Pace(program.job, program.agree)
     nothing = np.empty((0, len(program.job.columns) + 1))
     if bool(state.stopped):
         return
-    for chunk in prefetch(train_chunks(program.job, int(state.epoch), int(state.step))):
-        first = tf.constant(chunk.first)
+    for chunk in prefetch(program.chunks(int(state.epoch), int(state.step))):
         while int(state.step) < chunk.stop:
             started = time.perf_counter()
             upto = min(int(state.step) + pace.steps, chunk.stop)
-            state = program.run(chunk.block, first, state, tf.constant(upto))
+            state = program.advance(chunk, state, upto)
             yield state, nothing  # which waits for it
             pace.adapt(time.perf_counter() - started)
         if chunk.stop == program.job.steps:
@@ -268,16 +273,28 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
 
 
 class _Pace:
-    """The number of steps of the next dispatch."""
+    """The number of steps of the next dispatch.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        job: the job.
+        agree: returns worker 0's number in a cluster, where all must take as many: TensorFlow
+            matches sums over the workers by the number of the step within a dispatch.
+    """
+
+    def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
         work = 6 * job.batch_size * job.network.parameters
         self.steps = max(1, int(FIRST_SECONDS / (20e-6 + work / 2e10)))
-        self._has_compiled = False
+        self._agree = agree
+        self._dispatches = 0
 
     def adapt(self, seconds: float) -> None:
         """Adapt it to the duration of a dispatch; the first one also compiled."""
-        if self._has_compiled:
-            factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
-            self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
-        self._has_compiled = True
+        self._dispatches += 1
+        if self._dispatches == 1:
+            return
+        if self._agree is not None and self._dispatches.bit_count() != 1:
+            return  # agreeing takes as long as a step, and is rare later on
+        factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
+        self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
+        if self._agree is not None:
+            self.steps = self._agree(self.steps)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -185,17 +185,32 @@ class Program:
         real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if pads else None
         batch = batch._replace(weights=_product(batch.weights, real))
         share = tf.cast(count, keras.config.floatx())
-        with tf.GradientTape() as tape:
-            outputs = learner.model(batch.matrix, training=True)
+
+        def loss_of(outputs: tf.Tensor) -> tf.Tensor:
             loss = learner.loss(batch.labels, outputs, sample_weight=batch.weights)
             if pads:
                 loss *= rows / share
-            loss += self._penalty()
-            scaled = learner.optimizer.scale_loss(loss)
-        variables = learner.model.trainable_variables
-        learner.optimizer.apply(tape.gradient(scaled, variables), variables)
+            return loss + self._penalty()
+
+        loss, outputs, gradients = self.differentiate(batch, loss_of)
+        learner.optimizer.apply(gradients, learner.model.trainable_variables)
         self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else real)
         return loss * share
+
+    def differentiate(
+        self, batch: Block, loss_of: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]:
+        """Return loss and outputs of a batch, and the gradients of the scaled loss.
+
+        Args:
+            batch: the rows.
+            loss_of: returns the loss of the outputs.
+        """
+        with tf.GradientTape() as tape:
+            outputs = self.learner.model(batch.matrix, training=True)
+            loss = loss_of(outputs)
+            scaled = self.learner.optimizer.scale_loss(loss)
+        return loss, outputs, tape.gradient(scaled, self.learner.model.trainable_variables)
 
     def train_values(self, state: State) -> Values:
         """Return the training values of an epoch after its last step, and reset the metrics."""
@@ -441,6 +456,28 @@ class Chunk:
     """The rows in the order in which they are used; all chunks have the same size."""
 
 
+class ChunkedProgram(Protocol):
+    """Programs over chunks of rows, each of which has the steps from `first` to before `stop`."""
+
+    job: Job
+
+    @property
+    def agree(self) -> Callable[[int], int] | None:
+        """A function that returns worker 0's number, in a cluster."""
+
+    def chunks(self, epoch: int, step: int) -> Iterator[Any]:
+        """Yield the chunks of all epochs, beginning at a step of one of them.
+
+        The last chunk of the first epoch always comes, as that epoch is still to be ended.
+        """
+
+    def advance(self, chunk: Any, state: State, upto: int) -> State:  # noqa: ANN401
+        """Run the steps of a chunk from the state's to before another."""
+
+    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
+        """End an epoch; return the next state and the row of history, (1, columns)."""
+
+
 class StreamingProgram(Program):
     """Compiled programs over chunks of rows that don't fit in memory as one matrix.
 
@@ -452,6 +489,7 @@ class StreamingProgram(Program):
 
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
+        self.agree: Callable[[int], int] | None = None
 
         def compiled(function: Any) -> Any:  # noqa: ANN401
             return tf.function(function, jit_compile=jit_compile, autograph=False)
@@ -460,6 +498,15 @@ class StreamingProgram(Program):
         self._train_values = compiled(self.train_values)
         self._evaluate_block = compiled(self.evaluate)
         self._close = compiled(self.close_epoch)
+
+    def chunks(self, epoch: int, step: int) -> Iterator[Chunk]:
+        """Yield the chunks of all epochs, see `ChunkedProgram`."""
+        return train_chunks(self.job, epoch, step)
+
+    def advance(self, chunk: Chunk, state: State, upto: int) -> State:
+        """Run the steps of a chunk from the state's to before another."""
+        result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
+        return result
 
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""
@@ -493,22 +540,32 @@ def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
 
     The last chunk of the first epoch always comes, as that epoch is still to be ended.
     """
-    width, weights = job.train.inputs.width, job.loss_weights
-    size = _rows_per_chunk(width, job.batch_size, job.steps)
+    weights, size = job.loss_weights, _chunk_size(job)
+    for first, stop, index in chunk_orders(job, epoch, step):
+        # Padding is not read, or has weight 0.
+        block = Block.of(
+            _pad(job.train.inputs.take(index), size),
+            _pad(job.labels[index], size),
+            None if weights is None else _pad(weights[index], size),
+        )
+        yield Chunk(first, stop, block)
+
+
+def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Yield the first step, the step after the last, and the rows of each chunk, see above."""
+    size = _chunk_size(job)
     for number in range(epoch, job.epochs):
-        order = order_parts(len(job.train.inputs), width, job.config.seed, number)
+        order = order_parts(len(job.train.inputs), job.train.inputs.width, job.config.seed, number)
         done = step if number == epoch else 0
         for chunk, index in enumerate(_regroup(order, size)):
             first = chunk * size // job.batch_size
             stop = first + -(-len(index) // job.batch_size)
             if done < stop or stop == job.steps:
-                # Padding is not read, or has weight 0.
-                block = Block.of(
-                    _pad(job.train.inputs.take(index), size),
-                    _pad(job.labels[index], size),
-                    None if weights is None else _pad(weights[index], size),
-                )
-                yield Chunk(first, stop, block)
+                yield first, stop, index
+
+
+def _chunk_size(job: Job) -> int:
+    return rows_per_chunk(job.train.inputs.width, job.batch_size, job.steps)
 
 
 def validation_blocks(job: Job) -> Iterator[Block]:
@@ -516,7 +573,7 @@ def validation_blocks(job: Job) -> Iterator[Block]:
     assert job.validation is not None and job.validation_labels is not None
     inputs, weights = job.validation.inputs, job.validation.weights
     total = -(-len(inputs) // ROWS_VALIDATED_AT_ONCE)
-    size = _rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
+    size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
     for start in range(0, len(inputs), size):
         rows = slice(start, start + size)
         yield Block.of(
@@ -531,7 +588,7 @@ def is_normalized(job: Job) -> bool:
     return any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
 
 
-def _rows_per_chunk(width: int, multiple: int, most: int) -> int:
+def rows_per_chunk(width: int, multiple: int, most: int) -> int:
     """Return the rows of a chunk: a multiple of a number, and at most so many times that."""
     times = CHUNK_BYTES // (4 * max(width, 1) * multiple)
     return max(1, min(times, most)) * multiple

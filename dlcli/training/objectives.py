@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -33,7 +32,13 @@ from dlcli.config import (
     Schedule,
     Section,
 )
-from dlcli.keras_model import assign_weights, build_model, parameters_of, plain_regularizer
+from dlcli.keras_model import (
+    NormalizationFactory,
+    assign_weights,
+    build_model,
+    parameters_of,
+    plain_regularizer,
+)
 from dlcli.network import DenseLayer, DropoutLayer, Layer
 from dlcli.tasks import OutputUnit, Task
 from dlcli.training.job import MODEL, Job, Weights
@@ -136,6 +141,14 @@ def _weight_type() -> type[np.floating[Any]]:
     return np.float64 if keras.config.floatx() == "float64" else np.float32
 
 
+@dataclass
+class BatchShare:
+    """A share of the rows of a batch."""
+
+    positions: tf.Tensor | None = None
+    """Their indices in the whole batch, int64 (rows,); `None` if it has all of them."""
+
+
 @dataclass(frozen=True)
 class Learner:
     """A model, and the objects that train it; both engines use it."""
@@ -150,6 +163,8 @@ class Learner:
     """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
     runtime: RuntimeValues
     """The values that a shared program reads when it runs."""
+    batch_share: BatchShare
+    """The rows of a batch that this worker of a cluster has, while a program of them is traced."""
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
@@ -178,17 +193,27 @@ class Learner:
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
 
-def build_learner(job: Job, *, shared: bool = False) -> Learner:
+def build_learner(
+    job: Job,
+    *,
+    shared: bool = False,
+    normalization: NormalizationFactory = keras.layers.BatchNormalization,
+) -> Learner:
     """Build the Keras objects of a job, with its initial weights.
 
     Args:
         job: the job.
         shared: whether other jobs follow in the same program, with other runtime values.
+        normalization: makes the layers of batch normalization.
     """
     config, dropout_index, augment_index = job.config, count(), count()
     runtime = RuntimeValues(job, shared=shared)
     moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
-    draw = partial(random_bits, seed=runtime["seed"], moment=moment)
+    share = BatchShare()
+
+    def draw(rows: tf.Tensor, width: int, stream: int) -> tf.Tensor:
+        seed, positions = runtime["seed"], share.positions
+        return random_bits(rows, width, stream, seed=seed, moment=moment, positions=positions)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
         made = plain_regularizer(section, weight)
@@ -207,6 +232,7 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
         dropout=dropout,
         augment=lambda images: AugmentedImages(images, draw, next(augment_index)),
         regularizer=regularizer,
+        normalization=normalization,
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
@@ -215,7 +241,7 @@ def build_learner(job: Job, *, shared: bool = False) -> Learner:
     optimizer.build(model.trainable_variables)
     outputs, loss = job.network.outputs, job.head.loss
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
-    return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime)
+    return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime, share)
 
 
 def keras_loss(section: Loss) -> keras.losses.Loss:

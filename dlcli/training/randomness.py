@@ -71,6 +71,7 @@ def random_bits(
     *,
     seed: Number,
     moment: tf.Variable | tf.Tensor,
+    positions: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Draw random bits for each entry of a batch.
 
@@ -81,6 +82,7 @@ def random_bits(
             augment images from 2**31.
         seed: the config's seed, below 2**32, or the uint32 variable of a shared program.
         moment: epoch and step within it, both from 0, which the engine sets; uint32 (2,).
+        positions: the index of each row in the batch, int64 (rows,); omitted if all are here.
 
     Returns:
         uint32, (rows, width).
@@ -96,6 +98,9 @@ def random_bits(
     moment = tf.convert_to_tensor(moment)
     key = _combine(_combine(key, moment[0]), moment[1])
     counter = tf.range(tf.cast(rows * width, tf.int64))
+    if positions is not None:
+        entries = positions[:, tf.newaxis] * width + tf.range(width, dtype=tf.int64)
+        counter = tf.reshape(entries, [-1])
     bits = _hash(tf.cast(counter, tf.uint32) + key)
     bits = _hash(tf.bitwise.bitwise_xor(bits, _hash(key)))
     return tf.reshape(bits, (-1, width))

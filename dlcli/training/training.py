@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from dlcli.config import CompiledEngine, Engine
+from dlcli.encoding import ShardedInputs
 from dlcli.errors import (
     ConfigError,
     OutOfMemoryError,
@@ -46,7 +47,7 @@ class Device:
     """CPU threads within and between operations."""
 
 
-def prepare_device(device: str, threads: int | str) -> Device:
+def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
     """Choose the device and make TensorFlow deterministic on it.
 
     Operations whose order of summation may vary are replaced or refused
@@ -55,6 +56,7 @@ def prepare_device(device: str, threads: int | str) -> Device:
     Args:
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
         threads: number of threads, or `auto` for all that this process may use.
+        gpu: the index of the GPU to use; if there are fewer, they are shared in turn.
 
     Raises:
         ConfigError: if a GPU is requested and there is none.
@@ -67,9 +69,10 @@ def prepare_device(device: str, threads: int | str) -> Device:
         raise ConfigError([Problem("device", message)])
     count = _processors() if threads == "auto" else int(threads)
     try:
+        gpus = gpus[gpu % len(gpus) :][:1] if gpus else []
         tf.config.set_visible_devices(gpus, "GPU")
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
+        for each in gpus:
+            tf.config.experimental.set_memory_growth(each, True)
         _set_threads(count)
     except RuntimeError:
         message = "TensorFlow already runs in this process with another device or other threads"
@@ -131,6 +134,10 @@ def train_job(
         else:
             trained = keras_engine.fit(job, progress, checkpointer)
     except (MemoryError, tf.errors.OpError) as error:
+        if isinstance(job.train.inputs, ShardedInputs):
+            from dlcli.training.collectives import explain_lost_worker
+
+            explain_lost_worker(error)
         if shortage := _out_of_memory(error, job):
             raise shortage from None
         raise

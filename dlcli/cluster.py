@@ -1,0 +1,408 @@
+"""The workers of a cluster that train together: who they are, how they meet, and their start.
+
+A worker learns of the others from its environment: `TF_CONFIG`, as Kubeflow's TFJob, Vertex AI and
+TensorFlow's own guides set it, or the variables of a job step of SLURM. Before any of them reads
+data, all report to worker 0, which compares their versions, configs and data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dlcli.errors import UsageError, WorkerError
+
+TF_CONFIG = "TF_CONFIG"
+_ROLES = ("chief", "master", "worker")
+"""The roles in `TF_CONFIG` that train, in the order of their ranks."""
+_KEYS = ("cluster", "task")
+_FIRST_PORT = 20_000
+_PORTS = 10_000
+"""The range of the ports of a SLURM job, one after another on each node."""
+_RETRY_SECONDS = 0.2
+_LONGEST_LINE = 2**20
+_POLL_SECONDS = 0.05
+_SECONDS_TO_NOTICE = 60.0
+"""How long a worker on this machine may take to end after another one has failed."""
+LOST_WORKER = "another worker has ended, or can't be reached any more"
+"""The message of all workers but the one that failed."""
+_SIGNAL_EXIT = 128
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of a training, as one of them knows them."""
+
+    addresses: tuple[str, ...]
+    """`host:port` of each worker, by rank."""
+    rank: int
+    """The number of this worker, from 0."""
+
+    @property
+    def size(self) -> int:
+        """The number of workers."""
+        return len(self.addresses)
+
+    @property
+    def is_chief(self) -> bool:
+        """True for worker 0, which alone writes the run folder and reports."""
+        return self.rank == 0
+
+    @property
+    def tf_config(self) -> str:
+        """The value of `TF_CONFIG` that describes it to TensorFlow."""
+        return _tf_config(self.addresses, self.rank)
+
+    @property
+    def neighbors(self) -> int:
+        """The number of workers on this worker's host, itself included."""
+        hosts = [address.rpartition(":")[0] for address in self.addresses]
+        return hosts.count(hosts[self.rank])
+
+    @property
+    def local_rank(self) -> int:
+        """The number of this worker among those on its host, from 0."""
+        hosts = [address.rpartition(":")[0] for address in self.addresses]
+        return hosts[: self.rank].count(hosts[self.rank])
+
+
+def _tf_config(addresses: Sequence[str], rank: int) -> str:
+    task = {"type": "worker", "index": rank}
+    return json.dumps({"cluster": {"worker": [*addresses]}, "task": task})
+
+
+def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
+    """Return the cluster that the variables of an environment describe.
+
+    Returns:
+        The cluster; `None` without one, and for a single worker.
+
+    Raises:
+        UsageError: for a description that is wrong.
+    """
+    text = environment.get(TF_CONFIG, "").strip()
+    cluster = _of_tf_config(text) if text else _of_slurm(environment)
+    return None if cluster is None or cluster.size == 1 else cluster
+
+
+def _of_tf_config(text: str) -> Cluster | None:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise _wrong_tf_config(f"is no JSON ({error})") from None
+    cluster, task = (value.get(key) or {} if isinstance(value, dict) else None for key in _KEYS)
+    if not isinstance(cluster, dict) or not isinstance(task, dict):
+        raise _wrong_tf_config("must be an object with the objects 'cluster' and 'task'")
+    if not cluster and not task:
+        return None
+    role, index = task.get("type"), task.get("index", 0)
+    if role == "evaluator":
+        raise _wrong_tf_config("an evaluator has nothing to do here: worker 0 evaluates")
+    if "ps" in cluster:
+        raise _wrong_tf_config("parameter servers ('ps') are not supported; name workers only")
+    names: list[tuple[Any, Any]]
+    names = [(each, at) for each in _ROLES for at in range(len(_addresses(cluster, each)))]
+    addresses = [address for each in _ROLES for address in _addresses(cluster, each)]
+    if (role, index) not in names:
+        known = ", ".join(f"{name} {at}" for name, at in names)
+        message = f"the task is {role} {index!r}, and the cluster has {known or 'no worker'}"
+        raise _wrong_tf_config(message)
+    if len({*addresses}) < len(addresses):
+        raise _wrong_tf_config("two workers have the same address")
+    return Cluster(tuple(addresses), names.index((role, index)))
+
+
+def _addresses(cluster: Mapping[str, object], role: str) -> list[str]:
+    given = cluster.get(role, [])
+    found = [given] if isinstance(given, str) else given
+    if not isinstance(found, list) or not all(map(_is_address, found)):
+        raise _wrong_tf_config(f"'{role}' must be a list of host:port")
+    return found
+
+
+def _wrong_tf_config(reason: str) -> UsageError:
+    example = _tf_config(["host-a:2222", "host-b:2222"], 0)
+    return UsageError(f"{TF_CONFIG}: {reason}; expected a text such as {example}")
+
+
+def _is_address(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(r".+:\d{1,5}", text) is not None
+
+
+def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
+    """Return the tasks of the job step that `srun` has started this process in."""
+    names = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST")
+    tasks, rank, nodes = (environment.get(name, "") for name in names)
+    if not tasks.isdigit() or int(tasks) < 2 or not rank.isdigit():
+        return None
+    hosts = expand_hosts(nodes)
+    counts = _tasks_per_node(environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
+    if len(hosts) != len(counts) or sum(counts) != int(tasks):
+        message = f"SLURM names the nodes '{nodes}' for {tasks} tasks, and these don't match"
+        raise UsageError(f"{message}; or describe the workers in {TF_CONFIG}")
+    job, step = (environment.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    number = 97 * int(job) + int(step) if (job + step).isdigit() else 0
+    most = max(counts)
+    first = _FIRST_PORT + number * most % (_PORTS - most)
+    addresses = [
+        f"{host}:{first + at}"
+        for host, count in zip(hosts, counts, strict=True)
+        for at in range(count)
+    ]
+    return Cluster(tuple(addresses), int(rank))
+
+
+def expand_hosts(text: str) -> list[str]:
+    """Expand SLURM's list of hosts: `gpu[01-03,7],head` is gpu01, gpu02, gpu03, gpu7, head."""
+    hosts = []
+    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        names = [""]
+        for plain, ranges in re.findall(r"([^\[]+)|\[([^\]]*)\]", part):
+            ends = [plain] if plain else list(_range_members(ranges))
+            names = [name + end for name in names for end in ends]
+        hosts += names
+    return hosts
+
+
+def _range_members(ranges: str) -> Iterator[str]:
+    for each in ranges.split(","):
+        first, _, last = each.partition("-")
+        if not last:
+            yield first
+        elif first.isdigit() and last.isdigit():
+            for number in range(int(first), int(last) + 1):
+                yield str(number).zfill(len(first))
+
+
+def _tasks_per_node(text: str) -> list[int]:
+    """Return the tasks of each node: `2(x3),1` is 2, 2, 2, 1."""
+    found = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
+    return [int(count) for count, times in found for _ in range(int(times or 1))]
+
+
+# Meeting
+
+
+def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> dict[str, Any]:
+    """Wait for all workers, compare what they know, and hear from worker 0 what to do.
+
+    Args:
+        cluster: the workers.
+        greeting: by name, what must be the same for all: versions, config, data. What begins with
+            `_` is not compared.
+        seconds: how long to wait.
+
+    Returns:
+        The greeting of worker 0.
+
+    Raises:
+        UsageError: if this worker's port is in use, or one knows something else than worker 0.
+        WorkerError: for workers that don't come in time.
+    """
+    host, _, port = cluster.addresses[cluster.rank].rpartition(":")
+    deadline = time.monotonic() + seconds
+    with _listening(f"{host}:{port}", int(port)) as server:
+        if cluster.is_chief:
+            return _receive_all(cluster, server, dict(greeting), deadline, seconds)
+    return _report(cluster, greeting, deadline, seconds)
+
+
+@contextmanager
+def _listening(address: str, port: int) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(("", port))
+            server.listen()
+        except OSError as error:
+            message = f"{address}: this worker can't listen there: {error.strerror}"
+            raise UsageError(f"{message}; end what uses the port, or name another") from None
+        yield server
+
+
+def _receive_all(
+    cluster: Cluster,
+    server: socket.socket,
+    greeting: dict[str, Any],
+    deadline: float,
+    seconds: float,
+) -> dict[str, Any]:
+    """Receive the greetings of all other workers, and answer them alike."""
+    present: dict[int, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        connections: list[socket.socket] = []
+        while len(present) < cluster.size - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                connection = stack.enter_context(server.accept()[0])
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                received = _read_line(connection)
+                rank = received.get("_rank")
+            except TimeoutError:
+                break
+            except (OSError, ValueError):  # something else that connects to the port
+                continue
+            if isinstance(rank, int) and 0 < rank < cluster.size:
+                present[rank] = received
+                connections.append(connection)
+        absent = [rank for rank in range(1, cluster.size) if rank not in present]
+        error = ""
+        if absent:
+            named = [f"worker {rank} ({cluster.addresses[rank]})" for rank in absent]
+            error = f"{', '.join(named)} did not come within {seconds:g} seconds"
+        else:
+            error = _first_difference(greeting, present)
+        for connection in connections:
+            try:
+                _send_line(connection, {**greeting, "_error": error, "_absent": bool(absent)})
+            except OSError:
+                continue
+    _check_reply(error, is_absence=bool(absent))
+    return greeting
+
+
+def _first_difference(greeting: Mapping[str, Any], others: Mapping[int, Mapping[str, Any]]) -> str:
+    for rank, other in sorted(others.items()):
+        for name, value in greeting.items():
+            if not name.startswith("_") and other.get(name) != value:
+                found = f"{name} is {other.get(name)} on worker {rank} and {value} on worker 0"
+                return f"{found}; all workers need the same"
+    return ""
+
+
+def _report(
+    cluster: Cluster, greeting: Mapping[str, object], deadline: float, seconds: float
+) -> dict[str, Any]:
+    """Report to worker 0, and return its greeting."""
+    host, _, port = cluster.addresses[0].rpartition(":")
+    while True:
+        left = max(deadline - time.monotonic(), 0.001)
+        try:
+            with socket.create_connection((host, int(port)), timeout=left) as connection:
+                _send_line(connection, {**greeting, "_rank": cluster.rank})
+                connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
+                answer = _read_line(connection)
+            break
+        except (OSError, ValueError):
+            if time.monotonic() >= deadline:
+                absent = f"worker 0 ({cluster.addresses[0]})"
+                _check_reply(f"{absent} did not come within {seconds:g} seconds", is_absence=True)
+            time.sleep(_RETRY_SECONDS)
+    _check_reply(answer.pop("_error"), is_absence=answer.pop("_absent"))
+    return answer
+
+
+def _check_reply(error: str, *, is_absence: bool) -> None:
+    if error:
+        raise WorkerError(error) if is_absence else UsageError(error)
+
+
+def _send_line(connection: socket.socket, message: Mapping[str, object]) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _read_line(connection: socket.socket) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    with connection.makefile("rb") as stream:
+        message = json.loads(stream.readline(_LONGEST_LINE))
+    if not isinstance(message, dict):
+        raise ValueError("no JSON object")
+    return message
+
+
+# Workers on this machine
+
+
+def run_local_workers(command: Sequence[str], count: int, report: Callable[[str], None]) -> int:
+    """Run a command in several processes that form a cluster; worker 0 has the standard streams.
+
+    Args:
+        command: the program with its arguments.
+        count: the number of workers.
+        report: prints a line about a worker that failed on its own.
+
+    Returns:
+        The exit code of worker 0, as a shell gives it.
+    """
+    addresses = [f"localhost:{port}" for port in _free_ports(count)]
+    with ExitStack() as stack:
+        logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
+        workers: list[subprocess.Popen[bytes]] = []
+        stack.enter_context(_forwarding_signals(workers))
+        for rank in range(count):
+            silent: dict[str, Any] = {}
+            if rank:
+                silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+                silent["stderr"] = logs[rank - 1]
+            environment = {**os.environ, TF_CONFIG: _tf_config(addresses, rank)}
+            # Not in this group of processes, which receives Ctrl-C: it is passed on once.
+            workers.append(subprocess.Popen([*command], env=environment, process_group=0, **silent))
+        codes = _wait_for(workers)
+        for rank, log in enumerate(logs, start=1):
+            log.seek(0)
+            text = log.read().decode(errors="replace").strip()
+            if codes[rank] < 0 and codes[0] >= 0:
+                report(f"worker {rank} was ended by {signal.Signals(-codes[rank]).name}")
+            elif text and LOST_WORKER not in text:
+                report("\n".join(f"worker {rank}: {line}" for line in text.splitlines()))
+    return codes[0] if codes[0] >= 0 else _SIGNAL_EXIT - codes[0]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Pass signals that end training on to the workers, and end these with the block."""
+
+    def forward(number: int, _frame: object) -> None:
+        for worker in workers:
+            worker.send_signal(number)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    handled = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    handled = [each for each in handled if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+
+def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Wait for all workers; once one has failed, the others have some time to notice."""
+    deadline = math.inf
+    while any(worker.poll() is None for worker in workers):
+        if deadline == math.inf and any(worker.poll() for worker in workers):
+            deadline = time.monotonic() + _SECONDS_TO_NOTICE
+        if time.monotonic() > deadline:
+            for worker in workers:
+                worker.terminate()
+            deadline += _SECONDS_TO_NOTICE
+        time.sleep(_POLL_SECONDS)
+    return [worker.wait() for worker in workers]

@@ -1,0 +1,208 @@
+"""Train on the workers of a cluster: all run the same program, and worker 0 stores the run.
+
+Each worker reads and encodes its share of the rows. What the pipeline then asks for, as a column, a
+batch's gradient or predictions, is an exchange in which all workers take part, so that each has the
+same result and comes to the same conclusions. Only worker 0 reports, and writes the run folder; the
+others write theirs to a temporary one, which nobody reads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlcli import __version__, is_command_line, runs
+from dlcli.cluster import Cluster, meet
+from dlcli.config import ConfigFile, KerasEngine, Url, dump_config, make_config
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DlcliError,
+    Problem,
+    UsageError,
+    override,
+)
+from dlcli.pipeline import run_recording
+from dlcli.pipeline.checkpointing import TERMINATING
+from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.fit import load_tensorflow
+from dlcli.pipeline.preparation import data_files
+from dlcli.pipeline.run_recording import Recording
+from dlcli.pipeline.train_run import train_recorded
+from dlcli.pipeline.worker_pool import all_threads
+from dlcli.runs import Run
+from dlcli.tables import gather_objects, url_fingerprint
+
+if TYPE_CHECKING:
+    from dlcli.training.collectives import Collectives
+
+_COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
+"""The packages whose versions must be the same for all workers."""
+_COMPARED_BYTES = 2**20
+"""Of each data file, its first and last bytes are compared, as each worker reads a share."""
+
+
+def train_in_cluster(
+    source: ConfigFile | Path,
+    output: Path | None,
+    listener: Listener,
+    cluster: Cluster,
+    seconds: float,
+) -> Run | None:
+    """Train together with the other workers of a cluster.
+
+    Args:
+        source: the config, or the unfinished run to resume.
+        output: the run folder. If it is an unfinished run of the same config, this is resumed, so
+            that workers that are started again by a scheduler continue.
+        listener: receives events, on worker 0.
+        cluster: the workers.
+        seconds: how long to wait for the others before training.
+
+    Returns:
+        The finished run on worker 0; `None` on the others.
+
+    Raises:
+        WorkerError: if a worker does not come, ends, or can't be reached any more.
+        DlcliError: see `train`; what is found by all workers is raised by each.
+    """
+    if isinstance(source, ConfigFile) and isinstance(source.config.engine, KerasEngine):
+        message = f"'keras' trains on one machine: {override('engine', 'compiled')}"
+        raise ConfigError([Problem("engine", message)])
+    if cluster.is_chief:
+        return _lead(source, output, listener, cluster, seconds)
+    _follow(source, cluster, seconds)
+    return None
+
+
+def _lead(
+    source: ConfigFile | Path,
+    output: Path | None,
+    listener: Listener,
+    cluster: Cluster,
+    seconds: float,
+) -> Run:
+    if isinstance(source, Path):
+        recorded = run_recording.resumed_run(source, "train", listener)
+    elif output is not None and _is_begun(output, source):
+        recorded = run_recording.resumed_run(output, "train", listener)
+    else:
+        recorded = run_recording.recorded_run(source, output, source.name, listener)
+    with recorded as recording:
+        resumed = ""
+        if recording.writer is not None:
+            resumed = dump_config(run_recording.moved_config(recording.file, Path()))
+        starts_over = recording.starts_over
+        told = {"_resumed": resumed, "_starts_over": starts_over}
+        meet(cluster, {**_greeting(source), **told}, seconds)
+        return train_recorded(recording, _join(recording, cluster))
+
+
+def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None:
+    answer = meet(cluster, _greeting(source), seconds)
+    if answer["_resumed"]:
+        file = make_config(answer["_resumed"])
+    else:
+        assert isinstance(source, ConfigFile)  # as on worker 0, whose greeting is the same
+        file = source
+    with TemporaryDirectory(prefix="dlcli-worker-") as folder, _ignoring_signals():
+        output = Path(folder) / "run"
+        with run_recording.recorded_run(file, output, file.name, lambda *_: None) as recording:
+            recording.rank = cluster.rank
+            recording.resumes = not answer["_starts_over"]
+            workers = _join(recording, cluster)
+            try:
+                train_recorded(recording, workers)
+            except (UsageError, ConfigError, DataError) as error:
+                error.is_reported = True  # by worker 0, which finds the same
+                raise
+
+
+def _is_begun(folder: Path, file: ConfigFile) -> bool:
+    """Return whether a folder is an unfinished run of a config."""
+    is_same = runs.has_content(folder / "config.yaml", file.text.encode())
+    return is_same and runs.is_unfinished(folder)
+
+
+def _greeting(source: ConfigFile | Path) -> dict[str, object]:
+    """Return what must be the same for all workers, and is known before the data are read."""
+    config = "resumed"
+    if isinstance(source, ConfigFile):
+        config = sha256(dump_config(source.config).encode()).hexdigest()[:12]
+    versions = {package: version(package) for package in _COMPARED}
+    return {"dlcli": __version__, **versions, "the config's hash": config}
+
+
+def _join(recording: Recording, cluster: Cluster) -> Collectives:
+    """Load TensorFlow, connect to the other workers, and compare the data."""
+    config = recording.file.config
+    if config.threads == "auto":
+        # A scheduler may have given each worker processors of its own already.
+        divides = all_threads("auto") == os.cpu_count()
+        threads = max(1, all_threads("auto") // (cluster.neighbors if divides else 1))
+        config = config.model_copy(update={"threads": threads})
+        recording.file = replace(recording.file, config=config)
+    recording.gpu = cluster.local_rank
+    load_tensorflow(config, Events(lambda *_: None), recording.gpu)
+    from dlcli.training.collectives import Collectives
+
+    workers = Collectives(cluster)
+    recording.workers = cluster.size
+    _compare_data(recording.file, workers)
+    return workers
+
+
+def _compare_data(file: ConfigFile, workers: Collectives) -> None:
+    """Refuse data files that are not the same on all workers.
+
+    Raises:
+        DataError: for the first difference.
+    """
+    first, *others = gather_objects(workers, _data_digests(file))
+    for rank, other in enumerate(others, start=1):
+        for name in [*first, *other]:
+            if first.get(name) != other.get(name):
+                here, there = (each.get(name, "absent") for each in (first, other))
+                message = f"is {there} on worker {rank} and {here} on worker 0"
+                raise DataError(f"{message}; all workers need the same files", file=name)
+
+
+def _data_digests(file: ConfigFile) -> dict[str, str]:
+    """Describe each data file by its size and ends; none if one will be reported by its reader."""
+    found = {}
+    with suppress(OSError, DlcliError):
+        for path in data_files(file):
+            if isinstance(path, Url):
+                found[str(path)] = str(url_fingerprint(path))
+                continue
+            with path.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                digest = sha256(stream.read(_COMPARED_BYTES))
+                stream.seek(max(size - _COMPARED_BYTES, 0))
+                digest.update(stream.read(_COMPARED_BYTES))
+            found[str(path)] = f"{size:,} bytes with hash {digest.hexdigest()[:12]}"
+    return found
+
+
+@contextmanager
+def _ignoring_signals() -> Iterator[None]:
+    """Let worker 0 alone react to the signals that end training; it ends the others with itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not is_command_line.get():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in TERMINATING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,190 @@
+"""Rows that lie in the processes of a cluster, each of which holds a share of them.
+
+All processes run the same program, and read the same column at the same time: each receives the
+others' shares of it. So everything that is found in a column is the same in each process as on one
+machine, to the bit, and none ever holds more than its share of the rows and a column of all.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.errors import DlcliError, WorkerError
+from dlcli.tables.arrow_arrays import integers, to_numpy, widened
+from dlcli.tables.disk_table import StoredColumns, without_dictionary
+
+Result = TypeVar("Result")
+
+
+class Exchange(Protocol):
+    """Messages between the processes of a cluster, the workers."""
+
+    rank: int
+    """The number of this worker, from 0."""
+    size: int
+    """The number of workers."""
+
+    def gather(self, message: bytes) -> list[bytes]:
+        """Return the message of each worker; all call it at the same time.
+
+        Raises:
+            TrainingError: if one of them has ended, or can't be reached.
+        """
+
+
+def gather_objects(exchange: Exchange, value: Result) -> list[Result]:
+    """Return the value of each worker, which runs the same program as this one."""
+    # What the peers of TensorFlow's own protocol send is trusted: it may be any program.
+    return [pickle.loads(each) for each in exchange.gather(pickle.dumps(value))]  # noqa: S301
+
+
+def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
+    """Do something that may fail on a single worker; then it fails on all of them.
+
+    Args:
+        exchange: to the other workers.
+        work: does it, without an exchange.
+
+    Raises:
+        DlcliError: of the first worker on which it failed.
+    """
+    result, error = None, None
+    try:
+        result = work()
+    except DlcliError as failed:
+        error = failed
+    except MemoryError:
+        error = WorkerError("ran out of memory")
+    for rank, each in enumerate(gather_objects(exchange, error)):
+        if each is not None:
+            if rank != exchange.rank and isinstance(each, WorkerError):
+                raise WorkerError(f"worker {rank}: {each}")
+            raise each
+    return result  # type: ignore[return-value]  # without an error there is one
+
+
+@dataclass(frozen=True)
+class RowShares:
+    """The worker that holds each row."""
+
+    exchange: Exchange
+    owners: NDArray[np.int32]
+    """The rank of the worker, (rows,)."""
+    indices: NDArray[np.int64]
+    """The index of the row among those of that worker, (rows,)."""
+
+    @classmethod
+    def of(cls, exchange: Exchange, owners: NDArray[np.int32]) -> RowShares:
+        """Return the shares of workers that hold their rows in the order of the table."""
+        indices = np.empty(len(owners), np.int64)
+        for rank in range(exchange.size):
+            rows = np.flatnonzero(owners == rank)
+            indices[rows] = np.arange(len(rows))
+        return cls(exchange, owners, indices)
+
+    def __len__(self) -> int:
+        """Number of rows of all workers."""
+        return len(self.owners)
+
+    @cached_property
+    def own(self) -> NDArray[np.int64]:
+        """The indices, in the table, of the rows of this worker, ascending."""
+        return np.flatnonzero(self.owners == self.exchange.rank)
+
+    def take(self, rows: NDArray[np.int64]) -> RowShares:
+        """Select rows, in the order given."""
+        return replace(self, owners=self.owners[rows], indices=self.indices[rows])
+
+    def gather(self, own: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of all rows, of the part that each worker has.
+
+        Args:
+            own: the part of the rows `self.own`, (len(own), ...), of the same type everywhere.
+        """
+        stream = io.BytesIO()
+        np.save(stream, np.ascontiguousarray(own), allow_pickle=False)
+        parts = [
+            np.load(io.BytesIO(part), allow_pickle=False)
+            for part in self.exchange.gather(stream.getvalue())
+        ]
+        whole = np.empty((len(self), *own.shape[1:]), own.dtype)
+        for rank, part in enumerate(parts):
+            whole[self.owners == rank] = part
+        return whole
+
+    def gather_column(self, own: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the column of all rows, of the part that each worker has."""
+        sink = pa.BufferOutputStream()
+        schema = pa.schema([("values", own.type)])
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_table(pa.table([own], schema=schema))
+        parts = [
+            pa.ipc.open_stream(pa.py_buffer(part)).read_all().column(0)
+            for part in self.exchange.gather(sink.getvalue().to_pybytes())
+        ]
+        chunks = [chunk for part in parts for chunk in part.chunks]
+        together = pa.chunked_array(chunks, own.type)
+        if bool((np.diff(self.owners) >= 0).all()):  # each worker has adjacent rows
+            return together
+        order = np.empty(len(self), np.int64)
+        order[np.argsort(self.owners, kind="stable")] = np.arange(len(self))
+        return widened(together).take(integers(order))
+
+
+@dataclass(frozen=True)
+class ShardedColumns:
+    """The counterpart of a `pa.Table` in a cluster, of which each worker holds some rows."""
+
+    stored: pa.Table | StoredColumns
+    """The rows of this worker, in the order of the table that was read."""
+    schema: pa.Schema
+    """The columns' names and types, the same for all workers."""
+    shares: RowShares
+    """The rows, of which some may be selected."""
+
+    @cached_property
+    def column_names(self) -> list[str]:
+        """The columns' names."""
+        return list(self.schema.names)
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of all workers."""
+        return len(self.shares)
+
+    @cached_property
+    def own(self) -> pa.Table | StoredColumns:
+        """This worker's rows among those selected."""
+        rows = self.shares.indices[self.shares.own]
+        if len(rows) == self.stored.num_rows and bool((np.diff(rows) == 1).all()):
+            return self.stored
+        if isinstance(self.stored, StoredColumns):
+            return self.stored.take(integers(rows))
+        names = self.column_names
+        return pa.table({name: widened(self.stored.column(name)) for name in names}).take(
+            integers(rows)
+        )
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column of all workers."""
+        values = without_dictionary(self.own.column(name))
+        return widened(self.shares.gather_column(values.cast(self.schema.field(name).type)))
+
+    def take(self, rows: pa.Array) -> ShardedColumns:
+        """Select rows, in the order given, without reading them."""
+        return replace(self, shares=self.shares.take(to_numpy(rows, np.int64)))
+
+    def slice(self, start: int, length: int) -> pa.Table:
+        """Read adjacent rows of all columns."""
+        stop = min(start + length, self.num_rows)
+        part = self.take(integers(np.arange(start, stop)))
+        return pa.table({name: part.column(name) for name in self.column_names})

@@ -1,0 +1,266 @@
+"""Training programs of a cluster, in which each worker has a share of the rows.
+
+Batches are those of one machine: the same rows in the same steps. A worker computes the loss and
+the gradient of its rows of a batch, however many these are, and one sum over all workers gives
+those of the whole batch, together with what the metrics add up. So the state after each step is the
+same for all workers, and any of them could store a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dlcli.encoding import EncodedRows, Inputs, ShardedInputs
+from dlcli.training.collectives import Collectives
+from dlcli.training.compiled_program import (
+    ROWS_VALIDATED_AT_ONCE,
+    Block,
+    Program,
+    chunk_orders,
+    rows_per_chunk,
+)
+from dlcli.training.epoch_monitor import State
+from dlcli.training.job import Job
+from dlcli.training.objectives import build_learner
+
+
+class ShareOfChunk(NamedTuple):
+    """This worker's rows of some steps of an epoch."""
+
+    first: int
+    """The first step."""
+    stop: int
+    """The step after the last."""
+    block: Block
+    """The rows in the order in which they are used."""
+    positions: tf.Tensor
+    """The index of each row in its batch, int64 (rows,)."""
+    starts: tf.Tensor
+    """The index of the first row of each step, and the number of rows, int32 (steps + 1,)."""
+
+
+class ClusterProgram(Program):
+    """Programs of the steps and of the end of an epoch.
+
+    They run as TensorFlow graphs: the number of a worker's rows differs from batch to batch, and
+    XLA would compile each anew.
+
+    Args:
+        job: the job; its inputs are `ShardedInputs`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        inputs = job.train.inputs
+        assert isinstance(inputs, ShardedInputs)
+        assert isinstance(inputs.shares.exchange, Collectives)
+        self.collectives = inputs.shares.exchange
+
+        def normalization(**settings: Any) -> keras.layers.Layer:  # noqa: ANN401
+            return SynchronizedNormalization(self.collectives, **settings)
+
+        learner = build_learner(job, normalization=normalization)
+        super().__init__(job, learner, jit_compile=False)
+
+        self._steps: Any = None
+        """The program of the steps, once the types of its arguments are known."""
+        self._agree = tf.function(
+            self.collectives.sum,
+            autograph=False,
+            input_signature=[tf.TensorSpec([], tf.int32)],
+        )
+        self._train_values = tf.function(self.train_values, autograph=False)
+        self._evaluate_block = tf.function(self.evaluate, autograph=False)
+        self._close = tf.function(self._sum_and_close, autograph=False)
+
+    def agree(self, number: int) -> int:
+        """Return worker 0's number."""
+        return int(self._agree(tf.constant(0 if self.collectives.rank else number)))
+
+    def chunks(self, epoch: int, step: int) -> Iterator[ShareOfChunk]:
+        """Yield this worker's rows of the chunks of all epochs, see `train_shares`."""
+        return train_shares(self.job, epoch, step)
+
+    def advance(self, chunk: ShareOfChunk, state: State, upto: int) -> State:
+        """Run the steps of a chunk from the state's to before another."""
+        weights = () if chunk.block.weights is None else (chunk.block.weights,)
+        arguments = (
+            *(chunk.block.matrix, chunk.block.labels, *weights, chunk.positions, chunk.starts),
+            *(tf.constant(chunk.first), tf.constant(upto), *state),
+        )
+        if self._steps is None:
+            # With one signature it is traced once, as by the other workers: each trace of a
+            # collective operation gets the next number, by which workers find each other.
+            signature = [
+                tf.TensorSpec([None, *each.shape[1:]] if each.shape.rank else [], each.dtype)
+                for each in arguments
+            ]
+            self._steps = tf.function(self._run, autograph=False, input_signature=signature)
+        result: State = self._steps(*arguments)
+        return result
+
+    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
+        """End an epoch; return the next state and the row of history, (1, columns)."""
+        values = self._train_values(state)
+        loss = tf.constant(0.0, keras.config.floatx())
+        for block in _validation_share(self.job) if self.job.validation is not None else ():
+            loss = self._evaluate_block(block, loss)
+        state, row = self._close(state, values, loss)
+        return state, row.numpy()[np.newaxis]
+
+    def _run(self, matrix: tf.Tensor, labels: tf.Tensor, *rest: tf.Tensor) -> State:
+        """Run steps of one epoch.
+
+        Args:
+            matrix: the rows, see `Block`.
+            labels: their labels.
+            rest: the weights if rows have any; positions and starts, see `ShareOfChunk`; the first
+                step, and the one to end before, int32; the state before.
+        """
+        *weights, positions, starts, first, upto = rest[: -len(State._fields)]
+        state = State(*rest[-len(State._fields) :])
+        block = Block(matrix, labels, weights[0] if weights else None)
+
+        def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+            return (step < upto) & tf.math.is_finite(total)
+
+        def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            start, stop = starts[step - first], starts[step - first + 1]
+            batch = block.map(lambda whole: whole[start:stop])
+            loss = self._share_of_step(batch, positions[start:stop], state.epoch, step)
+            return step + 1, total + loss
+
+        _, total = tf.while_loop(continues, one, (state.step, state.total))
+        return state._replace(total=total, step=upto)
+
+    def _share_of_step(
+        self, batch: Block, positions: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
+    ) -> tf.Tensor:
+        """Update the weights once; return the whole batch's loss times its rows."""
+        learner, floats = self.learner, keras.config.floatx()
+        learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
+        learner.batch_share.positions = positions
+        rows = len(self.job.train.inputs) - step * self.job.batch_size
+        count = tf.cast(tf.minimum(rows, self.job.batch_size), floats)
+        share = tf.cast(tf.shape(batch.matrix)[0], floats) / count
+
+        def loss_of(outputs: tf.Tensor) -> tf.Tensor:
+            loss = learner.loss(batch.labels, outputs, sample_weight=batch.weights)
+            return loss * share + self._penalty() / self.collectives.size
+
+        loss, outputs, gradients = self.differentiate(batch, loss_of)
+        learner.batch_share.positions = None
+        variables = learner.model.trainable_variables
+        known = [gradient is not None for gradient in gradients]
+        dense = [
+            tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
+            for gradient, variable in zip(gradients, variables, strict=True)
+            if gradient is not None  # a constant output has none
+        ]
+        before = [tf.identity(variable.value) for variable in self._accumulators]
+        for variable in self._accumulators:
+            variable.assign(tf.zeros_like(variable))
+        self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else None)
+        added = [variable.value for variable in self._accumulators]
+        loss, *sums = self.collectives.sum_all([loss, *dense, *added])
+        for variable, value, more in zip(
+            self._accumulators, before, sums[len(dense) :], strict=True
+        ):
+            variable.assign(value + more)
+        summed = iter(sums[: len(dense)])
+        learner.optimizer.apply([next(summed) if has else None for has in known], variables)
+        return loss * count
+
+    def _sum_and_close(
+        self, state: State, values: dict[str, tf.Tensor], loss: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        """End an epoch, of which each worker has validated its rows; see `close_epoch`."""
+        if self.job.validation is not None:
+            own = [variable.value for variable in self._accumulators]
+            loss, *sums = self.collectives.sum_all([loss, *own])
+            for variable, value in zip(self._accumulators, sums, strict=True):
+                variable.assign(value)
+        return self.close_epoch(state, values, loss)
+
+    @property
+    def _accumulators(self) -> list[keras.Variable]:
+        """The variables of the metrics, each of which is a sum over rows."""
+        return [variable for metric in self.learner.metrics for variable in metric.variables]
+
+
+class SynchronizedNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalization with the mean and variance of the whole batch.
+
+    Args:
+        collectives: the workers that have parts of the batch.
+        settings: the arguments of Keras's layer.
+    """
+
+    def __init__(self, collectives: Collectives, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._collectives = collectives
+
+    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
+        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
+        kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
+        x = tf.cast(inputs, kind)
+        rows = tf.cast(tf.shape(x)[:1], kind)
+        total = self._sum(tf.concat([tf.reduce_sum(x, axis=0), rows], axis=0))
+        mean = total[:-1] / total[-1]
+        deviations = tf.reduce_sum(tf.square(x - mean), axis=0)
+        variance = self._sum(deviations) / total[-1]
+        return tf.cast(mean, inputs.dtype), tf.cast(variance, inputs.dtype)
+
+    def _sum(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Sum over all workers; so does the gradient, whose parts depend on the sum everywhere."""
+
+        def summed(own: tf.Tensor) -> Any:  # noqa: ANN401
+            return self._collectives.sum(own), self._collectives.sum
+
+        return tf.custom_gradient(summed)(tensor)
+
+
+def train_shares(job: Job, epoch: int = 0, step: int = 0) -> Iterator[ShareOfChunk]:
+    """Yield this worker's rows of the chunks of all epochs; see `train_chunks`."""
+    inputs, weights, size = job.train.inputs, job.loss_weights, job.batch_size
+    assert isinstance(inputs, ShardedInputs)
+    is_own = inputs.shares.owners == inputs.shares.exchange.rank
+    for first, stop, index in chunk_orders(job, epoch, step):
+        at = np.flatnonzero(is_own[index])
+        rows = index[at]
+        block = Block.of(
+            inputs.stored.take(inputs.shares.indices[rows]),
+            job.labels[rows],
+            None if weights is None else weights[rows],
+        )
+        starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
+        yield ShareOfChunk(
+            first, stop, block, tf.constant(at % size, tf.int64), tf.constant(starts)
+        )
+
+
+def _validation_share(job: Job) -> Iterator[Block]:
+    """Yield this worker's validation rows in order, some at a time."""
+    assert job.validation is not None and job.validation_labels is not None
+    inputs, weights = job.validation.inputs, job.validation.weights
+    assert isinstance(job.train.inputs, ShardedInputs)
+    workers = job.train.inputs.shares.exchange
+    own: Inputs
+    if isinstance(inputs, ShardedInputs):
+        own, rows = inputs.own, inputs.shares.own
+    else:  # a sample that all workers have
+        rows = np.arange(workers.rank, len(inputs), workers.size)
+        own = EncodedRows(inputs, job.validation.target).select(rows).inputs
+    size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, len(rows))
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        yield Block.of(
+            own.part(start, start + size),
+            job.validation_labels[some],
+            None if weights is None else weights[some],
+        )

@@ -1,0 +1,147 @@
+"""Sums and messages across the workers of a cluster, by TensorFlow's collective operations.
+
+`MultiWorkerMirroredStrategy` starts the server of this worker, connects it to the others, watches
+their health, and gives the operations. The training itself is dlcli's own loop: Keras's `fit` does
+not run under that strategy in Keras 3 (https://github.com/keras-team/keras/issues/20585).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+
+from dlcli.cluster import LOST_WORKER, TF_CONFIG, Cluster
+from dlcli.errors import UsageError, WorkerError
+
+_MESSAGE_NUMBERS = 2**20
+"""Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""
+_HEALTH_SECONDS = 10
+"""The time between two checks of the other workers; three that fail end training."""
+
+
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+"""The errors of an operation whose workers can't all be reached."""
+_OF_WORKERS = ("Collective", "/job:worker", "peer", "Socket closed", "check alive")
+"""Texts of their messages."""
+
+
+class Collectives:
+    """The worker of this process, see `dlcli.tables.Exchange`.
+
+    TensorFlow must not have run an operation in this process yet.
+
+    Args:
+        cluster: the workers, which all are about to do the same.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.rank = cluster.rank
+        self.size = cluster.size
+        before = os.environ.get(TF_CONFIG)
+        os.environ[TF_CONFIG] = cluster.tf_config
+        CollectiveAllReduceExtended._check_health_interval = _HEALTH_SECONDS
+        try:
+            with translated():
+                self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except RuntimeError as error:
+            raise UsageError(f"TensorFlow already runs in this process: {error}") from None
+        finally:
+            if before is None:
+                del os.environ[TF_CONFIG]
+            else:
+                os.environ[TF_CONFIG] = before
+        self._all_gather = self._gather_program()
+
+    def sum(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Return the sum of the tensor over all workers, the same bits for each of them."""
+
+        def reduce(own: tf.Tensor) -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(own))
+
+        return self._strategy.run(reduce, args=(tensor,))
+
+    def sum_all(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Return the sum of each tensor over all workers, by one operation.
+
+        Args:
+            tensors: numbers of any shapes and types, which are summed in the type of the first.
+        """
+        kind = tensors[0].dtype
+        flat = tf.concat([tf.reshape(tf.cast(each, kind), [-1]) for each in tensors], axis=0)
+        sizes = [each.shape.num_elements() for each in tensors]
+        parts = tf.split(self.sum(flat), sizes)
+        return [
+            tf.cast(tf.reshape(part, each.shape), each.dtype)
+            for part, each in zip(parts, tensors, strict=True)
+        ]
+
+    def gather(self, message: bytes) -> list[bytes]:
+        """Return the message of each worker; all call it at the same time.
+
+        Raises:
+            WorkerError: if one of them has ended, or can't be reached.
+        """
+        with translated():
+            sizes = self._all_gather(tf.constant([len(message)], tf.int64)).numpy().tolist()
+            received = [bytearray() for _ in sizes]
+            step = 4 * _MESSAGE_NUMBERS
+            for start in range(0, max(sizes), step):
+                part = message[start : start + step]
+                lengths = [min(max(size - start, 0), step) for size in sizes]
+                padded = np.frombuffer(part + bytes(-len(part) % 8), np.int64)
+                whole = self._all_gather(tf.constant(padded)).numpy().tobytes()
+                at = 0
+                for content, length in zip(received, lengths, strict=True):
+                    content += whole[at : at + length]
+                    at += length + -length % 8
+            return [bytes(content) for content in received]
+
+    def _gather_program(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        def gather(own: tf.Tensor) -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_gather(tf.identity(own), axis=0)
+
+        def program(own: tf.Tensor) -> tf.Tensor:
+            return self._strategy.run(gather, args=(own,))
+
+        # One signature, so that it is traced once: each trace gets a number of its own, by which
+        # the workers find each other.
+        signature = [tf.TensorSpec([None], tf.int64)]
+        compiled: Callable[[tf.Tensor], tf.Tensor]
+        compiled = tf.function(program, autograph=False, input_signature=signature)
+        return compiled
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Explain errors of TensorFlow that mean that another worker has ended.
+
+    Raises:
+        WorkerError: in place of them.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        explain_lost_worker(error)
+        raise
+
+
+def explain_lost_worker(error: Exception) -> None:
+    """Explain an error of TensorFlow if it means that another worker has ended.
+
+    Raises:
+        WorkerError: if it does.
+    """
+    if isinstance(error, _LOST) and any(words in str(error) for words in _OF_WORKERS):
+        raise WorkerError(LOST_WORKER) from None

@@ -1,0 +1,43 @@
+"""Workers as threads of the test, which exchange messages through memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+from dlcli.tables import Exchange
+
+Result = TypeVar("Result")
+
+
+class ThreadExchange:
+    """The exchange of one thread."""
+
+    def __init__(self, rank: int, messages: list[bytes], barrier: Barrier) -> None:
+        self.rank = rank
+        self.size = len(messages)
+        self._messages = messages
+        self._barrier = barrier
+
+    def gather(self, message: bytes) -> list[bytes]:
+        self._messages[self.rank] = message
+        self._barrier.wait(20)
+        received = [*self._messages]
+        self._barrier.wait(20)
+        return received
+
+
+def on_workers(size: int, work: Callable[[Exchange], Result]) -> list[Result | Exception]:
+    """Return the result of each of several workers, or its error."""
+    messages, barrier = [b""] * size, Barrier(size)
+
+    def run(rank: int) -> Result | Exception:
+        try:
+            return work(ThreadExchange(rank, messages, barrier))
+        except Exception as error:  # the others may wait for it
+            return error
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))

@@ -1,0 +1,186 @@
+"""What a worker learns from its environment, and how workers meet."""
+
+from __future__ import annotations
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dlcli.cluster import Cluster, expand_hosts, find_cluster, meet
+from dlcli.errors import UsageError, WorkerError
+
+ADDRESSES = ["one:2222", "two:2222"]
+
+
+def _tf_config(**task: object) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": {"worker": ADDRESSES}, "task": task})}
+
+
+def test_tf_config_describes_the_cluster() -> None:
+    cluster = find_cluster(_tf_config(type="worker", index=1))
+    assert cluster == Cluster(("one:2222", "two:2222"), 1)
+    assert not cluster.is_chief and cluster.neighbors == 1 and cluster.local_rank == 0
+    spec = {"chief": ["a:1"], "worker": ["b:1", "a:2"]}
+    text = json.dumps({"cluster": spec, "task": {"type": "worker", "index": 1}})
+    cluster = find_cluster({"TF_CONFIG": text})
+    assert cluster == Cluster(("a:1", "b:1", "a:2"), 2)
+    assert cluster.neighbors == 2 and cluster.local_rank == 1
+
+
+@pytest.mark.parametrize("text", ["", " ", "{}", '{"cluster": {}, "task": {}}'])
+def test_no_cluster(text: str) -> None:
+    assert find_cluster({"TF_CONFIG": text}) is None
+    assert find_cluster({}) is None
+
+
+def test_a_single_worker_is_no_cluster() -> None:
+    task = {"type": "worker", "index": 0}
+    text = json.dumps({"cluster": {"worker": ["a:1"]}, "task": task})
+    assert find_cluster({"TF_CONFIG": text}) is None
+    assert find_cluster({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "must be an object"),
+        ('{"cluster": [], "task": 3}', "must be an object"),
+        (_tf_config(type="worker", index=2)["TF_CONFIG"], "worker 0, worker 1"),
+        (_tf_config(type="worker", index="0")["TF_CONFIG"], "the task is worker '0'"),
+        (_tf_config(type="chief", index=0)["TF_CONFIG"], "the task is chief 0"),
+        (_tf_config(type="evaluator", index=0)["TF_CONFIG"], "worker 0 evaluates"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker"}}', "host:port"),
+        ('{"cluster": {"worker": {"a": 1}}, "task": {"type": "worker"}}', "host:port"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker"}}', "same address"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker"}}', "'ps'"),
+    ],
+)
+def test_a_wrong_tf_config_is_explained(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match="^TF_CONFIG: ") as caught:
+        find_cluster({"TF_CONFIG": text})
+    assert message in str(caught.value)
+
+
+def test_a_job_step_of_slurm_describes_the_cluster() -> None:
+    step = {
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NODELIST": "gpu[01-02]",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+        "SLURM_JOB_ID": "4711",
+        "SLURM_STEP_ID": "0",
+    }
+    cluster = find_cluster(step)
+    assert cluster is not None
+    hosts, ports = zip(*(address.split(":") for address in cluster.addresses), strict=True)
+    assert hosts == ("gpu01", "gpu01", "gpu02") and cluster.rank == 2
+    assert int(ports[1]) == int(ports[0]) + 1 and 1024 < int(ports[0]) < 32_768
+    other = find_cluster({**step, "SLURM_STEP_ID": "1"})
+    assert other is not None and not {*other.addresses} & {*cluster.addresses}
+    with pytest.raises(UsageError, match="these don't match"):
+        find_cluster({**step, "SLURM_STEP_TASKS_PER_NODE": "2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("a", ["a"]),
+        ("a,b-1", ["a", "b-1"]),
+        ("n[08-10,7],head", ["n08", "n09", "n10", "n7", "head"]),
+        ("r[1-2]n[3-4]", ["r1n3", "r1n4", "r2n3", "r2n4"]),
+    ],
+)
+def test_hosts_are_expanded(text: str, hosts: list[str]) -> None:
+    assert expand_hosts(text) == hosts
+
+
+def _free_addresses(count: int) -> tuple[str, ...]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return tuple(f"localhost:{port}" for port in ports)
+
+
+def _meet(greetings: list[dict[str, object] | None], seconds: float = 10) -> list[Any]:
+    """Return what each worker hears, or its error; those without a greeting do not come."""
+    addresses = _free_addresses(len(greetings))
+
+    def come(rank: int) -> object:
+        greeting = greetings[rank]
+        if greeting is None:
+            return None
+        try:
+            return meet(Cluster(addresses, rank), greeting, seconds)
+        except (UsageError, WorkerError) as error:
+            return error
+
+    with ThreadPoolExecutor(len(greetings)) as pool:
+        return list(pool.map(come, range(len(greetings))))
+
+
+def test_all_hear_worker_0() -> None:
+    results = _meet([{"dlcli": "1", "_run": "a"}, {"dlcli": "1"}, {"dlcli": "1"}])
+    assert [result["_run"] for result in results] == ["a", "a", "a"]
+
+
+def test_a_difference_is_the_error_of_all() -> None:
+    results = _meet([{"numpy": "2.0"}, {"numpy": "2.0"}, {"numpy": "1.0"}])
+    assert all(type(result) is UsageError for result in results)
+    assert {str(each) for each in results} == {
+        "numpy is 1.0 on worker 2 and 2.0 on worker 0; all workers need the same"
+    }
+
+
+@pytest.mark.parametrize("absent", [1, 2])
+def test_a_worker_that_does_not_come_is_named(absent: int) -> None:
+    greetings: list[dict[str, object] | None] = [{}, {}, {}]
+    greetings[absent] = None
+    results = [each for each in _meet(greetings, seconds=0.5) if each is not None]
+    assert len(results) == 2 and all(isinstance(result, WorkerError) for result in results)
+    assert all(f"worker {absent} (localhost:" in str(result) for result in results)
+    assert "did not come within 0.5 seconds" in str(results[0]) and results[0].exit_code == 4
+
+
+def test_others_name_worker_0() -> None:
+    (_, result) = _meet([None, {}], seconds=0.5)
+    assert isinstance(result, WorkerError) and "worker 0 (localhost:" in str(result)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_port_in_use(rank: int) -> None:
+    addresses = _free_addresses(2)
+    with socket.socket() as taken:
+        taken.bind(("", int(addresses[rank].split(":")[1])))
+        taken.listen()
+        with pytest.raises(UsageError, match="can't listen there: Address already in use"):
+            meet(Cluster(addresses, rank), {}, 0.5)
+
+
+def _connected(port: int) -> socket.socket:
+    while True:
+        try:
+            return socket.create_connection(("localhost", port), timeout=10)
+        except ConnectionRefusedError:  # nobody listens yet
+            continue
+
+
+def test_strangers_at_the_port_are_ignored() -> None:
+    addresses = _free_addresses(2)
+
+    def lead() -> dict[str, Any]:
+        return meet(Cluster(addresses, 0), {"_run": "a"}, 10)
+
+    with ThreadPoolExecutor(1) as pool:
+        leading = pool.submit(lead)
+        for message in (b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b'{"_rank": 7}\n', b""):
+            with _connected(int(addresses[0].split(":")[1])) as stranger:
+                stranger.sendall(message)
+        assert meet(Cluster(addresses, 1), {}, 10) == {"_run": "a"}
+        assert leading.result() == {"_run": "a"}

@@ -1,0 +1,203 @@
+"""Tables of which each worker reads a share: together they are the whole table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dlcli.config import load_config
+from dlcli.encoding import ShardedInputs
+from dlcli.errors import DataError, UsageError
+from dlcli.pipeline import Events
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.tables import Exchange, ShardedColumns, Table, read_table
+from tests.cluster.exchanges import on_workers
+
+COLUMNS = {
+    "whole": [*range(23)],
+    "number": [0.5 * n for n in range(22)] + [None],
+    "text": [f"word {n % 5}" for n in range(23)],
+    "flag": [n % 3 == 0 for n in range(23)],
+}
+
+
+def _write_csv(path: Path, table: pa.Table) -> None:
+    header, rows = ",".join(table.column_names), table.to_pylist()
+    lines = [",".join("" if v is None else str(v) for v in row.values()) for row in rows]
+    path.write_text("\n".join([header, *lines]) + "\n")
+
+
+def _sources(folder: Path) -> dict[str, str | Path]:
+    """Write the same table in several forms; return them by name."""
+    table = pa.table(COLUMNS)
+    _write_csv(folder / "one.csv", table)
+    pq.write_table(table, folder / "one.parquet")
+    pq.write_table(table, folder / "groups.parquet", row_group_size=4)
+    for part, start in enumerate(range(0, 23, 5)):
+        _write_csv(folder / f"part-{part}.csv", table.slice(start, 5))
+        pq.write_table(table.slice(start, 5), folder / f"part-{part}.parquet")
+    (folder / "one.jsonl").write_text("\n".join(_json_lines(table)) + "\n")
+    names = ["one.csv", "one.parquet", "groups.parquet", "one.jsonl"]
+    return {name: str(folder / name) for name in [*names, "part-*.csv", "part-*.parquet"]}
+
+
+def _json_lines(table: pa.Table) -> list[str]:
+    return [json.dumps(row) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_shares_of_rows_are_the_whole_table(tmp_path: Path, workers: int, on_disk: bool) -> None:
+    for name, source in _sources(tmp_path).items():
+        whole = read_table(source)
+
+        def read(exchange: Exchange, source: str | Path = source) -> tuple[Table, list[object]]:
+            folder = tmp_path / f"{Path(str(source)).name}-{exchange.rank}" if on_disk else None
+            if folder is not None:
+                folder.mkdir(exist_ok=True)
+            table = read_table(source, folder=folder, exchange=exchange)
+            columns = [table.keep(column).to_pylist() for column in table.columns]
+            some = table.take(np.array([20, 3, 3, 11]))
+            slices = [part.keep("whole").to_pylist() for part in table.parts(9)]
+            return table, [columns, some.keep("text").to_pylist(), some.texts("whole"), slices]
+
+        results = on_workers(workers, read)
+        expected = [whole.keep(column).to_pylist() for column in whole.columns]
+        held = 0
+        for result in results:
+            assert not isinstance(result, Exception), (name, result)
+            table, (columns, words, numbers, slices) = result
+            assert isinstance(table.data, ShardedColumns)
+            assert columns == expected
+            assert words == [expected[2][at] for at in (20, 3, 3, 11)]
+            assert [*numbers] == ["20", "3", "3", "11"]  # type: ignore[misc]
+            assert sum(slices, []) == expected[0]  # type: ignore[arg-type]
+            assert table.rows == whole.rows
+            assert table.place(22) == whole.place(22)
+            held += table.data.stored.num_rows
+            assert 0 < table.data.stored.num_rows < whole.rows
+        assert held == whole.rows
+
+
+def test_row_groups_and_files_are_read_by_one_worker_each(tmp_path: Path) -> None:
+    sources = _sources(tmp_path)
+    for name in ("groups.parquet", "part-*.csv"):
+        (first, second) = on_workers(2, lambda e, s=sources[name]: read_table(s, exchange=e).data)
+        assert isinstance(first, ShardedColumns) and isinstance(second, ShardedColumns)
+        assert (np.diff(first.shares.owners) >= 0).all()  # adjacent rows
+        assert first.stored.num_rows % (4 if "groups" in name else 5) == 0
+
+
+def test_a_file_that_one_worker_cannot_read_ends_all(tmp_path: Path) -> None:
+    sources = _sources(tmp_path)
+    (tmp_path / "part-3.csv").write_text("whole,number,text,flag\n1,2\n")
+    errors = on_workers(2, lambda exchange: read_table(sources["part-*.csv"], exchange=exchange))
+    assert all(isinstance(error, DataError) for error in errors)
+    assert len({str(error) for error in errors}) == 1
+    assert "part-3.csv" in str(errors[0])
+    absent = on_workers(2, lambda exchange: read_table(tmp_path / "no.csv", exchange=exchange))
+    assert all(isinstance(error, UsageError) for error in absent)
+
+
+def test_files_whose_types_differ_are_one_table(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": pa.array([1, 2, 3], pa.int32())}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": [0.5, 1.5]}), tmp_path / "b.parquet")
+    source = str(tmp_path / "*.parquet")
+    for result in on_workers(2, lambda e: read_table(source, exchange=e).keep("x").to_pylist()):
+        assert result == [1.0, 2.0, 3.0, 0.5, 1.5]
+    pq.write_table(pa.table({"x": [2**53 + 1]}), tmp_path / "a.parquet")
+    for error in on_workers(2, lambda e: read_table(source, exchange=e)):
+        assert isinstance(error, DataError) and "can't hold all of these exactly" in str(error)
+
+
+CONFIG = """
+data:
+  train: table.csv
+  validation: 0.2
+  test: 0.2
+  target: price
+  weight: weight
+input:
+  features:
+    size: {type: numeric, missing: median}
+    area: {type: numeric, encoding: {name: piecewise_linear, bins: 4}}
+    color: categorical
+    notes: text
+    day: {type: datetime, parts: [month, weekday]}
+hidden: []
+epochs: 1
+"""
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_disk: bool) -> None:
+    rng = np.random.default_rng(1)
+    lines = ["size,area,color,notes,day,weight,price"]
+    for row in range(60):
+        size = "" if row % 7 == 0 else f"{rng.normal():.3f}"
+        color = "violet" if row == 55 else rng.choice(["red", "green", "blue"])
+        text = " ".join(rng.choice(["old", "new", "large"], 2))
+        day = f"2024-{1 + row % 12:02}-{1 + row % 28:02}"
+        lines.append(f"{size},{rng.exponential():.3f},{color},{text},{day},{1 + row % 3},{row}")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    file = load_config(tmp_path / "config.yaml")
+
+    def encode(exchange: Exchange | None) -> tuple[object, dict[str, object], list[str]]:
+        warnings: list[str] = []
+
+        def listen(event: str, fields: dict[str, object]) -> None:
+            if event == "warning":
+                warnings.append(str(fields["message"]))
+
+        events, folder = Events(listen), None
+        if on_disk:
+            folder = tmp_path / f"{exchange and exchange.rank}"
+            folder.mkdir()
+        prepared = prepare(file, events, folder, exchange)
+        encoded = encode_sets("weight", prepared, events, folder)
+        arrays = {
+            name: (rows.inputs.part(0, len(rows.inputs)), rows.target, rows.weights)
+            for name, rows in encoded.items()
+        }
+        if exchange is not None:
+            assert isinstance(encoded["train"].inputs, ShardedInputs)
+            some = encoded["train"].select(np.array([30, 2, 9]))
+            np.testing.assert_array_equal(
+                some.inputs.take(np.array([2, 0])), arrays["train"][0][[9, 30]]
+            )
+        return prepared.encoding, arrays, warnings
+
+    encoding, expected, warnings = encode(None)
+    for result in on_workers(workers, encode):
+        assert not isinstance(result, Exception), result
+        assert result[0] == encoding
+        assert result[2] == warnings
+        for name, arrays in expected.items():
+            for found, array in zip(result[1][name], arrays, strict=True):  # type: ignore[call-overload]
+                np.testing.assert_array_equal(found, array)
+
+
+def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:
+    lines = [f"{n},{n}" for n in range(20)]
+    (tmp_path / "train.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    (tmp_path / "test.csv").write_text("\n".join(["x,y", *lines[:9], "oops,3"]) + "\n")
+    (tmp_path / "config.yaml").write_text(
+        "data: {train: train.csv, test: test.csv, target: y}\ninput: {features: {x: numeric}}\n"
+        "hidden: []\nepochs: 1\n"
+    )
+    file, events = load_config(tmp_path / "config.yaml"), Events(lambda *_: None)
+
+    def encode(exchange: Exchange) -> object:
+        return encode_sets(None, prepare(file, events, None, exchange), events)
+
+    errors = on_workers(2, encode)
+    assert all(isinstance(error, DataError) for error in errors), errors
+    assert {str(error) for error in errors} == {str(errors[0])}
+    assert "test.csv" in str(errors[0]) and "row 10" in str(errors[0]) and "oops" in str(errors[0])

@@ -1,0 +1,181 @@
+"""Workers of this machine, as real processes, against a training in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.cluster import _free_ports
+
+pytestmark = pytest.mark.slow
+_ROOT = Path(__file__).parents[2]
+REGRESSION = """
+seed: 3
+data: {train: table.csv, validation: 0.25, target: price, weight: weight}
+input: {features: {size: numeric, age: {type: numeric, encoding: periodic}, color: categorical}}
+hidden:
+  - {units: 7, activation: tanh, dropout: 0.3, kernel_regularizer: {name: l2, l2: 0.01}}
+  - {units: 5, activation: relu, dropout: 0.1}
+metrics: [rmse, r2]
+optimizer: {name: adam, learning_rate: 0.01, clipnorm: 0.5}
+learning_rate_schedule: {name: reduce_on_plateau, monitor: loss, patience: 1, factor: 0.5}
+early_stopping: {monitor: val_loss, patience: 2, restore_best_weights: true}
+batch_size: 16
+epochs: 5
+"""
+CLASSES = """
+seed: 4
+data: {train: table.csv, validation: 0.25, target: color}
+input:
+  features: {size: numeric, age: numeric, shop: {type: categorical, encoding: embedding}}
+hidden: [{units: 6, activation: relu, batch_normalization: true, dropout: 0.2}]
+metrics: [accuracy, f1]
+class_weight: balanced
+optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9}
+batch_size: 7
+epochs: 3
+"""
+ENSEMBLE = """
+seed: 5
+data: {train: table.csv, target: sold}
+input: {features: {size: numeric, age: numeric}}
+hidden: [{units: 4, activation: relu}]
+metrics: [auc, precision]
+ensemble: {members: 2, folds: 2}
+batch_size: 2
+epochs: 2
+"""
+
+
+def _write_table(folder: Path, rows: int = 71) -> None:
+    rng = np.random.default_rng(2)
+    lines = ["size,age,color,shop,sold,weight,price"]
+    for row in range(rows):
+        size, age, color = rng.normal(), rng.uniform(0, 9), rng.choice(["red", "green", "blue"])
+        price = 3 * size + age + len(color) + 0.1 * rng.normal()
+        sold = "yes" if price + rng.normal() > 8 else "no"
+        given = f"{size:.4f},{age:.4f},{color},s{row % 6},{sold}"
+        lines.append(f"{given},{1 + row % 2},{price:.4f}")
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+
+
+def _train_together(folder: Path, workers: int) -> None:
+    addresses = [f"localhost:{port}" for port in _free_ports(workers)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    module = [sys.executable, "-m", "tests.cluster.train_together", str(folder)]
+    processes = [
+        subprocess.Popen([*module, str(rank), *addresses], cwd=_ROOT, env=environment)
+        for rank in range(workers)
+    ]
+    try:
+        assert [process.wait(240) for process in processes] == [0] * workers
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_workers_train_what_one_process_trains(tmp_path: Path) -> None:
+    """In float64, so that only the order of additions differs; batches of 2 leave workers idle."""
+    _write_table(tmp_path)
+    texts = {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE}
+    for workers, names in {1: "abc", 2: "ab", 3: "bc"}.items():
+        for name, text in texts.items():
+            (tmp_path / f"{name}.yaml").unlink(missing_ok=True)
+            if name in names:
+                (tmp_path / f"{name}.yaml").write_text(text)
+        _train_together(tmp_path, workers)
+        for name in names if workers > 1 else "":
+            _compare(tmp_path, name, workers)
+
+
+def _compare(folder: Path, name: str, workers: int) -> None:
+    expected = np.load(folder / f"{name}-1-0.npz")
+    told = json.loads((folder / f"{name}-1-0.json").read_text())
+    stored = [folder / f"{name}-{workers}-{rank}.npz" for rank in range(workers)]
+    assert len({path.read_bytes() for path in stored}) == 1  # the same bits everywhere
+    found = np.load(stored[0])
+    assert [*found] == [*expected]
+    for weight in expected:
+        assert found[weight].dtype == np.float64
+        np.testing.assert_allclose(found[weight], expected[weight], rtol=0, atol=1e-9)
+    heard = json.loads(stored[0].with_suffix(".json").read_text())
+    assert [*heard["history"]] == [*told["history"]]
+    for column, values in told["history"].items():
+        np.testing.assert_allclose(heard["history"][column], values, rtol=1e-6)
+    np.testing.assert_allclose(heard["predictions"], told["predictions"], rtol=0, atol=1e-9)
+
+
+LONG = """
+name: long
+data: {train: table.csv, validation: 0.25, target: price}
+input: {features: {size: numeric, age: numeric, color: categorical}}
+hidden: [{units: 8, activation: relu, dropout: 0.2}]
+batch_size: 8
+checkpoint: {seconds: 0.1}
+epochs: 150
+"""
+
+
+@contextmanager
+def _dlcli(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "dlcli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stderr=pipe, stdout=pipe
+    ) as process:
+        yield process
+
+
+def _children(process: int) -> list[int]:
+    return [
+        int(child)
+        for task in Path(f"/proc/{process}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(tmp_path: Path) -> None:
+    _write_table(tmp_path)
+    (tmp_path / "long.yaml").write_text(LONG)
+    train = ("train", "long.yaml", "--workers", "2", "-o")
+    with _dlcli(tmp_path, *train, "killed", "--json") as killed:
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if '"epoch"' in line and json.loads(line).get("epoch", 0) >= 10:
+                break
+        workers = _children(killed.pid)
+        assert len(workers) == 2
+        os.kill(max(workers), signal.SIGKILL)
+        started = time.monotonic()
+        _, errors = killed.communicate(timeout=90)
+    assert time.monotonic() - started < 60
+    assert killed.returncode == 4
+    assert "error: another worker has ended" in errors and "worker 1 was ended by SIGKILL" in errors
+    assert errors.count("resume with: dlcli train --resume killed") == 1
+    assert "Traceback" not in errors
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+
+    with _dlcli(tmp_path, *train, "whole") as whole:
+        whole.communicate(timeout=240)
+    # The same command as before, as a scheduler gives it, resumes the named run.
+    with _dlcli(tmp_path, *train, "killed") as resumed:
+        _, errors = resumed.communicate(timeout=240)
+    assert (whole.returncode, resumed.returncode) == (0, 0), errors
+    assert "resumed" in errors
+    for name in ("weights.npz", "history.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    environment = json.loads((tmp_path / "whole" / "environment.json").read_text())
+    assert environment["workers"] == 2
