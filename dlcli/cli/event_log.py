@@ -266,7 +266,12 @@ def _trained(fields: Fields) -> list[str]:
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
     if "members" in fields:
         kept = f"; {fields['members']} networks, each with the weights of its best or last epoch"
-    return [f"{plural(epochs, 'epoch')} in {fmt.duration(fields['seconds'])}{kept}"]
+    lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(fields['seconds'])}{kept}"]
+    if cluster := fields.get("cluster"):
+        rows, share = cluster["rows_per_second"], cluster["communication_share"]
+        speed = f"{cluster['workers']} workers, {rows:,.0f} rows a second in all"
+        lines.append(f"{speed}; about {share:.0%} of the time is communication")
+    return lines
 
 
 def _baselines(fields: Fields) -> list[str]:

@@ -37,7 +37,7 @@ from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 from dlcli.tables import strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer
+    from dlcli.training import Checkpointer, Job
     from dlcli.training.collectives import Collectives
 
 SAMPLE_ROWS = 2_000
@@ -196,8 +196,11 @@ def _fit_with_checkpoints(
         TrainingError: if a checkpoint or the weights can't be stored.
         Interrupted: if a signal has arrived.
     """
+    done = 0
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
+        nonlocal done
+        done += 1
         # JSON has no NaN, which a metric may well be: r2 of a constant target.
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         before, epoch = divmod(epoch - 1, config.epochs)
@@ -225,10 +228,30 @@ def _fit_with_checkpoints(
         _save_last_finite(run_fit, options, writer, error, workers)
         raise
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
-    members = {} if result.ensemble is None else {"members": len(result.members)}
+    more: dict[str, object] = {}
+    if result.ensemble is not None:
+        more = {"members": len(result.members)}
+    if workers is not None:
+        more["cluster"] = _cluster_figures(workers, result.job, done, seconds)
     best = trained.best_epoch
-    events.emit("trained", **members, epochs=trained.epochs, best_epoch=best, seconds=seconds)
+    events.emit("trained", **more, epochs=trained.epochs, best_epoch=best, seconds=seconds)
     return result
+
+
+def _cluster_figures(
+    workers: Collectives, job: Job, epochs: int, seconds: float
+) -> dict[str, object]:
+    """Return the rows that all workers trained on a second, and the share of communication.
+
+    The share follows from the time of a sum of the gradient that is measured on its own, after
+    training; waiting for a slower worker is not part of it.
+    """
+    each = workers.seconds_per_sum(job.network.trainable_parameters)
+    return {
+        "workers": workers.size,
+        "rows_per_second": round(len(job.train.inputs) * epochs / seconds, 1),
+        "communication_share": round(min(1.0, each * job.steps * epochs / seconds), 3),
+    }
 
 
 def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:

@@ -101,12 +101,21 @@ class DeviceEvent(_Event):
     threads: Count
 
 
+class ClusterFigures(_Event):
+    """The workers that trained together."""
+
+    workers: Count
+    rows_per_second: float
+    communication_share: float
+
+
 class TrainedEvent(_Event):
     """The end of training."""
 
     epochs: Count
     best_epoch: Count | None = None
     seconds: float | None = None
+    cluster: ClusterFigures | None = None
 
 
 class BaselinesEvent(_Event):

@@ -66,6 +66,11 @@ def _figures(record: TrainingRecord) -> Figures:
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()
         figures.append(Figure("Device", device, f"{log.device.threads:,} threads"))
+    if log.trained and (cluster := log.trained.cluster):
+        speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
+        figures.append(Figure("Workers", f"{cluster.workers:,}", speed))
+        share = fmt.percent(cluster.communication_share)
+        figures.append(Figure("Communication", share, "of the training time, about"))
     if log.engine:
         figures.append(Figure("Engine", fmt.shorten(log.engine.name, 20)))
     return Figures(tuple(figures))

@@ -8,6 +8,7 @@ not run under that strategy in Keras 3 (https://github.com/keras-team/keras/issu
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from dlcli.errors import UsageError, WorkerError
 
 _MESSAGE_NUMBERS = 2**20
 """Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""
+_SUMS_MEASURED = 20
 _HEALTH_SECONDS = 10
 """The time between two checks of the other workers; three that fail end training."""
 
@@ -86,6 +88,28 @@ class Collectives:
             tf.cast(tf.reshape(part, each.shape), each.dtype)
             for part, each in zip(parts, tensors, strict=True)
         ]
+
+    def seconds_per_sum(self, numbers: int) -> float:
+        """Measure how long a sum of so many numbers takes; all workers call it at the same time.
+
+        Args:
+            numbers: as many as a step of training sums, at least.
+        """
+
+        def repeat() -> tf.Tensor:
+            _, last = tf.while_loop(
+                lambda step, _: step < _SUMS_MEASURED,
+                lambda step, _: (step + 1, self.sum(tf.ones(numbers))),
+                (0, tf.ones(numbers)),
+            )
+            return last[0]
+
+        program = tf.function(repeat, autograph=False)
+        with translated():
+            program().numpy()  # which also traces it
+            start = time.perf_counter()
+            program().numpy()
+        return (time.perf_counter() - start) / _SUMS_MEASURED
 
     def gather(self, message: bytes) -> list[bytes]:
         """Return the message of each worker; all call it at the same time.
