@@ -53,6 +53,8 @@ class _Location(click.ParamType["Path | Url"]):
 
 
 LOCATION = _Location()
+ARGUMENTS = "dlcli.arguments"
+"""The key under which Click's context has the arguments of the program."""
 VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that `-v` sets."""
 _MOST_JOBS = 1024

@@ -18,7 +18,7 @@ from dlcli import __version__, is_command_line
 from dlcli.cli.config_commands import init, inspect, schema, validate
 from dlcli.cli.export_commands import export
 from dlcli.cli.messages import print_message
-from dlcli.cli.options import VERBOSE
+from dlcli.cli.options import ARGUMENTS, VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, report
 from dlcli.cli.serving_commands import serve
@@ -204,8 +204,11 @@ class Commands(click.Group):
         **extra: Any,  # noqa: ANN401
     ) -> click.Context:
         """Read the options of the program itself; a wrong one becomes a message, too."""
+        given = [*args]
         try:
-            return super().make_context(info_name, args, parent, **extra)
+            context = super().make_context(info_name, args, parent, **extra)
+            context.meta[ARGUMENTS] = given
+            return context
         except click.UsageError as error:
             _exit_after_wrong_usage(error)
 

@@ -13,6 +13,7 @@ import click
 
 from dlcli.cli.messages import is_quiet
 from dlcli.cli.options import (
+    ARGUMENTS,
     TRACKERS,
     IntegerFrom,
     Option,
@@ -188,7 +189,8 @@ def _find_cluster(workers: int | None) -> Cluster | None:
 
     cluster = find_cluster(os.environ)
     if cluster is None and workers is not None:
-        command = [sys.executable, "-m", "dlcli", *sys.argv[1:]]
+        arguments = click.get_current_context().meta[ARGUMENTS]
+        command = [sys.executable, "-m", "dlcli", *arguments]
 
         def report(text: str) -> None:
             click.echo(text, err=True)

@@ -39,11 +39,11 @@ from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_recorded
 from dlcli.pipeline.worker_pool import all_threads
-from dlcli.runs import Run
-from dlcli.tables import gather_objects, url_fingerprint
+from dlcli.runs import Run, fingerprint
+from dlcli.tables import gather_objects
 
 if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+    from dlcli.training import Collectives
 
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
@@ -153,9 +153,9 @@ def _join(recording: Recording, cluster: Cluster) -> Collectives:
         recording.file = replace(recording.file, config=config)
     recording.gpu = cluster.local_rank
     load_tensorflow(config, Events(lambda *_: None), recording.gpu)
-    from dlcli.training.collectives import Collectives
+    from dlcli.training import join_cluster
 
-    workers = Collectives(cluster)
+    workers = join_cluster(cluster)
     recording.workers = cluster.size
     _compare_data(recording.file, workers)
     return workers
@@ -182,7 +182,7 @@ def _data_digests(file: ConfigFile) -> dict[str, str]:
     with suppress(OSError, DlcliError):
         for path in data_files(file):
             if isinstance(path, Url):
-                found[str(path)] = str(url_fingerprint(path))
+                found[str(path)] = f"version {fingerprint(path).get('version')}"
                 continue
             with path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size

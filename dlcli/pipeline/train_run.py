@@ -37,8 +37,7 @@ from dlcli.runs import DIVERGED, Run, RunWriter, Weights
 from dlcli.tables import strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Job
-    from dlcli.training.collectives import Collectives
+    from dlcli.training import Checkpointer, Collectives, Job
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""

@@ -6,6 +6,7 @@ import os
 import re
 import traceback
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -29,6 +30,10 @@ from dlcli.training.job import (
     TrainingResult,
     check_weights,
 )
+
+if TYPE_CHECKING:
+    from dlcli.cluster import Cluster
+    from dlcli.training.collectives import Collectives
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -82,6 +87,18 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
     # networks faster; XLA has its own optimizer.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     return Device("gpu" if gpus else "cpu", count)
+
+
+def join_cluster(cluster: Cluster) -> Collectives:
+    """Connect this worker to the others, which all call this at about the same time.
+
+    Raises:
+        UsageError: if TensorFlow has run an operation in this process already.
+        WorkerError: if another worker ends meanwhile.
+    """
+    from dlcli.training.collectives import Collectives
+
+    return Collectives(cluster)
 
 
 def _set_threads(count: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "errors",
+    "cluster",
     "config",
     "metrics",
     "tables",
