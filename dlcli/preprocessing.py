@@ -219,6 +219,8 @@ class ValueIssues:
                 setattr(issues, name, getattr(issues, name) + getattr(found, name))
             for name in ("unseen_encoding", "missing_encoding", "without_tokens_encoding", "range"):
                 setattr(issues, name, getattr(issues, name) or getattr(found, name))
+            if issues.range is not None:
+                issues.range = (issues.range[0], issues.range[1])  # JSON has lists
 
     @property
     def bad_indices(self) -> Indices:

@@ -59,7 +59,7 @@ from dlcli.tables import (
     RowShares,
     ShardedColumns,
     Table,
-    gather_objects,
+    gather_json,
     in_agreement,
 )
 from dlcli.tasks import AnyTask, Task
@@ -265,8 +265,10 @@ def _encode_share(
     stored = in_agreement(
         shares.exchange, lambda: _encode_inputs(encoding, table.own_rows(), own, writer)
     )
-    for found, rows in gather_objects(shares.exchange, (own.columns, shares.own)):
-        issues.add(found, rows)
+    recorded = {column: vars(each) for column, each in own.columns.items()}
+    for rank, found in enumerate(gather_json(shares.exchange, recorded)):
+        columns = {column: ColumnIssues(**fields) for column, fields in found.items()}
+        issues.add(columns, np.flatnonzero(shares.owners == rank))
     return ShardedInputs(stored, RowShares.of(shares.exchange, shares.owners))
 
 

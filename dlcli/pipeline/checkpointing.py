@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,12 +23,10 @@ from dlcli.runs import (
     resume_command,
     weight_specs,
 )
-from dlcli.tables import Exchange, gather_objects, in_agreement
+from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Job, TrainingResult
-
-Loaded = TypeVar("Loaded")
 
 TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -240,9 +238,7 @@ class RunCheckpointer(StopOnSignal):
         Raises:
             TrainingError: if it can't be stored.
         """
-        best = np.array(result.best_epoch or 0)
-        arrays = {**result.weights, _BEST_EPOCH: best}
-        self._writer.write_member(number, Checkpoint(arrays, result.history))
+        self._writer.write_member(number, _as_checkpoint(result))
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
         """Return the stored result of a member; checkpoints are of this member from now on.
@@ -254,8 +250,6 @@ class RunCheckpointer(StopOnSignal):
         Raises:
             RunError: if it is damaged, or doesn't belong to the job.
         """
-        from dlcli.training import TrainingResult
-
         self._member, self._epochs = number, 0
         specs = weight_specs({weight.name: weight.shape for weight in job.network.weights})
         kinds = {**specs, _BEST_EPOCH: ArraySpec((), np.dtype(np.int64))}
@@ -267,9 +261,7 @@ class RunCheckpointer(StopOnSignal):
             0 <= best <= stored.epochs <= job.config.epochs
         ):
             raise damaged(self._writer.path, f"its member {number} is of another training")
-        weights = {name: stored.arrays[name] for name in specs}
-        history = {name: [*values] for name, values in stored.history.items()}
-        return TrainingResult(weights, history, best or None)
+        return _as_result(stored)
 
     def _describe_finished(self) -> str:
         epochs = plural(self._epochs, "epoch")
@@ -314,9 +306,33 @@ class SharedCheckpointer:
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
         """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
-        return self._of_worker_0(lambda own: own.finished_member(number, job))
 
-    def _of_worker_0(self, load: Callable[[Checkpointer], Loaded | None]) -> Loaded | None:
+        def load(own: Checkpointer) -> Checkpoint | None:
+            result = own.finished_member(number, job)
+            return None if result is None else _as_checkpoint(result)
+
+        found = self._of_worker_0(load)
+        return None if found is None else _as_result(found)
+
+    def _of_worker_0(self, load: Callable[[Checkpointer], Checkpoint | None]) -> Checkpoint | None:
         own = self._own
         found = in_agreement(self._exchange, lambda: None if own is None else load(own))
-        return gather_objects(self._exchange, found)[0]
+        history = gather_json(self._exchange, None if found is None else found.history)[0]
+        if history is None:
+            return None
+        arrays = gather_arrays(self._exchange, {} if found is None else found.arrays)[0]
+        return Checkpoint(arrays, history)
+
+
+def _as_checkpoint(result: TrainingResult) -> Checkpoint:
+    """Return the form in which the result of a member is stored."""
+    arrays = {**result.weights, _BEST_EPOCH: np.array(result.best_epoch or 0)}
+    return Checkpoint(arrays, result.history)
+
+
+def _as_result(checkpoint: Checkpoint) -> TrainingResult:
+    from dlcli.training import TrainingResult
+
+    weights = {name: array for name, array in checkpoint.arrays.items() if name != _BEST_EPOCH}
+    history = {name: [*values] for name, values in checkpoint.history.items()}
+    return TrainingResult(weights, history, int(checkpoint.arrays[_BEST_EPOCH]) or None)

@@ -40,7 +40,7 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_recorded
 from dlcli.pipeline.worker_pool import all_threads
 from dlcli.runs import Run, fingerprint
-from dlcli.tables import gather_objects
+from dlcli.tables import gather_json
 
 if TYPE_CHECKING:
     from dlcli.training import Collectives
@@ -167,7 +167,7 @@ def _compare_data(file: ConfigFile, workers: Collectives) -> None:
     Raises:
         DataError: for the first difference.
     """
-    first, *others = gather_objects(workers, _data_digests(file))
+    first, *others = gather_json(workers, _data_digests(file))
     for rank, other in enumerate(others, start=1):
         for name in [*first, *other]:
             if first.get(name) != other.get(name):

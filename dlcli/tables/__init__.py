@@ -51,7 +51,8 @@ from dlcli.tables.sharded_table import (
     Exchange,
     RowShares,
     ShardedColumns,
-    gather_objects,
+    gather_arrays,
+    gather_json,
     in_agreement,
 )
 from dlcli.tables.source_files import (

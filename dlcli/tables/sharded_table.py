@@ -8,8 +8,8 @@ machine, to the bit, and none ever holds more than its share of the rows and a c
 from __future__ import annotations
 
 import io
-import pickle
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import DlcliError, WorkerError
+from dlcli.errors import DataError, DlcliError, RunError, TrainingError, UsageError, WorkerError
 from dlcli.tables.arrow_arrays import integers, to_numpy, widened
 from dlcli.tables.disk_table import StoredColumns, without_dictionary
 
+Arrays = dict[str, NDArray[Any]]
 Result = TypeVar("Result")
 
 
@@ -41,10 +42,20 @@ class Exchange(Protocol):
         """
 
 
-def gather_objects(exchange: Exchange, value: Result) -> list[Result]:
-    """Return the value of each worker, which runs the same program as this one."""
-    # What the peers of TensorFlow's own protocol send is trusted: it may be any program.
-    return [pickle.loads(each) for each in exchange.gather(pickle.dumps(value))]  # noqa: S301
+def gather_json(exchange: Exchange, value: Any) -> list[Any]:  # noqa: ANN401
+    """Return the value of each worker, all of which JSON can represent."""
+    return [json.loads(each) for each in exchange.gather(json.dumps(value).encode())]
+
+
+def gather_arrays(exchange: Exchange, arrays: Mapping[str, NDArray[Any]]) -> list[Arrays]:
+    """Return the arrays of each worker, by name."""
+    stream = io.BytesIO()
+    np.savez(stream, **{f"_{name}": array for name, array in arrays.items()})  # type: ignore[arg-type]
+    found = []
+    for each in exchange.gather(stream.getvalue()):
+        with np.load(io.BytesIO(each), allow_pickle=False) as stored:
+            found.append({name[1:]: stored[name] for name in stored})
+    return found
 
 
 def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
@@ -57,19 +68,32 @@ def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
     Raises:
         DlcliError: of the first worker on which it failed.
     """
-    result, error = None, None
+    result: Result | None = None
+    error: DlcliError | None = None
     try:
         result = work()
     except DlcliError as failed:
         error = failed
     except MemoryError:
-        error = WorkerError("ran out of memory")
-    for rank, each in enumerate(gather_objects(exchange, error)):
+        error = WorkerError("out of memory; use more workers, or data.storage: disk")
+    told = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
+    for rank, each in enumerate(gather_json(exchange, told)):
         if each is not None:
-            if rank != exchange.rank and isinstance(each, WorkerError):
-                raise WorkerError(f"worker {rank}: {each}")
-            raise each
+            raise (error if rank == exchange.rank else None) or _error_of(rank, *each)
     return result  # type: ignore[return-value]  # without an error there is one
+
+
+def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> DlcliError:
+    """Return the error of another worker, with the same exit code."""
+    kinds = {kind.__name__: kind for kind in (DataError, RunError, TrainingError)}
+    if name in ("ConfigError", "UsageError"):
+        error: DlcliError = UsageError(message)
+    else:
+        error = kinds.get(name, WorkerError)("")
+        error.args = (message if name in kinds else f"worker {rank}: {message}",)
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 @dataclass(frozen=True)
@@ -110,15 +134,9 @@ class RowShares:
         Args:
             own: the part of the rows `self.own`, (len(own), ...), of the same type everywhere.
         """
-        stream = io.BytesIO()
-        np.save(stream, np.ascontiguousarray(own), allow_pickle=False)
-        parts = [
-            np.load(io.BytesIO(part), allow_pickle=False)
-            for part in self.exchange.gather(stream.getvalue())
-        ]
         whole = np.empty((len(self), *own.shape[1:]), own.dtype)
-        for rank, part in enumerate(parts):
-            whole[self.owners == rank] = part
+        for rank, part in enumerate(gather_arrays(self.exchange, {"own": own})):
+            whole[self.owners == rank] = part["own"]
         return whole
 
     def gather_column(self, own: pa.ChunkedArray) -> pa.ChunkedArray:

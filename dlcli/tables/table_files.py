@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,7 @@ from dlcli.tables.sharded_table import (
     Exchange,
     RowShares,
     ShardedColumns,
-    gather_objects,
+    gather_json,
     in_agreement,
 )
 from dlcli.tables.source_files import (
@@ -226,20 +228,36 @@ def _read_shares(
         }
 
     own = in_agreement(exchange, read)
-    described = {
-        number: (replace(part, data=_no_rows_of(part, folder)), owners)
-        for number, (part, owners) in own.items()
-    }
-    gathered = gather_objects(exchange, described)
-    everywhere = {number: part for each in gathered for number, part in each.items()}
+    # Of files that others have read, their columns and the number of rows are needed.
+    described = {number: _describe(part) for number, (part, _) in own.items()}
+    gathered = gather_json(exchange, described)
     parts = []
-    for number in range(len(files)):
-        part, owners = everywhere[number]
-        stored = own[number][0].data if number in own else part.data
-        assert not isinstance(stored, ShardedColumns)
+    for number, (file, reader) in enumerate(zip(files, read_by, strict=True)):
+        if number in own:
+            part, owners = own[number]
+        else:
+            part, rows = _described(file.file, gathered[reader or 0][str(number)], folder)
+            owners = np.full(rows, reader, np.int32)
+        assert not isinstance(part.data, ShardedColumns)
         shares = RowShares.of(exchange, owners)
-        parts.append(replace(part, data=ShardedColumns(stored, _schema(part), shares)))
+        parts.append(replace(part, data=ShardedColumns(part.data, _schema(part), shares)))
     return parts
+
+
+def _describe(part: _Part) -> dict[str, Any]:
+    """Describe a part for JSON."""
+    schema = b64encode(_schema(part).serialize().to_pybytes()).decode()
+    fields = {"delimiter": part.delimiter, "nameless": part.nameless, "unread": part.unread}
+    return {"rows": part.data.num_rows, "schema": schema, "remarks": part.remarks, **fields}
+
+
+def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[_Part, int]:
+    """Return a part without its rows, and the number of these, of its description."""
+    schema = pa.ipc.read_schema(pa.py_buffer(b64decode(fields["schema"])))
+    data = pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
+    remarks = tuple(Remark(*remark) for remark in fields["remarks"])
+    nameless, unread = tuple(fields["nameless"]), tuple(fields["unread"])
+    return _Part(file, data, fields["delimiter"], remarks, nameless, unread), fields["rows"]
 
 
 def _read_share(
@@ -275,12 +293,6 @@ def _size(file: SourceFile) -> int | None:
     if file.remote is not None:
         return max(file.remote.size, 1)
     return None if file.path is None else max(file.path.stat().st_size, 1)
-
-
-def _no_rows_of(part: _Part, folder: Path | None) -> pa.Table | StoredColumns:
-    """Return the columns of a part without rows, stored as it is."""
-    schema = _schema(part)
-    return pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
 
 
 def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
+from dlcli.errors import DlcliError
 from dlcli.tables import Exchange
 
 Result = TypeVar("Result")
@@ -36,8 +37,17 @@ def on_workers(size: int, work: Callable[[Exchange], Result]) -> list[Result | E
     def run(rank: int) -> Result | Exception:
         try:
             return work(ThreadExchange(rank, messages, barrier))
-        except Exception as error:  # the others may wait for it
+        except DlcliError as error:  # which all have
+            return error
+        except Exception as error:
+            barrier.abort()  # the others wait for it
             return error
 
     with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(run, range(size)))
+        results = list(pool.map(run, range(size)))
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(
+            result, DlcliError | BrokenBarrierError
+        ):
+            raise result
+    return results
