@@ -23,7 +23,7 @@ def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
     """Train with the engine that dlcli chooses."""
     training.prepare_device("cpu", "auto")
     stopwatch = Stopwatch()
-    job = _job(workload, data, epochs)
+    job = build_job(workload, data, epochs)
     engine = choose_engine(job.config, job.network, workload.rows)
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
@@ -34,7 +34,8 @@ def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
     return last_of_each_burst(stopwatch.ends, SECONDS_BETWEEN_DISPATCHES)
 
 
-def _job(workload: Workload, data: EncodedData, epochs: int) -> training.Job:
+def build_job(workload: Workload, data: EncodedData, epochs: int) -> training.Job:
+    """Return the job that trains a workload."""
     config = _config(workload, epochs)
     task = _task(workload)
     head = resolve_head(config, task)
