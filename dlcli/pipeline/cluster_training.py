@@ -152,6 +152,7 @@ def _join(recording: Recording, cluster: Cluster) -> Collectives:
         config = config.model_copy(update={"threads": threads})
         recording.file = replace(recording.file, config=config)
     recording.gpu = cluster.local_rank
+    recording.share = cluster.neighbors / cluster.size
     load_tensorflow(config, Events(lambda *_: None), recording.gpu)
     from dlcli.training import join_cluster
 

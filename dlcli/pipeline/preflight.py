@@ -165,7 +165,9 @@ class MemoryLimit:
 
 
 @contextmanager
-def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Iterator[Path | None]:
+def working_folder(
+    file: ConfigFile, output: Path | None, events: Events, share: float = 1.0
+) -> Iterator[Path | None]:
     """Make a folder for rows if they are to be kept on disk, and remove it at the end.
 
     With `data.storage: auto` they are if they would take more than half of the available memory.
@@ -174,6 +176,7 @@ def working_folder(file: ConfigFile, output: Path | None, events: Events) -> Ite
         file: the config.
         output: the run folder, if one was named.
         events: receives the folder.
+        share: of the rows, the part that this machine has of a cluster.
 
     Yields:
         The folder, or `None` if rows are kept in memory.
@@ -220,7 +223,7 @@ def warn_of_linear_layers(config: Config, events: Events) -> None:
         events.emit("warning", message=f"{', '.join(linear)}: {message}; try {way_out}")
 
 
-def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
+def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: float = 1.0) -> None:
     """Refuse a training whose certain need exceeds the available memory, swap space included.
 
     With a GPU, much of what is counted lies in its own memory, and nothing is checked.
@@ -229,6 +232,7 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
         prepared: the network and its rows.
         config: reads device, optimizer, early stopping, batch size and precision.
         on_disk: whether encoded rows are kept on disk.
+        share: of the rows, the part that this machine has of a cluster.
 
     Raises:
         ConfigError: at the key that takes most.
@@ -237,6 +241,7 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> None:
     if config.device != "cpu" and any(path.exists() for path in GPUS):
         return
     needed = required_memory(prepared, config, on_disk=on_disk)
+    needed["rows"] = round(share * needed["rows"])
     total = sum(needed.values())
     if _tightest_limit().free >= total:
         return

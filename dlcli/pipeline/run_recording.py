@@ -97,6 +97,8 @@ class Recording:
     """The number of this one; what others than worker 0 record is discarded."""
     gpu: int = 0
     """The GPU that it takes, if there are several."""
+    share: float = 1.0
+    """The part of the rows that this machine has."""
     resumes: bool = False
     """True if training resumes from what worker 0 has stored."""
 

@@ -34,7 +34,7 @@ from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, workin
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.runs import DIVERGED, Run, RunWriter, Weights
-from dlcli.tables import strings
+from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, Collectives, Job
@@ -130,11 +130,12 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
         workers: the other workers of a cluster, which call this at the same time.
     """
     file, config, events = recording.file, recording.file.config, recording.events
-    with working_folder(file, recording.output, events) as folder:
+    with working_folder(file, recording.output, events, recording.share) as folder:
         # Read, split, encode, build.
         prepared = prepare(file, events, folder, workers)
         warn_of_linear_layers(config, events)
-        check_memory(prepared, config, on_disk=folder is not None)
+        check = partial(check_memory, prepared, config, on_disk=folder is not None)
+        _on_all(workers, partial(check, share=recording.share))
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
@@ -251,6 +252,14 @@ def _cluster_figures(
         "rows_per_second": round(len(job.train.inputs) * epochs / seconds, 1),
         "communication_share": round(min(1.0, each * job.steps * epochs / seconds), 3),
     }
+
+
+def _on_all(workers: Collectives | None, check: Callable[[], None]) -> None:
+    """Check something that may fail on one worker of a cluster, and then fails on all."""
+    if workers is None:
+        check()
+    else:
+        in_agreement(workers, check)
 
 
 def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:
