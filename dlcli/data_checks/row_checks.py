@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow.compute as pc
@@ -131,10 +132,16 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
     Raises:
         DataError: for a value that isn't a number in a column of numbers.
     """
+    # Python's own hash of a text differs from process to process.
+    hash_text = _stable_hash if table.is_shared else hash
+    return table.by_row(lambda some: _hash_rows(some, sample, hash_text))
+
+
+def _hash_rows(table: Table, sample: Sample, hash_text: Callable[[str], int]) -> Hashes:
     hashes = np.full(table.rows, _MISSING, dtype=np.uint64)
     for name, column in sample.columns.items():
         if column.numbers is None:
-            hashes = hashes * _FACTOR + _hash_texts(table, name)
+            hashes = hashes * _FACTOR + _hash_texts(table, name, hash_text)
             continue
         values = table.numbers(name) + 0.0  # -0 becomes 0, of other bits
         values[np.isnan(values)] = np.nan  # all NaN get the same bits
@@ -153,7 +160,11 @@ def _hash_target(features: Hashes, table: Table, task: Task) -> Hashes:
     return features
 
 
-def _hash_texts(table: Table, column: str) -> Hashes:
+def _stable_hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _hash_texts(table: Table, column: str, hash_text: Callable[[str], int] = hash) -> Hashes:
     codes, texts = table.codes(column)
-    hashes = np.array([*map(hash, texts), _MISSING], dtype=np.int64)
+    hashes = np.array([*map(hash_text, texts), _MISSING], dtype=np.int64)
     return hashes.view(np.uint64)[codes]

@@ -139,17 +139,24 @@ class RowShares:
             whole[self.owners == rank] = part["own"]
         return whole
 
-    def gather_column(self, own: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return the column of all rows, of the part that each worker has."""
+    def gather_column(self, name: str, own: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the column of all rows, of the part that each worker has.
+
+        Raises:
+            RuntimeError: if the workers do not read the same column.
+        """
         sink = pa.BufferOutputStream()
-        schema = pa.schema([("values", own.type)])
+        schema = pa.schema([(name, own.type)])
         with pa.ipc.new_stream(sink, schema) as writer:
             writer.write_table(pa.table([own], schema=schema))
         parts = [
-            pa.ipc.open_stream(pa.py_buffer(part)).read_all().column(0)
+            pa.ipc.open_stream(pa.py_buffer(part)).read_all()
             for part in self.exchange.gather(sink.getvalue().to_pybytes())
         ]
-        chunks = [chunk for part in parts for chunk in part.chunks]
+        if any(part.schema != schema for part in parts):
+            read = ", ".join(part.schema.names[0] for part in parts)
+            raise RuntimeError(f"the workers read different columns: {read}")
+        chunks = [chunk for part in parts for chunk in part.column(0).chunks]
         together = pa.chunked_array(chunks, own.type)
         if bool((np.diff(self.owners) >= 0).all()):  # each worker has adjacent rows
             return together
@@ -195,7 +202,7 @@ class ShardedColumns:
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column of all workers."""
         values = without_dictionary(self.own.column(name))
-        return widened(self.shares.gather_column(values.cast(self.schema.field(name).type)))
+        return widened(self.shares.gather_column(name, values.cast(self.schema.field(name).type)))
 
     def take(self, rows: pa.Array) -> ShardedColumns:
         """Select rows, in the order given, without reading them."""

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from dlcli.tables.arrow_arrays import (
 )
 from dlcli.tables.disk_table import StoredColumns
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
-from dlcli.tables.sharded_table import ShardedColumns
+from dlcli.tables.sharded_table import ShardedColumns, in_agreement
 
 Kind = Literal["text", "number", "boolean", "other"]
 WayOut = Callable[[bool], str]
@@ -668,11 +668,27 @@ class Table:
         for start in range(0, self.rows, rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
+    @property
+    def is_shared(self) -> bool:
+        """True in a cluster, each of whose workers holds a share of the rows."""
+        return isinstance(self.data, ShardedColumns)
+
     def own_rows(self) -> Table:
         """Return the rows that this process holds: in a cluster its share, elsewhere all."""
         if not isinstance(self.data, ShardedColumns):
             return self
         return self._part(self.data.own, self.data.shares.own)
+
+    def by_row(self, compute: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
+        """Compute an array of values of each row, (rows, ...); in a cluster each worker its own.
+
+        Args:
+            compute: returns the values of a table's rows, each of which follows from the row alone.
+        """
+        if not isinstance(self.data, ShardedColumns):
+            return compute(self)
+        shares = self.data.shares
+        return shares.gather(in_agreement(shares.exchange, lambda: compute(self.own_rows())))
 
     def where(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and its number in it, counted from 1 after the header.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +203,21 @@ def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:
     assert all(isinstance(error, DataError) for error in errors), errors
     assert {str(error) for error in errors} == {str(errors[0])}
     assert "test.csv" in str(errors[0]) and "row 10" in str(errors[0]) and "oops" in str(errors[0])
+
+
+def test_workers_that_read_different_columns_are_noticed(tmp_path: Path) -> None:
+    source = _sources(tmp_path)["one.csv"]
+
+    def read(exchange: Exchange) -> object:
+        table = read_table(source, exchange=exchange)
+        return table.keep(table.columns[exchange.rank])
+
+    with pytest.raises(RuntimeError, match="read different columns: whole, number"):
+        on_workers(2, read)
+
+
+def test_rows_are_hashed_alike_on_all_workers(tmp_path: Path) -> None:
+    """Python's own hash of a text differs from process to process."""
+    program = "from dlcli.data_checks.row_checks import _stable_hash; print(_stable_hash('größer'))"
+    command = [sys.executable, "-c", program]
+    assert len({subprocess.check_output(command) for _ in range(2)}) == 1
