@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dlcli.errors import plural
 from dlcli.explanation import LayerStatistics
 from dlcli.pipeline import thinned
 from dlcli.reports import formatting as fmt
@@ -65,7 +66,7 @@ def _figures(record: TrainingRecord) -> Figures:
         figures.append(Figure("Training time", fmt.duration(seconds), each))
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()
-        figures.append(Figure("Device", device, f"{log.device.threads:,} threads"))
+        figures.append(Figure("Device", device, plural(log.device.threads, "thread")))
     if log.trained and (cluster := log.trained.cluster):
         speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
         figures.append(Figure("Workers", f"{cluster.workers:,}", speed))
