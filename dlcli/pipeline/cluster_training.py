@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING
 
 from dlcli import __version__, is_command_line, runs
 from dlcli.cluster import Cluster, meet
-from dlcli.config import ConfigFile, KerasEngine, Url, dump_config, make_config
+from dlcli.config import (
+    CompiledEngine,
+    Config,
+    ConfigFile,
+    KerasEngine,
+    Url,
+    dump_config,
+    make_config,
+)
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -75,13 +83,27 @@ def train_in_cluster(
         WorkerError: if a worker does not come, ends, or can't be reached any more.
         DlcliError: see `train`; what is found by all workers is raised by each.
     """
-    if isinstance(source, ConfigFile) and isinstance(source.config.engine, KerasEngine):
-        message = f"'keras' trains on one machine: {override('engine', 'compiled')}"
-        raise ConfigError([Problem("engine", message)])
+    if isinstance(source, ConfigFile):
+        with source.located():
+            _check_engine(source.config)
     if cluster.is_chief:
         return _lead(source, output, listener, cluster, seconds)
     _follow(source, cluster, seconds)
     return None
+
+
+def _check_engine(config: Config) -> None:
+    """Refuse what does not train in a cluster.
+
+    Raises:
+        ConfigError: for the engine, or XLA.
+    """
+    engine, remedy = config.engine, override("engine", "auto")
+    if isinstance(engine, KerasEngine):
+        raise ConfigError([Problem("engine", f"'keras' trains on one machine; {remedy}")])
+    if isinstance(engine, CompiledEngine) and engine.jit_compile is True:
+        message = f"several workers train as a graph, without XLA; {remedy}"
+        raise ConfigError([Problem("engine.jit_compile", message)])
 
 
 def _lead(

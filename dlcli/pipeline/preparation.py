@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dlcli.config import (
     MEMORY,
     MEMORY_ARGUMENTS,
+    CompiledEngine,
     Config,
     ConfigFile,
     Engine,
@@ -530,6 +531,8 @@ def prepare_rows(
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head, config))
     engine = choose_engine(config, network, train.rows, fits * config.networks)
+    if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
+        engine = CompiledEngine(jit_compile=False)
     events.emit("engine", **engine.model_dump())
     choice = dataset.split_choice
     return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)

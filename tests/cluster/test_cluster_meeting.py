@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from dlcli.cluster import Cluster, expand_hosts, find_cluster, meet
-from dlcli.errors import UsageError, WorkerError
+from dlcli.config import make_config
+from dlcli.errors import ConfigError, UsageError, WorkerError
+from dlcli.pipeline import train_in_cluster
 
 ADDRESSES = ["one:2222", "two:2222"]
 
@@ -184,3 +186,20 @@ def test_strangers_at_the_port_are_ignored() -> None:
                 stranger.sendall(message)
         assert meet(Cluster(addresses, 1), {}, 10) == {"_run": "a"}
         assert leading.result() == {"_run": "a"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("keras", "engine: 'keras' trains on one machine"),
+        ("{name: compiled, jit_compile: true}", "engine.jit_compile: several workers train as"),
+    ],
+)
+def test_an_engine_for_one_machine_is_refused_before_anything_else(
+    engine: str, message: str
+) -> None:
+    text = f"data: {{train: absent.csv, target: y}}\nhidden: []\nepochs: 1\nengine: {engine}\n"
+    cluster = Cluster(("localhost:1", "localhost:2"), 0)
+    with pytest.raises(ConfigError) as caught:
+        train_in_cluster(make_config(text), None, lambda *_: None, cluster, 1)
+    assert message in str(caught.value)
