@@ -31,6 +31,8 @@ _FIRST_PORT = 20_000
 _PORTS = 10_000
 """The range of the ports of a SLURM job, one after another on each node."""
 _RETRY_SECONDS = 0.2
+_SECONDS_TO_GREET = 5.0
+"""How long a worker that has connected may take to report, as something else may have."""
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _SECONDS_TO_NOTICE = 60.0
@@ -242,27 +244,23 @@ def _receive_all(
     present: dict[int, dict[str, Any]] = {}
     with ExitStack() as stack:
         connections: list[socket.socket] = []
-        while len(present) < cluster.size - 1:
-            server.settimeout(max(deadline - time.monotonic(), 0.001))
+        while len(present) < cluster.size - 1 and (left := deadline - time.monotonic()) > 0:
+            server.settimeout(left)
             try:
                 connection = stack.enter_context(server.accept()[0])
-                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                connection.settimeout(_SECONDS_TO_GREET)
                 received = _read_line(connection)
-                rank = received.get("_rank")
-            except TimeoutError:
-                break
-            except (OSError, ValueError):  # something else that connects to the port
+            except (OSError, ValueError):  # nobody, or something else that connects to the port
                 continue
+            rank = received.get("_rank")
             if isinstance(rank, int) and 0 < rank < cluster.size:
                 present[rank] = received
                 connections.append(connection)
         absent = [rank for rank in range(1, cluster.size) if rank not in present]
-        error = ""
+        error = _first_difference(greeting, present)
         if absent:
             named = [f"worker {rank} ({cluster.addresses[rank]})" for rank in absent]
             error = f"{', '.join(named)} did not come within {seconds:g} seconds"
-        else:
-            error = _first_difference(greeting, present)
         for connection in connections:
             try:
                 _send_line(connection, {**greeting, "_error": error, "_absent": bool(absent)})
@@ -293,7 +291,8 @@ def _report(
                 _send_line(connection, {**greeting, "_rank": cluster.rank})
                 connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
                 answer = _read_line(connection)
-            break
+            if "_error" in answer:
+                break
         except (OSError, ValueError):
             if time.monotonic() >= deadline:
                 absent = f"worker 0 ({cluster.addresses[0]})"
