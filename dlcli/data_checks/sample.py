@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class SampledColumn:
     numbers: Floats | None
     """The distinct numbers, ascending; None for what is not read as numbers."""
 
-    @property
+    @cached_property
     def present(self) -> int:
         """Rows with a value."""
         return int(self.counts.sum())
@@ -128,9 +129,10 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
         if not parsed.unreadable.any():
             present = ~np.isnan(parsed.values)
             codes = np.full(table.rows, -1, dtype=np.int64)
-            numbers, codes[present], counts = np.unique(
-                parsed.values[present], return_inverse=True, return_counts=True
-            )
+            held = parsed.values[present]
+            numbers = np.unique(held) + 0.0  # -0 becomes 0, which it equals
+            codes[present] = indices = np.searchsorted(numbers, held)
+            counts = np.bincount(indices, minlength=len(numbers))
             return SampledColumn(decision, codes, counts, None, numbers)
     try:
         codes, texts = values.codes()

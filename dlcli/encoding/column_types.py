@@ -219,22 +219,22 @@ def view_column(table: Table, name: str) -> ColumnView:
     except DataError:  # lists and the like, which have no text
         distinct = count_texts(pa.chunked_array([], pa.string()))
     texts, counts = distinct.texts, distinct.counts
-    numbers = np.empty(0)  # if all values are numbers that the network can read, these
-    if column.looks_numeric():
-        parsed = column.numbers()
-        present = parsed.values[~np.isnan(parsed.values)]
-        if not parsed.unreadable.any() and np.abs(present).max() <= LARGEST:
-            numbers = present
-    missing = int(column.missing().sum())
+    bounds, is_whole = None, False
+    if column.looks_numeric() and not (parsed := column.numbers()).unreadable.any():
+        numbers = parsed.values[~np.isnan(parsed.values)]
+        low, high = float(numbers.min()), float(numbers.max())
+        if max(-low, high) <= LARGEST:  # else the network can't read them
+            bounds, is_whole = (low, high), bool((numbers == np.floor(numbers)).all())
+    missing = int(np.count_nonzero(column.missing()))
     order = np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist()
     summary = ColumnSummary(
         present=table.rows - missing,
         missing=missing,
         distinct=len(texts),
         frequent=tuple((texts[at].as_py(), int(counts[at])) for at in order),
-        bounds=(float(numbers.min()), float(numbers.max())) if len(numbers) else None,
-        whole=len(numbers) > 0 and bool((numbers == np.floor(numbers)).all()),
-        leading_zeros=len(numbers) > 0 and bool(distinct.matches(_LEADING_ZERO).any()),
+        bounds=bounds,
+        whole=is_whole,
+        leading_zeros=bounds is not None and bool(distinct.matches(_LEADING_ZERO).any()),
     )
     return ColumnView(table, column, distinct, summary)
 

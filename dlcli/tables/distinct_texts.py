@@ -79,24 +79,24 @@ def count_texts(texts: pa.ChunkedArray) -> DistinctTexts:
 
 
 def count_together(
-    texts: pa.Array, owners: NDArray[np.int64], columns: int
+    texts: pa.Array, indices: NDArray[np.int32], owners: NDArray[np.int64], columns: int
 ) -> Iterator[tuple[NDArray[np.int64], DistinctTexts]]:
     """Find the distinct texts of each of many columns.
 
     Args:
-        texts: those of all columns, one column after the other, none of which is null, (rows,).
-        owners: the number of each text's column, from 0, (rows,).
+        texts: the distinct texts of all columns, (texts,).
+        indices: the index of each value's text, one column after the other, (values,).
+        owners: the number of each value's column, from 0, (values,).
         columns: how many columns there are.
 
     Yields:
-        For each column, the index of each of its texts among the distinct ones, and these.
+        For each column, the index of each of its values among its distinct texts, and these.
     """
-    encoded = texts.dictionary_encode()
-    size = max(len(encoded.dictionary), 1)
-    pairs = integers(owners * size + to_numpy(encoded.indices, np.int32)).dictionary_encode()
+    size = max(len(texts), 1)
+    pairs = integers(owners * size + indices).dictionary_encode()
     codes = to_numpy(pairs.indices, np.int32).astype(np.int64)
     found, at = np.divmod(to_numpy(pairs.dictionary, np.int64), size)
-    every = encoded.dictionary.take(integers(at)).cast(pa.string())
+    every = texts.take(integers(at)).cast(pa.string())
     counts = np.bincount(codes, minlength=len(found))
     computed: dict[tuple[Function, str], Results] = {}
     edges = [np.searchsorted(each, np.arange(columns + 1)).tolist() for each in (found, owners)]

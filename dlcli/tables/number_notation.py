@@ -174,7 +174,7 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
     """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
     is_short = len(column.values) <= _SAMPLE
     sample = column if is_short else replace(column, values=column.values.slice(0, _SAMPLE))
-    if sample.is_written(_PLAIN) and not _are_written(sample, _POINT_THOUSANDS):
+    if sample.is_written(_PLAIN) and not _have_point_thousands(sample):
         return (_PLAIN,)
     values = column.present_texts()
     fit = _fit(values, candidates)
@@ -184,13 +184,14 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
     return () if are_addresses else fit
 
 
-def _are_written(column: Column, notation: Notation) -> bool:
-    """Return whether all texts are numbers in a notation; mostly the first one is not."""
-    if not column.missing()[:1].all():
-        first = column.values[0].as_py().strip()
-        if not re.match(notation.pattern, first):
-            return False
-    return column.is_written(notation)
+_has_point_thousands = re.compile(_POINT_THOUSANDS.pattern).match
+
+
+def _have_point_thousands(column: Column) -> bool:
+    """Return whether points may separate thousands in all numbers; mostly not in the first one."""
+    if not column.missing()[0] and not _has_point_thousands(column.values[0].as_py().strip()):
+        return False
+    return column.is_written(_POINT_THOUSANDS)
 
 
 def _count(notation: Notation, values: pa.ChunkedArray) -> int:

@@ -240,21 +240,21 @@ class Column:
         return ~self._is_present
 
     def numbers(self) -> Parsed:
-        """Return the values as numbers, in an array that can't be changed.
+        """Return the values as numbers, in arrays that can't be changed.
 
         Raises:
             DataError: for a column that holds neither numbers nor text.
         """
         if self.kind in ("boolean", "other"):
             raise self.error(f"expected numbers, the column holds {self.values.type}")
-        unit = self.notation.unit
-        written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
-        expected = f"expected a finite number{written if unit else ''}"
 
         def complaint(index: int) -> str:
+            unit = self.notation.unit
+            written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
+            expected = f"expected a finite number{written if unit else ''}"
             return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
 
-        return Parsed(self._numbers, self._is_present & np.isnan(self._numbers), complaint)
+        return Parsed(self._numbers, self._is_unreadable, complaint)
 
     @cached_property
     def _numbers(self) -> NDArray[np.float64]:
@@ -270,6 +270,13 @@ class Column:
         values = np.where(is_readable & np.isfinite(values), values, np.nan)
         values.flags.writeable = False  # as they are shared
         return values
+
+    @cached_property
+    def _is_unreadable(self) -> NDArray[np.bool_]:
+        """Where a value is no number, in an array that can't be changed, (rows,)."""
+        is_unreadable = self._is_present & np.isnan(self._numbers)
+        is_unreadable.flags.writeable = False
+        return is_unreadable
 
     def looks_numeric(self) -> bool:
         """Return whether there is a value, and every value is a number.
@@ -499,39 +506,50 @@ class Column:
 
 
 def _parse_together(columns: Sequence[Column]) -> None:
-    """Compute the cached properties of columns of text of the same length that are read alike."""
+    """Compute the cached properties of columns of text of the same length that are read alike.
+
+    Each distinct text is parsed once; all masks and numbers of these are (distinct texts,).
+    """
     shape = (len(columns), len(columns[0].values))
     values = pa.concat_arrays([chunk for column in columns for chunk in column.values.chunks])
-    joined = replace(columns[0], values=pa.chunked_array([values]))
-    texts, present = _trim(joined.values), joined._present
-    is_present = joined._is_present.reshape(shape)
+    encoded = values.dictionary_encode(null_encoding="encode")
+    indices = to_numpy(encoded.indices, np.int32).reshape(shape)
+    joined = replace(columns[0], values=pa.chunked_array([encoded.dictionary]))
+    texts, present, is_present = _trim(joined.values), joined._present, joined._is_present
     fits = pc.and_kleene(present, joined.notation.fits(texts))
-    is_number = mask_to_numpy(pc.fill_null(fits, FALSE)).reshape(shape)
-    are_numbers = np.logical_and.reduce(is_number | ~is_present, axis=1)
-    are_numbers &= np.logical_or.reduce(is_present, axis=1)
-    parsed = joined._parse(fits).reshape(shape)
+    is_number = mask_to_numpy(pc.fill_null(fits, FALSE))
+    parsed = joined._parse(fits)
     may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), FALSE)
-    is_word = is_present & ~mask_to_numpy(may_be).reshape(shape)
-    have_words = np.logical_or.reduce(is_word, axis=1)
-    usual = np.logical_or.reduce(_among(texts, USUAL_MISSING_WORDS).reshape(shape), axis=1)
+    is_word = is_present & ~mask_to_numpy(may_be)
+    is_usual = _among(texts, USUAL_MISSING_WORDS)
+    of_rows = present.take(encoded.indices)
+    are_present = is_present[indices]
+    are_numbers = np.logical_and.reduce((is_number | ~is_present)[indices], axis=1)
+    are_numbers &= np.logical_or.reduce(are_present, axis=1)
+    have_words = np.logical_or.reduce(is_word[indices], axis=1)
+    have_usual = np.logical_or.reduce(is_usual[indices], axis=1)
+    numbers = np.where(is_number & np.isfinite(parsed), parsed, np.nan)[indices]
+    numbers.flags.writeable = False  # as they are shared
     for at, column in enumerate(columns):
         known = vars(column)
-        known["_present"] = present.slice(at * shape[1], shape[1])
-        known["_is_present"] = is_present[at]
-        known["lacks_usual_words"] = not usual[at]
+        known["_present"] = of_rows.slice(at * shape[1], shape[1])
+        known["_is_present"] = are_present[at]
+        known["lacks_usual_words"] = not have_usual[at]
         if are_numbers[at]:
-            known["_parsed"], known["_are_numbers"] = parsed[at], True
+            known["_numbers"], known["_are_numbers"] = numbers[at], True
         elif have_words[at]:
             known["_parsed"] = None
-    canonical = joined.canonical().combine_chunks()
+    canonical = joined.canonical().combine_chunks().dictionary_encode()
+    codes_of_rows = to_numpy(canonical.indices, np.int32)[indices]
     for group in (are_numbers, ~are_numbers):  # about which different questions are asked
-        chosen = is_present & group[:, np.newaxis]
-        held, owners = canonical.take(integers(np.flatnonzero(chosen))), np.nonzero(chosen)[0]
-        for at, (codes, distinct) in enumerate(count_together(held, owners, len(columns))):
+        chosen = are_present & group[:, np.newaxis]
+        owners = np.nonzero(chosen)[0]
+        counted = count_together(canonical.dictionary, codes_of_rows[chosen], owners, len(columns))
+        for at, (codes, distinct) in enumerate(counted):
             if group[at]:
                 known = vars(columns[at])
                 known["distinct"], known["_codes"] = distinct, np.full(shape[1], -1)
-                known["_codes"][is_present[at]] = codes
+                known["_codes"][are_present[at]] = codes
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:

@@ -312,10 +312,9 @@ def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.
     """
     size, most = 0, stored.most_bytes(_MOST_EXPANDED)
     for batch in rows:
-        size += _ROW_BYTES * batch.num_rows + sum(
-            (values.indices if isinstance(values, pa.DictionaryArray) else values).nbytes
-            for values in batch.columns
-        )
+        encoded = [at for at, kept in enumerate(batch.schema.types) if pa.types.is_dictionary(kept)]
+        shared = sum(batch.column(at).dictionary.nbytes for at in encoded)
+        size += _ROW_BYTES * batch.num_rows + batch.nbytes - shared
         if size > most:
             message = f"its rows take over {most >> 20:,} MiB of memory, far more than those of "
             raise DataError(f"{message}files of its size do; is it damaged?", file=stored.file)

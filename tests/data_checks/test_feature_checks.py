@@ -85,6 +85,11 @@ def test_a_constant_is_shown_with_its_value(sample):
     assert (found.message, found.severity) == ("the same value in all rows: 'z' ('5')", "note")
 
 
+def test_a_constant_of_zeros_with_and_without_a_sign_is_zero(sample):
+    found = find_constants(sample({"x": [1.0, 2.0], "z": [-0.0, 0.0]}, x="numeric", z="numeric"))
+    assert found.message == "the same value in all rows: 'z' ('0')"
+
+
 def test_a_value_with_missing_values_is_no_constant(sample):
     assert find_constants(sample({"x": [5, None]}, x="numeric")) is None
 
