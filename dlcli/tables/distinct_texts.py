@@ -6,7 +6,7 @@ short columns are parts of one array, and what is computed of them is computed f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -80,7 +80,7 @@ def count_texts(texts: pa.ChunkedArray) -> DistinctTexts:
 
 def count_together(
     texts: pa.Array, indices: NDArray[np.int32], owners: NDArray[np.int64], columns: int
-) -> Iterator[tuple[NDArray[np.int64], DistinctTexts]]:
+) -> tuple[NDArray[np.int64], list[DistinctTexts]]:
     """Find the distinct texts of each of many columns.
 
     Args:
@@ -89,17 +89,18 @@ def count_together(
         owners: the number of each value's column, from 0, (values,).
         columns: how many columns there are.
 
-    Yields:
-        For each column, the index of each of its values among its distinct texts, and these.
+    Returns:
+        codes: the index of each value among the distinct texts of its column, (values,).
+        distinct: these, (columns,).
     """
     size = max(len(texts), 1)
     pairs = integers(owners * size + indices).dictionary_encode()
-    codes = to_numpy(pairs.indices, np.int32).astype(np.int64)
+    numbers = to_numpy(pairs.indices, np.int32)
     found, at = np.divmod(to_numpy(pairs.dictionary, np.int64), size)
     every = texts.take(integers(at)).cast(pa.string())
-    counts = np.bincount(codes, minlength=len(found))
+    counts = np.bincount(numbers, minlength=len(found))
     computed: dict[tuple[Function, str], Results] = {}
-    edges = [np.searchsorted(each, np.arange(columns + 1)).tolist() for each in (found, owners)]
-    for (start, stop), (first, last) in zip(*map(pairwise, edges), strict=True):
-        part = slice(start, stop)
-        yield codes[first:last] - start, DistinctTexts(every, part, counts[part], computed)
+    edges = np.searchsorted(found, np.arange(columns + 1))
+    parts = [slice(start, stop) for start, stop in pairwise(edges.tolist())]
+    distinct = [DistinctTexts(every, part, counts[part], computed) for part in parts]
+    return numbers - edges[owners], distinct

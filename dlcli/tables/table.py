@@ -522,8 +522,7 @@ def _parse_together(columns: Sequence[Column]) -> None:
     may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), FALSE)
     is_word = is_present & ~mask_to_numpy(may_be)
     is_usual = _among(texts, USUAL_MISSING_WORDS)
-    of_rows = present.take(encoded.indices)
-    are_present = is_present[indices]
+    present, are_present = present.take(encoded.indices), is_present[indices]
     are_numbers = np.logical_and.reduce((is_number | ~is_present)[indices], axis=1)
     are_numbers &= np.logical_or.reduce(are_present, axis=1)
     have_words = np.logical_or.reduce(is_word[indices], axis=1)
@@ -532,7 +531,7 @@ def _parse_together(columns: Sequence[Column]) -> None:
     numbers.flags.writeable = False  # as they are shared
     for at, column in enumerate(columns):
         known = vars(column)
-        known["_present"] = of_rows.slice(at * shape[1], shape[1])
+        known["_present"] = present.slice(at * shape[1], shape[1])
         known["_is_present"] = are_present[at]
         known["lacks_usual_words"] = not have_usual[at]
         if are_numbers[at]:
@@ -540,16 +539,15 @@ def _parse_together(columns: Sequence[Column]) -> None:
         elif have_words[at]:
             known["_parsed"] = None
     canonical = joined.canonical().combine_chunks().dictionary_encode()
-    codes_of_rows = to_numpy(canonical.indices, np.int32)[indices]
+    canonical_indices = to_numpy(canonical.indices, np.int32)[indices]
     for group in (are_numbers, ~are_numbers):  # about which different questions are asked
         chosen = are_present & group[:, np.newaxis]
-        owners = np.nonzero(chosen)[0]
-        counted = count_together(canonical.dictionary, codes_of_rows[chosen], owners, len(columns))
-        for at, (codes, distinct) in enumerate(counted):
-            if group[at]:
-                known = vars(columns[at])
-                known["distinct"], known["_codes"] = distinct, np.full(shape[1], -1)
-                known["_codes"][are_present[at]] = codes
+        held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
+        codes = np.full(shape, -1)
+        codes[chosen], distinct = count_together(canonical.dictionary, held, owners, len(columns))
+        for at in np.flatnonzero(group).tolist():
+            known = vars(columns[at])
+            known["distinct"], known["_codes"] = distinct[at], codes[at]
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:
