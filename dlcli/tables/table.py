@@ -538,13 +538,16 @@ def _parse_together(columns: Sequence[Column]) -> None:
             known["_numbers"], known["_are_numbers"] = numbers[at], True
         elif have_words[at]:
             known["_parsed"] = None
-    canonical = joined.canonical().combine_chunks().dictionary_encode()
-    canonical_indices = to_numpy(canonical.indices, np.int32)[indices]
+    canonical, canonical_indices = joined.canonical().combine_chunks(), indices
+    if not canonical.equals(encoded.dictionary):  # else they are distinct, as most numbers are
+        recoded = canonical.dictionary_encode()
+        canonical = recoded.dictionary
+        canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
     for group in (are_numbers, ~are_numbers):  # about which different questions are asked
         chosen = are_present & group[:, np.newaxis]
         held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
         codes = np.full(shape, -1)
-        codes[chosen], distinct = count_together(canonical.dictionary, held, owners, len(columns))
+        codes[chosen], distinct = count_together(canonical, held, owners, len(columns))
         for at in np.flatnonzero(group).tolist():
             known = vars(columns[at])
             known["distinct"], known["_codes"] = distinct[at], codes[at]
