@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,13 +31,17 @@ _KEYS = ("cluster", "task")
 _FIRST_PORT = 20_000
 _PORTS = 10_000
 """The range of the ports of a SLURM job, one after another on each node."""
+_LAST_PORT = 65_535
 _RETRY_SECONDS = 0.2
 _SECONDS_TO_GREET = 5.0
 """How long a worker that has connected may take to report, as something else may have."""
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
+_LAUNCHER_SECONDS = 0.5
 _SECONDS_TO_NOTICE = 60.0
 """How long a worker on this machine may take to end after another one has failed."""
+_LAUNCHER = "DLCLI_LAUNCHER"
+"""The variable that names the process that has started the workers of this machine."""
 LOST_WORKER = "another worker has ended, or can't be reached any more"
 """The message of all workers but the one that failed."""
 _SIGNAL_EXIT = 128
@@ -139,7 +144,8 @@ def _wrong_tf_config(reason: str) -> UsageError:
 
 
 def _is_address(text: object) -> bool:
-    return isinstance(text, str) and re.fullmatch(r".+:\d{1,5}", text) is not None
+    found = re.fullmatch(r".+:(\d{1,5})", text) if isinstance(text, str) else None
+    return found is not None and 0 < int(found[1]) <= _LAST_PORT
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
@@ -348,18 +354,39 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
             if rank:
                 silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
                 silent["stderr"] = logs[rank - 1]
-            environment = {**os.environ, TF_CONFIG: _tf_config(addresses, rank)}
+            launcher = str(os.getpid())
+            described = {TF_CONFIG: _tf_config(addresses, rank), _LAUNCHER: launcher}
+            environment = {**os.environ, **described}
             # Not in this group of processes, which receives Ctrl-C: it is passed on once.
             workers.append(subprocess.Popen([*command], env=environment, process_group=0, **silent))
         codes = _wait_for(workers)
-        for rank, log in enumerate(logs, start=1):
-            log.seek(0)
-            text = log.read().decode(errors="replace").strip()
-            if codes[rank] < 0 and codes[0] >= 0:
-                report(f"worker {rank} was ended by {signal.Signals(-codes[rank]).name}")
+        for rank, code in enumerate(codes):
+            text = ""
+            if rank:
+                logs[rank - 1].seek(0)
+                text = logs[rank - 1].read().decode(errors="replace").strip()
+            if code < 0 and (rank == 0 or codes[0] >= 0):
+                report(f"worker {rank} was ended by {signal.Signals(-code).name}")
             elif text and LOST_WORKER not in text:
                 report("\n".join(f"worker {rank}: {line}" for line in text.splitlines()))
     return codes[0] if codes[0] >= 0 else _SIGNAL_EXIT - codes[0]
+
+
+def end_with_launcher() -> None:
+    """If this is a worker of `run_local_workers`, end it soon after that has ended.
+
+    It gets SIGTERM then, as if from that process, so that worker 0 stores a checkpoint.
+    """
+    launcher = os.environ.pop(_LAUNCHER, "")
+    if not launcher.isdigit() or os.name != "posix":
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(launcher):
+            time.sleep(_LAUNCHER_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -185,7 +185,7 @@ def _find_cluster(workers: int | None) -> Cluster | None:
     """
     if not joins_cluster(workers):
         return None
-    from dlcli.cluster import find_cluster, run_local_workers
+    from dlcli.cluster import end_with_launcher, find_cluster, run_local_workers
 
     cluster = find_cluster(os.environ)
     if cluster is None and workers is not None:
@@ -199,6 +199,7 @@ def _find_cluster(workers: int | None) -> Cluster | None:
     if cluster is not None and workers not in (None, cluster.size):
         named = plural(cluster.size, "worker")
         raise UsageError(f"the environment describes {named} already; remove --workers")
+    end_with_launcher()
     return cluster
 
 

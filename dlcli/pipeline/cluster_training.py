@@ -34,6 +34,7 @@ from dlcli.config import (
 from dlcli.errors import (
     ConfigError,
     DataError,
+    DivergenceError,
     DlcliError,
     Problem,
     UsageError,
@@ -144,7 +145,7 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
             workers = _join(recording, cluster)
             try:
                 train_recorded(recording, workers)
-            except (UsageError, ConfigError, DataError) as error:
+            except (UsageError, ConfigError, DataError, DivergenceError) as error:
                 error.is_reported = True  # by worker 0, which finds the same
                 raise
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dlcli.cluster import Cluster, expand_hosts, find_cluster, meet
+from dlcli.cluster import Cluster, expand_hosts, find_cluster, meet, run_local_workers
 from dlcli.config import make_config
 from dlcli.errors import ConfigError, UsageError, WorkerError
 from dlcli.pipeline import train_in_cluster
@@ -57,6 +63,8 @@ def test_a_single_worker_is_no_cluster() -> None:
         (_tf_config(type="evaluator", index=0)["TF_CONFIG"], "worker 0 evaluates"),
         ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker"}}', "host:port"),
         ('{"cluster": {"worker": {"a": 1}}, "task": {"type": "worker"}}', "host:port"),
+        ('{"cluster": {"worker": ["a:65536"]}, "task": {"type": "worker"}}', "host:port"),
+        ('{"cluster": {"worker": ["a:0"]}, "task": {"type": "worker"}}', "host:port"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker"}}', "same address"),
         ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker"}}', "'ps'"),
     ],
@@ -203,3 +211,65 @@ def test_an_engine_for_one_machine_is_refused_before_anything_else(
     with pytest.raises(ConfigError) as caught:
         train_in_cluster(make_config(text), None, lambda *_: None, cluster, 1)
     assert message in str(caught.value)
+
+
+def test_a_stranger_that_says_nothing_does_not_delay_workers_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_GREET", 0.2)
+    addresses = _free_addresses(2)
+    with ThreadPoolExecutor(1) as pool:
+        leading = pool.submit(lambda: meet(Cluster(addresses, 0), {"_run": "a"}, 30))
+        with _connected(int(addresses[0].split(":")[1])):
+            started = time.monotonic()
+            assert meet(Cluster(addresses, 1), {}, 30) == {"_run": "a"}
+        assert time.monotonic() - started < 10
+        assert leading.result() == {"_run": "a"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("killed", "code"), [(0, 137), (1, 4)])
+def test_a_local_worker_that_is_killed_is_named(killed: int, code: int) -> None:
+    worker = (
+        "import json, os, signal, sys\n"
+        f"if json.loads(os.environ['TF_CONFIG'])['task']['index'] == {killed}:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.exit(4)"
+    )
+    reports: list[str] = []
+    assert run_local_workers([sys.executable, "-c", worker], 2, reports.append) == code
+    assert reports == [f"worker {killed} was ended by SIGKILL"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_local_workers_end_after_the_process_that_started_them(tmp_path: Path) -> None:
+    worker = (
+        "import os, pathlib, time\n"
+        "from dlcli.cluster import end_with_launcher\n"
+        "end_with_launcher()\n"
+        "pathlib.Path(str(os.getpid())).touch()\n"
+        "time.sleep(60)"
+    )
+    launcher = (
+        "import sys\n"
+        "from dlcli.cluster import run_local_workers\n"
+        f"run_local_workers([sys.executable, '-c', {worker!r}], 2, print)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", launcher], cwd=tmp_path, env=environment) as all_:
+        deadline = time.monotonic() + 30
+        while len(workers := [*tmp_path.iterdir()]) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        all_.send_signal(signal.SIGKILL)
+    assert len(workers) == 2
+    while any(_runs(int(path.name)) for path in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_runs(int(path.name)) for path in workers)
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process runs; one that has ended may wait for its parent to notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
