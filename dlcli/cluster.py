@@ -39,7 +39,9 @@ _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
 _SECONDS_TO_NOTICE = 60.0
-"""How long a worker on this machine may take to end after another one has failed."""
+"""How long worker 0 on this machine may take to end after another one has failed."""
+_SECONDS_TO_FOLLOW = 15.0
+"""How long the others may take to end after worker 0 has failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
 """The variable that names the process that has started the workers of this machine."""
 LOST_WORKER = "another worker has ended, or can't be reached any more"
@@ -347,6 +349,10 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
     addresses = [f"localhost:{port}" for port in _free_ports(count)]
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
+        # What a worker that is killed leaves is removed with it.
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="dlcli-workers-", ignore_cleanup_errors=True)
+        )
         workers: list[subprocess.Popen[bytes]] = []
         stack.enter_context(_forwarding_signals(workers))
         for rank in range(count):
@@ -354,18 +360,22 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
             if rank:
                 silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
                 silent["stderr"] = logs[rank - 1]
-            launcher = str(os.getpid())
-            described = {TF_CONFIG: _tf_config(addresses, rank), _LAUNCHER: launcher}
-            environment = {**os.environ, **described}
+            environment = {**os.environ, TF_CONFIG: _tf_config(addresses, rank)}
+            environment[_LAUNCHER] = str(os.getpid())
+            if rank:
+                environment["TMPDIR"] = folder
             # Not in this group of processes, which receives Ctrl-C: it is passed on once.
             workers.append(subprocess.Popen([*command], env=environment, process_group=0, **silent))
-        codes = _wait_for(workers)
+        frozen = _wait_for(workers)
+        codes = [worker.returncode for worker in workers]
         for rank, code in enumerate(codes):
             text = ""
             if rank:
                 logs[rank - 1].seek(0)
                 text = logs[rank - 1].read().decode(errors="replace").strip()
-            if code < 0 and (rank == 0 or codes[0] >= 0):
+            if rank in frozen:
+                report(f"worker {rank} did not react any more, and was ended")
+            elif code < 0 and (rank == 0 or codes[0] >= 0):
                 report(f"worker {rank} was ended by {signal.Signals(-code).name}")
             elif text and LOST_WORKER not in text:
                 report("\n".join(f"worker {rank}: {line}" for line in text.splitlines()))
@@ -420,15 +430,31 @@ def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[
                 worker.wait()
 
 
-def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Wait for all workers; once one has failed, the others have some time to notice."""
-    deadline = math.inf
-    while any(worker.poll() is None for worker in workers):
-        if deadline == math.inf and any(worker.poll() for worker in workers):
+def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:
+    """Wait for all workers; once one has failed, the others have some time to notice.
+
+    Returns:
+        The ranks of those that did not, and were killed: a frozen process reacts to nothing else.
+    """
+    first, *others = workers
+    deadline, is_asked = math.inf, False
+    while first.poll() is None:
+        if deadline == math.inf and any(worker.poll() for worker in others):
             deadline = time.monotonic() + _SECONDS_TO_NOTICE
         if time.monotonic() > deadline:
-            for worker in workers:
-                worker.terminate()
-            deadline += _SECONDS_TO_NOTICE
+            if is_asked:
+                break
+            first.terminate()
+            deadline, is_asked = time.monotonic() + _SECONDS_TO_FOLLOW, True
         time.sleep(_POLL_SECONDS)
-    return [worker.wait() for worker in workers]
+    deadline = time.monotonic() + (_SECONDS_TO_FOLLOW if first.poll() else math.inf)
+    while first.poll() is not None and any(worker.poll() is None for worker in others):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    frozen = {rank for rank, worker in enumerate(workers) if worker.poll() is None}
+    for rank in frozen:
+        workers[rank].kill()
+    for worker in workers:
+        worker.wait()
+    return frozen

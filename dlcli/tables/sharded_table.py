@@ -90,7 +90,8 @@ def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> Dlcli
         error: DlcliError = UsageError(message)
     else:
         error = kinds.get(name, WorkerError)("")
-        error.args = (message if name in kinds else f"worker {rank}: {message}",)
+        # Rows are the same for all, a disk is the worker's own.
+        error.args = (message if name == "DataError" else f"worker {rank}: {message}",)
     for note in notes:
         error.add_note(note)
     return error

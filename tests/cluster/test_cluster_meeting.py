@@ -241,6 +241,27 @@ def test_a_local_worker_that_is_killed_is_named(killed: int, code: int) -> None:
     assert reports == [f"worker {killed} was ended by SIGKILL"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("frozen", "code"), [(0, 137), (1, 4)])
+def test_a_local_worker_that_is_frozen_is_ended(
+    frozen: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_NOTICE", 0.5)
+    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_FOLLOW", 0.5)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    worker = (
+        "import json, os, signal, sys, tempfile\n"
+        "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
+        "if index: tempfile.mkdtemp()\n"
+        f"if index == {frozen}: os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "sys.exit(4)"
+    )
+    reports: list[str] = []
+    assert run_local_workers([sys.executable, "-c", worker], 2, reports.append) == code
+    assert reports == [f"worker {frozen} did not react any more, and was ended"]
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_local_workers_end_after_the_process_that_started_them(tmp_path: Path) -> None:
     worker = (
