@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -21,40 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.kills import write_rows
-from benchmarks.postgresql import CONFIG, NOT_INSTALLED, server, server_tools
-from benchmarks.processes import ROOT, environment
+from benchmarks.postgresql import CONFIG, server, server_tools
+from benchmarks.processes import ROOT
+from benchmarks.slurm import cluster, processes_of, require_slurm, with_program
 
 SCRIPT = ROOT / "deploy" / "tune.slurm"
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue")
-SETTINGS = """\
-ClusterName=one
-SlurmctldHost=HOST
-SlurmUser=root
-AuthType=auth/munge
-AuthInfo=socket=FOLDER/munge.sock
-CredType=cred/munge
-StateSaveLocation=FOLDER/state
-SlurmdSpoolDir=FOLDER/spool
-SlurmctldPidFile=FOLDER/slurmctld.pid
-SlurmdPidFile=FOLDER/slurmd.pid
-SlurmctldLogFile=FOLDER/slurmctld.log
-SlurmdLogFile=FOLDER/slurmd.log
-SlurmctldPort=16817
-SlurmdPort=16818
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-ReturnToService=2
-MpiDefault=none
-NodeName=HOST CPUs=2 RealMemory=1000
-PartitionName=all Nodes=ALL Default=YES State=UP
-"""
 MINUTES = 15
 """Time after which the search counts as one that hangs."""
 
@@ -64,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slurm_search", description=__doc__)
     parser.add_argument("--trials", type=int, default=24, metavar="N", help="[default: 24]")
     options = parser.parse_args(arguments)
-    if absent := [program for program in PROGRAMS if shutil.which(program) is None]:
-        print(f"not installed: {', '.join(absent)}: apt-get install slurm-wlm", file=sys.stderr)
-        sys.exit(NOT_INSTALLED)
+    require_slurm()
     tools = server_tools()
     folder = Path(tempfile.mkdtemp(prefix="dlcli-slurm-"))
     try:
@@ -76,33 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     print(*problems or ["no problems"], sep="\n")
     sys.exit(bool(problems))
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[Mapping[str, str]]:
-    """Run SLURM on this machine, and give the environment variables of its commands."""
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
-    for each in (folder, folder.parent):
-        each.chmod(0o755)  # or munge finds its socket unsafe
-    key = folder / "munge.key"
-    key.write_bytes(secrets.token_bytes(1024))
-    key.chmod(0o600)
-    host = os.uname().nodename.partition(".")[0]
-    settings = SETTINGS.replace("FOLDER", str(folder)).replace("HOST", host)
-    (folder / "slurm.conf").write_text(settings, encoding="utf-8")
-    variables = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
-    files = {"key-file": key, "socket": folder / "munge.sock", "pid-file": folder / "munged.pid"}
-    files |= {"log-file": folder / "munged.log", "seed-file": folder / "munge.seed"}
-    munge = ["munged", "--force", *(f"--{name}={path}" for name, path in files.items())]
-    try:
-        for command in (munge, ["slurmctld", "-i"], ["slurmd", "-N", host]):
-            subprocess.run(command, env=variables, check=True, capture_output=True)
-        yield variables
-    finally:
-        for name in ("slurmd", "slurmctld", "munged"):
-            with suppress(OSError, ValueError):
-                os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGTERM)
 
 
 class Search:
@@ -117,15 +62,8 @@ class Search:
     def __init__(self, folder: Path, url: str, variables: Mapping[str, str]) -> None:
         self._folder = folder
         self._password = urlsplit(url).password or ""
-        program = folder / "bin" / "dlcli"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m dlcli "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
         self._variables = {
-            **environment(),
-            **variables,
-            "PYTHONPATH": str(ROOT),
-            "PATH": f"{program.parent}:{os.environ['PATH']}",
+            **with_program(folder, variables),
             "PGPASSWORD": self._password,
             "STORAGE": url.replace(f":{self._password}@", "@"),
         }
@@ -140,7 +78,7 @@ class Search:
         job = self._run("sbatch", *resources, str(SCRIPT), "rows.yaml").split()[-1]
         runs = [self._folder / "runs" / f"rows-tune-{job}-{task}" for task in (1, 2)]
         self._wait(lambda: _completed(runs) >= trials // 6)
-        for number in _processes(runs[1].name):
+        for number in processes_of(runs[1].name):
             os.kill(number, signal.SIGKILL)
         self._wait(lambda: f"{job}_2" not in self._queue())
         self._run("scontrol", "requeue", f"{job}_2")
@@ -194,17 +132,6 @@ class Search:
 def _completed(runs: Sequence[Path]) -> int:
     logs = [run / "events.jsonl" for run in runs]
     return sum(log.read_text("utf-8").count('"event": "trial"') for log in logs if log.exists())
-
-
-def _processes(run: str) -> list[int]:
-    """The processes of dlcli whose arguments have the name of a run folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"dlcli" in words and any(word.endswith(run.encode()) for word in words):
-                found.append(int(path.parent.name))
-    return found
 
 
 if __name__ == "__main__":
