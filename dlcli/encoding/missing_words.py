@@ -83,7 +83,7 @@ def settle_missing_words(
     numbers = {name for name in auto if data and _is_number_or_date(name, data, features)}
     numbers |= {
         name
-        for name in auto - numbers
+        for name in sorted(auto - numbers)  # workers of a cluster read columns in the same order
         if any(name in words for words in held) and _holds_numbers_or_dates(train, name)
     }
     settled = {**train.missing_words, **dict.fromkeys(numbers, USUAL_MISSING_WORDS)}
@@ -98,7 +98,7 @@ def settle_missing_words(
     settled |= dict.fromkeys(auto - numbers, elsewhere)
     for name in (auto - numbers).intersection(data.target.columns if data else ()):
         settled[name] = tuple(word for word in elsewhere if word in CLEAR_MISSING_WORDS)
-    for name in (auto - numbers).intersection(held[0]):
+    for name in sorted((auto - numbers).intersection(held[0])):
         _, values = replace(train, missing_words=settled).codes(name)
         if len(values) == 1:  # the word is the other one
             settled[name] = ()
