@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables import Exchange, ShardedColumns, Table, read_table
 from tests.cluster.exchanges import on_workers
 
+ROOT = Path(__file__).parents[2]
 COLUMNS = {
     "whole": [*range(23)],
     "number": [0.5 * n for n in range(22)] + [None],
@@ -221,3 +223,39 @@ def test_rows_are_hashed_alike_on_all_workers(tmp_path: Path) -> None:
     program = "from dlcli.data_checks.row_checks import _stable_hash; print(_stable_hash('größer'))"
     command = [sys.executable, "-c", program]
     assert len({subprocess.check_output(command) for _ in range(2)}) == 1
+
+
+READ_COLUMNS = """
+import sys
+from dlcli.config import make_config
+from dlcli.pipeline import Events
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.tables import ShardedColumns
+
+class Alone:
+    rank, size = 0, 1
+    def gather(self, message):
+        return [message]
+
+read = []
+column = ShardedColumns.column
+ShardedColumns.column = lambda self, name: read.append(name) or column(self, name)
+TARGETS = {"penguins": "Species", "steering": "steering_angle", "tictactoe": "x_wins"}
+for table, target in TARGETS.items():
+    text = f"data: {{train: data/{table}.csv, target: {target}, validation: 0.2}}"
+    events = Events(lambda *_: None)
+    prepared = prepare(make_config(text + "\\nhidden: []\\nepochs: 1"), events, None, Alone())
+    encode_sets(None, prepared, events)
+print(read)
+"""
+
+
+def test_columns_are_read_in_the_same_order_by_every_process() -> None:
+    """Not in that of a set, which differs from process to process."""
+    orders = set()
+    for seed in ("1", "2", "3"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", READ_COLUMNS]
+        orders.add(subprocess.check_output(command, env=environment, cwd=ROOT))
+    assert len(orders) == 1
+    assert len(orders.pop()) > 2_000
