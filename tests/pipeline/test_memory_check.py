@@ -224,7 +224,7 @@ def now(name):
     text = Path("/proc/self/status").read_text()
     return int(re.search(name + r":\\s+(\\d+)", text)[1]) * 1024
 
-def check(prepared, config, on_disk):
+def check(prepared, config, on_disk, share):
     found["least"] = sum(required_memory(prepared, config, on_disk=on_disk).values())
     found["before"] = now("VmRSS")
 
