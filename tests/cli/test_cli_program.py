@@ -52,7 +52,8 @@ def raising(error):
 def test_every_command_and_each_of_its_options_has_help(verb, dlcli):
     assert verb.help
     assert all(option.help for option in verb.params if isinstance(option, click.Option))
-    assert f"Usage: dlcli {verb.name}" in dlcli(verb.name, "-h").stdout
+    result = dlcli(verb.name, "-h")
+    assert f"Usage: dlcli {verb.name}" in result.stdout, result.stderr
 
 
 def test_commands_are_listed_in_the_order_of_use(dlcli):

@@ -40,7 +40,7 @@ def slurm(tmp_path):
 def parsed(arguments):
     """The values that `dlcli tune` reads, without a callback that would open anything."""
     command = main.commands["tune"]
-    context = click.Context(command, info_name="tune")
+    context = click.Context(command, info_name="tune", **main.context_settings)
     values, _, _ = command.make_parser(context).parse_args([*arguments])
     return values
 
