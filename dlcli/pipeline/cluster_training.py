@@ -125,8 +125,8 @@ def _lead(
         if recording.writer is not None:
             resumed = dump_config(run_recording.moved_config(recording.file, Path()))
         starts_over = recording.starts_over
-        told = {"_resumed": resumed, "_starts_over": starts_over}
-        meet(cluster, {**_greeting(source), **told}, seconds)
+        fields = {"_resumed": resumed, "_starts_over": starts_over}
+        meet(cluster, {**_greeting(source), **fields}, seconds)
         return train_recorded(recording, _join(recording, cluster))
 
 

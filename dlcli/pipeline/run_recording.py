@@ -348,9 +348,9 @@ def _environment(
     else:
         name = resolved.device
         threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
-    together = {} if workers == 1 else {"workers": workers}
+    cluster = {} if workers == 1 else {"workers": workers}
     environment = collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
-    return {**environment, **together}
+    return {**environment, **cluster}
 
 
 def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:

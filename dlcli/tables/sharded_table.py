@@ -76,8 +76,8 @@ def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
         error = failed
     except MemoryError:
         error = WorkerError("out of memory; use more workers, or data.storage: disk")
-    told = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
-    for rank, each in enumerate(gather_json(exchange, told)):
+    failure = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
+    for rank, each in enumerate(gather_json(exchange, failure)):
         if each is not None:
             raise (error if rank == exchange.rank else None) or _error_of(rank, *each)
     return result  # type: ignore[return-value]  # without an error there is one
@@ -158,12 +158,12 @@ class RowShares:
             read = ", ".join(part.schema.names[0] for part in parts)
             raise RuntimeError(f"the workers read different columns: {read}")
         chunks = [chunk for part in parts for chunk in part.column(0).chunks]
-        together = pa.chunked_array(chunks, own.type)
+        whole = pa.chunked_array(chunks, own.type)
         if bool((np.diff(self.owners) >= 0).all()):  # each worker has adjacent rows
-            return together
+            return whole
         order = np.empty(len(self), np.int64)
         order[np.argsort(self.owners, kind="stable")] = np.arange(len(self))
-        return widened(together).take(integers(order))
+        return widened(whole).take(integers(order))
 
 
 @dataclass(frozen=True)

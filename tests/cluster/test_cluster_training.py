@@ -101,7 +101,7 @@ def test_workers_train_what_one_process_trains(tmp_path: Path) -> None:
 
 def _compare(folder: Path, name: str, workers: int) -> None:
     expected = np.load(folder / f"{name}-1-0.npz")
-    told = json.loads((folder / f"{name}-1-0.json").read_text())
+    single = json.loads((folder / f"{name}-1-0.json").read_text())
     stored = [folder / f"{name}-{workers}-{rank}.npz" for rank in range(workers)]
     assert len({path.read_bytes() for path in stored}) == 1  # the same bits everywhere
     found = np.load(stored[0])
@@ -109,11 +109,11 @@ def _compare(folder: Path, name: str, workers: int) -> None:
     for weight in expected:
         assert found[weight].dtype == np.float64
         np.testing.assert_allclose(found[weight], expected[weight], rtol=0, atol=1e-9)
-    heard = json.loads(stored[0].with_suffix(".json").read_text())
-    assert [*heard["history"]] == [*told["history"]]
-    for column, values in told["history"].items():
-        np.testing.assert_allclose(heard["history"][column], values, rtol=1e-6)
-    np.testing.assert_allclose(heard["predictions"], told["predictions"], rtol=0, atol=1e-9)
+    found_log = json.loads(stored[0].with_suffix(".json").read_text())
+    assert [*found_log["history"]] == [*single["history"]]
+    for column, values in single["history"].items():
+        np.testing.assert_allclose(found_log["history"][column], values, rtol=1e-6)
+    np.testing.assert_allclose(found_log["predictions"], single["predictions"], rtol=0, atol=1e-9)
 
 
 LONG = """
