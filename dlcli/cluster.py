@@ -34,14 +34,14 @@ _PORTS = 10_000
 _LAST_PORT = 65_535
 _RETRY_SECONDS = 0.2
 _SECONDS_TO_GREET = 5.0
-"""How long a worker that has connected may take to report, as something else may have."""
+"""Time for a worker that has connected to report, as something else may have."""
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
 _SECONDS_TO_NOTICE = 60.0
-"""How long worker 0 on this machine may take to end after another one has failed."""
+"""Time for worker 0 on this machine to end after another one has failed."""
 _SECONDS_TO_FOLLOW = 15.0
-"""How long the others may take to end after worker 0 has failed."""
+"""Time for the others to end after worker 0 has failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
 """The variable that names the process that has started the workers of this machine."""
 LOST_WORKER = "another worker has ended, or can't be reached any more"

@@ -30,7 +30,7 @@ class Url(str):
 
     @property
     def path(self) -> str:
-        """What follows the scheme, `bucket/houses.csv`; of a web address without its query."""
+        """The part after the scheme, `bucket/houses.csv`; of a web address without its query."""
         rest = self.partition("://")[2]
         return re.split("[?#]", rest, maxsplit=1)[0] if self.is_http else rest
 
@@ -46,7 +46,7 @@ class Url(str):
 
     @property
     def is_http(self) -> bool:
-        """Whether it names a web server, which lists no folders and takes no files."""
+        """True if it names a web server, which lists no folders and takes no files."""
         return self.scheme in ("http", "https")
 
 

@@ -63,7 +63,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """What `dlcli predict` is asked for."""
+    """The options of one prediction of a folder."""
 
     form: Format | None = None
     """The format of all parts; that of each file if omitted, for Arrow Parquet."""
@@ -79,7 +79,7 @@ class FolderOptions:
 
 @dataclass
 class FolderOutcome:
-    """What was predicted."""
+    """The result of one prediction of a folder."""
 
     predictor: Predictor
     files: int = 0
@@ -87,11 +87,11 @@ class FolderOutcome:
     skipped: int = 0
     """Number of those that were predicted before."""
     differences: Differences = field(default_factory=Differences)
-    """How the rows that were predicted now differ from the training rows."""
+    """The differences of the rows that were predicted now from the training rows."""
     unread: dict[str, str] = field(default_factory=dict)
     """The columns that training did not have and that nothing reads, each with the first file."""
     remarks: dict[Remark, None] = field(default_factory=dict)
-    """What was detected in files."""
+    """Remarks on what was detected in files."""
 
 
 class _Version(Document):

@@ -32,21 +32,21 @@ SHOWN_BAD_ROWS = 3
 
 @dataclass(frozen=True)
 class PartOptions:
-    """What the predictions of a file are, and how they are written."""
+    """The columns and format of the predictions of a file."""
 
     form: Format
     keep: tuple[str, ...] = ()
     """Columns to pass through, before the predictions."""
     spreadsheet_safe: bool = False
     lenient: bool = False
-    """Whether values that can't be encoded are recorded instead of refused."""
+    """True if values that can't be encoded are recorded instead of refused."""
     hint: str = ""
     """A note for the error about such a value."""
 
 
 @dataclass
 class Differences:
-    """How the rows of any number of files differ from the training rows."""
+    """The differences of the rows of any number of files from the training rows."""
 
     rows: int = 0
     bad_rows: int = 0
@@ -90,7 +90,7 @@ class PredictedPart:
     unread: tuple[str, ...]
     """The columns that training did not have and that nothing reads."""
     remarks: tuple[Remark, ...]
-    """What was detected about the file."""
+    """Remarks on what was detected about the file."""
 
 
 def predict_batch(
