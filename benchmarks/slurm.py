@@ -8,13 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.postgresql import NOT_INSTALLED
 from benchmarks.processes import ROOT, environment
 
+MINUTES = 15
+"""The time that all jobs of a benchmark have."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue")
 SETTINGS = """\
 ClusterName=one
@@ -89,6 +92,40 @@ def with_program(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     return {**environment(), **variables, "PYTHONPATH": str(ROOT), "PATH": path}
+
+
+class Jobs:
+    """Jobs of SLURM that run in a folder, and have some time in all.
+
+    Args:
+        folder: where they run.
+        variables: the environment variables of SLURM's commands.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._variables = with_program(folder, variables)
+        self._deadline = time.monotonic() + 60 * MINUTES
+
+    def _queue(self) -> str:
+        return self._run("squeue", "--noheader", "--array", "--format=%i")
+
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=self._variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            if time.monotonic() > self._deadline:
+                raise TimeoutError(f"the jobs have taken {MINUTES} minutes: {self._queue()}")
+            time.sleep(0.5)
 
 
 def processes_of(run: str) -> list[int]:

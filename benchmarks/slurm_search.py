@@ -15,22 +15,18 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.kills import write_rows
 from benchmarks.postgresql import CONFIG, server, server_tools
 from benchmarks.processes import ROOT
-from benchmarks.slurm import cluster, processes_of, require_slurm, with_program
+from benchmarks.slurm import Jobs, cluster, processes_of, require_slurm
 
 SCRIPT = ROOT / "deploy" / "tune.slurm"
-MINUTES = 15
-"""Time after which the search counts as one that hangs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(bool(problems))
 
 
-class Search:
+class Search(Jobs):
     """A job array of two tasks.
 
     Args:
@@ -60,14 +56,10 @@ class Search:
     """
 
     def __init__(self, folder: Path, url: str, variables: Mapping[str, str]) -> None:
-        self._folder = folder
+        super().__init__(folder, variables)
         self._password = urlsplit(url).password or ""
-        self._variables = {
-            **with_program(folder, variables),
-            "PGPASSWORD": self._password,
-            "STORAGE": url.replace(f":{self._password}@", "@"),
-        }
-        self._deadline = time.monotonic() + 60 * MINUTES
+        self._variables["PGPASSWORD"] = self._password
+        self._variables["STORAGE"] = url.replace(f":{self._password}@", "@")
 
     def check(self, trials: int) -> list[str]:
         """Search while tasks are ended, and return what is wrong in the end."""
@@ -107,26 +99,6 @@ class Search:
         for path in self._folder.rglob("*"):
             if path.is_file() and "slurm" not in path.parts and secret in path.read_bytes():
                 yield f"{path} contains the password"
-
-    def _queue(self) -> str:
-        return self._run("squeue", "--noheader", "--array", "--format=%i")
-
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            cwd=self._folder,
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            if time.monotonic() > self._deadline:
-                raise TimeoutError(f"the search has taken {MINUTES} minutes: {self._queue()}")
-            time.sleep(0.5)
 
 
 def _completed(runs: Sequence[Path]) -> int:

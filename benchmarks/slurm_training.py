@@ -14,18 +14,16 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.kills import write_rows
 from benchmarks.processes import DLCLI, ROOT
-from benchmarks.slurm import cluster, processes_of, require_slurm, with_program
+from benchmarks.slurm import Jobs, cluster, processes_of, require_slurm
 
 SCRIPT = ROOT / "deploy" / "train.slurm"
 RESOURCES = ("--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", "--mem=900M")
@@ -38,8 +36,6 @@ batch_size: 256
 epochs: EPOCHS
 checkpoint: {seconds: 0.5}
 """
-MINUTES = 15
-"""Time after which the jobs count as ones that hang."""
 ROUNDING = 1e-4
 """The largest difference between weights of one process and of two, in float32."""
 
@@ -62,18 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(bool(problems))
 
 
-class Trainings:
+class Trainings(Jobs):
     """Jobs that train the same network.
 
     Args:
         folder: for the config, the rows and the runs.
         variables: the environment variables of SLURM's commands.
     """
-
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._variables = with_program(folder, variables)
-        self._deadline = time.monotonic() + 60 * MINUTES
 
     def check(self, epochs: int) -> Iterator[str]:
         """Train, end tasks, and yield what is wrong in the end."""
@@ -130,26 +121,6 @@ class Trainings:
 
     def _is_finished(self, run: str) -> bool:
         return (self._folder / run / "manifest.json").exists()
-
-    def _queue(self) -> str:
-        return self._run("squeue", "--noheader", "--format=%i")
-
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            cwd=self._folder,
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            if time.monotonic() > self._deadline:
-                raise TimeoutError(f"the jobs have taken {MINUTES} minutes: {self._queue()}")
-            time.sleep(0.5)
 
 
 if __name__ == "__main__":
