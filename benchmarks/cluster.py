@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from benchmarks.processes import ROOT, environment
 from benchmarks.rivals.dlcli_engine import build_job
 from benchmarks.timing import Stopwatch, figures, last_of_each_burst
 from benchmarks.workloads import WORKLOADS, Workload, random_data
-from dlcli.cluster import Cluster
+from dlcli.cluster import Cluster, free_ports
 from dlcli.encoding import EncodedRows, InMemoryInputs, ShardedInputs
 from dlcli.network import choose_engine
 from dlcli.pipeline.fit import quiet_tensorflow
@@ -92,11 +90,7 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
 
 def run(count: int, names: list[str]) -> dict[str, float]:
     """Run some workers; return the seconds of the slowest by name."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))
-        addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    addresses = [f"localhost:{port}" for port in free_ports(count)]
     module = [sys.executable, "-m", "benchmarks.cluster", "--only", *names, "--addresses"]
     workers = [
         subprocess.Popen(

@@ -346,7 +346,7 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
     Returns:
         The exit code of worker 0, as a shell gives it.
     """
-    addresses = [f"localhost:{port}" for port in _free_ports(count)]
+    addresses = [f"localhost:{port}" for port in free_ports(count)]
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
         # What a worker that is killed leaves is removed with it.
@@ -399,7 +399,8 @@ def end_with_launcher() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nothing listens on at the moment."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -32,12 +32,29 @@ TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 """The signals that end training; Windows has no SIGHUP."""
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _MEMBER = "member"
 """The array of a checkpoint that says which member of an ensemble it is of."""
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
 _OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
+
+
+@contextmanager
+def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
+    """Handle signals otherwise within a block; only the main thread may.
+
+    Args:
+        numbers: the signals.
+        handler: what is called, or what is done with them.
+    """
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class SignalStop:
@@ -76,12 +93,8 @@ class SignalStop:
             yield
             return
         handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._handle) for number in handled}
-        try:
+        with replacing_handlers(handled, self._handle):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         self.check()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -41,13 +41,13 @@ from dlcli.errors import (
     override,
 )
 from dlcli.pipeline import run_recording
-from dlcli.pipeline.checkpointing import TERMINATING
+from dlcli.pipeline.checkpointing import TERMINATING, replacing_handlers
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_recorded
-from dlcli.pipeline.worker_pool import all_threads
+from dlcli.pipeline.worker_pool import all_threads, threads_per_worker
 from dlcli.runs import Run, fingerprint
 from dlcli.tables import gather_json
 
@@ -168,12 +168,11 @@ def _greeting(source: ConfigFile | Path) -> dict[str, object]:
 def _join(recording: Recording, cluster: Cluster) -> Collectives:
     """Load TensorFlow, connect to the other workers, and compare the data."""
     config = recording.file.config
-    if config.threads == "auto":
-        # A scheduler may have given each worker processors of its own already.
-        divides = all_threads("auto") == os.cpu_count()
-        threads = max(1, all_threads("auto") // (cluster.neighbors if divides else 1))
-        config = config.model_copy(update={"threads": threads})
-        recording.file = replace(recording.file, config=config)
+    # A scheduler may have given each worker processors of its own already.
+    divides = all_threads("auto") == os.cpu_count()
+    threads = threads_per_worker(config.threads, cluster.neighbors if divides else 1)
+    config = config.model_copy(update={"threads": threads})
+    recording.file = replace(recording.file, config=config)
     recording.gpu = cluster.local_rank
     recording.share = cluster.neighbors / cluster.size
     load_tensorflow(config, Events(lambda *_: None), recording.gpu)
@@ -224,9 +223,5 @@ def _ignoring_signals() -> Iterator[None]:
     if not is_main or not is_command_line.get():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in TERMINATING}
-    try:
+    with replacing_handlers(TERMINATING, signal.SIG_IGN):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

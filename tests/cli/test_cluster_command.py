@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from dlcli.cluster import free_ports
+
 Dlcli = Callable[..., Result]
 CONFIG = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
@@ -21,12 +23,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "table.csv").write_text("x,y\n" + "".join(f"{n},{n}\n" for n in range(20)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("", 0))
-        return int(free.getsockname()[1])
 
 
 def _set_cluster(monkeypatch: pytest.MonkeyPatch, rank: int, *ports: int) -> None:
@@ -43,7 +39,7 @@ def _has_no_run(folder: Path) -> bool:
 def test_workers_that_do_not_come(
     dlcli: Dlcli, folder: Path, monkeypatch: pytest.MonkeyPatch, rank: int
 ) -> None:
-    _set_cluster(monkeypatch, rank, _free_port(), _free_port())
+    _set_cluster(monkeypatch, rank, *free_ports(2))
     result = dlcli("train", "line.yaml", "--worker-timeout", "0.3")
     assert result.exit_code == 4
     assert f"error: worker {1 - rank} (localhost:" in result.stderr
@@ -57,7 +53,7 @@ def test_a_port_in_use_and_a_wrong_description(
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
-        _set_cluster(monkeypatch, 0, taken.getsockname()[1], _free_port())
+        _set_cluster(monkeypatch, 0, taken.getsockname()[1], *free_ports(1))
         result = dlcli("train", "line.yaml")
     assert result.exit_code == 2 and "this worker can't listen there" in result.stderr
     monkeypatch.setenv("TF_CONFIG", "{")
@@ -67,7 +63,7 @@ def test_a_port_in_use_and_a_wrong_description(
 
 
 def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch) -> None:
-    _set_cluster(monkeypatch, 0, _free_port(), _free_port())
+    _set_cluster(monkeypatch, 0, *free_ports(2))
     result = dlcli("train", "line.yaml", "--workers", "3")
     assert result.exit_code == 2
     assert "the environment describes 2 workers already; remove --workers" in result.stderr
@@ -76,5 +72,5 @@ def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.Monk
 
 
 def test_other_commands_do_not_join(dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch) -> None:
-    _set_cluster(monkeypatch, 0, _free_port(), _free_port())
+    _set_cluster(monkeypatch, 0, *free_ports(2))
     assert dlcli("validate", "line.yaml").exit_code == 0

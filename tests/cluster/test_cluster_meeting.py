@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dlcli.cluster import Cluster, expand_hosts, find_cluster, meet, run_local_workers
+from dlcli.cluster import Cluster, expand_hosts, find_cluster, free_ports, meet, run_local_workers
 from dlcli.config import make_config
 from dlcli.errors import ConfigError, UsageError, WorkerError
 from dlcli.pipeline import train_in_cluster
@@ -109,13 +109,7 @@ def test_hosts_are_expanded(text: str, hosts: list[str]) -> None:
 
 
 def _free_addresses(count: int) -> tuple[str, ...]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return tuple(f"localhost:{port}" for port in ports)
+    return tuple(f"localhost:{port}" for port in free_ports(count))
 
 
 def _meet(greetings: list[dict[str, object] | None], seconds: float = 10) -> list[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.cluster import _free_ports
+from dlcli.cluster import free_ports
 
 pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def _write_table(folder: Path, rows: int = 71) -> None:
 
 
 def _train_together(folder: Path, workers: int) -> None:
-    addresses = [f"localhost:{port}" for port in _free_ports(workers)]
+    addresses = [f"localhost:{port}" for port in free_ports(workers)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     module = [sys.executable, "-m", "tests.cluster.train_together", str(folder)]
     processes = [
