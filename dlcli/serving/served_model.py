@@ -76,7 +76,8 @@ class ServedModel:
             RunError: if there is no such run, or it is damaged or has no network.
             UsageError: if it has no held-out rows for intervals, or reads image files.
         """
-        run = open_run(path)
+        # a link may lead elsewhere before the last file is read
+        run = open_run(path.resolve() if path.is_dir() else path)
         run.require_network()
         predictor = Predictor.load(run, level)
         images = [f.column for f in predictor.encoding.features if isinstance(f, ImageEncoder)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -179,7 +180,12 @@ def _application(settings: Settings) -> Starlette:
     from dlcli.serving.application import make_application
     from dlcli.serving.model_set import Models
 
-    return make_application(Models(load_models(settings), settings.limits), settings.key)
+    try:
+        models = load_models(settings)
+    except DlcliError as error:  # another worker takes its place
+        sys.stderr.write(f"warning: a worker could not start: {error}\n")
+        raise SystemExit(1) from None
+    return make_application(Models(models, settings.limits), settings.key)
 
 
 def _config(settings: Settings, application: Any, *, is_factory: bool = False) -> Any:  # noqa: ANN401

@@ -19,6 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from dlcli.cli import main
+from dlcli.prediction import Predictor
+from dlcli.serving import Limits, ServedModel, Settings
+from dlcli.serving.server import _application
 from tests.serving.conftest import ROW
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve.md"
@@ -164,6 +167,26 @@ def test_workers_share_metrics_and_are_replaced_by_others_that_answer(link):
         assert ask(port, rows=[{"x": 1}])[1][0]["prediction"] == "cat"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+
+
+def test_a_link_that_is_replaced_while_its_run_is_loaded(link, monkeypatch):
+    path, replace = link
+    load = Predictor.load
+
+    def load_later(run, level=None):
+        replace("swapped")
+        return load(run, level)
+
+    monkeypatch.setattr(Predictor, "load", load_later)
+    model = ServedModel.load("m", path)
+    assert model.predict([{"x": 1}]).records[0]["prediction"] == "dog"
+
+
+def test_a_worker_that_can_not_load_the_runs_says_so_in_a_line(tmp_path, capsys):
+    settings = Settings({"m": tmp_path / "none"}, "127.0.0.1", 0, Limits())
+    with pytest.raises(SystemExit):
+        _application(settings)
+    assert capsys.readouterr().err.startswith("warning: a worker could not start: ")
 
 
 @pytest.mark.slow
