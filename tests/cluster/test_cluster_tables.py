@@ -218,16 +218,9 @@ def test_workers_that_read_different_columns_are_noticed(tmp_path: Path) -> None
         on_workers(2, read)
 
 
-def test_rows_are_hashed_alike_on_all_workers(tmp_path: Path) -> None:
-    """Python's own hash of a text differs from process to process."""
-    program = "from dlcli.data_checks.row_checks import _stable_hash; print(_stable_hash('größer'))"
-    command = [sys.executable, "-c", program]
-    assert len({subprocess.check_output(command) for _ in range(2)}) == 1
-
-
-READ_COLUMNS = """
-import sys
+READ_AND_HASH = """
 from dlcli.config import make_config
+from dlcli.data_checks.row_checks import _stable_hash
 from dlcli.pipeline import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables import ShardedColumns
@@ -247,15 +240,19 @@ for table, target in TARGETS.items():
     prepared = prepare(make_config(text + "\\nhidden: []\\nepochs: 1"), events, None, Alone())
     encode_sets(None, prepared, events)
 print(read)
+print(_stable_hash("größer"))
 """
 
 
-def test_columns_are_read_in_the_same_order_by_every_process() -> None:
-    """Not in that of a set, which differs from process to process."""
-    orders = set()
-    for seed in ("1", "2", "3"):
+def test_each_process_reads_columns_in_the_same_order_and_hashes_rows_alike() -> None:
+    """Python's own hash of a text, and with it the order of a set, differs between processes."""
+    orders, hashes = set(), set()
+    for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        command = [sys.executable, "-c", READ_COLUMNS]
-        orders.add(subprocess.check_output(command, env=environment, cwd=ROOT))
-    assert len(orders) == 1
+        command = [sys.executable, "-c", READ_AND_HASH]
+        answer = subprocess.check_output(command, env=environment, cwd=ROOT, text=True)
+        read, hashed = answer.splitlines()
+        orders.add(read)
+        hashes.add(hashed)
+    assert len(orders) == len(hashes) == 1
     assert len(orders.pop()) > 2_000

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.cluster import free_ports
+from benchmarks.forked import Ended
+from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[2]
@@ -69,33 +70,20 @@ def _write_table(folder: Path, rows: int = 71) -> None:
     (folder / "table.csv").write_text("\n".join(lines) + "\n")
 
 
-def _train_together(folder: Path, workers: int) -> None:
-    addresses = [f"localhost:{port}" for port in free_ports(workers)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    module = [sys.executable, "-m", "tests.cluster.train_together", str(folder)]
-    processes = [
-        subprocess.Popen([*module, str(rank), *addresses], cwd=_ROOT, env=environment)
-        for rank in range(workers)
-    ]
-    try:
-        assert [process.wait(240) for process in processes] == [0] * workers
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def test_workers_train_what_one_process_trains(tmp_path: Path) -> None:
+def test_workers_train_what_one_process_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
+) -> None:
     """In float64, so that only the order of additions differs; batches of 2 leave workers idle."""
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     _write_table(tmp_path)
-    texts = {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE}
-    for workers, names in {1: "abc", 2: "ab", 3: "bc"}.items():
-        for name, text in texts.items():
-            (tmp_path / f"{name}.yaml").unlink(missing_ok=True)
-            if name in names:
-                (tmp_path / f"{name}.yaml").write_text(text)
-        _train_together(tmp_path, workers)
-        for name in names if workers > 1 else "":
+    for name, text in {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    ended = forks.run(str(tmp_path), "abc", "a", "bc", module="tests.cluster.train_together")
+
+    assert ended.code == 0, ended.errors
+    for workers, names in {2: "a", 3: "bc"}.items():
+        for name in names:
             _compare(tmp_path, name, workers)
 
 
@@ -123,7 +111,7 @@ input: {features: {size: numeric, age: numeric, color: categorical}}
 hidden: [{units: 8, activation: relu, dropout: 0.2}]
 batch_size: 8
 checkpoint: {seconds: 0.1}
-epochs: 150
+epochs: 80
 """
 
 
@@ -147,7 +135,10 @@ def _children(process: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(tmp_path: Path) -> None:
+def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
+) -> None:
+    monkeypatch.chdir(tmp_path)
     _write_table(tmp_path)
     (tmp_path / "long.yaml").write_text(LONG)
     train = ("train", "long.yaml", "--workers", "2", "-o")
@@ -168,13 +159,18 @@ def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(tmp_path: 
     assert "Traceback" not in errors
     assert not (tmp_path / "killed" / "manifest.json").exists()
 
-    with _dlcli(tmp_path, *train, "whole") as whole:
-        whole.communicate(timeout=240)
-    # The same command as before, as a scheduler gives it, resumes the named run.
-    with _dlcli(tmp_path, *train, "killed") as resumed:
-        _, errors = resumed.communicate(timeout=240)
-    assert (whole.returncode, resumed.returncode) == (0, 0), errors
-    assert "resumed" in errors
+    def run(name: str) -> Ended:
+        in_workers = forks.start(
+            *("2", *train, name),
+            module="tests.cluster.forked_workers",
+            patches={"dlcli.pipeline.baselines.UPDATES": 20},  # steps of the linear model
+        )
+        return in_workers.end()
+
+    # The same command as before, as a scheduler gives it to each worker, resumes the named run.
+    whole, resumed = run("whole"), run("killed")
+    assert (whole.code, resumed.code) == (0, 0), whole.errors + resumed.errors
+    assert "resumed" in resumed.errors and "resumed" not in whole.errors
     for name in ("weights.npz", "history.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     environment = json.loads((tmp_path / "whole" / "environment.json").read_text())

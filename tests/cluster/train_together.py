@@ -1,12 +1,14 @@
-"""One worker that trains the configs of a folder in float64, and stores weights and histories.
+"""Clusters whose workers train configs in float64, and store weights and histories.
 
-`python -m tests.cluster.train_together FOLDER RANK ADDRESS ...`
+`python -m tests.cluster.train_together FOLDER CONFIGS ...`, where the first CONFIGS are trained by
+one worker, the second by two, and so on. The name of each config is a letter.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -17,33 +19,45 @@ from dlcli.config import load_config
 from dlcli.pipeline import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets, prepare
+from tests.cluster.forked_workers import run_workers
 
 
-def main(folder: Path, rank: int, addresses: tuple[str, ...]) -> None:
-    """Train all configs, one after another."""
+def train(folder: Path, names: str, cluster: Cluster) -> int:
+    """Train configs, one after another."""
     from dlcli.training import NO_CHECKPOINTS
 
     events, workers = Events(lambda *_: None), None
-    files = [load_config(path) for path in sorted(folder.glob("*.yaml"))]
+    files = [load_config(folder / f"{name}.yaml") for name in names]
     load_tensorflow(files[0].config, events)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    if len(addresses) > 1:
+    if cluster.size > 1:
         from dlcli.training.collectives import Collectives
 
-        workers = Collectives(Cluster(addresses, rank))
+        workers = Collectives(cluster)
     for file in files:
         prepared = prepare(file, events, None, workers)
         encoded = encode_sets(file.config.data.weight, prepared, events)
         # Keras's float type stands for both, where the config says float32.
         config = file.config.model_copy(update={"precision": "float64"})
         result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS)
-        name = f"{file.path.stem}-{len(addresses)}-{rank}"
+        name = f"{file.path.stem}-{cluster.size}-{cluster.rank}"
         np.savez(folder / f"{name}.npz", **result.training.weights)
         predictions = result.predictions("validation").outputs
         stored = {"history": result.training.history, "predictions": predictions.tolist()}
         (folder / f"{name}.json").write_text(json.dumps(stored))
+    return 0
+
+
+def main(folder: Path, configs: list[str]) -> int:
+    """Train with one cluster after another, until a worker fails."""
+    for size, names in enumerate(configs, start=1):
+        ends = run_workers(size, partial(train, folder, names))
+        if any(end.code for end in ends):
+            sys.stderr.write("\n".join(end.errors for end in ends))
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), tuple(sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
