@@ -96,6 +96,7 @@ from dlcli.config.layer_choices import (
     KernelRegularizer,
     Linear,
     OrthogonalRegularizer,
+    Sigmoid,
     Softmax,
     Zeros,
 )

@@ -1,6 +1,6 @@
 """Config and layout to the list of layers, and their forward pass in NumPy."""
 
-from dlcli.network.activations import Floats
+from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import (
     ActivationLayer,
     AnyLayer,

@@ -210,6 +210,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     Raises:
         DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
     """
+    from dlcli.training import LinearEngine
+
     gc.collect()  # what the network's training had on the device is garbage, but in cycles
     prepared = result.prepared
     encoded = {name: _on_each_worker(rows) for name, rows in result.encoded.items()}
@@ -232,8 +234,12 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
         network=network,
         engine=choose_engine(config, network, len(encoded["train"].inputs), config.networks),
     )
+    stopping = validation and stopping_rows(validation, config.epochs)
+    read = [encoded["train"], *([stopping] if stopping else ())]
+    suits = LinearEngine.suits(config, network, prepared.head.loss, *read)
     options = FitOptions(
-        stopping_rows=validation and stopping_rows(validation, config.epochs),
+        stopping_rows=stopping,
+        engine=LinearEngine() if suits else None,
         device_inputs=result.job.placed,
     )
     return fit(config, prepared, encoded, lambda *_: None, stop, options)

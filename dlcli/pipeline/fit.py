@@ -57,7 +57,14 @@ from dlcli.tables import Table, floats, integers
 from dlcli.tasks import DecodedRows, Task
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Device, Job, ProgramCache, TrainingResult
+    from dlcli.training import (
+        Checkpointer,
+        Device,
+        Job,
+        LinearEngine,
+        ProgramCache,
+        TrainingResult,
+    )
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
@@ -169,6 +176,8 @@ class FitOptions:
     """Validation rows to use during training instead of all."""
     programs: ProgramCache | None = None
     """Compiled programs of earlier fits, to use again."""
+    engine: LinearEngine | None = None
+    """The engine, instead of the prepared one."""
     device_inputs: dict[Any, Any] = field(default_factory=dict)
     """Encoded rows that lie on the device already; fits on the same rows share them."""
     on_divergence: Callable[[DivergenceError, Job], object] = lambda *_: None
@@ -458,7 +467,7 @@ def _fit_members(
                 with without_retracing_warnings():
                     trained = train_job(
                         member.job,
-                        prepared.engine,
+                        options.engine or prepared.engine,
                         partial(_report, progress, (member.number - 1) * job.config.epochs),
                         checkpointer,
                         programs,

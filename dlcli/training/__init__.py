@@ -10,6 +10,7 @@ from dlcli.training.job import (
     TrainingResult,
     measure_magnitudes,
 )
+from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.objectives import gradient_norms, keras_loss
 from dlcli.training.training import Device, join_cluster, prepare_device, train_job
 

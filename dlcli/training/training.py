@@ -20,7 +20,7 @@ from dlcli.errors import (
     install_command,
     printable,
 )
-from dlcli.training import compiled_engine, keras_engine
+from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
     NO_CHECKPOINTS,
@@ -30,6 +30,7 @@ from dlcli.training.job import (
     TrainingResult,
     check_weights,
 )
+from dlcli.training.linear_engine import LinearEngine
 
 if TYPE_CHECKING:
     from dlcli.cluster import Cluster
@@ -124,7 +125,7 @@ def _processors() -> int:
 
 def train_job(
     job: Job,
-    engine: Engine,
+    engine: Engine | LinearEngine,
     progress: Progress,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
@@ -133,7 +134,7 @@ def train_job(
 
     Args:
         job: the job.
-        engine: the choice of `choose_engine`.
+        engine: the choice of `choose_engine`, or `LinearEngine` where it suits.
         progress: receives each epoch.
         checkpointer: stores checkpoints, and may have one to resume from.
         programs: those of earlier jobs, one of which may be reused.
@@ -145,7 +146,9 @@ def train_job(
         Interrupted: if the checkpointer ends training.
     """
     try:
-        if isinstance(engine, CompiledEngine):
+        if isinstance(engine, LinearEngine):
+            trained = linear_engine.fit(job, progress, checkpointer)
+        elif isinstance(engine, CompiledEngine):
             jit_compile = engine.jit_compile is True
             trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
         else:

@@ -345,7 +345,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
 @pytest.mark.slow
 def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
     monkeypatch.setattr(training, "train_job", training.training.train_job)  # without a cache
-    file = write(SMALL, a=A, y=A)
+    file = write(f"{SMALL}loss: huber\n", a=A, y=A)  # which the linear engine does not know
     given = untrained(file)
     prepared = replace(given.prepared, engine=GRAPH)
     result = fit(file.config, prepared, given.encoded, lambda *_: None, NO_CHECKPOINTS)

@@ -1,0 +1,236 @@
+"""The engine of small linear models: NumPy, without a program to trace.
+
+A linear baseline takes a thousand steps of some microseconds; tracing and optimizing a TensorFlow
+program for them takes far longer. Where the loss is the usual one of the activation, its gradient
+with respect to the weighted sums is the prediction minus the label (McCullagh & Nelder 1989,
+*Generalized Linear Models*, 2.5). Rows, their order, loss, updates and the choice of the best epoch
+are those of the compiled engine; only roundings differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import (
+    Activation,
+    Adam,
+    BinaryCrossentropy,
+    Config,
+    Constant,
+    Exponential,
+    Linear,
+    Loss,
+    MeanSquaredError,
+    Poisson,
+    Sigmoid,
+    Softmax,
+    SparseCategoricalCrossentropy,
+    Zeros,
+)
+from dlcli.encoding import EncodedRows
+from dlcli.network import DenseLayer, Floats, Network, activate, activation_of
+from dlcli.runs import Checkpoint
+from dlcli.training.job import (
+    Checkpointer,
+    History,
+    Job,
+    Progress,
+    TrainingResult,
+    Weights,
+    check_finite,
+    record_epoch,
+)
+from dlcli.training.randomness import epoch_order
+
+Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
+"""Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and its
+gradient with respect to the sums."""
+MOST_OPERATIONS = 2**23
+"""Floating-point operations of a step up to which this engine is used: half a millisecond."""
+_EPSILON = 1e-7
+"""Keras's, which its Poisson loss adds to a prediction."""
+
+
+class LinearEngine:
+    """The choice of this engine, see `train_job`."""
+
+    @staticmethod
+    def suits(config: Config, network: Network, loss: Loss, *sets: EncodedRows) -> bool:
+        """Return whether it can train a model, and sooner than a program would be traced.
+
+        Args:
+            config: the recipe. Its optimizer is Adam and its schedule half a cosine; if there are
+                validation rows, it keeps the best epoch by `val_loss` and never stops.
+            network: the layers.
+            loss: the loss.
+            sets: training rows and, if there are any, validation rows.
+        """
+        has_front = network.front.trained or network.front.augments
+        if has_front or len(network.layers) > 1 or any(rows.inputs.matrix is None for rows in sets):
+            return False
+        operations = 6 * min(config.batch_size, len(sets[0].inputs)) * network.parameters
+        return operations <= MOST_OPERATIONS and _residuals(loss, network) is not None
+
+
+class _Rows(NamedTuple):
+    """The rows of a step, or of a set."""
+
+    matrix: Floats
+    """(rows, inputs)."""
+    labels: NDArray[Any]
+    """In the loss's form."""
+    weights: Floats | None
+    """(rows,), or `None`."""
+
+    @classmethod
+    def of(cls, encoded: EncodedRows, labels: NDArray[Any], weights: Floats | None) -> _Rows:
+        """Return encoded rows that are in memory, with numbers in Keras's float type."""
+        floats, matrix = keras.config.floatx(), encoded.inputs.matrix
+        assert matrix is not None
+        if np.issubdtype(labels.dtype, np.floating):
+            labels = labels.astype(floats, copy=False)
+        if weights is not None:
+            weights = weights.astype(floats, copy=False)
+        return cls(matrix.astype(floats, copy=False), labels, weights)
+
+    def take(self, indices: NDArray[np.int64]) -> _Rows:
+        weights = None if self.weights is None else self.weights[indices]
+        return _Rows(self.matrix[indices], self.labels[indices], weights)
+
+
+def fit(job: Job, progress: Progress, checkpointer: Checkpointer) -> TrainingResult:
+    """Train a linear model that `LinearEngine` suits; see `train_job`."""
+    train, validation = _Rows.of(job.train, job.labels, job.loss_weights), None
+    if job.validation is not None and job.validation_labels is not None:
+        validation = _Rows.of(job.validation, job.validation_labels, job.validation.weights)
+    model = _LinearModel(job)
+    history: History = {}
+    best, best_epoch, best_weights = math.inf, None, None
+    with np.errstate(all="ignore"):  # it may diverge
+        for epoch in range(job.epochs):
+            total = 0.0
+            for rows in _batches(job, train, epoch):
+                total += model.step(rows)
+                check_finite(total, epoch + 1)
+            values = {"loss": total / len(train.matrix)}
+            if validation is not None:
+                values["val_loss"] = float(model.losses(validation)[0].mean())
+            record_epoch({**values, "learning_rate": model.rate}, history, progress)
+            if values.get("val_loss", math.inf) < best:
+                best, best_epoch, best_weights = values["val_loss"], epoch + 1, model.weights()
+            if checkpointer.is_due:
+                checkpointer.save(Checkpoint({}, history))
+    checkpointer.save(Checkpoint({}, history))
+    return TrainingResult(best_weights or model.weights(), history, best_epoch)
+
+
+def _batches(job: Job, train: _Rows, epoch: int) -> Iterator[_Rows]:
+    """Yield the rows of each step of an epoch."""
+    if job.steps == 1:  # in any order
+        yield train
+        return
+    order = epoch_order(len(train.matrix), job.train.inputs.width, job.config.seed, epoch)
+    for start in range(0, len(order), job.batch_size):
+        yield train.take(order[start : start + job.batch_size])
+
+
+class _LinearModel:
+    """The weights of a linear model, and Adam's means of their gradients.
+
+    Args:
+        job: the job, whose optimizer is Adam; its rate falls as half a cosine.
+    """
+
+    def __init__(self, job: Job) -> None:
+        layer, optimizer = job.network.layers[-1], job.config.optimizer
+        residuals = _residuals(job.head.loss, job.network)
+        assert isinstance(layer, DenseLayer)
+        assert isinstance(optimizer, Adam)
+        assert residuals is not None
+        self.rate = optimizer.learning_rate
+        """The learning rate of the last step."""
+        self._name, self._optimizer, self._residuals = layer.name, optimizer, residuals
+        self._values = np.zeros((layer.inputs + 1, layer.units), keras.config.floatx())
+        """The kernel, and in the last row the bias."""
+        assert isinstance(layer.kernel_initializer, Zeros)
+        assert isinstance(layer.bias_initializer, Constant)
+        self._values[-1] = layer.bias_initializer.value
+        self._gradient, self._mean, self._square = (np.zeros_like(self._values) for _ in range(3))
+        self._step, self._steps = 0, job.config.epochs * job.steps
+
+    def weights(self) -> Weights:
+        """Copy the weights, by name."""
+        kernel, bias = self._values[:-1].copy(), self._values[-1].copy()
+        return {f"{self._name}/kernel": kernel, f"{self._name}/bias": bias}
+
+    def losses(self, rows: _Rows) -> tuple[Floats, Floats]:
+        """Return the weighted loss of each row, and its gradient with respect to the sums."""
+        losses, gradient = self._residuals(
+            rows.matrix @ self._values[:-1] + self._values[-1], rows.labels
+        )
+        if rows.weights is None:
+            return losses, gradient
+        return losses * rows.weights, gradient * rows.weights[:, np.newaxis]
+
+    def step(self, rows: _Rows) -> float:
+        """Update the weights once; return the sum of the losses before."""
+        losses, gradient = self.losses(rows)
+        gradient /= len(losses)
+        np.matmul(rows.matrix.T, gradient, out=self._gradient[:-1])
+        gradient.sum(axis=0, out=self._gradient[-1])
+        self._update()
+        return float(losses.sum())
+
+    def _update(self) -> None:
+        """Update the weights by their gradient, as `keras.optimizers.Adam` does."""
+        optimizer, gradient = self._optimizer, self._gradient
+        self.rate = optimizer.learning_rate * (1 + math.cos(math.pi * self._step / self._steps)) / 2
+        self._step += 1
+        self._mean += (gradient - self._mean) * (1 - optimizer.beta_1)
+        self._square += (gradient * gradient - self._square) * (1 - optimizer.beta_2)
+        size = self.rate * math.sqrt(1 - optimizer.beta_2**self._step)
+        size /= 1 - optimizer.beta_1**self._step
+        self._values -= size * self._mean / (np.sqrt(self._square) + optimizer.epsilon)
+
+
+def _residuals(loss: Loss, network: Network) -> Residuals | None:
+    """Return the function of a loss with the activation of the output; `None` if there is none."""
+    known: list[tuple[Loss, Activation, Residuals]] = [
+        (MeanSquaredError(), Linear(), _squared_errors),
+        (BinaryCrossentropy(), Sigmoid(), _binary_crossentropy),
+        (SparseCategoricalCrossentropy(), Softmax(), _sparse_crossentropy),
+        (Poisson(), Exponential(), _poisson),
+    ]
+    activation = activation_of(network.layers[-1])
+    return next((each for *pair, each in known if pair == [loss, activation]), None)
+
+
+def _squared_errors(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    errors = sums - labels
+    return np.square(errors).mean(axis=1), errors * (2 / errors.shape[1])
+
+
+def _binary_crossentropy(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    losses: Floats = activate("softplus", sums) - sums * labels
+    return losses.mean(axis=1), (activate("sigmoid", sums) - labels) / sums.shape[1]
+
+
+def _sparse_crossentropy(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    true = np.arange(len(labels)), labels
+    losses = -activate("log_softmax", sums)[true]
+    gradient = activate("softmax", sums)
+    gradient[true] -= 1
+    return losses, gradient
+
+
+def _poisson(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    means = np.exp(sums)
+    losses: Floats = means - labels * np.log(means + _EPSILON)
+    gradient: Floats = means - labels * (means / (means + _EPSILON))
+    return losses.mean(axis=1), gradient / sums.shape[1]
