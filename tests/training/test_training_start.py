@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +13,7 @@ from dlcli.errors import ConfigError, UsageError
 from dlcli.network import choose_engine
 from dlcli.pipeline import train as train_config
 from dlcli.training import prepare_device
-
-HERE = Path(__file__).parent
-
-
-def python(script: str, *arguments: str, folder: Path = HERE) -> str:
-    """Run a script that can import the helpers of these tests in its own process."""
-    start = f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
-    command = [sys.executable, "-c", start + script, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.strip()
+from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
 
 def chosen(job, rows=None):
@@ -82,37 +69,18 @@ def test_threads_are_set_before_the_first_operation(make_job, train):
         prepare_device("cpu", 1023)
 
 
-DEVICES = """
-import os
-import tensorflow as tf
-from dlcli.training import prepare_device
-
-def recorded(threads):
-    device = prepare_device("auto", threads)
-    assert tf.config.threading.get_intra_op_parallelism_threads() == device.threads
-    assert tf.config.threading.get_inter_op_parallelism_threads() == device.threads
-    return device.name, device.threads
-
-def when_tensorflow_has_taken_all():
-    tf.constant(1) + 1
-    return prepare_device("cpu", "auto").threads
-
-for case in (lambda: recorded(1), lambda: recorded("auto"), when_tensorflow_has_taken_all):
-    child = os.fork()  # before TensorFlow runs
-    if not child:
-        print(case(), flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
-"""
-
-
 @pytest.mark.slow
-def test_device_and_threads_are_recorded():
+def test_device_and_threads_are_recorded(forks):
     everything = len(os.sched_getaffinity(0))
-    one, all_of_them, taken_before = python(DEVICES).splitlines()
-    assert one == "('cpu', 1)"
-    assert all_of_them == f"('cpu', {everything})"
-    assert taken_before == f"{everything}"
+    recorded = {
+        case: forks.run(case, module="tests.training.own_process")
+        for case in ("one thread", "all threads", "threads taken before")
+    }
+    assert {case: ended.output for case, ended in recorded.items()} == {
+        "one thread": "cpu 1\n",
+        "all threads": f"cpu {everything}\n",
+        "threads taken before": f"cpu {everything}\n",
+    }
 
 
 def test_training_starts_from_given_weights(make_job, train, engine):
@@ -146,41 +114,15 @@ def test_initial_weights_of_another_shape_are_refused(tmp_path, monkeypatch):
     assert not Path("third").exists()
 
 
-FINGERPRINT = """
-from conftest import ENGINES, build_job, train_with
-from dlcli.training import prepare_device
-from test_training_start import REPEATED, fingerprint
-prepare_device("cpu", "auto")
-for engine in ENGINES:
-    print(fingerprint(train_with(build_job(**REPEATED), engine)))
-"""
-REPEATED = {
-    "config": {
-        "hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},),
-        "metrics": ("r2",),
-        "optimizer": {"name": "adam"},
-        "epochs": 8,
-    },
-    "rows": 61,
-    "validation": 9,
-}
-
-
-def fingerprint(result):
-    digest = hashlib.sha256(repr(result.history).encode())
-    for weight in result.weights.values():
-        digest.update(weight.tobytes())
-    return digest.hexdigest()
-
-
 @pytest.mark.slow
-def test_a_process_of_its_own_trains_the_same_bits(make_job, train):
+def test_a_process_of_its_own_trains_the_same_bits(make_job, train, forks):
     """Though it has trained nothing before, and this one may have."""
-    here = [
-        fingerprint(train(make_job(**REPEATED), engine)) for engine in ("keras", "graph", "xla")
-    ]
-    assert python(FINGERPRINT).splitlines() == here
-    assert len({*here}) == 3
+    here = {engine: fingerprint(train(make_job(**REPEATED), engine)) for engine in ENGINES}
+    ended = forks.run("fingerprints", module="tests.training.own_process")
+    assert ended.output == "".join(f"{engine} {bits}\n" for engine, bits in here.items()), (
+        ended.errors
+    )
+    assert len({*here.values()}) == len(here)
 
 
 def test_another_seed_trains_other_weights(make_job, train):

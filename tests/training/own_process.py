@@ -1,0 +1,67 @@
+"""What is to be the first use of TensorFlow in a process.
+
+`python -m tests.training.own_process CASE` prints the device and threads, or hashes of trainings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+from dlcli.training import TrainingResult, prepare_device
+
+ENGINES = ("keras", "graph", "xla")
+REPEATED = {
+    "config": {
+        "hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},),
+        "metrics": ("r2",),
+        "optimizer": {"name": "adam"},
+        "epochs": 8,
+    },
+    "rows": 61,
+    "validation": 9,
+}
+
+
+def fingerprint(result: TrainingResult) -> str:
+    """The hash of the history and the weights."""
+    digest = hashlib.sha256(repr(result.history).encode())
+    for weight in result.weights.values():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def recorded(threads: int | str) -> str:
+    import tensorflow as tf
+
+    device = prepare_device("auto", threads)
+    assert tf.config.threading.get_intra_op_parallelism_threads() == device.threads
+    assert tf.config.threading.get_inter_op_parallelism_threads() == device.threads
+    return f"{device.name} {device.threads}"
+
+
+def when_tensorflow_has_taken_all() -> str:
+    import tensorflow as tf
+
+    tf.constant(1) + 1
+    device = prepare_device("cpu", "auto")
+    return f"{device.name} {device.threads}"
+
+
+def fingerprints() -> str:
+    from tests.training.conftest import build_job, train_with
+
+    prepare_device("cpu", "auto")
+    hashes = {each: fingerprint(train_with(build_job(**REPEATED), each)) for each in ENGINES}
+    return "\n".join(f"{engine} {bits}" for engine, bits in hashes.items())
+
+
+CASES = {
+    "one thread": lambda: recorded(1),
+    "all threads": lambda: recorded("auto"),
+    "threads taken before": when_tensorflow_has_taken_all,
+    "fingerprints": fingerprints,
+}
+
+if __name__ == "__main__":
+    print(CASES[sys.argv[1]]())
