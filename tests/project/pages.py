@@ -16,6 +16,7 @@ from tests.forks import Forks
 DOCS = Path(__file__).parents[2] / "docs"
 TRANSLATED_TUTORIAL = DOCS / "zh-CN" / "tutorial"
 NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
+EXIT_CODE = ' || echo "exit code $?"'
 DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
 
 
@@ -68,15 +69,18 @@ class Run(Protocol):
 def shell(forks: Forks) -> Run:
     """A shell with this environment's dlcli and Python, which loads TensorFlow only once.
 
-    A command of dlcli alone runs in a fork of a process that has loaded it.
+    A command of dlcli alone, or with its exit code, runs in a fork of a process that has loaded it.
     """
 
     def run(command: str, folder: Path) -> str:
-        program, *arguments = shlex.split(command)
+        alone = command.removesuffix(EXIT_CODE)
+        program, *arguments = shlex.split(alone)
         if program != "dlcli" or {"|", "||", ">"} & {*arguments}:
             return run_by_bash(command, folder)
         with chdir(folder):
-            return forks.run(*arguments, merged=True).output
+            ended = forks.run(*arguments, merged=True)
+        shows_code = ended.code and alone != command
+        return f"{ended.output}exit code {ended.code}\n" if shows_code else ended.output
 
     return run
 

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()
 FOR_RELEASES = (
     *("3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
-    *("8-ensembles", "intervals"),
+    *("8-ensembles", "intervals", "cluster"),
 )
-"""Pages whose trainings take more than ten seconds."""
+"""Pages whose trainings take more than ten seconds; tests/cluster trains with workers as well."""
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
