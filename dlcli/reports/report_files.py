@@ -20,6 +20,7 @@ from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.search_report import search_view
 from dlcli.reports.training_section import curve_charts
+from dlcli.reports.vega_bundle import vega_script
 from dlcli.reports.views import Chart, View
 from dlcli.runs import Run, write_curves, write_page
 
@@ -171,19 +172,6 @@ def policy(scripts: list[str], styles: list[str]) -> str:
         f"default-src 'none'; script-src {digests(scripts)}; style-src {digests(styles)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-@cache
-def vega_script() -> str:
-    """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: some 900 KB.
-
-    Nothing in it may end its element: `</script` and `<!--` could only occur in strings and regular
-    expressions, where a backslash before a character that needs none changes nothing.
-    """
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 @cache
