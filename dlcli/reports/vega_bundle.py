@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from dlcli.runs import write_atomically
@@ -33,7 +34,7 @@ def _bundle() -> str:
     """
     import vl_convert
 
-    path = _cache_folder() / f"vega-{vl_convert.__version__}.js"
+    path = _cache_folder() / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         content = path.read_bytes().decode()
         bundle = content.partition("\n")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from dlcli.reports.vega_bundle import vega_script
 
 BUNDLE = 'a("</script>"); b("<!--");\r\n"é"'
 SCRIPT = 'a("<\\/script>"); b("<\\!--");\r\n"é"'
-NAME = f"vega-{vl_convert.__version__}.js"
+NAME = f"vega-{version('vl-convert-python')}.js"
 
 
 @pytest.fixture
