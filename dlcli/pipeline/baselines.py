@@ -212,7 +212,6 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     """
     from dlcli.training import LinearEngine
 
-    gc.collect()  # what the network's training had on the device is garbage, but in cycles
     prepared = result.prepared
     encoded = {name: _on_each_worker(rows) for name, rows in result.encoded.items()}
     given, validation = prepared.head.output, encoded.get("validation")
@@ -237,6 +236,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     stopping = validation and stopping_rows(validation, config.epochs)
     read = [encoded["train"], *([stopping] if stopping else ())]
     suits = LinearEngine.suits(config, network, prepared.head.loss, *read)
+    if not suits:
+        gc.collect()  # what the network's training had on the device is garbage, but in cycles
     options = FitOptions(
         stopping_rows=stopping,
         engine=LinearEngine() if suits else None,

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import LIGHT, settings, style_variables
-from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
-from dlcli.reports.search_report import search_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.vega_bundle import vega_script
 from dlcli.reports.views import Chart, View
@@ -51,8 +49,12 @@ def view_of(run: Run) -> View:
         RunError: if a file of the run is damaged; the view's sections raise it, too.
     """
     if run.kind == "cv":
+        from dlcli.reports.cross_validation_report import cross_validation_view
+
         return cross_validation_view(run)
     if run.kind == "tune":
+        from dlcli.reports.search_report import search_view
+
         return search_view(run)
     return training_view(TrainingRecord.of(run))
 
