@@ -29,6 +29,8 @@ if "DLCLI_TESTS_BESIDE_PANDAS" not in os.environ:
     paths = [str(_HIDING), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
+LONGEST = "test_beside_pandas"
+"""The file with the longest test, which takes a minute."""
 EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
 """Examples of each property that names no number of its own."""
 settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # machines may be busy
@@ -47,11 +49,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of the project, which are the longest, so that none of them is last.
+    """Begin with the longest test and those of the project, so that none of them is last.
 
     Tests for a release are slow ones, too.
     """
-    items.sort(key=lambda item: "project" not in item.path.parts)
+    items.sort(key=lambda item: (item.path.stem != LONGEST, "project" not in item.path.parts))
     for item in items:
         if item.get_closest_marker("release"):
             item.add_marker("slow")

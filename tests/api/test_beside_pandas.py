@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-HIDDEN = Path(__file__).parents[1] / "without_pandas"
+TESTS = Path(__file__).parents[1]
+HIDDEN = TESTS / "without_pandas"
+SCRIPTS = (TESTS / "api" / "beside_pandas.py", TESTS / "project" / "python_of_pages.py")
 
 
 def test_pandas_is_hidden_from_all_other_tests():
@@ -29,6 +31,7 @@ def test_pandas_is_hidden_from_all_other_tests():
     "which", ["not release", pytest.param("release", marks=pytest.mark.release)]
 )
 def test_the_api_works_beside_pandas_polars_scikit_learn_and_jupyter(which):
+    """In one process with the Python of the documentation, as it takes long to load them all."""
     paths = os.environ["PYTHONPATH"].split(os.pathsep)
     environment = {
         **os.environ,
@@ -36,10 +39,10 @@ def test_the_api_works_beside_pandas_polars_scikit_learn_and_jupyter(which):
         "DLCLI_TESTS_BESIDE_PANDAS": "1",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    script = str(Path(__file__).with_name("beside_pandas.py"))
     # `--dist` of the project's own options is xdist's.
+    options = ["-o", "addopts=--strict-markers", "-m", which]
     answer = subprocess.run(
-        [*command, "-o", "addopts=--strict-markers", "-m", which, script],
+        [*command, *options, *map(str, SCRIPTS)],
         env=environment,
         capture_output=True,
         text=True,
