@@ -67,7 +67,11 @@ def with_numbers(rate, seed=0):
 
 
 SHARED = {
-    "numbers of layers and optimizer": (with_numbers(0.25), with_numbers(0.5), {"validation": 9}),
+    "numbers of layers and optimizer, seed of weights and masks": (
+        with_numbers(0.25, seed=1),
+        with_numbers(0.5, seed=2),
+        {"validation": 9},
+    ),
     "rate after a warm-up": (
         {**adam(), **COSINE},
         {**adam(learning_rate=0.25), **COSINE},
@@ -82,11 +86,6 @@ SHARED = {
     "seed of weights that the optimizer copies": (
         {"optimizer": "schedule_free_adamw", "seed": 1},
         {"optimizer": "schedule_free_adamw", "seed": 2},
-        {},
-    ),
-    "seed of masks": (
-        {**hidden(dropout=0.4), "seed": 1},
-        {**hidden(dropout=0.4), "seed": 2},
         {},
     ),
     "class weights, and averaged weights": (
@@ -120,31 +119,27 @@ def test_the_factor_of_an_orthogonal_regularizer_is_shared_in_float32(make_job):
     check_alike(result, alone(jobs[-1]), 1e-6)
 
 
+MORE = ({"rows": 13, "validation": 9}, {"rows": 16, "validation": 12})
+WEIGHTED = (
+    {"rows": 13, "validation": 9, "weighted": "train validation"},
+    {"rows": 15, "validation": 7, "weighted": "train validation"},
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("target", "metrics", "rows"),
     [
-        ({"rows": 13, "validation": 9}, {"rows": 16, "validation": 12}),
-        (
-            {"rows": 13, "validation": 9, "weighted": "train validation"},
-            {"rows": 15, "validation": 7, "weighted": "train validation"},
-        ),
+        ("number", ("mae", "r2", "rmse"), MORE),
+        ("four", ("accuracy", "f1"), WEIGHTED),
+        ("labels", ("macro_f1", "auc"), MORE),
     ],
-    ids=["more", "weighted"],
 )
-def test_jobs_of_a_few_rows_more_or_less_share_a_program(first, second, make_job, float64):
-    config = {"metrics": ("mae", "r2", "rmse"), **hidden(dropout=0.3)}
-    jobs = [make_job(config, **first), make_job(config, **second)]
-    result, made = train_in_turn(jobs)
-    assert made == 1
-    check_alike(result, alone(jobs[-1]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["four", "labels"])
-def test_the_metrics_of_classes_ignore_padding(target, make_job, float64):
-    config = {"metrics": ("accuracy", "f1") if target != "labels" else ("macro_f1", "auc")}
-    jobs = [make_job(config, target, 13, 9), make_job(config, target, 15, 11)]
+def test_jobs_of_a_few_rows_more_or_less_share_a_program_whose_metrics_ignore_padding(
+    target, metrics, rows, make_job, float64
+):
+    config = {"metrics": metrics, **hidden(dropout=0.3)}
+    jobs = [make_job(config, target, **each) for each in rows]
     result, made = train_in_turn(jobs)
     assert made == 1
     check_alike(result, alone(jobs[-1]))
