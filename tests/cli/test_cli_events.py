@@ -11,7 +11,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.pipeline import Plan, cross_validate, resume, train
+from dlcli.pipeline import Plan, baselines, cross_validate, resume, train
 from dlcli.pipeline import resume_cross_validation as resume_folds
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
@@ -54,7 +54,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def events(folder):
     """The events of a training that was interrupted and resumed, of almost every kind."""
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "UPDATES", 10)  # steps of the linear model
         return interrupted_training()
 
 

@@ -251,7 +251,7 @@ def test_two_searches_share_a_storage(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_finalists")
+@pytest.mark.usefixtures("no_finalists", "preloaded_workers")
 def test_several_processes_try_the_same_candidates(line, tmp_path):
     run = start(tmp_path, settings=SearchSettings(jobs=2))
 
