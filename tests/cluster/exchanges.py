@@ -11,6 +11,8 @@ from dlcli.errors import DlcliError
 from dlcli.tables import Exchange
 
 Result = TypeVar("Result")
+SECONDS = 60
+"""To wait for the other threads."""
 
 
 class ThreadExchange:
@@ -24,9 +26,9 @@ class ThreadExchange:
 
     def gather(self, message: bytes) -> list[bytes]:
         self._messages[self.rank] = message
-        self._barrier.wait(20)
+        self._barrier.wait(SECONDS)
         received = [*self._messages]
-        self._barrier.wait(20)
+        self._barrier.wait(SECONDS)
         return received
 
 

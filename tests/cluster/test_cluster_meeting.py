@@ -112,7 +112,7 @@ def _free_addresses(count: int) -> tuple[str, ...]:
     return tuple(f"localhost:{port}" for port in free_ports(count))
 
 
-def _meet(greetings: list[dict[str, object] | None], seconds: float = 10) -> list[Any]:
+def _meet(greetings: list[dict[str, object] | None], seconds: float = 60) -> list[Any]:
     """Return what each worker hears, or its error; those without a greeting do not come."""
     addresses = _free_addresses(len(greetings))
 
@@ -170,7 +170,7 @@ def test_a_port_in_use(rank: int) -> None:
 def _connected(port: int) -> socket.socket:
     while True:
         try:
-            return socket.create_connection(("localhost", port), timeout=10)
+            return socket.create_connection(("localhost", port), timeout=60)
         except ConnectionRefusedError:  # nobody listens yet
             continue
 
@@ -179,14 +179,14 @@ def test_strangers_at_the_port_are_ignored() -> None:
     addresses = _free_addresses(2)
 
     def lead() -> dict[str, Any]:
-        return meet(Cluster(addresses, 0), {"_run": "a"}, 10)
+        return meet(Cluster(addresses, 0), {"_run": "a"}, 60)
 
     with ThreadPoolExecutor(1) as pool:
         leading = pool.submit(lead)
         for message in (b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b'{"_rank": 7}\n', b""):
             with _connected(int(addresses[0].split(":")[1])) as stranger:
                 stranger.sendall(message)
-        assert meet(Cluster(addresses, 1), {}, 10) == {"_run": "a"}
+        assert meet(Cluster(addresses, 1), {}, 60) == {"_run": "a"}
         assert leading.result() == {"_run": "a"}
 
 
@@ -263,7 +263,7 @@ def test_local_workers_end_after_the_process_that_started_them(tmp_path: Path) -
         "from dlcli.cluster import end_with_launcher\n"
         "end_with_launcher()\n"
         "pathlib.Path(str(os.getpid())).touch()\n"
-        "time.sleep(60)"
+        "time.sleep(120)"
     )
     launcher = (
         "import sys\n"
@@ -272,7 +272,7 @@ def test_local_workers_end_after_the_process_that_started_them(tmp_path: Path) -
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", launcher], cwd=tmp_path, env=environment) as all_:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(workers := [*tmp_path.iterdir()]) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         all_.send_signal(signal.SIGKILL)

@@ -93,7 +93,7 @@ class TestSeveralFiles:
 
     def test_files_are_asked_for_at_the_same_time(self, bucket):
         urls = [bucket.put(f"{at}.csv", b"x\n%d\n" % at) for at in range(8)]
-        waiting = threading.Barrier(8, timeout=20)
+        waiting = threading.Barrier(8, timeout=60)
         first = iter(range(8))
 
         def meet(method, path):
