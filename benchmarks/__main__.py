@@ -26,6 +26,7 @@ from benchmarks.trainings import Interpreters, training_cases
 from benchmarks.whole_processes import (
     TERMINAL_EPOCHS,
     report_cases,
+    small_table_cases,
     start_up_cases,
     terminal_cases,
     tutorial_cases,
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    suites = ("start-up", "tutorial", "encoding", "memory", "report", "terminal")
+    suites = ("start-up", "tutorial", "small-table", "encoding", "memory", "report", "terminal")
     selections = (f"{command}-{table}" for command in ("cv", "tune") for table in TABLES)
     names = (*suites, *(workload.name for workload in WORKLOADS), *selections)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -122,6 +123,11 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             is_quick=True,
         ),
         Suite("tutorial", "4 rows, 1-1, 1000 epochs", lambda: tutorial_cases(folder)),
+        Suite(
+            "small-table",
+            "whole processes: 569 × 30, 32-1, 100 epochs, with validation and test rows",
+            lambda: small_table_cases(folder),
+        ),
         Suite("encoding", f"{ROWS:,} × 30 mixed columns", lambda: encoding_cases(folder), rounds=5),
         Suite(
             "memory",

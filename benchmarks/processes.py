@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,31 @@ def wall_seconds(command: Sequence[str | Path], exit_code: int = 0) -> float:
     if done.returncode != exit_code:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return seconds
+
+
+def process_figures(command: Sequence[str | Path]) -> dict[str, float]:
+    """Run a command in the checkout; return its duration, its processor time and its peak memory.
+
+    Raises:
+        subprocess.CalledProcessError: if it fails.
+    """
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=errors
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            errors.seek(0)
+            text = errors.read().decode(errors="replace")
+            raise subprocess.CalledProcessError(process.returncode, command, stderr=text)
+    return {
+        "wall_seconds": seconds,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_bytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    }
 
 
 def environment() -> dict[str, str]:

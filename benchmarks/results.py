@@ -33,6 +33,7 @@ def significant(value: float) -> str:
 
 COLUMNS: Mapping[str, Column] = {
     "wall_seconds": Column("process, s", significant),
+    "cpu_seconds": Column("CPU, s", significant),
     "step_seconds": Column("step, s", significant),
     "epoch_seconds": Column("epoch, s", significant),
     "compile_seconds": Column("once, s", "{:.2f}".format),

@@ -42,6 +42,12 @@ class Outcome:
         values = self.values(case, figure)
         return statistics.median(values) if values else None
 
+    def difference(self, one: str, other: str, figure: str) -> float | None:
+        """Return the median of what a case has more than another within each round."""
+        values = self.values(one, figure), self.values(other, figure)
+        pairs = list(zip(*values, strict=False))
+        return statistics.median(a - b for a, b in pairs) if pairs else None
+
     def ratio(self, numerator: str, denominator: str, figure: str) -> float | None:
         """Return the median of the ratios of two cases within each round."""
         values = self.values(numerator, figure), self.values(denominator, figure)

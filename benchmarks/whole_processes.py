@@ -1,4 +1,4 @@
-"""Suites of whole processes: start-up, the tutorial's job, the report page, the live view."""
+"""Suites of whole processes: start-up, small trainings, the report page, the live view."""
 
 from __future__ import annotations
 
@@ -19,10 +19,28 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmarks.processes import DLCLI, ROOT, environment, output, wall_seconds
+from benchmarks.processes import (
+    DLCLI,
+    ROOT,
+    environment,
+    output,
+    process_figures,
+    wall_seconds,
+)
 from benchmarks.runner import Case, Figures
 
 LINE = ROOT / "configs" / "line.yaml"
+
+SMALL_CONFIG = """\
+seed: 7
+data: {train: TABLE, target: diagnosis, validation: 0.15, test: 0.15}
+hidden:
+  - {units: 32, activation: relu}
+epochs: 100
+"""
+TENSORFLOW = "import tensorflow"
+"""The case that only loads TensorFlow and Keras."""
+_LOAD = "import tensorflow; tensorflow.keras.layers"
 
 REPORT_ROWS = (1_000, 1_000_000)
 """Sizes of the reported tables."""
@@ -49,8 +67,27 @@ def tutorial_cases(folder: Path) -> Iterator[Case]:
     """
     runs = (folder / f"tutorial-{number}" for number in count())
     yield Case("dlcli train", lambda: _train(next(runs)))
-    yield _python("import tensorflow", "import tensorflow; tensorflow.keras.layers")
+    yield _python(TENSORFLOW, _LOAD)
     yield Case("Keras script", _script)
+
+
+def small_table_cases(folder: Path) -> Iterator[Case]:
+    """Yield a small training from prompt to prompt, by dlcli and by a plain Keras script.
+
+    Args:
+        folder: for the config and the runs.
+    """
+    config, runs = folder / "small-table.yaml", (folder / f"small-{n}" for n in count())
+    table = ROOT / "data" / "breast_cancer.csv"
+    config.write_text(SMALL_CONFIG.replace("TABLE", json.dumps(str(table))), "utf-8")
+    script = (sys.executable, "-m", "benchmarks.rivals.small_table")
+    loading = (sys.executable, "-c", _LOAD)
+    yield Case(
+        "dlcli train",
+        lambda: process_figures([*DLCLI, "train", config, "--output", next(runs)]),
+    )
+    yield Case(TENSORFLOW, lambda: process_figures(loading))
+    yield Case("Keras script", lambda: process_figures(script))
 
 
 def _train(run: Path) -> Figures:

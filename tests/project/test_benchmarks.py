@@ -20,6 +20,7 @@ from benchmarks.encodings import encoding_cases, mixed_table
 from benchmarks.forked import Ended
 from benchmarks.memory import case_name, memory_cases
 from benchmarks.model_selection import TABLES
+from benchmarks.processes import process_figures
 from benchmarks.results import break_even, outcome_report, significant, target_rows
 from benchmarks.runner import Case, Figures, Outcome, run
 from benchmarks.targets import TARGETS, Target
@@ -128,6 +129,30 @@ def test_a_target_is_met_at_its_limit(at_least: bool, measured: float, verdict: 
     assert target.verdict(measured) == verdict
 
 
+def test_a_target_may_be_what_a_case_has_more_than_another_in_the_same_round() -> None:
+    measured = outcome(
+        a=[{"s": 5.0}, {"s": 9.0}, {"s": 4.0}], b=[{"s": 4.0}, {"s": 7.0}, {"s": 1.0}]
+    )
+    target = Target("small", "text", "s", "a", None, limit=2.0, subtracted="b")
+
+    assert target.measured(measured) == 2.0
+    assert target.measured(outcome(a=[{"s": 5.0}])) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="wait4 is of Unix")
+def test_a_process_is_measured_and_one_that_fails_shows_its_errors() -> None:
+    work = "import sys; x = bytearray(300_000_000); sum(range(3_000_000)); print('out')"
+    figures = process_figures([sys.executable, "-c", work])
+
+    assert figures["peak_bytes"] > 300e6
+    assert figures["cpu_seconds"] > 0
+    assert figures["wall_seconds"] > 0
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        process_figures([sys.executable, "-c", "import sys; sys.exit('broken')"])
+    assert caught.value.returncode == 1
+    assert caught.value.stderr.strip() == "broken"
+
+
 def test_a_target_is_shown_next_to_the_measurement() -> None:
     measured = outcome(
         **{"dlcli": [{"epoch_seconds": 0.01}], "Keras fit": [{"epoch_seconds": 1.0}]}
@@ -150,6 +175,7 @@ def test_every_target_is_about_an_existing_workload() -> None:
     names = {
         "start-up",
         "tutorial",
+        "small-table",
         "encoding",
         "memory",
         "report",
