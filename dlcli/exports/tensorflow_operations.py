@@ -21,9 +21,9 @@ def tensorflow_loaded() -> Iterator[Any]:
     Yields:
         `tf`.
     """
-    from dlcli.pipeline import quiet_tensorflow
+    from dlcli.pipeline import hide_unused_packages, quiet_tensorflow
 
-    with quiet_tensorflow():
+    with quiet_tensorflow(), hide_unused_packages():
         import tensorflow as tf
     logger = tf.get_logger()
     level = logger.level

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         thinned,
     )
     from dlcli.pipeline.events import Events, Listener
-    from dlcli.pipeline.fit import quiet_tensorflow
+    from dlcli.pipeline.fit import hide_unused_packages, quiet_tensorflow
     from dlcli.pipeline.folder_prediction import FolderOptions, predict_folder
     from dlcli.pipeline.preflight import check
     from dlcli.pipeline.preparation import Prepared, prepare
@@ -49,7 +49,7 @@ _NAMES = {
         *("NestedFold", "Search", "TrialResult", "Value", "leaderboard", "thinned"),
     ),
     "events": ("Events", "Listener"),
-    "fit": ("quiet_tensorflow",),
+    "fit": ("hide_unused_packages", "quiet_tensorflow"),
     "folder_prediction": ("FolderOptions", "predict_folder"),
     "preflight": ("check",),
     "preparation": ("Prepared", "prepare"),

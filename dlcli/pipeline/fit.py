@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli import is_command_line
 from dlcli.config import Config
 from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows, Indices
@@ -71,6 +72,8 @@ _REDIRECTING = threading.RLock()
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """TensorFlow's own switch: where the user has set it lower, its log is left alone."""
 _SILENT = "3"
+_UNUSED = ("pandas", "sklearn", "IPython")
+"""Packages that Keras imports and dlcli does not use."""
 Progress = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch, with its number from 1 and its values by column of history.csv; may
 raise to end training. Epochs of the second member of an ensemble are numbered from `epochs` + 1."""
@@ -93,7 +96,7 @@ def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
     """
     with quiet_tensorflow():
         is_loaded = "tensorflow" in sys.modules
-        with nullcontext() if is_loaded else pause_collection():
+        with nullcontext() if is_loaded else pause_collection(), hide_unused_packages():
             from dlcli.training import prepare_device
 
             device = prepare_device(config.device, config.threads, gpu)
@@ -126,6 +129,25 @@ def quiet_tensorflow() -> Iterator[None]:
         finally:
             os.dup2(original, 2)
             os.close(original)
+
+
+@contextmanager
+def hide_unused_packages() -> Iterator[None]:
+    """Hide packages that Keras imports wherever they are installed, in the process of a command.
+
+    pandas, scikit-learn and IPython take Keras a second and a fifth of its memory, for inputs and
+    wrappers that dlcli does not use; Keras works without them. Afterwards they can be imported as
+    ever. In a program of the user's, who may go on with Keras, nothing is hidden.
+    """
+    hidden = [name for name in _UNUSED if name not in sys.modules] if is_command_line.get() else []
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # importing it raises an error
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if sys.modules.get(name) is None:
+                sys.modules.pop(name, None)
 
 
 @contextmanager

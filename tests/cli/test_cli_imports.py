@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,33 @@ def test_garbage_is_collected_once_tensorflow_is_loaded():
 @pytest.mark.usefixtures("pets")
 def test_training_loads_tensorflow():
     assert "tensorflow" in assert_loads(["train pets.yaml"], 0, {"pandas", "sklearn"})
+
+
+FAKE = """\
+import os
+with open(os.environ["IMPORTED"], "a") as stream:
+    stream.write(f"{__name__}\\n")
+"""
+TRAINING = """\
+import sys
+from dlcli.cli import main
+try:
+    main(["train", "pets.yaml", "--output", "new"], prog_name="dlcli")
+except SystemExit as end:
+    assert end.code == 0
+    import pandas, sklearn, IPython
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pets")
+def test_a_training_loads_no_package_that_only_keras_looks_for():
+    packages, imported = Path("packages").absolute(), Path("imported").absolute()
+    packages.mkdir()
+    for name in ("pandas", "sklearn", "IPython"):
+        (packages / f"{name}.py").write_text(FAKE)
+    paths = os.pathsep.join([str(packages), str(Path(__file__).parents[2])])
+    variables = {**os.environ, "PYTHONPATH": paths, "IMPORTED": str(imported)}
+    done = subprocess.run([sys.executable, "-c", TRAINING], env=variables, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert imported.read_text().split() == ["pandas", "sklearn", "IPython"]  # once, by the test

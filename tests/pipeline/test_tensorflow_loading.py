@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 import threading
+from importlib import import_module
+from importlib.machinery import PathFinder
 
 import pytest
 
@@ -13,6 +16,7 @@ from dlcli.config import Config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import (
     LOG_LEVEL,
+    hide_unused_packages,
     load_tensorflow,
     pause_collection,
     quiet_tensorflow,
@@ -44,6 +48,40 @@ def test_garbage_collection_is_enabled_afterwards_also_if_it_was_off(collection)
     with pause_collection():
         pass
     assert gc.isenabled()
+
+
+@pytest.fixture
+def pandas_to_import(tmp_path, monkeypatch):
+    """A package of this name that can be imported, and is not loaded."""
+    (tmp_path / "pandas.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", [PathFinder])  # without that which hides the real one
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pandas", raising=False)
+    yield
+    sys.modules.pop("pandas", None)
+
+
+@pytest.mark.usefixtures("pandas_to_import", "handles_signals")
+def test_packages_that_keras_only_looks_for_are_hidden_from_it_and_no_longer():
+    with pytest.raises(RuntimeError), hide_unused_packages():
+        with pytest.raises(ImportError):
+            import_module("pandas")
+        raise RuntimeError
+    assert import_module("pandas").__name__ == "pandas"
+
+
+@pytest.mark.usefixtures("pandas_to_import", "handles_signals")
+def test_a_package_that_is_loaded_stays_loaded():
+    loaded = import_module("pandas")
+    with hide_unused_packages():
+        assert import_module("pandas") is loaded
+    assert import_module("pandas") is loaded
+
+
+@pytest.mark.usefixtures("pandas_to_import")
+def test_in_a_program_of_the_users_nothing_is_hidden():
+    with hide_unused_packages():
+        assert import_module("pandas").__name__ == "pandas"
 
 
 def test_threads_that_redirect_standard_error_wait_for_each_other(monkeypatch):
