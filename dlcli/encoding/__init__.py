@@ -40,6 +40,8 @@ from dlcli.encoding.encoded_rows import (
     Inputs,
     InputsWriter,
     Matrix,
+    OnDiskInputs,
+    SelectedInputs,
     ShardedInputs,
     block_rows,
 )

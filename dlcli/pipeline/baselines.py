@@ -32,7 +32,13 @@ from dlcli.config import (
     Zeros,
 )
 from dlcli.data_checks import draw, draw_sample, explain_by_columns
-from dlcli.encoding import EncodedRows, InMemoryInputs, ShardedInputs
+from dlcli.encoding import (
+    EncodedRows,
+    InMemoryInputs,
+    OnDiskInputs,
+    SelectedInputs,
+    ShardedInputs,
+)
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
 from dlcli.network import Head, Network, activation_of, build_network, choose_engine
@@ -59,7 +65,7 @@ LEAST_BATCH_ROWS = 32
 VALUES = 2**29
 """About how many inputs are read in all, if rows are wide; and of validation rows likewise."""
 _FEW_VALUES = 2**22
-"""Inputs that each worker of a cluster has in memory: 16 MiB."""
+"""Inputs that are read into memory, on each worker of a cluster: 16 MiB."""
 _NARROW = 32
 """Width below which a row takes as long as one of this width."""
 _FEW_EPOCHS = 32
@@ -213,7 +219,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     from dlcli.training import LinearEngine
 
     prepared = result.prepared
-    encoded = {name: _on_each_worker(rows) for name, rows in result.encoded.items()}
+    encoded = {name: _in_memory_if_few(rows) for name, rows in result.encoded.items()}
     given, validation = prepared.head.output, encoded.get("validation")
     if result.config.ensemble_folds is not None:
         validation = None  # each member has a fold of its own
@@ -235,7 +241,10 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     )
     stopping = validation and stopping_rows(validation, config.epochs)
     read = [encoded["train"], *([stopping] if stopping else ())]
-    suits = LinearEngine.suits(config, network, prepared.head.loss, *read)
+    # Not of many rows: from disk, they would train another engine's weights than in memory.
+    suits = all(map(_are_few, read)) and LinearEngine.suits(
+        config, network, prepared.head.loss, *read
+    )
     if not suits:
         gc.collect()  # what the network's training had on the device is garbage, but in cycles
     options = FitOptions(
@@ -246,12 +255,21 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     return fit(config, prepared, encoded, lambda *_: None, stop, options)
 
 
-def _on_each_worker(rows: EncodedRows) -> EncodedRows:
-    """Return few rows of a cluster in the memory of each worker: its many short steps are local."""
+def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
+    """Return few rows in memory, on each worker of a cluster: their many steps are short.
+
+    Rows that are sparse in memory stay sparse on disk, as the same engine is to train both.
+    """
     inputs = rows.inputs
-    if not isinstance(inputs, ShardedInputs) or len(inputs) * inputs.width > _FEW_VALUES:
+    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    is_dense_on_disk = isinstance(stored, OnDiskInputs) and not stored.sparse
+    if not (isinstance(inputs, ShardedInputs) or is_dense_on_disk) or not _are_few(rows):
         return rows
     return replace(rows, inputs=InMemoryInputs(inputs.part(0, len(inputs))))
+
+
+def _are_few(rows: EncodedRows) -> bool:
+    return len(rows.inputs) * rows.inputs.width <= _FEW_VALUES
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:

@@ -185,4 +185,4 @@ def browser(profile: Path) -> Iterator[Browser]:
                 yield Browser(answers, commands)
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(60)
