@@ -6,6 +6,7 @@ import inspect
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -26,12 +27,6 @@ from dlcli.network import (
 )
 from dlcli.tasks import Task
 
-AugmentFactory = Callable[[AugmentLayer], keras.layers.Layer]
-DropoutFactory = Callable[[DropoutLayer], keras.layers.Layer]
-NormalizationFactory = Callable[..., keras.layers.Layer]
-"""Takes the arguments of Keras's batch normalization."""
-RegularizerFactory = Callable[[Section, str], keras.regularizers.Regularizer]
-
 
 def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:
     """Return Keras's own Dropout, for a model that is used without dlcli."""
@@ -49,15 +44,26 @@ def parameters_of(section: Section) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()}
 
 
+@dataclass(frozen=True)
+class Factories:
+    """Functions that make the layers of a model which training has variants of."""
+
+    dropout: Callable[[DropoutLayer], keras.layers.Layer] = plain_dropout
+    augment: Callable[[AugmentLayer], keras.layers.Layer] | None = None
+    """Makes the layers that augment images; `None` omits them."""
+    regularizer: Callable[[Section, str], keras.regularizers.Regularizer] = plain_regularizer
+    """Makes the regularizer of a weight, given its name."""
+    normalization: Callable[..., keras.layers.Layer] = keras.layers.BatchNormalization
+    """Takes the arguments of Keras's batch normalization."""
+    single_unit: Callable[..., keras.layers.Dense] = keras.layers.Dense
+    """Takes the arguments of Keras's Dense, for layers of one unit."""
+
+
+PLAIN = Factories()
+
+
 def build_model(
-    network: Network,
-    *,
-    seed: int,
-    precision: str = "float32",
-    dropout: DropoutFactory = plain_dropout,
-    augment: AugmentFactory | None = None,
-    regularizer: RegularizerFactory = plain_regularizer,
-    normalization: NormalizationFactory = keras.layers.BatchNormalization,
+    network: Network, *, seed: int, precision: str = "float32", factories: Factories = PLAIN
 ) -> keras.Model:
     """Build a model with one named Keras layer for each layer of the network.
 
@@ -66,25 +72,23 @@ def build_model(
         seed: seed of the initial weights; each array also depends on its own name.
         precision: the Keras dtype policy of all layers but the output, which stays float32 under a
             mixed one (https://keras.io/api/mixed_precision/).
-        dropout: makes the dropout layers.
-        augment: makes the layers that augment images; `None` omits them.
-        regularizer: makes the regularizer of a weight, given its name.
-        normalization: makes the layers of batch normalization.
+        factories: those of the layers.
 
     Returns:
         A model from encoded rows (rows, inputs) to the output as trained on (rows, outputs).
     """
     storage = "float32" if precision.startswith("mixed_") else precision
     inputs = keras.Input((network.inputs,), name="input", dtype=storage)
-    x = _apply_front(network.front, inputs, seed, augment)
+    x = _apply_front(network.front, inputs, seed, factories)
     for layer in network.layers:
         policy = storage if layer is network.layers[-1] else precision
         if isinstance(layer, DenseLayer):
-            x = _dense(layer, seed, policy, regularizer)(x)
+            x = _dense(layer, seed, policy, factories)(x)
         elif isinstance(layer, NormalizationLayer):
-            x = normalization(**layer.parameters.model_dump(), name=layer.name, dtype=policy)(x)
+            settings = layer.parameters.model_dump()
+            x = factories.normalization(**settings, name=layer.name, dtype=policy)(x)
         elif isinstance(layer, DropoutLayer):
-            x = dropout(layer)(x)
+            x = factories.dropout(layer)(x)
         elif layer.activation.is_default:
             activation = layer.activation.name
             x = keras.layers.Activation(activation, name=layer.name, dtype=policy)(x)
@@ -156,9 +160,7 @@ def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, kera
             yield weight.name, variable
 
 
-def _dense(
-    layer: DenseLayer, seed: int, policy: str, regularizer: RegularizerFactory
-) -> keras.layers.Dense:
+def _dense(layer: DenseLayer, seed: int, policy: str, factories: Factories) -> keras.layers.Dense:
     """Make a Dense layer; an activation with parameters is applied after it."""
     settings: dict[str, Any] = {}
     for part in ("kernel", "bias"):
@@ -166,12 +168,11 @@ def _dense(
         parameters, kind = parameters_of(initializer), type(initializer).__name__
         settings[f"{part}_initializer"] = _seeded(kind, seed, weight, **parameters)
         if (penalty := getattr(layer, f"{part}_regularizer")) is not None:
-            settings[f"{part}_regularizer"] = regularizer(penalty, weight)
+            settings[f"{part}_regularizer"] = factories.regularizer(penalty, weight)
     if layer.activation.is_default:
         settings["activation"] = layer.activation.name
-    return keras.layers.Dense(
-        layer.units, use_bias=layer.use_bias, name=layer.name, dtype=policy, **settings
-    )
+    made = factories.single_unit if layer.units == 1 else keras.layers.Dense
+    return made(layer.units, use_bias=layer.use_bias, name=layer.name, dtype=policy, **settings)
 
 
 def _seeded(
@@ -189,15 +190,15 @@ def _seeded(
 
 
 def _apply_front(
-    front: Front, x: keras.KerasTensor, seed: int, augment: AugmentFactory | None
+    front: Front, x: keras.KerasTensor, seed: int, factories: Factories
 ) -> keras.KerasTensor:
     """Apply augmentation, embeddings and periodic encodings to (rows, inputs).
 
     They keep the inputs' precision: half of it can't represent the indices of many categories.
     """
-    if augment is not None:
+    if factories.augment is not None:
         for images in front.augments:
-            x = augment(images)(x)
+            x = factories.augment(images)(x)
     if not front.trained:
         return x
     parts = [_columns(x, front.unchanged)] if front.unchanged else []

@@ -48,19 +48,23 @@ from dlcli.tasks import Task
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""
 
-SECONDS_SAVED_A_LAYER = 45e-6
+SECONDS_SAVED_A_LAYER = 55e-6
 """Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
 its kernels."""
+SECONDS_SAVED_A_WEIGHT = 4e-9
+"""Time that XLA saves at each step for each weight, which it reads and writes fewer times."""
+SECONDS_SAVED_AN_ACTIVATION = 5e-9
+"""Time that XLA saves at each step for each unit and row, whose operations it fuses."""
 SECONDS_SAVED_AN_EPOCH = 200e-6
 """Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
-SECONDS_SAVED_A_FLOP = 2e-12
-"""Time that XLA saves for each floating-point operation of a step."""
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
 """Time that XLA saves at each step that augments images."""
 SECONDS_SAVED_A_PIXEL = 10e-9
 """Time that XLA saves for each pixel of these."""
-SECONDS_TO_COMPILE = 1.0
-"""Time that XLA must save over a whole training to make up for its longer compilation."""
+SECONDS_TO_COMPILE = 0.25
+"""Time that XLA takes longer than a graph to compile a program."""
+SECONDS_TO_COMPILE_A_LAYER = 0.15
+"""Time in addition for each layer."""
 
 
 @dataclass(frozen=True)
@@ -330,8 +334,8 @@ def _summarize_layer(layer: AnyLayer) -> LayerSummary:
 def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
     """Choose the engine that trains a network: a function of config and shapes, never of a timing.
 
-    The figures were measured on two CPU cores; an inexact one costs a second at most, and no bit:
-    the choice is written to the resolved config.
+    The figures were measured on two CPU cores by `benchmarks/engines.py`; an inexact one costs
+    time, and no bit: the choice is written to the resolved config.
 
     Args:
         config: its `engine`, `epochs`, `batch_size` and `precision` are read.
@@ -352,10 +356,13 @@ def choose_engine(config: Config, network: Network, rows: int, trainings: int = 
 def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bool:
     batch = min(config.batch_size, rows)
     steps = config.epochs * -(-rows // batch)
-    operations = 6 * batch * network.parameters  # forward 2, backward 4 for each weight and row
-    saved = SECONDS_SAVED_A_LAYER * len(network.layers) + SECONDS_SAVED_A_FLOP * operations
+    activations = batch * sum(layer.units for layer in network.layers)
+    saved = SECONDS_SAVED_A_LAYER * len(network.layers)
+    saved += SECONDS_SAVED_A_WEIGHT * network.parameters
+    saved += SECONDS_SAVED_AN_ACTIVATION * activations
     for layer in network.front.augments:
         pixels = batch * (layer.stop - layer.start)
         saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
     saved = steps * saved + config.epochs * SECONDS_SAVED_AN_EPOCH
-    return trainings * saved > SECONDS_TO_COMPILE
+    compiling = SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_A_LAYER * len(network.layers)
+    return trainings * saved > compiling

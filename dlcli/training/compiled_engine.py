@@ -103,7 +103,7 @@ class _Shared:
     """A program, and the initial values of all its variables by seed."""
 
     def __init__(self, job: Job, jit_compile: bool) -> None:
-        learner = build_learner(job, shared=True)
+        learner = build_learner(job, shared=True, jit_compile=jit_compile)
         self.program = ResidentProgram(job, learner, jit_compile)
         self._starts: dict[int, Arrays] = {job.config.seed: self.program.arrays(State.start())}
 
@@ -194,10 +194,12 @@ def _program(
         shared = ClusterProgram(job)
         return shared, partial(_streaming_dispatches, shared)
     if job.train.inputs.matrix is None:
-        streaming = StreamingProgram(job, build_learner(job), jit_compile)
+        learner = build_learner(job, jit_compile=jit_compile)
+        streaming = StreamingProgram(job, learner, jit_compile)
         return streaming, partial(_streaming_dispatches, streaming)
     if programs is None or not can_share(job):
-        resident = ResidentProgram(job, build_learner(job), jit_compile)
+        learner = build_learner(job, jit_compile=jit_compile)
+        resident = ResidentProgram(job, learner, jit_compile)
         resident.load_rows(job, job.placed)
     else:
         resident = programs.program(job, jit_compile)

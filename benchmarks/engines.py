@@ -1,0 +1,185 @@
+"""XLA against TensorFlow's graph on random shapes: how well dlcli chooses between them.
+
+`python -m benchmarks.engines` draws networks, batch sizes and lengths of training, measures both,
+and reports the regret: the time of the engine that `choose_engine` takes, divided by that of the
+faster one. The figures in `dlcli.network` come from its JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from dlcli.config import CompiledEngine, Config
+from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
+from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.pipeline.fit import quiet_tensorflow
+from dlcli.tasks import Regression
+
+with quiet_tensorflow():
+    from dlcli import training
+
+SECONDS = 0.5
+"""Time for which the steps of an engine are measured, after compiling."""
+BURST = 1e-3
+"""More than the time to report an epoch, and less than that of a dispatch, in seconds."""
+MOST_STEPS = 8
+"""Most steps in an epoch."""
+MOST_ENTRIES = 2e7
+"""Most entries of the matrix of rows."""
+MOST_OPERATIONS = 6e9
+"""Most floating-point operations of a step."""
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A network and how it is trained."""
+
+    inputs: int
+    units: tuple[int, ...]
+    batch_size: int
+    steps: int
+    """Steps in an epoch."""
+    optimizer: str
+    dropout: float
+    batch_normalization: bool
+    epochs: int
+    """Epochs of the training for which an engine is to be chosen."""
+
+    def job(self, rng: np.random.Generator, epochs: int) -> training.Job:
+        """Return a job with random rows."""
+        layer = {"activation": "relu", "dropout": self.dropout}
+        if self.batch_normalization:
+            layer["batch_normalization"] = True
+        config = Config.model_validate(
+            {
+                "data": {"train": "rows.csv", "target": "y"},
+                "hidden": tuple({"units": units, **layer} for units in self.units),
+                "optimizer": self.optimizer,
+                "metrics": (),
+                "epochs": epochs,
+                "batch_size": self.batch_size,
+            }
+        )
+        task = Regression(columns=("y",))
+        head = resolve_head(config, task)
+        network = build_network(plain_layout(self.inputs), config.hidden, head.output)
+        rows = self.steps * self.batch_size
+        matrix = rng.standard_normal((rows, self.inputs), dtype=np.float32)
+        encoded = EncodedRows(InMemoryInputs(matrix), matrix[:, :1])
+        return training.Job(config, network, head, task, encoded, None)
+
+
+def draw_shape(rng: np.random.Generator) -> Shape:
+    """Draw a shape whose steps are not too large to measure."""
+
+    def between(low: float, high: float) -> int:
+        return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+    while True:
+        inputs, batch = between(5, 10_000), between(8, 8_192)
+        units = tuple(between(8, 1_024) for _ in range(rng.integers(0, 5)))
+        widths = (inputs, *units, 1)
+        weights = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        if batch * inputs <= MOST_ENTRIES and 6 * batch * weights <= MOST_OPERATIONS:
+            break
+    return Shape(
+        inputs,
+        units,
+        batch,
+        steps=int(min(MOST_STEPS, MOST_ENTRIES // (batch * inputs))),
+        optimizer=str(rng.choice(OPTIMIZERS)),
+        dropout=0.2 if units and rng.random() < 0.3 else 0.0,
+        batch_normalization=bool(units and rng.random() < 0.2),
+        epochs=between(3, 3_000),
+    )
+
+
+class _MeasuredError(Exception):
+    """Raised by the progress of a training that has been measured."""
+
+
+def measure(job: training.Job, *, jit_compile: bool) -> tuple[float, float]:
+    """Return the seconds of an engine that pass once, for compiling, and for each epoch."""
+    ends: list[tuple[float, int]] = []
+    bursts: list[tuple[float, int]] = []
+    start = time.perf_counter()
+
+    def progress(epoch: int, values: Mapping[str, float]) -> None:
+        now = time.perf_counter() - start
+        is_first_of_burst = not ends or now - ends[-1][0] > BURST
+        if is_first_of_burst and len(bursts) > 1 and bursts[-1][0] - bursts[0][0] > SECONDS:
+            raise _MeasuredError
+        if is_first_of_burst and ends:
+            bursts.append(ends[-1])
+        ends.append((now, epoch))
+
+    with suppress(_MeasuredError):
+        training.train_job(job, CompiledEngine(jit_compile=jit_compile), progress)
+    (first, before), (last, after) = bursts[0], bursts[-1]
+    pace = (last - first) / (after - before)
+    return max(first - before * pace, 0.0), pace
+
+
+def main() -> None:
+    """Measure shapes, and report the regret."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
+    parser.add_argument("--shapes", type=int, default=100, help="number of shapes")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the shapes")
+    parser.add_argument("--json", type=Path, help="file for the measurements")
+    options = parser.parse_args()
+    training.prepare_device("cpu", "auto")
+    rng, found = np.random.default_rng(options.seed), []
+    for _ in range(options.shapes):
+        shape = draw_shape(rng)
+        found.append(compare(shape, rng))
+        print(_line(shape, found[-1]), flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=1), "utf-8")
+    regrets = sorted(each["regret"] for each in found)
+    print(f"regret: median {median(regrets):.3f}, largest {regrets[-1]:.2f}")
+
+
+def compare(shape: Shape, rng: np.random.Generator) -> dict[str, Any]:
+    """Measure both engines on a shape; return its features, seconds and regret."""
+    job = shape.job(rng, epochs=10**7)
+    once, epoch = zip(*(measure(job, jit_compile=jit) for jit in (False, True)), strict=True)
+    total = [a + shape.epochs * b for a, b in zip(once, epoch, strict=True)]
+    chosen = choose_engine(
+        job.config.model_copy(update={"epochs": shape.epochs}),
+        job.network,
+        len(job.train.inputs),
+    )
+    return {
+        **asdict(shape),
+        "layers": len(job.network.layers),
+        "arrays": len(job.network.weights),
+        "parameters": job.network.parameters,
+        "once": once,
+        "epoch": epoch,
+        "chosen": int(getattr(chosen, "jit_compile", False) is True),
+        "regret": total[int(getattr(chosen, "jit_compile", False) is True)] / min(total),
+    }
+
+
+def _line(shape: Shape, found: Mapping[str, Any]) -> str:
+    graph, xla = (1e6 * seconds / shape.steps for seconds in found["epoch"])
+    widths = "-".join(map(str, (shape.inputs, *shape.units, 1)))
+    return (
+        f"{widths:28} batch {shape.batch_size:5} {shape.optimizer:8} graph {graph:9.0f} µs, "
+        f"XLA {xla:9.0f} µs a step, {shape.epochs:5} epochs, regret {found['regret']:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
