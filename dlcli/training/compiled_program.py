@@ -178,7 +178,8 @@ class Program:
     def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor, rows: int) -> tf.Tensor:
         """Update the weights once; return the batch's loss times its rows."""
         learner = self.learner
-        learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
+        if self.job.network.is_random:
+            learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
         batch = fetch(step, rows)
         count = tf.minimum(self.rows - step * self.job.batch_size, rows)
         pads = self.pads_last_batch

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from pydantic import TypeAdapter
 
 from dlcli.config import Loss
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression, classification
 from dlcli.training import keras_loss
-from dlcli.training.objectives import RuntimeValues, keras_metrics
+from dlcli.training.objectives import (
+    MOST_SUMMED_INPUTS,
+    RuntimeValues,
+    SummedDense,
+    keras_metrics,
+)
 from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
@@ -228,3 +235,25 @@ def test_the_deviance_of_counts_is_that_of_their_means():
     target = numbers(LinearScaling(name="none"))
     found = measure("poisson_deviance", target, labels, outputs, "poisson")
     assert found == pytest.approx(0.668008078460626)
+
+
+@pytest.mark.parametrize("width", [3, MOST_SUMMED_INPUTS + 1])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_summed_unit_equals_keras_dense(width, use_bias):
+    rng = np.random.default_rng(0)
+    settings = {"units": 1, "activation": "tanh", "use_bias": use_bias}
+    plain, summed = keras.layers.Dense(**settings), SummedDense(**settings)
+    rows = tf.constant(rng.normal(size=(5, width)), "float32")
+    for layer in (plain, summed):
+        layer.build((None, width))
+        shapes = [weight.shape for weight in layer.weights]
+        layer.set_weights([np.linspace(-0.1, 0.2, shape[0]).reshape(shape) for shape in shapes])
+    results = []
+    for layer in (plain, summed):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            outputs = layer(rows)
+        results.append([outputs, *tape.gradient(outputs, [rows, *layer.trainable_variables])])
+    for expected, found in zip(*results, strict=True):
+        assert expected.shape == found.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

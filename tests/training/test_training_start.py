@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from dlcli.config import CompiledEngine, KerasEngine, load_config
+from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, UsageError
-from dlcli.network import choose_engine
+from dlcli.network import build_network, choose_engine
 from dlcli.pipeline import train as train_config
 from dlcli.training import prepare_device
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
@@ -35,6 +37,15 @@ def test_many_steps_are_worth_compiling(make_job):
 def test_large_steps_are_worth_compiling(make_job):
     wide = {"hidden": ({"units": 1000}, {"units": 1000}), "epochs": 20, "batch_size": 1024}
     assert chosen(make_job(wide), rows=100_000) == CompiledEngine(jit_compile=True)
+
+
+def test_many_weights_are_worth_compiling_for_fewer_steps(make_job):
+    settings = {"hidden": ({"units": 64},), "epochs": 20, "batch_size": 32}
+    few = make_job(settings)
+    wide = build_network(plain_layout(5000), few.config.hidden, few.head.output)
+    many = dataclasses.replace(few, network=wide)
+    assert chosen(few, rows=2000) == CompiledEngine(jit_compile=False)
+    assert chosen(many, rows=2000) == CompiledEngine(jit_compile=True)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
