@@ -61,6 +61,9 @@ SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
 """Time that XLA saves at each step that augments images."""
 SECONDS_SAVED_A_PIXEL = 10e-9
 """Time that XLA saves for each pixel of these."""
+SHARE_BEFORE_STOPPING = 1 / 3
+"""Epochs of those that a config allows until early stopping ends training: the median of 14
+tables."""
 SECONDS_TO_COMPILE = 0.25
 """Time that XLA takes longer than a graph to compile a program."""
 SECONDS_TO_COMPILE_A_LAYER = 0.15
@@ -361,7 +364,8 @@ def choose_engine(config: Config, network: Network, rows: int, trainings: int = 
 
 def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bool:
     batch = min(config.batch_size, rows)
-    steps = config.epochs * -(-rows // batch)
+    epochs = config.epochs * (SHARE_BEFORE_STOPPING if config.early_stopping else 1)
+    steps = epochs * -(-rows // batch)
     activations = batch * sum(layer.units for layer in network.layers)
     saved = SECONDS_SAVED_A_LAYER * len(network.layers)
     saved += SECONDS_SAVED_A_WEIGHT * network.parameters
@@ -369,6 +373,6 @@ def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bo
     for layer in network.front.augments:
         pixels = batch * (layer.stop - layer.start)
         saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
-    saved = steps * saved + config.epochs * SECONDS_SAVED_AN_EPOCH
+    saved = steps * saved + epochs * SECONDS_SAVED_AN_EPOCH
     compiling = SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_A_LAYER * len(network.layers)
     return trainings * saved > compiling

@@ -39,6 +39,13 @@ def test_large_steps_are_worth_compiling(make_job):
     assert chosen(make_job(wide), rows=100_000) == CompiledEngine(jit_compile=True)
 
 
+def test_early_stopping_leaves_fewer_steps(make_job):
+    settings = {**LONG, "epochs": 2000}
+    stopping = {"early_stopping": {"patience": 10, "monitor": "loss"}}
+    assert chosen(make_job(settings), rows=13) == CompiledEngine(jit_compile=True)
+    assert chosen(make_job({**settings, **stopping}), rows=13) == CompiledEngine(jit_compile=False)
+
+
 def test_many_weights_are_worth_compiling_for_fewer_steps(make_job):
     settings = {"hidden": ({"units": 64},), "epochs": 20, "batch_size": 32}
     few = make_job(settings)
