@@ -3,8 +3,8 @@
 `python docs/draw_pictures.py ensemble FOLDER` draws what each network of an ensemble predicts;
 FOLDER is where the commands of docs/tutorial/8-ensembles.md have run. `xor`, `overfitting` and
 `digits` likewise draw the runs of pages 2, 3 and 4. `accuracy JSON...` draws the results of
-`python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --only small
-digits table --json`. `training CONFIG` trains a config, and pictures the terminal and the report;
+`python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --json`, as
+in benchmarks/results. `training CONFIG` trains a config, and pictures the terminal and the report;
 the latter needs Chromium.
 """
 
@@ -198,7 +198,9 @@ def draw_accuracy(*files: Path) -> None:
 def draw_speed(file: Path) -> None:
     """Draw how many epochs of each program take as long as one of Keras's `fit`."""
     bars = []
-    for name, measured in json.loads(file.read_text())["workloads"].items():
+    workloads = json.loads(file.read_text())["workloads"]
+    for name in TITLES:
+        measured = workloads[name]
         outcome = Outcome(name, measured["title"], measured["cases"])
         for case in outcome.rounds:
             ratio = outcome.ratio("Keras fit", case, "epoch_seconds")

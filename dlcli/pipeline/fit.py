@@ -472,8 +472,7 @@ def _fit_members(
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble one after the other.
 
-    They share a compiled program, and each takes all threads: at the same time they would take as
-    long.
+    They share a compiled program, which each runs on all threads.
     """
     from dlcli.training import ProgramCache, train_job
 
