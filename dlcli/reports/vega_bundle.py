@@ -13,7 +13,7 @@ from pathlib import Path
 from dlcli.runs import write_atomically
 
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
-"""What pages use."""
+"""The statement that pages need at the end of it."""
 
 
 @cache
