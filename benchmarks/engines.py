@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.rivals.dlcli_engine import SECONDS_BETWEEN_DISPATCHES
+from benchmarks.timing import EpochEnd, Stopwatch, figures, last_of_each_burst
 from dlcli.config import CompiledEngine, Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
@@ -30,8 +31,6 @@ with quiet_tensorflow():
 
 SECONDS = 0.5
 """Time for which the steps of an engine are measured, after compiling."""
-BURST = 1e-3
-"""More than the time to report an epoch, and less than that of a dispatch, in seconds."""
 MOST_STEPS = 8
 """Most steps in an epoch."""
 MOST_ENTRIES = 2e7
@@ -111,24 +110,25 @@ class _MeasuredError(Exception):
 
 def measure(job: training.Job, *, jit_compile: bool) -> tuple[float, float]:
     """Return the seconds of an engine that pass once, for compiling, and for each epoch."""
-    ends: list[tuple[float, int]] = []
-    bursts: list[tuple[float, int]] = []
-    start = time.perf_counter()
+    stopwatch = Stopwatch()
+    ends = stopwatch.ends
 
     def progress(epoch: int, values: Mapping[str, float]) -> None:
-        now = time.perf_counter() - start
-        is_first_of_burst = not ends or now - ends[-1][0] > BURST
-        if is_first_of_burst and len(bursts) > 1 and bursts[-1][0] - bursts[0][0] > SECONDS:
+        stopwatch.record(epoch)
+        is_after_dispatch = ends[-1].seconds - ends[-2:][0].seconds > SECONDS_BETWEEN_DISPATCHES
+        is_long = ends[-1].seconds - ends[0].seconds > SECONDS
+        if is_after_dispatch and is_long and len(_dispatches(ends)) > 1:
             raise _MeasuredError
-        if is_first_of_burst and ends:
-            bursts.append(ends[-1])
-        ends.append((now, epoch))
 
     with suppress(_MeasuredError):
         training.train_job(job, CompiledEngine(jit_compile=jit_compile), progress)
-    (first, before), (last, after) = bursts[0], bursts[-1]
-    pace = (last - first) / (after - before)
-    return max(first - before * pace, 0.0), pace
+    found = figures(_dispatches(ends))
+    return found["compile_seconds"], found["epoch_seconds"]
+
+
+def _dispatches(ends: Sequence[EpochEnd]) -> list[EpochEnd]:
+    """Return the last epoch of each dispatch that was reported completely."""
+    return last_of_each_burst(ends[:-1], SECONDS_BETWEEN_DISPATCHES)
 
 
 def main() -> None:
@@ -160,15 +160,15 @@ def compare(shape: Shape, rng: np.random.Generator) -> dict[str, Any]:
         job.network,
         len(job.train.inputs),
     )
+    index = int(chosen == CompiledEngine(jit_compile=True))
     return {
         **asdict(shape),
         "layers": len(job.network.layers),
-        "arrays": len(job.network.weights),
         "parameters": job.network.parameters,
         "once": once,
         "epoch": epoch,
-        "chosen": int(getattr(chosen, "jit_compile", False) is True),
-        "regret": total[int(getattr(chosen, "jit_compile", False) is True)] / min(total),
+        "chosen": index,
+        "regret": total[index] / min(total),
     }
 
 

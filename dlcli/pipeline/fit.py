@@ -137,7 +137,7 @@ def hide_unused_packages() -> Iterator[None]:
 
     pandas, scikit-learn and IPython take Keras a second and a fifth of its memory, for inputs and
     wrappers that dlcli does not use; Keras works without them. Afterwards they can be imported as
-    ever. In a program of the user's, who may go on with Keras, nothing is hidden.
+    before. Nothing is hidden in a user's own program, which may itself use Keras with them.
     """
     hidden = [name for name in _UNUSED if name not in sys.modules] if is_command_line.get() else []
     for name in hidden:
