@@ -241,6 +241,7 @@ class Study:
         with quiet_optuna():
             while self._has_more():
                 trial = self._study.ask(self._distributions)
+                self._record_heartbeat(trial)  # first, so that every trial with a worker has one
                 trial.set_user_attr(WORKER, {"run": self.run, "name": worker_name()})
                 numbers = candidate_numbers(trials := self._trials())
                 candidate = numbers[trial.number]
@@ -255,6 +256,11 @@ class Study:
                     return running
                 self.interrupt(running)
             return None
+
+    def _record_heartbeat(self, trial: optuna.Trial) -> None:
+        """Let a trial in a database have a heartbeat: Optuna takes none without one for dead."""
+        if isinstance(self._storage, RDBStorage):
+            self._storage.record_heartbeat(trial._trial_id)
 
     def _has_more(self) -> bool:
         trials = self._trials()
@@ -345,8 +351,8 @@ class Study:
     def _is_anonymous(self, trial: FrozenTrial) -> bool:
         """Return whether a trial has not had a worker for long.
 
-        Its process was killed before it stored the worker's name and sent a heartbeat. The time is
-        measured by this process's clock, because those of other machines may differ.
+        Its process was killed before it stored the worker's name; it may have no heartbeat, either.
+        The time is measured by this process's clock, because those of other machines may differ.
         """
         if worker_of(trial):
             self._anonymous_since.pop(trial.number, None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from optuna.exceptions import StorageInternalError
@@ -14,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from dlcli.errors import RunError, TrainingError, UsageError
 from dlcli.pipeline import mask_password
 from dlcli.pipeline.search_storage import (
+    GRACE_SECONDS,
     JOURNAL,
     LOCK,
     explaining_lost_storage,
@@ -202,3 +205,49 @@ def test_processes_that_do_not_know_of_each_other_share_a_database(tmp_path):
     with second.keep_alive(third):
         assert (third.number, first.unfinished, first.retry_lost()) == (2, 1, 0)
         finish(second, third)
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A study with a running trial, whose process died before it could keep it alive."""
+    path = tmp_path / "study.db"
+    Study(plan(trials=1), open_database(f"sqlite:///{path}"), "dies").ask()
+    return path
+
+
+def test_a_trial_of_a_process_that_dies_before_it_evaluates_is_retried_after_the_grace_time(
+    database,
+):
+    study = Study(plan(trials=1), open_database(f"sqlite:///{database}"), "survives")
+    assert study.retry_lost() == 0
+
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, ?)",
+            (f"-{GRACE_SECONDS + 1} seconds",),
+        )
+    assert study.retry_lost() == 1
+    again = study.ask()
+    assert again.number == 0
+    finish(study, again)
+    assert [(each.number, each.state) for each in study.results()] == [(0, "complete")]
+
+
+def test_a_trial_of_a_process_that_dies_before_its_first_heartbeat_is_retried(
+    tmp_path, monkeypatch
+):
+    url, now = f"sqlite:///{tmp_path}/study.db", [1000.0]
+    monkeypatch.setattr("dlcli.pipeline.search_study.time.monotonic", lambda: now[0])
+    dies, survives = (Study(plan(trials=1), open_database(url), name) for name in ("dies", "not"))
+    monkeypatch.setattr(dies._storage, "record_heartbeat", die)
+    with pytest.raises(KeyboardInterrupt):
+        dies.ask()
+
+    assert survives.retry_lost() == 0
+    now[0] += GRACE_SECONDS + 1
+    assert survives.retry_lost() == 1
+    assert survives.ask().number == 0
+
+
+def die(_):
+    raise KeyboardInterrupt
