@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from ipykernel.inprocess import InProcessKernelManager
 from nbclient import NotebookClient
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
@@ -363,17 +364,56 @@ CELLS = (
 )
 
 
-def test_a_notebook_trains_shows_curves_and_predicts(tmp_path):
+def run_in_this_process():
+    """Run the cells by a kernel in this process, which has loaded TensorFlow; their outputs."""
+    manager = InProcessKernelManager()
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        return [outputs_of(client, cell) for cell in CELLS]
+    finally:
+        client.stop_channels()
+        manager.kernel.shell.clear_instance()
+        manager.shutdown_kernel()
+
+
+def outputs_of(client, cell):
+    """Run a cell, and return what it shows at last: an update replaces what was displayed."""
+    client.execute(cell)
+    outputs = []
+    while client.iopub_channel.msg_ready():
+        message = client.iopub_channel.get_msg()
+        content = message["content"]
+        if message["msg_type"] == "update_display_data":
+            updated = content["transient"]["display_id"]
+            [shown] = [each for each in outputs if each["transient"]["display_id"] == updated]
+            shown["data"] = content["data"]
+        elif message["msg_type"] not in ("status", "execute_input"):
+            outputs.append({"output_type": message["msg_type"], **content})
+    return outputs
+
+
+def run_in_a_kernel():
+    """Run the cells as Jupyter does, in a process of their own."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(notebook).execute()
+    return [cell.outputs for cell in notebook.cells]
+
+
+@pytest.mark.parametrize(
+    "run_cells", [run_in_this_process, pytest.param(run_in_a_kernel, marks=pytest.mark.release)]
+)
+def test_a_notebook_trains_shows_curves_and_predicts(run_cells, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of zmq and asyncio
-        NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = [cell.outputs for cell in notebook.cells]
-    assert not any(each.output_type == "error" for cell in outputs for each in cell)
+        outputs = run_cells()
+    assert not any(each["output_type"] == "error" for cell in outputs for each in cell)
     [progress] = [each for each in outputs[2] if "text/html" in each.get("data", {})]
-    assert '<progress value="3" max="3">' in progress.data["text/html"]
+    assert '<progress value="3" max="3">' in progress["data"]["text/html"]
     assert not [each for each in outputs[2] if each.get("name") == "stdout"]
     [card] = outputs[3]
-    assert 'src="data:image/png;base64,' in card.data["text/html"]
+    assert 'src="data:image/png;base64,' in card["data"]["text/html"]
     [table] = outputs[4]
-    assert "Prediction of 60 rows" in table.data["text/html"]
+    assert "Prediction of 60 rows" in table["data"]["text/html"]

@@ -1,4 +1,8 @@
-"""The recipes for Ray Data and Spark run on these engines, each in a process of its own."""
+"""The recipes for Ray Data and Spark run on these engines, each in processes of its own.
+
+For releases, as starting an engine takes most of the time; tests/api/test_batches.py has what the
+recipes need of dlcli: batches in each form, and models that are sent to other processes.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ def run_recipes(engine: str) -> str:
     return answer.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_recipes_for_ray_data_predict_what_the_model_does(tmp_path, monkeypatch):
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed: it is the extra `ray`")
