@@ -233,6 +233,7 @@ def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
 def test_every_event_and_field_of_a_search_is_documented(dlcli, rows):
     result = dlcli("tune", "rows.yaml", "--json", "--nested")
 

@@ -79,10 +79,10 @@ def test_workers_train_what_one_process_trains(
     for name, text in {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE}.items():
         (tmp_path / f"{name}.yaml").write_text(text)
 
-    ended = forks.run(str(tmp_path), "abc", "a", "bc", module="tests.cluster.train_together")
+    ended = forks.run(str(tmp_path), "abc", "ab", "c", module="tests.cluster.train_together")
 
     assert ended.code == 0, ended.errors
-    for workers, names in {2: "a", 3: "bc"}.items():
+    for workers, names in {2: "ab", 3: "c"}.items():
         for name in names:
             _compare(tmp_path, name, workers)
 

@@ -135,7 +135,15 @@ def test_the_weights_are_those_at_the_end_of_the_last_finite_epoch(engine, until
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["graph", "XLA", "rows on disk"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "graph",
+        # Checkpoints under XLA are those of test_training_checkpoints.
+        pytest.param("XLA", marks=pytest.mark.release),
+        "rows on disk",
+    ],
+)
 def test_they_are_also_if_checkpoints_are_of_the_epoch_that_diverges(
     engine, until_the_third, each_step_is_kept
 ):

@@ -246,7 +246,11 @@ train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
     ("rows", "settings"),
     [
         (50, ["hidden=[{units: 3700}, {units: 3700}]", "early_stopping={monitor: loss}"]),
-        (20_000, ["hidden=[{units: 4000, activation: relu}, {units: 9}]", "batch_size=20000"]),
+        pytest.param(
+            20_000,
+            ["hidden=[{units: 4000, activation: relu}, {units: 9}]", "batch_size=20000"],
+            marks=pytest.mark.release,
+        ),
     ],
     ids=["weights", "batch"],
 )

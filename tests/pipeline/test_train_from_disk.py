@@ -243,9 +243,13 @@ def timeless(event):
 @pytest.mark.usefixtures("short_baselines")
 @pytest.mark.parametrize(
     "case",
-    ["texts", *(pytest.param(case, marks=pytest.mark.slow) for case in TRAINED if case != "texts")],
+    [
+        pytest.param(case, marks=pytest.mark.release if case == "XLA" else pytest.mark.slow)
+        for case in TRAINED
+    ],
 )
 def test_a_run_from_disk_has_the_files_of_one_from_memory(case, folder, tmp_path, request):
+    """Under XLA, test_training_streaming compares the weights."""
     if case != "rows that are read at once":
         request.getfixturevalue("small_parts")
     data, more = TRAINED[case]

@@ -19,10 +19,14 @@ from dlcli.config import load_config
 ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()
 FOR_RELEASES = (
-    *("3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
-    *("8-ensembles", "intervals", "cluster"),
+    *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
+    *("8-ensembles", "imbalanced", "intervals", "cluster", "export"),
 )
-"""Pages whose trainings take more than ten seconds; tests/cluster trains with workers as well."""
+"""Pages whose trainings and exports take more than three seconds.
+
+What they use is tested elsewhere as well: tests/cluster trains with workers, and the Python of the
+page about exports is run by test_beside_pandas.
+"""
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 

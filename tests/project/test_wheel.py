@@ -34,11 +34,20 @@ def test_a_wheel_brings_the_examples_types_and_licence(installed: Path) -> None:
     assert {path.stem for path in package.glob("examples/data/*.csv")} == TABLES
     assert (package / "py.typed").is_file()
     assert (package / "reports/templates/page.html.j2").is_file()
+    assert files_of(ROOT / "dlcli") <= files_of(package)
     assert list(installed.glob("dlcli_keras-*.dist-info/licenses/LICENSE"))
+
+
+def files_of(package: Path) -> set[Path]:
+    """The files of a package, but for the bytecode."""
+    files = (each for each in package.rglob("*") if each.is_file())
+    return {each.relative_to(package) for each in files if each.parent.name != "__pycache__"}
 
 
 @pytest.mark.slow
 def test_a_wheel_without_a_checkout_has_something_to_train(installed: Path, tmp_path: Path) -> None:
+    """Training itself is tested in the checkout, whose files the wheel has."""
+
     def dlcli(*arguments: str) -> str:
         command = [sys.executable, "-m", "dlcli", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(installed)}
@@ -49,6 +58,6 @@ def test_a_wheel_without_a_checkout_has_something_to_train(installed: Path, tmp_
         return done.stdout
 
     dlcli("init", "--example", "xor")
-    result = dlcli("train", "xor.yaml", "--set", "epochs=2")
+    result = dlcli("validate", "xor.yaml")
 
-    assert "run: runs/xor" in result
+    assert "hidden_1  Dense tanh" in result

@@ -10,7 +10,8 @@ import sys
 
 from dlcli.training import TrainingResult, prepare_device
 
-ENGINES = ("keras", "graph", "xla")
+ENGINES = ("graph", "xla")
+"""The Keras engine repeats its bits in another process in tests/pipeline/test_train_resume.py."""
 REPEATED = {
     "config": {
         "hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},),

@@ -210,7 +210,11 @@ NORMALIZED = {"units": 4, "activation": "tanh", "use_bias": False, "batch_normal
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("rows", "hidden", "engine"),
-    [(13, DROPPING, "graph"), (11, NORMALIZED, "graph"), (13, DROPPING, "xla")],
+    [
+        pytest.param(13, DROPPING, "graph", marks=pytest.mark.release),  # as in float32, below
+        (11, NORMALIZED, "graph"),
+        (13, DROPPING, "xla"),
+    ],
     ids=["a padded rest", "a rest of its own shape", "a padded rest under xla"],
 )
 def test_in_float64_the_engines_agree_over_many_steps(rows, hidden, engine, make_job, train):

@@ -85,8 +85,16 @@ def same(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["graph", "xla"])
-@pytest.mark.parametrize("config", [EVERYTHING, PLAIN], ids=["everything", "plain"])
+@pytest.mark.parametrize(
+    ("config", "engine"),
+    [
+        (EVERYTHING, "graph"),
+        (EVERYTHING, "xla"),
+        (PLAIN, "graph"),
+        pytest.param(PLAIN, "xla", marks=pytest.mark.release),
+    ],
+    ids=["everything-graph", "everything-xla", "plain-graph", "plain-xla"],
+)
 def test_the_steps_of_a_dispatch_change_no_bit(config, engine, train_in_steps):
     whole, _ = train_in_steps(config, 10**6, engine)
     for steps in (1, 7):

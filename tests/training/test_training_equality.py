@@ -189,12 +189,16 @@ CASES = {**OPTIMIZERS, **LAYERS_AND_BATCHES, **WEIGHTS_AND_METRICS}
 ONLY_IN_FLOAT32 = ["four classes, orthogonal layer", "one-hot classes"]
 FOR_RELEASES = ["adamax", "adadelta", "adagrad", "rmsprop", "lamb", "lion"]
 """Optimizers that differ from others by Keras's own update of a weight alone."""
-UNDER_XLA = ["muon", "adamw", "two classes, weighted rows"]
-IN_FLOAT32 = [*ONLY_IN_FLOAT32, "adam"]
+UNDER_XLA = ["muon", "two classes, weighted rows"]
+UNDER_XLA_FOR_RELEASES = ["adamw"]
+IN_FLOAT32 = [*ONLY_IN_FLOAT32, pytest.param("adam", marks=pytest.mark.release)]
 SCALED = {"optimizer": optimizer("adam")["config"]["optimizer"], "learning_rate_schedule": PLATEAU}
 """What changes variables of the optimizer, which half precision wraps to scale the loss."""
 IN_HALF_PRECISION = [
-    ("two layers of everything, a rest", "mixed_bfloat16", {}),
+    # As in the other half precision, but for the scale of the loss.
+    pytest.param(
+        *("two layers of everything, a rest", "mixed_bfloat16", {}), marks=pytest.mark.release
+    ),
     ("two layers of everything, a rest", "mixed_float16", SCALED),
     ("adamw", "mixed_float16", {}),
 ]
@@ -250,6 +254,13 @@ EXACT = 1e-12
 )
 def test_in_float64_they_agree_over_many_steps(case, check):
     check(case, ("graph", "xla") if case in UNDER_XLA else ("graph",), EXACT, epochs=15)
+
+
+@pytest.mark.release
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("case", UNDER_XLA_FOR_RELEASES)
+def test_in_float64_more_cases_agree_under_xla(case, check):
+    check(case, ("xla",), EXACT, epochs=15)
 
 
 # Rounding in float32 is 6e-8 of a number near 1, and over some thirty steps the largest difference

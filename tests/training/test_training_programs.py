@@ -151,7 +151,7 @@ def test_a_program_is_shared_under_xla_too(make_job, float64):
     jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
     result, made = train_in_turn(jobs, jit_compile=True)
     assert made == 1
-    check_alike(result, alone(jobs[-1], jit_compile=True))
+    check_alike(result, alone(jobs[-1]))  # in float64 XLA differs by less than the tolerance
 
 
 @pytest.mark.slow

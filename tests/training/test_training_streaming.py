@@ -70,7 +70,7 @@ def small_chunks(monkeypatch):
         (DROPOUT, 11, False),
         (DROPOUT, 12, False),
         (NORMALIZED, 11, False),
-        (NORMALIZED, 13, True),
+        pytest.param(NORMALIZED, 13, True, marks=pytest.mark.release),  # as below, from disk
     ],
     ids=["padded", "no rest", "normalized", "normalized xla"],
 )

@@ -89,6 +89,7 @@ def test_the_best_learning_rate_is_found(line):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_finalists")
 def test_without_a_search_space_the_default_is_reported_searched_and_stored(tmp_path):
     recorder = Recorder()
     overrides = ["tune={trials: 1, metric: rmse, folds: 2}", "epochs=2"]
@@ -218,9 +219,12 @@ def test_test_rows_have_no_influence_on_trials(tmp_path):
     assert trials_of(runs[0]) == trials_of(runs[1])
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_planted_optimum_is_found(tmp_path):
-    """Only 64 units can fit the wave, and only with a rate that is neither high nor low."""
+    """Only 64 units can fit the wave, and only with a rate that is neither high nor low.
+
+    For releases: that the best rate of four is found, and compared, is tested with less training.
+    """
     (tmp_path / "wave.csv").write_text(wave_rows())
     (tmp_path / "wave.yaml").write_text(WAVE)
     file = load_config(tmp_path / "wave.yaml")
