@@ -168,6 +168,7 @@ def test_a_name_that_a_terminal_would_obey_is_shown_as_text(dlcli, folder):
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runs")
 def test_comparing_loads_no_tensorflow_and_no_charts():
     heavy = HEAVY - {"scipy"} | {"altair", "jinja2", "vl_convert"}

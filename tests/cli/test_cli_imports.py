@@ -52,6 +52,7 @@ def test_a_config_error_is_found_before_the_imports_for_data():
     assert_loads(["train bad.yaml", "validate bad.yaml"], 2, HEAVY | {"numpy", "pyarrow"})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pets")
 def test_only_training_loads_tensorflow():
     commands = [
@@ -73,6 +74,7 @@ def test_only_training_loads_tensorflow():
     assert_loads(commands, 0, HEAVY)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pets")
 def test_predict_loads_only_the_packages_that_it_needs():
     packages = """comparison data_checks diagnosis explanation keras_model pipeline reports.views

@@ -108,6 +108,7 @@ def fraction_within(rows, column="y"):
     return np.mean([float(row["lower"]) <= y <= float(row["upper"]) for row, y in pairs])
 
 
+@pytest.mark.slow
 def test_numbers_get_a_lower_and_an_upper_end(run):
     run("numbers")
     rows = read_csv(call("predict", "numbers", "rows.csv", "--interval", "0.9").stdout)
@@ -149,6 +150,7 @@ def test_members_that_share_validation_rows_have_one_width(run):
     )
 
 
+@pytest.mark.slow
 def test_several_columns_have_ends_of_their_own(run):
     run("pair")
     rows = read_csv(call("predict", "pair", "rows.csv", "--interval", "0.8").stdout)
@@ -165,6 +167,7 @@ def test_several_columns_have_ends_of_their_own(run):
     ]
 
 
+@pytest.mark.slow
 def test_counts_are_never_below_0(run):
     run("counts")
     result = call("predict", "counts", "rows.csv", "--interval", "0.95")
@@ -174,6 +177,7 @@ def test_counts_are_never_below_0(run):
     assert fraction_within(rows, "count") > 0.88
 
 
+@pytest.mark.slow
 def test_classes_get_a_set_in_every_format(run):
     run("classes")
     arguments = ("predict", "classes", "rows.csv", "--interval", "0.9")
@@ -230,6 +234,7 @@ def test_predict_reports_the_mean_width(run):
     assert found["interval"]["mean_width"] > 0
 
 
+@pytest.mark.slow
 def test_rows_of_weight_0_do_not_count(run):
     stored = run("weighted").parse("conformal.json", Conformal)
     weights = [

@@ -232,6 +232,7 @@ def test_a_folder_without_a_run_ends_with_5(dlcli):
     assert "did you mean 'double'?" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 def test_a_reader_who_has_seen_enough_ends_it_quietly(program):
     Path("many.csv").write_text("x\n" + "1\n" * 200_000)
@@ -247,6 +248,7 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly(program):
     assert process.wait() == 141
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
 def test_a_full_disk_is_reported(program):
@@ -261,6 +263,7 @@ def test_a_full_disk_is_reported(program):
     assert done.stderr == "error: standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])

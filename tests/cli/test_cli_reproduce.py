@@ -44,6 +44,7 @@ def equal(found):
 ALL = dict.fromkeys(("data", "versions", "encoding", "weights", "metrics"), True)
 
 
+@pytest.mark.slow
 def test_all_is_equal_in_a_new_run(run):
     events = []
     found = reproduce(run, listener=lambda *event: events.append(event))
@@ -111,6 +112,7 @@ def test_another_version_is_named(run, monkeypatch):
     assert replace(found, tolerance=0.0).differing == ()
 
 
+@pytest.mark.slow
 def test_a_table_in_memory_has_to_be_given():
     table = {"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 2.0, 4.0, 3.0]}
     config = {"data": {"target": "y"}, "hidden": [], "epochs": 2}

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 
+@pytest.mark.slow
 def test_the_schema_has_its_dialect_and_a_title(dlcli):
     schema = json.loads(dlcli("schema").stdout)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"

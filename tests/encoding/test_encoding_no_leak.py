@@ -44,6 +44,7 @@ def as_dictionaries(table):
     return Table(table.file, data, table.row_numbers)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

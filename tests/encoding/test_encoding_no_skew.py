@@ -96,6 +96,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @SETTINGS
 @TABLES
 def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, values, random):
@@ -120,6 +121,7 @@ def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, val
     assert_same(encoded(encoding, other), expected, order)
 
 
+@pytest.mark.slow
 @SETTINGS
 @TABLES
 def test_statistics_are_the_same_from_every_format(folder, train, values, random):

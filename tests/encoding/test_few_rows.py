@@ -106,6 +106,7 @@ def of_one(encoding, feature):
     return Encoding(features=(feature,), task=encoding.task, notations=encoding.notations)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(
     st.integers(2, 6).flatmap(lambda rows: columns(rows, first=True)),

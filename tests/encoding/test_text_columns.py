@@ -287,6 +287,7 @@ def arrays(part):
     return [array.tobytes() for array in (part.starts, part.columns, part.values)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(fitted())
 def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
@@ -296,6 +297,7 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     assert arrays(encode(again, texts)) == arrays(encode(encoder, texts))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):

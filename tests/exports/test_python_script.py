@@ -124,6 +124,7 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path) -> None:
     assert [name for name, is_found in found if not is_found] == []
 
 
+@pytest.mark.slow
 def test_a_script_is_readable_python_of_the_runs_network(
     shipped_runs: dict[str, Run], tmp_path: Path
 ) -> None:

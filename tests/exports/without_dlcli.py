@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 DTYPES = {"string": object}
+HIDDEN = ("dlcli", "pandas", "sklearn", "IPython")
+"""What can't be imported; Keras imports all but the first if it can, which takes it seconds."""
 
 
 class Block:
-    """Keeps dlcli from being imported."""
+    """Keeps packages from being imported."""
 
     def find_spec(self, name: str, *_: object) -> None:
-        if name.partition(".")[0] == "dlcli":
-            raise ImportError("dlcli is not to be used here")
+        if name.partition(".")[0] in HIDDEN:
+            raise ModuleNotFoundError(f"{name} is not to be used here", name=name)
 
 
 def arrays(fields: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -94,6 +94,7 @@ def trained(tmp_path_factory):
         return open_run(path / run.path), events
 
 
+@pytest.mark.slow
 def test_members_have_their_own_rows_seeds_and_scaling_of_the_target(trained):
     members, _ = stored(trained[0])
     assert [member.rows for member in members] == [32, 32, 32]

@@ -139,6 +139,7 @@ def test_the_pool_is_all_rows_but_those_of_the_test_split(config):
     assert emitted[-1][0] == "rows"
 
 
+@pytest.mark.slow
 def test_a_warning_is_emitted_once_and_calls_no_rows_test_rows(config, tmp_path):
     lines = [f"{x},{'' if x % 2 else x * x % 11},{x - 30}" for x in range(60)]
     (tmp_path / "rows.csv").write_text("\n".join(["a,b,y", *lines]))

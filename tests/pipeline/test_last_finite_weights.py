@@ -224,6 +224,7 @@ def test_the_best_until_then_are_kept_if_these_were_wanted(until_the_third):
     assert weights(open_run(Path("runs/t"))) == expected
 
 
+@pytest.mark.slow
 def test_where_nothing_was_trained_nothing_is_kept():
     error = diverged(config_of("graph", "1e9", "optimizer.learning_rate=1e9"))
     assert "in epoch 1" in str(error)

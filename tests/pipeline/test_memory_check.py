@@ -194,6 +194,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_two_layers_of_a_million_units_are_refused_at_their_position():
     million = "  - {units: 1000000}\n"
     Path("c.yaml").write_text(CONFIG.replace("  - {units: 20}\n", 2 * million))

@@ -151,6 +151,7 @@ class TestImages:
         path_of("photo3").unlink()
         assert "there is no file 'data/images/photo3.png'" in refusal(DataError)
 
+    @pytest.mark.slow
     def test_are_known_by_a_hash_of_their_hashes(self):
         """In the order of the training rows, then of the others; no file counts twice in a set."""
         Path("t.yaml").write_text(Path("t.yaml").read_text().replace("0.25", "null"))
@@ -161,6 +162,7 @@ class TestImages:
         assert list(images) == ["photo", "scan"]
         assert images["scan"] == {"files": 8, "sha256": hashlib.sha256(whole).hexdigest()}
 
+    @pytest.mark.slow
     def test_are_not_reported_where_there_are_none(self):
         text = Path("t.yaml").read_text().replace("type: image, shape: [2, 2, 1]", "type: ignored")
         Path("t.yaml").write_text(text)

@@ -71,6 +71,7 @@ class TestDecision:
         assert not self.waits_on_disk(monkeypatch, 0, "storage: memory")
         assert self.waits_on_disk(monkeypatch, float("inf"), "storage: disk")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("available", "said"), [(1e12, False), (0, True)])
     def test_rows_on_disk_are_reported(self, available, said, monkeypatch):
         monkeypatch.setattr(preflight, "available_memory", lambda: available)

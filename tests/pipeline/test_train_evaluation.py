@@ -27,6 +27,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(config: Path) -> None:
     run = train(load_config(config), config.parent / "run")
 
@@ -38,6 +39,7 @@ def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(conf
     assert sample["target"] == [2.0 * at for at in range(40)]
 
 
+@pytest.mark.slow
 def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
     settings = ["data.weight=w", "data.test=0.25"]
     run = train(load_config(config, settings), config.parent / "run")

@@ -67,6 +67,7 @@ HIDDEN = "hidden: [{units: 8, activation: relu, batch_normalization: true, dropo
 SHORT = HIDDEN + "epochs: 2\n"
 
 
+@pytest.mark.slow
 def test_every_type_of_column_is_explained():
     write_images(Path())
     columns = mixed_table().to_pydict()

@@ -212,6 +212,7 @@ def encoded(folder, storage, data, more):
     return (events, numbers, prepared.encoding, prepared.network), arrays
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("case", CASES)
 def test_rows_on_disk_are_split_and_encoded_as_rows_in_memory_are(case, folder):

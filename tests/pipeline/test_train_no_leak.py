@@ -85,6 +85,7 @@ def before(folder):
     return {how: prepared(folder, whole_table(), SETS, how) for how in SPLITS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SPLITS)
 @settings(
     max_examples=3,

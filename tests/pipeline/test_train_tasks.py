@@ -92,6 +92,7 @@ def trained(tmp_path_factory):
     return lambda target, engine="compiled": train_once(target, engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "engine"),
     [*((target, "compiled") for target in TARGETS), ("columns of labels", "keras")],

@@ -63,6 +63,7 @@ def interrupt_at(wanted):
     return listen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "beside"), [(None, "work/runs"), ("../out/a/run", "out/a")])
 def test_it_lies_beside_the_run_and_nowhere_else(output, beside, root):
     file, before, found = config_for(), everything(root), []

@@ -152,6 +152,7 @@ def test_what_reads_alike_is_not(source: str) -> None:
     assert findings(source) == []
 
 
+@pytest.mark.slow
 def test_the_package_has_none_of_it() -> None:
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 100

@@ -299,6 +299,7 @@ def test_a_long_name_is_cut(tmp_path):
     assert "x" * 100 not in rest
 
 
+@pytest.mark.slow
 def test_many_long_folds_stay_within_bounds(tmp_path):
     names = [f"{front}metric_{at}" for at in range(6) for front in ("", "val_")]
     values = tuple(float(at % 97) + 1 / 3 for at in range(200))

@@ -97,6 +97,7 @@ def anchors(view):
     return [section.anchor for section in view.sections() if section.blocks]
 
 
+@pytest.mark.slow
 def test_every_chart_is_valid_vega_lite_and_no_name_of_a_field_comes_from_the_data(run):
     found = all_charts(view_of(run).sections())
     assert len(found) >= 4

@@ -89,6 +89,7 @@ def test_validate_finds_each_flipped_byte(run: Path) -> None:
         assert caught.value.exit_code == 5
 
 
+@pytest.mark.slow
 def test_commands_find_each_flipped_byte_in_files_that_they_read(run: Path) -> None:
     table, config = run.parents[1] / "new.csv", run.parents[1] / "next.yaml"
     config.write_text(f"{CONFIG}initial_weights: runs/points\n")

@@ -143,6 +143,7 @@ def test_other_runs_in_the_base_are_kept(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["second"]
 
 
+@pytest.mark.slow
 def test_processes_at_the_same_time_never_share_a_folder(tmp_path):
     program = (
         "import sys, pathlib\n"

@@ -394,6 +394,7 @@ UNFINISHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", UNFINISHED, ids=lambda spoil: spoil.__name__)
 def test_a_hostile_unfinished_run_does_no_harm(
     spoil: Callable[[Path], None],

@@ -145,6 +145,7 @@ def test_these_tests_cover_every_file_of_the_format(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY_FILE)
 def test_any_flipped_bit_is_found(folder, name):
     content = (folder / name).read_bytes()
@@ -157,6 +158,7 @@ def test_any_flipped_bit_is_found(folder, name):
             run.verify()
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_of_the_manifest_is_found(folder):
     path = folder / "manifest.json"
     content = path.read_bytes()

@@ -133,6 +133,7 @@ def test_the_source_is_the_command_of_the_run(line):
     assert tags["line"]["mlflow.source.name"] == "dlcli cv"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("line")
 def test_more_metrics_than_a_batch_takes_are_sent():
     wide = {f"metric_{at}": float(at) for at in range(1001)}

@@ -54,6 +54,7 @@ def files():
     return sorted((RUN / "tensorboard").rglob("events*"))
 
 
+@pytest.mark.slow
 def test_curves_have_the_same_tags_for_training_and_validation_rows():
     values = {"loss": 0.5, "val_loss": 0.75, "auc": 0.25, "val_auc": 1.0, "learning_rate": 0.125}
     later = {"loss": 0.25, "val_loss": 1.5, "auc": 0.5, "val_auc": 0.5, "learning_rate": 0.0625}

@@ -32,7 +32,7 @@ ENGINES = {
 }
 
 
-INTERVALS = {"keras": 2, "graph": 7, "xla": 9}
+INTERVALS = {"keras": 2, "graph": 7, "xla": 11}
 """Epochs (keras) or steps (others) until training is interrupted; an epoch has 4 steps, so that
 most interruptions are within one, each at another step. Under XLA there is one."""
 

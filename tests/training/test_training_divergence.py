@@ -24,6 +24,7 @@ def train_until_divergence(train, engine):
     return run
 
 
+@pytest.mark.slow
 def test_the_error_names_the_epoch(train_until_divergence, make_job):
     # One step an epoch multiplies the weights by some 1e6 and the loss by its square, from 1 on:
     # float32 ends at 3e38.
@@ -33,6 +34,7 @@ def test_the_error_names_the_epoch(train_until_divergence, make_job):
     assert told == list(range(1, len(told) + 1))
 
 
+@pytest.mark.slow
 def test_training_ends_within_the_epoch(train_until_divergence, make_job):
     error, told = train_until_divergence(make_job({**WILD, "epochs": 2, "batch_size": 1}, rows=50))
     assert str(error).endswith(" in epoch 1")
@@ -43,6 +45,7 @@ def test_a_divergence_has_exit_code_4():
     assert DivergenceError.exit_code == 4
 
 
+@pytest.mark.slow
 def test_a_validation_loss_ends_training_too(train_until_divergence, make_job):
     # The first epoch's loss is taken before its only step, which throws the weights to 1e30.
     far = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "hidden": (), "epochs": 1}
@@ -51,6 +54,7 @@ def test_a_validation_loss_ends_training_too(train_until_divergence, make_job):
     assert told == []
 
 
+@pytest.mark.slow
 def test_non_finite_weights_after_the_last_step_are_a_divergence(make_job, engine):
     # The only step's gradient, some 100, times 3e38 is beyond float32.
     far = {"optimizer": {"name": "sgd", "learning_rate": 3e38}, "hidden": (), "epochs": 1}

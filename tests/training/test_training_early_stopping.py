@@ -120,6 +120,7 @@ def with_monitor(job):
     return rates, int(state.best_epoch), values_of(learner.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", STOPPING)
 def test_early_stopping_equals_keras(case, follow):
     options = {"monitor": "val_loss", "restore_best_weights": True, **STOPPING[case]}
@@ -130,6 +131,7 @@ def test_early_stopping_equals_keras(case, follow):
     assert (len(found[0]) == 40) == (case in ENDLESS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLATEAU)
 def test_the_plateau_equals_keras(case, follow):
     options = {"monitor": "val_loss", **PLATEAU[case]}

@@ -51,6 +51,7 @@ SCHEDULES = {
 
 
 # All engines take the rate from the same object.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "engine"),
     [

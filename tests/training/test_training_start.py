@@ -101,6 +101,7 @@ def test_device_and_threads_are_recorded(forks):
     }
 
 
+@pytest.mark.slow
 def test_training_starts_from_given_weights(make_job, train, engine):
     # A step of 1e-30 is lost in float32, so that the weights stay where they started.
     still = {"optimizer": {"name": "sgd", "learning_rate": 1e-30}, "epochs": 1}
@@ -143,6 +144,7 @@ def test_a_process_of_its_own_trains_the_same_bits(make_job, train, forks):
     assert len({*here.values()}) == len(here)
 
 
+@pytest.mark.slow
 def test_another_seed_trains_other_weights(make_job, train):
     first = train(make_job({"seed": 0}), "graph")
     second = train(make_job({"seed": 1}), "graph")

@@ -95,6 +95,7 @@ def test_the_keras_engine_reads_sparse_rows_too(make_job, train):
     assert_same(train(held, "keras"), train(given, "keras"))
 
 
+@pytest.mark.slow
 def test_a_two_level_order_comes_in_the_same_batches(make_job, monkeypatch):
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)

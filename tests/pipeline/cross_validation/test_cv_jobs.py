@@ -94,6 +94,7 @@ def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(i
     check_equal(run, cv(*SETTINGS, output=Path("runs/alone")))
 
 
+@pytest.mark.slow
 def test_a_cross_validation_that_lacks_no_fold_starts_no_worker(in_this_process):
     folder = killed_at(4)
     resume_cross_validation(folder, jobs=2)

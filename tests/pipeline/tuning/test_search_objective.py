@@ -347,6 +347,7 @@ def test_a_candidate_pruned_after_a_fold_keeps_its_folds(evaluated):
     assert result.epochs == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [

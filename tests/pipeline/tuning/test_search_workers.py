@@ -175,6 +175,7 @@ def test_a_signal_ends_all_workers_and_says_how_to_resume(tmp_path, number):
     assert {path.name for path in tmp_path.iterdir()} == set(map(str, processes))
 
 
+@pytest.mark.slow
 @POSIX
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     parent, processes = start_parent(tmp_path)
