@@ -123,6 +123,8 @@ class DivergenceError(TrainingError):
 
     def __init__(self, message: str, epoch: int) -> None:
         self.epoch = epoch
+        self.member = 1
+        """Which network of an ensemble, from 1."""
         super().__init__(message)
 
 

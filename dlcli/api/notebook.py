@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlcli.reports import EpochCount
 
 Listener = Callable[[str, dict[str, object]], None]
 Progress = bool | Listener | None
@@ -77,6 +80,9 @@ class _Display:
     def __init__(self) -> None:
         from IPython.display import HTML, display
 
+        from dlcli.reports import EpochCount
+
+        self._count = EpochCount()
         self._html = HTML
         self._handle = display(HTML(""), display_id=True)
         self._shown = 0.0
@@ -84,7 +90,8 @@ class _Display:
 
     def show(self, event: str, fields: Mapping[str, Any]) -> None:
         """Show an event, unless another was shown a moment ago."""
-        if (line := progress_html(event, fields)) is None:
+        self._count.add(event, fields)
+        if (line := progress_html(event, fields, self._count)) is None:
             return
         self._latest = line
         if time.monotonic() - self._shown >= _SECONDS_BETWEEN:
@@ -99,12 +106,11 @@ class _Display:
         self._handle.update(self._html(line))
 
 
-def progress_html(event: str, fields: Mapping[str, Any]) -> str | None:
+def progress_html(event: str, fields: Mapping[str, Any], count: EpochCount) -> str | None:
     """Return the line of an event; `None` for one that shows no progress."""
-    from dlcli.reports import epoch_line, progress_line, total_epochs
+    from dlcli.reports import epoch_line, progress_line
 
     if event == "epoch":
-        done, of = total_epochs(fields)
-        bar = f'<progress value="{done}" max="{of}"></progress>'
+        bar = f'<progress value="{count.done}" max="{count.total}"></progress>'
         return f"{_STYLE}{bar} {escape(epoch_line(fields))}</div>"
     return f"{_STYLE}{escape(progress_line(fields))}</div>" if event == "progress" else None

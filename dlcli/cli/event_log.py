@@ -15,7 +15,7 @@ import click
 
 from dlcli.cli.messages import print_message
 from dlcli.errors import plural, printable
-from dlcli.reports import epoch_line, fmt, progress_line, total_epochs
+from dlcli.reports import epoch_line, fmt, member_line, progress_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +104,7 @@ class _TextLog:
         self._progress: Live | None = None
         self._epochs: LiveView | _EpochLines | None = None
         self._rows: int | None = None
-        self._resumed = 0
+        self._resumed: dict[int, int] = {}
 
     def add(self, event: str, fields: dict[str, Any]) -> None:
         if event == "progress":
@@ -113,12 +113,15 @@ class _TextLog:
             self._stop_progress()
             self._epochs = self._epochs or self._start_epochs()
             self._epochs.show(fields)
+        elif event == "member":
+            self._epochs = self._epochs or self._start_epochs()
+            self._epochs.finish_member(fields)
         else:
             self.close()
             if event == "data":
                 self._rows = fields["rows"]["train"]
             elif event == "resumed":
-                self._resumed = fields["epochs"]
+                self._resumed[fields.get("member", 1)] = fields["epochs"]
             print_event(event, fields)
 
     def close(self) -> None:
@@ -153,18 +156,26 @@ class _TextLog:
 
 
 class _EpochLines:
-    """Prints the first epoch, the last, and about ten in between."""
+    """Prints the first epoch, the last, and about ten in between; of an ensemble, each member."""
 
     def __init__(self) -> None:
         self._held: Fields | None = None
 
     def show(self, fields: Fields) -> None:
-        """Print the epoch if it is one of those, else hold it, because it may be the last."""
-        done, total = total_epochs(fields)
-        every = -(-total // _EPOCH_LINES)
+        """Print the epoch if it is one of those, else hold it, because it may be the last.
+
+        Epochs of members that are trained at the same time would come in any order.
+        """
+        if "member" in fields:
+            return
+        epoch, every = fields["epoch"], -(-fields["of"] // _EPOCH_LINES)
         self._held = fields
-        if done == 1 or done % every == 0:
+        if epoch == 1 or epoch % every == 0:
             self.close()
+
+    def finish_member(self, fields: Fields) -> None:
+        """Print a member of an ensemble."""
+        click.echo(member_line(fields), err=True)
 
     def close(self) -> None:
         """Print the epoch that is held."""
@@ -259,6 +270,11 @@ def _engine(fields: Fields) -> list[str]:
     if fields["name"] != "compiled":
         return [fields["name"]]
     return [f"compiled, {'with XLA' if fields['jit_compile'] else 'as a graph'}"]
+
+
+def _resumed(fields: Fields) -> list[str]:
+    member = f" of member {fields['member']}" if "member" in fields else ""
+    return [f"after {plural(fields['epochs'], 'epoch')}{member}"]
 
 
 def _trained(fields: Fields) -> list[str]:
@@ -362,7 +378,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "network": _network,
     "engine": _engine,
     "device": lambda f: [f"{f['device']}, {plural(f['threads'], 'thread')}"],
-    "resumed": lambda f: [f"after {plural(f['epochs'], 'epoch')}"],
+    "resumed": _resumed,
     "tracking": _tracking,
     "trained": _trained,
     "baselines": _baselines,

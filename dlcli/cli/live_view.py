@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import Table, fmt, metric_names, render_table, total_epochs
+from dlcli.reports import EpochCount, Table, fmt, metric_names, render_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,11 +48,14 @@ class Measure:
 class LiveView:
     """A frame that is updated as epochs end, without a thread that would slow training down.
 
+    If several members of an ensemble are trained at a time, it shows the first of them.
+
     Args:
         console: the terminal.
         rows: number of training rows, if known.
         clock: the time in seconds.
-        resumed: number of epochs before training was resumed, whose values are not known.
+        resumed: by member of an ensemble, or 1, the number of epochs before its training was
+            resumed, whose values are not known.
     """
 
     def __init__(
@@ -61,32 +64,47 @@ class LiveView:
         rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
-        resumed: int = 0,
+        resumed: Mapping[int, int] | None = None,
     ) -> None:
         self._rows = rows
-        best = f"best since {resumed}" if resumed else "best"
-        self._header = ("", "now ", best, "at")
+        self._resumed = resumed or {}
         self._console = console
         self._clock = clock
         self._live: Live | None = None
         self._due = 0.0
-        self._measures: list[Measure] = []
-        self._fields: Mapping[str, Any] = {}
+        self._count = EpochCount()
+        self._latest: dict[int, Mapping[str, Any]] = {}
+        self._measures_of: dict[int, list[Measure]] = {}
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
 
     def show(self, fields: Mapping[str, Any]) -> None:
         """Add an epoch, given the fields of its event, and draw a frame if one is due."""
-        epoch = fields["epoch"]
-        if not self._measures or fields.get("member") != self._fields.get("member"):
-            self._measures = [_measure(name) for name in metric_names(fields)]
-        for measure in self._measures:
+        epoch, member = fields["epoch"], fields.get("member", 1)
+        if member not in self._measures_of:
+            self._measures_of[member] = [_measure(name) for name in metric_names(fields)]
+        for measure in self._measures_of[member]:
             measure.add(fields[measure.name], epoch)
-        self._fields = fields
+        self._count.add("epoch", fields)
+        self._latest[member] = fields
         now = self._clock()
         if now >= self._due or epoch == fields["of"]:
             self._due = now + SECONDS
-            self._recent.append((now, total_epochs(fields)[0]))
+            self._recent.append((now, self._count.done))
             self._draw()
+
+    def finish_member(self, fields: Mapping[str, Any]) -> None:
+        """Show no longer a member of an ensemble, given the fields of its event."""
+        self._count.add("member", fields)
+        self._latest.pop(fields["member"], None)
+        self._measures_of.pop(fields["member"], None)
+
+    @property
+    def _fields(self) -> Mapping[str, Any]:
+        return self._latest[min(self._latest)]
+
+    @property
+    def _measures(self) -> list[Measure]:
+        return self._measures_of[min(self._latest)]
 
     def close(self) -> None:
         """Remove the frame; the values are kept."""
@@ -107,7 +125,7 @@ class LiveView:
         from rich.text import Text
 
         epoch, of, speed = self._fields["epoch"], self._fields["of"], self._speed()
-        done, total = total_epochs(self._fields)
+        done, total = self._count.done, self._count.total
         left = "" if speed is None else f"{clock_time((total - done) / speed)} left"
         place = f"epoch {epoch:,}/{of:,}"
         if "member" in self._fields:
@@ -144,13 +162,15 @@ class LiveView:
             best = [fmt.number(measure.best), f"{measure.best_epoch:,}"]
             now = f"{fmt.number(measure.now)}{mark}"
             rows.append([measure.name, now, *(best if measure.best_epoch else ["", ""])])
-        lines = _table_lines(self._header, rows)
+        since = self._resumed.get(min(self._latest))
+        header = ("", "now ", f"best since {since}" if since else "best", "at")
+        lines = _table_lines(header, rows)
         if (excess := max(map(len, lines)) - self._console.width) > 0:
             longest = max(_LEAST_NAME, max(len(row[0]) for row in rows) - excess)
             for row in rows:
                 if len(row[0]) > longest:
                     row[0] = f"{row[0][: longest - 1]}~"
-            lines = _table_lines(self._header, rows)
+            lines = _table_lines(header, rows)
         return lines
 
     def _pace_line(self, speed: float | None) -> str:

@@ -21,6 +21,7 @@ from dlcli.network.network import (
     Network,
     build_network,
     choose_engine,
+    estimate_step_seconds,
     resolve_head,
     summarize,
 )

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ TERMINATING = [
 ]
 """The signals that end training; Windows has no SIGHUP."""
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
-_MEMBER = "member"
-"""The array of a checkpoint that says which member of an ensemble it is of."""
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
 _OVERHEAD = 10
@@ -139,6 +136,10 @@ class StopOnSignal(SignalStop):
         """Return `None`: there is nothing to continue from."""
         return None
 
+    def of_member(self, number: int) -> Checkpointer:
+        """Return this one."""
+        return self
+
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Discard the result of a member of an ensemble.
 
@@ -171,8 +172,9 @@ class RunCheckpointer(StopOnSignal):
 
     Args:
         writer: the run.
-        seconds: how long to wait from one checkpoint to the next.
-        on_resume: is called with the number of finished epochs when training is resumed.
+        seconds: how long to wait from one checkpoint of a network to the next.
+        on_resume: is called with the number of finished epochs when the training of a network is
+            resumed, and with its number in an ensemble.
         clock: gives the time in seconds.
     """
 
@@ -180,23 +182,25 @@ class RunCheckpointer(StopOnSignal):
         self,
         writer: RunWriter,
         seconds: float,
-        on_resume: Callable[[int], None] = lambda _: None,
+        on_resume: Callable[[int, int | None], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(writer, self._describe_finished)
-        self.kept = 0
+        self.seconds = seconds
+        self.on_resume = on_resume
+        self.clock = clock
+        self._own = _NetworkCheckpointer(self, writer)
+        self._members: dict[int, _NetworkCheckpointer] = {}
+
+    @property
+    def kept(self) -> int:
         """Number of checkpoints that this process has stored."""
-        self._seconds = seconds
-        self._on_resume = on_resume
-        self._clock = clock
-        self._next = clock() + seconds
-        self._epochs = 0
-        self._member: int | None = None
+        return self._own.kept + sum(member.kept for member in self._members.values())
 
     @property
     def is_due(self) -> bool:
         """True if a checkpoint is wanted now: it is time for one, or training is to end."""
-        return self.is_ending or self._clock() >= self._next
+        return self._own.is_due
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint.
@@ -205,16 +209,7 @@ class RunCheckpointer(StopOnSignal):
             TrainingError: if it can't be stored.
             Interrupted: if a signal has arrived.
         """
-        start = self._clock()
-        if self._member is not None:
-            arrays = {**checkpoint.arrays, _MEMBER: np.array(self._member)}
-            checkpoint = replace(checkpoint, arrays=arrays)
-        self._writer.write_checkpoint(checkpoint)
-        end = self._clock()
-        self.kept += 1
-        self._epochs = checkpoint.epochs
-        self._next = end + max(self._seconds, _OVERHEAD * (end - start))
-        self.check()
+        self._own.save(checkpoint)
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return the newest checkpoint that is not past the end of a job; `None` without one.
@@ -227,23 +222,13 @@ class RunCheckpointer(StopOnSignal):
             RunError: if none of those that are stored can be read, or the newest does not belong to
                 such a job; or if there is none for a job that can't start over.
         """
+        return self._own.latest(job, kinds)
 
-        def is_usable(checkpoint: Checkpoint) -> bool:
-            is_of_member = checkpoint.arrays.get(_MEMBER) == self._member
-            return is_of_member and (job.until is None or checkpoint.begun <= job.until)
-
-        if self._member is not None:
-            kinds = {**kinds, _MEMBER: ArraySpec((), np.dtype(np.int64))}
-        checkpoint = self._writer.read_checkpoint(kinds, is_usable)
-        if checkpoint is None:
-            if not job.can_begin:
-                message = "has no checkpoint to resume from; train it again"
-                raise RunError(f"{self._writer.path}: {message}")
-            return None
-        if complaint := job.complaint(checkpoint):
-            raise damaged(self._writer.path, f"its checkpoint {complaint}")
-        self._on_resume(checkpoint.epochs)
-        return checkpoint
+    def of_member(self, number: int) -> Checkpointer:
+        """Return the checkpointer of a member of an ensemble, numbered from 1."""
+        member = _NetworkCheckpointer(self, self._writer, number)
+        self._members[number] = member
+        return member
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member, which is not trained again on resuming.
@@ -254,7 +239,7 @@ class RunCheckpointer(StopOnSignal):
         self._writer.write_member(number, _as_checkpoint(result))
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        """Return the stored result of a member; checkpoints are of this member from now on.
+        """Return the stored result of a member; `None` if it is not finished.
 
         Args:
             number: from 1.
@@ -263,7 +248,6 @@ class RunCheckpointer(StopOnSignal):
         Raises:
             RunError: if it is damaged, or doesn't belong to the job.
         """
-        self._member, self._epochs = number, 0
         specs = weight_specs({weight.name: weight.shape for weight in job.network.weights})
         kinds = {**specs, _BEST_EPOCH: ArraySpec((), np.dtype(np.int64))}
         stored = self._writer.read_member(number, kinds)
@@ -277,8 +261,71 @@ class RunCheckpointer(StopOnSignal):
         return _as_result(stored)
 
     def _describe_finished(self) -> str:
-        epochs = plural(self._epochs, "epoch")
-        return epochs if self._member is None else f"{epochs} of member {self._member}"
+        if not self._members:
+            return plural(self._own.epochs, "epoch")
+        epochs = sum(member.epochs for member in self._members.values())
+        return f"{plural(epochs, 'epoch')} of {plural(len(self._members), 'member')}"
+
+
+class _NetworkCheckpointer:
+    """The checkpoints of a single network, or of a member of an ensemble.
+
+    Args:
+        run: the checkpointer of the run, which knows whether to end.
+        writer: the run.
+        member: which member, from 1.
+    """
+
+    def __init__(self, run: RunCheckpointer, writer: RunWriter, member: int | None = None) -> None:
+        self.kept = 0
+        """Number of checkpoints that this process has stored."""
+        self.epochs = 0
+        """Number of epochs before the latest of them."""
+        self._run = run
+        self._writer = writer
+        self._member = member
+        self._next = run.clock() + run.seconds
+
+    @property
+    def is_ending(self) -> bool:
+        return self._run.is_ending
+
+    @property
+    def is_due(self) -> bool:
+        return self.is_ending or self._run.clock() >= self._next
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        start = self._run.clock()
+        self._writer.write_checkpoint(checkpoint, self._member)
+        end = self._run.clock()
+        self.kept += 1
+        self.epochs = checkpoint.epochs
+        self._next = end + max(self._run.seconds, _OVERHEAD * (end - start))
+        self._run.check()
+
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        def is_usable(checkpoint: Checkpoint) -> bool:
+            return job.until is None or checkpoint.begun <= job.until
+
+        checkpoint = self._writer.read_checkpoint(kinds, is_usable, self._member)
+        if checkpoint is None:
+            if not job.can_begin:
+                message = "has no checkpoint to resume from; train it again"
+                raise RunError(f"{self._writer.path}: {message}")
+            return None
+        if complaint := job.complaint(checkpoint):
+            raise damaged(self._writer.path, f"its checkpoint {complaint}")
+        self._run.on_resume(checkpoint.epochs, self._member)
+        return checkpoint
+
+    def of_member(self, number: int) -> Checkpointer:
+        return self._run.of_member(number)
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        self._run.save_member(number, result)
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        return self._run.finished_member(number, job)
 
 
 class SharedCheckpointer:
@@ -286,10 +333,10 @@ class SharedCheckpointer:
 
     Args:
         exchange: to the other workers.
-        own: the checkpointer of worker 0; what others store is of no use.
+        own: the checkpointer of worker 0; that of others is not used.
     """
 
-    def __init__(self, exchange: Exchange, own: Checkpointer) -> None:
+    def __init__(self, exchange: Exchange, own: Checkpointer | None) -> None:
         self._exchange = exchange
         self._own = own if exchange.rank == 0 else None
 
@@ -311,6 +358,11 @@ class SharedCheckpointer:
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return the newest checkpoint of worker 0, see `RunCheckpointer.latest`."""
         return self._of_worker_0(lambda own: own.latest(job, kinds))
+
+    def of_member(self, number: int) -> Checkpointer:
+        """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
+        own = self._own
+        return SharedCheckpointer(self._exchange, None if own is None else own.of_member(number))
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member on worker 0."""

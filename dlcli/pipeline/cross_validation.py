@@ -46,7 +46,8 @@ from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitContext, FitResult, Progress, release_memory
+from dlcli.pipeline.fit import FitContext, FitResult, release_memory
+from dlcli.pipeline.members import Progress
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
@@ -448,13 +449,14 @@ def _progress(fold: CVFold, folds: int, epochs: int, events: Events) -> Progress
     """Report at the beginning, and then from time to time, how far a fold has come."""
     counts = {"done": fold.number - 1, "folds": folds, "of": epochs}
     events.emit("progress", **counts, epoch=0)
-    due = time.monotonic() + PROGRESS_SECONDS
+    due, done = time.monotonic() + PROGRESS_SECONDS, 0
 
-    def progress(epoch: int, values: Mapping[str, float]) -> None:
-        nonlocal due
+    def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
+        nonlocal due, done
+        done += 1
         if time.monotonic() >= due:
             due = time.monotonic() + PROGRESS_SECONDS
-            events.emit("progress", **counts, epoch=epoch)
+            events.emit("progress", **counts, epoch=done)
 
     return progress
 

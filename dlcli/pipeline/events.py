@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from dlcli.runs import RunWriter
@@ -12,6 +13,8 @@ Listener = Callable[[str, dict[str, object]], None]
 
 class Events:
     """Passes events to a listener, and logs them as soon as there is a run folder.
+
+    Those of several threads are passed on one at a time.
 
     Args:
         listener: receives each event as it happens.
@@ -24,18 +27,20 @@ class Events:
         """The messages of all warnings so far."""
         self._writer: RunWriter | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
+        self._lock = threading.RLock()
 
     def emit(self, event: str, /, **fields: object) -> None:
         """Report an event. `progress` is not logged, as it depends on the clock."""
-        self.listener(event, fields)
-        if event == "warning":
-            self.warnings.add(str(fields.get("message")))
-        if event == "progress":
-            return
-        if self._writer is None:
-            self._early.append((event, fields))
-        else:
-            self._writer.log(event, **fields)
+        with self._lock:
+            self.listener(event, fields)
+            if event == "warning":
+                self.warnings.add(str(fields.get("message")))
+            if event == "progress":
+                return
+            if self._writer is None:
+                self._early.append((event, fields))
+            else:
+                self._writer.log(event, **fields)
 
     def only(self, *names: str) -> Events:
         """Return a reporter that passes on the events of these names alone."""

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,13 +25,24 @@ from numpy.typing import NDArray
 
 from dlcli import is_command_line
 from dlcli.config import Config
+from dlcli.config import Ensemble as EnsembleSection
 from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.members import make_members, mean_history
+from dlcli.pipeline.members import (
+    EpochProgress,
+    FittedMember,
+    Member,
+    MemberDivergence,
+    Progress,
+    fit_members,
+    make_members,
+    mean_history,
+    networks_at_once,
+)
 from dlcli.pipeline.preflight import available_memory
 from dlcli.pipeline.preparation import (
     Dataset,
@@ -55,7 +66,7 @@ from dlcli.preprocessing import Note
 from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
-from dlcli.tasks import DecodedRows, Task
+from dlcli.tasks import DecodedRows
 
 if TYPE_CHECKING:
     from dlcli.training import (
@@ -74,9 +85,6 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _SILENT = "3"
 _UNUSED = ("pandas", "sklearn", "IPython")
 """Packages that Keras imports and dlcli does not use."""
-Progress = Callable[[int, Mapping[str, float]], None]
-"""Called after each epoch, with its number from 1 and its values by column of history.csv; may
-raise to end training. Epochs of the second member of an ensemble are numbered from `epochs` + 1."""
 _Encoded = tuple[Prepared, dict[str, EncodedRows]]
 _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most one part in so many of the memory."""
@@ -194,6 +202,8 @@ class FitOptions:
     """Where to start, instead of the initializers."""
     until: int | None = None
     """The epoch after which to end, if not the last; schedules stay the same."""
+    finished: int = 0
+    """With `until`, how many members have been trained to their last epoch and are not again."""
     stopping_rows: EncodedRows | None = None
     """Validation rows to use during training instead of all."""
     programs: ProgramCache | None = None
@@ -202,23 +212,12 @@ class FitOptions:
     """The engine, instead of the prepared one."""
     device_inputs: dict[Any, Any] = field(default_factory=dict)
     """Encoded rows that lie on the device already; fits on the same rows share them."""
+    device: Device | None = None
+    """The device, to train members of an ensemble at the same time; without it, one by one."""
+    on_member: Callable[[int, TrainingResult], object] = lambda *_: None
+    """Called with each member of an ensemble once it is trained, in order, numbered from 1."""
     on_divergence: Callable[[DivergenceError, Job], object] = lambda *_: None
     """Called before a divergence is raised, see `advise`."""
-
-
-@dataclass(frozen=True)
-class FittedMember:
-    """A trained network: the only one, or one of an ensemble."""
-
-    seed: int
-    task: Task
-    """The task, with the scaling of its own training rows."""
-    rows: int
-    """The number of these."""
-    held_out: Indices | None
-    """In an ensemble with folds, the indices of the training rows that it was validated on."""
-    training: TrainingResult
-    """Weights, history and best epoch."""
 
 
 @dataclass(frozen=True)
@@ -470,43 +469,63 @@ def _fit_members(
     checkpointer: Checkpointer,
     options: FitOptions,
 ) -> Iterator[FittedMember]:
-    """Train the network, or the members of an ensemble one after the other.
+    """Train the network, or the members of an ensemble, which share a compiled program."""
+    from dlcli.training import ProgramCache
 
-    They share a compiled program, which each runs on all threads.
-    """
-    from dlcli.training import ProgramCache, train_job
+    at_once = 1
+    if job.config.ensemble is not None:
+        options = replace(options, programs=options.programs or ProgramCache())
+        if options.device is not None:
+            at_once = networks_at_once(job.config, prepared, job.train, options.device)
+    fit_one = _FitMember(job.config.ensemble, prepared, checkpointer, options)
+    try:
+        with without_retracing_warnings():
+            members = fit_members(make_members(job, prepared), fit_one, progress, at_once)
+            for number, each in enumerate(members, start=1):
+                options.on_member(number, each.training)
+                yield each
+    except MemberDivergence as caught:
+        options.on_divergence(caught.error, caught.job)
+        raise caught.error from None
 
-    ensemble, programs = job.config.ensemble, options.programs
-    if ensemble is not None and programs is None:
-        programs = ProgramCache()
-    for member in make_members(job, prepared):
-        trained = None
-        if ensemble is not None:
-            trained = checkpointer.finished_member(member.number, member.job)
-        if trained is None:
-            try:
-                with without_retracing_warnings():
-                    trained = train_job(
-                        member.job,
-                        options.engine or prepared.engine,
-                        partial(_report, progress, (member.number - 1) * job.config.epochs),
-                        checkpointer,
-                        programs,
-                    )
-            except DivergenceError as error:
-                if ensemble is not None:
-                    error.args = (f"{error}, in member {member.number} of {ensemble.members}",)
-                options.on_divergence(error, member.job)
-                raise
-            if ensemble is not None and options.until is None:
-                checkpointer.save_member(member.number, trained)
+
+@dataclass(frozen=True)
+class _FitMember:
+    """Trains a network, unless it is a member of an ensemble whose result is stored."""
+
+    ensemble: EnsembleSection | None
+    prepared: Prepared
+    checkpointer: Checkpointer
+    options: FitOptions
+
+    def __call__(self, member: Member, report: EpochProgress) -> FittedMember:
+        trained = self._trained(member, report)
         rows, seed = len(member.job.train.inputs), member.job.config.seed
-        yield FittedMember(seed, member.job.task, rows, member.held_out, trained)
+        return FittedMember(seed, member.job.task, rows, member.held_out, trained)
 
+    def _trained(self, member: Member, report: EpochProgress) -> TrainingResult:
+        from dlcli.training import train_job
 
-def _report(progress: Progress, done: int, epoch: int, values: Mapping[str, float]) -> None:
-    """Report an epoch of a member after those of the members before it."""
-    progress(done + epoch, values)
+        number, options = member.number, self.options
+        engine = options.engine or self.prepared.engine
+        if self.ensemble is None:
+            own = self.checkpointer
+        else:
+            own = self.checkpointer.of_member(number)
+            if options.until is None or number <= options.finished:
+                found = self.checkpointer.finished_member(number, member.job)
+                if found is not None:
+                    return found
+        try:
+            trained = train_job(member.job, engine, report, own, options.programs)
+        except DivergenceError as error:
+            if self.ensemble is not None:
+                error.args = (f"{error}, in member {number} of {self.ensemble.members}",)
+                error.member = number
+            raise MemberDivergence(error, member.job) from None
+        if self.ensemble is not None and options.until is None:
+            self.checkpointer.save_member(number, trained)
+        return trained
 
 
 def advise(error: DivergenceError, job: Job) -> Magnitudes:
@@ -600,7 +619,7 @@ class FitContext:
         rows, fits = len(encoded["train"].inputs), self.fits * config.networks
         engine = choose_engine(config, network, rows, fits)
         prepared = replace(prepared, head=head, network=network, engine=engine)
-        options = FitOptions(programs=self.programs, on_divergence=advise)
+        options = FitOptions(programs=self.programs, device=self.device, on_divergence=advise)
         result = fit(config, prepared, encoded, progress, checkpointer, options)
         return replace(result, seconds=time.perf_counter() - start)
 

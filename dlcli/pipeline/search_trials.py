@@ -39,7 +39,8 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitResult, Progress, release_memory
+from dlcli.pipeline.fit import FitResult, release_memory
+from dlcli.pipeline.members import Progress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
@@ -128,11 +129,10 @@ class TrialReporter:
         """Return the progress function of a fold, from 1; it raises `optuna.TrialPruned`."""
         self.epochs = 0
 
-        def progress(epoch: int, values: Mapping[str, float]) -> None:
-            self.epochs = epoch
-            # Those beyond are of further members of an ensemble; their steps stand for folds.
-            is_step = epoch <= self.plan.max_epochs
-            is_due = fold == 1 and is_step and epoch % self.plan.report_interval == 0
+        def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
+            if member == 1:  # the later steps of a study stand for folds
+                self.epochs = epoch
+            is_due = fold == 1 and member == 1 and epoch % self.plan.report_interval == 0
             if is_due and self.plan.prunes_at_epochs:
                 self._report_value(values.get(self.plan.metric), epoch)
 

@@ -33,11 +33,11 @@ from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorfl
 from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
-from dlcli.runs import DIVERGED, Run, RunWriter, Weights
+from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Collectives, Job
+    from dlcli.training import Checkpointer, Collectives, Job, TrainingResult
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -113,11 +113,8 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
         from dlcli.training import NO_CHECKPOINTS, ProgramCache
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
-        options = FitOptions(initial, programs=programs, on_divergence=advise)
-        try:
-            result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS, options)
-        finally:
-            programs.release_rows()
+        options = FitOptions(initial, programs=programs, device=device, on_divergence=advise)
+        result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS, options)
         resolved = run_recording.resolved_config(file, prepared, Path(), device.threads)
         return replace(result, config=resolved)
 
@@ -148,8 +145,9 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
                 events.emit("warning", message=message + runs.resume_command(twin))
             events.emit("run", folder=str(writer.path))
             # Fit, explain, evaluate; each is saved at once.
+            options = FitOptions(initial, device=device)
             result = _fit_with_checkpoints(
-                config, prepared, encoded, initial, writer, events, workers
+                config, prepared, encoded, options, writer, events, workers
             )
             _save_network(result, writer)
             metrics = _save_metrics(result, writer)
@@ -175,7 +173,7 @@ def _fit_with_checkpoints(
     config: Config,
     prepared: Prepared,
     encoded: Mapping[str, EncodedRows],
-    initial_weights: Mapping[str, Weights] | None,
+    options: FitOptions,
     writer: RunWriter,
     events: Events,
     workers: Collectives | None,
@@ -186,7 +184,7 @@ def _fit_with_checkpoints(
         config: see `fit`; `checkpoint` gives the time between checkpoints.
         prepared: the rows, their encoding and the network.
         encoded: the encoded rows by set.
-        initial_weights: where to start, instead of the initializers.
+        options: where to start, and the device.
         writer: the run, which stores checkpoints.
         events: receives each epoch.
         workers: the other workers of a cluster.
@@ -198,27 +196,33 @@ def _fit_with_checkpoints(
     """
     done = 0
 
-    def progress(epoch: int, values: Mapping[str, float]) -> None:
+    def which(member: int | None) -> dict[str, object]:
+        ensemble = config.ensemble
+        return {} if ensemble is None else {"member": member, "members": ensemble.members}
+
+    def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
         nonlocal done
         done += 1
         # JSON has no NaN, which a metric may well be: r2 of a constant target.
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        before, epoch = divmod(epoch - 1, config.epochs)
-        which: dict[str, object] = {}
+        events.emit("epoch", **which(member), epoch=epoch, of=config.epochs, **finite)
+
+    def on_member(number: int, trained: TrainingResult) -> None:
         if config.ensemble is not None:
-            which = {"member": before + 1, "members": config.ensemble.members}
-        events.emit("epoch", **which, epoch=epoch + 1, of=config.epochs, **finite)
+            best = trained.best_epoch
+            events.emit("member", **which(number), epochs=trained.epochs, best_epoch=best)
 
     start = time.perf_counter()
     run_fit = partial(fit, config, prepared, encoded)
-    options = FitOptions(
-        initial_weights,
+    options = replace(
+        options,
+        on_member=on_member,
         on_divergence=lambda error, job: events.emit("diverged", **advise(error, job).model_dump()),
     )
     checkpointer = RunCheckpointer(
         writer,
         config.checkpoint.seconds,
-        lambda epochs: events.emit("resumed", epochs=epochs),
+        lambda epochs, member: events.emit("resumed", **which(member), epochs=epochs),
     )
     try:
         with checkpointer.handling_signals():
@@ -286,7 +290,13 @@ def _save_last_finite(
     with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
         for until in range(error.epoch - 1, 0, -1):
             with suppress(DivergenceError):
-                shorter = replace(options, until=until, on_divergence=lambda *_: None)
+                shorter = replace(
+                    options,
+                    until=until,
+                    finished=error.member - 1,
+                    on_member=lambda *_: None,
+                    on_divergence=lambda *_: None,
+                )
                 shared = _shared(checkpointer, workers)
                 result = run_fit(lambda *_: None, shared, shorter)
                 break

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from dlcli.reports.charts import style_variables
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
-    from dlcli.reports.progress import epoch_line, metric_names, progress_line, total_epochs
+    from dlcli.reports.progress import (
+        EpochCount,
+        epoch_line,
+        member_line,
+        metric_names,
+        progress_line,
+    )
     from dlcli.reports.report_files import (
         policy,
         render_report,
@@ -38,7 +44,7 @@ _NAMES = {
     "charts": ("style_variables",),
     "comparison_report": ("comparison_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
-    "progress": ("epoch_line", "metric_names", "progress_line", "total_epochs"),
+    "progress": ("EpochCount", "epoch_line", "member_line", "metric_names", "progress_line"),
     "report_files": (
         *("policy", "render_report", "to_card", "to_html", "training_curves", "view_of"),
         *("write_report", "write_report_if_cheap"),

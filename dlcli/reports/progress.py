@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dlcli.errors import plural
 from dlcli.reports import formatting as fmt
 
 
@@ -14,10 +15,33 @@ def metric_names(fields: Mapping[str, Any]) -> list[str]:
     return [name for name in fields if name not in others]
 
 
-def total_epochs(fields: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the epochs of an `epoch` event over all members of an ensemble: begun, and at most."""
-    epoch, of = fields["epoch"], fields["of"]
-    return (fields.get("member", 1) - 1) * of + epoch, fields.get("members", 1) * of
+class EpochCount:
+    """Counts the epochs of a training, over all members of an ensemble."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[int, int] = {}
+        self._finished: set[int] = set()
+        self._of = 0
+        self._members = 1
+
+    def add(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Count an `epoch` event, or a `member` event: a member that needs no more epochs."""
+        if event == "member":
+            self._finished.add(fields["member"])
+        elif event == "epoch":
+            self._epochs[fields.get("member", 1)] = fields["epoch"]
+            self._of, self._members = fields["of"], fields.get("members", 1)
+
+    @property
+    def done(self) -> int:
+        """The number of epochs that have ended or are not needed."""
+        running = (count for member, count in self._epochs.items() if member not in self._finished)
+        return len(self._finished) * self._of + sum(running)
+
+    @property
+    def total(self) -> int:
+        """The number of epochs at most."""
+        return self._members * self._of
 
 
 def epoch_line(fields: Mapping[str, Any]) -> str:
@@ -28,6 +52,15 @@ def epoch_line(fields: Mapping[str, Any]) -> str:
         place = f"member {fields['member']}/{fields['members']}  {place}"
     values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in metric_names(fields))
     return f"{place}  {values.rstrip()}"
+
+
+def member_line(fields: Mapping[str, Any]) -> str:
+    """Describe a `member` event: `member 2/8  40 epochs, best 31`."""
+    of, best = fields["members"], fields["best_epoch"]
+    kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
+    return (
+        f"member {fields['member']:>{len(str(of))}}/{of}  {plural(fields['epochs'], 'epoch')}{kept}"
+    )
 
 
 def progress_line(fields: Mapping[str, Any]) -> str:

@@ -3,9 +3,9 @@
 Each is a numbered folder, which is written under another name, synced and then renamed, so that it
 exists completely or not at all. Its `contents.json` has the digests of its files.
 
-At least two checkpoints are kept, in case the newest is damaged. If both are of one epoch, the
-newest of an earlier epoch is kept, too: a training that diverges within an epoch ends with the
-weights from before it.
+At least two checkpoints of each network are kept, in case the newest is damaged. If both are of one
+epoch, the newest of an earlier epoch is kept, too: a training that diverges within an epoch ends
+with the weights from before it.
 
 Partial results are those of finished folds, and of finished members of an ensemble, which are not
 trained again.
@@ -148,7 +148,9 @@ class ResumableRun:
     @property
     def can_resume(self) -> bool:
         """True if the run can be resumed."""
-        is_resumable = self.has_partial_results or bool(_checkpoints(self.path))
+        has_members = is_folder(self.path / MEMBERS) and any((self.path / MEMBERS).iterdir())
+        bases = _checkpoint_folders(self.path)
+        is_resumable = self.has_partial_results or has_members or any(map(_checkpoints, bases))
         return is_resumable and not self.not_resumable
 
     @contextmanager
@@ -163,27 +165,35 @@ class ResumableRun:
                 stack.enter_context(locked(self.path))
             yield
 
-    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Store the state of the training, and remove checkpoints that are no longer needed."""
-        base = self.path / CHECKPOINTS
+    def write_checkpoint(self, checkpoint: Checkpoint, member: int | None = None) -> None:
+        """Store the state of the training, and remove checkpoints that are no longer needed.
+
+        Args:
+            checkpoint: the state.
+            member: in an ensemble, the number of the network, from 1.
+        """
+        base = self._checkpoint_folder(member)
         with self._storing(CHECKPOINTS):
-            if not is_folder(base):
-                base.mkdir()  # fails for a link, which may lead anywhere
-                sync_folder(self.path)
-            older = _checkpoints(self.path)
+            for folder in (self.path / CHECKPOINTS, base):
+                _make_folder(folder)
+            older = _checkpoints(base)
             newest = base / str(int(older[-1].name) + 1 if older else 1)
             self._write_folder(newest, _checkpoint_files(checkpoint))
             for folder in _dispensable([*older, newest]):
                 _remove(folder)
 
     def read_checkpoint(
-        self, specs: Mapping[str, ArraySpec], accept: Callable[[Checkpoint], bool] = lambda _: True
+        self,
+        specs: Mapping[str, ArraySpec],
+        accept: Callable[[Checkpoint], bool] = lambda _: True,
+        member: int | None = None,
     ) -> Checkpoint | None:
         """Read the newest undamaged checkpoint.
 
         Args:
             specs: shape and type of each array, by name.
             accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
+            member: in an ensemble, the number of the network, from 1.
 
         Returns:
             The checkpoint; `None` if there is none, or none that is accepted.
@@ -193,7 +203,7 @@ class ResumableRun:
         """
         config = self._config_digest()
         problems, any_intact = [], False
-        for folder in reversed(_checkpoints(self.path)):
+        for folder in reversed(_checkpoints(self._checkpoint_folder(member))):
             try:
                 checkpoint = _read_checkpoint(folder, config, specs)
             except RunError as error:
@@ -207,11 +217,17 @@ class ResumableRun:
         return None
 
     def write_member(self, number: int, result: Checkpoint) -> None:
-        """Store the result of a finished member of an ensemble, numbered from 1."""
+        """Store the result of a finished member of an ensemble, in place of its checkpoints.
+
+        Args:
+            number: from 1.
+            result: its weights and history.
+        """
         with self._storing(MEMBERS) as base:
             base.mkdir(exist_ok=True)
             check_folder(base)
             self._write_folder(base / str(number), _checkpoint_files(result))
+        _remove(self._checkpoint_folder(number))
 
     def read_member(self, number: int, specs: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Read the result of a member, which a stranger may have written; `None` if there is none.
@@ -286,6 +302,10 @@ class ResumableRun:
                     table = file_formats.read_parquet(stream, folder / name)
         self.has_partial_results = True
         return PartialResult(result, table)
+
+    def _checkpoint_folder(self, member: int | None) -> Path:
+        base = self.path / CHECKPOINTS
+        return base if member is None else base / f"member-{member}"
 
     def _write_folder(self, folder: Path, files: Mapping[_File, Callable[[Path], object]]) -> None:
         """Write a numbered folder atomically, given a function that writes each of its files."""
@@ -381,9 +401,14 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
     return Checkpoint(arrays, history)
 
 
-def _checkpoints(run: Path) -> list[Path]:
-    """Return the folders of a run's checkpoints, without links, the oldest first."""
+def _checkpoint_folders(run: Path) -> list[Path]:
+    """Return the folders with the checkpoints of each network of a run."""
     base = run / CHECKPOINTS
+    return [base, *base.glob("member-*")] if is_folder(base) else []
+
+
+def _checkpoints(base: Path) -> list[Path]:
+    """Return the folders of a network's checkpoints, without links, the oldest first."""
     if not is_folder(base):
         return []
     folders = [each for each in base.iterdir() if _NUMBER.fullmatch(each.name) and is_folder(each)]
@@ -415,6 +440,18 @@ def check_folder(path: Path) -> None:
         raise damaged(path, "is missing")
     if not is_folder(path):
         raise damaged(path, "is not a folder but a link, a file or a device")
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder, unless there is one. A link raises `OSError`: it may lead anywhere."""
+    if is_folder(path):
+        return
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not is_folder(path):  # another thread may have made it
+            raise
+    sync_folder(path.parent)
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,8 @@ class _Dispatcher:
         self._trackers = list(trackers)
         self._listener = listener
         self._folder: Path | None = None
-        self._pending: Mapping[str, Any] | None = None
-        """The last epoch, if it was not tracked yet."""
+        self._pending: dict[int | None, Mapping[str, Any]] = {}
+        """The last epoch of each network, if it was not tracked yet, by member of an ensemble."""
 
     def listen(self, event: str, fields: dict[str, Any]) -> None:
         """Pass an event on to the listener, and to the trackers what concerns them."""
@@ -79,13 +80,17 @@ class _Dispatcher:
             run = RunWriter(self._folder)
             self._each(lambda tracker: self._listener("tracking", tracker.begin(run)))
         elif event == "resumed":
-            self._each(lambda tracker: tracker.resume(fields["epochs"]))
+            # The members of an ensemble have different epochs; repeated ones have the same values.
+            if "member" not in fields:
+                self._each(lambda tracker: tracker.resume(fields["epochs"]))
         elif event == "epoch":
-            self._pending = fields
+            self._pending[fields.get("member")] = fields
             if is_tracked(fields["epoch"]):
-                self._log_pending()
+                self._log_pending(fields.get("member"))
+        elif event == "member":
+            self._log_pending(fields["member"])
         elif event == "trained":
-            self._log_pending()
+            self._log_pending(*self._pending)
         elif (part := _part(event, fields)) is not None:
             self._each(lambda tracker: tracker.log_part(*part))
         elif event == "result":
@@ -94,7 +99,7 @@ class _Dispatcher:
 
     def end(self, outcome: Outcome) -> None:
         """End all trackers; a failure after the run is complete is not one of training."""
-        self._log_pending()
+        self._log_pending(*self._pending)
         run = None
         if self._folder is not None:
             with suppress(RunError):
@@ -105,11 +110,10 @@ class _Dispatcher:
         for tracker in self._trackers:
             tracker.close()
 
-    def _log_pending(self) -> None:
-        if self._pending is not None:
-            fields, self._pending = self._pending, None
-            values = _numbers({key: fields[key] for key in fields if key not in ("epoch", "of")})
-            self._each(lambda tracker: tracker.log_epoch(fields["epoch"], values))
+    def _log_pending(self, *members: int | None) -> None:
+        for member in members:
+            if (fields := self._pending.pop(member, None)) is not None:
+                self._each(methodcaller("log_epoch", fields["epoch"], _curves(fields)))
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         """Call each tracker; drop one that fails."""
@@ -154,6 +158,15 @@ def _final_metrics(fields: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, 
     else:
         sets = fields["metrics"]
     return fields.get("epochs", 0), {name: _numbers(values) for name, values in sets.items()}
+
+
+def _curves(fields: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values of an `epoch` event; of an ensemble as `val_loss/member_3`."""
+    others = ("epoch", "of", "member", "members")
+    values = _numbers({name: value for name, value in fields.items() if name not in others})
+    if "member" not in fields:
+        return values
+    return {f"{name}/member_{fields['member']}": value for name, value in values.items()}
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, float]:

@@ -6,14 +6,17 @@ batches; the end of an epoch (metrics, validation, early stopping, best weights,
 the program. The number of steps in a dispatch is a run-time argument and changes no bit.
 
 Compiling takes far longer than training on a small table. Jobs that differ only in runtime values
-(see `RuntimeValues`), and in a few rows more or less, have the same program: `ProgramCache`.
+(see `RuntimeValues`), and in a few rows more or less, have the same program: `ProgramCache`. Jobs
+that run at the same time, in threads, share it, too, each with variables of its own.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
 from dlcli.encoding import ShardedInputs
 from dlcli.keras_model import weights_of
+from dlcli.network import estimate_step_seconds
 from dlcli.runs import Checkpoint
 from dlcli.training.compiled_program import (
     VALIDATION_ROWS,
@@ -66,65 +70,83 @@ Item = TypeVar("Item")
 
 
 class ProgramCache:
-    """The programs of earlier jobs."""
+    """The programs of earlier jobs, and of jobs that run at the same time in other threads."""
 
     def __init__(self) -> None:
         self.made = 0
         """Number of programs that were compiled."""
         self._kept: dict[str, _Shared] = {}
-        self._latest: _Shared | None = None
+        self._lock = threading.Lock()
 
-    def program(self, job: Job, jit_compile: bool) -> ResidentProgram:
-        """Return the program of a job, in its state before the first step.
+    @contextmanager
+    def program(self, job: Job, jit_compile: bool) -> Iterator[ResidentProgram]:
+        """Lend the program of a job, in its state before the first step; its rows are freed after.
 
         Args:
             job: the job; see `can_share`.
             jit_compile: whether XLA compiles it.
         """
         key = program_key(job, jit_compile)
-        shared = self._kept.pop(key, None)
-        if shared is None:
-            self.made += 1
-            shared = _Shared(job, jit_compile)
-        self.release_rows()
-        self._kept[key] = self._latest = shared
-        if len(self._kept) > MOST_PROGRAMS:
-            del self._kept[next(iter(self._kept))]
-        shared.begin(job)
-        return shared.program
-
-    def release_rows(self) -> None:
-        """Free the rows of the latest job."""
-        if self._latest is not None:
-            self._latest.program.release_rows()
+        with self._lock:
+            shared = self._kept.pop(key, None)
+            if shared is None:
+                self.made += 1
+                shared = _Shared(job, jit_compile)
+            self._kept[key] = shared
+            if len(self._kept) > MOST_PROGRAMS:
+                del self._kept[next(iter(self._kept))]
+        with shared.lend(job) as program:
+            yield program
 
 
 class _Shared:
-    """A program, and the initial values of all its variables by seed."""
+    """A program with a set of variables for each thread, and their initial values by seed."""
 
     def __init__(self, job: Job, jit_compile: bool) -> None:
         learner = build_learner(job, shared=True, jit_compile=jit_compile)
-        self.program = ResidentProgram(job, learner, jit_compile)
-        self._starts: dict[int, Arrays] = {job.config.seed: self.program.arrays(State.start())}
+        self._original = ResidentProgram(job, learner, jit_compile)
+        self._idle = [self._original]
+        self._starts: dict[int, Arrays] = {}
+        self._keep_start(job.config.seed, self._original.arrays(State.start()))
+        self._lock = threading.Lock()
 
-    def begin(self, job: Job) -> None:
-        """Load a job's rows and values, and reset the state to before the first step."""
-        program = self.program
-        program.learner.runtime.load(job)
-        program.load_rows(job, {})
-        program.restore(self._start(job))
-        if isinstance(job.config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau):
-            program.learner.set_rate(job.config.optimizer.learning_rate)
+    @contextmanager
+    def lend(self, job: Job) -> Iterator[ResidentProgram]:
+        """Lend the program with a job's rows and values, in its state before the first step."""
+        with self._lock:
+            program = self._idle.pop() if self._idle else self._copy(job)
+            start = self._start(job)
+        try:
+            program.learner.runtime.load(job)
+            program.load_rows(job, {})
+            program.restore(start)
+            schedule = job.config.learning_rate_schedule
+            if isinstance(schedule, ConstantLearningRate | ReduceOnPlateau):
+                program.learner.set_rate(job.config.optimizer.learning_rate)
+            yield program
+        finally:
+            program.release_rows()
+            self._idle.append(program)
+
+    def _copy(self, job: Job) -> ResidentProgram:
+        original = self._original
+        learner = build_learner(job, shared=True, jit_compile=original.jit_compile)
+        program = ResidentProgram(job, learner, original.jit_compile, original)
+        self._keep_start(job.config.seed, program.arrays(State.start()))
+        return program
 
     def _start(self, job: Job) -> Arrays:
         seed = job.config.seed
         if seed not in self._starts:
-            while len(self._starts) >= MOST_STARTS:
-                del self._starts[next(iter(self._starts))]
-            others = next(iter(self._starts.values()), {})
+            others = next(iter(self._starts.values()))
             first = values_of(build_learner(job).variables)  # optimizers may copy the weights
-            self._starts[seed] = {**others, **first}
+            self._keep_start(seed, {**others, **first})
         return self._starts[seed]
+
+    def _keep_start(self, seed: int, start: Arrays) -> None:
+        while len(self._starts) >= MOST_STARTS:
+            del self._starts[next(iter(self._starts))]
+        self._starts[seed] = start
 
 
 def can_share(job: Job) -> bool:
@@ -168,42 +190,44 @@ def run(
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
-    program, dispatches = _program(job, jit_compile, programs)
-    first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
-    state = start = program.restore(first.arrays)
-    history = {name: list(values) for name, values in first.history.items()}
-    names = (*job.columns, "learning_rate")
-    for state, rows in dispatches(start):
-        for row in rows.tolist():
-            record_epoch(dict(zip(names, row, strict=True)), history, progress)
-        check_finite(float(state.total), int(state.epoch) + 1)
-        if checkpointer.is_due:
-            _save_checkpoint(program, state, history, checkpointer)
-    _save_checkpoint(program, state, history, checkpointer)
-    program.finish(state)
-    best = int(state.best_epoch) + 1 if program.monitor.restores else 0
-    return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
+    with _program(job, jit_compile, programs) as (program, dispatches):
+        first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
+        state = start = program.restore(first.arrays)
+        history = {name: list(values) for name, values in first.history.items()}
+        names = (*job.columns, "learning_rate")
+        for state, rows in dispatches(start):
+            for row in rows.tolist():
+                record_epoch(dict(zip(names, row, strict=True)), history, progress)
+            check_finite(float(state.total), int(state.epoch) + 1)
+            if checkpointer.is_due:
+                _save_checkpoint(program, state, history, checkpointer)
+        _save_checkpoint(program, state, history, checkpointer)
+        program.finish(state)
+        best = int(state.best_epoch) + 1 if program.monitor.restores else 0
+        return TrainingResult(weights_of(program.learner.model, job.network), history, best or None)
 
 
+@contextmanager
 def _program(
     job: Job, jit_compile: bool, programs: ProgramCache | None
-) -> tuple[Program, Callable[[State], Dispatches]]:
+) -> Iterator[tuple[Program, Callable[[State], Dispatches]]]:
     if isinstance(job.train.inputs, ShardedInputs):
         from dlcli.training.cluster_program import ClusterProgram
 
         shared = ClusterProgram(job)
-        return shared, partial(_streaming_dispatches, shared)
-    if job.train.inputs.matrix is None:
+        yield shared, partial(_streaming_dispatches, shared)
+    elif job.train.inputs.matrix is None:
         learner = build_learner(job, jit_compile=jit_compile)
         streaming = StreamingProgram(job, learner, jit_compile)
-        return streaming, partial(_streaming_dispatches, streaming)
-    if programs is None or not can_share(job):
+        yield streaming, partial(_streaming_dispatches, streaming)
+    elif programs is None or not can_share(job):
         learner = build_learner(job, jit_compile=jit_compile)
         resident = ResidentProgram(job, learner, jit_compile)
         resident.load_rows(job, job.placed)
+        yield resident, partial(_resident_dispatches, resident)
     else:
-        resident = programs.program(job, jit_compile)
-    return resident, partial(_resident_dispatches, resident)
+        with programs.program(job, jit_compile) as resident:
+            yield resident, partial(_resident_dispatches, resident)
 
 
 def _save_checkpoint(
@@ -284,8 +308,7 @@ class _Pace:
     """
 
     def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
-        work = 6 * job.batch_size * job.network.parameters
-        self.steps = max(1, int(FIRST_SECONDS / (20e-6 + work / 2e10)))
+        self.steps = max(1, int(FIRST_SECONDS / estimate_step_seconds(job.network, job.batch_size)))
         self._agree = agree
         self._dispatches = 0
 

@@ -18,6 +18,8 @@ a loss is NaN or infinite, so is the sum, and all loops end.
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +36,9 @@ from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import order_parts
+
+ConcreteFunction = Any
+"""A `tf.types.experimental.ConcreteFunction`: TensorFlow has no types to check."""
 
 ROWS_VALIDATED_AT_ONCE = 4096
 ORDER_ENTRIES = 2**18
@@ -147,6 +152,13 @@ class Program:
             **{f"metrics/{index}": variable for index, variable in enumerate(metrics)},
             **{f"best/{index}": weight for index, weight in enumerate(self.monitor.best_weights)},
         }
+
+    @property
+    def handles(self) -> list[tf.Tensor]:
+        """The handles of all variables, in the same order for all jobs with this program."""
+        learner = self.learner
+        variables = [*self._variables.values(), learner.moment, *learner.runtime.variables]
+        return [variable.handle for variable in variables]
 
     def finish(self, state: State) -> None:
         """Set the model to its final weights, as `fit` does."""
@@ -321,17 +333,26 @@ class ResidentProgram(Program):
         job: the job.
         learner: its Keras objects.
         jit_compile: whether XLA compiles it.
+        original: a program of such a job, which is traced and compiled for both.
     """
 
-    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
+    def __init__(
+        self,
+        job: Job,
+        learner: Learner,
+        jit_compile: bool,
+        original: ResidentProgram | None = None,
+    ) -> None:
         super().__init__(job, learner, jit_compile)
+        self._original = original
+        self._function: ConcreteFunction | None = None
+        self._tracing = threading.Lock()
         self.train: Block | None = None
         self.validation: Block | None = None
         rows = len(job.train.inputs)
         if learner.runtime.shared:
             rows = job.steps * job.batch_size
         self.epochs_at_once = max(1, min(MOST_EPOCHS, ORDER_ENTRIES // rows))
-        self._compiled = tf.function(self._run, jit_compile=jit_compile, autograph=False)
 
     def load_rows(self, job: Job, placed: dict[Any, Any]) -> None:
         """Copy the rows of a job to the device.
@@ -389,9 +410,19 @@ class ResidentProgram(Program):
         """
         # As arguments, since TensorFlow never frees a graph with `silu` in it, whose gradient it
         # registers, nor what the graph has captured.
-        blocks = self.train, self.validation
-        result: tuple[State, tf.Tensor] = self._compiled(orders, first, state, count, blocks)
+        given = orders, first, state, count, (self.train, self.validation)
+        result: tuple[State, tf.Tensor] = self.traced(given)(*given)
         return result
+
+    def traced(self, given: tuple[Any, ...]) -> ConcreteFunction:
+        """Return the function for these arguments; only the first time is it traced."""
+        with self._tracing:
+            if self._function is None and self._original is not None:
+                self._function = _rebind(self._original, self, given)
+            elif self._function is None:
+                function = tf.function(self._run, jit_compile=self.jit_compile, autograph=False)
+                self._function = function.get_concrete_function(*given)
+            return self._function
 
     def _run(
         self,
@@ -443,6 +474,27 @@ class ResidentProgram(Program):
         index = [[state.epoch - first]]
         state, row = self.close_epoch(state, values, loss)
         return state, tf.tensor_scatter_nd_update(history, index, [row])
+
+
+def _rebind(
+    original: ResidentProgram, program: ResidentProgram, given: tuple[Any, ...]
+) -> ConcreteFunction:
+    """Return the original's function with the variables of a program of an equal job.
+
+    A traced function takes the handles of its variables as further arguments, so that XLA compiles
+    it once for all.
+    """
+    traced = original.traced(given)
+    pairs = zip(original.handles, program.handles, strict=True)
+    others = {id(handle): other for handle, other in pairs}
+    function = copy.copy(traced)
+    function.set_external_captures(
+        [
+            others[id(value)] if value.dtype == tf.resource else value
+            for value in traced.captured_inputs
+        ]
+    )
+    return function
 
 
 @dataclass(frozen=True)

@@ -173,22 +173,25 @@ class Checkpointer(Protocol):
             RunError: if there are some, and none can be read or belongs to such a job.
         """
 
+    def of_member(self, number: int) -> Checkpointer:
+        """Return the checkpointer of a member of an ensemble, numbered from 1.
+
+        Several members may be trained at the same time, each in a thread.
+        """
+
     def save_member(self, number: int, result: TrainingResult) -> None:
-        """Store the result of a finished member of an ensemble, numbered from 1.
+        """Store the result of a finished member; its checkpoints are no longer needed.
 
         Raises:
             TrainingError: if it can't be stored.
         """
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        """Return the stored result of a member, whose checkpoints are those from now on.
+        """Return the stored result of a member; `None` if it is not finished.
 
         Args:
             number: from 1.
             job: what it is trained by.
-
-        Returns:
-            The result; `None` if it is not finished.
 
         Raises:
             RunError: if it is damaged, or doesn't belong to the job.
@@ -206,6 +209,10 @@ class _NoCheckpoints:
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return `None`: training starts from the beginning."""
+
+    def of_member(self, number: int) -> Checkpointer:
+        """Return this one."""
+        return self
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Discard it."""

@@ -75,6 +75,11 @@ class RuntimeValues:
         """Return a value: a constant, or the variable that holds it."""
         return self._variables[name] if self.shared else self._values[name].tolist()
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The variables of a shared program."""
+        return [*self._variables.values()]
+
     def variable(self, name: str) -> tf.Variable | None:
         """Return the variable of a shared program; `None` for a constant."""
         return self._variables.get(name)

@@ -83,7 +83,7 @@ def test_every_event_and_field_is_documented(events):
     found = {(event, field_of(event, name)) for event, fields in events for name in fields}
 
     assert found - {(event, name) for event, names in known.items() for name in names} == set()
-    assert {event for event, _ in events} == known.keys() - {"diverged", "report", "tracking"}
+    assert {event for event, _ in events} == known.keys() - {"diverged", "member", "report", "tracking"}
     assert events[-1][0] == "result"
 
 
@@ -122,5 +122,7 @@ def test_the_log_has_the_events_with_their_times(events, folder):
 
 
 def test_events_of_few_runs_are_documented():
+    assert documented()["member"] == {"member", "members", "epochs", "best_epoch"}
+    assert documented()["resumed"] == {"member", "members", "epochs"}
     assert documented()["report"] == {"page"}
     assert documented()["tracking"] == {"tracker", "place", "look", "run_id"}

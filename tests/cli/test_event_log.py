@@ -190,6 +190,19 @@ def test_without_a_terminal_few_epochs_have_a_line_each(capsys):
     assert shown_lines(capsys, 3, of=3) == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
 
+def test_without_a_terminal_each_member_of_an_ensemble_is_a_line(capsys):
+    lines = _EpochLines()
+    for fields in epochs(2, of=100):
+        lines.show({"member": 1, "members": 12, **fields})
+    lines.finish_member({"member": 1, "members": 12, "epochs": 2, "best_epoch": 1})
+    lines.finish_member({"member": 12, "members": 12, "epochs": 100, "best_epoch": 100})
+    lines.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "member  1/12  2 epochs, best 1",
+        "member 12/12  100 epochs",
+    ]
+
+
 def test_the_last_epoch_is_shown_when_training_stops_early(capsys):
     assert shown_lines(capsys, 25, of=100) == [
         "epoch   1/100",

@@ -71,9 +71,32 @@ def test_each_measure_is_shown_with_its_best_value_and_epoch():
 
 
 def test_after_resuming_the_best_value_is_that_since_then():
-    view = LiveView(terminal(), clock=Clock(), resumed=20)
+    view = LiveView(terminal(), clock=Clock(), resumed={1: 20})
     view.show(epoch(21, of=30, loss=0.5))
     assert frame(view)[1].split() == ["now", "best", "since", "20", "at"]
+
+
+def of_member(member, number, loss, of=10):
+    return {"member": member, "members": 3, **epoch(number, of=of, loss=loss)}
+
+
+def test_of_members_that_are_trained_at_a_time_the_first_is_shown():
+    view = view_of(of_member(2, 4, 0.125), of_member(1, 3, 0.5), of_member(2, 5, 0.25))
+    head, _, loss, _ = frame(view)
+    assert head.startswith("member 1/3, epoch 3/10")
+    assert loss.split() == ["loss", "0.5*", "0.5", "3"]
+    assert (view._count.done, view._count.total) == (8, 30)
+
+
+def test_a_member_that_is_finished_counts_with_all_its_epochs():
+    view = view_of(of_member(1, 3, 0.5), of_member(2, 5, 0.25))
+    view.finish_member({"member": 1, "members": 3, "epochs": 3, "best_epoch": 2})
+    assert frame(view)[0].startswith("member 2/3, epoch 5/10")
+    assert view._count.done == 15
+    view.finish_member({"member": 2, "members": 3, "epochs": 5, "best_epoch": None})
+    view.show(of_member(3, 1, 1.0))
+    assert frame(view)[0].startswith("member 3/3, epoch 1/10")
+    assert view._count.done == 21
 
 
 def test_the_remaining_time_follows_from_the_recent_speed():

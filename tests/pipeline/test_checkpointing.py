@@ -40,11 +40,11 @@ class RunWriter:
     takes: float = 0.0
     stored: list[Checkpoint] = field(default_factory=list)
 
-    def write_checkpoint(self, checkpoint):
+    def write_checkpoint(self, checkpoint, member=None):
         self.clock.now += self.takes
         self.stored.append(checkpoint)
 
-    def read_checkpoint(self, kinds, serves):
+    def read_checkpoint(self, kinds, serves, member):
         return next(filter(serves, reversed(self.stored)), None)
 
 
@@ -227,15 +227,18 @@ class TestEarlier:
 
     def test_there_is_none_in_a_new_run(self, writer):
         resumed = []
-        assert RunCheckpointer(writer, 30, resumed.append).latest(Job(), {}) is None
+        assert (
+            RunCheckpointer(writer, 30, lambda *given: resumed.append(given)).latest(Job(), {})
+            is None
+        )
         assert resumed == []
 
     def test_resuming_reports_the_number_of_finished_epochs(self, writer):
         resumed = []
         store(writer, 2)
-        found = RunCheckpointer(writer, 30, resumed.append).latest(Job(), {})
+        found = RunCheckpointer(writer, 30, lambda *given: resumed.append(given)).latest(Job(), {})
         assert (found.arrays, found.history) == (writer.stored[0].arrays, writer.stored[0].history)
-        assert resumed == [2]
+        assert resumed == [(2, None)]
 
     @pytest.mark.parametrize(("until", "place"), [(None, 3), (3, 2), (2, 1), (1, 0)])
     def test_it_is_not_past_the_end_of_the_job(self, until, place, writer):
@@ -247,7 +250,12 @@ class TestEarlier:
     def test_there_is_none_if_all_are_past_the_end(self, writer):
         store(writer, 3, 1)
         resumed = []
-        assert RunCheckpointer(writer, 30, resumed.append).latest(Job(until=3), {}) is None
+        assert (
+            RunCheckpointer(writer, 30, lambda *given: resumed.append(given)).latest(
+                Job(until=3), {}
+            )
+            is None
+        )
         assert resumed == []
 
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
@@ -261,7 +269,7 @@ class TestEarlier:
         store(writer, 2)
         writer.stored[0].arrays["epoch"][...] = -5
         with pytest.raises(RunError) as caught:
-            RunCheckpointer(writer, 30, resumed.append).latest(Job(), {})
+            RunCheckpointer(writer, 30, lambda *given: resumed.append(given)).latest(Job(), {})
         assert str(caught.value) == (
             "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
             "from a copy, or train it again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dlcli.comparison import compare
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.pipeline import Plan, baselines, check, cross_validate
+from dlcli.pipeline.members import POLL_SECONDS
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -57,6 +59,20 @@ def table():
             "when": [f"{1990 + row % 30}-01-01" for row in range(ROWS)],
         }
     )
+
+
+SAME_BITS = ("weights.npz", "ensemble.json", "history.csv", "metrics.json", "conformal.json")
+"""Files that follow from the config and the rows alone."""
+
+
+@pytest.fixture
+def several_at_once(monkeypatch):
+    """Sets how many members are trained at a time; those here are too small for more than one."""
+
+    def set_count(count):
+        monkeypatch.setattr("dlcli.pipeline.fit.networks_at_once", lambda *_: count)
+
+    return set_count
 
 
 @pytest.fixture
@@ -168,13 +184,64 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
         if event == "epoch" and (fields["member"], fields["epoch"]) == (member, 3):
             signal.raise_signal(signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match=f"of member {member}; resume with: dlcli train"):
+    done = {1: "[34] epochs of 1 member", 2: "[78] epochs of 2 members"}[member]
+    with pytest.raises(Interrupted, match=f"SIGTERM after {done}; resume with: dlcli train"):
         train(config(), Path("run"), interrupt)
     assert Path("run/members").exists() == (member > 1)
     run = resume(Path("run"))
-    for name in ("weights.npz", "ensemble.json", "history.csv", "metrics.json", "conformal.json"):
+    for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
     assert not Path("run/members").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at_once, count):
+    events = []
+    several_at_once(count)
+    run = train(config(), Path("run"), lambda *event: events.append(event))
+    for name in SAME_BITS:
+        assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
+    finished = [fields for event, fields in events if event == "member"]
+    assert finished[0].keys() == {"member", "members", "epochs", "best_epoch"}
+    assert [(each["member"], each["epochs"]) for each in finished] == [(1, 4), (2, 4), (3, 4)]
+    epochs = [fields for event, fields in events if event == "epoch"]
+    for member in (1, 2, 3):
+        of_member = [each["epoch"] for each in epochs if each["member"] == member]
+        assert of_member == [1, 2, 3, 4]
+
+
+def test_members_at_the_same_time_resume_to_the_bit(trained, folder, several_at_once):
+    def interrupt(event, fields):
+        if event == "epoch" and (fields["member"], fields["epoch"]) == (2, 2):
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(3 * POLL_SECONDS)  # until the main thread has handled it
+
+    several_at_once(2)
+    with pytest.raises(Interrupted, match="SIGTERM after"):
+        train(config(), Path("run"), interrupt)
+    begun = {path.name for path in Path("run/checkpoint").iterdir()}
+    assert {"member-2"} <= begun <= {"member-1", "member-2"}
+    run = resume(Path("run"))
+    for name in SAME_BITS:
+        assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_divergence_keeps_the_same_weights_however_many_are_trained_at_a_time(
+    folder, several_at_once
+):
+    settings = config(
+        *("optimizer={name: sgd, learning_rate: 0.4}", "hidden[0].activation=linear"),
+        *("epochs=60", "early_stopping.patience=60"),
+    )
+    kept = []
+    for count in (1, 3):
+        several_at_once(count)
+        with pytest.raises(DivergenceError) as caught:
+            train(settings, Path(f"run-{count}"))
+        assert "in member 2 of 3" in str(caught.value)  # the first one was trained to its end
+        kept.append((str(caught.value), Path(f"run-{count}/weights.npz").read_bytes()))
+    assert kept[0] == kept[1]
 
 
 def test_a_member_of_another_training_is_refused(folder):

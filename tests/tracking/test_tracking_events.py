@@ -92,6 +92,24 @@ def test_the_last_epoch_is_tracked_wherever_training_ends(recorder, tmp_path):
     assert [told[1] for told in recorder.told if told[0] == "log_epoch"] == [1000, 1004, 1006]
 
 
+def test_curves_of_an_ensemble_are_those_of_its_members(recorder, tmp_path):
+    make_folder(tmp_path / "run")
+
+    def of_member(member, number):
+        name, fields = epoch(number, of=9000, loss=0.5, val_loss=1.0)
+        return name, {"member": member, "members": 2, **fields}
+
+    finished = ("member", {"member": 1, "members": 2, "epochs": 1001, "best_epoch": None})
+    again = ("resumed", {"member": 2, "members": 2, "epochs": 3})
+    begun = [again, of_member(1, 1001), of_member(2, 1001), finished]
+    replay("any", [run_event(tmp_path / "run"), *begun], KeyboardInterrupt())
+    assert recorder.told[1:] == [
+        ("log_epoch", 1001, {"loss/member_1": 0.5, "val_loss/member_1": 1.0}),
+        ("log_epoch", 1001, {"loss/member_2": 0.5, "val_loss/member_2": 1.0}),
+        ("end", "KILLED", None),
+    ]
+
+
 def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path):
     make_folder(tmp_path / "run")
     events = [run_event(tmp_path / "run"), resumed(1000), epoch(1001, of=9000, loss=1.0)]

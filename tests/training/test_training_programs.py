@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine
 from dlcli.training.compiled_engine import MOST_PROGRAMS, program_key
+from dlcli.training.compiled_program import ResidentProgram
 
 QUIET = dict(progress=lambda *_: None)
 
@@ -266,15 +269,42 @@ def test_jobs_with_initial_weights_share_nothing(make_job):
 
 
 @pytest.mark.slow
-def test_the_rows_of_a_job_are_released_when_another_begins(make_job):
-    programs = ProgramCache()
-    job, other = make_job(rows=16), make_job({"batch_size": 8})
-    compiled_engine.run(job, False, programs=programs, **QUIET)
-    first = programs._latest.program
-    block = weakref.ref(first.train.matrix)
-    compiled_engine.run(other, False, programs=programs, **QUIET)
+def test_the_rows_of_a_job_are_released_at_its_end(make_job):
+    programs, job = ProgramCache(), make_job(rows=16)
+    with programs.program(job, False) as program:
+        block = weakref.ref(program.train.matrix)
+        assert block() is not None
     gc.collect()
     assert block() is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
+    make_job, jit_compile
+):
+    jobs = [make_job({"optimizer": {"name": "adam"}, "seed": seed}) for seed in (1, 2, 3)]
+    apart = [
+        compiled_engine.run(job, jit_compile, programs=ProgramCache(), **QUIET) for job in jobs
+    ]
+    programs, begun, traced = ProgramCache(), Barrier(3), []
+
+    def train(job):
+        def progress(epoch, values):
+            if epoch == 1:
+                begun.wait(60)  # all of them are between two epochs now
+
+        return compiled_engine.run(job, jit_compile, progress, programs=programs)
+
+    run = ResidentProgram._run
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as pool:
+        patch.setattr(ResidentProgram, "_run", lambda *given: traced.append(1) or run(*given))
+        at_once = [*pool.map(train, jobs)]
+    assert (programs.made, len(traced)) == (1, 1)
+    for one, other in zip(apart, at_once, strict=True):
+        assert one.history == other.history
+        for name, array in one.weights.items():
+            np.testing.assert_array_equal(array, other.weights[name])
 
 
 @pytest.mark.slow
@@ -298,7 +328,8 @@ def test_the_least_recently_used_program_is_dropped_first(make_job, monkeypatch)
     programs = ProgramCache()
     jobs = [make_job({"batch_size": size, "epochs": 1}) for size in (2, 3, 4)]
     for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[0], jobs[1]):
-        programs.program(job, False)
+        with programs.program(job, False):
+            pass
     assert programs.made == 4
     assert MOST_PROGRAMS > 2
 
