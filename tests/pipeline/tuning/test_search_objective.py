@@ -185,7 +185,7 @@ def test_at_most_ten_epochs_are_reported(epochs, expected):
     reporter, found = recording_reporter(plan(epochs=epochs))
     progress = reporter.progress(1)
     for epoch in range(1, epochs + 1):
-        progress(epoch, {"val_loss": 1 / epoch})
+        progress(1, epoch, {"val_loss": 1 / epoch})
 
     assert [step for step, _ in found] == expected
 
@@ -193,33 +193,41 @@ def test_at_most_ten_epochs_are_reported(epochs, expected):
 def test_epochs_of_the_first_fold_are_reported_and_then_folds():
     reporter, found = recording_reporter(plan(epochs=2))
     for fold in (1, 2):
-        reporter.progress(fold)(1, {"val_loss": 0.5 + fold})
+        reporter.progress(fold)(1, 1, {"val_loss": 0.5 + fold})
         reporter.finish_fold(fold, 0.25)
 
     assert found == [(1, 1.5), (3, 0.25), (4, 0.25)]
 
 
+def test_of_an_ensemble_the_epochs_of_the_first_member_are_reported():
+    reporter, found = recording_reporter(plan(epochs=2))
+    for member in (2, 1):
+        reporter.progress(1)(member, 1, {"val_loss": float(member)})
+
+    assert found == [(1, 1.0)]
+
+
 def test_a_pruned_candidate_is_trained_no_further():
     reporter, _ = recording_reporter(prunes_at=4)
     progress = reporter.progress(1)
-    progress(2, {"val_loss": 3.0})
+    progress(1, 2, {"val_loss": 3.0})
 
     with pytest.raises(TrialPruned):
-        progress(4, {"val_loss": 2.0})
+        progress(1, 4, {"val_loss": 2.0})
     assert (reporter.last, reporter.epochs) == (2.0, 4)
 
 
 @pytest.mark.parametrize("values", [{}, {"val_loss": math.nan}, {"loss": 0.5}])
 def test_missing_and_undefined_values_are_not_reported(values):
     reporter, found = recording_reporter()
-    reporter.progress(1)(2, values)
+    reporter.progress(1)(1, 2, values)
 
     assert found == []
 
 
 def test_folds_are_reported_where_epochs_are_not():
     reporter, found = recording_reporter(plan([L2]))
-    reporter.progress(1)(2, {"val_loss": 0.5})
+    reporter.progress(1)(1, 2, {"val_loss": 0.5})
     reporter.finish_fold(1, 0.5)
 
     assert found == [(21, 0.5)]
@@ -291,7 +299,7 @@ class Fits:
         self.results = list(results)
 
     def fit(self, config, split, progress, stop):
-        progress(4, {"val_loss": 0.75})
+        progress(1, 4, {"val_loss": 0.75})
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result

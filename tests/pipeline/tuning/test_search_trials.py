@@ -119,7 +119,7 @@ def test_a_trial_that_others_consider_dead_is_left_to_them(evaluating, stop, rep
         if len(found) == 2:  # the first is the original config
             other.retry_lost(lambda worker: True)
         if reports:
-            reporter.progress(1)(3, {"val_loss": 0.5})
+            reporter.progress(1)(1, 3, {"val_loss": 0.5})
 
     evaluating(lose_first)
     recorder = run(study, stop)
@@ -156,7 +156,7 @@ def test_intermediate_values_of_candidates_are_stored_but_not_of_the_original_co
     evaluating, stop, monkeypatch
 ):
     stored = []
-    evaluating(lambda values, reporter: reporter.progress(1)(3, {"val_loss": 0.5}))
+    evaluating(lambda values, reporter: reporter.progress(1)(1, 3, {"val_loss": 0.5}))
     study = Study(plan(trials=1, epochs=10), InMemoryStorage())
     monkeypatch.setattr(study, "report", lambda running, value, step: stored.append((value, step)))
     run(study, stop)
