@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,7 +40,7 @@ CONFIG = {
     "epochs": 4,
 }
 pytestmark = [
-    pytest.mark.usefixtures("no_linear_baseline"),
+    pytest.mark.usefixtures("compiled_once", "no_linear_baseline"),
     pytest.mark.filterwarnings("ignore::dlcli.DataWarning"),  # as the rows are few
 ]
 
@@ -325,16 +324,6 @@ class TestPredictions:
             found = [each.values for each in pool.map(model.predict, parts)]
         expected = [run.model.predict(part).values for part in parts]
         assert all(map(np.array_equal, found, expected))
-
-
-@pytest.mark.slow
-def test_trainings_in_two_threads_are_those_of_one(run, folder):
-    def train(number):
-        return dlcli.train(CONFIG, TABLE, output=folder / f"thread-{number}", progress=False)
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
-        for found in pool.map(train, range(2)):
-            assert found.metrics == run.metrics
 
 
 @pytest.mark.slow
