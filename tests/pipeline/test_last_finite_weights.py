@@ -21,6 +21,8 @@ from dlcli.prediction import Predictor
 from dlcli.runs import latest_run, open_run, resume_files
 from dlcli.training.job import NO_CHECKPOINTS
 
+pytestmark = pytest.mark.usefixtures("no_linear_baseline")
+
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, storage: STORAGE}
 hidden:

@@ -16,6 +16,8 @@ from dlcli.encoding import InputsWriter
 from dlcli.errors import DataError, TrainingError
 from dlcli.pipeline import check, resume, train
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 ROWS = "".join(f"{x},{2 * x + 1}\n" for x in range(8))
 ON_DISK = [
     "lock",
