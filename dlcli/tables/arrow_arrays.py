@@ -31,6 +31,7 @@ def to_numpy(values: pa.Array | pa.ChunkedArray, dtype: type[Scalar]) -> NDArray
         values: numbers of the width of `dtype`, (rows,).
         dtype: the NumPy type that the values are stored as.
     """
+    assert values.type.bit_width == 8 * np.dtype(dtype).itemsize, values.type
     chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
     parts = [
         np.frombuffer(chunk.buffers()[1], dtype, count=len(chunk) + chunk.offset)[chunk.offset :]

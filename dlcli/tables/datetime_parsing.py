@@ -270,7 +270,7 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
     for text, name in zip(groups.flatten(), groups.type.names, strict=True):
-        here = to_numpy(pc.binary_length(text), np.int32) > 0
+        here = mask_to_numpy(pc.greater(pc.binary_length(text), 0))
         if not here.any():
             continue
         present[name] = here

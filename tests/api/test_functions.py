@@ -81,6 +81,16 @@ def test_a_table_in_memory_trains_what_a_file_does(run, runs):
     )
 
 
+def test_dates_as_text_of_pandas_are_those_of_a_date_column(run):
+    """Its texts are large strings of Arrow."""
+    texts = TABLE["day"].cast(pa.string()).cast(pa.large_string())
+    at = TABLE.column_names.index("day")
+    expected = run.model.predict(TABLE).values
+    assert run.model.predict(TABLE.set_column(at, "day", texts)).values.tolist() == (
+        expected.tolist()
+    )
+
+
 def test_a_run_is_read_as_it_was_stored(run):
     assert set(run.metrics) == {"train", "validation", "test"}
     assert len(run.history["val_loss"]) == 4

@@ -158,6 +158,14 @@ def test_arrows_own_times_equal_the_same_in_text(unit, storage):
     )
 
 
+@pytest.mark.parametrize("storage", [pa.string(), pa.large_string()])
+def test_texts_of_any_storage_are_read(storage):
+    """Text of pandas 3 arrives as large strings, the lengths of which have 64 bits."""
+    texts = ["2024-01-31", "2023-12-01 06:30", "2022-02-03"]
+    expected = [utc(2024, 1, 31), utc(2023, 12, 1, 6, 30), utc(2022, 2, 3)]
+    assert read(texts, storage=storage) == expected
+
+
 @pytest.mark.parametrize("storage", [pa.date32(), pa.date64()])
 def test_arrows_own_dates_are_read(storage):
     assert read([date(1960, 2, 29), None], storage=storage) == [utc(1960, 2, 29), None]
