@@ -203,16 +203,20 @@ def option(name: str, value: object = "") -> str:
     return f"{name}={value}" if str(value) else f"'{name}'"
 
 
+def by_caller(command: str, python: str) -> str:
+    """Return what to type: a command in a shell, or in Python what does the same."""
+    return command if is_command_line.get() else python
+
+
 def override(path: str, value: str | float | None) -> str:
     """Return how to set a key of the config, to append to a message.
 
     Returns:
         `--set epochs=5`, or in Python `overrides={'epochs': 5}`.
     """
-    if not is_command_line.get():
-        return f"overrides={ {path: value} }"
     written = "null" if value is None else value
-    return f"--set {shlex.quote(f'{path}={written}')}"
+    command = f"--set {shlex.quote(f'{path}={written}')}"
+    return by_caller(command, f"overrides={ {path: value} }")
 
 
 def install_command(extra: str) -> str:

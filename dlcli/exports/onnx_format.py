@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.errors import ExportError, install_command
+from dlcli.errors import ExportError, install_command, option
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import Exported, ModelInput, missing_words
@@ -41,7 +41,7 @@ def write_onnx(exported: Exported, folder: Path) -> None:
     if taken:
         raise ExportError(
             f"column '{min(taken)}': an output of the model has this name, and in an ONNX graph "
-            "all names differ; rename the column, or use --format saved_model"
+            f"all names differ; rename the column, or use {option('format', 'saved_model')}"
         )
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, _DTYPES[each.type]) for each in inputs}

@@ -295,7 +295,7 @@ def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
         return table
     raise UsageError(
         f"data.{key} was a table in memory; give it in Python, as the argument "
-        f"{MEMORY_ARGUMENTS[key]}, or name a file: --set data.{key}=FILE"
+        f"{MEMORY_ARGUMENTS[key]}, or name a file: {override(f'data.{key}', 'FILE')}"
     )
 
 

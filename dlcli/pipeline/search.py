@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -341,10 +340,9 @@ class StudyRecord(BaseModel):
             UsageError: with the command to type.
         """
         if self.storage is not None and url is None:
-            shown = shlex.quote(self.storage)
             raise UsageError(
                 f"{writer.path}: its trials are in a shared storage; name it again: "
-                f"{resume_command(writer.path)} --storage {shown}"
+                f"{resume_command(writer.path, self.storage)}"
             )
         if self.storage is None and url is not None:
             message = f"its trials are in this folder; omit {option('storage')}"

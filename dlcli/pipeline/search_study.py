@@ -28,7 +28,7 @@ from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dlcli.config import Dimension, MedianPruning, Value
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, override
 from dlcli.metrics import finite_number
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import (
@@ -481,4 +481,5 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _different(name: str, why: str) -> str:
-    return f"the study '{name}' in that storage {why}; choose another name: --set name=..."
+    other = override("name", "...")
+    return f"the study '{name}' in that storage {why}; choose another name: {other}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dlcli.config import Location, Url
+from dlcli.errors import by_caller
 from dlcli.runs import Run, content_id, fingerprint
 from dlcli.tables import MemoryTable, Source, expand, file_size
 
@@ -63,11 +64,11 @@ class TrainingData:
             is_known = any(content_id(fingerprint(each)) in self.sizes for each in same_size)
         if not is_known:
             return ""
-        way_out = (
-            f"`dlcli report {self.run}` has those of the {self.held_out} rows"
-            if self.held_out
-            else "to hold rows out, set data.test and train again"
-        )
+        way_out = "to hold rows out, set data.test and train again"
+        if self.held_out:
+            call = f"dlcli.open_run({str(self.run)!r}).metrics[{self.held_out!r}]"
+            shown = by_caller(f"dlcli report {self.run}", call)
+            way_out = f"`{shown}` has those of the {self.held_out} rows"
         return (
             f"{file}: {self.run} was trained on rows of this table, so these metrics are "
             f"optimistically biased; {way_out}"

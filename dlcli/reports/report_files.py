@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlcli.errors import by_caller
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import LIGHT, settings, style_variables
 from dlcli.reports.run_record import Log, TrainingRecord
@@ -100,7 +101,10 @@ def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], Non
             return
         emit("report", {"page": str(write_report(run))})
     except Exception as error:  # of any kind: nothing may spoil the end of a long training
-        retry = f"the run is complete; try again with: dlcli report {run.path}"
+        report = by_caller(
+            f"dlcli report {run.path}", f"dlcli.open_run({str(run.path)!r}).report()"
+        )
+        retry = f"the run is complete; try again with: {report}"
         emit("warning", {"message": f"the report could not be made: {error}; {retry}"})
 
 

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
 from dlcli.config import MAX_BYTES
-from dlcli.errors import RunError, listed
+from dlcli.errors import RunError, by_caller, listed
 from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument
 
 RunKind = Literal["train", "cv", "tune"]
@@ -129,7 +129,8 @@ class Manifest(VerifiedDocument):
         elif runs := sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST}")):
             message = f"is a folder of runs; name one of them: {listed(runs)}"
         else:
-            message = f"is not a run folder, it has no {MANIFEST}: name one that `dlcli train` made"
+            train = by_caller("dlcli train", "dlcli.train")
+            message = f"is not a run folder, it has no {MANIFEST}: name one that `{train}` made"
         raise RunError(f"{folder}: {message}")
 
 
@@ -146,9 +147,19 @@ def kind_of_unfinished(folder: Path) -> RunKind:
     return "cv" if os.path.lexists(folder / FOLDS) else "train"
 
 
-def resume_command(folder: Path) -> str:
-    """Return the command that resumes an unfinished run."""
-    return shlex.join(["dlcli", kind_of_unfinished(folder), "--resume", str(folder)])
+def resume_command(folder: Path, storage: str | None = None) -> str:
+    """Return the command, or the call in Python, that resumes an unfinished run.
+
+    Args:
+        folder: the run folder.
+        storage: the URL of a search's database, if it has one.
+    """
+    command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
+    arguments = [repr(str(folder))]
+    if storage is not None:
+        command += ["--storage", storage]
+        arguments.append(f"storage={storage!r}")
+    return by_caller(shlex.join(command), f"dlcli.resume({', '.join(arguments)})")
 
 
 # The lock; the system releases it with the process

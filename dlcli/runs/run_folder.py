@@ -95,7 +95,7 @@ def unfinished_run(folder: Path, kind: RunKind = "train") -> Iterator[RunWriter]
 
 def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
     """Add how to resume a run to the exception that ended it, unless it says so."""
-    if writer.can_resume and not writer.finished and "--resume" not in str(error):
+    if writer.can_resume and not writer.finished and "resume with: " not in str(error):
         error.add_note(f"resume with: {resume_command(writer.path)}")
 
 

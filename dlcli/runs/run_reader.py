@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config import ConfigFile, load_config
-from dlcli.errors import ConfigError, Problem, RunError, UsageError, did_you_mean, option
+from dlcli.errors import (
+    ConfigError,
+    Problem,
+    RunError,
+    UsageError,
+    by_caller,
+    did_you_mean,
+    option,
+    override,
+)
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Weights
 from dlcli.runs.manifest import (
@@ -78,8 +87,7 @@ class Run:
             name = "best" if self.kind == "tune" else "refit"
             way_out = f"name the run that was trained in it: {self.path / name}"
             if not os.path.isdir(self.path / name):
-                command = shlex.join(["dlcli", "train", str(self.path / f"{name}.yaml")])
-                way_out = f"train a network with: {command}"
+                way_out = f"train a network with: {_train(self.path / f'{name}.yaml')}"
             kind = KIND_NAMES[self.kind]
             raise RunError(f"{self.path}: is a {kind}, which has no weights of its own; {way_out}")
 
@@ -273,9 +281,14 @@ def require_folder(path: Path) -> None:
         raise RunError(f"{path}: no such run folder{meant}")
     is_config = path.suffix.lower() in (".yaml", ".yml")
     if is_config and not meant:
-        meant = f"; train it first: {shlex.join(['dlcli', 'train', str(path)])}"
+        meant = f"; train it first: {_train(path)}"
     kind = "config" if is_config else "file"
     raise RunError(f"{path}: is a {kind}, a run folder was expected{meant}")
+
+
+def _train(config: Path) -> str:
+    """Return what trains a config."""
+    return by_caller(shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})")
 
 
 def _run_of_name(path: Path) -> str:
@@ -297,8 +310,8 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def initial_weights_option(path: Path) -> str:
-    """Return the option that starts a training from the weights of a run."""
-    return f"--set {shlex.quote(f'initial_weights={path}')}"
+    """Return the option, or the argument, that starts a training from the weights of a run."""
+    return override("initial_weights", str(path))
 
 
 def write_page(run: Run, html: str) -> Path:

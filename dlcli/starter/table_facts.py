@@ -26,7 +26,7 @@ from dlcli.encoding import (
     summarize_column,
     type_columns,
 )
-from dlcli.errors import DataError
+from dlcli.errors import DataError, option
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
 from dlcli.tables import Table
@@ -169,5 +169,5 @@ def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> Colum
     assert values is not None  # counted
     if isinstance(feature, Numeric) and values.bounds is None:
         check_range("none", table.numbers(name), table, name)  # it is read for want of another
-    reason = decision.reason if auto else "as --ignore sets"
+    reason = decision.reason if auto else f"as {option('ignore')} sets"
     return ColumnFacts(name, feature, reason, auto, values)

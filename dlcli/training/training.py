@@ -18,6 +18,7 @@ from dlcli.errors import (
     Problem,
     UsageError,
     install_command,
+    override,
     printable,
 )
 from dlcli.training import compiled_engine, keras_engine, linear_engine
@@ -180,5 +181,5 @@ def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMem
     remedy = "take fewer units or a smaller batch_size"
     if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
         remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
-        remedy += "--set data.storage=disk"
+        remedy += override("data.storage", "disk")
     return OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")

@@ -154,6 +154,25 @@ def test_a_wrong_config_is_explained_without_positions(config, message):
     assert "yaml" not in str(caught.value)
 
 
+def test_what_to_do_next_is_a_call_of_python(run, folder):
+    unfinished = folder / "unfinished"
+    unfinished.mkdir()
+    for name in ("config.yaml", "resolved.yaml", "environment.json"):
+        shutil.copy(run.path / name, unfinished / name)
+    with pytest.raises(dlcli.RunError) as error:
+        dlcli.load("unfinished")
+    assert str(error.value) == (
+        "unfinished: is an unfinished run; resume with: dlcli.resume('unfinished')"
+    )
+    (folder / "empty").mkdir()
+    with pytest.raises(dlcli.RunError, match=r"name one that `dlcli\.train` made"):
+        dlcli.load("empty")
+    with pytest.warns(dlcli.DataWarning) as warned:
+        dlcli.load(run.path).evaluate(TABLE)
+    shown = f"`dlcli.open_run({str(run.path)!r}).metrics['test']` has those of the test rows"
+    assert str(warned[0].message).endswith(shown)
+
+
 def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
     with pytest.raises(dlcli.UsageError, match="name a new folder with 'output'"):
         dlcli.train(CONFIG, TABLE, output=run.path)

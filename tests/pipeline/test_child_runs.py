@@ -59,7 +59,7 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
 
 def test_an_interruption_names_the_command_that_resumes_the_parent(file, search, monkeypatch):
     part = search / "best"
-    words = f"SIGINT after 2 epochs; resume with: dlcli train --resume {part}"
+    words = f"SIGINT after 2 epochs; resume with: dlcli.resume({str(part)!r})"
 
     def end(*_):
         raise Interrupted(words, 2)
@@ -68,7 +68,7 @@ def test_an_interruption_names_the_command_that_resumes_the_parent(file, search,
     with pytest.raises(Interrupted) as caught:
         train_child_run(search, "best", file, quiet)
     assert str(caught.value) == (
-        f"SIGINT after 2 epochs; resume with: dlcli tune --resume {search}"
+        f"SIGINT after 2 epochs; resume with: dlcli.resume({str(search)!r})"
     )
     assert caught.value.exit_code == 130
 

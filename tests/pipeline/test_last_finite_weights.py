@@ -41,7 +41,7 @@ ENGINES = {
     "Keras": ("keras", "memory"),
 }
 THIRD = ("epochs=3", "learning_rate_schedule=constant")
-KEPT = "to start from them: --set initial_weights=runs/t"
+KEPT = "to start from them: overrides={'initial_weights': 'runs/t'}"
 
 
 @pytest.fixture(autouse=True)

@@ -284,7 +284,7 @@ def check_told(error, run, done):
     """Holds an error against what there is to go on from."""
     if done.stored:
         assert run.exists()
-        way_on = f"resume with: dlcli train --resume {run}"
+        way_on = f"resume with: dlcli.resume({str(run)!r})"
         remedy = "free some space" if FULL in str(error) else "make sure that it can be written"
         assert str(error).endswith(f"; {remedy}, then {way_on}")
     elif not done.has_begun and isinstance(error, UsageError):

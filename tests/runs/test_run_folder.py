@@ -185,7 +185,7 @@ def test_a_run_that_can_be_resumed_is_kept_and_the_exception_has_the_command(tmp
     with pytest.raises(exception) as caught, new_run(tmp_path / "run", "iris") as writer:
         begin(writer)
         raise exception
-    way_on = f"resume with: dlcli train --resume {tmp_path / 'run'}"
+    way_on = f"resume with: dlcli.resume({str(tmp_path / 'run')!r})"
     assert caught.value.__notes__ == [way_on]
     with pytest.raises(exception) as caught, unfinished_run(tmp_path / "run"):
         raise exception
@@ -221,4 +221,4 @@ def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
     assert not hasattr(caught.value, "__notes__")
     with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
         raise DataError("has no rows")
-    assert caught.value.__notes__ == [f"resume with: dlcli train --resume {tmp_path / 'run'}"]
+    assert caught.value.__notes__ == [f"resume with: dlcli.resume({str(tmp_path / 'run')!r})"]

@@ -271,7 +271,7 @@ def test_a_run_without_a_manifest_is_unfinished(folder):
     (folder / "manifest.json").unlink()
     with pytest.raises(RunError) as caught:
         open_run(folder)
-    go_on = f"resume with: dlcli train --resume {folder}"
+    go_on = f"resume with: dlcli.resume({str(folder)!r})"
     assert str(caught.value) == f"{folder}: is an unfinished run; {go_on}"
     (folder / "environment.json").unlink()
     with pytest.raises(RunError, match="and was ended before training began; train it again"):

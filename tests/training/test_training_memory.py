@@ -14,7 +14,10 @@ from dlcli.training import compiled_engine, train_job
 
 GRAPH = CompiledEngine(jit_compile=False)
 LESS = "take fewer units or a smaller batch_size"
-ON_DISK = "take a smaller batch_size, fewer units, or leave rows on disk: --set data.storage=disk"
+ON_DISK = (
+    "take a smaller batch_size, fewer units, or leave rows on disk: "
+    "overrides={'data.storage': 'disk'}"
+)
 
 
 def exhausted(message):

@@ -124,7 +124,7 @@ def test_if_workers_are_lost_finished_folds_can_be_resumed(monkeypatch):
     monkeypatch.setattr(cross_validation, "run_workers", run_workers)
     with pytest.raises(TrainingError) as caught:
         cv(*SETTINGS, CORES, jobs=2)
-    assert caught.value.__notes__ == ["resume with: dlcli cv --resume runs/rows-cv"]
+    assert caught.value.__notes__ == ["resume with: dlcli.resume('runs/rows-cv')"]
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_an_interrupted_search_resumes_to_the_same_result(line, tmp_path, reques
         request.getfixturevalue("no_finalists")
     with pytest.raises(Ended) as ended:
         start(tmp_path, Ending(event, count))
-    assert ended.value.__notes__ == [f"resume with: dlcli tune --resume {tmp_path / 'run'}"]
+    assert ended.value.__notes__ == [f"resume with: dlcli.resume({str(tmp_path / 'run')!r})"]
     recorder = Recorder()
     run = resume_tuning(tmp_path / "run", SearchSettings(), recorder)
 
@@ -322,8 +322,8 @@ def test_a_shared_storage_has_to_be_named_again(tmp_path):
     with pytest.raises(UsageError) as error:
         StudyRecord.read(writer).check_storage(None, writer)
     assert str(error.value) == (
-        f"{tmp_path}: its trials are in a shared storage; name it again: dlcli tune "
-        f"--resume {tmp_path} --storage 'postgresql://me:***@host/db'"
+        f"{tmp_path}: its trials are in a shared storage; name it again: "
+        f"dlcli.resume({str(tmp_path)!r}, storage='postgresql://me:***@host/db')"
     )
     assert "secret" not in (tmp_path / "study.json").read_text()
 

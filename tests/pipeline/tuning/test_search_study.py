@@ -181,7 +181,7 @@ def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
         Study(plan(), storage).join({**FINGERPRINT, **other})
     assert str(error.value) == (
         f"the study 'planned' in that storage was started with another {what}; choose another "
-        "name: --set name=..."
+        "name: overrides={'name': '...'}"
     )
 
 

@@ -147,7 +147,7 @@ def test_a_signal_between_two_trials_ends_the_search(tried, stop, tmp_path):
     with pytest.raises(Interrupted) as error:
         run(Study(plan(), InMemoryStorage()), stop)
     assert str(error.value) == (
-        f"SIGINT after 2 trials; resume with: dlcli train --resume {tmp_path}"
+        f"SIGINT after 2 trials; resume with: dlcli.resume({str(tmp_path)!r})"
     )
     assert tried == []
 
