@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from dlcli.errors import ConfigError, Problem, UsageError, printable, truncate
+from dlcli.errors import ConfigError, Problem, UsageError, by_caller, printable, truncate
 
 try:
     from yaml import CSafeDumper as _Dumper
@@ -290,7 +290,8 @@ def parse(text: str, name: str) -> Document:
     """
     root = compose(text, name)
     if root is None:
-        message = "is empty; start from 'dlcli init DATA'"
+        way_out = by_caller("'dlcli init DATA'", "'dlcli.starter_config(DATA, target=...)'")
+        message = f"is empty; start from {way_out}"
         raise ConfigError([Problem("", message, f"{name}:1:1")])
     if not isinstance(root, yaml.MappingNode):
         message = "expected keys and values (data: ..., hidden: ...) at the top"
@@ -349,6 +350,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
         hint = f" (a text that begins with {rest[:1]} needs quotes)"
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
+    elif "mapping values are not allowed" in message:
+        hint = " (a key before it may lack its colon; a text with ': ' needs quotes)"
+    elif "unexpected end of stream" in message and error.context_mark is not None:
+        hint = f" (the quote in line {error.context_mark.line + 1} is not closed)"
     elif "expected <document start>" in message:
         hint = " (a config is one mapping, and this comes after its end)"
     return Problem("", f"not YAML: {message}{hint}", position)

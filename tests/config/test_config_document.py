@@ -79,8 +79,11 @@ def test_quoted_scalars_are_strings(text: str) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", "c.yaml:1:1: is empty; start from 'dlcli init DATA'"),
-        ("# only words\n", "c.yaml:1:1: is empty; start from 'dlcli init DATA'"),
+        ("", "c.yaml:1:1: is empty; start from 'dlcli.starter_config(DATA, target=...)'"),
+        (
+            "# only words\n",
+            "c.yaml:1:1: is empty; start from 'dlcli.starter_config(DATA, target=...)'",
+        ),
         ("- a\n", "c.yaml:1:1: expected keys and values (data: ..., hidden: ...) at the top"),
         ("\n\ntext\n", "c.yaml:3:1: expected keys and values (data: ..., hidden: ...) at the top"),
         ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
@@ -99,6 +102,16 @@ def test_quoted_scalars_are_strings(text: str) -> None:
             " (a text that begins with @ needs quotes)",
         ),
         ("a: *b\n", "c.yaml:1:4: not YAML: found undefined alias"),
+        (
+            "a {b: 1, c: 2}\n",
+            "c.yaml:1:11: not YAML: mapping values are not allowed in this context "
+            "(a key before it may lack its colon; a text with ': ' needs quotes)",
+        ),
+        (
+            "a: 'b\nc: 1\n",
+            "c.yaml:3:1: not YAML: found unexpected end of stream (the quote in line 1 is not "
+            "closed)",
+        ),
         ("a: &b [*b]\n", "c.yaml:1:4: a: its aliases expand without bound"),
         ("&b {a: *b}\n", "c.yaml:1:1: a: its aliases expand without bound"),
         ('a: "\\ud800"\n', "c.yaml:1:7: not YAML: found invalid Unicode character escape code"),
@@ -129,7 +142,7 @@ def test_a_document_that_is_not_a_mapping_is_one_problem(
         (b"# a\nname: caf\xe9\n", "c.yaml:2:10: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"\xef\xbb\xbf# a\n\xe9\n", "c.yaml:2:1: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"\xff\xfea", "c.yaml:1:1: byte 0x61 is not UTF-16-LE; save the file as UTF-8"),
-        (b"\xff\xfe", "c.yaml:1:1: is empty; start from 'dlcli init DATA'"),
+        (b"\xff\xfe", "c.yaml:1:1: is empty; start from 'dlcli.starter_config(DATA, target=...)'"),
         ("a: 1".encode("utf-32"), "c.yaml:1:1: has a NUL character; save the file as UTF-8"),
     ],
 )
