@@ -157,6 +157,7 @@ def train(
     \b
       dlcli train houses.yaml
       dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
+      dlcli train houses.yaml --output runs/houses-3
       dlcli train --resume runs/houses
 
     Started on several machines with TF_CONFIG, or by srun, it joins the others, and they train one

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,19 @@ from tests.forks import Forks
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRANSLATED_TUTORIAL = DOCS / "zh-CN" / "tutorial"
+TRANSLATED_GUIDE = DOCS / "zh-CN" / "guide.md"
 NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
 EXIT_CODE = ' || echo "exit code $?"'
 DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
 
 
 def pages_to_run() -> list[Path]:
-    """The pages of docs/ but for the Chinese tutorial, whose code is that of the English one."""
-    return sorted(page for page in DOCS.rglob("*.md") if page.parent != TRANSLATED_TUTORIAL)
+    """The pages of docs/ but for those in Chinese that have the code of English ones."""
+    return sorted(
+        page
+        for page in DOCS.rglob("*.md")
+        if page.parent != TRANSLATED_TUTORIAL and page != TRANSLATED_GUIDE
+    )
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,37 @@ class Block:
         return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.text, re.MULTILINE)
 
     @property
+    def commands(self) -> list[str]:
+        """The commands of a script; one may have several lines."""
+        commands, begun = [], ""
+        for line in self.text.splitlines(keepends=True):
+            begun += line
+            if is_complete(begun):
+                commands.append(begun.replace("\\\n", "").strip())
+                begun = ""
+        return [command for command in commands if shlex.split(command, comments=True)]
+
+    @property
     def keys(self) -> list[str]:
         """A piece of config as overrides, one for each of its own keys."""
         pairs = re.findall(r"^(\w+):((?:.*\n)(?:[ ].*\n)*)", self.text, re.MULTILINE)
         return [f"{key}={value}" for key, value in pairs]
 
 
+def is_complete(command: str) -> bool:
+    """Whether a command ends here: not in quotes, and without a backslash."""
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return False
+    return not command.endswith("\\\n")
+
+
 def find_blocks(page: str, language: str = r"\S+") -> list[Block]:
     """The fenced parts of a page, in order; of one language, if it is named."""
-    found = re.findall(rf"^```({language})\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return [Block(*pair) for pair in found]
+    fences = rf"^( *)```({language})\n(.*?)^\1```$"
+    found = re.findall(fences, page, re.MULTILINE | re.DOTALL)
+    return [Block(language, textwrap.dedent(text)) for _, language, text in found]
 
 
 def pattern(shown: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from pages import TRANSLATED_TUTORIAL, find_blocks
+from pages import TRANSLATED_GUIDE, TRANSLATED_TUTORIAL, find_blocks, pages_to_run
 
 from dlcli.cli import main
 
@@ -114,6 +114,15 @@ def test_the_guide_in_chinese_has_the_configs_of_the_english_pages() -> None:
     )
 
     assert guide == list(chain.from_iterable(pages))
+
+
+def test_the_guide_in_chinese_has_no_script_that_is_not_on_an_english_page() -> None:
+    """The test that runs them leaves it out."""
+    in_chinese = find_blocks(TRANSLATED_GUIDE.read_text("utf-8"), "sh")
+    pages = [page.read_text("utf-8") for page in pages_to_run()]
+    in_english = [*chain.from_iterable(find_blocks(page, "sh") for page in pages)]
+
+    assert [block for block in in_chinese if block not in in_english] == []
 
 
 def test_the_indexes_lead_to_every_page() -> None:

@@ -1,4 +1,4 @@
-"""The pages are true: their commands print what they show, and their configs are valid."""
+"""The pages are true: their commands run and print what they show, and their configs are valid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from pages import DOCS, Block, Run, find_blocks, pages_to_run, pattern
+from scripts import NOT_RUN, Scripts, write_tables
 
 from dlcli.cli import main
 from dlcli.config import load_config
@@ -20,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()
 FOR_RELEASES = (
     *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
-    *("8-ensembles", "imbalanced", "intervals", "cluster", "export"),
+    *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
+    *("serve", "tracking"),
 )
 """Pages whose trainings and exports take more than three seconds.
 
@@ -34,8 +36,8 @@ def blocks_of(page: Path) -> list[Block]:
     return find_blocks(page.read_text(encoding="utf-8"))
 
 
-def each_page_with(language: str, longest: Collection[str] = ()) -> pytest.MarkDecorator:
-    pages = [page for page in PAGES if any(block.language == language for block in blocks_of(page))]
+def each_page_with(*languages: str, longest: Collection[str] = ()) -> pytest.MarkDecorator:
+    pages = [page for page in PAGES if {block.language for block in blocks_of(page)} & {*languages}]
     given = [
         pytest.param(page, marks=pytest.mark.release if page.stem in longest else ())
         for page in pages
@@ -51,6 +53,7 @@ def file_name(block: Block) -> str:
 
 def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
     """Does what a reader of the page does, and yields what comes out otherwise than shown."""
+    scripts = Scripts(run, folder)
     for block in blocks_of(page):
         if name := file_name(block):
             (folder / name).write_text(block.text, encoding="utf-8")
@@ -58,15 +61,28 @@ def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
             printed = run(command, folder)
             if not re.fullmatch(pattern(shown), printed):
                 yield f"$ {command}\n{printed}"
+        if block.language == "sh":
+            yield from scripts.failures(block)
+    scripts.close()
 
 
 @pytest.mark.slow
-@each_page_with("console", FOR_RELEASES)
-def test_the_commands_of_a_page_print_what_it_shows(page: Path, run: Run, tmp_path: Path) -> None:
+@each_page_with("console", "sh", longest=FOR_RELEASES)
+def test_the_commands_of_a_page_run_and_print_what_it_shows(
+    page: Path, run: Run, tmp_path: Path
+) -> None:
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    write_tables(tmp_path)
 
     assert "\n".join(differences(page, run, tmp_path)) == ""
+
+
+def test_only_commands_that_stand_on_a_page_are_exempt_from_being_run() -> None:
+    scripts = [block for page in PAGES for block in blocks_of(page) if block.language == "sh"]
+
+    for part in NOT_RUN:
+        assert any(re.search(part, script.text) for script in scripts), part
 
 
 def commands_of(page: str) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pages import Run, find_blocks, pattern
+from scripts import Scripts, write_tables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,6 +23,21 @@ def test_the_session_prints_what_the_readme_shows(run: Run, tmp_path: Path) -> N
         for command, shown in block.steps:
             printed = run(command, tmp_path)
             assert re.fullmatch(pattern(shown), printed), f"$ {command}\n{printed}"
+
+
+@pytest.mark.release
+def test_the_scripts_of_the_readme_run(run: Run, tmp_path: Path) -> None:
+    """Those of a reader's own table and, after a run, those that use it without dlcli."""
+    for name in ("configs", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    write_tables(tmp_path)
+    run("dlcli train configs/steering.yaml --set epochs=2 --output runs/car", tmp_path)
+    scripts = Scripts(run, tmp_path)
+
+    failures = [text for block in find_blocks(README, "sh") for text in scripts.failures(block)]
+    scripts.close()
+
+    assert "\n".join(failures) == ""
 
 
 def test_it_is_short_enough_to_be_read() -> None:

@@ -1,0 +1,125 @@
+"""The scripts of the pages, run one command after the other with what their reader has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from pages import EXIT_CODE, Block, Run
+
+NOT_RUN = {
+    r"python3 -m venv|pip install": "installs packages; .ci/run does, and tests/cli has messages",
+    r"export TF_CONFIG": "needs several machines; tests/cluster has workers on one",
+    r"sbatch|kubectl|--storage postgresql": "needs a scheduler or a database of several machines",
+    r"aws s3|s3://": "needs a bucket; tests/remote has one",
+    r"tensorboard --logdir|mlflow ui": "another program's pages, shown until it is stopped",
+}
+"""Commands, or whole scripts that set a variable for them, that no test can run, with reasons."""
+NOTHING_TO_RESUME = "is finished, there is nothing left to train"
+CONFIG = """\
+data: {train: houses.csv, target: price, test: 0.2, validation: 0.2}
+hidden: [{units: 8, activation: relu}]
+epochs: 5
+tune: {trials: 4, space: {optimizer.learning_rate: [0.001, 0.003, 0.01]}}
+"""
+
+
+class Scripts:
+    """Runs the scripts of a page.
+
+    Args:
+        run: runs a command line.
+        folder: the reader's.
+    """
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self._run, self._folder = run, folder
+        self._server: subprocess.Popen[str] | None = None
+        self._port = 0
+
+    def failures(self, block: Block) -> Iterator[str]:
+        """Run the commands of a script, and yield those that fail, with what they print."""
+        if is_run(block.text) or "export " not in block.text:
+            for command in filter(is_run, block.commands):
+                printed = self._run_command(command)
+                if re.search(r"^exit code", printed, re.M) and NOTHING_TO_RESUME not in printed:
+                    yield f"{command}\n{printed}"
+
+    def close(self) -> None:
+        """End the server, if the scripts have started one."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGTERM)
+            assert self._server.wait(30) == 128 + signal.SIGTERM
+            self._server.stderr.close()
+            self._server = None
+
+    def _run_command(self, command: str) -> str:
+        if command.startswith("dlcli serve"):
+            return self._serve(command)
+        if "--output houses.yaml" in command:
+            # It writes no config over another one, and its reader has none yet.
+            (self._folder / "houses.yaml").unlink(missing_ok=True)
+        if "train --resume" in command and not (self._folder / "runs" / "houses").exists():
+            self._run("dlcli train houses.yaml", self._folder)
+        if self._server is not None:
+            command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
+            command = command.replace("SERVER", str(self._server.pid))
+        return self._run(command + EXIT_CODE, self._folder)
+
+    def _serve(self, command: str) -> str:
+        """Start a server at any free port, and wait until it listens."""
+        self.close()
+        arguments = [*shlex.split(command)[1:], "--port", "0"]
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "dlcli", *arguments],
+            cwd=self._folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self._server.stderr.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)$", line)
+        if found is None:
+            return f"{line}exit code {self._server.wait(30)}"
+        self._port = int(found[1])
+        return line
+
+
+def is_run(command: str) -> bool:
+    """Whether a test can run a command or script."""
+    return not any(re.search(part, command) for part in NOT_RUN)
+
+
+def write_tables(folder: Path) -> None:
+    """Write the tables that the pages name, and a config that is trained in a second.
+
+    Args:
+        folder: has the shipped data already.
+    """
+    rng = np.random.default_rng(0)
+    rows = 120
+    size = rng.uniform(30, 150, rows).round(1)
+    color = rng.choice(["red", "blue", "green"], rows)
+    price = (1000 * size + 20_000 * (color == "red") + rng.normal(0, 5000, rows)).round()
+    paid = np.where(price > np.median(price), "yes", "no")
+    write_csv(folder / "houses.csv", size=size, color=color, price=price)
+    new = {"id": range(20), "size": size[:20], "color": color[:20], "price": price[:20]}
+    for name in ("new.csv", "new-houses.csv", "folder/1.csv", "folder/2.csv"):
+        write_csv(folder / name, **new)
+    write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
+    shutil.copy(folder / "data" / "diabetes.csv", folder / "later.csv")
+    (folder / "houses.yaml").write_text(CONFIG, encoding="utf-8")
+
+
+def write_csv(path: Path, **columns: Iterable[object]) -> None:
+    """Write a table."""
+    path.parent.mkdir(exist_ok=True)
+    rows = [columns, *zip(*columns.values(), strict=True)]
+    lines = [",".join(map(str, row)) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
