@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +119,13 @@ def _training_command(
     return decorate
 
 
+def _check_seconds(ctx: click.Context, parameter: click.Parameter, seconds: float) -> float:
+    """Refuse what is no duration."""
+    if not 0 < seconds < math.inf:
+        raise click.BadParameter(f"expected more than 0 seconds, got {seconds:g}")
+    return seconds
+
+
 _workers_options = (
     click.option(
         "--workers",
@@ -128,10 +136,11 @@ _workers_options = (
     ),
     click.option(
         "--worker-timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=float,
         metavar="SECONDS",
-        default=300.0,
+        default=300,
         show_default=True,
+        callback=_check_seconds,
         help="How long the workers of a cluster wait for each other before training.",
     ),
 )

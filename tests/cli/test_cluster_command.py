@@ -47,6 +47,13 @@ def test_workers_that_do_not_come(
     assert len(result.stderr.splitlines()) == 1 and _has_no_run(folder)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+def test_a_timeout_that_is_no_duration(dlcli: Dlcli, folder: Path, seconds: str) -> None:
+    result = dlcli("train", "line.yaml", "--worker-timeout", seconds)
+    assert result.exit_code == 2
+    assert f"'--worker-timeout': expected more than 0 seconds, got {seconds}\n" in result.stderr
+
+
 def test_a_port_in_use_and_a_wrong_description(
     dlcli: Dlcli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
