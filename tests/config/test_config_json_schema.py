@@ -12,9 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from dlcli.config import Config
 from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.yaml_document import Values, parse
-
-SCHEMA: dict[str, Any] = Config.model_json_schema()
-VALIDATOR = Draft202012Validator(SCHEMA)
+from tests.config.schema import SCHEMA, VALIDATOR
 
 SMALLEST = """\
 data:

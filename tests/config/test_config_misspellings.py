@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from dlcli.config import Config
+from tests.config.schema import SCHEMA
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 COUNT = int(os.environ.get("DLCLI_FUZZ", "50"))
@@ -87,7 +87,7 @@ def vocabulary() -> set[str]:
             for each in value:
                 collect(each)
 
-    collect(Config.model_json_schema())
+    collect(SCHEMA)
     return {word for word in found if isinstance(word, str)}
 
 

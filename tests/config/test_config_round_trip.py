@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config import Config, Section, dump_config, load_config
@@ -23,6 +22,7 @@ from dlcli.config.section import OneOf, members_of
 from dlcli.config.training_choices import PiecewiseConstant
 from dlcli.config.tune_section import Range, Space
 from dlcli.config.yaml_document import Values, parse
+from tests.config.schema import VALIDATOR
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
           "<<", "-", "a: b", "# a", "!a", "*a", "a\nb", "\x85", "\ufeff", "'", '"', "é", "\x7f",
@@ -153,7 +153,6 @@ def sections(section: type[Section]) -> st.SearchStrategy[Section]:
 
 
 CONFIGS = sections(Config)
-SCHEMA = Draft202012Validator(Config.model_json_schema())
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,7 @@ def test_a_written_config_is_read_as_equal_and_satisfies_the_json_schema(
     assert written_and_read(config, path) == config
     document = parse(path.read_text(encoding="utf-8"), "c.yaml")
     content = Values(document).of(document.root)
-    assert [error.message for error in SCHEMA.iter_errors(with_lists(content))] == []
+    assert [error.message for error in VALIDATOR.iter_errors(with_lists(content))] == []
 
 
 def with_lists(value: object) -> object:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config import Config, MedianPruning, Tpe, Tune, dump_config, load_config
 from dlcli.config.tune_section import Grid, NoPruner, RandomSampler, Range, TuneMetric
 from dlcli.config.yaml_document import Values, parse
 from dlcli.metrics import HIGHER_IS_BETTER
+from tests.config.schema import VALIDATOR
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]
@@ -397,9 +397,6 @@ def test_a_written_section_is_read_as_equal(load_with: Load, config_file: Any) -
     config = load_with(WHOLE)
     config_file.write_text(dump_config(config), encoding="utf-8")
     assert load_config(config_file).config == config
-
-
-VALIDATOR = Draft202012Validator(Config.model_json_schema())
 
 
 def is_valid(lines: str) -> bool:

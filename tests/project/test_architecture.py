@@ -89,7 +89,9 @@ class Module:
 
 def find_imports(node: ast.AST, is_eager: bool = True) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        is_later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(child, ast.expr):  # which holds no import
+            continue
+        is_later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
         is_for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield from (Import(name, child.lineno, is_eager) for name in imported(child))

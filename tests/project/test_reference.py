@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from dlcli.config import Config
 from docs import generate_commands
 from docs.generate_reference import reference
+from tests.config.schema import SCHEMA
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")]
-SCHEMA: dict[str, Any] = Config.model_json_schema()
 SECTIONS: dict[str, dict[str, Any]] = {"Config": SCHEMA, **SCHEMA["$defs"]}
 
 
