@@ -63,6 +63,7 @@ def run(runs):
     return dlcli.train(CONFIG, TABLE, output=runs / "first")
 
 
+@pytest.mark.slow
 def test_a_table_in_memory_trains_what_a_file_does(run, runs):
     pq.write_table(TABLE, runs / "rows.parquet")
     (runs / "rows.yaml").write_text(json.dumps(CONFIG))
@@ -116,6 +117,7 @@ def test_a_command_asks_for_a_file_in_its_place(run):
     assert "data.train was a table in memory; give it in Python" in result.output
 
 
+@pytest.mark.slow
 def test_overrides_are_values_by_path(folder):
     changed = dlcli.train(
         CONFIG, TABLE, overrides={"hidden[0].units": 3, "optimizer.learning_rate": 0.1}, output="u"
@@ -241,6 +243,7 @@ class TestResume:
         with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
             dlcli.resume(interrupted, TABLE.slice(1))
 
+    @pytest.mark.slow
     def test_ends_as_if_it_had_not_been_interrupted(self, interrupted, run):
         resumed = dlcli.resume(interrupted, TABLE)
         assert (resumed.path / "weights.npz").read_bytes() == (
@@ -287,6 +290,7 @@ class TestPredictions:
         with pytest.raises(dlcli.RunError, match="copy: no such run folder"):
             received.predict_batch(TABLE, interval=0.7)
 
+    @pytest.mark.slow
     def test_of_classes_have_names_and_probabilities(self, folder):
         config = {**CONFIG, "data": {"target": "color", "validation": 0.3}, "input": {}}
         model = dlcli.train(config, TABLE, output="colors").model
@@ -390,6 +394,7 @@ def test_a_command_can_not_try_suggestions_on_a_table_in_memory(folder):
     assert "untried: was trained on a table in memory, so that no command can try" in result.output
 
 
+@pytest.mark.slow
 def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
     found = dlcli.inspect(TABLE, target="price")
     assert [column["name"] for column in found.columns] == TABLE.column_names
@@ -423,6 +428,7 @@ def test_progress_needs_a_notebook_or_a_function():
         dlcli.train(CONFIG, TABLE, progress=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_no_signal_is_handled(folder, capfd):
     seen = []
 
@@ -444,6 +450,7 @@ def test_every_public_name_is_there_and_documented():
         dlcli.fit  # noqa: B018
 
 
+@pytest.mark.slow
 def test_importing_and_predicting_load_no_tensorflow(run):
     script = f"""
 import sys

@@ -166,6 +166,7 @@ def written_and_read(config: object, path: Path) -> Config:
     return load_config(path).config
 
 
+@pytest.mark.slow
 @settings(
     max_examples=int(os.environ.get("DLCLI_FUZZ", "40")),
     suppress_health_check=[HealthCheck.too_slow],

@@ -34,6 +34,7 @@ def diverged(tmp_path_factory):
     return caught.value.__notes__[:-1], open_run(folder / "run")
 
 
+@pytest.mark.slow
 def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
     notes, run = diverged
     findings = diagnose(run)[: len(notes)]

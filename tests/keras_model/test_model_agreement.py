@@ -10,6 +10,7 @@ layers upon it can lift it beyond any bound: stacks have none, but it is tested 
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import keras
 import numpy as np
@@ -181,7 +182,7 @@ def stacks(draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=int(os.environ.get("DLCLI_FUZZ", "15")))
 @given(stacks(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_they_agree_for_every_stack(tmp_path_factory, stack, use_bias, seed):
     hidden, end = stack

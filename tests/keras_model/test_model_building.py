@@ -45,6 +45,7 @@ LAYERS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(LAYERS, max_size=3), st.integers(1, 4), st.booleans())
 def test_layers_shapes_and_parameters_are_those_of_keras(hidden, inputs, use_bias):

@@ -694,6 +694,7 @@ STORAGE = pa.schema(
 
 
 class TestFormats:
+    @pytest.mark.slow
     @settings(max_examples=25)  # it writes three files
     @given(st.lists(RECORDS, min_size=1, max_size=8), st.sampled_from(["3", "-2.0", "a", "?"]))
     def test_one_table_is_the_same_in_every_format(self, records, missing):
@@ -810,6 +811,7 @@ CELL = st.none() | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 6).flatmap(
         lambda rows: st.lists(st.lists(CELL, min_size=rows, max_size=rows), min_size=8, max_size=20)
