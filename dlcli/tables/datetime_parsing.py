@@ -270,7 +270,8 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
     valid = np.ones(len(groups), dtype=np.bool_)
     for text, name in zip(groups.flatten(), groups.type.names, strict=True):
-        here = mask_to_numpy(pc.greater(pc.binary_length(text), 0))
+        lengths = pc.binary_length(text).cast(pa.int64())  # of 32 bits, or 64 for large strings
+        here = to_numpy(lengths, np.int64) > 0
         if not here.any():
             continue
         present[name] = here
