@@ -25,7 +25,7 @@ from dlcli.runs import (
 from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Job, TrainingResult
+    from dlcli.training import Checkpointer, EnsembleCheckpointer, Job, TrainingResult
 
 TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -318,27 +318,13 @@ class _NetworkCheckpointer:
         self._run.on_resume(checkpoint.epochs, self._member)
         return checkpoint
 
-    def of_member(self, number: int) -> Checkpointer:
-        return self._run.of_member(number)
 
-    def save_member(self, number: int, result: TrainingResult) -> None:
-        self._run.save_member(number, result)
-
-    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        return self._run.finished_member(number, job)
-
-
-class SharedCheckpointer:
-    """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
-
-    Args:
-        exchange: to the other workers.
-        own: the checkpointer of worker 0; that of others is not used.
-    """
+class _SharedNetworkCheckpointer:
+    """The checkpoints of a network that a cluster trains, see `SharedCheckpointer`."""
 
     def __init__(self, exchange: Exchange, own: Checkpointer | None) -> None:
         self._exchange = exchange
-        self._own = own if exchange.rank == 0 else None
+        self._own = own
 
     @property
     def is_due(self) -> bool:
@@ -357,36 +343,51 @@ class SharedCheckpointer:
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return the newest checkpoint of worker 0, see `RunCheckpointer.latest`."""
-        return self._of_worker_0(lambda own: own.latest(job, kinds))
-
-    def of_member(self, number: int) -> Checkpointer:
-        """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
         own = self._own
-        return SharedCheckpointer(self._exchange, None if own is None else own.of_member(number))
+        return self._of_worker_0(lambda: None if own is None else own.latest(job, kinds))
 
-    def save_member(self, number: int, result: TrainingResult) -> None:
-        """Store the result of a finished member on worker 0."""
-        if self._own is not None:
-            self._own.save_member(number, result)
-
-    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
-
-        def load(own: Checkpointer) -> Checkpoint | None:
-            result = own.finished_member(number, job)
-            return None if result is None else _as_checkpoint(result)
-
-        found = self._of_worker_0(load)
-        return None if found is None else _as_result(found)
-
-    def _of_worker_0(self, load: Callable[[Checkpointer], Checkpoint | None]) -> Checkpoint | None:
-        own = self._own
-        found = in_agreement(self._exchange, lambda: None if own is None else load(own))
+    def _of_worker_0(self, load: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+        """Return to all workers what worker 0 loads."""
+        found = in_agreement(self._exchange, load)
         history = gather_json(self._exchange, None if found is None else found.history)[0]
         if history is None:
             return None
         arrays = gather_arrays(self._exchange, {} if found is None else found.arrays)[0]
         return Checkpoint(arrays, history)
+
+
+class SharedCheckpointer(_SharedNetworkCheckpointer):
+    """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
+
+    Args:
+        exchange: to the other workers.
+        own: the checkpointer of worker 0; that of others is not used.
+    """
+
+    def __init__(self, exchange: Exchange, own: EnsembleCheckpointer) -> None:
+        self._members = own if exchange.rank == 0 else None
+        super().__init__(exchange, self._members)
+
+    def of_member(self, number: int) -> Checkpointer:
+        """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
+        own = None if self._members is None else self._members.of_member(number)
+        return _SharedNetworkCheckpointer(self._exchange, own)
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Store the result of a finished member on worker 0."""
+        if self._members is not None:
+            self._members.save_member(number, result)
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
+
+        def load() -> Checkpoint | None:
+            own = self._members
+            result = None if own is None else own.finished_member(number, job)
+            return None if result is None else _as_checkpoint(result)
+
+        found = self._of_worker_0(load)
+        return None if found is None else _as_result(found)
 
 
 def _as_checkpoint(result: TrainingResult) -> Checkpoint:

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from dlcli.training import (
         Checkpointer,
         Device,
+        EnsembleCheckpointer,
         Job,
         LinearEngine,
         ProgramCache,
@@ -416,7 +417,7 @@ def fit(
     prepared: Prepared,
     encoded: Mapping[str, EncodedRows],
     progress: Progress,
-    checkpointer: Checkpointer,
+    checkpointer: EnsembleCheckpointer,
     options: FitOptions | None = None,
 ) -> FitResult:
     """Train a network. TensorFlow must be loaded, see `load_tensorflow`.
@@ -466,7 +467,7 @@ def _fit_members(
     job: Job,
     prepared: Prepared,
     progress: Progress,
-    checkpointer: Checkpointer,
+    checkpointer: EnsembleCheckpointer,
     options: FitOptions,
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble, which share a compiled program."""
@@ -495,7 +496,7 @@ class _FitMember:
 
     ensemble: EnsembleSection | None
     prepared: Prepared
-    checkpointer: Checkpointer
+    checkpointer: EnsembleCheckpointer
     options: FitOptions
 
     def __call__(self, member: Member, report: EpochProgress) -> FittedMember:
@@ -504,26 +505,26 @@ class _FitMember:
         return FittedMember(seed, member.job.task, rows, member.held_out, trained)
 
     def _trained(self, member: Member, report: EpochProgress) -> TrainingResult:
+        """Return the stored result, or that of training; store it."""
         from dlcli.training import train_job
 
-        number, options = member.number, self.options
-        engine = options.engine or self.prepared.engine
-        if self.ensemble is None:
-            own = self.checkpointer
-        else:
+        number, options, ensemble = member.number, self.options, self.ensemble
+        own: Checkpointer = self.checkpointer
+        if ensemble is not None:
             own = self.checkpointer.of_member(number)
             if options.until is None or number <= options.finished:
                 found = self.checkpointer.finished_member(number, member.job)
                 if found is not None:
                     return found
+        engine = options.engine or self.prepared.engine
         try:
             trained = train_job(member.job, engine, report, own, options.programs)
         except DivergenceError as error:
-            if self.ensemble is not None:
-                error.args = (f"{error}, in member {number} of {self.ensemble.members}",)
+            if ensemble is not None:
+                error.args = (f"{error}, in member {number} of {ensemble.members}",)
                 error.member = number
             raise MemberDivergence(error, member.job) from None
-        if self.ensemble is not None and options.until is None:
+        if ensemble is not None and options.until is None:
             self.checkpointer.save_member(number, trained)
         return trained
 
@@ -596,7 +597,7 @@ class FitContext:
         return ProgramCache()
 
     def fit(
-        self, config: Config, split: Split, progress: Progress, checkpointer: Checkpointer
+        self, config: Config, split: Split, progress: Progress, checkpointer: EnsembleCheckpointer
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.
 

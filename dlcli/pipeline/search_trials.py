@@ -50,7 +50,7 @@ from dlcli.prediction import StoredPredictions
 from dlcli.runs import RunWriter, read_resolved
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer
+    from dlcli.training import EnsembleCheckpointer
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -231,7 +231,7 @@ def evaluate_candidate(
     context: SearchContext,
     values: Mapping[str, Value],
     reporter: TrialReporter,
-    checkpointer: Checkpointer,
+    checkpointer: EnsembleCheckpointer,
 ) -> TrialResult:
     """Train the config with other values on each fold, and evaluate it.
 

@@ -37,7 +37,7 @@ from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Collectives, Job, TrainingResult
+    from dlcli.training import Collectives, EnsembleCheckpointer, Job, TrainingResult
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -266,7 +266,7 @@ def _on_all(workers: Collectives | None, check: Callable[[], None]) -> None:
         in_agreement(workers, check)
 
 
-def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:
+def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> EnsembleCheckpointer:
     """Return a checkpointer for all workers of a cluster; elsewhere the given one."""
     return checkpointer if workers is None else SharedCheckpointer(workers, checkpointer)
 

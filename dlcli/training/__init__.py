@@ -6,6 +6,7 @@ from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
     NO_CHECKPOINTS,
     Checkpointer,
+    EnsembleCheckpointer,
     Job,
     TrainingResult,
     measure_magnitudes,

@@ -173,8 +173,12 @@ class Checkpointer(Protocol):
             RunError: if there are some, and none can be read or belongs to such a job.
         """
 
+
+class EnsembleCheckpointer(Checkpointer, Protocol):
+    """The same for the members of an ensemble, too."""
+
     def of_member(self, number: int) -> Checkpointer:
-        """Return the checkpointer of a member of an ensemble, numbered from 1.
+        """Return the checkpointer of a member, numbered from 1.
 
         Several members may be trained at the same time, each in a thread.
         """
@@ -221,7 +225,7 @@ class _NoCheckpoints:
         """Return `None`: no member is finished."""
 
 
-NO_CHECKPOINTS: Checkpointer = _NoCheckpoints()
+NO_CHECKPOINTS: EnsembleCheckpointer = _NoCheckpoints()
 
 
 def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Checkpoint:

@@ -30,18 +30,22 @@ def nothing(*_):
 @pytest.mark.parametrize("at_once", [1, 2, 3, 8])
 def test_results_come_in_order_and_at_most_so_many_are_trained_at_a_time(at_once):
     running, most, lock = set(), [0], threading.Lock()
+    expected = min(at_once, 6)
+    begun = threading.Barrier(expected)
 
     def fit(member, report):
         with lock:
             running.add(member.number)
             most[0] = max(most[0], len(running))
+        if member.number <= expected:
+            begun.wait(60)
         time.sleep(0.05 if member.number == 1 else 0.01)
         with lock:
             running.discard(member.number)
         return member.number
 
     assert [*fit_members(jobs(6), fit, nothing, at_once)] == [1, 2, 3, 4, 5, 6]
-    assert most[0] == min(at_once, 6)
+    assert most[0] == expected
 
 
 def test_rows_of_a_member_are_selected_when_it_begins():
