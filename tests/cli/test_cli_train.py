@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -156,13 +155,13 @@ def test_a_training_from_beginning_to_end(forks):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
-def test_every_line_for_machines_is_json(program):
-    command = [*program, "train", "line.yaml", "--json", "--output", "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+def test_every_line_for_machines_is_json(forks):
+    """In a process of its own, test_a_config_trains_to_the_same_weights_again has them so, too."""
+    done = forks.run("train", "line.yaml", "--json", "--output", "out")
+    events = [json.loads(line)["event"] for line in done.output.splitlines()]
     assert events.count("epoch") == 3
     assert events[-1] == "result"
-    assert done.stderr == ""
+    assert done.errors == ""
     assert Path("out/manifest.json").exists()
 
 

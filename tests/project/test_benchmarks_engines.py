@@ -34,7 +34,7 @@ def test_regret_compares_the_chosen_engine_with_the_faster(
     assert found["regret"] == pytest.approx((1.0 + 3 * 0.5) / (2.0 + 3 * 0.1))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_it_measures_both_engines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

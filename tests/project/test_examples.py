@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -63,10 +64,17 @@ def train_example(train_config: Train) -> Train:
 
 
 def train_from_the_shell(config: Path, output: Path, *overrides: str) -> Run:
-    """Trains in a new process, whose texts hash otherwise."""
+    """Trains in a new process, whose texts hash otherwise, and which prints events alone."""
     settings = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "dlcli", "train", str(config), "--output", str(output)]
-    subprocess.run([*command, *settings], env={**os.environ, "PYTHONHASHSEED": "1"}, check=True)
+    command = [sys.executable, "-m", "dlcli", "train", str(config), "--json", "--output"]
+    done = subprocess.run(
+        [*command, str(output), *settings],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[-1])["event"] == "result"
     return open_run(output)
 
 
