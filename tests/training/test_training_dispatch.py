@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from dlcli.training import compiled_engine, compiled_program
@@ -51,14 +53,15 @@ def train_in_steps(monkeypatch, programs, make_job, train):
     make_program = compiled_engine._program
 
     def run(config, steps, engine="graph"):
+        @contextmanager
         def kept_program(job, jit_compile, _):
             key = repr(config), engine, compiled_program.MOST_EPOCHS
             if key not in programs:
-                program, dispatches = make_program(job, jit_compile, None)
-                programs[key] = program, dispatches, program.arrays(State.start())
+                with make_program(job, jit_compile, None) as (program, dispatches):
+                    programs[key] = program, dispatches, program.arrays(State.start())
             program, dispatches, start = programs[key]
             program.restore(start)
-            return program, dispatches
+            yield program, dispatches
 
         class Pace:
             def __init__(self, job):

@@ -260,7 +260,7 @@ def test_a_signal_to_workers_says_how_many_trials_are_finished(storage, tmp_path
     with pytest.raises(Interrupted) as error:
         evaluate_with_workers(tmp_path, study, run_them, monkeypatch)
     assert str(error.value) == (
-        f"SIGINT after 1 trial; resume with: dlcli train --resume {tmp_path}"
+        f"SIGINT after 1 trial; resume with: dlcli.resume({str(tmp_path)!r})"
     )
     assert error.value.exit_code == 130
 
