@@ -24,7 +24,7 @@ import numpy as np
 from dlcli.config import CompiledEngine, Config
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, Interrupted
-from dlcli.network import NormalizationLayer, estimate_step_seconds
+from dlcli.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import Prepared, member_folds
 from dlcli.preprocessing import ValueIssues
@@ -107,8 +107,7 @@ def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
         return
     folds = member_folds(config, prepared)
     target = prepared.split.train.only(job.task.columns)
-    is_normalized = any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
-    largest = 0 if is_normalized else max(len(fold.train) for fold in folds)
+    largest = max(len(fold.train) for fold in folds)
     for number, each in enumerate(jobs, start=1):
         fold = folds[(number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.

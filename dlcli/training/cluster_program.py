@@ -61,10 +61,7 @@ class ClusterProgram(Program):
         assert isinstance(inputs.shares.exchange, Collectives)
         self.collectives = inputs.shares.exchange
 
-        def normalization(**settings: Any) -> keras.layers.Layer:  # noqa: ANN401
-            return SynchronizedNormalization(self.collectives, **settings)
-
-        learner = build_learner(job, normalization=normalization)
+        learner = build_learner(job, sum_over_workers=self._sum_over_workers)
         super().__init__(job, learner, jit_compile=False)
 
         self._steps: Any = None
@@ -176,6 +173,14 @@ class ClusterProgram(Program):
         learner.optimizer.apply([next(summed) if has else None for has in known], variables)
         return loss * count
 
+    def _sum_over_workers(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Sum over all workers; so does the gradient, whose parts depend on the sum everywhere."""
+
+        def summed(own: tf.Tensor) -> Any:  # noqa: ANN401
+            return self.collectives.sum(own), self.collectives.sum
+
+        return tf.custom_gradient(summed)(tensor)
+
     def _sum_and_close(
         self, state: State, values: dict[str, tf.Tensor], loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
@@ -191,38 +196,6 @@ class ClusterProgram(Program):
     def _accumulators(self) -> list[keras.Variable]:
         """The variables of the metrics, each of which is a sum over rows."""
         return [variable for metric in self.learner.metrics for variable in metric.variables]
-
-
-class SynchronizedNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization with the mean and variance of the whole batch.
-
-    Args:
-        collectives: the workers that have parts of the batch.
-        settings: the arguments of Keras's layer.
-    """
-
-    def __init__(self, collectives: Collectives, **settings: Any) -> None:  # noqa: ANN401
-        super().__init__(**settings)
-        self._collectives = collectives
-
-    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
-        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
-        kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
-        x = tf.cast(inputs, kind)
-        rows = tf.cast(tf.shape(x)[:1], kind)
-        total = self._sum(tf.concat([tf.reduce_sum(x, axis=0), rows], axis=0))
-        mean = total[:-1] / total[-1]
-        deviations = tf.reduce_sum(tf.square(x - mean), axis=0)
-        variance = self._sum(deviations) / total[-1]
-        return tf.cast(mean, inputs.dtype), tf.cast(variance, inputs.dtype)
-
-    def _sum(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Sum over all workers; so does the gradient, whose parts depend on the sum everywhere."""
-
-        def summed(own: tf.Tensor) -> Any:  # noqa: ANN401
-            return self._collectives.sum(own), self._collectives.sum
-
-        return tf.custom_gradient(summed)(tensor)
 
 
 def train_shares(job: Job, epoch: int = 0, step: int = 0) -> Iterator[ShareOfChunk]:

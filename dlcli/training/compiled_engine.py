@@ -36,7 +36,6 @@ from dlcli.training.compiled_program import (
     Program,
     ResidentProgram,
     StreamingProgram,
-    is_normalized,
 )
 from dlcli.training.epoch_monitor import State
 from dlcli.training.job import (
@@ -167,15 +166,13 @@ def program_key(job: Job, jit_compile: bool) -> str:
         config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
     )
     validation = len(job.validation.inputs) if job.validation else 0
-    block = 1 if is_normalized(job) else VALIDATION_ROWS
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, [*map(without_values, network.layers)]),
         *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
         config.epochs if follows_epochs else None,
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
-        *(job.batch_size, job.steps, len(job.train.inputs) if is_normalized(job) else None),
-        *(job.validation is None, -(-validation // block)),
+        *(job.batch_size, job.steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),
         *(job.labels.shape[1:], job.labels.dtype),
     )

@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.encoding import EncodedRows
-from dlcli.network import NormalizationLayer
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
@@ -80,8 +79,8 @@ class Block(NamedTuple):
         return Block(*(None if part is None else function(part) for part in self))
 
 
-Fetch = Callable[[tf.Tensor, int], Block]
-"""Returns the batch of a step with a number of rows."""
+Fetch = Callable[[tf.Tensor], Block]
+"""Returns the batch of a step."""
 
 
 class Program:
@@ -102,11 +101,8 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """True if blocks are padded, so that jobs with slightly different rows share the program.
-
-        Not with batch normalization, which padding would affect.
-        """
-        return self.learner.runtime.shared and not is_normalized(self.job)
+        """True if blocks are padded, so that jobs with slightly different rows share a program."""
+        return self.learner.runtime.shared
 
     @property
     def rows(self) -> int | tf.Tensor:
@@ -120,19 +116,10 @@ class Program:
         return self.job.train.weights is not None
 
     @property
-    def last_rows(self) -> int:
-        """Rows of an epoch's last batch, in the current job."""
-        return len(self.job.train.inputs) - (self.job.steps - 1) * self.job.batch_size
-
-    @property
     def pads_last_batch(self) -> bool:
-        """True if a smaller last batch is padded with rows of weight 0.
-
-        Then one program fits all batches. With batch normalization, which padding would affect, the
-        last batch has a program of its own shape.
-        """
-        is_smaller = self.last_rows < self.job.batch_size and not is_normalized(self.job)
-        return self.is_padded or is_smaller
+        """True if a smaller last batch is padded with rows of weight 0, to fit the program."""
+        rows, size = len(self.job.train.inputs), self.job.batch_size
+        return self.is_padded or self.job.steps * size > rows
 
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """Copy everything that training is resumed from, by name."""
@@ -167,36 +154,27 @@ class Program:
 
     def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
-        is_separate = self.last_rows < self.job.batch_size and not self.pads_last_batch
-        full = tf.minimum(upto, self.job.steps - 1) if is_separate else upto
 
         def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
-            return (step < full) & tf.math.is_finite(total)
+            return (step < upto) & tf.math.is_finite(total)
 
         def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            loss = self._step(fetch, state.epoch, step, self.job.batch_size)
-            return step + 1, total + loss
+            return step + 1, total + self._step(fetch, state.epoch, step)
 
         _, total = tf.while_loop(continues, one, (state.step, state.total))
-        if not is_separate:
-            return total
-        last = self.job.steps - 1
-        return tf.cond(
-            (upto > last) & tf.math.is_finite(total),
-            lambda: total + self._step(fetch, state.epoch, tf.constant(last), self.last_rows),
-            lambda: total,
-        )
+        return total
 
-    def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor, rows: int) -> tf.Tensor:
+    def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Update the weights once; return the batch's loss times its rows."""
-        learner = self.learner
+        learner, rows = self.learner, self.job.batch_size
         if self.job.network.is_random:
             learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
-        batch = fetch(step, rows)
-        count = tf.minimum(self.rows - step * self.job.batch_size, rows)
+        batch = fetch(step)
+        count = tf.minimum(self.rows - step * rows, rows)
         pads = self.pads_last_batch
         real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if pads else None
         batch = batch._replace(weights=_product(batch.weights, real))
+        learner.batch_share.real = real
         share = tf.cast(count, keras.config.floatx())
 
         def loss_of(outputs: tf.Tensor) -> tf.Tensor:
@@ -206,6 +184,7 @@ class Program:
             return loss + self._penalty()
 
         loss, outputs, gradients = self.differentiate(batch, loss_of)
+        learner.batch_share.real = None
         learner.optimizer.apply(gradients, learner.model.trainable_variables)
         self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else real)
         return loss * share
@@ -448,8 +427,8 @@ class ResidentProgram(Program):
             left -= upto - state.step
             order = tf.gather(orders, state.epoch - first)
 
-            def batch(step: tf.Tensor, rows: int) -> Block:
-                index = tf.slice(order, [step * self.job.batch_size], [rows])
+            def batch(step: tf.Tensor) -> Block:
+                index = tf.slice(order, [step * self.job.batch_size], [self.job.batch_size])
                 return train.map(lambda whole: tf.gather(whole, index))
 
             total = self.steps(batch, state, upto)
@@ -580,9 +559,10 @@ class StreamingProgram(Program):
             upto: the step to end before, int32.
         """
 
-        def batch(step: tf.Tensor, rows: int) -> Block:
+        def batch(step: tf.Tensor) -> Block:
             # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
-            index = (step - first) * self.job.batch_size + tf.range(rows)
+            size = self.job.batch_size
+            index = (step - first) * size + tf.range(size)
             return block.map(lambda whole: tf.gather(whole, index))
 
         return state._replace(total=self.steps(batch, state, upto), step=upto)
@@ -634,11 +614,6 @@ def validation_blocks(job: Job) -> Iterator[Block]:
             job.validation_labels[rows],
             None if weights is None else weights[rows],
         )
-
-
-def is_normalized(job: Job) -> bool:
-    """Return whether a job's network has batch normalization."""
-    return any(isinstance(layer, NormalizationLayer) for layer in job.network.layers)
 
 
 def rows_per_chunk(width: int, multiple: int, most: int) -> int:

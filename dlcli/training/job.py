@@ -54,7 +54,7 @@ class Job:
     """The epoch to end after, if not the last; schedules are not affected."""
     rows_of_largest: int = 0
     """Number of rows of the largest job that shares the program: if a batch has room for all rows,
-    it is padded to so many. Not with batch normalization, which padding would affect."""
+    it is padded to so many."""
     placed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     """Inputs that are on the device already: shared by jobs over the same rows, of which one is
     derived from the other. See `ResidentProgram.load_rows`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -155,6 +156,8 @@ class BatchShare:
 
     positions: tf.Tensor | None = None
     """Their indices in the whole batch, int64 (rows,); `None` if it has all of them."""
+    real: tf.Tensor | None = None
+    """1 for a row, 0 for padding, (rows,); `None` if there is no padding."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ def build_learner(
     *,
     shared: bool = False,
     jit_compile: bool = False,
-    normalization: Callable[..., keras.layers.Layer] = keras.layers.BatchNormalization,
+    sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> Learner:
     """Build the Keras objects of a job, with its initial weights.
 
@@ -214,7 +217,7 @@ def build_learner(
         job: the job.
         shared: whether other jobs follow in the same program, with other runtime values.
         jit_compile: whether XLA compiles the program.
-        normalization: makes the layers of batch normalization.
+        sum_over_workers: adds up the same tensor of all workers of a cluster.
     """
     config, dropout_index, augment_index = job.config, count(), count()
     runtime = RuntimeValues(job, shared=shared)
@@ -243,7 +246,7 @@ def build_learner(
             dropout=dropout,
             augment=lambda images: AugmentedImages(images, draw, next(augment_index)),
             regularizer=regularizer,
-            normalization=normalization,
+            normalization=partial(BatchNormalization, share, sum_over_workers),
             single_unit=SummedDense if jit_compile else keras.layers.Dense,
         ),
     )
@@ -255,6 +258,41 @@ def build_learner(
     outputs, loss = job.network.outputs, job.head.loss
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
     return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime, share)
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalization with the mean and variance of the whole batch without padding.
+
+    Args:
+        share: the rows of a batch.
+        sum_over_workers: in a cluster, adds up the same tensor of all workers.
+        settings: the arguments of Keras's layer.
+    """
+
+    def __init__(
+        self,
+        share: BatchShare,
+        sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**settings)
+        self._share = share
+        self._sum = sum_over_workers
+
+    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
+        if self._sum is None and self._share.real is None:
+            moments: tuple[tf.Tensor, tf.Tensor] = super()._moments(inputs, mask)
+            return moments
+        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
+        kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
+        add_up = self._sum or tf.identity
+        x, real = tf.cast(inputs, kind), self._share.real
+        real = tf.ones(tf.shape(x)[:1], kind) if real is None else tf.cast(real, kind)
+        weights = real[:, tf.newaxis]
+        total = add_up(tf.concat([tf.reduce_sum(weights * x, 0), tf.reduce_sum(weights, 0)], 0))
+        mean = total[:-1] / total[-1]
+        deviations = add_up(tf.reduce_sum(weights * tf.square(x - mean), 0))
+        return tf.cast(mean, inputs.dtype), tf.cast(deviations / total[-1], inputs.dtype)
 
 
 class SummedDense(keras.layers.Dense):
