@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -175,52 +176,53 @@ def _search(
     events: Events,
 ) -> Run:
     events.emit("run", folder=str(writer.path))
-    access, study = _open_study(writer, context, record, settings, events)
-    _evaluate_candidates(writer, context, study, access, settings.jobs, events)
-    search = summarize_trials(context, study.results(), study.default)
-    _check_any_trained(writer, search)
-    configs = _write_selected(writer, access.file, search)
-    trained = train_finalists(writer.path, configs, search.metric, events)
-    found: dict[str, object] = {
-        "finalists": trained.finalists,
-        "notes": (*search.notes, *trained.notes),
-    }
-    if settings.nested:
-        stop = stop_of_search(writer, study)
-        if settings.jobs > 1:
-            run_nested_workers(access, settings.jobs, context, writer, stop, events)
-        found["nested"] = outer = evaluate_search(context, writer, stop, events)
-        loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
-        found["nested_value"] = combine(outer, search.metric, loss)
-    seconds = round(access.budget.spent, 3)
-    search = search.model_copy(update={**found, "seconds": seconds})
-    writer.write_text("tune.json", search.model_dump_json())
-    events.emit("result", run=str(writer.path), **_result_fields(search))
-    remove_lock(writer.path)
-    return writer.finish("tune")
+    with _open_study(writer, context, record, settings, events) as (access, study):
+        _evaluate_candidates(writer, context, study, access, settings.jobs, events)
+        search = summarize_trials(context, study.results(), study.default)
+        _check_any_trained(writer, search)
+        configs = _write_selected(writer, access.file, search)
+        trained = train_finalists(writer.path, configs, search.metric, events)
+        found: dict[str, object] = {
+            "finalists": trained.finalists,
+            "notes": (*search.notes, *trained.notes),
+        }
+        if settings.nested:
+            stop = stop_of_search(writer, study)
+            if settings.jobs > 1:
+                run_nested_workers(access, settings.jobs, context, writer, stop, events)
+            found["nested"] = outer = evaluate_search(context, writer, stop, events)
+            loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
+            found["nested_value"] = combine(outer, search.metric, loss)
+        seconds = round(access.budget.spent, 3)
+        search = search.model_copy(update={**found, "seconds": seconds})
+        writer.write_text("tune.json", search.model_dump_json())
+        events.emit("result", run=str(writer.path), **_result_fields(search))
+        remove_lock(writer.path)
+        return writer.finish("tune")
 
 
+@contextmanager
 def _open_study(
     writer: RunWriter,
     context: SearchContext,
     record: StudyRecord,
     settings: SearchSettings,
     events: Events,
-) -> tuple[SearchAccess, Study]:
-    """Open the study, and have trials of this folder's dead processes retried."""
+) -> Iterator[tuple[SearchAccess, Study]]:
+    """Open the study and close it, and have trials of this folder's dead processes retried."""
     if record.storage is None:
         repair_journal(writer.path)
     threads = threads_per_worker(context.file.config.threads, settings.jobs)
     tables = context.file.tables
     access = SearchAccess(writer.path, record.run, settings.storage, threads=threads, tables=tables)
-    study = access.open_study(context.plan)
-    study.join(search_fingerprint(access.file))
-    study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
-    ended = len(study.results())
-    writer.has_partial_results = study.default is not None or ended > 0
-    if ended:
-        events.emit("earlier", trials=ended, of=study.plan.trials)
-    return replace(access, budget=TimeBudget(context.tune.time, study.spent)), study
+    with closing(access.open_study(context.plan)) as study:
+        study.join(search_fingerprint(access.file))
+        study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
+        ended = len(study.results())
+        writer.has_partial_results = study.default is not None or ended > 0
+        if ended:
+            events.emit("earlier", trials=ended, of=study.plan.trials)
+        yield replace(access, budget=TimeBudget(context.tune.time, study.spent)), study
 
 
 def _evaluate_candidates(

@@ -219,6 +219,12 @@ class Study:
         self._storage = storage
         self._anonymous_since: dict[int, float] = {}
 
+    def close(self) -> None:
+        """Close the connections to a database."""
+        if isinstance(self._storage, RDBStorage):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+
     def join(self, fingerprint: Mapping[str, object]) -> None:
         """Store what the study is started with, or compare it with what is stored.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -348,7 +348,7 @@ class SearchAccess:
             yield SearchContext.of(file, read_candidates(file, Events()), Events())
 
     def open_study(self, plan: SearchPlan) -> Study:
-        """Open the study.
+        """Open the study, which is to be closed.
 
         Raises:
             UsageError, RunError, TrainingError: if its storage can't be used.
@@ -368,8 +368,7 @@ def run_search_worker(access: SearchAccess, listener: Listener) -> None:
         Interrupted: if a signal has arrived.
         DlcliError: see `run_trials`.
     """
-    with access.context() as context:
-        study = access.open_study(context.plan)
+    with access.context() as context, closing(access.open_study(context.plan)) as study:
         stop = stop_of_search(RunWriter(access.folder), study)
         with stop.handling_signals(), explaining_lost_storage(access.folder, access.storage):
             run_trials(context, study, access.budget, stop, Events(listener))

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from optuna.exceptions import StorageInternalError
@@ -193,9 +193,9 @@ def test_an_error_of_another_file_is_not_of_the_storage(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_do_not_know_of_each_other_share_a_database(tmp_path):
+def test_processes_that_do_not_know_of_each_other_share_a_database(tmp_path, opened):
     url = f"sqlite:///{tmp_path}/study.db"
-    first, second = (Study(plan(trials=3), open_database(url), name) for name in ("one", "two"))
+    first, second = (opened(url, name, trials=3) for name in ("one", "two"))
     running = [first.ask(), second.ask()]
     for study, each in zip((first, second), running, strict=True):
         finish(study, each)
@@ -208,17 +208,28 @@ def test_processes_that_do_not_know_of_each_other_share_a_database(tmp_path):
 
 
 @pytest.fixture
-def database(tmp_path):
+def opened():
+    """Opens a study in a database for a process, and closes it at the end."""
+    with ExitStack() as stack:
+
+        def opened(url, run, trials=1):
+            return stack.enter_context(closing(Study(plan(trials=trials), open_database(url), run)))
+
+        yield opened
+
+
+@pytest.fixture
+def database(tmp_path, opened):
     """A study with a running trial, whose process died before it could keep it alive."""
     path = tmp_path / "study.db"
-    Study(plan(trials=1), open_database(f"sqlite:///{path}"), "dies").ask()
+    opened(f"sqlite:///{path}", "dies").ask()
     return path
 
 
 def test_a_trial_of_a_process_that_dies_before_it_evaluates_is_retried_after_the_grace_time(
-    database,
+    database, opened
 ):
-    study = Study(plan(trials=1), open_database(f"sqlite:///{database}"), "survives")
+    study = opened(f"sqlite:///{database}", "survives")
     assert study.retry_lost() == 0
 
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -234,11 +245,11 @@ def test_a_trial_of_a_process_that_dies_before_it_evaluates_is_retried_after_the
 
 
 def test_a_trial_of_a_process_that_dies_before_its_first_heartbeat_is_retried(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, opened
 ):
     url, now = f"sqlite:///{tmp_path}/study.db", [1000.0]
     monkeypatch.setattr("dlcli.pipeline.search_study.time.monotonic", lambda: now[0])
-    dies, survives = (Study(plan(trials=1), open_database(url), name) for name in ("dies", "not"))
+    dies, survives = opened(url, "dies"), opened(url, "survives")
     monkeypatch.setattr(dies._storage, "record_heartbeat", die)
     with pytest.raises(KeyboardInterrupt):
         dies.ask()
