@@ -511,11 +511,11 @@ class _FitMember:
         number, options, ensemble = member.number, self.options, self.ensemble
         own: Checkpointer = self.checkpointer
         if ensemble is not None:
-            own = self.checkpointer.of_member(number)
             if options.until is None or number <= options.finished:
                 found = self.checkpointer.finished_member(number, member.job)
                 if found is not None:
                     return found
+            own = self.checkpointer.of_member(number)
         engine = options.engine or self.prepared.engine
         try:
             trained = train_job(member.job, engine, report, own, options.programs)

@@ -194,6 +194,20 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
     assert not Path("run/members").exists()
 
 
+def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one(folder):
+    def interrupt(*place):
+        def listen(event, fields):
+            if event == "epoch" and (fields["member"], fields["epoch"]) == place:
+                signal.raise_signal(signal.SIGTERM)
+
+        return listen
+
+    with pytest.raises(Interrupted, match="of 2 members; resume with"):
+        train(config(), Path("run"), interrupt(2, 1))
+    with pytest.raises(Interrupted, match="of 2 members; resume with"):
+        resume(Path("run"), interrupt(3, 1))
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at_once, count):
     events = []
