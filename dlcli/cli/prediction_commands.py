@@ -252,14 +252,16 @@ def evaluate(
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
-    from dlcli.comparison import check_evaluation, require_gates
-    from dlcli.prediction import Predictor, TrainingData
+    from dlcli.comparison import baselines_of, check_evaluation, require_gates
+    from dlcli.prediction import BaselineModels, Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
     with opened_network(run) as opened:
         predictor, training_data = Predictor.load(opened, level), TrainingData.of(opened, run)
+        named = baselines_of(predictor.config.gates)
+        models = BaselineModels.of(opened, predictor) if named else None
     table = predictor.read(data, others=None if rejected else predictor.metric_columns)
     print_table_notes(table)
     if warning := training_data.warning(data, table.file):
@@ -270,7 +272,8 @@ def evaluate(
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     _print_uncertainty(predictor)
-    gates = check_evaluation(predictor.config.gates, predictor.task, evaluation)
+    rows = models.decoded(named, table, evaluation, reject=rejected is not None) if models else {}
+    gates = check_evaluation(predictor, evaluation, rows)
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
         result = {"run": str(run), "rows": evaluation.rows, "left_out": omitted}

@@ -25,6 +25,7 @@ from dlcli.comparison.config_differences import Setting, as_text
 from dlcli.comparison.gates import (
     GateResult,
     GateResults,
+    baselines_of,
     check_evaluation,
     check_gate,
     require_gates,

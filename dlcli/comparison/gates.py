@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
+from dlcli.comparison.baseline_comparison import (
+    BaselineDifference,
+    Interval,
+    compare_to_baseline,
+)
 from dlcli.config import Gate
 from dlcli.errors import RequirementError
 from dlcli.metrics import HIGHER_IS_BETTER, estimate_statistics
-from dlcli.prediction import Evaluation
+from dlcli.prediction import Evaluation, Predictor
 from dlcli.runs import Document, Run
-from dlcli.tasks import Task
+from dlcli.tasks import DecodedRows
 
 _VERDICTS = {"worse": "worse than", "not_significant": "not clearly better than"}
 
@@ -59,7 +63,7 @@ def check_gate(
     name: str,
     gate: Gate,
     estimate: Interval | None,
-    baselines: Mapping[str, BaselineDifference] | None = None,
+    baselines: Mapping[str, BaselineDifference],
 ) -> GateResult:
     """Check a gate.
 
@@ -67,8 +71,7 @@ def check_gate(
         name: of the gate.
         gate: its requirements.
         estimate: the metric, with its confidence interval; `None` if it is not known.
-        baselines: the differences from the baselines on the same rows, by name; `None` if they are
-            not known there, so that `better_than` is not checked.
+        baselines: the differences from the baselines on the same rows, by name.
     """
     known = estimate or Interval(value=None)
     return GateResult(
@@ -84,7 +87,7 @@ def _failures(
     name: str,
     gate: Gate,
     estimate: Interval,
-    baselines: Mapping[str, BaselineDifference] | None,
+    baselines: Mapping[str, BaselineDifference],
 ) -> Iterator[str]:
     metric = name.partition(".")[2]
     value, what = estimate.value, metric
@@ -98,7 +101,7 @@ def _failures(
         yield f"{what} is {value:.4g}, at least {gate.at_least:g} is required"
     elif value is not None and gate.at_most is not None and value > gate.at_most:
         yield f"{what} is {value:.4g}, at most {gate.at_most:g} is required"
-    if gate.better_than is not None and baselines is not None:
+    if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:
             yield f"there is no {gate.better_than} baseline to be better than"
@@ -108,25 +111,45 @@ def _failures(
 
 
 def check_evaluation(
-    gates: Mapping[str, Gate] | None, task: Task, evaluation: Evaluation
+    predictor: Predictor,
+    evaluation: Evaluation,
+    baseline_rows: Mapping[str, DecodedRows],
 ) -> tuple[GateResult, ...]:
     """Check all gates but those of training rows on the rows of a table.
 
-    Baselines are not known there, so that `better_than` is not checked.
+    Args:
+        predictor: the run's network; its config has the gates.
+        evaluation: of the rows.
+        baseline_rows: these rows as each baseline predicts them that a gate names, by its name.
     """
-    chosen = {name: gate for name, gate in (gates or {}).items() if not name.startswith("train.")}
+    config, task = predictor.config, predictor.task
+    chosen = {
+        name: gate for name, gate in (config.gates or {}).items() if not name.startswith("train.")
+    }
     if not chosen:
         return ()
+    assert config.loss is not None  # resolved
+    metric = task.comparison_metric(config.loss, config.output.scaling, config.class_weight)
+    baselines = {
+        name: compare_to_baseline(task, metric, [(evaluation.decoded, rows)])
+        for name, rows in baseline_rows.items()
+    }
     metrics = {name: name.partition(".")[2] for name in chosen}
     statistics = task.statistics(evaluation.decoded)
     estimates = estimate_statistics(
         {name: each for name, each in statistics.items() if name in metrics.values()}
     )
     return tuple(
-        check_gate(name, gate, Interval.of(estimates[metrics[name]]))
+        check_gate(name, gate, Interval.of(estimates[metrics[name]]), baselines)
         for name, gate in chosen.items()
         if metrics[name] in estimates
     )
+
+
+def baselines_of(gates: Mapping[str, Gate] | None) -> list[str]:
+    """Return the baselines that gates name in `better_than`, each once."""
+    named = (gate.better_than for gate in (gates or {}).values())
+    return [*dict.fromkeys(name for name in named if name is not None)]
 
 
 def require_gates(results: tuple[GateResult, ...], what: str) -> None:

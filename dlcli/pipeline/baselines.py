@@ -45,6 +45,7 @@ from dlcli.network import Head, Network, activation_of, build_network, choose_en
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
+from dlcli.prediction import BaselineModels
 from dlcli.tasks import DecodedRows
 
 Baselines = dict[str, dict[str, Metrics]]
@@ -76,7 +77,7 @@ PARAMETERS = 1_000_000
 
 def evaluate_baselines(
     result: FitResult, stop: StopOnSignal, events: Events
-) -> tuple[Baselines, BaselineComparison]:
+) -> tuple[Baselines, BaselineComparison, BaselineModels]:
     """Evaluate the simplest models on each set, and compare the network with them.
 
     `constant` knows only the target of the training rows, see `constant_outputs`; `linear` is the
@@ -88,7 +89,7 @@ def evaluate_baselines(
         events: receives the names of the models, and why there is no linear one.
 
     Returns:
-        The metrics of each model on each set, and the comparison on held-out rows.
+        The metrics of each model on each set, the comparison on held-out rows, and the models.
 
     Raises:
         Interrupted: if a signal has arrived.
@@ -108,20 +109,40 @@ def evaluate_baselines(
         }
 
     evaluate("constant", result.constant_decoded)
-    reason = _reason_for_no_linear(result.prepared.network)
-    if reason is None:
-        try:
-            with stop.handling_signals():
-                evaluate("linear", fit_linear(result, stop).decoded)
-        except (DivergenceError, OutOfMemoryError) as error:
-            release_memory(error)
-            reason = "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
-            events.emit("warning", message=f"there is no linear baseline: {error}")
+    with stop.handling_signals():
+        linear = fit_linear_if_possible(result, stop, events)
+        if isinstance(linear, FitResult):
+            evaluate("linear", linear.decoded)
+    fitted, reason = (linear.predictor, None) if isinstance(linear, FitResult) else (None, linear)
     perfect, leaks = _signs_of_a_leak(result, baselines)
     seconds = round(time.perf_counter() - start, 3)
     events.emit("baselines", models=[*baselines], no_linear=reason, seconds=seconds)
     comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
-    return baselines, comparison
+    constant = result.constant_outputs.astype(np.float32)
+    return baselines, comparison, BaselineModels(result.predictor, constant, fitted)
+
+
+def fit_linear_if_possible(
+    result: FitResult, stop: StopOnSignal, events: Events
+) -> FitResult | str:
+    """Train the linear model, see `fit_linear`, and return it, or why there is none.
+
+    Args:
+        result: the trained network.
+        stop: ends it when a signal arrives.
+        events: receives a warning if its training fails.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+    """
+    if (reason := _reason_for_no_linear(result.prepared.network)) is not None:
+        return reason
+    try:
+        return fit_linear(result, stop)
+    except (DivergenceError, OutOfMemoryError) as error:
+        release_memory(error)
+        events.emit("warning", message=f"there is no linear baseline: {error}")
+        return "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
 
 
 def _signs_of_a_leak(

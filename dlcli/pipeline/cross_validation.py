@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.comparison import check_gate
+from dlcli.comparison import baselines_of, check_gate
 from dlcli.config import (
     Config,
     ConfigFile,
@@ -42,8 +42,16 @@ from dlcli.errors import (
 from dlcli.metrics import main_metric
 from dlcli.network import Network
 from dlcli.pipeline import run_recording
+from dlcli.pipeline.baselines import fit_linear_if_possible
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cv_summary import FinishedFold, StoredFold, combine_folds, join_predictions
+from dlcli.pipeline.cv_summary import (
+    FinishedFold,
+    StoredFold,
+    combine_folds,
+    join_predictions,
+    with_linear_predictions,
+    without_partial_linear,
+)
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
@@ -207,8 +215,10 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
             refitted = _refit(writer, events, file.tables) if plan.refit else None
         gates: dict[str, object] = {}
         if resolved.gates:
+            compared = {"constant": found.against_constant, "linear": found.against_linear}
+            baselines = {name: each for name, each in compared.items() if each is not None}
             checked = [
-                check_gate(name, gate, found.pooled.get(name.partition(".")[2]))
+                check_gate(name, gate, found.pooled.get(name.partition(".")[2]), baselines)
                 for name, gate in resolved.gates.items()
                 if not name.startswith("train.")
             ]
@@ -392,7 +402,7 @@ def _fit_folds(
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
     _check_any_trained(results, writer)
-    return results
+    return without_partial_linear(results)
 
 
 def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
@@ -469,7 +479,10 @@ def _fit_fold(
     split = fold.split(config, context.dataset)
     try:
         result = context.fit(fold.config(config), split, progress, stop)
-        return _evaluate_fold(fold, result, start)
+        linear = None
+        if "linear" in baselines_of(config.gates):
+            linear = fit_linear_if_possible(result, stop, context.events)
+        return _evaluate_fold(fold, result, linear, start)
     except (DivergenceError, ConfigError, DataError) as error:
         problem, network, epochs = release_memory(error), None, 0
         reason = None if isinstance(error, DivergenceError) else error.with_traceback(None)
@@ -480,7 +493,9 @@ def _fit_fold(
         return FinishedFold(FoldResult(**sizes, epochs=epochs, problem=problem), error=reason)
 
 
-def _evaluate_fold(fold: CVFold, result: FitResult, start: float) -> FinishedFold:
+def _evaluate_fold(
+    fold: CVFold, result: FitResult, linear: FitResult | str | None, start: float
+) -> FinishedFold:
     prepared, trained = result.prepared, result.training
     document = FoldResult(
         **_sizes(fold, prepared.split, prepared.network, start),
@@ -497,6 +512,8 @@ def _evaluate_fold(fold: CVFold, result: FitResult, start: float) -> FinishedFol
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
+    if isinstance(linear, FitResult):
+        predictions = with_linear_predictions(predictions, linear.predictions("test").columns())
     return FinishedFold(document, tuple(map(float, constant)), predictions)
 
 

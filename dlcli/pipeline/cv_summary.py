@@ -43,6 +43,8 @@ _RANKING = ("auc", "average_precision")
 by fold, and are the smaller the more rows of a class are held out: it would seem to order rows, and
 wrongly."""
 
+_LINEAR = "linear_"
+"""The beginning of names of columns with a linear model's predictions begin with."""
 FEW_ROWS = 30
 """Rows of a fold below which its metrics are too noisy to stand alone."""
 _CHANCE = 0.01
@@ -150,6 +152,11 @@ def combine_folds(
     metric = main_metric(example.head.metrics, values)
     task, choice, head = dataset.task, dataset.split_choice, example.head
     constant = _constant_rows(folds, held_out, by_repeat)
+    linear = [
+        read(_by_linear_models(table))
+        for table in _by_repeat(folds, repeats, path)
+        if _linear_columns(table)
+    ]
 
     def compare_all(networks: Iterable[HeldOut], models: Iterable[HeldOut]) -> BaselineDifference:
         compared_by = task.comparison_metric(head.loss, head.output.scaling, config.class_weight)
@@ -179,6 +186,7 @@ def combine_folds(
         deviations=deviations,
         constant=_pooled_constant(folds, constant),
         against_constant=compare_all(by_repeat, constant),
+        against_linear=compare_all(by_repeat, linear) if linear else None,
         best_epochs=median_epochs(results),
         notes=tuple(
             notes_of(
@@ -192,6 +200,49 @@ def combine_folds(
             )
         ),
     )
+
+
+def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array]) -> pa.Table:
+    """Return a fold's predictions with those of a linear model, in columns of their own.
+
+    Args:
+        predictions: the network's.
+        linear: the columns of the linear model's, by the names that the network's have.
+    """
+    for name, column in linear.items():
+        predictions = predictions.append_column(f"{_LINEAR}{name}", column)
+    return predictions
+
+
+def without_partial_linear(folds: Sequence[FinishedFold]) -> list[FinishedFold]:
+    """Return folds without the predictions of linear models if one of them has none."""
+    trained = [fold.predictions for fold in folds if fold.predictions is not None]
+    if all(_linear_columns(table) for table in trained):
+        return [*folds]
+    return [
+        fold
+        if (table := fold.predictions) is None
+        else replace(fold, predictions=table.drop_columns(_linear_columns(table)))
+        for fold in folds
+    ]
+
+
+def _linear_columns(predictions: pa.Table) -> list[str]:
+    return [name for name in predictions.column_names if name.startswith(_LINEAR)]
+
+
+def _by_linear_models(predictions: pa.Table) -> pa.Table:
+    """Return rows as linear models predict them, under the names of the network's columns."""
+    linear = {
+        name.removeprefix(_LINEAR): predictions.column(name)
+        for name in _linear_columns(predictions)
+    }
+    others = {
+        name: predictions.column(name)
+        for name in predictions.column_names
+        if name not in linear and not name.startswith(_LINEAR)
+    }
+    return pa.table(others | linear)
 
 
 def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:

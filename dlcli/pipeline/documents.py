@@ -100,6 +100,8 @@ class CrossValidation(Document):
     """Pooled metrics of a constant model."""
     against_constant: BaselineDifference | None = None
     """The pooled difference from it, which decides whether the network is better."""
+    against_linear: BaselineDifference | None = None
+    """The same from linear models, which are trained if a gate requires to be better."""
     best_epochs: Count | None
     """Median over folds of the best epoch: how long to train on all rows."""
     notes: tuple[str, ...] = ()

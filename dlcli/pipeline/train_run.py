@@ -152,8 +152,9 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
             _save_network(result, writer)
             metrics = _save_metrics(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
-            baselines, comparison = evaluate_baselines(result, stop, events)
+            baselines, comparison, models = evaluate_baselines(result, stop, events)
             writer.write_json("baselines.json", baselines)
+            writer.write_arrays("baselines.npz", models.arrays)
             verdicts = comparison.model_dump(mode="json")
             writer.write_json("verdicts.json", verdicts)
             gates = _save_gates(result, comparison, writer)
@@ -324,7 +325,7 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
 
     prepared, weights = result.prepared, result.training.weights
     writer.write_text("encoding.json", prepared.encoding.model_dump_json(indent=2))
-    writer.write_weights(weights)
+    writer.write_arrays("weights.npz", weights)
     writer.write_history(result.training.history)
     if result.ensemble is None:
         model = build_portable_model(prepared.network, prepared.encoding.task)

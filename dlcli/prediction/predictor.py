@@ -146,22 +146,28 @@ class Predictor:
             has = f"the target of encoding.json is {task.words}"
             message = f"output.units is {network.outputs}, and {has}"
             raise RunError(f"{run.path}: its files don't fit together: {message}")
-        shapes = {weight.name: weight.shape for weight in network.weights}
-        if config.ensemble is None:
-            return cls(config, encoding, network, run.read_weights(shapes))
-        tasks = tuple(each.task for each in run.parse("ensemble.json", Ensemble).members)
-        count = config.ensemble.members
-        if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
-            message = f"has other members than the {count} of resolved.yaml"
-            raise RunError(f"{run.path}: its ensemble.json {message}")
-        weights = run.read_weights(
-            {
-                member_weight(number, name): shape
-                for number in range(1, count + 1)
-                for name, shape in shapes.items()
-            }
-        )
-        return cls(config, encoding, network, weights, tasks)
+        tasks: tuple[Task, ...] = ()
+        if config.ensemble is not None:
+            tasks = tuple(each.task for each in run.parse("ensemble.json", Ensemble).members)
+            count = config.ensemble.members
+            if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
+                message = f"has other members than the {count} of resolved.yaml"
+                raise RunError(f"{run.path}: its ensemble.json {message}")
+        predictor = cls(config, encoding, network, {}, tasks)
+        weights = run.read_arrays("weights.npz", predictor.weight_shapes)
+        return replace(predictor, weights=weights)
+
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each weight by name; `member_weight` names those of an ensemble."""
+        shapes = {weight.name: weight.shape for weight in self.network.weights}
+        if not self.tasks:
+            return shapes
+        return {
+            member_weight(number, name): shape
+            for number in range(1, len(self.tasks) + 1)
+            for name, shape in shapes.items()
+        }
 
     @property
     def uncertainty(self) -> str:

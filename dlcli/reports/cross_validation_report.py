@@ -213,8 +213,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        if cv.against_constant is not None:
-            yield from baseline_sentences({"constant": cv.against_constant})
+        compared = {"constant": cv.against_constant, "linear": cv.against_linear}
+        yield from baseline_sentences({name: each for name, each in compared.items() if each})
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:

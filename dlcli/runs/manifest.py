@@ -42,6 +42,7 @@ FileName = Literal[
     "metrics.json",  # the final metrics by split, then metric
     "history.csv",  # loss and metrics of each epoch
     "baselines.json",  # the metrics of the simplest models by model, split, then metric
+    "baselines.npz",  # the weights of these models, float32, by name
     "verdicts.json",  # whether the network is better than these models, and signs of a leak
     "gates.json",  # the results of the config's gates
     "predictions.parquet",  # row, split, target and prediction of the held-out rows
@@ -71,7 +72,7 @@ LIMITS: dict[FileName, int] = {
     "sample.parquet": 2**30,
     "events.jsonl": 2**34,
 }
-"""Maximum size of each file that is read, in bytes; that of `weights.npz` follows from its network,
+"""Maximum size of each file that is read, in bytes; that of `.npz` files follows from the network,
 and `model.keras` is not read."""
 PAGE = "report.html"
 CURVES = "curves.png"

@@ -21,6 +21,8 @@ _NEEDED: Sequence[FileName] = (
     "conformal.json",
     "environment.json",
     "metrics.json",
+    "baselines.json",
+    "baselines.npz",
 )
 _BLOCK_BYTES = 2**20
 _MOST_BYTES = 2**34

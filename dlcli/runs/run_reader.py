@@ -136,15 +136,18 @@ class Run:
         """
         return parse_document(model, self.read_text(name), f"{self.path / name}:")
 
-    def read_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Weights]:
-        """Return the weights by name, read-only, in the order of `shapes`.
+    def read_arrays(
+        self, name: FileName, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, Weights]:
+        """Return float32 arrays by name, read-only, in the order of `shapes`.
 
         Args:
-            shapes: shape of each weight of the network; the run must have exactly these.
+            name: `weights.npz` or `baselines.npz`.
+            shapes: the shape of each array; the file must have exactly these.
         """
         specs = file_formats.weight_specs(shapes)
-        with self._opened("weights.npz", file_formats.max_archive_bytes(specs)) as stream:
-            return file_formats.read_arrays(stream, specs, self.path / "weights.npz")
+        with self._opened(name, file_formats.max_archive_bytes(specs)) as stream:
+            return file_formats.read_arrays(stream, specs, self.path / name)
 
     def read_metrics(self) -> MetricsBySplit:
         """Return the final metrics by split, then metric; `None` where one is undefined."""

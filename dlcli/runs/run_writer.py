@@ -79,9 +79,9 @@ class RunWriter(ResumableRun):
         self._write("resolved.yaml", content)
         self._config = hashlib.sha256(content).hexdigest()
 
-    def write_weights(self, arrays: Mapping[str, Weights]) -> None:
-        """Store the weights, float32, by name."""
-        with self._stored("weights.npz") as temporary:
+    def write_arrays(self, name: FileName, arrays: Mapping[str, Weights]) -> None:
+        """Store float32 arrays, such as weights, by name."""
+        with self._stored(name) as temporary:
             write_arrays(temporary, arrays)
 
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:

@@ -33,6 +33,6 @@ def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = N
         writer.write_text("encoding.json", prepared.encoding.model_dump_json())
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
-        writer.write_weights(arrays)
+        writer.write_arrays("weights.npz", arrays)
         writer.finish()
     return writer.path

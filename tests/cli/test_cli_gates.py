@@ -91,7 +91,7 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("folder", "no_linear_baseline")
+@pytest.mark.usefixtures("folder", "compiled_once")
 def test_a_run_that_misses_a_gate_is_kept(dlcli):
     rows = [f"{x},{(7 * x) % 5}" for x in range(40)]
     Path("rows.csv").write_text("\n".join(["x,y", *rows]) + "\n")
@@ -118,3 +118,32 @@ def test_a_run_that_misses_a_gate_is_kept(dlcli):
         "test.rmse",
     ]
     assert "Gate test.r2 has failed: r2 is" in crossed.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder", "compiled_once")
+def test_baselines_are_compared_on_the_rows_of_train_cv_and_evaluate(dlcli):
+    bent = [f"{x / 20},{(x / 20) ** 2}" for x in range(-40, 40)]
+    Path("rows.csv").write_text("\n".join(["x,y", *bent]) + "\n")
+    level = [f"{x / 20},1.366" for x in range(-40, 40)]  # the mean of the others
+    Path("level.csv").write_text("\n".join(["x,y", *level]) + "\n")
+    Path("bent.yaml").write_text(
+        "data: {train: rows.csv, target: y, test: 0.3}\nhidden: [{units: 16, activation: tanh}]\n"
+        "optimizer: {name: adam, learning_rate: 0.03}\nepochs: 100\n"
+        "gates:\n  test.rmse: {better_than: linear}\n  test.mae: {better_than: constant}\n"
+    )
+
+    trained = dlcli("train", "bent.yaml", "--output", "run")
+    crossed = dlcli("cv", "bent.yaml", "--folds", "2", "--output", "cv")
+    evaluated = dlcli("evaluate", "run", "level.csv")
+
+    for each in (trained, crossed):
+        assert each.exit_code == 0, each.stderr
+        assert "Gate test.rmse is passed: " in each.stdout
+        assert "Gate test.mae is passed: " in each.stdout
+    assert "It is better than the linear baseline: rmse" in crossed.stdout
+    assert evaluated.exit_code == 6
+    assert evaluated.stderr.splitlines()[-1] == (
+        "error: level.csv: failed gates: test.rmse: the network is worse than the linear baseline; "
+        "test.mae: the network is worse than the constant baseline"
+    )

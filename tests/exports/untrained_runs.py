@@ -45,7 +45,7 @@ def make_run(config: Path, folder: Path) -> Run:
         }
         # Variances of batch normalization are positive.
         positive = {name: abs(array) for name, array in weights.items() if "variance" in name}
-        writer.write_weights(weights | positive)
+        writer.write_arrays("weights.npz", weights | positive)
         sets = {"validation": prepared.split.validation, "test": prepared.split.test}
         held_out = [
             pa.table({"row": table.row_numbers, "split": [name] * table.rows})

@@ -69,7 +69,7 @@ def stored(tmp_path: Path):
             text = encoding if isinstance(encoding, str) else json.dumps(encoding or ENCODING)
             writer.write_text("encoding.json", text)
             arrays = {n: np.array(a, np.float32) for n, a in (weights or WEIGHTS).items()}
-            writer.write_weights(arrays)
+            writer.write_arrays("weights.npz", arrays)
             return writer.finish()
 
     return store

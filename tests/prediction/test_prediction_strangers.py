@@ -91,7 +91,7 @@ def stored(folder, encoding, weights):
     with new_run(folder / "run", "run") as writer:
         writer.write_resolved(RESOLVED)
         writer.write_text("encoding.json", encoding)
-        writer.write_weights(weights)
+        writer.write_arrays("weights.npz", weights)
         return writer.finish()
 
 

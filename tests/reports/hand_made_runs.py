@@ -96,7 +96,8 @@ def _fill(
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
     writer.write_text("encoding.json", prepared.encoding.model_dump_json())
     shapes = {each.name: each.shape for each in prepared.network.weights}
-    writer.write_weights({name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()})
+    weights = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
+    writer.write_arrays("weights.npz", weights)
     writer.write_history(HISTORY)
     writer.write_json(
         "environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}

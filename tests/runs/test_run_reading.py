@@ -27,6 +27,7 @@ EVERY_FILE = [
     "metrics.json",
     "history.csv",
     "baselines.json",
+    "baselines.npz",
     "verdicts.json",
     "predictions.parquet",
     "sample.parquet",
@@ -39,10 +40,11 @@ READERS = {
     "config.yaml": lambda run: run.read_text("config.yaml"),
     "resolved.yaml": lambda run: run.resolved_path(),
     "encoding.json": lambda run: run.read_text("encoding.json"),
-    "weights.npz": lambda run: run.read_weights(SHAPES),
+    "weights.npz": lambda run: run.read_arrays("weights.npz", SHAPES),
     "metrics.json": lambda run: run.read_metrics(),
     "history.csv": lambda run: run.read_history(),
     "baselines.json": lambda run: run.read_baselines(),
+    "baselines.npz": lambda run: run.read_arrays("baselines.npz", {"constant": (1,)}),
     "verdicts.json": lambda run: run.read_text("verdicts.json"),
     "predictions.parquet": lambda run: run.read_predictions(),
     "sample.parquet": lambda run: run.read_sample(),
@@ -60,7 +62,9 @@ def folder(tmp_path):
         writer.write_resolved("epochs: 1\nseed: 0\n")
         writer.write_text("encoding.json", '{"classes": ["ä"]}\n')
         weights = {"output/kernel": [[1], [2]], "output/bias": [0.5]}
-        writer.write_weights({name: np.array(w, np.float32) for name, w in weights.items()})
+        arrays = {name: np.array(each, np.float32) for name, each in weights.items()}
+        writer.write_arrays("weights.npz", arrays)
+        writer.write_arrays("baselines.npz", {"constant": np.array([0.25], np.float32)})
         with writer.model_file() as path:
             path.write_bytes(b"a model")
         writer.write_json(
@@ -108,7 +112,7 @@ def test_everything_that_was_written_is_read_back(folder):
     assert run.kind == "train"
     assert run.resolved_path() == folder / "resolved.yaml"
     assert run.read_text("encoding.json") == '{"classes": ["ä"]}\n'
-    assert run.read_weights(SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
+    assert run.read_arrays("weights.npz", SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
     assert run.read_metrics() == {
         "test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}
     }
@@ -399,7 +403,7 @@ def test_a_file_that_is_too_large_is_not_read(folder, name, most):
 
 def test_weights_of_another_network_are_rejected(folder):
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
-        open_run(folder).read_weights({**SHAPES, "output/kernel": (3, 1)})
+        open_run(folder).read_arrays("weights.npz", {**SHAPES, "output/kernel": (3, 1)})
 
 
 def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
@@ -409,7 +413,7 @@ def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
         archive.writestr("output/bias.npy", bytes(2**19))
     forge(folder, "weights.npz", bomb.read_bytes())
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is compressed"):
-        open_run(folder).read_weights(SHAPES)
+        open_run(folder).read_arrays("weights.npz", SHAPES)
 
 
 def test_the_latest_run_is_the_one_that_was_finished_last(tmp_path):

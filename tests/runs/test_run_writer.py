@@ -73,7 +73,7 @@ def test_an_argument_that_is_not_utf_8_can_be_stored(writer):
 
 
 def test_weights_can_be_loaded_by_numpy(writer):
-    writer.write_weights({"hidden_1/kernel": np.array([[1, 2], [3, 4]], np.float32)})
+    writer.write_arrays("weights.npz", {"hidden_1/kernel": np.array([[1, 2], [3, 4]], np.float32)})
     with np.load(writer.path / "weights.npz", allow_pickle=False) as archive:
         assert archive.files == ["hidden_1/kernel"]
         np.testing.assert_array_equal(archive["hidden_1/kernel"], [[1, 2], [3, 4]])

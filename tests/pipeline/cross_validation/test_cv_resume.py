@@ -6,10 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dlcli.errors import Interrupted, RunError
-from dlcli.pipeline import CrossValidation, resume_cross_validation
+from dlcli.comparison import GateResults
+from dlcli.errors import DivergenceError, Interrupted, RunError
+from dlcli.pipeline import CrossValidation, baselines, resume_cross_validation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
@@ -22,7 +24,7 @@ class Killed(BaseException):
     """The end of the process, as far as a test in one process can have it."""
 
 
-def killed_at(count, event="fold", **options):
+def killed_at(count, event="fold", settings=SETTINGS, **options):
     """Begins a cross-validation that ends as soon as it has events so many events."""
     left = [count]
 
@@ -32,7 +34,7 @@ def killed_at(count, event="fold", **options):
             raise Killed
 
     with pytest.raises(Killed):
-        cv(*SETTINGS, listener=listener, **options)
+        cv(*settings, listener=listener, **options)
     [folder] = Path("runs").iterdir()
     return folder
 
@@ -181,3 +183,50 @@ def test_a_killed_cross_validation_is_resumed(forks):
     [last] = [event for event in command.events() if event["event"] == "kept"]
     assert 1 <= first["folds"] <= last["folds"]
     check_equal(open_run(Path("runs/killed")), uninterrupted)
+
+
+@pytest.mark.slow
+def test_linear_models_that_gates_need_are_kept_with_their_folds():
+    settings = (*SETTINGS, "hidden=[{units: 2, activation: tanh}]")
+    settings += ("gates={test.rmse: {better_than: linear}}",)
+    folder = killed_at(2, settings=settings)
+    run = resume_cross_validation(folder)
+    uninterrupted = cv(*settings, output=Path("runs/uninterrupted"))
+    check_equal(run, uninterrupted)
+    assert GateResults.of(run) == GateResults.of(uninterrupted)
+    stored = run.read_predictions()
+    errors = stored["linear_prediction"].to_numpy() - stored["target"].to_numpy()
+    found = CrossValidation.of(run).against_linear
+    assert found.metric == "rmse"
+    assert found.baseline == pytest.approx(np.sqrt(np.mean(errors**2)))
+
+
+@pytest.mark.slow
+def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatch):
+    calls = []
+
+    def fails_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise DivergenceError("the loss is NaN in epoch 1", 1)
+        return fit_linear(*arguments)
+
+    fit_linear = baselines.fit_linear
+    monkeypatch.setattr(baselines, "fit_linear", fails_once)
+    events = []
+    run = cv(
+        *SETTINGS,
+        "hidden=[{units: 2, activation: tanh}]",
+        "gates={test.rmse: {better_than: linear}}",
+        listener=lambda *event: events.append(event),
+    )
+    assert len(calls) == 4
+    message = "there is no linear baseline: the loss is NaN in epoch 1"
+    assert ("warning", {"message": message}) in events
+    assert GateResults.of(run).results[0].failures == (
+        "there is no linear baseline to be better than",
+    )
+    assert CrossValidation.of(run).against_linear is None
+    assert run.read_predictions().column_names == [
+        *("row", "repeat", "fold", "target", "prediction"),
+    ]

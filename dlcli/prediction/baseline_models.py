@@ -1,0 +1,111 @@
+"""The simplest models of a run, with which the network is compared on other rows, too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.config import Ensemble
+from dlcli.network import build_network
+from dlcli.prediction.predictor import Evaluation, Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import Run
+from dlcli.tables import Table
+from dlcli.tasks import DecodedRows
+
+
+@dataclass(frozen=True)
+class BaselineModels:
+    """The constant and the linear baseline of a run."""
+
+    predictor: Predictor
+    """The run's network."""
+    constant: NDArray[np.floating[Any]]
+    """The output of the constant model as trained on, (units,)."""
+    linear: Predictor | None
+    """The linear model; `None` if there is none."""
+
+    @classmethod
+    def of(cls, run: Run, predictor: Predictor) -> BaselineModels:
+        """Read those of a run.
+
+        Args:
+            run: the run.
+            predictor: its network.
+
+        Raises:
+            RunError: if they are damaged, or not there.
+        """
+        linear = _without_hidden_layers(predictor) if "linear" in run.read_baselines() else None
+        names = {} if linear is None else {name: _stored(name) for name in linear.weight_shapes}
+        shapes: dict[str, tuple[int, ...]] = {"constant": (predictor.network.outputs,)}
+        if linear is not None:
+            shapes |= {names[name]: shape for name, shape in linear.weight_shapes.items()}
+        arrays = run.read_arrays("baselines.npz", shapes)
+        if linear is not None:
+            linear = replace(linear, weights={name: arrays[names[name]] for name in names})
+        return cls(predictor, arrays["constant"], linear)
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[np.floating[Any]]]:
+        """The arrays that are stored of them, by name."""
+        weights = {} if self.linear is None else self.linear.weights
+        return {
+            "constant": self.constant,
+            **{_stored(name): array for name, array in weights.items()},
+        }
+
+    def decoded(
+        self, names: Collection[str], table: Table, evaluation: Evaluation, *, reject: bool = False
+    ) -> dict[str, DecodedRows]:
+        """Return the rows that the network was evaluated on as baselines predict them.
+
+        Args:
+            names: the baselines: `constant`, `linear`.
+            table: the table that was evaluated.
+            evaluation: the network's, of this table.
+            reject: see `Predictor.evaluate`.
+
+        Returns:
+            The rows by baseline, without a linear one that the run does not have.
+        """
+        found = {}
+        if "constant" in names:
+            [constant] = self.predictor.decode(self.constant[np.newaxis].astype(np.float64)).decoded
+            repeated = np.broadcast_to(constant, evaluation.decoded.decoded.shape)
+            found["constant"] = replace(evaluation.decoded, decoded=repeated)
+        if "linear" in names and self.linear is not None:
+            issues = ValueIssues(lenient=True)  # the network's have been reported
+            found["linear"] = self.linear.evaluate(table, issues, reject=reject).decoded
+        return found
+
+
+def _stored(name: str) -> str:
+    """Return a weight of the linear model's name in `baselines.npz`."""
+    return f"linear/{name}"
+
+
+def _without_hidden_layers(predictor: Predictor) -> Predictor:
+    """Return the linear model of a network, without its weights.
+
+    In an ensemble with folds it has one member for each, trained on the rows of the network's
+    member with the same number; otherwise it is a single network.
+    """
+    config, folds = predictor.config, predictor.config.ensemble_folds
+    return replace(
+        predictor,
+        config=config.model_copy(
+            update={
+                "hidden": (),
+                "ensemble": None if folds is None else Ensemble(members=folds),
+            }
+        ),
+        network=build_network(predictor.encoding.layout, (), config.output),
+        weights={},
+        tasks=() if folds is None else predictor.tasks[:folds],
+        conformal=None,
+    )
