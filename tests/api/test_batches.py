@@ -87,6 +87,7 @@ def test_a_model_is_pickled_in_little_more_than_its_weights(model):
     assert len(pickle.dumps(model)) < weights + 10_000
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same_without_tensorflow(model, tmp_path):
     Path(tmp_path, "model").write_bytes(pickle.dumps(model))
     script = (

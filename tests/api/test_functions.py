@@ -82,6 +82,7 @@ def test_a_table_in_memory_trains_what_a_file_does(run, runs):
     )
 
 
+@pytest.mark.slow
 def test_dates_as_text_of_pandas_are_those_of_a_date_column(run):
     """Its texts are large strings of Arrow."""
     texts = TABLE["day"].cast(pa.string()).cast(pa.large_string())
@@ -377,6 +378,7 @@ def test_cross_validation_and_search_work_on_tables_in_memory(folder):
         dlcli.tune(CONFIG, TABLE, jobs=0)
 
 
+@pytest.mark.slow
 def test_runs_are_compared_and_diagnosed(run, folder):
     other = dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output="short")
     compared = dlcli.compare(run, other.path)
@@ -414,6 +416,7 @@ def test_a_report_is_written_where_it_is_wanted(run, folder):
     assert run.report() == run.path / "report.html"
 
 
+@pytest.mark.slow
 def test_in_a_notebook_results_are_cards(run):
     card = run._repr_html_()
     assert "rmse" in card

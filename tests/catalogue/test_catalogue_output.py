@@ -181,6 +181,7 @@ class TestPredictions:
         assert [cell for cell in cells if cell.startswith(("=", "@", "+", "\r"))] == []
         assert "'=cmd|' /C calc'!A0" in cells
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform == "win32", reason="there is no such terminal")
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
     def test_a_terminal_gets_nothing_to_obey(self, form):

@@ -169,6 +169,7 @@ def test_a_table_needs_a_target_and_an_example_no_other_option(arguments, dlcli)
     assert "expected DATA and --target COLUMN, or --example NAME alone" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("table", sorted(DATA.glob("*.csv")), ids=lambda path: path.stem)
 def test_the_config_of_a_shipped_table_is_valid(table, dlcli):

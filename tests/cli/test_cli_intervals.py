@@ -118,6 +118,7 @@ def test_numbers_get_a_lower_and_an_upper_end(run):
     assert all(float(w["lower"]) < float(n["lower"]) for w, n in zip(wider, rows, strict=True))
 
 
+@pytest.mark.slow
 def test_the_scores_are_the_errors_of_the_predictions_that_are_stored(run):
     trained = run("numbers")
     scale = Predictor.load(trained).task.scalings[0].scale
@@ -193,6 +194,7 @@ def test_classes_get_a_set_in_every_format(run):
     assert pyarrow.parquet.read_table("sets.parquet")["prediction_set"].to_pylist() == sets
 
 
+@pytest.mark.slow
 def test_a_rejected_row_has_no_interval_and_no_set(run):
     for name, column in (("numbers", "lower"), ("classes", "prediction_set")):
         run(name)
@@ -300,6 +302,7 @@ def test_a_level_is_a_share(run, level, message):
     assert message in call("predict", "x", "rows.csv", "--interval", level, code=2).stderr
 
 
+@pytest.mark.slow
 def test_errors_of_another_run_are_refused(run, tmp_path):
     """A stranger can change a file and the manifest alike."""
     for name, other in (("pair", "numbers"), ("numbers", "pair")):

@@ -55,6 +55,7 @@ def test_all_is_equal_in_a_new_run(run):
     assert "bit-identical" in render_text(reproduction_view(found))
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_the_cause_and_within_no_tolerance(run):
     Path("rows.csv").write_text(ROWS.replace("6,", "9,"))
     events = []

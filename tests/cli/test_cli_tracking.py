@@ -92,6 +92,7 @@ def test_a_folder_with_the_name_of_a_package_is_not_a_package(folder, monkeypatc
         tracker.check_installed("tensorboard", "tensorbird")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_a_package_is_searched_for_and_not_loaded():
     heavy = {"tensorboard", "mlflow", "tensorflow", "pyarrow"}

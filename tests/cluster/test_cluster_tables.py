@@ -54,6 +54,7 @@ def _json_lines(table: pa.Table) -> list[str]:
     return [json.dumps(row) for row in table.to_pylist()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_shares_of_rows_are_the_whole_table(tmp_path: Path, workers: int, on_disk: bool) -> None:
@@ -138,6 +139,7 @@ epochs: 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_disk: bool) -> None:
@@ -244,6 +246,7 @@ print(_stable_hash("größer"))
 """
 
 
+@pytest.mark.slow
 def test_each_process_reads_columns_in_the_same_order_and_hashes_rows_alike() -> None:
     """Python's own hash of a text, and with it the order of a set, differs between processes."""
     orders, hashes = set(), set()

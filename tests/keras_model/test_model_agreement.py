@@ -146,6 +146,7 @@ def check_agreement(network, target, seed, folder):
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", [False, True], ids=["", "normalized"])
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 def test_they_agree_for_every_activation(activation, normalization, tmp_path):
@@ -153,6 +154,7 @@ def test_they_agree_for_every_activation(activation, normalization, tmp_path):
     check_agreement(network_for("number as it is", hidden), numbers("none"), 1, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS)
 def test_they_agree_for_every_kind_of_target(end, tmp_path):
     network = network_for(end, {"units": 6, "activation": "relu"})

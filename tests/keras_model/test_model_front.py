@@ -47,6 +47,7 @@ def draw_rows(blocks, count=64):
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_stored_model_agrees_with_the_forward_pass(front, tmp_path):
     network, matrix = network_for(FRONTS[front]), draw_rows(FRONTS[front])

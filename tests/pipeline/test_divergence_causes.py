@@ -232,6 +232,7 @@ def write(case: Case, folder: Path) -> Path:
     return config
 
 
+@pytest.mark.slow
 @each_case
 def test_causes_are_found_in_config_and_rows(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

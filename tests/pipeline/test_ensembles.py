@@ -118,6 +118,7 @@ def test_members_have_their_own_rows_seeds_and_scaling_of_the_target(trained):
     assert len({member.task.scalings[0].offset for member in members}) == 3
 
 
+@pytest.mark.slow
 def test_each_training_row_is_predicted_by_the_member_that_did_not_have_it(trained):
     run = trained[0]
     predictor = Predictor.load(run)
@@ -178,6 +179,7 @@ def test_the_keras_engine_trains_the_same_members(trained, folder):
     assert "are training rows, each predicted by the members of the ensemble that were not" in first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", [1, 2])
 def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
     def interrupt(event, fields):
@@ -208,6 +210,7 @@ def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one
         resume(Path("run"), interrupt(3, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at_once, count):
     events = []

@@ -79,6 +79,7 @@ def test_rows_are_encoded_once_for_all_candidates_that_read_them_alike(config, e
     assert len(encoded) == 3
 
 
+@pytest.mark.slow
 def test_each_part_has_statistics_of_its_own(config, encoded):
     context = context_of(config())
     first, second = (train(context, config(), split) for split in splits_of(context, 2))

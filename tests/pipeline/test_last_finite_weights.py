@@ -243,6 +243,7 @@ def test_training_may_start_from_it(until_the_third):
     assert run.read_metrics()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("diverged_run")
 def test_it_is_no_run_to_predict_with():
     result = CliRunner().invoke(main, ["predict", "runs/t", "rows.csv"])

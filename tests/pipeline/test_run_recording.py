@@ -130,6 +130,7 @@ class TestImages:
             f"runs/t: an image of the column 'scan' has changed since the run began; {CHANGED}"
         )
 
+    @pytest.mark.slow
     def test_that_have_changed_places_are_refused(self):
         unfinished()
         one, other = path_of("photo1"), path_of("photo2")

@@ -48,6 +48,7 @@ def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
         assert table["weight"] == [float(1 + (row - 1) % 3) for row in table["row"]]
 
 
+@pytest.mark.slow
 def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: Path) -> None:
     settings = ["data.weight=w", "data.test=0.25"]
     whole = train(load_config(config, settings), config.parent / "whole")

@@ -134,6 +134,7 @@ TARGETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TARGETS)
 def test_every_kind_of_target_is_explained(kind):
     columns, settings, target, metric, outputs = TARGETS[kind]

@@ -113,6 +113,7 @@ def test_a_run_predicts_and_evaluates_as_plain_keras_does(target, engine, traine
     assert set(metrics) < set(run.read_metrics()["test"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["columns of labels", "delimited labels", "count"])
 def test_a_resolved_config_names_the_type_and_trains_the_same_network_again(target, trained):
     run = trained(target)
@@ -129,6 +130,7 @@ def test_a_config_is_checked_without_training(target):
     assert check(config_for(target)).layers[-1].units == (1 if target == "count" else 2)
 
 
+@pytest.mark.slow
 def test_held_out_labels_stand_beside_their_predictions(trained):
     from pyarrow.parquet import read_table as read_parquet
 
@@ -143,6 +145,7 @@ def test_held_out_labels_stand_beside_their_predictions(trained):
     assert {type(value) for value in found["prediction_dry"]} == {bool}
 
 
+@pytest.mark.slow
 def test_metrics_tell_of_each_label_and_of_each_column(trained):
     metrics = trained("columns of labels").read_metrics()["test"]
     assert list(metrics["by_label"]) == ["rain", "cold"]

@@ -327,6 +327,7 @@ class TestVersions:
             read_table(url)
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_without_a_url(tmp_path):
     (tmp_path / "a.csv").write_bytes(CSV)
     read = "from dlcli.tables import read_table; read_table('a.csv')"

@@ -67,6 +67,7 @@ def programs(page):
     return [text for kind, text in zip(kinds, page.inside("script"), strict=True) if kind is None]
 
 
+@pytest.mark.slow
 def test_the_policy_allows_just_the_scripts_and_styles_of_the_page(html):
     page = parsed(html)
     [policy] = [

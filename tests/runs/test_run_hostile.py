@@ -362,6 +362,7 @@ def test_commands_that_predict_never_open_the_keras_model(
     assert opened == {"manifest.json", "resolved.yaml", "encoding.json", "weights.npz"}
 
 
+@pytest.mark.slow
 def test_opened_files_and_executed_code_are_detected(
     run: Path, watched: Callable[[list[str]], End], tmp_path: Path
 ) -> None:

@@ -605,6 +605,7 @@ def test_no_example_is_found_outside_the_shelf() -> None:
         write_example("../configs/iris", Path("."))
 
 
+@pytest.mark.slow
 def test_no_tensorflow_is_loaded() -> None:
     code = (
         "import sys; from pathlib import Path; from dlcli.starter import starter_config\n"
@@ -668,6 +669,7 @@ def test_the_good_preset_has_small_networks_for_texts(tmp_path: Path) -> None:
     assert config.data.validation is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "encoding"),
     [

@@ -739,6 +739,7 @@ class TestTake:
         assert table.missing("x").tolist() == [True]
 
 
+@pytest.mark.slow
 def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
     write("", "pandas.py")
     write('a,b,c\n1.5,x,true\n,"y",false\n')

@@ -80,6 +80,7 @@ def test_a_long_value_is_cut_and_any_number_of_parameters_are_sent(line):
     assert parameters["input.features"].endswith("...")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("line")
 def test_tags_have_versions_and_data():
     story()

@@ -171,6 +171,7 @@ def test_nothing_happens_outside_training():
     assert (layer((2, 3, 1), **EVERYTHING)(rows, training=False).numpy() == rows).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_images_are_moved_to_the_bit_alike_wherever_it_is_computed(jit_compile):
     images = np.random.default_rng(0).random((7, 24), np.float32)

@@ -112,6 +112,7 @@ def test_the_epochs_given_at_once_change_no_bit(train_in_steps, monkeypatch):
         assert same(train_in_steps(EVERYTHING, 4)[0], whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 10**6])
 def test_every_epoch_is_reported_once_and_in_order(steps, train_in_steps):
     result, reported = train_in_steps(PLAIN, steps)

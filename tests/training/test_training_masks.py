@@ -40,6 +40,7 @@ def expected_bits(rows, units, seed, layer, epoch, step):
     return mix(mix(counter + key) ^ mix(key)).reshape(rows, units)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_bits_are_those_of_the_hash_in_every_engine(seed, jit_compile):

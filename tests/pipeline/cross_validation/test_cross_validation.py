@@ -136,6 +136,7 @@ def test_events_tell_of_the_rows_the_device_each_fold_and_the_result():
     assert (result["main_metric"], result["best_epochs"], result["refit"]) == ("mae", 2, None)
 
 
+@pytest.mark.slow
 def test_on_request_all_rows_are_trained_on_at_the_end():
     run = cv("data.validation=0.2", "data.test=0.2", "input.features=[x]", folds=2, refit=True)
     refit = open_run(run.path / "refit")
