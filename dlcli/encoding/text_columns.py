@@ -238,10 +238,10 @@ _WORD = r"\p{L}\p{M}\p{N}_"
 _CLEANING = (
     ("\u200b", " "),  # a space of no width
     (r"[\p{Cf}\x{FE00}-\x{FE0F}]", ""),  # invisible: soft hyphens, joiners, directions, variants
-    (r"['’]\p{M}*", "'"),
+    ("’", "'"),
     ("ς", "σ"),  # the form of σ at the end of words, which exists in lower case only
     (r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*", r" \0 "),
-    (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''+", " "),
+    (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''[\p{{M}}']*", " "),
     (r"^[\p{M}']+|'$", ""),
 )
 """Patterns of RE2 with replacements, after which words have one space between them."""

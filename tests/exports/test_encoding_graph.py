@@ -50,7 +50,7 @@ WORDS = ["red", "blue", "red", None, "True", "7", "Größe", "blue"]
 NEW_WORDS = [" red\t", "Red", "\u3000blue", None, "TRUE", "7.0", "never seen", "  "]
 TEXTS = [
     "Good food, don't miss it",
-    "not good, not GOOD",
+    "not good, not GOOD, don'\u0301t",
     "ΣΟΦΟΣ Größe étude",
     None,
     "漢字 かな ไทย",
@@ -66,7 +66,7 @@ NEW_TEXTS = [
     "漢字漢字かなไทย",
     "not not good-food 😀 NOT, good",
     " ",
-    "'good' food' 'rock'' n roll a_b",
+    "'good' food' 'rock'' n roll a_b don’\u0301t good'\u0301 ''\u0301not",
 ]
 ISO = [
     "2024-02-29T23:59:59.123456",
