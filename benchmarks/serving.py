@@ -5,7 +5,9 @@
 - `dlcli serve`, with and without intervals;
 - fastapi with a pydantic model of the columns, which predicts with dlcli, too;
 - the exported ONNX graph, with intervals, in onnxruntime behind a bare ASGI application with
-  orjson.
+  orjson;
+- the same graph in MLflow's scoring server and in MLServer, with `--rivals PYTHON`: the Python of
+  an environment with mlflow, mlserver, onnxruntime and orjson.
 
 Each is a process bound to one core, and 8 connections from another core ask it again and again for
 the predictions of 1, 32 and 1,000 rows, the servers in turn. It prints medians over the rounds of
@@ -13,17 +15,21 @@ the requests a second, the 99th percentile of their milliseconds, the CPU micros
 for each, which hardly depend on other load, and these relative to the first server's. Servers whose
 libraries are not installed are skipped.
 
-On one of two cores with other load, medians of three rounds:
+On one of two cores, medians of five rounds, those of MLflow and MLServer of three:
 
                       requests/s of 1 row    CPU µs of a request of 1, 32, 1000 rows
-    steering  dlcli                  1516              395     759    18214
-              dlcli, intervals       1461              495    1024    13265
-              fastapi, pydantic      1320              524    1292    24000
-              onnxruntime            1616              367     482     4940
-    penguins  dlcli                  1268              674    2007    36875
-              dlcli, intervals       1072              786    1987    40714
-              fastapi, pydantic      1133              680    2582    40000
-              onnxruntime            1122              632     788    11429
+    steering  dlcli                  2400              397     817    17108
+              dlcli, intervals       1692              555     974    17308
+              fastapi, pydantic      1546              614    1424    27647
+              onnxruntime            3070              319     457     6040
+              MLflow                  239             4127    4438    39167
+              MLServer                683             1442    1253     5187
+    penguins  dlcli                  1855              528    2540    29787
+              dlcli, intervals       1594              608    2645    35263
+              fastapi, pydantic      1431              684    3109    44333
+              onnxruntime            1621              604     985    12911
+              MLflow                  171             5681    8734    74444
+              MLServer                570             1696    2234    11712
 """
 
 from __future__ import annotations
@@ -59,6 +65,8 @@ SERVERS = {
     "onnxruntime": ("onnxruntime", "onnx"),
 }
 """The servers, with the libraries that they need."""
+RIVALS = ("MLflow", "MLServer")
+"""Servers that run in an environment of their own."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -94,6 +102,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--only", nargs="+", default=CONFIGS, choices=CONFIGS)
+    parser.add_argument("--rivals", help="the Python of MLflow and MLServer")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     print("table     rows  server              requests/s   p99 ms   CPU µs   ratio")
@@ -103,36 +112,55 @@ def main() -> None:
             config = ROOT / "configs" / f"{name}.yaml"
             output([*DLCLI, "train", config, "--set", "epochs=2", "--output", run])
             with ExitStack() as stack:
-                servers = [*_started(stack, run, cores[0])]
+                servers = [*_started(stack, run, cores[0], arguments.rivals)]
                 os.sched_setaffinity(0, cores[1:] or cores)
                 for size in SIZES:
-                    body = json.dumps(_rows(run, name, size)).encode()
-                    _measure(name, servers, body, size, arguments.rounds, arguments.seconds)
+                    rows = _rows(run, name, size)
+                    _measure(name, servers, rows, arguments.rounds, arguments.seconds)
 
 
 def _rows(run: Path, name: str, count: int) -> list[dict[str, object]]:
+    """Return rows without missing values, for which MLServer's protocol has no word."""
     columns = ServedModel.load(name, run).columns
     rows = read_rows(ROOT / "data" / f"{name}.csv")
-    return [{column: row[column] for column in columns} for row in islice(cycle(rows), count)]
+    needed = [{column: row[column] for column in columns} for row in rows]
+    complete = [row for row in needed if None not in row.values()]
+    return [*islice(cycle(complete), count)]
 
 
-def _started(stack: ExitStack, run: Path, core: int) -> Iterator[Server]:
+def request_of(server: str, rows: Sequence[dict[str, object]]) -> tuple[str, bytes]:
+    """Return the path and the body by which a server is asked for predictions."""
+    if server == "MLflow":
+        return "/invocations", json.dumps({"dataframe_records": rows}).encode()
+    if server != "MLServer":
+        return "/predict", json.dumps(rows).encode()
+    inputs = []
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        kind = "BYTES" if any(isinstance(value, str) for value in values) else "FP64"
+        inputs.append({"name": name, "shape": [len(rows)], "datatype": kind, "data": values})
+    return "/v2/models/model/infer", json.dumps({"inputs": inputs}).encode()
+
+
+def _started(stack: ExitStack, run: Path, core: int, rivals: str | None) -> Iterator[Server]:
     """Start all servers whose libraries are installed."""
+    graph = run.with_suffix(".onnx")
     for name, needed in SERVERS.items():
         if any(find_spec(library) is None for library in needed):
             print(f"{name}: not installed")
             continue
         if name == "onnxruntime":
-            graph = run.with_suffix(".onnx")
             output([*DLCLI, "export", run, "--format", "onnx", "--output", graph])
         yield stack.enter_context(_listening(name, run, core))
+    for name in RIVALS if rivals and graph.exists() else ():
+        yield stack.enter_context(_listening(name, run, core, rivals))
 
 
 @contextmanager
-def _listening(name: str, run: Path, core: int) -> Iterator[Server]:
+def _listening(name: str, run: Path, core: int, python: str = sys.executable) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.serving_rivals", name, str(run), str(port)]
+    command = [python, "-m", "benchmarks.serving_rivals", name, str(run), str(port)]
     if name.startswith("dlcli"):
         interval = ("--interval", "0.9") if "intervals" in name else ()
         command = [*DLCLI, "serve", str(run), "--port", str(port), "--quiet", *interval]
@@ -158,18 +186,28 @@ def _listening(name: str, run: Path, core: int) -> Iterator[Server]:
 
 
 def _measure(
-    table: str, servers: Sequence[Server], body: bytes, size: int, rounds: int, seconds: float
+    table: str,
+    servers: Sequence[Server],
+    rows: Sequence[dict[str, object]],
+    rounds: int,
+    seconds: float,
 ) -> None:
+    requests = {server.name: request_of(server.name, rows) for server in servers}
+
+    def measured(server: Server, seconds: float) -> Round:
+        path, body = requests[server.name]
+        return ask(server, body, seconds, path)
+
     for server in servers:
-        ask(server, body, seconds / 4)  # warm
-    each = [[ask(server, body, seconds) for server in servers] for _ in range(rounds)]
+        measured(server, seconds / 4)  # warm
+    each = [[measured(server, seconds) for server in servers] for _ in range(rounds)]
     for at, server in enumerate(servers):
         ratio = median(row[at].cpu / row[0].cpu for row in each)
         found = [row[at] for row in each]
         speed, p99 = median(r.requests_a_second for r in found), median(r.p99 for r in found)
         cpu = median(r.cpu for r in found)
         figures = f"{speed:10.0f} {p99:8.2f} {cpu:8.0f} {ratio:7.2f}"
-        print(f"{table:9} {size:4}  {server.name:19} {figures}", flush=True)
+        print(f"{table:9} {len(rows):4}  {server.name:19} {figures}", flush=True)
 
 
 def ask(server: Server, body: bytes, seconds: float, path: str = "/predict") -> Round:

@@ -36,6 +36,7 @@ from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
     NumericEncoder,
     PiecewiseLinearEncoder,
+    ScaledNumbers,
     fit_boolean,
     fit_numeric,
 )
@@ -54,7 +55,6 @@ from dlcli.preprocessing import (
 )
 from dlcli.tables import (
     FewRows,
-    NeedsTable,
     Notation,
     RowShares,
     ShardedColumns,
@@ -147,11 +147,10 @@ class Encoding(Fitted):
         """
         width, encoders = self._places
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
+        if (numbers := self._scaled_numbers) is not None and numbers.encode_plain(rows, matrix):
+            encoders = self._others
         for encoder, place in encoders:
-            values = rows.columns.get(encoder.column)
-            if values is None:
-                raise NeedsTable
-            encoder.encode_few(values, matrix[:, place], issues)
+            encoder.encode_few(rows.column(encoder.column), matrix[:, place], issues)
         issues.rows += rows.rows
         return InMemoryInputs(matrix)
 
@@ -164,6 +163,18 @@ class Encoding(Fitted):
             encoders.append((encoder, slice(start, stop)))
             start = stop
         return start, encoders
+
+    @cached_property
+    def _scaled_numbers(self) -> ScaledNumbers | None:
+        """The columns of numbers that few rows are scaled of together, if there are several."""
+        return ScaledNumbers.of(self._places[1])
+
+    @cached_property
+    def _others(self) -> list[tuple[ColumnEncoder, slice]]:
+        """The other encoders, with their inputs."""
+        numbers = self._scaled_numbers
+        names = () if numbers is None else numbers.names
+        return [(each, place) for each, place in self._places[1] if each.column not in names]
 
     @property
     def _dense(self) -> list[DenseEncoder]:

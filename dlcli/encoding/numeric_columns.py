@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from pydantic import Field, model_validator
 from dlcli import config, preprocessing
 from dlcli.encoding.column_encoder import (
     Block,
+    ColumnEncoder,
     FilledEncoder,
     PeriodicForm,
     needs_indicator,
@@ -26,7 +28,7 @@ from dlcli.encoding.column_encoder import (
 from dlcli.encoding.encoded_rows import Matrix
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import FewValues, NeedsTable, Table
+from dlcli.tables import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Table
 
 
 def _way_out(are_most_wrong: bool) -> str:
@@ -188,6 +190,64 @@ class NumericEncoder(NumberEncoder):
         if not (np.abs(scaled) <= preprocessing.LARGEST).all():
             raise NeedsTable
         out[:, 0] = scaled
+
+
+class ScaledNumbers:
+    """Columns of numbers that are scaled linearly, of which few rows are encoded together.
+
+    Args:
+        columns: the encoder of each, its scaling, and the index of its input. What the training
+            rows' range holds must be within `LARGEST_PLAIN`, and scaled within float32.
+    """
+
+    def __init__(
+        self, columns: Sequence[tuple[NumericEncoder, preprocessing.LinearScaling, int]]
+    ) -> None:
+        ordered = sorted(columns, key=lambda column: column[1].name != "log")
+        encoders, scalings, places = zip(*ordered, strict=True)
+        self.names = tuple(each.column for each in encoders)
+        self._places = np.array(places)
+        self._low = np.array([each.low for each in encoders])
+        self._high = np.array([each.high for each in encoders])
+        self._offset = np.array([each.offset for each in scalings])
+        self._scale = np.array([each.scale for each in scalings])
+        self._logs = sum(each.name == "log" for each in scalings)
+
+    @classmethod
+    def of(cls, places: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
+        """Take the columns that suit among all with their inputs; None if there are not several."""
+        columns = []
+        for encoder, place in places:
+            if not isinstance(encoder, NumericEncoder):
+                continue
+            scaling, ends = encoder.scaling, (encoder.low, encoder.high)
+            if isinstance(scaling, preprocessing.LinearScaling) and all(
+                abs(end) <= LARGEST_PLAIN and abs(scaling.apply_one(end)) <= preprocessing.LARGEST
+                for end in ends
+            ):
+                columns.append((encoder, scaling, place.start))
+        return cls(columns) if len(columns) > 1 else None
+
+    def encode_plain(self, rows: FewRows, out: Matrix) -> bool:
+        """Write the columns' inputs of few rows, if there is nothing to record about them.
+
+        Args:
+            rows: the rows.
+            out: the inputs, (rows, inputs).
+
+        Returns:
+            Whether they were written: not if a value is missing, outside the training rows' range,
+            or needs to be read in some way.
+        """
+        numbers = rows.plain_numbers(self.names)
+        if numbers is None or not ((self._low <= numbers) & (numbers <= self._high)).all():
+            return False
+        if self._logs:
+            np.log1p(numbers[:, : self._logs], out=numbers[:, : self._logs])
+        numbers -= self._offset
+        numbers /= self._scale
+        out[:, self._places] = numbers
+        return True
 
 
 class PiecewiseLinearEncoder(NumberEncoder):

@@ -23,9 +23,14 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 
 def activate(name: str, x: Floats, **parameters: float | None) -> Floats:
     """Apply the activation of a name; infinities and NaN come without a warning."""
-    function: Callable[..., Floats] = globals()[name]
     with np.errstate(all="ignore"):
-        return function(x, **parameters)
+        return function_of(name)(x, **parameters)
+
+
+def function_of(name: str) -> Callable[..., Floats]:
+    """Return the function of an activation, which warns as NumPy does."""
+    function: Callable[..., Floats] = globals()[name]
+    return function
 
 
 def linear(x: Floats) -> Floats:

@@ -25,7 +25,7 @@ from dlcli.config import (
     KernelRegularizer,
 )
 from dlcli.encoding import EmbeddingTable, ImageForm, Layout, PeriodicForm
-from dlcli.network.activations import Floats, activate
+from dlcli.network.activations import Floats, function_of
 
 Arrays = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
@@ -293,5 +293,5 @@ def activation_of(layer: AnyLayer) -> Activation | None:
 
 
 def _function(activation: Activation) -> Callable[[Floats], Floats]:
-    """Return an activation with its parameters."""
-    return partial(activate, activation.name, **activation.model_dump(exclude={"name"}))
+    """Return an activation with its parameters; the network silences NumPy's warnings."""
+    return partial(function_of(activation.name), **activation.model_dump(exclude={"name"}))

@@ -240,7 +240,8 @@ class Network:
             yield front_layer, front_layer.forward(matrix, arrays)
         x = self.front.forward(matrix, arrays)
         for layer in self.layers:
-            x = layer.forward(x, arrays)
+            with np.errstate(all="ignore"):
+                x = layer.forward(x, arrays)
             yield layer, x
 
 

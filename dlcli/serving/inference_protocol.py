@@ -216,9 +216,10 @@ class _Tensor:
 
 def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:
     """Return an answer's columns as tensors, in JSON or behind it, as the request asks."""
-    types, parts, outputs = _output_types(model), list[bytes](), list[dict[str, object]]()
+    types, columns = _output_types(model), answer.columns
+    parts, outputs = list[bytes](), list[dict[str, object]]()
     for name, is_binary in _wanted(content, types).items():
-        kind, values = types[name], answer.columns[name]
+        kind, values = types[name], columns[name]
         output: dict[str, object] = {"name": name, "datatype": kind, "shape": [answer.rows]}
         if any(isinstance(value, list) for value in values):
             values = [json.dumps(value, ensure_ascii=False) for value in values]

@@ -32,7 +32,7 @@ class Answer:
     """The record of values that training didn't see."""
     rows: int
 
-    @cached_property
+    @property
     def columns(self) -> dict[str, list[object]]:
         """The columns of `dlcli predict`, each with a value for every row."""
         return self.predictions.lists()
@@ -40,8 +40,8 @@ class Answer:
     @property
     def records(self) -> list[dict[str, object]]:
         """An object for each row, with the columns of `dlcli predict`."""
-        names = tuple(self.columns)
-        values = zip(*self.columns.values(), strict=True)
+        columns = self.columns
+        names, values = tuple(columns), zip(*columns.values(), strict=True)
         return [dict(zip(names, row, strict=True)) for row in values]
 
     @property

@@ -36,7 +36,7 @@ from dlcli.tables.datetime_parsing import (
 )
 from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
-from dlcli.tables.few_rows import FewRows, FewValues, NeedsTable, Reading
+from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.remote_files import (

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlcli.errors import DataError
 from dlcli.tables.datetime_parsing import read_moment, read_unix
 from dlcli.tables.memory_tables import ValueKind, typed_values
@@ -29,8 +32,13 @@ from dlcli.tables.table import (
 
 _PLAIN_NUMBER = re.compile(Notation().pattern)
 _ZERO_DECIMALS = re.compile(ZERO_DECIMALS)
+_NUMBER_TYPES = {float, int}
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 """The sizes of numbers that Arrow and Python write alike, without an exponent."""
+
+
+LARGEST_PLAIN = 2.0**53
+"""The size up to which all whole numbers are numbers of 64 bits."""
 
 
 class NeedsTable(Exception):
@@ -58,6 +66,11 @@ class Reading:
     def missing_numbers(self) -> frozenset[float]:
         """The numbers that are missing values."""
         return frozenset(missing_numbers(self.missing_words))
+
+    @cached_property
+    def has_plain_numbers(self) -> bool:
+        """True if each number is its own value."""
+        return not self.missing_numbers and not self.notation.needs_unit
 
     @cached_property
     def is_plain(self) -> bool:
@@ -174,14 +187,15 @@ class FewValues:
 
 @dataclass(frozen=True, slots=True)
 class FewRows:
-    """Columns by name, of few rows."""
+    """Few rows, whose columns are read one by one."""
 
-    columns: Mapping[str, FewValues]
-    rows: int
+    records: Sequence[dict[str, object]]
+    readings: Mapping[str, Reading]
+    """How the values of each column are read."""
 
     @classmethod
     def of(cls, records: Sequence[object], readings: Mapping[str, Reading]) -> FewRows:
-        """Take the columns of few rows that are read; the others are only checked.
+        """Take few rows; columns without a reading are only checked.
 
         Args:
             records: one for each row; what a mapping lacks is missing.
@@ -194,14 +208,50 @@ class FewRows:
         if len(rows) < len(records):
             raise NeedsTable
         names = rows[0] if len(rows) == 1 else dict.fromkeys(name for row in rows for name in row)
-        columns = {}
         for name in names:
+            if name in readings:
+                continue
             if type(name) is not str or not name:
                 raise NeedsTable
-            kind, values = _typed([row.get(name) for row in rows])
-            if name in readings:
-                columns[name] = FewValues(kind, values, readings[name])
-        return cls(columns, len(records))
+            _typed([row.get(name) for row in rows])
+        return cls(rows, readings)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.records)
+
+    def column(self, name: str) -> FewValues:
+        """Return the values of a column.
+
+        Raises:
+            NeedsTable: if no row has it.
+        """
+        if not any(name in record for record in self.records):
+            raise NeedsTable
+        kind, values = _typed([record.get(name) for record in self.records])
+        return FewValues(kind, values, self.readings[name])
+
+    def plain_numbers(self, names: Sequence[str]) -> NDArray[np.float64] | None:
+        """Return columns whose values are numbers as they stand, (rows, names).
+
+        Numbers beyond `LARGEST_PLAIN` are left to the caller, who checks their range anyway.
+
+        Returns:
+            None if a value is missing, of another type, or to be read in some way.
+        """
+        if not all(self.readings[name].has_plain_numbers for name in names):
+            return None
+        try:
+            values = [[record[name] for name in names] for record in self.records]
+        except KeyError:
+            return None
+        if not {type(value) for row in values for value in row} <= _NUMBER_TYPES:
+            return None
+        try:
+            return np.array(values, np.float64)
+        except OverflowError:
+            return None
 
 
 def _typed(values: Sequence[object]) -> tuple[ValueKind, Sequence[Any]]:

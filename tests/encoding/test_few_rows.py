@@ -21,10 +21,12 @@ from dlcli.config import (
     ErrorIfMissing,
     Input,
     Log,
+    MinMax,
     MostFrequentCategory,
     Numeric,
     PiecewiseLinear,
     Text,
+    Unscaled,
 )
 from dlcli.config.input_section import MultiHot
 from dlcli.encoding import Encoding
@@ -174,6 +176,38 @@ def fit_one(feature, trained):
     data = pa.table({"x": trained})
     train = Table("t.csv", data, np.arange(1, data.num_rows + 1))
     return Encoding(features=(fit_feature("x", feature, Input(), train),), task=TASK)
+
+
+SEVERAL = {
+    "standard": (Numeric(), [0.5, 2.5, None, 6.5]),
+    "logarithm": (Numeric(scaling=Log()), [0.0, 10.0, 1e6, 3.0]),
+    "color": (Categorical(), ["red", "blue", "red", None]),
+    "marked": (Numeric(scaling=MinMax()), [-2.0, None, 7.0, 0.125]),
+    "huge": (Numeric(), [1e30, -1e30, 2.0, 3.0]),
+    "plain": (Numeric(scaling=Unscaled()), [0.25, 6.0, 7.5, 5.5]),
+}
+INSIDE = st.floats(0.5, 6.5) | st.integers(1, 6)
+"""Numbers in the range of all training rows."""
+
+
+@SETTINGS
+@given(
+    st.lists(st.fixed_dictionaries({name: INSIDE for name in SEVERAL}), min_size=1, max_size=30),
+    st.none() | st.tuples(st.sampled_from([*SEVERAL]), ANYTHING),
+    st.sampled_from([(), ("5", "-999", "red")]),
+)
+def test_columns_of_numbers_are_encoded_to_the_same_bits_when_scaled_together(rows, odd, words):
+    features = []
+    for name, (feature, trained) in SEVERAL.items():
+        table = Table("t.csv", pa.table({name: trained}), np.arange(1, 5))
+        features.append(fit_feature(name, feature, Input(), table))
+    encoding = Encoding(features=tuple(features), task=TASK)
+    for row in rows:
+        row["color"] = "red" if row["color"] > 3 else "green"
+    if odd is not None:
+        rows[-1][odd[0]] = odd[1]
+    is_encoded = assert_same(encoding, rows, words)
+    assert is_encoded or odd is not None
 
 
 @pytest.mark.parametrize("kind", USUAL)

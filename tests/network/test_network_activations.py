@@ -38,7 +38,7 @@ PARAMETERS = [
 NAMES = {
     name
     for name, function in vars(activations).items()
-    if inspect.isfunction(function) and function is not activate
+    if inspect.isfunction(function) and function not in (activate, activations.function_of)
 }
 CASES = [(name, {}) for name in sorted(NAMES - {"threshold"})] + PARAMETERS
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from benchmarks.few_rows import ROOT, measure, read_rows
-from benchmarks.serving import Server, ask, is_complete
+from benchmarks.serving import Server, ask, is_complete, request_of
 
 
 def test_few_rows_are_timed_as_a_table_and_as_rows(models):
@@ -35,3 +35,17 @@ def test_an_answer_is_complete_with_its_last_byte(cut):
 def test_an_error_ends_the_benchmark():
     with pytest.raises(SystemExit, match="the server answers: HTTP/1.1 422"):
         is_complete(b"HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_rivals_are_asked_in_their_own_protocols():
+    rows = [{"x": 1.5, "color": "red"}, {"x": 2.0, "color": "blue"}]
+
+    assert request_of("dlcli", rows) == ("/predict", json.dumps(rows).encode())
+    path, body = request_of("MLflow", rows)
+    assert (path, json.loads(body)) == ("/invocations", {"dataframe_records": rows})
+    path, body = request_of("MLServer", rows)
+    assert path == "/v2/models/model/infer"
+    assert json.loads(body)["inputs"] == [
+        {"name": "x", "shape": [2], "datatype": "FP64", "data": [1.5, 2.0]},
+        {"name": "color", "shape": [2], "datatype": "BYTES", "data": ["red", "blue"]},
+    ]
