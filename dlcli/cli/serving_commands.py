@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -133,5 +134,6 @@ def serve(
     each = Limits(body_bytes, numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
     settings = Settings(runs, host, port, each, level, key, numbers["workers"])
-
+    gc.freeze()  # imports stay for good
+    gc.enable()  # a server runs on, unlike other commands, which end before garbage matters
     run_server(settings, print_message)

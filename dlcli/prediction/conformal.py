@@ -207,17 +207,17 @@ class Conformal(Document):
             included = np.asarray(lower < rank)
             included[np.arange(len(included)), predictions.values] = True
             return ClassSets(task, included)
-        outputs = np.stack([fold.outputs for fold in folds], axis=2).astype(np.float64)
-        columns = [*zip(outputs.transpose(1, 0, 2), self.scores, strict=True)]
-        ends = (
-            [-_ranked_sum(-centers, scores, rank) for centers, scores in columns],
-            [_ranked_sum(centers, scores, rank) for centers, scores in columns],
-        )
+        ends = np.empty((*predictions.outputs.shape, 2))
+        for at, scores in enumerate(self.scores):
+            centers = np.array([fold.outputs[:, at] for fold in folds], np.float64)
+            ends[:, at, 0] = -_ranked_sum(-centers, scores, rank)
+            ends[:, at, 1] = _ranked_sum(centers, scores, rank)
+        for end in (0, 1):
+            ends[:, :, end] = task.decode(ends[:, :, end])
         least, greatest = self.bounds
-        low = -math.inf if least is None else least
-        high = math.inf if greatest is None else greatest
-        decoded = [np.clip(task.decode(np.stack(end, axis=1)), low, high) for end in ends]
-        return Intervals(task, np.stack(decoded, axis=2))
+        if least is not None or greatest is not None:
+            np.clip(ends, least, greatest, out=ends)
+        return Intervals(task, ends)
 
 
 def _bounds(
@@ -270,7 +270,7 @@ def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -
     """Return the rank-th smallest sum of a row's center and a score of the same fold.
 
     Args:
-        centers: (rows, folds).
+        centers: (folds, rows).
         scores: of each fold, ascending.
         rank: from 1.
 
@@ -278,12 +278,11 @@ def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -
         (rows,).
     """
     if len(scores) == 1:
-        return np.asarray(centers[:, 0] + scores[0][rank - 1])
+        return np.asarray(centers[0] + scores[0][rank - 1])
     addends = [np.array(each) for each in scores]
-    result = np.empty(len(centers))
-    for start in range(0, len(centers), _ROWS_AT_ONCE):
-        part = centers[start : start + _ROWS_AT_ONCE]
-        pairs = zip(part.T, addends, strict=True)
+    result = np.empty(centers.shape[1])
+    for start in range(0, len(result), _ROWS_AT_ONCE):
+        pairs = zip(centers[:, start : start + _ROWS_AT_ONCE], addends, strict=True)
         sums = np.concatenate([each[:, np.newaxis] + fold for each, fold in pairs], axis=1)
         sums.partition(rank - 1, axis=1)
         result[start : start + _ROWS_AT_ONCE] = sums[:, rank - 1]
