@@ -15,19 +15,19 @@ the requests a second, the 99th percentile of their milliseconds, the CPU micros
 for each, which hardly depend on other load, and these relative to the first server's. Servers whose
 libraries are not installed are skipped.
 
-On one of two cores, medians of five rounds, those of MLflow and MLServer of three:
+On one of two cores, medians of seven rounds, those of MLflow and MLServer of three:
 
                       requests/s of 1 row    CPU µs of a request of 1, 32, 1000 rows
-    steering  dlcli                  2400              397     817    17108
-              dlcli, intervals       1692              555     974    17308
-              fastapi, pydantic      1546              614    1424    27647
-              onnxruntime            3070              319     457     6040
+    steering  dlcli                  2585              373     622    17925
+              dlcli, intervals       1983              489     765    19574
+              fastapi, pydantic      1678              578    1232    28438
+              onnxruntime            2882              333     478     6174
               MLflow                  239             4127    4438    39167
               MLServer                683             1442    1253     5187
-    penguins  dlcli                  1855              528    2540    29787
-              dlcli, intervals       1594              608    2645    35263
-              fastapi, pydantic      1431              684    3109    44333
-              onnxruntime            1621              604     985    12911
+    penguins  dlcli                  1821              538    2563    32000
+              dlcli, intervals       1501              651    2763    39524
+              fastapi, pydantic      1329              737    3420    44737
+              onnxruntime            1865              520     975    12889
               MLflow                  171             5681    8734    74444
               MLServer                570             1696    2234    11712
 """
