@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -30,7 +31,10 @@ from dlcli.cli import main
 from dlcli.sklearn import DenseClassifier, DenseRegressor
 from dlcli.tables import memory_table
 
-pytestmark = pytest.mark.filterwarnings("ignore::dlcli.DataWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::dlcli.DataWarning"),
+    pytest.mark.usefixtures("compiled_once", "no_linear_baseline"),
+]
 ROWS = 90
 RNG = np.random.default_rng(1)
 
@@ -234,7 +238,7 @@ def test_no_command_imports_pandas_where_it_is_installed(run, monkeypatch):
     FRAME.to_csv("rows.csv", index=False)
     FRAME.to_parquet("rows.parquet", index=False)
     Path("rows.yaml").write_text(json.dumps({**CONFIG, "data": {**DATA, "train": "rows.csv"}}))
-    dlcli.train(CONFIG, FRAME, overrides={"epochs": 1}, output="run-2")
+    shutil.copytree("run", "run-2")
     script = [sys.executable, "-c", REFUSING, *COMMANDS]
     answer = subprocess.run(script, capture_output=True, text=True, timeout=120)
     assert answer.returncode == 0, answer.stderr
@@ -261,10 +265,9 @@ WEIGHTS = {
 QUICK = {
     *("check_estimator_cloneable", "check_estimator_repr", "check_no_attributes_set_in_init"),
     *("check_parameters_default_constructible", "check_get_params_invariance", "check_set_params"),
-    "check_valid_tag_types",
-    *("check_n_features_in", "check_estimators_pickle", "check_fit_score_takes_y"),
+    *("check_valid_tag_types", "check_n_features_in"),
 }
-"""Checks that need no fit, or few, of those that each fit programs of other shapes."""
+"""Checks that need no fit, and one of those that each fit programs of other shapes."""
 
 
 @pytest.mark.parametrize("kind", [DenseRegressor, DenseClassifier])
@@ -307,7 +310,7 @@ def test_a_search_varies_keys_of_the_config():
 def test_mixed_frames_are_taken_as_they_are():
     model = DenseRegressor(**FAST, random_state=0)
     features, target = FRAME.drop(columns="price"), FRAME["price"]
-    assert cross_val_score(model, features, target, cv=3).mean() > 0.5
+    assert cross_val_score(model, features, target, cv=2).mean() > 0.5
     fitted = model.fit(features, target)
     assert list(fitted.feature_names_in_) == list(features.columns)
     restored = pickle.loads(pickle.dumps(fitted))
