@@ -22,14 +22,19 @@ unchanged, without a traceback.
 from __future__ import annotations
 
 import difflib
+import math
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from dlcli import is_command_line
+
+UNDEFINED = "-"
+"""Shown where there is no value."""
 
 
 class DlcliError(Exception):
@@ -257,6 +262,26 @@ def truncate(text: str, most: int) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def number(value: object) -> str:
+    """Format a number to four significant digits, with separators of thousands.
+
+    Args:
+        value: anything, as documents of a stranger's run may hold.
+
+    Returns:
+        `0.1235`, `12,350`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return UNDEFINED
+    try:
+        size = abs(real := float(value))
+    except OverflowError:  # an integer of more than 308 digits
+        return UNDEFINED
+    if not math.isfinite(size) or size >= 1e15 or 0 < size < 1e-4:
+        return f"{real:.4g}"
+    return f"{real:,.0f}" if size >= 1e5 else f"{float(f'{real:.4g}'):,.12g}"
 
 
 def _initials(name: str) -> str:

@@ -11,7 +11,7 @@ from dlcli.comparison.baseline_comparison import (
     compare_to_baseline,
 )
 from dlcli.config import Gate
-from dlcli.errors import RequirementError
+from dlcli.errors import RequirementError, number
 from dlcli.metrics import HIGHER_IS_BETTER, estimate_statistics
 from dlcli.prediction import Evaluation, Predictor
 from dlcli.runs import Document, Run
@@ -43,7 +43,7 @@ class GateResult(Document):
         """The result in words."""
         if self.failures:
             return f"Gate {self.gate} has failed: {'; '.join(self.failures)}."
-        value = "" if self.value is None else f": {self.value:.4g}"
+        value = "" if self.value is None else f": {number(self.value)}"
         return f"Gate {self.gate} is passed{value}."
 
 
@@ -98,9 +98,9 @@ def _failures(
     if value is None and (gate.at_least is not None or gate.at_most is not None):
         yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
     elif value is not None and gate.at_least is not None and value < gate.at_least:
-        yield f"{what} is {value:.4g}, at least {gate.at_least:g} is required"
+        yield f"{what} is {number(value)}, at least {gate.at_least:,g} is required"
     elif value is not None and gate.at_most is not None and value > gate.at_most:
-        yield f"{what} is {value:.4g}, at most {gate.at_most:g} is required"
+        yield f"{what} is {number(value)}, at most {gate.at_most:,g} is required"
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:

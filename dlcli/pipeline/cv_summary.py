@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dlcli.comparison import BaselineDifference, HeldOut, compare_to_baseline, read_rows
 from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
-from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, plural
+from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
 from dlcli.metrics import (
     Array,
     Number,
@@ -448,9 +448,10 @@ def _about_spread(
     first = [each for each in zip(results, held_out, strict=True) if each[0].repeat == 1]
     values = [value for each, _ in first if (value := each.metrics.get(metric)) is not None]
     if _differ_significantly(first, _TESTED_BY.get(metric, metric)):
+        reach = f"{number(min(values))} to {number(max(values))}"
         yield (
-            f"{metric} ranges from {min(values):.3g} to {max(values):.3g} over folds, more than "
-            f"random splits explain: {_REASONS.get(split, _ANY_REASON)}"
+            f"{metric} ranges from {reach} over folds, more than random splits explain: "
+            f"{_REASONS.get(split, _ANY_REASON)}"
         )
 
 

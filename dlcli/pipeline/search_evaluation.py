@@ -18,7 +18,14 @@ from optuna.trial import create_trial
 from dlcli.comparison import SPLITS, BaselineComparison, ComparedRun, estimate_difference
 from dlcli.config import Config, ConfigFile, Dimension, Value, candidate
 from dlcli.encoding import Encoding
-from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, RunError, plural
+from dlcli.errors import (
+    ConfigError,
+    DivergenceError,
+    OutOfMemoryError,
+    RunError,
+    number,
+    plural,
+)
 from dlcli.metrics import (
     DifferenceEstimate,
     corrected_interval,
@@ -152,7 +159,7 @@ def _notes(
         if default is not None and to_loss(best, direction) >= to_loss(default, direction):
             yield (
                 f"no candidate is better than the config as given: {plan.metric} "
-                f"{best.value:.4g} against {default.value:.4g}"
+                f"{number(best.value)} against {number(default.value)}"
             )
         yield from _edge_notes(plan.dimensions, best)
     if not plan.prunes_at_epochs and plan.pruner.name != "none":
@@ -356,7 +363,7 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
         if found.verdict == "better" or found.network is None or found.baseline is None:
             continue
         words = "worse" if found.verdict == "worse" else "not clearly better"
-        values = f"{found.network:.4g} against {found.baseline:.4g}"
+        values = f"{number(found.network)} against {number(found.baseline)}"
         yield (
             f"the best network is {words} than the {name} baseline on {finalist.split} rows: "
             f"{found.metric} {values}"

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from numbers import Real
 from typing import TYPE_CHECKING
 
+from dlcli.errors import UNDEFINED as UNDEFINED
+from dlcli.errors import number as number
 from dlcli.errors import printable
 
 if TYPE_CHECKING:
     from dlcli.comparison import Interval
     from dlcli.metrics import Estimate
 
-UNDEFINED = "-"
-"""Shown where there is no value."""
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
 LONGEST_TEXT = 1_000
@@ -39,26 +37,6 @@ _METRICS = {
     "r2": "r²",
     "auc": "area under ROC",
 }
-
-
-def number(value: object) -> str:
-    """Format a number to four significant digits, with separators of thousands.
-
-    Args:
-        value: anything, as documents of a stranger's run may hold.
-
-    Returns:
-        `0.1235`, `12,350`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return UNDEFINED
-    try:
-        size = abs(real := float(value))
-    except OverflowError:  # an integer of more than 308 digits
-        return UNDEFINED
-    if not math.isfinite(size) or size >= 1e15 or 0 < size < 1e-4:
-        return f"{real:.4g}"
-    return f"{real:,.0f}" if size >= 1e5 else f"{float(f'{real:.4g}'):,.12g}"
 
 
 def difference(value: float | None) -> str:

@@ -35,6 +35,12 @@ def failures(
         ),
         ("test.rmse", Gate(at_most=3), ERROR, ()),
         ("test.rmse", Gate(at_most=2.75), ERROR, ("rmse is 3, at most 2.75 is required",)),
+        (
+            "test.rmse",
+            Gate(at_most=15_000),
+            Interval(value=15_432.6),
+            ("rmse is 15,430, at most 15,000 is required",),
+        ),
         ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
         ("test.accuracy", Gate(at_least=0.85, by="interval"), ACCURACY, ()),
         (
