@@ -43,7 +43,7 @@ FILES = [
 FULL = os.strerror(errno.ENOSPC)
 TIMED = {"events.jsonl", "manifest.json"}
 """Files with times."""
-STRIDE = int(os.environ.get("DLCLI_CRASH_STRIDE", "7"))
+STRIDE = int(os.environ.get("DLCLI_CRASH_STRIDE", "13"))
 """Distance between the moments of crashes that are tried; 1 tries all of them."""
 
 
