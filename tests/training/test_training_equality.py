@@ -148,7 +148,8 @@ LAYERS_AND_BATCHES = {
         "rows": 11,
         "validation": 5,
         "weighted": "train",
-        "config": {"hidden": TWO_LAYERS},
+        "target": "two",
+        "config": {"hidden": TWO_LAYERS, "metrics": ("accuracy", "auc")},
     },
     "a count, penalized output and bias, a padded rest": {
         "rows": 11,
@@ -189,8 +190,8 @@ CASES = {**OPTIMIZERS, **LAYERS_AND_BATCHES, **WEIGHTS_AND_METRICS}
 ONLY_IN_FLOAT32 = ["four classes, orthogonal layer", "one-hot classes"]
 FOR_RELEASES = ["adamax", "adadelta", "adagrad", "rmsprop", "lamb", "lion"]
 """Optimizers that differ from others by Keras's own update of a weight alone."""
-UNDER_XLA = ["two classes, weighted rows"]
-UNDER_XLA_FOR_RELEASES = ["muon", "adamw"]
+UNDER_XLA = ["two layers of everything, a rest"]
+UNDER_XLA_FOR_RELEASES = ["muon", "adamw", "two classes, weighted rows"]
 IN_FLOAT32 = [*ONLY_IN_FLOAT32, pytest.param("adam", marks=pytest.mark.release)]
 SCALED = {"optimizer": optimizer("adam")["config"]["optimizer"], "learning_rate_schedule": PLATEAU}
 """What changes variables of the optimizer, which half precision wraps to scale the loss."""
@@ -274,7 +275,7 @@ def test_in_float32_they_agree_over_few_steps(case, check):
     check(case, ("graph",), ROUNDED, epochs=8)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_in_float32_they_agree_over_few_steps_under_xla_too(check):
     check("two layers of everything, a rest", ("xla",), ROUNDED, epochs=8)
 

@@ -27,6 +27,13 @@ def adam(**options):
     return {"optimizer": {"name": "adam", "learning_rate": 0.05, **options}}
 
 
+each_compiler = pytest.mark.parametrize(
+    "jit_compile",
+    # That XLA shares programs of padded rows is tested by a case of its own.
+    [False, pytest.param(True, marks=pytest.mark.release)],
+)
+
+
 def alone(job, jit_compile=False):
     return compiled_engine.run(job, jit_compile, **QUIET)
 
@@ -221,7 +228,7 @@ def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
+@each_compiler
 def test_padding_is_no_part_of_what_batch_normalization_normalizes_by(
     make_job, float64, jit_compile
 ):
@@ -280,7 +287,7 @@ def test_the_rows_of_a_job_are_released_at_its_end(make_job):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
+@each_compiler
 def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
     make_job, jit_compile
 ):
