@@ -240,18 +240,14 @@ train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras", marks=pytest.mark.release)])
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
 @pytest.mark.parametrize(
     ("rows", "settings"),
     [
         (50, ["hidden=[{units: 3700}, {units: 3700}]", "early_stopping={monitor: loss}"]),
-        pytest.param(
-            20_000,
-            ["hidden=[{units: 4000, activation: relu}, {units: 9}]", "batch_size=20000"],
-            marks=pytest.mark.release,
-        ),
+        (20_000, ["hidden=[{units: 4000, activation: relu}, {units: 9}]", "batch_size=20000"]),
     ],
     ids=["weights", "batch"],
 )
