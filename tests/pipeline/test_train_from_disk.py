@@ -184,6 +184,9 @@ TRAINED = {
     "Keras": (WEIGHTED, FEW + "engine: keras\nprecision: mixed_bfloat16\n"),
 }
 
+FOR_RELEASES = ("XLA", "strata and weights")
+"""The rows of the case with Keras, under other engines."""
+
 
 def write_config(folder, storage, data, more):
     path = folder / "t.yaml"
@@ -245,7 +248,7 @@ def timeless(event):
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=pytest.mark.release if case == "XLA" else pytest.mark.slow)
+        pytest.param(case, marks=pytest.mark.release if case in FOR_RELEASES else pytest.mark.slow)
         for case in TRAINED
     ],
 )

@@ -31,9 +31,12 @@ LEAST_ON_TEST_ROWS = {
     "steering_search": ("r2", 0.9),
     "diabetes": ("r2", 0.4),  # about half of its variance can't be predicted by anything
 }
-FOR_RELEASES = ("digits", "digits_png", "steering_search")
-"""Those that take longest, or train what another one does from other files."""
-QUICKLY = {"digits": ("epochs=20",)}
+FOR_RELEASES = ("digits", "digits_png", "steering_search", "breast_cancer", "tictactoe")
+"""Those that take longest, or train what another one does from other files.
+
+Of the rest, reviews has two classes, too, and penguins has categories.
+"""
+QUICKLY = {"digits": ("epochs=14",)}
 """What an example for releases holds its score with, too."""
 
 pytestmark = pytest.mark.slow

@@ -92,11 +92,12 @@ def same(one, other):
     ("config", "engine"),
     [
         (EVERYTHING, "graph"),
-        (EVERYTHING, "xla"),
         (PLAIN, "graph"),
+        # Under XLA, test_training_checkpoints interrupts a training within an epoch.
+        pytest.param(EVERYTHING, "xla", marks=pytest.mark.release),
         pytest.param(PLAIN, "xla", marks=pytest.mark.release),
     ],
-    ids=["everything-graph", "everything-xla", "plain-graph", "plain-xla"],
+    ids=["everything-graph", "plain-graph", "everything-xla", "plain-xla"],
 )
 def test_the_steps_of_a_dispatch_change_no_bit(config, engine, train_in_steps):
     whole, _ = train_in_steps(config, 10**6, engine)

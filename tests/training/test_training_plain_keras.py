@@ -71,6 +71,11 @@ def test_the_tutorials_network(line, train):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    # Under XLA, test_training_equality compares a case with batches and a rest.
+    "engine",
+    ["keras", "graph", pytest.param("xla", marks=pytest.mark.release)],
+)
 def test_mini_batches_equal_a_plain_keras_loop(make_job, train, engine):
     settings = {"optimizer": {"name": "adam", "learning_rate": 0.02}, "batch_size": 4, "seed": 5}
     job = make_job(settings, rows=11)
