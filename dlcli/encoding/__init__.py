@@ -44,6 +44,7 @@ from dlcli.encoding.encoded_rows import (
     SelectedInputs,
     ShardedInputs,
     block_rows,
+    stored_values,
 )
 from dlcli.encoding.encoding import (
     MAX_ROWS_AT_ONCE,

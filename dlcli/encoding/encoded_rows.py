@@ -163,15 +163,16 @@ class OnDiskInputs:
         matrix = np.empty((len(rows), self.width), dtype=np.float32)
         for positions in np.split(order, ends) if len(rows) else ():
             start = int(blocks[positions[0]]) * size
-            matrix[positions] = self._mapped(start, start + size).take(rows[positions] - start)
+            matrix[positions] = self.mapped(start, start + size).take(rows[positions] - start)
         return matrix
 
     def part(self, start: int, stop: int) -> Matrix:
         """Return the matrix of consecutive rows, (stop − start, width)."""
-        mapped = self._mapped(start, stop)
+        mapped = self.mapped(start, stop)
         return np.array(mapped.part(0, len(mapped)))
 
-    def _mapped(self, start: int, stop: int) -> InMemoryInputs:
+    def mapped(self, start: int, stop: int) -> InMemoryInputs:
+        """Return consecutive rows, mapped to memory."""
         stop = min(stop, len(self))
         shape = (stop - start, self.shape[1])
         dense = _mapped(self.dense, np.float32, start * self.shape[1], shape)
@@ -253,6 +254,16 @@ class ShardedInputs:
 
 Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
 """A network's inputs for some rows, wherever they are stored."""
+
+
+def stored_values(inputs: Inputs) -> int:
+    """Return how many values are stored of inputs, without the zeros that sparse ones leave out."""
+    if isinstance(inputs, SelectedInputs):
+        return stored_values(inputs.inputs) * len(inputs) // max(1, len(inputs.inputs))
+    if isinstance(inputs, ShardedInputs):
+        return len(inputs) * inputs.width
+    dense = inputs.width - sum(part.width for part in inputs.sparse)
+    return len(inputs) * dense + sum(int(part.starts[-1]) for part in inputs.sparse)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from dlcli.encoding import (
     OnDiskInputs,
     SelectedInputs,
     ShardedInputs,
+    stored_values,
 )
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.metrics import Metrics
@@ -279,18 +280,22 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
 def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
     """Return few rows in memory, on each worker of a cluster: their many steps are short.
 
-    Rows that are sparse in memory stay sparse on disk, as the same engine is to train both.
+    Rows that are sparse on disk are so in memory, as the same engine is to train both.
     """
     inputs = rows.inputs
     stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
-    is_dense_on_disk = isinstance(stored, OnDiskInputs) and not stored.sparse
-    if not (isinstance(inputs, ShardedInputs) or is_dense_on_disk) or not _are_few(rows):
+    if not isinstance(stored, OnDiskInputs | ShardedInputs) or not _are_few(rows):
         return rows
-    return replace(rows, inputs=InMemoryInputs(inputs.part(0, len(inputs))))
+    if isinstance(stored, ShardedInputs) or not stored.sparse:
+        return replace(rows, inputs=InMemoryInputs(inputs.part(0, len(inputs))))
+    every = stored.mapped(0, len(stored))
+    if isinstance(inputs, SelectedInputs):
+        return replace(rows, inputs=SelectedInputs(every, inputs.rows))
+    return replace(rows, inputs=every)
 
 
 def _are_few(rows: EncodedRows) -> bool:
-    return len(rows.inputs) * rows.inputs.width <= _FEW_VALUES
+    return stored_values(rows.inputs) <= _FEW_VALUES
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:

@@ -33,7 +33,7 @@ from dlcli.config import (
     SparseCategoricalCrossentropy,
     Zeros,
 )
-from dlcli.encoding import EncodedRows
+from dlcli.encoding import EncodedRows, InMemoryInputs, Inputs, SelectedInputs, stored_values
 from dlcli.network import DenseLayer, Floats, Network, activate, activation_of
 from dlcli.runs import Checkpoint
 from dlcli.training.job import (
@@ -51,8 +51,14 @@ from dlcli.training.randomness import epoch_order
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
 """Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and its
 gradient with respect to the sums."""
+Matrix = Any
+"""A matrix of numbers, or one of SciPy in compressed sparse rows."""
 MOST_OPERATIONS = 2**23
 """Floating-point operations of a step up to which this engine is used: half a millisecond."""
+_SPARSE_COST = 8
+"""About how many times as long an operation takes on a sparse matrix."""
+_UPDATE_COST = 16
+"""About how many operations the update of a weight takes: most of the work of sparse rows."""
 _EPSILON = 1e-7
 """Keras's, which its Poisson loss adds to a prediction."""
 
@@ -72,16 +78,45 @@ class LinearEngine:
             sets: training rows and, if there are any, validation rows.
         """
         has_front = network.front.trained or network.front.augments
-        if has_front or len(network.layers) > 1 or any(rows.inputs.matrix is None for rows in sets):
+        if has_front or len(network.layers) > 1:
             return False
-        operations = 6 * min(config.batch_size, len(sets[0].inputs)) * network.parameters
+        if not all(_is_in_memory(rows.inputs) for rows in sets):
+            return False
+        inputs, parameters = sets[0].inputs, network.parameters
+        rows = min(config.batch_size, len(inputs))
+        operations = 6.0 * rows * parameters
+        if inputs.matrix is None:
+            entries = stored_values(inputs) / max(1, len(inputs))
+            products = 6 * rows * entries * network.outputs
+            operations = _SPARSE_COST * products + _UPDATE_COST * parameters
         return operations <= MOST_OPERATIONS and _residuals(loss, network) is not None
+
+
+def _is_in_memory(inputs: Inputs) -> bool:
+    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    return isinstance(stored, InMemoryInputs)
+
+
+def _matrix(inputs: Inputs) -> Matrix:
+    """Return inputs in memory as a matrix, in compressed rows if some of them are sparse."""
+    if inputs.matrix is not None:
+        return inputs.matrix
+    from scipy.sparse import csr_array, hstack
+
+    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    assert isinstance(stored, InMemoryInputs)
+    parts = [
+        csr_array((part.values, part.columns, part.starts), (len(stored), part.width))
+        for part in stored.sparse
+    ]
+    matrix = hstack([csr_array(stored.dense), *parts], format="csr")
+    return matrix[inputs.rows] if isinstance(inputs, SelectedInputs) else matrix
 
 
 class _Rows(NamedTuple):
     """The rows of a step, or of a set."""
 
-    matrix: Floats
+    matrix: Matrix
     """(rows, inputs)."""
     labels: NDArray[Any]
     """In the loss's form."""
@@ -91,8 +126,7 @@ class _Rows(NamedTuple):
     @classmethod
     def of(cls, encoded: EncodedRows, labels: NDArray[Any], weights: Floats | None) -> _Rows:
         """Return encoded rows that are in memory, with numbers in Keras's float type."""
-        floats, matrix = keras.config.floatx(), encoded.inputs.matrix
-        assert matrix is not None
+        floats, matrix = keras.config.floatx(), _matrix(encoded.inputs)
         if np.issubdtype(labels.dtype, np.floating):
             labels = labels.astype(floats, copy=False)
         if weights is not None:
@@ -118,7 +152,7 @@ def fit(job: Job, progress: Progress, checkpointer: Checkpointer) -> TrainingRes
             for rows in _batches(job, train, epoch):
                 total += model.step(rows)
                 check_finite(total, epoch + 1)
-            values = {"loss": total / len(train.matrix)}
+            values = {"loss": total / len(train.labels)}
             if validation is not None:
                 values["val_loss"] = float(model.losses(validation)[0].mean())
             record_epoch({**values, "learning_rate": model.rate}, history, progress)
@@ -135,7 +169,7 @@ def _batches(job: Job, train: _Rows, epoch: int) -> Iterator[_Rows]:
     if job.steps == 1:  # in any order
         yield train
         return
-    order = epoch_order(len(train.matrix), job.train.inputs.width, job.config.seed, epoch)
+    order = epoch_order(len(train.labels), job.train.inputs.width, job.config.seed, epoch)
     for start in range(0, len(order), job.batch_size):
         yield train.take(order[start : start + job.batch_size])
 
@@ -182,7 +216,10 @@ class _LinearModel:
         """Update the weights once; return the sum of the losses before."""
         losses, gradient = self.losses(rows)
         gradient /= len(losses)
-        np.matmul(rows.matrix.T, gradient, out=self._gradient[:-1])
+        if isinstance(rows.matrix, np.ndarray):
+            np.matmul(rows.matrix.T, gradient, out=self._gradient[:-1])
+        else:
+            self._gradient[:-1] = rows.matrix.T @ gradient
         gradient.sum(axis=0, out=self._gradient[-1])
         self._update()
         return float(losses.sum())

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dlcli.encoding import EncodedRows, InMemoryInputs
+from dlcli.encoding.encoded_rows import SparseRows
 from dlcli.errors import DivergenceError
 from dlcli.training import LinearEngine, train_job
 from dlcli.training.linear_engine import MOST_OPERATIONS
@@ -74,6 +76,38 @@ def test_weights_history_and_best_epoch_are_those_of_the_compiled_engine(
         assert found.history[name] == pytest.approx(values, rel=1e-4, abs=1e-7)
     assert found.best_epoch == wanted.best_epoch
     assert [epoch for epoch, _ in told] == [*range(1, 61)]
+
+
+def in_compressed_rows(rows):
+    """The same rows, of which the second input and the last ones are stored sparse, as a part of
+    more rows in another order."""
+    dense = rows.inputs.matrix
+    sparse = dense[:, 1:].copy()
+    filled = np.flatnonzero(sparse)
+    entries = SparseRows(
+        np.arange(len(sparse) + 1) * sparse.shape[1],
+        (filled % sparse.shape[1]).astype(np.int32),
+        sparse.ravel(),
+        sparse.shape[1],
+    )
+    whole = EncodedRows(InMemoryInputs(dense[:, :1], (entries,)), rows.target, rows.weights)
+    order = np.arange(len(dense))[::-1]
+    return whole.select(order).select(order)
+
+
+@pytest.mark.parametrize("target", ["number", "four"])
+def test_sparse_rows_train_the_weights_of_dense_ones(make_linear, target):
+    job = make_linear(target, {"epochs": 40}, rows=13, validation=6, weighted="train")
+    train, validation = map(in_compressed_rows, (job.train, job.validation))
+    sparse = replace(job, train=train, validation=validation)
+    assert train.inputs.matrix is None
+    assert suits(sparse)
+    found, _ = train_linear(sparse)
+    wanted, _ = train_linear(job)
+    for name, array in wanted.weights.items():
+        assert found.weights[name] == pytest.approx(array, rel=1e-4, abs=1e-6)
+    for name, values in wanted.history.items():
+        assert found.history[name] == pytest.approx(values, rel=1e-5)
 
 
 def test_the_best_epoch_by_validation_loss_is_kept(make_linear):
