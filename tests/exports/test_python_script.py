@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from dlcli.exports import export_script
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
+from tests.forks import Forks
 from tests.pipeline.mixed_table import mixed_table, write_images
 
 CONFIG = """\
@@ -58,7 +56,6 @@ metrics: [accuracy, auc]
 epochs: 2
 early_stopping: {patience: 2}
 """
-HIDDEN = Path(__file__).parents[1] / "without_pandas"
 
 
 @pytest.fixture(scope="module")
@@ -74,28 +71,15 @@ def run_of(folder: Path, name: str, config: str) -> Run:
     return make_run(folder / f"{name}.yaml", folder / name)
 
 
-def run_scripts(*scripts: Path) -> list[str]:
-    """Run scripts one after the other, in one process that can't import dlcli; their outputs."""
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    visible = os.pathsep.join(path for path in paths if path != str(HIDDEN))
-    code = (
-        "import runpy, sys; sys.modules['dlcli'] = None\n"
-        "for script in sys.argv[1:]:\n"
-        "    runpy.run_path(script)\n"
-        "    print('--')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, scripts)],
-        env={**os.environ, "PYTHONPATH": visible, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split("--\n")[:-1]
+def run_script(forks: Forks, script: Path) -> str:
+    """Run a script in a process that can't import dlcli; its output."""
+    ended = forks.run(str(script), module="tests.exports.alone")
+    assert ended.code == 0, ended.errors
+    return ended.output
 
 
 @pytest.mark.slow
-def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path) -> None:
+def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks) -> None:
     run, special = run_of(folder, "mixed", CONFIG), run_of(folder, "special", SPECIAL)
     script, other = folder / "mixed-script/train.py", folder / "special-script/train.py"
     export_script(run, script.parent)
@@ -103,10 +87,8 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path) -> None:
     with script.open("a") as stream:
         stream.write('np.save(FOLDER / "encoded.npy", encode(test))\n')
 
-    first, second = run_scripts(script, other)
-
-    assert "test: rmse " in first
-    assert "train: accuracy " in second
+    assert "test: rmse " in run_script(forks, script)
+    assert "train: accuracy " in run_script(forks, other)
     names = {path.name for path in other.parent.iterdir()}
     assert names == {
         *("train.py", "requirements.txt", "encoding.json", "model_1.keras", "model_2.keras"),

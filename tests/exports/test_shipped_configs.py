@@ -14,6 +14,7 @@ from dlcli.errors import UsageError
 from dlcli.exports import export_model, validate_export
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
+from tests.forks import Forks
 
 RUNNERS = Path(__file__).with_name("without_dlcli.py")
 NAMES = [
@@ -78,15 +79,22 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     ids=["some", "more"],
 )
 def test_models_of_tensorflow_run_in_their_runtimes_alone(
-    configs: dict[str, tuple[str, ...]], shipped_runs: dict[str, Run], tmp_path: Path
+    configs: dict[str, tuple[str, ...]],
+    shipped_runs: dict[str, Run],
+    tmp_path: Path,
+    forks: Forks,
 ) -> None:
+    """In a fork of a process that has TensorFlow, as it takes long to load it."""
     exports = [
         export_model(shipped_runs[name], format, tmp_path / f"{name}-{format}")
         for format, names in configs.items()
         for name in names
     ]
 
-    found = differences([each.path for each in exports])
+    folders = [str(each.path) for each in exports]
+    ended = forks.run(str(RUNNERS), *folders, module="tests.exports.alone")
+    assert ended.code == 0, ended.errors
+    found = json.loads(ended.output)
 
     assert len(found) == len(exports)
     assert all(size < 1e-5 for size in found.values()), found

@@ -13,6 +13,9 @@ HIDDEN = ("pandas", "sklearn", "IPython")
 class _Hiding:
     """Finds none of them."""
 
+    hides_packages = True
+    """By which a process that needs them knows it."""
+
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         """Raise an error for a hidden package, and leave any other to the next finder."""
