@@ -34,6 +34,7 @@ from dlcli.encoding.column_types import (
 )
 from dlcli.encoding.datetime_columns import DatetimeEncoder
 from dlcli.encoding.encoded_rows import (
+    MOST_FILLED,
     EncodedRows,
     Indices,
     InMemoryInputs,
@@ -44,6 +45,8 @@ from dlcli.encoding.encoded_rows import (
     SelectedInputs,
     ShardedInputs,
     block_rows,
+    is_resident,
+    resident_matrix,
     stored_values,
 )
 from dlcli.encoding.encoding import (

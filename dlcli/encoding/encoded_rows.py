@@ -15,6 +15,9 @@ from dlcli.tables import RowShares, storing
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
+MOST_FILLED = 2**25
+"""Most numbers of sparse rows that are trained on as a matrix: 128 MiB. Filling in the zeros batch
+by batch takes far longer than a step of a small network."""
 BLOCK_ROWS = 4096
 """Most rows of a block, which is contiguous on disk and mapped to memory as one."""
 BLOCK_NUMBERS = 2**18
@@ -254,6 +257,19 @@ class ShardedInputs:
 
 Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
 """A network's inputs for some rows, wherever they are stored."""
+
+
+def is_resident(inputs: Inputs) -> bool:
+    """Return whether inputs are a matrix in memory while they are trained on."""
+    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    if inputs.matrix is not None or not isinstance(stored, InMemoryInputs):
+        return inputs.matrix is not None
+    return len(inputs) * inputs.width <= MOST_FILLED
+
+
+def resident_matrix(inputs: Inputs) -> Matrix:
+    """Return the matrix of inputs that are in memory, with the zeros of sparse ones."""
+    return inputs.take(np.arange(len(inputs))) if inputs.matrix is None else inputs.matrix
 
 
 def stored_values(inputs: Inputs) -> int:

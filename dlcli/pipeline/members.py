@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dlcli.config import CompiledEngine, Config
-from dlcli.encoding import EncodedRows, Indices
+from dlcli.encoding import EncodedRows, Indices, is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
@@ -129,8 +129,10 @@ def networks_at_once(config: Config, prepared: Prepared, train: EncodedRows, dev
         train: the encoded training rows.
         device: the device.
     """
-    is_resident = isinstance(prepared.engine, CompiledEngine) and train.inputs.matrix is not None
-    if config.ensemble is None or device.name != "cpu" or not is_resident:
+    is_compiled = isinstance(prepared.engine, CompiledEngine)
+    if config.ensemble is None or device.name != "cpu" or not is_compiled:
+        return 1
+    if not is_resident(train.inputs):
         return 1
     batch = min(config.batch_size, len(train.inputs))
     steps = config.epochs * -(-len(train.inputs) // batch)

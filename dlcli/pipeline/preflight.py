@@ -31,7 +31,7 @@ from dlcli.config import (
     format_path,
     with_search_space,
 )
-from dlcli.encoding import plain_layout
+from dlcli.encoding import MOST_FILLED, plain_layout
 from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network import DenseLayer, LayerSummary, build_network, summarize
 from dlcli.pipeline.events import Events, Listener
@@ -302,7 +302,8 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
-    - rows: the encoded rows of all sets, unless they are kept on disk; sparse ones are not counted;
+    - rows: the encoded rows of all sets, unless they are kept on disk; of sparse ones only what is
+      filled with zeros, see `is_resident`;
     - batch: input and layer outputs of the rows of one step.
     """
     network, stopping = prepared.network, config.early_stopping
@@ -310,7 +311,9 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
     members = 0 if config.ensemble is None else config.ensemble.members
     blocks = prepared.encoding.layout.blocks
-    width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
+    width = sum(len(block.inputs) for block in blocks)
+    if prepared.split.train.rows * width > MOST_FILLED:
+        width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
     rows = sum(table.rows for table in sets(prepared.split).values())
     if config.ensemble_folds is not None:  # those of one member are copies
         rows += prepared.split.train.rows

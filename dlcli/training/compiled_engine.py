@@ -26,7 +26,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.config import ConstantLearningRate, ReduceOnPlateau
-from dlcli.encoding import ShardedInputs
+from dlcli.encoding import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
 from dlcli.network import estimate_step_seconds
 from dlcli.runs import Checkpoint
@@ -213,7 +213,7 @@ def _program(
 
         shared = ClusterProgram(job)
         yield shared, partial(_streaming_dispatches, shared)
-    elif job.train.inputs.matrix is None:
+    elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
         learner = build_learner(job, jit_compile=jit_compile)
         streaming = StreamingProgram(job, learner, jit_compile)
         yield streaming, partial(_streaming_dispatches, streaming)

@@ -30,7 +30,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from dlcli.encoding import EncodedRows
+from dlcli.encoding import EncodedRows, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
@@ -361,13 +361,12 @@ class ResidentProgram(Program):
         size: int,
         placed: dict[Any, Any],
     ) -> Block:
-        matrix = rows.inputs.matrix
-        assert matrix is not None and labels is not None
-        size = size if self.is_padded else len(matrix)
-        key = id(matrix), size
-        if key not in placed:  # with the matrix, so that its id is not given to another one
-            held = tf.constant(_pad(matrix, size), dtype=keras.config.floatx())
-            placed[key] = matrix, held
+        assert labels is not None
+        size = size if self.is_padded else len(rows.inputs)
+        key = id(rows.inputs), size
+        if key not in placed:  # with the inputs, so that their id is not given to others
+            matrix = _pad(resident_matrix(rows.inputs), size)
+            placed[key] = rows.inputs, tf.constant(matrix, dtype=keras.config.floatx())
         weights = None if weights is None else _pad(weights, size)
         return Block.of(placed[key][1], _pad(labels, size), weights)
 

@@ -350,8 +350,7 @@ def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
     prepared = replace(given.prepared, engine=GRAPH)
     result = fit(file.config, prepared, given.encoded, lambda *_: None, NO_CHECKPOINTS)
     placed = dict(result.job.placed)
-    shapes = [matrix.shape for matrix, _ in placed.values()]
-    assert shapes == [given.encoded["train"].inputs.matrix.shape]
+    assert [inputs for inputs, _ in placed.values()] == [given.encoded["train"].inputs]
     linear = fit_linear(result, NO_CHECKPOINTS)
     assert list(linear.job.placed) == list(placed)
     assert all(linear.job.placed[key][1] is held for key, (_, held) in placed.items())

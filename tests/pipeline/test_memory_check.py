@@ -78,10 +78,13 @@ class TestRequiredMemory:
         assert required_memory(*prepared, on_disk=False)["rows"] == 4 * 10 * 100
         assert required_memory(*prepared, on_disk=True)["rows"] == 0
 
-    def test_does_not_count_sparse_rows(self):
+    def test_counts_sparse_rows_only_as_far_as_they_are_filled(self, monkeypatch):
         texts = "".join(f"word{row % 50} and,{row}\n" for row in range(100))
         Path("t.csv").write_text("note,y\n" + texts)
         prepared = prepared_with("data.train=t.csv", "input.features={note: text}")
+        words = len(prepared[0].encoding.features[0].tokens)
+        assert required_memory(*prepared, on_disk=False)["rows"] == 4 * words * 100
+        monkeypatch.setattr(preflight, "MOST_FILLED", 100 * words - 1)
         assert required_memory(*prepared, on_disk=False)["rows"] == 0
 
     @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import InMemoryInputs, InputsWriter, encoded_rows
+from dlcli.encoding import InMemoryInputs, InputsWriter, encoded_rows, is_resident
 from dlcli.encoding.encoded_rows import SparseRows
 from dlcli.training import compiled_engine, compiled_program, randomness
 
@@ -59,8 +59,12 @@ def assert_same(one, other):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    """Two batches a chunk, for rows three inputs wide and batches of four; validation by fours."""
+    """Two batches a chunk, for rows three inputs wide and batches of four; validation by fours.
+
+    Sparse rows are streamed, however few there are.
+    """
     monkeypatch.setattr(compiled_program, "CHUNK_BYTES", 2 * 4 * 3 * 4)
+    monkeypatch.setattr(encoded_rows, "MOST_FILLED", 0)
 
 
 @pytest.mark.slow
@@ -78,6 +82,23 @@ def test_sparse_rows_train_the_weights_of_dense_ones(config, rows, jit_compile, 
     held, given = both_ways(make_job(config, rows=rows, weighted="train"), sparse)
     results = [compiled_engine.run(job, jit_compile, lambda *_: None) for job in (held, given)]
     assert_same(*results)
+
+
+@pytest.mark.slow
+def test_few_sparse_rows_are_a_matrix_while_they_are_trained_on(make_job, monkeypatch):
+    held, given = both_ways(make_job(DROPOUT, rows=11, validation=5), sparse)
+    order = np.arange(11)[::-1]
+    selected = replace(given, train=given.train.select(order).select(order))
+    assert not any(map(is_resident, (given.train.inputs, selected.train.inputs)))
+    monkeypatch.setattr(encoded_rows, "MOST_FILLED", 11 * 3)
+    assert all(map(is_resident, (given.train.inputs, selected.train.inputs)))
+    monkeypatch.delattr(compiled_engine, "StreamingProgram")
+    jobs = held, given, selected
+    first, *others = [compiled_engine.run(job, False, lambda *_: None) for job in jobs]
+    for other in others:
+        assert_same(first, other)
+    monkeypatch.setattr(encoded_rows, "MOST_FILLED", 11 * 3 - 1)
+    assert not is_resident(given.train.inputs)
 
 
 @pytest.mark.slow
