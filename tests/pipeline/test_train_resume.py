@@ -20,9 +20,11 @@ from dlcli.pipeline import Events, baselines, prepare, train_run
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import Checkpoint, collect_environment, fingerprint, locked, new_run, open_run
 
-LONG = "{patience: 60, start_from_epoch: 100}"
-SHORT = "{patience: 40, start_from_epoch: 40}"
-"""Ends training after some hundred epochs instead of two hundred."""
+CHEAPER = {
+    "{patience: 60, start_from_epoch: 100}": "{patience: 40, start_from_epoch: 40}",
+    "units: 512": "units: 256",
+}
+"""Ends training after some hundred epochs instead of two hundred, and has half as many units."""
 KERAS = (
     *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
     *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
@@ -52,7 +54,11 @@ def write_config(folder):
     names = ",".join([*(f"x{at}" for at in range(8)), "y"])
     lines = [",".join(map(str, row)) for row in np.column_stack([x, y.round(3)]).tolist()]
     (folder / "rows.csv").write_text("\n".join([names, *lines]) + "\n")
-    (folder / "run.yaml").write_text(CONFIG.replace(LONG, SHORT))
+    config = CONFIG
+    for before, after in CHEAPER.items():
+        assert before in config
+        config = config.replace(before, after)
+    (folder / "run.yaml").write_text(config)
 
 
 @pytest.fixture
