@@ -141,6 +141,8 @@ def _tabm(workload: Workload, data: EncodedData) -> float:
         k=MEMBERS,
         n_blocks=len(workload.hidden),
         d_block=first,
+        dropout=0.0,
+        activation="SiLU",
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for _ in range(workload.epochs):

@@ -6,7 +6,7 @@
 - fastapi with a pydantic model of the columns, which predicts with dlcli, too;
 - the exported ONNX graph, with intervals, in onnxruntime behind a bare ASGI application with
   orjson;
-- the same graph in MLflow's scoring server and in MLServer, with `--rivals PYTHON`: the Python of
+- the same graph in MLflow's scoring server and in MLServer, with `--rivals-python`: that of
   an environment with mlflow, mlserver, onnxruntime and orjson.
 
 Each is a process bound to one core, and 8 connections from another core ask it again and again for
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--only", nargs="+", default=CONFIGS, choices=CONFIGS)
-    parser.add_argument("--rivals", help="the Python of MLflow and MLServer")
+    parser.add_argument("--rivals-python", help="the interpreter of MLflow and MLServer")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     print("table     rows  server              requests/s   p99 ms   CPU µs   ratio")
@@ -112,7 +112,7 @@ def main() -> None:
             config = ROOT / "configs" / f"{name}.yaml"
             output([*DLCLI, "train", config, "--set", "epochs=2", "--output", run])
             with ExitStack() as stack:
-                servers = [*_started(stack, run, cores[0], arguments.rivals)]
+                servers = [*_started(stack, run, cores[0], arguments.rivals_python)]
                 os.sched_setaffinity(0, cores[1:] or cores)
                 for size in SIZES:
                     rows = _rows(run, name, size)

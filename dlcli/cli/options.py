@@ -123,15 +123,19 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opened_network(location: Location) -> Iterator[Run]:
+def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
     """Open a run that has a network to predict with; one at a URL is removed at the end.
+
+    Args:
+        location: the run folder, or its URL.
+        with_baselines: whether its baselines are needed, too.
 
     Raises:
         RunError: if it has none, or can't be opened.
     """
     from dlcli.runs import opened_run
 
-    with opened_run(location) as run:
+    with opened_run(location, with_baselines=with_baselines) as run:
         run.require_network()
         yield run
 

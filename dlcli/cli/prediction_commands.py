@@ -252,15 +252,15 @@ def evaluate(
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
-    from dlcli.comparison import baselines_of, check_evaluation, require_gates
+    from dlcli.comparison import check_evaluation, require_gates, required_baselines
     from dlcli.prediction import BaselineModels, Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
-    with opened_network(run) as opened:
+    with opened_network(run, with_baselines=True) as opened:
         predictor, training_data = Predictor.load(opened, level), TrainingData.of(opened, run)
-        named = baselines_of(predictor.config.gates)
+        named = required_baselines(predictor.config.gates)
         models = BaselineModels.of(opened, predictor) if named else None
     table = predictor.read(data, others=None if rejected else predictor.metric_columns)
     print_table_notes(table)
@@ -272,7 +272,7 @@ def evaluate(
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     _print_uncertainty(predictor)
-    rows = models.decoded(named, table, evaluation, reject=rejected is not None) if models else {}
+    rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:

@@ -25,8 +25,8 @@ from dlcli.comparison.config_differences import Setting, as_text
 from dlcli.comparison.gates import (
     GateResult,
     GateResults,
-    baselines_of,
     check_evaluation,
     check_gate,
     require_gates,
+    required_baselines,
 )

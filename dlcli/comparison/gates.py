@@ -98,9 +98,11 @@ def _failures(
     if value is None and (gate.at_least is not None or gate.at_most is not None):
         yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
     elif value is not None and gate.at_least is not None and value < gate.at_least:
-        yield f"{what} is {number(value)}, at least {gate.at_least:,g} is required"
+        shown, bound = _told_apart(value, gate.at_least)
+        yield f"{what} is {shown}, at least {bound} is required"
     elif value is not None and gate.at_most is not None and value > gate.at_most:
-        yield f"{what} is {number(value)}, at most {gate.at_most:,g} is required"
+        shown, bound = _told_apart(value, gate.at_most)
+        yield f"{what} is {shown}, at most {bound} is required"
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:
@@ -108,6 +110,12 @@ def _failures(
         elif difference.verdict != "better":
             words = _VERDICTS.get(difference.verdict, "not known to be better than")
             yield f"the network is {words} the {gate.better_than} baseline"
+
+
+def _told_apart(value: float, bound: float) -> tuple[str, str]:
+    """Word a value and the bound that it misses, with as many digits as tell them apart."""
+    shown, limit = number(value), f"{bound:,.12g}"
+    return (f"{value:,.12g}" if shown in (limit, number(bound)) else shown), limit
 
 
 def check_evaluation(
@@ -120,7 +128,7 @@ def check_evaluation(
     Args:
         predictor: the run's network; its config has the gates.
         evaluation: of the rows.
-        baseline_rows: these rows as each baseline predicts them that a gate names, by its name.
+        baseline_rows: for each baseline that a gate names, the rows as it predicts them.
     """
     config, task = predictor.config, predictor.task
     chosen = {
@@ -146,7 +154,7 @@ def check_evaluation(
     )
 
 
-def baselines_of(gates: Mapping[str, Gate] | None) -> list[str]:
+def required_baselines(gates: Mapping[str, Gate] | None) -> list[str]:
     """Return the baselines that gates name in `better_than`, each once."""
     named = (gate.better_than for gate in (gates or {}).values())
     return [*dict.fromkeys(name for name in named if name is not None)]

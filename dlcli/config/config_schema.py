@@ -486,6 +486,9 @@ class Config(Section):
                 yield path, f"needs {split} rows; set data.{split}: 0.15"
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "is for rows that were not trained on"
+            is_linear = all(isinstance(layer.activation, Linear) for layer in self.hidden)
+            if gate.better_than == "linear" and is_linear:
+                yield (*path, "better_than"), "is for networks that are not linear themselves"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule

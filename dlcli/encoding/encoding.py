@@ -148,7 +148,7 @@ class Encoding(Fitted):
         width, encoders = self._places
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
         if (numbers := self._scaled_numbers) is not None and numbers.encode_plain(rows, matrix):
-            encoders = self._others
+            encoders = self._other_encoders
         for encoder, place in encoders:
             encoder.encode_few(rows.column(encoder.column), matrix[:, place], issues)
         issues.rows += rows.rows
@@ -166,11 +166,11 @@ class Encoding(Fitted):
 
     @cached_property
     def _scaled_numbers(self) -> ScaledNumbers | None:
-        """The columns of numbers that few rows are scaled of together, if there are several."""
+        """The numeric columns that few rows are scaled in together; `None` for fewer than two."""
         return ScaledNumbers.of(self._places[1])
 
     @cached_property
-    def _others(self) -> list[tuple[ColumnEncoder, slice]]:
+    def _other_encoders(self) -> list[tuple[ColumnEncoder, slice]]:
         """The other encoders, with their inputs."""
         numbers = self._scaled_numbers
         names = () if numbers is None else numbers.names

@@ -196,17 +196,17 @@ class ScaledNumbers:
     """Columns of numbers that are scaled linearly, of which few rows are encoded together.
 
     Args:
-        columns: the encoder of each, its scaling, and the index of its input. What the training
-            rows' range holds must be within `LARGEST_PLAIN`, and scaled within float32.
+        columns: the encoder of each, its scaling, and the index of its input. The ends
+            of its training range must be within `LARGEST_PLAIN`, and within float32 once scaled.
     """
 
     def __init__(
         self, columns: Sequence[tuple[NumericEncoder, preprocessing.LinearScaling, int]]
     ) -> None:
         ordered = sorted(columns, key=lambda column: column[1].name != "log")
-        encoders, scalings, places = zip(*ordered, strict=True)
+        encoders, scalings, indices = zip(*ordered, strict=True)
         self.names = tuple(each.column for each in encoders)
-        self._places = np.array(places)
+        self._indices = np.array(indices)
         self._low = np.array([each.low for each in encoders])
         self._high = np.array([each.high for each in encoders])
         self._offset = np.array([each.offset for each in scalings])
@@ -214,10 +214,17 @@ class ScaledNumbers:
         self._logs = sum(each.name == "log" for each in scalings)
 
     @classmethod
-    def of(cls, places: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
-        """Take the columns that suit among all with their inputs; None if there are not several."""
+    def of(cls, encoders: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
+        """Take the columns that suit.
+
+        Args:
+            encoders: those of all columns, with the indices of their inputs.
+
+        Returns:
+            `None` for fewer than two columns.
+        """
         columns = []
-        for encoder, place in places:
+        for encoder, inputs in encoders:
             if not isinstance(encoder, NumericEncoder):
                 continue
             scaling, ends = encoder.scaling, (encoder.low, encoder.high)
@@ -225,7 +232,7 @@ class ScaledNumbers:
                 abs(end) <= LARGEST_PLAIN and abs(scaling.apply_one(end)) <= preprocessing.LARGEST
                 for end in ends
             ):
-                columns.append((encoder, scaling, place.start))
+                columns.append((encoder, scaling, inputs.start))
         return cls(columns) if len(columns) > 1 else None
 
     def encode_plain(self, rows: FewRows, out: Matrix) -> bool:
@@ -246,7 +253,7 @@ class ScaledNumbers:
             np.log1p(numbers[:, : self._logs], out=numbers[:, : self._logs])
         numbers -= self._offset
         numbers /= self._scale
-        out[:, self._places] = numbers
+        out[:, self._indices] = numbers
         return True
 
 

@@ -28,7 +28,6 @@ from dlcli.config import (
     Ensemble,
     Exponential,
     Linear,
-    Output,
     Zeros,
 )
 from dlcli.data_checks import draw, draw_sample, explain_by_columns
@@ -46,7 +45,7 @@ from dlcli.network import Head, Network, activation_of, build_network, choose_en
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
-from dlcli.prediction import BaselineModels
+from dlcli.prediction import BaselineModels, linear_output
 from dlcli.tasks import DecodedRows
 
 Baselines = dict[str, dict[str, Metrics]]
@@ -111,39 +110,43 @@ def evaluate_baselines(
 
     evaluate("constant", result.constant_decoded)
     with stop.handling_signals():
-        linear = fit_linear_if_possible(result, stop, events)
-        if isinstance(linear, FitResult):
+        linear, reason = fit_linear_if_possible(result, stop, events)
+        if linear is not None:
             evaluate("linear", linear.decoded)
-    fitted, reason = (linear.predictor, None) if isinstance(linear, FitResult) else (None, linear)
     perfect, leaks = _signs_of_a_leak(result, baselines)
     seconds = round(time.perf_counter() - start, 3)
     events.emit("baselines", models=[*baselines], no_linear=reason, seconds=seconds)
     comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
     constant = result.constant_outputs.astype(np.float32)
+    fitted = None if linear is None else linear.predictor
     return baselines, comparison, BaselineModels(result.predictor, constant, fitted)
 
 
 def fit_linear_if_possible(
     result: FitResult, stop: StopOnSignal, events: Events
-) -> FitResult | str:
-    """Train the linear model, see `fit_linear`, and return it, or why there is none.
+) -> tuple[FitResult | None, str | None]:
+    """Train the linear model, see `fit_linear`.
 
     Args:
         result: the trained network.
         stop: ends it when a signal arrives.
         events: receives a warning if its training fails.
 
+    Returns:
+        The linear model, or `None` and why there is none, to follow on `no linear one`.
+
     Raises:
         Interrupted: if a signal has arrived.
     """
     if (reason := _reason_for_no_linear(result.prepared.network)) is not None:
-        return reason
+        return None, reason
     try:
-        return fit_linear(result, stop)
+        return fit_linear(result, stop), None
     except (DivergenceError, OutOfMemoryError) as error:
         release_memory(error)
         events.emit("warning", message=f"there is no linear baseline: {error}")
-        return "it diverged" if isinstance(error, DivergenceError) else "it ran out of memory"
+        has_diverged = isinstance(error, DivergenceError)
+        return None, "it diverged" if has_diverged else "it ran out of memory"
 
 
 def _signs_of_a_leak(
@@ -242,17 +245,12 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
 
     prepared = result.prepared
     encoded = {name: _in_memory_if_few(rows) for name, rows in result.encoded.items()}
-    given, validation = prepared.head.output, encoded.get("validation")
+    validation = encoded.get("validation")
     if result.config.ensemble_folds is not None:
         validation = None  # each member has a fold of its own
     rate, bias = _starting_point(result)
-    output = Output(
-        units=given.units,
-        activation=given.activation,
-        scaling=given.scaling,
-        kernel_initializer=Zeros(),
-        bias_initializer=Constant(value=bias),
-    )
+    initializers = {"kernel_initializer": Zeros(), "bias_initializer": Constant(value=bias)}
+    output = linear_output(prepared.head.output).model_copy(update=initializers)
     network = build_network(prepared.network.layout, (), output)
     config = linear_config(result, network.inputs, rate).model_copy(update={"output": output})
     prepared = replace(

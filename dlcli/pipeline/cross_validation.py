@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.comparison import baselines_of, check_gate
+from dlcli.comparison import check_gate, required_baselines
 from dlcli.config import (
     Config,
     ConfigFile,
@@ -48,9 +48,9 @@ from dlcli.pipeline.cv_summary import (
     FinishedFold,
     StoredFold,
     combine_folds,
+    drop_incomplete_linear_predictions,
     join_predictions,
     with_linear_predictions,
-    without_partial_linear,
 )
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
@@ -402,7 +402,7 @@ def _fit_folds(
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
     _check_any_trained(results, writer)
-    return without_partial_linear(results)
+    return drop_incomplete_linear_predictions(results)
 
 
 def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
@@ -480,8 +480,8 @@ def _fit_fold(
     try:
         result = context.fit(fold.config(config), split, progress, stop)
         linear = None
-        if "linear" in baselines_of(config.gates):
-            linear = fit_linear_if_possible(result, stop, context.events)
+        if "linear" in required_baselines(config.gates):
+            linear, _ = fit_linear_if_possible(result, stop, Events(context.warn_once))
         return _evaluate_fold(fold, result, linear, start)
     except (DivergenceError, ConfigError, DataError) as error:
         problem, network, epochs = release_memory(error), None, 0
@@ -494,7 +494,7 @@ def _fit_fold(
 
 
 def _evaluate_fold(
-    fold: CVFold, result: FitResult, linear: FitResult | str | None, start: float
+    fold: CVFold, result: FitResult, linear: FitResult | None, start: float
 ) -> FinishedFold:
     prepared, trained = result.prepared, result.training
     document = FoldResult(
@@ -512,7 +512,7 @@ def _evaluate_fold(
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
-    if isinstance(linear, FitResult):
+    if linear is not None:
         predictions = with_linear_predictions(predictions, linear.predictions("test").columns())
     return FinishedFold(document, tuple(map(float, constant)), predictions)
 

@@ -44,7 +44,7 @@ by fold, and are the smaller the more rows of a class are held out: it would see
 wrongly."""
 
 _LINEAR = "linear_"
-"""The beginning of names of columns with a linear model's predictions begin with."""
+"""Prefix of the columns with a linear model's predictions."""
 FEW_ROWS = 30
 """Rows of a fold below which its metrics are too noisy to stand alone."""
 _CHANCE = 0.01
@@ -214,7 +214,7 @@ def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array
     return predictions
 
 
-def without_partial_linear(folds: Sequence[FinishedFold]) -> list[FinishedFold]:
+def drop_incomplete_linear_predictions(folds: Sequence[FinishedFold]) -> list[FinishedFold]:
     """Return folds without the predictions of linear models if one of them has none."""
     trained = [fold.predictions for fold in folds if fold.predictions is not None]
     if all(_linear_columns(table) for table in trained):

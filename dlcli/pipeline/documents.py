@@ -101,7 +101,7 @@ class CrossValidation(Document):
     against_constant: BaselineDifference | None = None
     """The pooled difference from it, which decides whether the network is better."""
     against_linear: BaselineDifference | None = None
-    """The same from linear models, which are trained if a gate requires to be better."""
+    """The same from linear models, which are trained if a gate has `better_than: linear`."""
     best_epochs: Count | None
     """Median over folds of the best epoch: how long to train on all rows."""
     notes: tuple[str, ...] = ()

@@ -640,7 +640,7 @@ class FitContext:
         key = split, repr(config.input), repr(scaling)
         if key in self._kept:
             return self._kept[key]
-        events = Events(self._warn_once)
+        events = Events(self.warn_once)
         prepared = prepare_rows(config, self.dataset, split, events)
         pair = prepared, encode_sets(config.data.weight, prepared, events, report=self._report)
         if self.keep_encodings:
@@ -653,8 +653,13 @@ class FitContext:
         kept = sum(_size(rows) for _, rows in self._kept.values())
         return kept + _size(encoded) - (available_memory() + kept) / _MEMORY_SHARE
 
-    def _warn_once(self, event: str, fields: dict[str, object]) -> None:
-        """Pass each warning on once: they are much the same for all folds."""
+    def warn_once(self, event: str, fields: dict[str, object]) -> None:
+        """Pass each warning on once: they are much the same for all folds.
+
+        Args:
+            event: the name of any event.
+            fields: its fields.
+        """
         if event == "warning" and fields.get("message") not in self.events.warnings:
             self.events.emit(event, **fields)
 

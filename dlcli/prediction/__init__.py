@@ -1,6 +1,6 @@
 """A run and a table to predictions and metrics, in NumPy alone."""
 
-from dlcli.prediction.baseline_models import BaselineModels
+from dlcli.prediction.baseline_models import BaselineModels, linear_output
 from dlcli.prediction.batch_prediction import (
     SHOWN_BAD_ROWS,
     Differences,

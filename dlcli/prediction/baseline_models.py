@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Ensemble
+from dlcli.config import Ensemble, Output
+from dlcli.errors import RunError
 from dlcli.network import build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
-from dlcli.tables import Table
 from dlcli.tasks import DecodedRows
 
 
@@ -40,6 +40,9 @@ class BaselineModels:
         Raises:
             RunError: if they are damaged, or not there.
         """
+        if not run.has("baselines.npz"):
+            message = "has no baselines.npz, which the gates with better_than need; train it again"
+            raise RunError(f"{run.path}: {message}")
         linear = _without_hidden_layers(predictor) if "linear" in run.read_baselines() else None
         names = {} if linear is None else {name: _stored(name) for name in linear.weight_shapes}
         shapes: dict[str, tuple[int, ...]] = {"constant": (predictor.network.outputs,)}
@@ -59,29 +62,33 @@ class BaselineModels:
             **{_stored(name): array for name, array in weights.items()},
         }
 
-    def decoded(
-        self, names: Collection[str], table: Table, evaluation: Evaluation, *, reject: bool = False
-    ) -> dict[str, DecodedRows]:
+    def decoded(self, names: Collection[str], evaluation: Evaluation) -> dict[str, DecodedRows]:
         """Return the rows that the network was evaluated on as baselines predict them.
 
         Args:
             names: the baselines: `constant`, `linear`.
-            table: the table that was evaluated.
-            evaluation: the network's, of this table.
-            reject: see `Predictor.evaluate`.
+            evaluation: the network's.
 
         Returns:
             The rows by baseline, without a linear one that the run does not have.
         """
-        found = {}
+        outputs = {}
         if "constant" in names:
-            [constant] = self.predictor.decode(self.constant[np.newaxis].astype(np.float64)).decoded
-            repeated = np.broadcast_to(constant, evaluation.decoded.decoded.shape)
-            found["constant"] = replace(evaluation.decoded, decoded=repeated)
+            constant = self.constant[np.newaxis].astype(np.float64)
+            outputs["constant"] = self.predictor.decode(constant).decoded
         if "linear" in names and self.linear is not None:
             issues = ValueIssues(lenient=True)  # the network's have been reported
-            found["linear"] = self.linear.evaluate(table, issues, reject=reject).decoded
-        return found
+            outputs["linear"] = self.linear.predict(evaluation.evaluated, issues).decoded
+        shape = evaluation.decoded.decoded.shape
+        return {
+            name: replace(evaluation.decoded, decoded=np.broadcast_to(each, shape))
+            for name, each in outputs.items()
+        }
+
+
+def linear_output(output: Output) -> Output:
+    """Return the output of the linear model of a network, which always has a bias."""
+    return Output(units=output.units, activation=output.activation, scaling=output.scaling)
 
 
 def _stored(name: str) -> str:
@@ -104,7 +111,7 @@ def _without_hidden_layers(predictor: Predictor) -> Predictor:
                 "ensemble": None if folds is None else Ensemble(members=folds),
             }
         ),
-        network=build_network(predictor.encoding.layout, (), config.output),
+        network=build_network(predictor.encoding.layout, (), linear_output(config.output)),
         weights={},
         tasks=() if folds is None else predictor.tasks[:folds],
         conformal=None,

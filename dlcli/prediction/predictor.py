@@ -52,14 +52,19 @@ class Evaluation:
     target."""
     warning: str
     """A message about these, if there are any."""
-    rows: int
-    """The number of rows that the metrics are computed from."""
+    evaluated: Table
+    """The rows that the metrics are computed from."""
     metrics: Metrics
     decoded: DecodedRows
-    """These rows with their true values and predictions."""
+    """The evaluated rows with their true values and predictions."""
     interval: dict[str, object] | None
     """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of sets of classes, if
     these were asked for. Rows of weight 0 are left out; the others count alike."""
+
+    @property
+    def rows(self) -> int:
+        """The number of evaluated rows."""
+        return self.evaluated.rows
 
 
 class EnsembleMember(Document):
@@ -410,7 +415,7 @@ class Predictor:
             rows = np.arange(used.rows) if weights is None else np.flatnonzero(weights)
             values = self.task.values(used, ValueIssues())[rows]
             interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
-        return Evaluation(table, warning, used.rows, metrics, decoded, interval)
+        return Evaluation(table, warning, used, metrics, decoded, interval)
 
 
 def _is_text(storage: pa.DataType) -> bool:

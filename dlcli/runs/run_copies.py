@@ -21,20 +21,23 @@ _NEEDED: Sequence[FileName] = (
     "conformal.json",
     "environment.json",
     "metrics.json",
-    "baselines.json",
-    "baselines.npz",
 )
+_OF_BASELINES: Sequence[FileName] = ("baselines.json", "baselines.npz")
 _BLOCK_BYTES = 2**20
 _MOST_BYTES = 2**34
 """Of a file without a limit of its own."""
 
 
 @contextmanager
-def opened_run(location: Location) -> Iterator[Run]:
+def opened_run(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
     """Open a finished run for predictions, which is at a path or at a URL.
 
     Of a run at a URL, what predictions need is copied to a temporary folder. It is verified there
     as any other run, and removed at the end.
+
+    Args:
+        location: the run folder, or its URL.
+        with_baselines: whether its baselines are copied, too.
 
     Raises:
         RunError: if there is none, or it is unfinished, damaged or of a newer format.
@@ -44,15 +47,16 @@ def opened_run(location: Location) -> Iterator[Run]:
         return
     with tempfile.TemporaryDirectory(prefix="dlcli-") as folder:
         try:
-            yield _copy(location, Path(folder))
+            needed = (*_NEEDED, *(_OF_BASELINES if with_baselines else ()))
+            yield _copy(location, needed, Path(folder))
         except RunError as error:
             raise RunError(str(error).replace(folder, location.rstrip("/"))) from None
 
 
-def _copy(url: Url, folder: Path) -> Run:
+def _copy(url: Url, names: Sequence[FileName], folder: Path) -> Run:
     _copy_file(url, MANIFEST, folder, MAX_DOCUMENT_BYTES)
     manifest = Manifest.of(folder)
-    for name in _NEEDED:
+    for name in names:
         if name in manifest.files:
             most = min(manifest.files[name].bytes, LIMITS.get(name, _MOST_BYTES))
             _copy_file(url, name, folder, most)

@@ -63,14 +63,16 @@ class _Application(Starlette):
     """
 
     def __init__(self, handlers: Mapping[tuple[str, str], Handler]) -> None:
-        routes = [Route(path, each, methods=[way]) for (way, path), each in handlers.items()]
+        routes = [
+            Route(path, handler, methods=[method]) for (method, path), handler in handlers.items()
+        ]
         explained: Mapping[Any, Any] = {HTTPException: _explain_status}
         super().__init__(routes=routes, exception_handlers=explained)
-        self._handlers = {place: each for place, each in handlers.items() if "{" not in place[1]}
+        self._of_fixed_paths = {key: each for key, each in handlers.items() if "{" not in key[1]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or what else a server may ask of an application."""
-        handler = self._handlers.get((scope.get("method", ""), scope.get("path", "")))
+        handler = self._of_fixed_paths.get((scope.get("method", ""), scope.get("path", "")))
         if handler is None:
             await super().__call__(scope, receive, send)
             return

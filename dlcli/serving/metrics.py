@@ -34,7 +34,6 @@ class Metrics:
             registry=self._registry,
         )
         self._rows = Counter("dlcli_rows", "Predicted rows.", ["model"], registry=self._registry)
-        self._of_rows: dict[str, Counter] = {}
         self._refused = Counter(
             "dlcli_refused_rows",
             "Rows with a value that can't be used.",
@@ -74,9 +73,7 @@ class Metrics:
 
     def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnIssues]) -> None:
         """Count the rows of an answer, and by column how they differ from the training rows."""
-        if model not in self._of_rows:
-            self._of_rows[model] = self._rows.labels(model)
-        self._of_rows[model].inc(rows)
+        self._rows.labels(model).inc(rows)
         for name, found in columns.items():
             if found.outside:
                 self._outside.labels(model, name).inc(found.outside)

@@ -38,7 +38,7 @@ _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 
 
 LARGEST_PLAIN = 2.0**53
-"""The size up to which all whole numbers are numbers of 64 bits."""
+"""The size up to which float64 represents every whole number."""
 
 
 class NeedsTable(Exception):

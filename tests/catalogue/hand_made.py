@@ -15,13 +15,19 @@ from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import new_run
 
 
-def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = None) -> Path:
+def make_run(
+    config: str,
+    name: str,
+    weights: Mapping[str, ArrayLike] | None = None,
+    constant: float | None = None,
+) -> Path:
     """Makes runs/NAME of a config with no hidden layer.
 
     Args:
         config: the config's text.
         name: of the run.
         weights: by name; all are 0.5, if left out.
+        constant: the output of the constant baseline; without one, the run has no baselines.
     """
     Path(f"{name}.yaml").write_text(config, encoding="utf-8")
     file = load_config(Path(f"{name}.yaml"))
@@ -34,5 +40,8 @@ def make_run(config: str, name: str, weights: Mapping[str, ArrayLike] | None = N
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
         writer.write_arrays("weights.npz", arrays)
+        if constant is not None:
+            writer.write_json("baselines.json", {"constant": {"test": {"mse": 1.0}}})
+            writer.write_arrays("baselines.npz", {"constant": np.array([constant], np.float32)})
         writer.finish()
     return writer.path

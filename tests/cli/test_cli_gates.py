@@ -65,12 +65,29 @@ def test_evaluate_checks_the_gates_on_its_own_rows(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_run_without_the_models_of_its_baselines_is_to_be_trained_again(dlcli):
+    Path("points.csv").write_text("id,x,y\na,0,1\nb,1,3\nc,2,4\nd,3,7\n")
+    config = GATED.replace("target: y}", "target: y, validation: points.csv, test: points.csv}")
+    gate = "test.r2: {better_than: constant}"
+    weights = {"output/kernel": [[2.0]], "output/bias": [1.0]}
+    hand_made.make_run(config.replace("test.r2: {at_least: 0.9}", gate), "old", weights)
+
+    done = dlcli("evaluate", "runs/old", "points.csv")
+
+    assert done.exit_code == 5
+    assert done.stderr.splitlines()[-1] == (
+        "error: runs/old: has no baselines.npz, which the gates with better_than need; "
+        "train it again"
+    )
+
+
+@pytest.mark.usefixtures("folder")
 def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
     Path("points.csv").write_text("x,y\n0,1\n1,3\n2,4\n")
     Path("wrong.yaml").write_text(
         "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
         "  test.rmse: {at_most: 1}\n  train.rmse: {}\n  rmse: {at_most: 1}\n"
-        "  train.mae: {better_than: linear}\n"
+        "  train.mae: {better_than: linear}\n  test.mse: {better_than: linear}\n"
     )
     Path("unknown.yaml").write_text(
         "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
@@ -85,6 +102,7 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
         "gates['train.rmse']: requires nothing; set at_least, at_most or better_than",
         "gates.rmse: expected a set of rows and a metric, such as test.accuracy",
         "gates['train.mae'].better_than: is for rows that were not trained on",
+        "gates['test.mse'].better_than: is for networks that are not linear themselves",
     ):
         assert text in wrong.stderr.replace('"', "'")
     assert "'accuracy' does not fit the target 'y' (a number)" in unknown.stderr

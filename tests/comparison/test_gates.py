@@ -41,6 +41,18 @@ def failures(
             Interval(value=15_432.6),
             ("rmse is 15,430, at most 15,000 is required",),
         ),
+        (
+            "test.accuracy",
+            Gate(at_least=0.99),
+            Interval(value=0.98999),
+            ("accuracy is 0.98999, at least 0.99 is required",),
+        ),
+        (
+            "test.mse",
+            Gate(at_most=1_234_567),
+            Interval(value=1_234_567.25),
+            ("mse is 1,234,567.25, at most 1,234,567 is required",),
+        ),
         ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
         ("test.accuracy", Gate(at_least=0.85, by="interval"), ACCURACY, ()),
         (

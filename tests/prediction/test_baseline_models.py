@@ -45,9 +45,9 @@ def write_rows(name: str, rows: slice) -> None:
         ("y", "weight: w", "ensemble: {members: 4, folds: 2}"),
         ("kind", "validation: 0.2", "ensemble: {members: 2, folds: none}"),
         ("kind", "weight: w", "ensemble: {members: 2}"),
-        ("[y, x]", "validation: 0.2", ""),
+        ("[y, x]", "validation: 0.2", "output: {use_bias: false}"),
     ],
-    ids=["one network", "folds", "members without folds", "classes", "two numbers"],
+    ids=["one network", "folds", "members without folds", "classes", "two numbers, no bias"],
 )
 def test_the_comparison_on_the_same_rows_is_that_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, others: str, more: str
@@ -65,7 +65,7 @@ def test_the_comparison_on_the_same_rows_is_that_of_the_run(
     models = BaselineModels.of(run, predictor)
     evaluation = predictor.evaluate(table, ValueIssues())
     stored = run.parse("verdicts.json", BaselineComparison).on("test")
-    decoded = models.decoded(("constant", "linear"), table, evaluation)
+    decoded = models.decoded(("constant", "linear"), evaluation)
     assert [*decoded] == [*stored] == ["constant", "linear"]
     for name, rows in decoded.items():
         found = compare_to_baseline(
@@ -74,4 +74,4 @@ def test_the_comparison_on_the_same_rows_is_that_of_the_run(
         assert found.baseline == pytest.approx(stored[name].baseline, rel=1e-5)
         assert found.value == pytest.approx(stored[name].value, rel=1e-3)
         assert found.verdict == stored[name].verdict
-    assert replace(models, linear=None).decoded(("linear",), table, evaluation) == {}
+    assert replace(models, linear=None).decoded(("linear",), evaluation) == {}

@@ -253,6 +253,18 @@ class TestRuns:
         assert json.loads(done.stdout)["run"] == f"{url}/"
         assert f"{url}/ was trained on rows of this table" in done.stderr
 
+    def test_its_baselines_are_read_where_gates_need_them(self, bucket):
+        points = bucket.put("points.csv", ROWS)
+        gates = "gates: {test.mae: {better_than: constant}}\n"
+        config = DOUBLE.replace("target: y", "target: y, test: URL").replace("URL", points)
+        url = put_run(bucket, hand_made.make_run(config + gates, "gated", WEIGHTS, 2.5), "gated")
+        requests = []
+        bucket.server.after = lambda method, path: requests.append(path)
+        call("predict", url, points)
+        assert not [path for path in requests if path.endswith("/baselines.npz")]
+        done = call("evaluate", url, points, code=6)  # three rows show nothing
+        assert "not known to be better than the constant baseline" in done.stderr
+
     def test_a_run_in_a_bucket_is_loaded(self, bucket, run):
         url = put_run(bucket, run)
         model = dlcli.load(url)

@@ -207,7 +207,7 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
 
     def fails_once(*arguments):
         calls.append(arguments)
-        if len(calls) == 2:
+        if len(calls) in (2, 3):
             raise DivergenceError("the loss is NaN in epoch 1", 1)
         return fit_linear(*arguments)
 
@@ -222,7 +222,7 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
     )
     assert len(calls) == 4
     message = "there is no linear baseline: the loss is NaN in epoch 1"
-    assert ("warning", {"message": message}) in events
+    assert events.count(("warning", {"message": message})) == 1
     assert GateResults.of(run).results[0].failures == (
         "there is no linear baseline to be better than",
     )
