@@ -261,10 +261,10 @@ Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
 
 def is_resident(inputs: Inputs) -> bool:
     """Return whether inputs are a matrix in memory while they are trained on."""
+    if inputs.matrix is not None:
+        return True
     stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
-    if inputs.matrix is not None or not isinstance(stored, InMemoryInputs):
-        return inputs.matrix is not None
-    return len(inputs) * inputs.width <= MOST_FILLED
+    return isinstance(stored, InMemoryInputs) and len(inputs) * inputs.width <= MOST_FILLED
 
 
 def resident_matrix(inputs: Inputs) -> Matrix:
