@@ -35,8 +35,6 @@ _ZERO_DECIMALS = re.compile(ZERO_DECIMALS)
 _NUMBER_TYPES = {float, int}
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 """The sizes of numbers that Arrow and Python write alike, without an exponent."""
-
-
 LARGEST_PLAIN = 2.0**53
 """The size up to which float64 represents every whole number."""
 
