@@ -45,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from benchmarks.runner import Case, run
 
     options = _options(arguments)
-    table = Table(box=SIMPLE, title=f"{MEMBERS} networks of 128-128-128-1, seconds")
-    table.add_column("rows × inputs")
+    title = f"{MEMBERS} networks of 128-128-128-1: seconds (times one network)"
+    table = Table(box=SIMPLE, title=title, padding=(0, 1, 0, 0))
+    table.add_column("rows × inputs", no_wrap=True)
     for case in CASES:
-        table.add_column(case, justify="right")
+        table.add_column(case, justify="right", no_wrap=True)
     results = {}
     for shape in options.only:
         cases = [Case(name, partial(_measured, name, shape, options)) for name in CASES]
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 outcome.ratio(case, "one network", "seconds"),
             )
             known = seconds is not None and ratio is not None
-            cells.append(f"{seconds:.2f} ({ratio:.1f} ×)" if known else "-")
+            cells.append(f"{seconds:.1f} ({ratio:.1f})" if known else "-")
         table.add_row(shape, *cells)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
