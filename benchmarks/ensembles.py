@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_row(shape, *cells)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def _measured(case: str, shape: str, options: argparse.Namespace) -> dict[str, float]:
