@@ -189,7 +189,7 @@ class FewRows:
 
     records: Sequence[dict[str, object]]
     readings: Mapping[str, Reading]
-    """How the values of each column are read."""
+    """The reading of each column."""
 
     @classmethod
     def of(cls, records: Sequence[object], readings: Mapping[str, Reading]) -> FewRows:
