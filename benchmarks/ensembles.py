@@ -57,10 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results[shape] = outcome.rounds
         cells = []
         for case in CASES:
-            seconds, ratio = (
-                outcome.median(case, "seconds"),
-                outcome.ratio(case, "one network", "seconds"),
-            )
+            seconds = outcome.median(case, "seconds")
+            ratio = outcome.ratio(case, "one network", "seconds")
             known = seconds is not None and ratio is not None
             cells.append(f"{seconds:.1f} ({ratio:.1f})" if known else "-")
         table.add_row(shape, *cells)

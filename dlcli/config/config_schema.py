@@ -475,6 +475,7 @@ class Config(Section):
 
     def _gate_conflicts(self) -> Iterator[Conflict]:
         has_rows = {"validation": self.has_validation, "test": self.data.test is not None}
+        is_linear = all(isinstance(layer.activation, Linear) for layer in self.hidden)
         for name, gate in (self.gates or {}).items():
             path, split = ("gates", name), name.partition(".")[0]
             if split not in ("train", *has_rows) or "." not in name:
@@ -486,7 +487,6 @@ class Config(Section):
                 yield path, f"needs {split} rows; set data.{split}: 0.15"
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "is for rows that were not trained on"
-            is_linear = all(isinstance(layer.activation, Linear) for layer in self.hidden)
             if gate.better_than == "linear" and is_linear:
                 yield (*path, "better_than"), "is for networks that are not linear themselves"
 

@@ -47,6 +47,7 @@ from dlcli.encoding.encoded_rows import (
     block_rows,
     is_resident,
     resident_matrix,
+    stored_inputs,
     stored_values,
 )
 from dlcli.encoding.encoding import (

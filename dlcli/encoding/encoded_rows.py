@@ -259,12 +259,17 @@ Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
 """A network's inputs for some rows, wherever they are stored."""
 
 
+def stored_inputs(inputs: Inputs) -> InMemoryInputs | OnDiskInputs | ShardedInputs:
+    """Return inputs as they are stored: of selected rows, those of all."""
+    return inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+
+
 def is_resident(inputs: Inputs) -> bool:
     """Return whether inputs are a matrix in memory while they are trained on."""
     if inputs.matrix is not None:
         return True
-    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
-    return isinstance(stored, InMemoryInputs) and len(inputs) * inputs.width <= MOST_FILLED
+    is_in_memory = isinstance(stored_inputs(inputs), InMemoryInputs)
+    return is_in_memory and len(inputs) * inputs.width <= MOST_FILLED
 
 
 def resident_matrix(inputs: Inputs) -> Matrix:

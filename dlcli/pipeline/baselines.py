@@ -37,6 +37,7 @@ from dlcli.encoding import (
     OnDiskInputs,
     SelectedInputs,
     ShardedInputs,
+    stored_inputs,
     stored_values,
 )
 from dlcli.errors import DivergenceError, OutOfMemoryError
@@ -280,8 +281,7 @@ def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
 
     Rows that are sparse on disk are so in memory, as the same engine is to train both.
     """
-    inputs = rows.inputs
-    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    inputs, stored = rows.inputs, stored_inputs(rows.inputs)
     if not isinstance(stored, OnDiskInputs | ShardedInputs) or not _are_few(rows):
         return rows
     if isinstance(stored, ShardedInputs) or not stored.sparse:

@@ -44,13 +44,12 @@ class BaselineModels:
             message = "has no baselines.npz, which the gates with better_than need; train it again"
             raise RunError(f"{run.path}: {message}")
         linear = _without_hidden_layers(predictor) if "linear" in run.read_baselines() else None
-        names = {} if linear is None else {name: _stored(name) for name in linear.weight_shapes}
-        shapes: dict[str, tuple[int, ...]] = {"constant": (predictor.network.outputs,)}
+        shapes = {} if linear is None else linear.weight_shapes
+        stored = {_stored(name): shape for name, shape in shapes.items()}
+        units = predictor.network.outputs
+        arrays = run.read_arrays("baselines.npz", {"constant": (units,), **stored})
         if linear is not None:
-            shapes |= {names[name]: shape for name, shape in linear.weight_shapes.items()}
-        arrays = run.read_arrays("baselines.npz", shapes)
-        if linear is not None:
-            linear = replace(linear, weights={name: arrays[names[name]] for name in names})
+            linear = replace(linear, weights={name: arrays[_stored(name)] for name in shapes})
         return cls(predictor, arrays["constant"], linear)
 
     @property

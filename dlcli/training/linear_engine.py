@@ -33,7 +33,14 @@ from dlcli.config import (
     SparseCategoricalCrossentropy,
     Zeros,
 )
-from dlcli.encoding import EncodedRows, InMemoryInputs, Inputs, SelectedInputs, stored_values
+from dlcli.encoding import (
+    EncodedRows,
+    InMemoryInputs,
+    Inputs,
+    SelectedInputs,
+    stored_inputs,
+    stored_values,
+)
 from dlcli.network import DenseLayer, Floats, Network, activate, activation_of
 from dlcli.runs import Checkpoint
 from dlcli.training.job import (
@@ -80,7 +87,7 @@ class LinearEngine:
         has_front = network.front.trained or network.front.augments
         if has_front or len(network.layers) > 1:
             return False
-        if not all(_is_in_memory(rows.inputs) for rows in sets):
+        if not all(isinstance(stored_inputs(rows.inputs), InMemoryInputs) for rows in sets):
             return False
         inputs, parameters = sets[0].inputs, network.parameters
         rows = min(config.batch_size, len(inputs))
@@ -92,18 +99,13 @@ class LinearEngine:
         return operations <= MOST_OPERATIONS and _residuals(loss, network) is not None
 
 
-def _is_in_memory(inputs: Inputs) -> bool:
-    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
-    return isinstance(stored, InMemoryInputs)
-
-
 def _matrix(inputs: Inputs) -> Matrix:
     """Return inputs in memory as a matrix, in compressed rows if some of them are sparse."""
     if inputs.matrix is not None:
         return inputs.matrix
     from scipy.sparse import csr_array, hstack
 
-    stored = inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
+    stored = stored_inputs(inputs)
     assert isinstance(stored, InMemoryInputs)
     parts = [
         csr_array((part.values, part.columns, part.starts), (len(stored), part.width))
