@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +56,7 @@ from dlcli.pipeline.cv_summary import (
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
-from dlcli.pipeline.members import Progress
+from dlcli.pipeline.members import Progress, fit_each
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
@@ -377,6 +378,8 @@ def _fit_folds(
     if done:
         events.emit("kept", folds=done, of=len(found))
     stop = StopOnSignal(writer, lambda: f"{done:,} of {plural(len(folds), 'fold')}", resumable=True)
+    storing = threading.Lock()
+    epochs = _EpochCount(len(folds), config.epochs * config.networks, events)
 
     def listen(event: str, fields: dict[str, object]) -> None:
         nonlocal done
@@ -386,18 +389,23 @@ def _fit_folds(
         if event != "warning" or fields.get("message") not in events.warnings:
             events.emit(event, **fields)
 
-    if jobs > 1:
-        workers = min(jobs, len(folds) - done)
-        if workers:
-            run_workers(worker, workers, stop, context.taking_notes(listen))
+    def fit_and_store(fold: CVFold, progress: Progress) -> FinishedFold:
+        epochs.begin(fold.number)
+        finished = _fit_fold(fold, config, context, progress, stop)
+        epochs.end(fold.number)
+        with storing:
+            _store_fold(finished, fold, folds[-1], config, writer, listen)
+        return finished
+
+    missing = [each for each in folds if found[each.number] is None]
+    if missing and jobs > 1:
+        run_workers(worker, min(jobs, len(missing)), stop, context.taking_notes(listen))
     else:
         with stop.handling_signals():  # one between two folds ends the next
-            for each in folds:
-                if found[each.number] is None:
-                    progress = _progress(each, len(folds), config.epochs * config.networks, events)
-                    finished = _fit_fold(each, config, context, progress, stop)
-                    _store_fold(finished, each, folds[-1], config, writer, listen)
-                    found[each.number] = finished
+            # The first compiles the program, and shows how many to train at a time.
+            for some in (missing[:1], missing[1:]):
+                results = fit_each(some, fit_and_store, epochs.add, context.at_once)
+                found |= zip((each.number for each in some), results, strict=True)
     for each in folds:
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
@@ -455,20 +463,42 @@ def _store_fold(
     listener("fold", _fold_fields(finished.result, last, config))
 
 
-def _progress(fold: CVFold, folds: int, epochs: int, events: Events) -> Progress:
-    """Report at the beginning, and then from time to time, how far a fold has come."""
-    counts = {"done": fold.number - 1, "folds": folds, "of": epochs}
-    events.emit("progress", **counts, epoch=0)
-    due, done = time.monotonic() + PROGRESS_SECONDS, 0
+class _EpochCount:
+    """Reports at the beginning of a fold, and then from time to time, how far it has come.
 
-    def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
-        nonlocal due, done
-        done += 1
-        if time.monotonic() >= due:
-            due = time.monotonic() + PROGRESS_SECONDS
-            events.emit("progress", **counts, epoch=done)
+    Of several that are trained at the same time, it reports the first one.
+    """
 
-    return progress
+    def __init__(self, folds: int, epochs: int, events: Events) -> None:
+        self._of = {"folds": folds, "of": epochs}
+        self._events = events
+        self._trained: dict[int, int] = {}
+        self._due = 0.0
+        self._lock = threading.Lock()
+
+    def begin(self, fold: int) -> None:
+        """Report a fold, unless one before it is not finished."""
+        with self._lock:
+            self._trained[fold] = 0
+            self._report(fold)
+
+    def add(self, fold: int, member: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Count an epoch, and report it if that is due."""
+        with self._lock:
+            self._trained[fold] += 1
+            if time.monotonic() >= self._due:
+                self._report(fold)
+
+    def end(self, fold: int) -> None:
+        """Forget a fold that is finished."""
+        with self._lock:
+            del self._trained[fold]
+
+    def _report(self, fold: int) -> None:
+        if fold == min(self._trained):
+            self._due = time.monotonic() + PROGRESS_SECONDS
+            epoch = self._trained[fold]
+            self._events.emit("progress", done=fold - 1, epoch=epoch, **self._of)
 
 
 def _fit_fold(

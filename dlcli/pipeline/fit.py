@@ -38,7 +38,7 @@ from dlcli.pipeline.members import (
     Member,
     MemberDivergence,
     Progress,
-    fit_members,
+    fit_each,
     make_members,
     mean_history,
     networks_at_once,
@@ -477,11 +477,13 @@ def _fit_members(
     if job.config.ensemble is not None:
         options = replace(options, programs=options.programs or ProgramCache())
         if options.device is not None:
-            at_once = networks_at_once(job.config, prepared, job.train, options.device)
+            at_once = networks_at_once(
+                job.config.networks, job.config, prepared, job.train, options.device
+            )
     fit_one = _FitMember(job.config.ensemble, prepared, checkpointer, options)
     try:
         with without_retracing_warnings():
-            members = fit_members(make_members(job, prepared), fit_one, progress, at_once)
+            members = fit_each(make_members(job, prepared), fit_one, progress, at_once)
             for number, each in enumerate(members, start=1):
                 options.on_member(number, each.training)
                 yield each
@@ -580,8 +582,11 @@ class FitContext:
     fits: int = 1
     keep_encodings: bool = True
     on_notes: ReportNotes | None = None
+    at_once: int = field(default=1, init=False)
+    """How many fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
+    _warning: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def device(self) -> Device:
@@ -620,6 +625,10 @@ class FitContext:
         rows, fits = len(encoded["train"].inputs), self.fits * config.networks
         engine = choose_engine(config, network, rows, fits)
         prepared = replace(prepared, head=head, network=network, engine=engine)
+        if config.ensemble is None:  # its members share the threads themselves
+            self.at_once = networks_at_once(
+                self.fits, config, prepared, encoded["train"], self.device
+            )
         options = FitOptions(programs=self.programs, device=self.device, on_divergence=advise)
         result = fit(config, prepared, encoded, progress, checkpointer, options)
         return replace(result, seconds=time.perf_counter() - start)
@@ -660,8 +669,9 @@ class FitContext:
             event: the name of any event.
             fields: its fields.
         """
-        if event == "warning" and fields.get("message") not in self.events.warnings:
-            self.events.emit(event, **fields)
+        with self._warning:  # fits in several threads may have the same one
+            if event == "warning" and fields.get("message") not in self.events.warnings:
+                self.events.emit(event, **fields)
 
     def _report(self, rows: str, notes: Sequence[Note]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.

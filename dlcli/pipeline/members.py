@@ -1,4 +1,4 @@
-"""The networks that a fit trains: one, or the members of an ensemble.
+"""The networks that a fit trains, one or the members of an ensemble, and several at a time.
 
 The members of an ensemble have seeds of their own. With folds, each is validated on the rows of one
 fold and trained on the others; with fewer folds than members, several have the same fold.
@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -73,8 +73,18 @@ class FittedMember:
     """Weights, history and best epoch."""
 
 
-FitMember = Callable[[Member, EpochProgress], FittedMember]
-"""Trains a network; raises `MemberDivergence` if it diverges."""
+class Numbered(Protocol):
+    """What to fit next to others: a member of an ensemble, or a fold."""
+
+    @property
+    def number(self) -> int:
+        """From 1, in ascending order."""
+
+
+Item = TypeVar("Item", bound=Numbered)
+Fitted = TypeVar("Fitted")
+Report = Callable[..., object]
+"""Receives the epochs of one item, and may raise to end its training."""
 
 
 class MemberDivergence(Exception):
@@ -118,43 +128,45 @@ def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
         yield Member(number, each, fold.held_out)
 
 
-def networks_at_once(config: Config, prepared: Prepared, train: EncodedRows, device: Device) -> int:
-    """Return how many members of an ensemble to train at a time, each in a thread.
+def networks_at_once(
+    networks: int, config: Config, prepared: Prepared, train: EncodedRows, device: Device
+) -> int:
+    """Return how many networks to train at a time, each in a thread.
 
     One more is worthwhile if it saves more time than its variables take, and if there is memory.
 
     Args:
-        config: reads ensemble, epochs and batch size.
+        networks: how many there are in all: members of an ensemble, or folds.
+        config: reads epochs and batch size.
         prepared: the rows, the network and its engine.
         train: the encoded training rows.
         device: the device.
     """
     is_compiled = isinstance(prepared.engine, CompiledEngine)
-    if config.ensemble is None or device.name != "cpu" or not is_compiled:
-        return 1
-    if not is_resident(train.inputs):
+    if networks == 1 or device.name != "cpu" or not is_compiled or not is_resident(train.inputs):
         return 1
     batch = min(config.batch_size, len(train.inputs))
     steps = config.epochs * -(-len(train.inputs) // batch)
-    seconds = config.networks * steps * estimate_step_seconds(prepared.network, batch)
+    seconds = networks * steps * estimate_step_seconds(prepared.network, batch)
     each = sum(required_memory(prepared, config, on_disk=False).values())
-    most = min(config.networks, device.threads, 1 + int(available_memory() / (MEMORY_SHARE * each)))
+    most = min(networks, device.threads, 1 + int(available_memory() / (MEMORY_SHARE * each)))
     count = 1
     while count < most and seconds / (count * (count + 1)) > SECONDS_TO_ADD:
         count += 1
     return count
 
 
-def fit_members(
-    members: Iterator[Member], fit: FitMember, progress: Progress, at_once: int
-) -> Iterator[FittedMember]:
-    """Fit networks, and yield them in order.
+def fit_each(
+    items: Iterable[Item], fit: Callable[[Item, Report], Fitted], progress: Report, at_once: int
+) -> Iterator[Fitted]:
+    """Fit the members of an ensemble, or folds, and yield the results in order.
 
     Args:
-        members: the networks.
-        fit: trains one.
-        progress: receives each epoch.
-        at_once: how many to train at a time, each in a thread.
+        items: the members or folds.
+        fit: fits one, and passes its epochs on.
+        progress: receives the number of an item, and what `fit` passes on; never called from
+            several threads at the same time.
+        at_once: how many to fit at a time, each in a thread.
 
     Raises:
         MemberDivergence: for the first network, in order, that diverges. Those before it are
@@ -162,20 +174,20 @@ def fit_members(
         DlcliError: if another error has ended one of them.
     """
     if at_once > 1:
-        yield from _Threads(fit, progress, at_once).run(members)
+        yield from _Threads(fit, progress, at_once).run(items)
         return
-    for member in members:
-        yield fit(member, partial(progress, member.number))
+    for item in items:
+        yield fit(item, partial(progress, item.number))
 
 
 class _Ended(Exception):
     """A network is no longer needed, as another one has failed."""
 
 
-class _Threads:
+class _Threads(Generic[Item, Fitted]):
     """Fits several networks at a time."""
 
-    def __init__(self, fit: FitMember, progress: Progress, count: int) -> None:
+    def __init__(self, fit: Callable[[Item, Report], Fitted], progress: Report, count: int) -> None:
         self._fit = fit
         self._progress = progress
         self._count = count
@@ -183,33 +195,31 @@ class _Threads:
         self._end_from = math.inf
         """The number of the first network that is to end with its current epoch."""
 
-    def run(self, members: Iterator[Member]) -> Iterator[FittedMember]:
-        """Fit members, and yield them in order."""
-        begun: deque[tuple[int, Future[FittedMember]]] = deque()
+    def run(self, items: Iterable[Item]) -> Iterator[Fitted]:
+        """Fit members or folds, and yield the results in order."""
+        begun: deque[tuple[int, Future[Fitted]]] = deque()
         with ThreadPoolExecutor(self._count) as pool:
             try:
-                for member in members:
-                    future = pool.submit(copy_context().run, self._fit_one, member)
-                    begun.append((member.number, future))
-                    del member  # with its rows
+                for item in items:
+                    future = pool.submit(copy_context().run, self._fit_one, item)
+                    begun.append((item.number, future))
+                    del item  # with its rows
                     yield from self._finished(begun, self._count - 1)
                 yield from self._finished(begun, 0)
             except BaseException:
                 self._end_from = 0
                 raise
 
-    def _fit_one(self, member: Member) -> FittedMember:
-        def report(epoch: int, values: Mapping[str, float]) -> None:
+    def _fit_one(self, item: Item) -> Fitted:
+        def report(*epoch: object) -> None:
             with self._lock:
-                if member.number >= self._end_from:
+                if item.number >= self._end_from:
                     raise _Ended
-                self._progress(member.number, epoch, values)
+                self._progress(item.number, *epoch)
 
-        return self._fit(member, report)
+        return self._fit(item, report)
 
-    def _finished(
-        self, begun: deque[tuple[int, Future[FittedMember]]], most: int
-    ) -> Iterator[FittedMember]:
+    def _finished(self, begun: deque[tuple[int, Future[Fitted]]], most: int) -> Iterator[Fitted]:
         """Wait until at most so many are running; yield the finished ones that no other precedes.
 
         Raises the error of the first network, in order, that has failed.

@@ -13,7 +13,7 @@ from dlcli.config import load_config
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.pipeline import members
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.members import Member, MemberDivergence, fit_members, networks_at_once
+from dlcli.pipeline.members import Member, MemberDivergence, fit_each, networks_at_once
 from dlcli.pipeline.preparation import encode_sets, prepare
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -44,7 +44,7 @@ def test_results_come_in_order_and_at_most_so_many_are_trained_at_a_time(at_once
             running.discard(member.number)
         return member.number
 
-    assert [*fit_members(jobs(6), fit, nothing, at_once)] == [1, 2, 3, 4, 5, 6]
+    assert [*fit_each(jobs(6), fit, nothing, at_once)] == [1, 2, 3, 4, 5, 6]
     assert most[0] == expected
 
 
@@ -61,7 +61,7 @@ def test_rows_of_a_member_are_selected_when_it_begins():
         time.sleep(0.01)
         ended.append(member.number)
 
-    assert len([*fit_members(select(), fit, nothing, 2)]) == 6
+    assert len([*fit_each(select(), fit, nothing, 2)]) == 6
     assert selected == [1, 2, 3, 4, 5, 6]
 
 
@@ -78,7 +78,7 @@ def test_epochs_are_reported_one_at_a_time_with_the_number_of_the_member():
         for epoch in range(1, 6):
             report(epoch, {})
 
-    assert len([*fit_members(jobs(4), fit, progress, 4)]) == 4
+    assert len([*fit_each(jobs(4), fit, progress, 4)]) == 4
     assert sorted(reported) == [(member, epoch) for member in range(1, 5) for epoch in range(1, 6)]
     for member in range(1, 5):
         assert [epoch for each, epoch in reported if each == member] == [1, 2, 3, 4, 5]
@@ -106,7 +106,7 @@ def test_of_several_that_diverge_the_first_is_reported_and_those_before_it_end_a
         ended.append(member.number)
 
     with pytest.raises(MemberDivergence) as caught:
-        [*fit_members(jobs(8), fit, nothing, 4)]
+        [*fit_each(jobs(8), fit, nothing, 4)]
     assert (str(caught.value.error), ended) == ("2", [1])
 
 
@@ -118,7 +118,7 @@ def test_another_error_ends_all(number):
         endless(report)
 
     with pytest.raises(OSError, match="no space left"):
-        [*fit_members(jobs(8), fit, nothing, 4)]
+        [*fit_each(jobs(8), fit, nothing, 4)]
 
 
 def test_an_error_of_the_progress_function_ends_all():
@@ -127,7 +127,7 @@ def test_an_error_of_the_progress_function_ends_all():
             raise ValueError("pruned")
 
     with pytest.raises(ValueError, match="pruned"):
-        [*fit_members(jobs(8), lambda member, report: endless(report), progress, 3)]
+        [*fit_each(jobs(8), lambda member, report: endless(report), progress, 3)]
 
 
 def test_interrupted_ones_end_by_themselves_to_store_what_they_have():
@@ -144,7 +144,7 @@ def test_interrupted_ones_end_by_themselves_to_store_what_they_have():
         raise Interrupted("SIGTERM", 15)
 
     with pytest.raises(Interrupted):
-        [*fit_members(jobs(8), fit, nothing, 2)]
+        [*fit_each(jobs(8), fit, nothing, 2)]
     assert sorted(stored) == [1, 2]
 
 
@@ -154,7 +154,7 @@ def test_a_second_ctrl_c_ends_all_at_once(monkeypatch):
 
     monkeypatch.setattr(members, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        [*fit_members(jobs(8), lambda member, report: endless(report), nothing, 2)]
+        [*fit_each(jobs(8), lambda member, report: endless(report), nothing, 2)]
 
 
 CONFIG = """\
@@ -180,7 +180,7 @@ def count(tmp_path, monkeypatch):
         file = load_config(Path("config.yaml"), settings)
         prepared = prepare(file, Events(), None)
         train = encode_sets(None, prepared, Events())["train"]
-        return networks_at_once(file.config, prepared, train, device)
+        return networks_at_once(file.config.networks, file.config, prepared, train, device)
 
     return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,48 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
     assert len(outcomes) == 5
     assert ("kept", {"folds": 3, "of": 8}) in events
     check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
+
+
+@pytest.fixture
+def several_at_once(monkeypatch):
+    """Sets how many folds are trained at a time; those here are too small for more than one."""
+
+    def set_count(count):
+        monkeypatch.setattr("dlcli.pipeline.fit.networks_at_once", lambda *_: count)
+
+    return set_count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, (*SETTINGS, "gates={test.mae: {better_than: linear}}")]
+)
+def test_the_number_of_folds_trained_at_a_time_changes_nothing(several_at_once, settings):
+    settings = (*settings, "hidden=[{units: 3, activation: relu}]")
+    one_by_one = cv(*settings, repeats=2)
+    several_at_once(3)
+    events, threads = [], set()
+
+    def listener(*event):
+        events.append(event)
+        threads.add(threading.current_thread())
+
+    run = cv(*settings, repeats=2, output=Path("runs/at-once"), listener=listener)
+    assert len(threads) > 2  # the main one begins and ends it
+    check_equal(run, one_by_one)
+    folds = [(fields["repeat"], fields["fold"]) for name, fields in events if name == "fold"]
+    assert sorted(folds) == [(repeat, fold) for repeat in (1, 2) for fold in (1, 2, 3, 4)]
+    first = [fields["done"] for name, fields in events if name == "progress"]
+    assert first == sorted(first)
+
+
+@pytest.mark.slow
+def test_folds_trained_at_a_time_are_kept_if_it_is_interrupted(several_at_once):
+    several_at_once(3)
+    folder = killed_at(3)
+    assert len([*(folder / "folds").glob("[0-9]*")]) >= 3
+    run = resume_cross_validation(folder)
+    check_equal(run, cv(*SETTINGS, output=Path("runs/uninterrupted")))
 
 
 @pytest.mark.slow
