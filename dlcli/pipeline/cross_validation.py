@@ -404,8 +404,8 @@ def _fit_folds(
         with stop.handling_signals():  # one between two folds ends the next
             # The first compiles the program, and shows how many to train at a time.
             for some in (missing[:1], missing[1:]):
-                results = fit_each(some, fit_and_store, epochs.add, context.at_once)
-                found |= zip((each.number for each in some), results, strict=True)
+                fitted = fit_each(some, fit_and_store, epochs.add, context.at_once)
+                found |= zip((each.number for each in some), fitted, strict=True)
     for each in folds:
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -83,8 +83,8 @@ class Numbered(Protocol):
 
 Item = TypeVar("Item", bound=Numbered)
 Fitted = TypeVar("Fitted")
-Report = Callable[..., object]
-"""Receives the epochs of one item, and may raise to end its training."""
+Epoch = ParamSpec("Epoch")
+"""What is reported of an epoch."""
 
 
 class MemberDivergence(Exception):
@@ -157,7 +157,10 @@ def networks_at_once(
 
 
 def fit_each(
-    items: Iterable[Item], fit: Callable[[Item, Report], Fitted], progress: Report, at_once: int
+    items: Iterable[Item],
+    fit: Callable[[Item, Callable[Epoch, None]], Fitted],
+    progress: Callable[Concatenate[int, Epoch], None],
+    at_once: int,
 ) -> Iterator[Fitted]:
     """Fit the members of an ensemble, or folds, and yield the results in order.
 
@@ -184,10 +187,15 @@ class _Ended(Exception):
     """A network is no longer needed, as another one has failed."""
 
 
-class _Threads(Generic[Item, Fitted]):
+class _Threads(Generic[Item, Epoch, Fitted]):
     """Fits several networks at a time."""
 
-    def __init__(self, fit: Callable[[Item, Report], Fitted], progress: Report, count: int) -> None:
+    def __init__(
+        self,
+        fit: Callable[[Item, Callable[Epoch, None]], Fitted],
+        progress: Callable[Concatenate[int, Epoch], None],
+        count: int,
+    ) -> None:
         self._fit = fit
         self._progress = progress
         self._count = count
@@ -211,11 +219,11 @@ class _Threads(Generic[Item, Fitted]):
                 raise
 
     def _fit_one(self, item: Item) -> Fitted:
-        def report(*epoch: object) -> None:
+        def report(*epoch: Epoch.args, **named: Epoch.kwargs) -> None:
             with self._lock:
                 if item.number >= self._end_from:
                     raise _Ended
-                self._progress(item.number, *epoch)
+                self._progress(item.number, *epoch, **named)
 
         return self._fit(item, report)
 
