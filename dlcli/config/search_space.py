@@ -142,6 +142,9 @@ def default_tune(config: Config, rows: int) -> str:
     few = rows < _FEW_ROWS and isinstance(data.validation, float)
     folds = f"folds: {min(5, rows)}\n" if few or not config.has_validation else ""
     units = next((units for limit, units in _UNITS if rows < limit), _MOST_UNITS)
+    if config.ensemble is not None and config.hidden:  # larger than one network for so few rows
+        own = max(layer.units for layer in config.hidden)
+        units = str([max(own // 2, 1), own, 2 * own])
     # Layers that are added to a linear model would be linear, too.
     activation = "" if config.hidden else "activation: [relu, gelu], "
     return (

@@ -265,7 +265,8 @@ class Tune(Section):
     Omitted: layers, units, dropout and learning rate, in ranges for the number of rows."""
     folds: Folds | None = None
     """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
-    validation rows; without `space`, by 5 folds below 1,000 rows."""
+    validation rows, and ensembles with folds on all training rows; without `space`, single networks
+    by 5 folds below 1,000 rows."""
     sampler: Sampler = Tpe()
     """Choice of the next candidate."""
     pruner: Pruner = MedianPruning()

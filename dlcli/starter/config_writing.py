@@ -24,6 +24,7 @@ from dlcli.config import (
     Target,
     Url,
     default_tune,
+    make_config,
 )
 from dlcli.data_checks import number, require_column
 from dlcli.encoding import (
@@ -92,14 +93,15 @@ def starter_config(
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, target), indent=4)
     recipe = make_recipe(preset, facts)
+    training = aligned([*recipe.training_lines()])
     return "\n".join(
         [
             EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
             f"input:\n{aligned(recipe.input_lines(), indent=2)}  features:\n{features}",
             recipe.hidden,
-            f"{aligned([*_head_lines(facts)])}\n{aligned([*recipe.training_lines()])}",
-            _tune(facts),
+            f"{aligned([*_head_lines(facts)])}\n{training}",
+            _tune(facts, recipe, training),
         ]
     )
 
@@ -175,16 +177,11 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"if it counts something: {declared}count}}, which is never negative"
 
 
-def _bare(facts: TableFacts) -> Config:
-    """Return the config without what follows from the table."""
-    validation = HELD_OUT.validation if facts.holds_out else None
-    data = {"train": "-", "target": facts.task.columns[0], "validation": validation}
-    return Config.model_validate({"data": data, "hidden": ({"units": 16},), "epochs": 1})
-
-
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
-    head = resolve_head(_bare(facts), facts.task)
+    data = {"train": "-", "target": facts.task.columns[0]}
+    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
+    head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
     output = f"an output of {units} with {head.output.activation.name}"
@@ -196,8 +193,12 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
         yield Line("", "", f"class_weight: balanced  # {why}")
 
 
-def _tune(facts: TableFacts) -> str:
-    search = textwrap.indent(default_tune(_bare(facts), facts.rows), "#   ")
+def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
+    """Write the search that `dlcli tune` makes without one, of the network and its training."""
+    has_share = facts.holds_out and not recipe.has_folds
+    share = f", validation: {HELD_OUT.validation}" if has_share else ""
+    text = f"data: {{train: '-', target: y{share}}}\n{recipe.hidden}\n{training}"
+    search = textwrap.indent(default_tune(make_config(text).config, facts.rows), "#   ")
     first = (
         "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
     )

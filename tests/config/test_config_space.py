@@ -138,6 +138,18 @@ def test_folds_take_the_place_of_validation_rows_that_are_missing_or_few(
     assert default(rows, data).folds == folds
 
 
+def test_an_ensemble_varies_the_units_that_it_has_and_is_compared_on_its_own_folds(
+    default: Callable[..., Tune],
+) -> None:
+    layers = "[{units: 100, activation: relu}, {units: 50}]"
+    tune = default(200, "", layers, "ensemble: {members: 4}\n")
+    assert dict(tune.varied)[("hidden", "units")] == (50, 100, 200)
+    assert tune.folds is None
+    assert default(200, ", validation: 0.2", layers, "ensemble: {members: 4, folds: none}\n").folds
+    linear = default(200, "", "[]", "ensemble: {members: 4}\n")
+    assert dict(linear.varied)[("hidden", "units")] == (16, 32, 64)
+
+
 def test_the_default_is_around_the_learning_rate_of_the_config(
     default: Callable[..., Tune],
 ) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from PIL import Image
 from dlcli.config import Config, load_config, with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, check, prepare
-from dlcli.starter import example_names, starter_config, write_example
+from dlcli.starter import Preset, example_names, starter_config, write_example
 from dlcli.starter.presets import seconds_in_words
 from dlcli.starter.yaml_lines import scalar
 
@@ -54,8 +55,10 @@ def table(folder: Path, **columns: list[object]) -> Path:
     return path
 
 
-def starter(data: Path, target: str = "y", ignore: tuple[str, ...] = ()) -> str:
-    return starter_config(data, target, config_folder=data.parent, ignore=ignore)
+def starter(
+    data: Path, target: str = "y", ignore: tuple[str, ...] = (), preset: Preset = "simple"
+) -> str:
+    return starter_config(data, target, config_folder=data.parent, ignore=ignore, preset=preset)
 
 
 def prepared(text: str, folder: Path) -> tuple[Config, Prepared]:
@@ -117,9 +120,13 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("preset", get_args(Preset))
 @pytest.mark.parametrize("rows", [10, 30, 600, 1_200])
-def test_the_search_in_comments_is_that_of_a_config_without_one(tmp_path: Path, rows: int) -> None:
-    text = starter(table(tmp_path, x=[i / 7 for i in range(rows)], y=[i / 3 for i in range(rows)]))
+def test_the_search_in_comments_is_that_of_a_config_without_one(
+    tmp_path: Path, rows: int, preset: Preset
+) -> None:
+    columns = {"x": [i / 7 for i in range(rows)], "y": [i / 3 for i in range(rows)]}
+    text = starter(table(tmp_path, **columns), preset=preset)
     before, mark, after = text.partition("# tune:")
     assert mark
     path = tmp_path / "table.yaml"
