@@ -160,8 +160,6 @@ class ColumnSummary:
     """Minimum and maximum, if all values are numbers that the network can read."""
     whole: bool
     """True if all are whole numbers."""
-    leading_zeros: bool
-    """True if one is written as `007`."""
 
     @property
     def may_be_codes(self) -> bool:
@@ -198,6 +196,11 @@ class ColumnView:
         """Number of rows that have each, (distinct values,)."""
         return self.distinct.counts
 
+    @property
+    def has_leading_zeros(self) -> bool:
+        """True if all values are numbers, and one is written as `007`."""
+        return self.summary.bounds is not None and bool(self.matches(_LEADING_ZERO).any())
+
     def matches(self, pattern: str) -> Mask:
         """Return which distinct values match a pattern of RE2, (distinct values,)."""
         return self.distinct.matches(pattern)
@@ -218,30 +221,59 @@ def view_column(table: Table, name: str) -> ColumnView:
         distinct = column.distinct
     except DataError:  # lists and the like, which have no text
         distinct = count_texts(pa.chunked_array([], pa.string()))
-    texts, counts = distinct.texts, distinct.counts
-    bounds, is_whole = None, False
-    if column.looks_numeric() and not (parsed := column.numbers()).unreadable.any():
-        numbers = parsed.values[~np.isnan(parsed.values)]
-        low, high = float(numbers.min()), float(numbers.max())
-        if max(-low, high) <= LARGEST:  # else the network can't read them
-            bounds, is_whole = (low, high), bool((numbers == np.floor(numbers)).all())
-    missing = int(np.count_nonzero(column.missing()))
-    order = np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist()
-    summary = ColumnSummary(
-        present=table.rows - missing,
-        missing=missing,
-        distinct=len(texts),
-        frequent=tuple((texts[at].as_py(), int(counts[at])) for at in order),
-        bounds=bounds,
-        whole=is_whole,
-        leading_zeros=bounds is not None and bool(distinct.matches(_LEADING_ZERO).any()),
-    )
+    texts, numbers = distinct.texts, _readable_numbers(column)
+    frequent = [texts[at].as_py() for at in _most_frequent(distinct.counts)]
+    summary = _summary(column, numbers, distinct.counts, frequent)
     return ColumnView(table, column, distinct, summary)
 
 
-def summarize_column(table: Table, column: str) -> ColumnSummary:
-    """Count the values of a column."""
-    return view_column(table, column).summary
+def summarize_column(table: Table, name: str) -> ColumnSummary:
+    """Count the values of a column.
+
+    Many different numbers are counted as such: their texts would take most of the time. So `1.5`
+    and `1.50` are one value then, and of equally frequent ones, the smallest come first.
+    """
+    column = table.column(name)
+    numbers = _readable_numbers(column)
+    if numbers is not None and np.abs(numbers).max() < 2**53:  # larger ones may be rounded
+        distinct, counts = np.unique(numbers, return_counts=True)
+        if len(distinct) > MAX_CODES:
+            values = column.numbers().values
+            rows = np.array([np.argmax(values == distinct[at]) for at in _most_frequent(counts)])
+            frequent = replace(column, values=column.values.take(integers(rows))).canonical()
+            return _summary(column, numbers, counts, frequent.to_pylist())
+    return view_column(table, name).summary
+
+
+def _readable_numbers(column: Column) -> NDArray[np.float64] | None:
+    """Return the values that are not missing, if all are numbers that the network can read."""
+    if not column.looks_numeric() or (parsed := column.numbers()).unreadable.any():
+        return None
+    numbers = parsed.values[~np.isnan(parsed.values)]
+    return numbers if np.abs(numbers).max() <= LARGEST else None
+
+
+def _most_frequent(counts: NDArray[np.int64]) -> list[int]:
+    """Return the indices of the largest counts, the first ones of equal ones."""
+    return list(np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist())
+
+
+def _summary(
+    column: Column,
+    numbers: NDArray[np.float64] | None,
+    counts: NDArray[np.int64],
+    frequent: Sequence[str],
+) -> ColumnSummary:
+    """Summarize a column, given its numbers, how many rows have each value, and the top ones."""
+    missing = int(np.count_nonzero(column.missing()))
+    return ColumnSummary(
+        present=len(column.values) - missing,
+        missing=missing,
+        distinct=len(counts),
+        frequent=tuple(zip(frequent, np.sort(counts)[::-1].tolist(), strict=False)),
+        bounds=None if numbers is None else (float(numbers.min()), float(numbers.max())),
+        whole=numbers is not None and bool((numbers == np.floor(numbers)).all()),
+    )
 
 
 def shorten(text: str) -> str:
@@ -299,7 +331,7 @@ def find_identity(
     if unfit > most:
         return None
     if type_name == "categorical":
-        return _identity_of_categories(column, summarize_column(table, column))
+        return _identity_of_categories(column, view_column(table, column).summary)
     values = table.column(column)
     if type_name != "numeric" or values.kind not in ("number", "text"):
         return None
@@ -640,7 +672,7 @@ _POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may 
 
 def decide_postal_codes(view: ColumnView) -> Decision | None:
     """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
-    if not _POSTAL_NAME.search(view.column.name) or view.summary.leading_zeros:
+    if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
         return None
     if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
         return None
@@ -678,7 +710,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
     if view.column.kind not in ("number", "text"):
         return None
     if view.column.looks_numeric():
-        if view.summary.leading_zeros:
+        if view.has_leading_zeros:
             return _codes(view)
         if view.summary.bounds is None:
             reason = f"all numbers, one of them infinite or beyond {LARGEST:.1e}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,10 @@ from PIL import Image as Pillow
 
 from dlcli.config import Auto, Boolean, Categorical, Datetime, Ignored, Image, Input, Numeric
 from dlcli.encoding import choose_features, column_types, decide_types, type_warnings
-from dlcli.encoding.column_types import ROWS_LOOKED_AT
+from dlcli.encoding.column_types import ROWS_LOOKED_AT, summarize_column, view_column
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
-from dlcli.tables import Notation, Table
+from dlcli.tables import Column, Notation, Table
 
 
 def chosen(features, columns, reserved=()):
@@ -47,6 +48,38 @@ def decided(values, name="x"):
 
 def warnings_of(values):
     return type_warnings({"x": decision_of(values)})
+
+
+REPEATED = [*(value for value in range(1, 7) for _ in range(value)), *range(7, 30)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        REPEATED,
+        [None, *(value / 4 for value in REPEATED), float("nan")],
+        [-value for value in REPEATED],
+        ["", *(f"{value}.0" for value in REPEATED), " 7 "],
+        pa.array(REPEATED, pa.float32()),
+        pa.array([Decimal(value) / 8 for value in REPEATED]),
+        [value + 2**60 for value in REPEATED],
+        [value % 3 for value in REPEATED],
+        ["a", *map(str, REPEATED)],
+    ],
+    ids=["int", "float", "negative", "text", "float32", "decimal", "large", "few", "no numbers"],
+)
+def test_many_numbers_are_counted_as_their_texts_are(values):
+    table = make({"x": values})
+    assert summarize_column(table, "x") == view_column(table, "x").summary
+
+
+def test_many_numbers_are_counted_without_their_texts(monkeypatch):
+    table = make({"x": [0.0, -0.0, *(value / 7 for value in range(1, 1000))]})
+    monkeypatch.setattr(Column, "distinct", None)
+    found = summarize_column(table, "x")
+    assert (found.present, found.distinct, found.bounds) == (1001, 1000, (0.0, 999 / 7))
+    assert found.frequent[0] == ("0", 2)
+    assert not found.whole
 
 
 def test_without_features_every_column_that_is_not_reserved_is_looked_at():
