@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from dlcli.tables.table import Remark
 
 LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""
+_SECONDS_TO_READ = 0.25
+"""Time without a call after which pyarrow's thread reads no more; it takes milliseconds."""
 
 
 def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
@@ -73,19 +76,20 @@ def _rows(
     try:
         with _open_utf_8(stored, encoding) as stream:
             _read_exactly(stream, header.size)
-            reader = open_csv(
-                _EndingWithNewline(stream),
-                read_options=ReadOptions(column_names=header.names, block_size=LONGEST_ROW),
-                parse_options=ParseOptions(
-                    delimiter=header.delimiter, newlines_in_values=has_quotes
-                ),
-                convert_options=ConvertOptions(
-                    column_types=dict.fromkeys(header.names, pa.string()),
-                    strings_can_be_null=False,
-                ),
-            )
-            for last in reader:  # noqa: B007  (the last one is used)
-                yield last
+            with _EndingWithNewline(stream) as lines:
+                reader = open_csv(
+                    lines,
+                    read_options=ReadOptions(column_names=header.names, block_size=LONGEST_ROW),
+                    parse_options=ParseOptions(
+                        delimiter=header.delimiter, newlines_in_values=has_quotes
+                    ),
+                    convert_options=ConvertOptions(
+                        column_types=dict.fromkeys(header.names, pa.string()),
+                        strings_can_be_null=False,
+                    ),
+                )
+                for last in reader:  # noqa: B007  (the last one is used)
+                    yield last
     except pa.ArrowException as error:
         _check_shape(stored, encoding, header)
         reason = str(error).partition("\n")[0]
@@ -111,23 +115,43 @@ class _EndingWithNewline(io.RawIOBase):
     """A stream with a newline at its end, without which pyarrow may misread the last row.
 
     Where there is one already, it makes a blank line, which is not a row.
+
+    pyarrow reads ahead in a thread of its own, which also reads on after an error. It needs Python
+    for that, and aborts the process if Python ends meanwhile. So to close the stream is to wait
+    until that thread has read its end, or calls no more since it is far enough ahead.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._at_end = False
+        self._is_closing = False
+        self._is_read = threading.Event()
+        self._calls = 0
 
     def readable(self) -> bool:
         """Return true."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return some bytes; none once all are read."""
-        block = self._stream.read(size)
-        if block or self._at_end:
+        """Return some bytes; none once all are read, or the stream is being closed."""
+        self._calls += 1
+        block = b"" if self._is_closing else self._stream.read(size)
+        if block:
             return block
+        if self._is_closing or self._at_end:
+            self._is_read.set()
+            return b""
         self._at_end = True
         return b"\n"
+
+    def close(self) -> None:
+        """Wait until nobody reads any more."""
+        self._is_closing = True
+        calls = -1
+        while not self.closed and calls != self._calls and not self._is_read.is_set():
+            calls = self._calls
+            self._is_read.wait(_SECONDS_TO_READ)
+        super().close()
 
 
 def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:

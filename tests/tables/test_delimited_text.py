@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError
-from dlcli.tables import Table, read_header, read_table
+from dlcli.tables import Table, delimited_text, read_header, read_table
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "
@@ -290,3 +292,39 @@ def test_what_was_written_is_read(delimiter, encoding, newline, sparingly, recor
 def test_a_delimiter_is_found_where_no_other_occurs(delimiter, records):
     lines = [delimiter.join(record) for record in [["a", "b", "c"], *records]]
     assert read("\n".join(lines)).columns == ("a", "b", "c")
+
+
+class TestReadingAhead:
+    """pyarrow's thread, which aborts the process if Python ends before it has read its end."""
+
+    def test_to_close_the_stream_is_to_wait_for_its_reader(self):
+        stream, blocks = delimited_text._EndingWithNewline(io.BytesIO(b"x" * 10)), []
+
+        def read_slowly():
+            while block := stream.read(4):
+                blocks.append(block)
+                time.sleep(0.05)
+
+        reader = threading.Thread(target=read_slowly)
+        reader.start()
+        stream.close()
+        assert stream._is_read.is_set()
+        reader.join()
+        assert blocks == [b"xxxx"]
+
+    def test_it_does_not_wait_for_a_reader_that_is_far_enough_ahead(self):
+        stream = delimited_text._EndingWithNewline(io.BytesIO(b"x" * 10))
+        stream.read(4)
+        stream.close()
+        assert stream.closed
+
+    def test_a_refused_file_is_read_to_its_end(self, monkeypatch):
+        ends, close = [], delimited_text._EndingWithNewline.close
+
+        def spy(stream):
+            close(stream)
+            ends.append(stream._is_read.is_set())
+
+        monkeypatch.setattr(delimited_text._EndingWithNewline, "close", spy)
+        assert "row 2: has 1 field" in refusal(b"x,y\n1,2\n3\n")
+        assert ends[0]
