@@ -43,6 +43,7 @@ from dlcli.encoding import (
     encode_rows,
     fit_encoding,
     infer_type,
+    row_weights,
     settle_missing_words,
     type_columns,
     type_warnings,
@@ -453,17 +454,41 @@ def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
     """Assign training rows to the folds that members of an ensemble are validated on.
 
     Raises:
-        DataError: for too few rows, groups or times; its note says how to have fewer folds.
+        DataError: for too few rows, groups or times, or a fold where all weights are 0; its note
+            says what to set instead.
     """
     assert config.ensemble_folds is not None
     task, key = prepared.task, (config.seed, 0)
     classes = task.columns[0] if task.classes else None
     train, choice = prepared.split.train, prepared.split_choice
+    weights = row_weights(train, config.data.weight, ValueIssues())
     try:
-        return make_complete_folds(train, choice, classes, config.ensemble_folds, key)
+        folds = make_complete_folds(train, choice, classes, config.ensemble_folds, key)
+        if weights is not None:
+            _check_weights(weights, folds, train.file, config.data.weight)
     except DataError as error:
-        error.add_note("  set fewer ensemble.folds, or ensemble.folds: none with data.validation")
+        # No number of folds helps a class with a single row.
+        is_class = classes is not None and error.column == classes
+        fewer = "" if is_class else "fewer ensemble.folds, or "
+        error.add_note(f"  set {fewer}ensemble.folds: none with data.validation")
         raise
+    return folds
+
+
+def _check_weights(
+    weights: NDArray[np.float64], folds: Sequence[Fold], file: str, column: str | None
+) -> None:
+    """Check that each fold has rows that count, to train on and to validate on.
+
+    Raises:
+        DataError: for the first fold that lacks them.
+    """
+    for number, fold in enumerate(folds, start=1):
+        for rows, purpose in ((fold.train, "to train on"), (fold.held_out, "held out")):
+            if not weights[rows].any():
+                where = f"in fold {number} of {len(folds)}"
+                message = f"all weights of the rows {purpose} {where} are 0"
+                raise DataError(message, file=file, column=column)
 
 
 def warn_of_random_split(

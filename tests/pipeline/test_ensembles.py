@@ -381,6 +381,29 @@ def test_too_few_rows_for_the_folds_are_refused_before_anything_is_trained(folde
     ]
 
 
+@pytest.mark.parametrize(("counting", "purpose"), [("g0", "held out"), ("g1", "to train on")])
+def test_a_fold_whose_rows_do_not_count_is_refused(folder, counting, purpose):
+    rows = [f"{x % 7},{x % 5},{x},g{x % 2}" for x in range(40)]
+    lines = [f"{row},{int(row.endswith(counting))}" for row in rows]
+    (folder / "rows.csv").write_text("a,b,y,g,w\n" + "\n".join(lines) + "\n")
+    split = "data.split={name: group, column: g}"
+    settings = (split, "data.weight=w", "data.test=null", "ensemble={members: 2}")
+    with pytest.raises(DataError, match=f"{purpose} in fold 1 of 2 are 0") as caught:
+        check(config(*settings))
+    assert caught.value.__notes__ == [
+        "  set fewer ensemble.folds, or ensemble.folds: none with data.validation"
+    ]
+
+
+def test_no_number_of_folds_is_advised_for_a_class_of_one_row(folder):
+    (folder / "rows.csv").write_text(
+        "a,b,y\n" + "".join(f"{x % 7},{x % 5},{'n' if x else 'y'}\n" for x in range(40))
+    )
+    with pytest.raises(DataError, match="are of the class 'n'") as caught:
+        check(config("data.test=null"))
+    assert caught.value.__notes__ == ["  set ensemble.folds: none with data.validation"]
+
+
 def test_an_ensemble_is_no_start_for_one_network(trained, folder):
     settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
     with pytest.raises(ConfigError, match="is an ensemble of 3 networks; name a run of one"):
