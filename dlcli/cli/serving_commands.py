@@ -128,6 +128,7 @@ def serve(
         raise missing_run(click.get_current_context())
     check_installed()
     key = os.environ.get(KEY_VARIABLE)
+    key = None if key is None else key.strip()  # as from a file that ends with a newline
     if key == "":
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
     body_bytes = numbers["limit_body"] * _PER_MEBIBYTE

@@ -163,15 +163,18 @@ def _explained(error: RequestError) -> Response:
 
 
 def _has_key(request: Request, key: str) -> bool:
+    """Return whether a request has the key, in UTF-8."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+            sent = base64.b64decode(given, validate=True).partition(b":")[2]
+        except binascii.Error:
             return False
-    elif scheme.lower() != "bearer":
-        given = request.headers.get("x-api-key", "")
-    return hmac.compare_digest(given.strip().encode(), key.encode())
+    else:
+        if scheme.lower() != "bearer":
+            given = request.headers.get("x-api-key", "")
+        sent = given.encode("latin-1")  # the bytes that were sent
+    return hmac.compare_digest(sent.strip(), key.encode(errors="surrogateescape"))
 
 
 async def _explain_status(request: Request, error: HTTPException) -> Response:

@@ -135,7 +135,9 @@ class ServedModel:
             return Answer(*found, len(records))
         issues = ValueIssues(lenient=True)
         try:
-            table = self.predictor.read(memory_table(records, _TABLE))
+            # In training's notations: all values of a file decide on its own, but rows of a
+            # request may have nothing to do with each other.
+            table = self.predictor.batch(memory_table(records, _TABLE).data, _TABLE)
             predictions = self.predictor.predict(table, issues)
         except DataError as error:
             problem = Problem(error.message, error.row, error.column)

@@ -245,11 +245,20 @@ def test_an_address_that_is_taken_is_explained(runs):
     assert f"can't listen at 127.0.0.1:{port}: " in result.stderr
 
 
-def test_an_empty_key_is_refused(runs, monkeypatch):
-    monkeypatch.setenv("DLCLI_API_KEY", "")
+@pytest.mark.parametrize("key", ["", " \n"])
+def test_an_empty_key_is_refused(runs, monkeypatch, key):
+    monkeypatch.setenv("DLCLI_API_KEY", key)
     result = CliRunner().invoke(main, ["serve", str(runs["pets"])])
     assert result.exit_code == 2
     assert "DLCLI_API_KEY is empty" in result.stderr
+
+
+def test_a_key_from_a_file_may_end_with_a_newline(runs, monkeypatch):
+    monkeypatch.setenv("DLCLI_API_KEY", "secret\n")
+    keys = []
+    monkeypatch.setattr("dlcli.serving.run_server", lambda settings, log: keys.append(settings.key))
+    assert CliRunner().invoke(main, ["serve", str(runs["pets"])]).exit_code == 0
+    assert keys == ["secret"]
 
 
 def test_a_run_with_images_is_not_served(images):

@@ -159,6 +159,17 @@ class TestKey:
     @pytest.mark.parametrize(
         "headers",
         [
+            {"Authorization": "Bearer clé"},
+            {"X-API-Key": " clé "},
+            {"Authorization": f"Basic {base64.b64encode('anyone:clé'.encode()).decode()}"},
+        ],
+    )
+    def test_may_have_any_letters(self, serve, headers):
+        assert serve("clé").post("/predict", [ROW], headers=headers).status == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
             {},
             {"Authorization": "Bearer wrong"},
             {"Authorization": "Basic ?"},
@@ -217,3 +228,13 @@ def test_missing_values_of_a_row_do_not_depend_on_other_rows(client):
     beside = client.post("/predict", [{**ROW, "color": 1}, {**ROW, "color": "x"}]).json
     assert beside[0] == alone[0]
     assert np.isfinite(alone[0]["prediction"])
+
+
+def test_a_number_in_a_text_is_read_alike_next_to_any_other_row(client):
+    row = {**ROW, "size": "3.456"}
+    alone = client.post("/predict", [row, {**ROW, "note": "ünseen"}]).json
+    assert alone[0] == client.post("/predict", [{**ROW, "size": 3.456}]).json[0]
+    for size in ("1,5", "1,234"):
+        reply = client.post("/predict", [row, {**ROW, "size": size}])
+        assert reply.status == 422
+        assert [(each["row"], each["column"]) for each in reply.json["problems"]] == [(2, "size")]
