@@ -142,8 +142,13 @@ class BaselineComparison(Document):
         """Return the differences on one split, by baseline."""
         return {model: each[split] for model, each in self.differences.items() if split in each}
 
-    def suspicion(self) -> Suspicion | None:
-        """Return why results may be too good to be true; `None` without a sign of that."""
+    def suspicion(self, *, out_of_fold: bool) -> Suspicion | None:
+        """Return why results may be too good to be true; `None` without a sign of that.
+
+        Args:
+            out_of_fold: True if training rows stand for validation rows, as in an ensemble with
+                folds.
+        """
         if self.leaks:
             names = tuple(map(_shown, self.leaks))
             least = min(self.leaks.values())
@@ -157,7 +162,8 @@ class BaselineComparison(Document):
         found = self.nearly_perfect
         if found is None:
             return None
-        value = f"{found.metric} {found.value:.4g} on {found.split} rows"
+        rows = "out-of-fold" if out_of_fold and found.split == "validation" else found.split
+        value = f"{found.metric} {found.value:.4g} on {rows} rows"
         if found.model == "constant":
             return Suspicion(
                 f"always predicting the most frequent class is nearly perfect, too: {value}",

@@ -284,7 +284,7 @@ def _classes(case: Case) -> list[_Class]:
 
 def too_good(case: Case) -> Finding | None:
     """Find a column that gives the target away, or a simple model that is nearly perfect."""
-    doubt = case.comparison.suspicion()
+    doubt = case.comparison.suspicion(out_of_fold=case.config.ensemble_folds is not None)
     if doubt is None:
         return None
     features = case.config.input.features or {}

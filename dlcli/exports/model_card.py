@@ -193,7 +193,8 @@ def _limits(
                 f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
                 f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
             )
-    suspicion = BaselineComparison.of(run).suspicion()
+    has_folds = predictor.config.ensemble_folds is not None
+    suspicion = BaselineComparison.of(run).suspicion(out_of_fold=has_folds)
     if suspicion is not None:
         yield f"{fmt.capitalize(suspicion.observation)}; {suspicion.meaning}."
     for finding in diagnose(run)[:_MOST_FINDINGS]:

@@ -127,7 +127,8 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     count = f"{rows:,}" if rows is not None else "the"
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {count} {record.adjective(split)} rows, {fmt.metric_title(metric)} is {value}."
-    if (doubt := record.comparison.suspicion()) is not None:
+    doubt = record.comparison.suspicion(out_of_fold=record.is_out_of_fold)
+    if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
     are_few = rows is not None and rows < _FEW_ROWS

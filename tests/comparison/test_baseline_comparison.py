@@ -177,9 +177,16 @@ def perfect(model="linear", **more):
     ],
 )
 def test_what_is_too_good_is_named(comparison, observation, leaks):
-    doubt = comparison.suspicion()
+    doubt = comparison.suspicion(out_of_fold=True)
     assert (doubt.observation, doubt.leaks) == (observation, leaks)
 
 
 def test_without_a_sign_of_a_leak_nothing_is_suspected():
-    assert BaselineComparison().suspicion() is None
+    assert BaselineComparison().suspicion(out_of_fold=False) is None
+
+
+@pytest.mark.parametrize(("out_of_fold", "rows"), [(True, "out-of-fold"), (False, "validation")])
+def test_validation_rows_of_an_ensemble_are_out_of_fold(out_of_fold, rows):
+    found = perfect().model_copy(update={"split": "validation"})
+    doubt = BaselineComparison(nearly_perfect=found).suspicion(out_of_fold=out_of_fold)
+    assert doubt.observation == f"a linear model is nearly perfect: r2 0.9998 on {rows} rows"
