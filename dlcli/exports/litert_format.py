@@ -8,6 +8,7 @@ says how.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ RECIPE = "recipe.json"
 QUANTIZED_TOLERANCE = 0.1
 """Largest difference of a number of a model with weights of 8 bits, as a share of its scale."""
 _SIGNATURE = "serving_default"
+_TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
+"""2π as a sum, whose first parts have few digits."""
 _SHOWN = 12
 """Inputs of an example, at most."""
 
@@ -63,7 +66,16 @@ class _FloatOperations(TensorflowOperations):
         return super().cast(x, "float32" if dtype == "float64" else dtype)
 
     def apply(self, function: Function, x: Value) -> Value:
-        return self._tf.not_equal(x, x) if function == "isnan" else super().apply(function, x)
+        if function == "isnan":
+            return self._tf.not_equal(x, x)
+        if function in ("sin", "cos"):
+            # LiteRT's are wrong beyond some turns. Whole turns are subtracted in three parts, of
+            # which products with a whole number are exact (Cody and Waite 1980).
+            turns = self._tf.floor(x / (2 * math.pi) + 0.5)
+            for part in _TURN:
+                x = x - turns * part
+            x = self.minimum(self.maximum(x, -math.pi), math.pi)
+        return super().apply(function, x)
 
     def log1p(self, x: Value) -> Value:
         # In 32 bits 1 + x loses digits of a small x, for which the series x - x²/2 + ... converges.

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from untrained_runs import make_run
 
 from dlcli.errors import UsageError
 from dlcli.exports import export_model, validate_export
@@ -70,6 +71,24 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     assert validate_export(small.path).document.tolerance == 0.1
     with pytest.raises(UsageError, match="is for the format litert"):
         export_model(run, "onnx", tmp_path / "other", quantize=True)
+
+
+@pytest.mark.slow
+def test_litert_has_the_waves_of_numbers_many_turns_away(tmp_path: Path) -> None:
+    rows = [f"{at / 7},{at % 5}" for at in range(40)]
+    (tmp_path / "rows.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    config = tmp_path / "waves.yaml"
+    config.write_text(
+        "data: {train: rows.csv, target: y, validation: 0.25}\n"
+        "input: {encoding: {name: periodic, frequencies: 4, deviation: 30}}\n"
+        "hidden: [{units: 4, activation: relu}]\nepochs: 1\n"
+    )
+
+    found = export_model(make_run(config, tmp_path / "run"), "litert", tmp_path / "model")
+
+    differences = found.document.checked
+    assert set(differences) == {"held-out rows", "made-up rows"}
+    assert all(each.relative_difference["prediction"] < 1e-4 for each in differences.values())
 
 
 @pytest.mark.slow
