@@ -200,6 +200,7 @@ def _config(settings: Settings, application: Any, *, is_factory: bool = False) -
         server_header=False,
         lifespan="off",
         ws="none",
+        http="dlcli.serving.connections:PatientConnection",
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
         timeout_worker_healthcheck=_PATIENCE,
     )

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
 
 from dlcli.cli import main
@@ -243,6 +245,32 @@ def test_an_address_that_is_taken_is_explained(runs):
         result = CliRunner().invoke(main, ["serve", str(runs["pets"]), "--port", str(port)])
     assert result.exit_code == 2
     assert f"can't listen at 127.0.0.1:{port}: " in result.stderr
+
+
+def test_a_request_on_its_way_is_answered_when_the_server_ends(serve):
+    configured = uvicorn.Config(
+        serve().application,
+        log_level="error",
+        lifespan="off",
+        http="dlcli.serving.connections:PatientConnection",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, server = listening.getsockname()[1], uvicorn.Server(configured)
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        fresh, used = (HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(2))
+        fresh.connect()
+        used.request("POST", "/predict", json.dumps([ROW]))
+        assert used.getresponse().read()
+        server.should_exit = True
+        time.sleep(0.3)
+        for connection in (fresh, used):
+            connection.request("POST", "/predict", json.dumps([ROW]))
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert answer.read()
+            connection.close()
+        thread.join()
 
 
 @pytest.mark.parametrize("key", ["", " \n"])
