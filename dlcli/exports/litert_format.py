@@ -69,8 +69,8 @@ class _FloatOperations(TensorflowOperations):
         if function == "isnan":
             return self._tf.not_equal(x, x)
         if function in ("sin", "cos"):
-            # LiteRT's are wrong beyond some turns. Whole turns are subtracted in three parts, of
-            # which products with a whole number are exact (Cody and Waite 1980).
+            # LiteRT's leave [-1, 1] from about 1e8 on. Whole turns are subtracted in three parts,
+            # of which products with up to some thousand are exact (Cody and Waite 1980).
             turns = self._tf.floor(x / (2 * math.pi) + 0.5)
             for part in _TURN:
                 x = x - turns * part
