@@ -159,6 +159,12 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
         yield Line("split", choice, "rows with the same value resemble each other: one set for all")
+        column = scalar(facts.split.choice.column)
+        yield Line(
+            "", "", f"to predict for the same {facts.subjects:,} values again, not new ones:"
+        )
+        feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
+        yield Line("", "", f"  split: random, and among the features {column}: {feature}")
     elif facts.split:
         yield Line("", "", facts.split.reason)
         yield Line("", "", facts.split.issue.advice)

@@ -79,6 +79,8 @@ class TableFacts:
     """A split that suits the rows better than a random one, if there is one."""
     uses_split: bool
     """True if that split is used, not only suggested."""
+    subjects: int
+    """The different values of the column that rows are split by; 0 without one."""
 
 
 def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
@@ -110,6 +112,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         and any(column.type != "ignored" for column in rest)
         and _holds_out(table, task, split.choice)
     )
+    divided = split.choice.column if split is not None and uses_split else None
+    subjects = sum(each.values.distinct for each in columns if each.name == divided)
     return TableFacts(
         rows=table.rows,
         without_target=whole.rows - table.rows,
@@ -121,6 +125,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         holds_out=_holds_out(table, task, StratifiedSplit()),
         split=split,
         uses_split=uses_split,
+        subjects=subjects,
     )
 
 

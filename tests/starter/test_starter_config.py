@@ -315,6 +315,11 @@ def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
     why = "rows with the same value resemble each other: one set for all"
     assert line(text, "split") == f"split: {{name: group, column: patient}} # {why}"
     assert list(yaml.safe_load(text)["input"]["features"]) == ["x"]
+    assert (
+        "  # to predict for the same 25 values again, not new ones:\n"
+        "  #   split: random, and among the features patient: {type: categorical, "
+        "max_categories: 25}\n"
+    ) in text
     found = prepared(text, tmp_path)[1]
     held_out = found.split.test
     assert held_out is not None
