@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 is_command_line = ContextVar("is_command_line", default=False)
-"""Whether the process is dlcli's own: its arguments are a command, and it may handle signals."""
+"""True if the process is dlcli's own: its arguments are a command, and it may handle signals."""
 
 # Arrow's usual allocator keeps what was freed, for each of its threads, and a table on disk that is
 # read column by column would come to lie in memory after all. It is chosen when Arrow is loaded.

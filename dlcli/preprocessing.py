@@ -258,7 +258,7 @@ class Note:
     values: tuple[str, ...] = ()
     """Some of the rows' values, if it is about these."""
     encoding: str = ""
-    """How they are encoded, in words."""
+    """Their encoding, in words."""
 
     def __str__(self) -> str:
         return f"column '{self.column}': {plural(self.rows, 'row')} {self.kind}{self.detail}"

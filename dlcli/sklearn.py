@@ -37,7 +37,7 @@ _MOST_SEED = 2**31 - 1
 
 
 class _Dense(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share."""
+    """The base of both estimators."""
 
     _type: Literal["numeric", "categorical"]
     """The type of target."""

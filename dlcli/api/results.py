@@ -1,4 +1,4 @@
-"""What the functions of the Python API return: runs, comparisons, diagnoses, inspections."""
+"""Results of the functions of the Python API: runs, comparisons, diagnoses, inspections."""
 
 from __future__ import annotations
 

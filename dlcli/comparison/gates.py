@@ -31,7 +31,7 @@ class GateResult(Document):
     upper: float | None = None
     """The ends of its 95 % confidence interval; `None` if there is none."""
     failures: tuple[str, ...]
-    """What is not as required, in words; none if the gate is passed."""
+    """The reason why the gate is not passed, in words; none if it is."""
 
     @property
     def passed(self) -> bool:

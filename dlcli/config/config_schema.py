@@ -265,8 +265,8 @@ class Gate(Section):
     """The baseline than which the network must be better, beyond the confidence interval of the
     difference on the same rows, by the metric that decides on it."""
     by: Literal["value", "interval"] = "value"
-    """What is compared with `at_least` and `at_most`: the value of the metric, or the worse end of
-    its 95 % confidence interval."""
+    """The number that is compared with `at_least` and `at_most`: the value of the metric, or the
+    worse end of its 95 % confidence interval."""
 
     @property
     def is_empty(self) -> bool:

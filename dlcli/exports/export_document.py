@@ -1,4 +1,4 @@
-"""What an export is, and what its check found: `export.json`."""
+"""The description of an export, and the result of its check: `export.json`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dlcli.runs import Document, FileDigest
 
 
 class ExportDocument(Document):
-    """What an export is, and what its check found: `export.json`."""
+    """The description of an export, and the result of its check: `export.json`."""
 
     format: str
     dlcli: str

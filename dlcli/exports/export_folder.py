@@ -86,7 +86,7 @@ class ModelFormat:
     outputs: Callable[[Predictions], Arrays] = outputs_of
     """Returns what the model should compute for predicted rows."""
     reads_extremes: Callable[[Predictor], bool] = lambda predictor: True
-    """Whether numbers far beyond the training rows' range are predicted alike, too."""
+    """Returns whether numbers far beyond the training rows' range are predicted alike, too."""
     tolerance: float = TOLERANCE
     """Largest difference of a number, as a share of the output's scale."""
 

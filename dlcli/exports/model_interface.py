@@ -82,7 +82,7 @@ class ModelInput:
     """The column's name."""
     kind: InputKind
     advice: tuple[str, ...]
-    """What to send, in sentences."""
+    """The values to send, in sentences."""
     shape: tuple[int, ...] = ()
     """The shape of a row's value; of a plain one ()."""
 

@@ -70,7 +70,7 @@ class StoredFold(Document):
     result: FoldResult
     constant: tuple[float, ...]
     cause: Literal["config", "data"] | None = None
-    """What the problem is one of, unless training diverged."""
+    """The source of the problem, unless training diverged."""
 
 
 @dataclass(frozen=True)

@@ -261,7 +261,7 @@ class FitResult:
 
     @cached_property
     def ensemble(self) -> Ensemble | None:
-        """How each member was trained; `None` for a single network."""
+        """The training of each member; `None` for a single network."""
         if self.config.ensemble is None:
             return None
         members = [
@@ -583,7 +583,7 @@ class FitContext:
     keep_encodings: bool = True
     on_notes: ReportNotes | None = None
     at_once: int = field(default=1, init=False)
-    """How many fits like the latest to run at a time, each in a thread."""
+    """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
     _warning: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -74,7 +74,7 @@ class FittedMember:
 
 
 class Numbered(Protocol):
-    """What to fit next to others: a member of an ensemble, or a fold."""
+    """A fit next to others: of a member of an ensemble, or a fold."""
 
     @property
     def number(self) -> int:
@@ -84,7 +84,7 @@ class Numbered(Protocol):
 Item = TypeVar("Item", bound=Numbered)
 Fitted = TypeVar("Fitted")
 Epoch = ParamSpec("Epoch")
-"""What is reported of an epoch."""
+"""The arguments of a report of an epoch."""
 
 
 class MemberDivergence(Exception):

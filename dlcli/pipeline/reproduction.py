@@ -33,7 +33,7 @@ class ReproducedPart:
     """`data`, `versions`, `encoding`, `weights` or `metrics`."""
     equal: bool
     finding: str
-    """What is equal, or what differs and by how much."""
+    """The differences and their sizes, or that there are none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Reproduction:
     again: Run
     parts: tuple[ReproducedPart, ...]
     causes: tuple[str, ...]
-    """What has probably made the weights differ; none if they are equal."""
+    """The likely cause of a difference of the weights; none if they are equal."""
     metric_difference: float
     """The largest relative difference of a metric."""
     tolerance: float | None

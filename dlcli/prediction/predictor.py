@@ -68,7 +68,7 @@ class Evaluation:
 
 
 class EnsembleMember(Document):
-    """How one member of an ensemble was trained."""
+    """The training of one member of an ensemble."""
 
     seed: int
     """Its random seed."""
@@ -176,7 +176,7 @@ class Predictor:
 
     @property
     def uncertainty(self) -> str:
-        """How far the coverage of intervals may be off their level; empty if hardly."""
+        """A note on how far the coverage of intervals may be off their level; empty if hardly."""
         return self.conformal.uncertainty(self.level) if self.conformal else ""
 
     @property

@@ -41,7 +41,7 @@ class ServedColumn:
     typical: object
     """A value as most rows have it."""
     description: str
-    """What values mean, and which occurred in training rows."""
+    """The meaning of values, and those of training rows."""
     low: float | str | None = None
     high: float | str | None = None
     """The training rows' range of numbers, and of times as ISO 8601."""
@@ -54,7 +54,7 @@ class ServedColumn:
     times: tuple[datetime, datetime] | None = None
     """The training rows' earliest and latest time."""
     format: str = ""
-    """How times are written."""
+    """The format of times."""
     timezone: str = "UTC"
     """The time zone of times without an offset."""
 

@@ -28,7 +28,7 @@ _MISSING = "missing"
 
 @dataclass(frozen=True)
 class FormAnswer:
-    """What the form shows of a row."""
+    """The result that the form shows of a row."""
 
     model: ServedModel
     row: Mapping[str, object]

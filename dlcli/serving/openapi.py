@@ -34,7 +34,7 @@ STATUSES = {
     "415": "The body is compressed.",
     "422": "A row lacks a column, has an unknown one, or a value that can't be used.",
 }
-"""What the status of an answer without predictions means."""
+"""The meaning of the status of an answer without predictions."""
 
 
 def describe_server(

@@ -16,10 +16,10 @@ _PER_MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a row."""
+    """A mistake in a row."""
 
     message: str
-    """What came, and what was expected."""
+    """The value that came, and what was expected."""
     row: int | None = None
     """The row, from 1."""
     column: str | None = None
@@ -68,7 +68,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may take."""
+    """The most that a request may take."""
 
     body_bytes: int = 16 * _PER_MEBIBYTE
     """Most bytes of a body."""

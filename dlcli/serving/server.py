@@ -37,7 +37,7 @@ _PATIENCE = 60
 
 @dataclass(frozen=True)
 class Settings:
-    """What is served, and how."""
+    """The settings of a server."""
 
     runs: Mapping[str, Path]
     """Run folders by the names of their models."""

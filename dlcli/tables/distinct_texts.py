@@ -36,7 +36,7 @@ class DistinctTexts:
     counts: NDArray[np.int64]
     """Number of rows that have each, (distinct texts,)."""
     computed: dict[tuple[Function, str], Results] = field(default_factory=dict)
-    """What `compute` knows, shared by all columns."""
+    """Earlier results of `compute`, shared by all columns."""
 
     @cached_property
     def texts(self) -> pa.Array:

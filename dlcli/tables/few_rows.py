@@ -45,7 +45,7 @@ class NeedsTable(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """How the values of a column are read.
+    """The way in which the values of a column are read.
 
     Args:
         missing_words: as of `Table`.
