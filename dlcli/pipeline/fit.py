@@ -101,7 +101,7 @@ def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
 
     Raises:
         ConfigError: for a GPU where there is none.
-        UsageError: if TensorFlow already runs in this process with other threads.
+        UsageError: if TensorFlow already runs in this process with another device or threads.
     """
     with quiet_tensorflow():
         is_loaded = "tensorflow" in sys.modules

@@ -43,6 +43,7 @@ from dlcli.keras_model import (
 from dlcli.network import DenseLayer, DropoutLayer, Layer
 from dlcli.tasks import OutputUnit, Task
 from dlcli.training.job import MODEL, Job, Weights
+from dlcli.training.process_settings import deterministic_tensorflow
 from dlcli.training.randomness import AugmentedImages, MaskedDropout, random_bits
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
@@ -489,6 +490,7 @@ Norms = Mapping[str, float]
 """Euclidean norms of the gradient with respect to each layer's weights, by layer."""
 
 
+@deterministic_tensorflow()
 def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> tuple[Norms, Norms]:
     """Measure the gradient of a job's loss over some training rows as one batch.
 

@@ -32,6 +32,7 @@ from dlcli.training.job import (
     check_weights,
 )
 from dlcli.training.linear_engine import LinearEngine
+from dlcli.training.process_settings import deterministic_tensorflow
 
 if TYPE_CHECKING:
     from dlcli.cluster import Cluster
@@ -55,40 +56,32 @@ class Device:
 
 
 def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
-    """Choose the device and make TensorFlow deterministic on it.
-
-    Operations whose order of summation may vary are replaced or refused
-    (`tf.config.experimental.enable_op_determinism`), and a GPU's memory is allocated as needed.
+    """Choose the device. A GPU's memory is allocated as needed.
 
     Args:
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
-        threads: number of threads, or `auto` for all that this process may use.
+        threads: number of threads, or `auto` for those that TensorFlow already runs with in this
+            process, else for all that it may use.
         gpu: the index of the GPU to use; if there are fewer, they are shared in turn.
 
     Raises:
         ConfigError: if a GPU is requested and there is none.
-        UsageError: if TensorFlow already runs in this process with other threads.
+        UsageError: if TensorFlow already runs in this process with another device or threads.
     """
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         way_out = f"use auto or cpu, or install its libraries, {install_command('gpu')}"
         message = f"TensorFlow sees no GPU on this machine; {way_out}"
         raise ConfigError([Problem("device", message)])
-    count = _processors() if threads == "auto" else int(threads)
     try:
         gpus = gpus[gpu % len(gpus) :][:1] if gpus else []
         tf.config.set_visible_devices(gpus, "GPU")
         for each in gpus:
             tf.config.experimental.set_memory_growth(each, True)
-        _set_threads(count)
     except RuntimeError:
-        message = "TensorFlow already runs in this process with another device or other threads"
+        message = "TensorFlow already runs in this process with another device"
         raise UsageError(f"{message}; start a new one") from None
-    tf.config.experimental.enable_op_determinism()
-    # TensorFlow's graph optimizer takes a quarter of a small job's time and makes no step of Dense
-    # networks faster; XLA has its own optimizer.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    return Device("gpu" if gpus else "cpu", count)
+    return Device("gpu" if gpus else "cpu", _set_threads(threads))
 
 
 def join_cluster(cluster: Cluster) -> Collectives:
@@ -103,18 +96,24 @@ def join_cluster(cluster: Cluster) -> Collectives:
     return Collectives(cluster)
 
 
-def _set_threads(count: int) -> None:
-    threading = tf.config.threading
-    now = (
-        threading.get_intra_op_parallelism_threads(),
-        threading.get_inter_op_parallelism_threads(),
-    )
+def _set_threads(threads: int | str) -> int:
+    """Set the number of threads, and return it.
+
+    Raises:
+        UsageError: if TensorFlow already runs with another number.
+    """
+    count = _processors() if threads == "auto" else int(threads)
+    setting = tf.config.threading
     try:
-        threading.set_intra_op_parallelism_threads(count)
-        threading.set_inter_op_parallelism_threads(count)
+        setting.set_intra_op_parallelism_threads(count)
+        setting.set_inter_op_parallelism_threads(count)
     except RuntimeError:  # it runs already, maybe with the same number; 0 means all processors
-        if any((each or _processors()) != count for each in now):
-            raise
+        running: int = setting.get_intra_op_parallelism_threads() or _processors()
+        if threads not in ("auto", running):
+            message = f"TensorFlow already runs in this process with threads: {running}"
+            raise UsageError(f"{message}; set these, or start a new process") from None
+        return running
+    return count
 
 
 def _processors() -> int:
@@ -147,13 +146,14 @@ def train_job(
         Interrupted: if the checkpointer ends training.
     """
     try:
-        if isinstance(engine, LinearEngine):
-            trained = linear_engine.fit(job, progress, checkpointer)
-        elif isinstance(engine, CompiledEngine):
-            jit_compile = engine.jit_compile is True
-            trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
-        else:
-            trained = keras_engine.fit(job, progress, checkpointer)
+        with deterministic_tensorflow():
+            if isinstance(engine, LinearEngine):
+                trained = linear_engine.fit(job, progress, checkpointer)
+            elif isinstance(engine, CompiledEngine):
+                jit_compile = engine.jit_compile is True
+                trained = compiled_engine.run(job, jit_compile, progress, checkpointer, programs)
+            else:
+                trained = keras_engine.fit(job, progress, checkpointer)
     except (MemoryError, tf.errors.OpError) as error:
         if isinstance(job.train.inputs, ShardedInputs):
             from dlcli.training.collectives import explain_lost_worker

@@ -16,6 +16,7 @@ from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Multilabel, Regression, Task, classification
 from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine, prepare_device
 from dlcli.training.job import Progress
+from dlcli.training.process_settings import deterministic_tensorflow
 
 ENGINES = ("keras", "graph", "xla")
 
@@ -28,9 +29,11 @@ def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> T
 
 
 @pytest.fixture(autouse=True, scope="session")
-def device() -> None:
+def device() -> Iterator[None]:
     """Let TensorFlow run as in every training: deterministic, and without its graph optimizer."""
     prepare_device("auto", "auto")
+    with deterministic_tensorflow():
+        yield
 
 
 @pytest.fixture(params=ENGINES)

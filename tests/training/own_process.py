@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 
 from dlcli.training import TrainingResult, prepare_device
+from dlcli.training.process_settings import deterministic_tensorflow
 
 ENGINES = ("graph", "xla")
 """The Keras engine repeats its bits in another process in tests/pipeline/test_train_resume.py."""
@@ -53,11 +55,33 @@ def fingerprints() -> str:
     from tests.training.conftest import build_job, train_with
 
     prepare_device("cpu", "auto")
-    hashes = {each: fingerprint(train_with(build_job(**REPEATED), each)) for each in ENGINES}
+    with deterministic_tensorflow():
+        hashes = {each: fingerprint(train_with(build_job(**REPEATED), each)) for each in ENGINES}
     return "\n".join(f"{engine} {bits}" for engine, bits in hashes.items())
 
 
+def host_program() -> str:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import dlcli
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    inputs = np.ones((8, 2), np.float32)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(inputs, inputs[:, :1], verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        config = {"data": {"target": "y"}, "hidden": [{"units": 2}], "epochs": 1}
+        data = {"x": [1.5, 2.5, 3.5], "y": [0.5, 1.0, 4.5]}
+        dlcli.train(config, data, output=f"{folder}/run", progress=False)
+    model.fit(inputs, inputs[:, :1], verbose=0)
+    return "as before" if tf.random.uniform((2,)).shape == (2,) else "otherwise"
+
+
 CASES = {
+    "a host": host_program,
     "one thread": lambda: recorded(1),
     "all threads": lambda: recorded("auto"),
     "threads taken before": when_tensorflow_has_taken_all,

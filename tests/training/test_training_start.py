@@ -14,7 +14,7 @@ from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, UsageError
 from dlcli.network import build_network, choose_engine
 from dlcli.pipeline import train as train_config
-from dlcli.training import prepare_device
+from dlcli.training import prepare_device, process_settings
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
 
@@ -83,8 +83,30 @@ def test_a_gpu_that_is_not_there_is_a_config_error():
 
 def test_threads_are_set_before_the_first_operation(make_job, train):
     train(make_job({"epochs": 1}), "graph")
-    with pytest.raises(UsageError, match="with another device or other threads; start a new one"):
-        prepare_device("cpu", 1023)
+    running = prepare_device("auto", "auto").threads
+    assert prepare_device("auto", running).threads == running
+    with pytest.raises(UsageError, match=f"with threads: {running}; set these, or start a new"):
+        prepare_device("auto", 63)
+
+
+@pytest.mark.parametrize("before", [(False, False), (True, True)])
+def test_settings_of_the_process_are_the_programs_again_when_no_training_goes_on(before):
+    trainings = process_settings._Trainings()
+    process_settings._change(*before)
+    try:
+        trainings.begin()
+        trainings.begin()
+        trainings.end()
+        assert process_settings._settings() == (True, True)
+        trainings.end()
+        assert process_settings._settings() == before
+    finally:
+        process_settings._change(True, True)
+
+
+@pytest.mark.slow
+def test_a_program_uses_tensorflow_as_before_a_training(forks):
+    assert forks.run("a host", module="tests.training.own_process").output == "as before\n"
 
 
 @pytest.mark.slow
