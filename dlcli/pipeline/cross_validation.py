@@ -179,15 +179,7 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
     every = Split(dataset.candidates, dataset.split.validation, None)
     images = run_recording.image_fingerprints(replace(first, split=every))
-    notes: defaultdict[str, list[Sequence[Note]]] = defaultdict(list)
-    context = FitContext(
-        dataset,
-        config,
-        events,
-        plan.fits,
-        keep_encodings=False,
-        on_notes=lambda rows, found: notes[rows].append(found),
-    )
+    context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
     device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
     threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
     assert threads != "auto"
@@ -201,6 +193,10 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
         resolved = recording.resolved
         worker = partial(run_fold_worker, writer.path, file.tables)
         finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
+        notes: defaultdict[str, list[Sequence[Note]]] = defaultdict(list)
+        for each in finished:
+            for rows, noted in each.notes.items():
+                notes[rows].append(noted)
         for rows, by_fold in notes.items():
             warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
         path = str(writer.path)
@@ -399,7 +395,7 @@ def _fit_folds(
 
     missing = [each for each in folds if found[each.number] is None]
     if missing and jobs > 1:
-        run_workers(worker, min(jobs, len(missing)), stop, context.taking_notes(listen))
+        run_workers(worker, min(jobs, len(missing)), stop, listen)
     else:
         with stop.handling_signals():  # one between two folds ends the next
             # The first compiles the program, and shows how many to train at a time.
@@ -431,14 +427,7 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
     warnings = Events(listener).only("warning")
     with file.located():
         config, dataset = file.config, read_candidates(file, Events())
-        context = FitContext(
-            dataset,
-            config,
-            warnings,
-            plan.fits,
-            keep_encodings=False,
-            on_notes=lambda rows, notes: listener("notes", {"rows": rows, "notes": notes}),
-        )
+        context = FitContext(dataset, config, warnings, plan.fits, keep_encodings=False)
         folds = assign_folds(dataset, plan, config.seed)
         stop = StopOnSignal(writer, lambda: "some folds", resumable=True)
         with stop.handling_signals():
@@ -507,12 +496,17 @@ def _fit_fold(
     """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
     start = time.perf_counter()
     split = fold.split(config, context.dataset)
+    notes: defaultdict[str, tuple[Note, ...]] = defaultdict(tuple)
+
+    def take_notes(rows: str, found: Sequence[Note]) -> None:
+        notes[rows] += tuple(found)
+
     try:
-        result = context.fit(fold.config(config), split, progress, stop)
+        result = context.fit(fold.config(config), split, progress, stop, take_notes)
         linear = None
         if "linear" in required_baselines(config.gates):
             linear, _ = fit_linear_if_possible(result, stop, Events(context.warn_once))
-        return _evaluate_fold(fold, result, linear, start)
+        return replace(_evaluate_fold(fold, result, linear, start), notes=notes)
     except (DivergenceError, ConfigError, DataError) as error:
         problem, network, epochs = release_memory(error), None, 0
         reason = None if isinstance(error, DivergenceError) else error.with_traceback(None)
@@ -520,7 +514,8 @@ def _fit_fold(
             network = prepare_rows(config, context.dataset, split, Events()).network
             epochs = max(error.epoch - 1, 0)
         sizes = _sizes(fold, split, network, start)
-        return FinishedFold(FoldResult(**sizes, epochs=epochs, problem=problem), error=reason)
+        failed = FoldResult(**sizes, epochs=epochs, problem=problem)
+        return FinishedFold(failed, error=reason, notes=notes)
 
 
 def _evaluate_fold(

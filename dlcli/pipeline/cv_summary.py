@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -37,6 +37,7 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.preparation import Dataset, Prepared
 from dlcli.prediction import StoredPredictions
+from dlcli.preprocessing import Note
 
 _RANKING = ("auc", "average_precision")
 """Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ
@@ -71,6 +72,8 @@ class StoredFold(Document):
     constant: tuple[float, ...]
     cause: Literal["config", "data"] | None = None
     """The source of the problem, unless training diverged."""
+    notes: Mapping[str, tuple[Note, ...]] = {}
+    """Notes on its rows, by the name of these."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class FinishedFold:
     """Those of its rows; `None` if training failed."""
     error: ConfigError | DataError | None = None
     """Why it can't be trained or evaluated on its rows."""
+    notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    """Notes on its rows, by the name of these."""
 
     @property
     def document(self) -> StoredFold:
@@ -92,7 +97,7 @@ class FinishedFold:
         cause: Literal["config", "data"] | None = None
         if self.error is not None:
             cause = "data" if isinstance(self.error, DataError) else "config"
-        return StoredFold(result=self.result, constant=self.constant, cause=cause)
+        return StoredFold(result=self.result, constant=self.constant, cause=cause, notes=self.notes)
 
     @classmethod
     def of(cls, stored: StoredFold, predictions: pa.Table | None) -> Self:
@@ -102,7 +107,7 @@ class FinishedFold:
             problem = stored.result.problem or ""
             is_of_data = stored.cause == "data"
             error = DataError(problem) if is_of_data else ConfigError([Problem("", problem)])
-        return cls(stored.result, stored.constant, predictions, error)
+        return cls(stored.result, stored.constant, predictions, error, stored.notes)
 
 
 def combine_folds(

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,7 +31,7 @@ from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
     EpochProgress,
     FittedMember,
@@ -572,8 +572,6 @@ class FitContext:
         events: receives warnings about the rows, each once.
         fits: about how many fits will share a program; compiling pays off over many.
         keep_encodings: whether encoded rows are kept for other configs on the same rows.
-        on_notes: receives the notes on the rows of each fit; otherwise the first note on each
-            column is a warning.
     """
 
     dataset: Dataset
@@ -581,7 +579,6 @@ class FitContext:
     events: Events
     fits: int = 1
     keep_encodings: bool = True
-    on_notes: ReportNotes | None = None
     at_once: int = field(default=1, init=False)
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
@@ -602,7 +599,12 @@ class FitContext:
         return ProgramCache()
 
     def fit(
-        self, config: Config, split: Split, progress: Progress, checkpointer: EnsembleCheckpointer
+        self,
+        config: Config,
+        split: Split,
+        progress: Progress,
+        checkpointer: EnsembleCheckpointer,
+        on_notes: ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.
 
@@ -611,6 +613,8 @@ class FitContext:
             split: the rows of each set.
             progress: is called after each epoch.
             checkpointer: see `fit`.
+            on_notes: receives the notes on the rows; otherwise the first note on each column over
+                all fits is a warning.
 
         Raises:
             ConfigError: for a config that does not suit the target.
@@ -620,7 +624,7 @@ class FitContext:
         start = time.perf_counter()
         head = resolve_head(config, self.dataset.task)
         self.dataset.task.check_values(head.loss, self.dataset.tables)
-        prepared, encoded = self._encoded(config, split, head.output.scaling)
+        prepared, encoded = self._encoded(config, split, head.output.scaling, on_notes)
         network = build_network(prepared.encoding.layout, config.hidden, head.output)
         rows, fits = len(encoded["train"].inputs), self.fits * config.networks
         engine = choose_engine(config, network, rows, fits)
@@ -633,25 +637,17 @@ class FitContext:
         result = fit(config, prepared, encoded, progress, checkpointer, options)
         return replace(result, seconds=time.perf_counter() - start)
 
-    def taking_notes(self, listener: Listener) -> Listener:
-        """Return a listener for the events of workers, which passes on all but notes on rows."""
-
-        def listen(event: str, fields: dict[str, Any]) -> None:
-            if event == "notes" and self.on_notes is not None:
-                self.on_notes(fields["rows"], fields["notes"])
-            else:
-                listener(event, fields)
-
-        return listen
-
-    def _encoded(self, config: Config, split: Split, scaling: object) -> _Encoded:
+    def _encoded(
+        self, config: Config, split: Split, scaling: object, on_notes: ReportNotes | None
+    ) -> _Encoded:
         """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
         key = split, repr(config.input), repr(scaling)
         if key in self._kept:
             return self._kept[key]
         events = Events(self.warn_once)
         prepared = prepare_rows(config, self.dataset, split, events)
-        pair = prepared, encode_sets(config.data.weight, prepared, events, report=self._report)
+        report = partial(self._report, on_notes)
+        pair = prepared, encode_sets(config.data.weight, prepared, events, report=report)
         if self.keep_encodings:
             while self._kept and self._excess(pair[1]) > 0:
                 del self._kept[next(iter(self._kept))]
@@ -673,14 +669,14 @@ class FitContext:
             if event == "warning" and fields.get("message") not in self.events.warnings:
                 self.events.emit(event, **fields)
 
-    def _report(self, rows: str, notes: Sequence[Note]) -> None:
+    def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.
 
         The rows of a fold stand where test rows do, and are called held-out rows.
         """
         rows = rows.replace("test rows", "held-out rows", 1)
-        if self.on_notes is not None:
-            self.on_notes(rows, notes)
+        if on_notes is not None:
+            on_notes(rows, notes)
             return
         new = [note for note in notes if (rows, note.column, note.kind) not in self._noted]
         self._noted.update((rows, note.column, note.kind) for note in new)

@@ -64,6 +64,25 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
     check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
 
 
+@pytest.mark.slow
+def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
+    lines = Path("rows.csv").read_text().splitlines()
+    lines[1], lines[6] = "0,e,0", "5,f,10"
+    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    settings = ("input.features={group: categorical}", "epochs=1")
+
+    def warnings(begin):
+        found = []
+        begin(lambda event, fields: found.append(fields) if event == "warning" else None)
+        return [fields["message"] for fields in found]
+
+    of_all = warnings(lambda listener: cv(*settings, listener=listener, output=Path("runs/all")))
+    assert "2 rows with values that are no category ('e', 'f')" in of_all[0]
+    Path("runs/all").rename("all")
+    folder = killed_at(3, settings=settings)
+    assert warnings(lambda listener: resume_cross_validation(folder, listener)) == of_all
+
+
 @pytest.fixture
 def several_at_once(monkeypatch):
     """Sets how many folds are trained at a time; those here are too small for more than one."""
