@@ -829,13 +829,26 @@ def _image_shape(file: Path) -> config.ImageShape | None:
 _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
 _UNIT = r"\s?(?:[%$]|[^\x00-@\[-`{-\x7f][^\s0-9.,'+-]{0,9}[23]?)"  # \p{L} takes long to compile
 _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
-_BEGINS_LIKE_AMOUNT = r"^[+-]?(?:\p{Sc}\s?)?[0-9+-]"
+_MINUS = r"[+\x{2212}-]"
+_CURRENCY = (
+    r"(?:\p{Sc}|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB"
+    r"|SEK|SGD|THB|TRY|USD|ZAR)"
+)
+_GROUPED = r"(?:[0-9]+|[0-9]{1,3}(?:[.,' ][0-9]{3})+)(?:[.,][0-9]+)?"
+_UNREAD_NUMBER = (
+    rf"^(?:\((?:{_CURRENCY}\s?)?{_GROUPED}\)|\x{{2212}}\s?{_GROUPED}|{_MINUS}\s{_GROUPED}|{_GROUPED}-"
+    rf"|{_MINUS}?\s?{_CURRENCY}\s?{_MINUS}?{_GROUPED}|[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
+    rf"|{_MINUS}?{_GROUPED}[eE]{_MINUS}?[0-9]+{_UNIT})$"
+)
+"""A number in a notation that is not read: in parentheses, with a minus sign of typography or
+behind, a currency's code before it, only spaces between thousands, or an exponent and a unit."""
+_BEGINS_LIKE_AMOUNT = rf"^[(+\x{{2212}}-]?\s?(?:{_CURRENCY}\s?)?[0-9+\x{{2212}}-]"
 """Compiled in a hundredth of the time, which counts in a table of many columns."""
 _MOST_UNITS = 3
 
 
 def decide_amounts(view: ColumnView) -> Decision | None:
-    """Ignore numbers with several units, such as `12 GB` and `512 MB`.
+    """Ignore numbers with several units, such as `12 GB` and `512 MB`, or in unread notations.
 
     They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
     must differ; fewer are probably names, such as `36 months` and `60 months`. If nearly all have
@@ -845,18 +858,27 @@ def decide_amounts(view: ColumnView) -> Decision | None:
         return None
     if view.share(view.matches(_BEGINS_LIKE_AMOUNT)) < NEARLY_ALL:
         return None
-    which = view.matches(_NUMBER_WITH_UNIT)
-    if view.share(which) < NEARLY_ALL or which.sum() <= MAX_CODES:
-        return None
-    amounts = view.texts.take(integers(np.flatnonzero(which)))
-    units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
-    if len(units) > _MOST_UNITS:
-        return None
-    reason = f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
-    if len(units) > 1:
-        reason = f"numbers with the units {listed(units.to_pylist())}; write them in one unit"
     warning = "ignored, since as categories they would not be amounts"
+    if (reason := _unread_amounts(view)) is None:
+        return None
     return Decision(config.Ignored(), reason, warning)
+
+
+def _unread_amounts(view: ColumnView) -> str | None:
+    """Return why numbers can't be read; `None` if they are too few, or names."""
+    which = view.matches(_NUMBER_WITH_UNIT)
+    if view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
+        amounts = view.texts.take(integers(np.flatnonzero(which)))
+        units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
+        if len(units) == 1:
+            return f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
+        if len(units) <= _MOST_UNITS:
+            return f"numbers with the units {listed(units.to_pylist())}; write them in one unit"
+    unread = view.matches(_UNREAD_NUMBER)
+    which = unread | view.matches(rf"^-?{_GROUPED}$")
+    if unread.any() and view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
+        return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
+    return None
 
 
 FEWEST_WORDS = 3

@@ -726,3 +726,31 @@ def test_expressions_that_are_slow_to_compile_are_not_tried_on_words(monkeypatch
     assert decided(["low", "high"] * 20) == ("categorical", "text, 2 values")
     assert tried
     assert not [pattern for pattern in tried if r"\p{L}" in pattern or "?P<day>" in pattern]
+
+
+UNREAD = {
+    "in parentheses": lambda x: f"({-x:,.2f})" if x < 0 else f"{x:,.2f}",
+    "with a minus sign of typography": lambda x: f"{x:.2f}".replace("-", "\u2212"),
+    "with a minus sign behind": lambda x: f"{-x:.2f}-" if x < 0 else f"{x:.2f}",
+    "with a minus sign apart": lambda x: f"- {-x:.2f}" if x < 0 else f"{x:.2f}",
+    "with a code of a currency": lambda x: f"USD {x:,.2f}",
+    "with spaces": lambda x: f"{round(abs(x) * 50 + 1000):,}".replace(",", " "),
+    "with an exponent and a unit": lambda x: f"{x:.2e} kg",
+}
+
+
+@pytest.mark.parametrize("write", UNREAD.values(), ids=UNREAD)
+@pytest.mark.parametrize("different", [60, 12])  # so many are identifiers or categories otherwise
+def test_amounts_in_a_notation_that_is_not_read_are_ignored_with_a_warning(write, different):
+    values = [write((-1) ** at * (1234.5 + 7.25 * (at % different))) for at in range(60)]
+    decision = decision_of(values)
+    assert decision.feature.type == "ignored"
+    assert "; write them plainly, as -1234.5" in decision.reason
+    assert decision.warning == "ignored, since as categories they would not be amounts"
+
+
+@pytest.mark.parametrize(
+    "write", [lambda at: f"192.168.{at}.7", lambda at: f"0{at} 123 456", lambda at: f"ABC {at}"]
+)
+def test_addresses_telephone_numbers_and_codes_are_no_amounts(write):
+    assert decision_of([write(at % 20) for at in range(60)]).feature.type == "categorical"
