@@ -12,7 +12,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
+from dlcli.config.layer_choices import (
+    Activation,
+    Exponential,
+    Linear,
+    OutputForm,
+    Sigmoid,
+    Softmax,
+    Softplus,
+)
 from dlcli.config.section import (
     Choice,
     Conflict,
@@ -44,6 +52,8 @@ class _Loss(Choice):
     """True if it needs the target in its original scale, since it depends on where 0 is."""
     requires_nonnegative: ClassVar[bool] = False
     """True if it is undefined for targets below 0."""
+    requires_nonzero: ClassVar[bool] = False
+    """True if it is undefined for targets of 0."""
     output: ClassVar[OutputForm] = "number"
     """Interpretation of the output."""
     default_activation: ClassVar[Activation] = Linear()
@@ -88,18 +98,20 @@ class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
 
 
 class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
-    """100 · mean(|y − ŷ|/|y|)."""
+    """100 · mean(|y − ŷ|/|y|): for targets other than 0."""
 
     aliases = ("mape",)
     needs_original_scale = True
+    requires_nonzero = True
 
 
 class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
-    """mean((log(1 + y) − log(1 + ŷ))²)."""
+    """mean((log(1 + y) − log(1 + ŷ))²), with a positive output."""
 
     aliases = ("msle",)
     needs_original_scale = True
     requires_nonnegative = True
+    default_activation = Softplus()  # Keras takes ŷ below 0 as 0, where the gradient is 0
 
 
 class Huber(_Loss, name="huber"):

@@ -156,11 +156,11 @@ class _Numbers(Task):
         yield None, f"the target {self.name} is {self.words} and has no classes"
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
-        if not loss.requires_nonnegative:
+        if not (loss.requires_nonnegative or loss.requires_nonzero):
             return
         for table in tables:
             for column in self.columns:
-                _refuse_negative(table, column, loss.name)
+                _refuse_undefined(table, column, loss)
 
     def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
         assert output.activation is not None  # resolved
@@ -306,7 +306,9 @@ class Counts(_Numbers):
         yield (values < 0) | (values > np.floor(values)), lambda at: message(values[at])
 
 
-def _refuse_negative(table: Table, column: str, loss: str) -> None:
+def _refuse_undefined(table: Table, column: str, loss: Loss) -> None:
     values = table.numbers(column)
-    message = f"the loss '{loss}' needs a target of 0 or more, got {{:g}}".format
-    table.refuse(values < 0, column, lambda at: message(values[at]))
+    wrong = values < 0 if loss.requires_nonnegative else values == 0
+    needed = "of 0 or more" if loss.requires_nonnegative else "other than 0"
+    message = f"the loss '{loss.name}' needs a target {needed}, got {{:g}}".format
+    table.refuse(wrong, column, lambda at: message(values[at]))

@@ -133,6 +133,11 @@ def test_two_classes_get_two_units_where_the_output_asks_for_them(output):
             "number",
             (1, "linear", "none", "mean_absolute_percentage_error"),
         ),
+        (  # Keras takes outputs below 0 as 0, where the loss has no gradient
+            "mean_squared_logarithmic_error",
+            "number",
+            (1, "softplus", "none", "mean_squared_logarithmic_error"),
+        ),
     ],
 )
 def test_the_output_follows_from_the_loss(loss, target, expected):
@@ -436,8 +441,16 @@ def test_a_loss_of_logarithms_refuses_a_negative_target_with_its_row(tmp_path, l
         TARGETS["number"].check_values(resolved.loss, [table])
 
 
-def test_other_losses_take_a_negative_target(tmp_path):
-    (tmp_path / "t.csv").write_text("y\n-2\n")
+def test_a_loss_of_percentages_refuses_a_target_of_0_with_its_row(tmp_path):
+    (tmp_path / "t.csv").write_text("y\n1\n-2\n0\n")
+    loss = "mean_absolute_percentage_error"
+    resolved = resolve_head(config(loss=loss), TARGETS["number"])
+    with pytest.raises(DataError, match=f"row 3, column 'y': the loss '{loss}' needs .*, got 0"):
+        TARGETS["number"].check_values(resolved.loss, [read_table(tmp_path / "t.csv")])
+
+
+def test_other_losses_take_a_target_of_0_or_less(tmp_path):
+    (tmp_path / "t.csv").write_text("y\n-2\n0\n")
     head = resolve_head(config(), TARGETS["number"])
     TARGETS["number"].check_values(head.loss, [read_table(tmp_path / "t.csv")])
 

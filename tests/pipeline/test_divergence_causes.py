@@ -174,10 +174,10 @@ CASES = {
         ),
     ),
     "a loss that divides": Case(
-        {"x": X, "z": Z, "y": but(0, 2 + np.abs(X))},
+        {"x": X, "z": Z, "y": but(1e-9, 2 + np.abs(X))},
         DEEP + "loss: mean_absolute_percentage_error\n",
         (
-            "the loss divides by the target, which comes as near to 0 as 0; "
+            "the loss divides by the target, which comes as near to 0 as 1e-09; "
             "try --set loss=mean_absolute_error",
             CLIP,
         ),
