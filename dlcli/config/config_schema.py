@@ -274,6 +274,13 @@ class Gate(Section):
         """True if nothing is required."""
         return self.at_least is None and self.at_most is None and self.better_than is None
 
+    @property
+    def is_impossible(self) -> bool:
+        """True if no value is within both limits."""
+        return (
+            self.at_least is not None and self.at_most is not None and self.at_least > self.at_most
+        )
+
 
 class Checkpoint(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
@@ -484,6 +491,8 @@ class Config(Section):
                 continue
             if gate.is_empty:
                 yield path, "requires nothing; set at_least, at_most or better_than"
+            if gate.is_impossible:
+                yield path, f"no value is at least {gate.at_least:g} and at most {gate.at_most:g}"
             if not has_rows.get(split, True):
                 yield path, f"needs {split} rows; set data.{split}: 0.15"
             if split == "train" and gate.better_than is not None:

@@ -88,6 +88,7 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
         "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
         "  test.rmse: {at_most: 1}\n  train.rmse: {}\n  rmse: {at_most: 1}\n"
         "  train.mae: {better_than: linear}\n  test.mse: {better_than: linear}\n"
+        "  train.r2: {at_least: 0.9, at_most: 0.5}\n"
     )
     Path("unknown.yaml").write_text(
         "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\ngates:\n"
@@ -100,6 +101,7 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
     for text in (
         "gates['test.rmse']: needs test rows; set data.test: 0.15",
         "gates['train.rmse']: requires nothing; set at_least, at_most or better_than",
+        "gates['train.r2']: no value is at least 0.9 and at most 0.5",
         "gates.rmse: expected a set of rows and a metric, such as test.accuracy",
         "gates['train.mae'].better_than: is for rows that were not trained on",
         "gates['test.mse'].better_than: is for networks that are not linear themselves",
