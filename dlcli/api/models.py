@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.api.arguments import check_level
 from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
@@ -203,8 +203,7 @@ class Model:
             raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
         if interval is None:
             return self.predictor
-        if not isinstance(interval, Real) or not 0 < interval < 1:
-            raise UsageError(f"interval: expected a share between 0 and 1, got {interval!r}")
+        check_level(interval)
         if interval not in self._by_level:
             with opened_run(self.path) as run:
                 self._by_level[interval] = Predictor.load(run, interval)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dlcli.api.arguments import check_level
 from dlcli.config import Config
-from dlcli.errors import UsageError
-from dlcli.runs import MetricsBySplit, Run
+from dlcli.errors import UsageError, listed
+from dlcli.runs import MetricsBySplit, Run, open_new_file, refuse_existing_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,16 +72,17 @@ class _FinishedRun(_Shown):
         """Write the page of the run: to its folder, or to a file of which there is none yet.
 
         Raises:
-            FileExistsError: if that file exists.
+            UsageError: if that file exists or can't be created.
             RunError: if a file of the run is damaged, or the page can't be stored.
         """
         from dlcli.reports import render_report, write_report
 
         if output is None:
             return write_report(self.folder)
+        refuse_existing_file(Path(output))
         page = render_report(self.folder, with_curves=False).html
-        with Path(output).open("x", encoding="utf-8") as stream:
-            stream.write(page)
+        with open_new_file(Path(output)) as stream:
+            stream.write(page.encode())
         return Path(output)
 
     def __repr__(self) -> str:
@@ -129,13 +131,22 @@ class TrainingRun(_FinishedRun):
         from dlcli.exports import export_model, export_script, model_card
 
         folder = Path(output)
-        if interval is not None and not 0 < interval < 1:
-            raise UsageError(f"interval: expected a share between 0 and 1, got {interval:g}")
+        formats = get_args(ExportFormat)
+        if format not in formats:
+            raise UsageError(
+                f"format: expected one of {listed(formats, len(formats))}, got {format!r}"
+            )
+        if interval is not None:
+            check_level(interval)
+        if quantize not in (None, "dynamic"):
+            raise UsageError(f"quantize: expected 'dynamic' or None, got {quantize!r}")
         if format == "python":
             return ExportResult(export_script(self.folder, folder))
         if format == "card":
-            with folder.open("x", encoding="utf-8") as stream:
-                stream.write(model_card(self.folder))
+            refuse_existing_file(folder)
+            card = model_card(self.folder)
+            with open_new_file(folder) as stream:
+                stream.write(card.encode())
             return ExportResult(folder)
         is_quantized = quantize is not None
         exported = export_model(self.folder, format, folder, interval, quantize=is_quantized)

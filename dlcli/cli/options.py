@@ -84,8 +84,10 @@ def refuse_existing_path(path: Location) -> None:
         from dlcli.tables import check_writable
 
         check_writable(path)
-    elif os.path.lexists(path):
-        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
+    else:
+        from dlcli.runs import refuse_existing_file
+
+        refuse_existing_file(path)
 
 
 @contextmanager
@@ -108,18 +110,10 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
                 yield stream
             upload(file, output)
         return
-    from dlcli.runs import os_error_text, write_atomically
+    from dlcli.runs import open_new_file
 
-    try:
-        with write_atomically(output) as temporary:
-            try:
-                stream = temporary.open("wb")
-            except OSError as error:
-                raise UsageError(f"{output}: can't be written: {os_error_text(error)}") from None
-            with stream:
-                yield stream
-    except OSError as error:  # which names the temporary file, or none
-        raise OSError(error.errno, os_error_text(error), str(output)) from error
+    with open_new_file(output) as stream:
+        yield stream
 
 
 @contextmanager

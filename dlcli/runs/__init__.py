@@ -55,9 +55,11 @@ from dlcli.runs.safe_files import (
     damaged,
     has_content,
     not_regular,
+    open_new_file,
     os_error_text,
     parse_document,
     read_object,
+    refuse_existing_file,
     sync,
     write_atomically,
 )

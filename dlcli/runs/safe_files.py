@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, NoReturn, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli import __version__
-from dlcli.errors import RunError
+from dlcli.errors import RunError, UsageError
 
 FORMAT: Literal[1] = 1
 """Version of the run folder; it is raised when an older dlcli could misread it."""
@@ -55,6 +55,32 @@ def write_atomically(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # an earlier error is the one to show
             temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def refuse_existing_file(path: Path) -> None:
+    """Raise `UsageError` if a path exists that is to be written."""
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
+
+
+@contextmanager
+def open_new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that appears under its name when the block succeeds.
+
+    Raises:
+        UsageError: if the file can't be created.
+        OSError: naming the file, if it can't be written.
+    """
+    try:
+        with write_atomically(path) as temporary:
+            try:
+                stream = temporary.open("wb")
+            except OSError as error:
+                raise UsageError(f"{path}: can't be written: {os_error_text(error)}") from None
+            with stream:
+                yield stream
+    except OSError as error:  # which names the temporary file, or none
+        raise OSError(error.errno, os_error_text(error), str(path)) from error
 
 
 def sync(path: Path) -> None:

@@ -411,8 +411,6 @@ def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
 def test_a_report_is_written_where_it_is_wanted(run, folder):
     page = run.report(folder / "page.html")
     assert "<html" in page.read_text()
-    with pytest.raises(FileExistsError):
-        run.report(folder / "page.html")
     assert run.report() == run.path / "report.html"
 
 
@@ -464,6 +462,28 @@ assert len(prediction) == 2
 assert not {{"tensorflow", "keras", "pandas", "polars"}} & set(sys.modules)
 """.replace("datetime.date", "__import__('datetime').date")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_files_that_exist_or_have_no_folder_are_refused(run, folder):
+    (folder / "taken").touch()
+    for write in (run.report, lambda path: run.export("card", path)):
+        with pytest.raises(dlcli.UsageError, match="^taken: exists already; name another file"):
+            write("taken")
+        with pytest.raises(dlcli.UsageError, match="^no/such: can't be written: No such file"):
+            write("no/such")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"format": "foo"}, "format: expected one of 'onnx', .*, 'python', 'card', got 'foo'"),
+        ({"quantize": False}, "quantize: expected 'dynamic' or None, got False"),
+        ({"interval": "0.9"}, "interval: expected a share between 0 and 1, got '0.9'"),
+    ],
+)
+def test_arguments_of_an_export_are_checked(run, arguments, message):
+    with pytest.raises(dlcli.UsageError, match=f"^{message}$"):
+        dlcli.export(run, **{"format": "litert", "output": "unmade", **arguments})
 
 
 def test_an_exported_model_predicts_the_same(run, runs):
