@@ -2,12 +2,87 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 from dlcli.errors import UsageError
+
+_MOST_JOBS = 1024
 
 
 def check_level(interval: float) -> None:
     """Raise `UsageError` for a level of intervals that is no share between 0 and 1."""
     if not isinstance(interval, Real) or not 0 < interval < 1:
         raise UsageError(f"interval: expected a share between 0 and 1, got {interval!r}")
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raise `UsageError` for an accepted difference that is no share from 0 to below 1."""
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
+        raise UsageError(f"tolerance: expected a share from 0 to below 1, got {tolerance!r}")
+
+
+def check_column(name: str, column: object) -> None:
+    """Raise `UsageError` for an argument that is not the name of a column."""
+    if not isinstance(column, str):
+        kind = type(column).__name__
+        raise UsageError(f"{name}: expected the name of a column, got {kind}")
+
+
+def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
+    """Return an integer in a range, also one of NumPy, as Python's.
+
+    Args:
+        name: of the argument.
+        value: of the argument.
+        low: the smallest.
+        high: the largest.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not low <= number <= high:
+        message = f"expected an integer from {low} to {high:,}, got {value!r}"
+        raise UsageError(f"{name}: {message}")
+    return number
+
+
+def job_count(jobs: Any) -> int:  # noqa: ANN401
+    """Return a number of processes.
+
+    Raises:
+        UsageError: if it is not one.
+    """
+    return integer("jobs", jobs, 1, _MOST_JOBS)
+
+
+def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
+    """Return `True` or `False`, also of NumPy, as Python's.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if value not in (True, False):
+        raise UsageError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]:
+    """Return overrides, or an empty mapping for none.
+
+    Raises:
+        UsageError: if they are no mapping.
+    """
+    if overrides is None:
+        return {}
+    if not isinstance(overrides, Mapping):
+        kind = type(overrides).__name__
+        message = f"expected a mapping such as {{'epochs': 3}}, got {kind}"
+        raise UsageError(f"overrides: {message}")
+    return overrides

@@ -6,6 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from dlcli.api.arguments import (
+    boolean,
+    check_column,
+    check_tolerance,
+    integer,
+    job_count,
+    overrides_of,
+)
 from dlcli.api.models import Model
 from dlcli.api.notebook import Progress, listening, warn
 from dlcli.api.results import (
@@ -114,11 +122,13 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     """
     from dlcli import pipeline
 
-    if folds < 2 or repeats < 1 or jobs < 1:
-        message = f"got folds={folds}, repeats={repeats}, jobs={jobs}"
-        raise UsageError(f"expected 2 folds or more, 1 repeat or more and 1 job or more, {message}")
+    plan = pipeline.Plan(
+        folds=integer("folds", folds, 2, pipeline.MOST_FOLDS),
+        repeats=integer("repeats", repeats, 1, pipeline.MOST_FOLDS),
+        refit=boolean("refit", refit),
+    )
+    jobs = job_count(jobs)
     file = _config_file(config, overrides, data, None, test_data)
-    plan = pipeline.Plan(folds=folds, repeats=repeats, refit=refit)
     with listening(progress) as listener:
         return CrossValidationRun(
             pipeline.cross_validate(file, plan, _path(output), listener, jobs)
@@ -158,16 +168,16 @@ def tune(  # noqa: PLR0913  (named by their callers)
     """
     from dlcli import pipeline
 
-    if jobs < 1:
-        raise UsageError(f"expected 1 job or more, got {jobs}")
+    settings = pipeline.SearchSettings(
+        jobs=job_count(jobs), storage=storage, nested=boolean("nested", nested)
+    )
     file = _config_file(config, overrides, data, validation_data, test_data)
-    settings = pipeline.SearchSettings(jobs=jobs, storage=storage, nested=nested)
     with listening(progress) as listener:
         return SearchRun(pipeline.tune(file, settings, _path(output), listener))
 
 
 def resume(
-    run: str | Path,
+    run: str | Path | AnyResult,
     data: Data = None,
     *,
     validation_data: Data = None,
@@ -179,7 +189,7 @@ def resume(
     """Resume an interrupted training, cross-validation or search.
 
     Args:
-        run: the run folder.
+        run: the run folder, or a run.
         data: the table that it was begun with, if that was in memory.
         validation_data: its validation table, likewise.
         test_data: its test table, likewise.
@@ -196,10 +206,8 @@ def resume(
     """
     from dlcli import pipeline
 
-    folder, tables = Path(run), _tables(data, validation_data, test_data)
+    folder, tables, jobs = _folder(run), _tables(data, validation_data, test_data), job_count(jobs)
     kind = kind_of_unfinished(folder)
-    if jobs < 1:
-        raise UsageError(f"expected 1 job or more, got {jobs}")
     if kind == "train" and jobs > 1:
         raise UsageError("jobs is for a cross-validation or a search, not for one training")
     with listening(progress) as listener:
@@ -212,13 +220,13 @@ def resume(
         return result_of(pipeline.resume(folder, listener, tables))
 
 
-def open_run(run: str | Path) -> AnyResult:
+def open_run(run: str | Path | AnyResult) -> AnyResult:
     """Open the folder of a finished run; its files are verified as they are read.
 
     Raises:
         RunError: if there is none, or it is unfinished or damaged.
     """
-    return result_of(open_folder(Path(run)))
+    return result_of(open_folder(_folder(run)))
 
 
 def load(run: AnyRun) -> Model:
@@ -321,6 +329,7 @@ def reproduce(
     """
     from dlcli import pipeline
 
+    check_tolerance(tolerance)
     tables = _tables(data, validation_data, test_data)
     with listening(progress) as listener:
         return ReproductionResult(
@@ -343,6 +352,8 @@ def inspect(data: Data | str | Path, target: str | None = None) -> InspectionRes
     """
     from dlcli.data_checks import inspect_table, read_for_inspection
 
+    if target is not None:
+        check_column("target", target)
     table = read_for_inspection(_source(data), target)
     for message in table.warnings:
         warn(message)
@@ -354,7 +365,7 @@ def starter_config(
     target: str,
     *,
     preset: Literal["simple", "good"] = "good",
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     positive: str | None = None,
 ) -> str:
     """Write a config to start from, which `train` takes unedited.
@@ -363,7 +374,7 @@ def starter_config(
         data: a table, which is then given to `train`, too; or the path of a file.
         target: the column to predict.
         preset: `good` for an ensemble of large networks, `simple` for one small network.
-        ignore: columns that are no features, or patterns such as `score_*`.
+        ignore: columns that are no features, or patterns such as `score_*`; one or several.
         positive: the class of two that counts as positive.
 
     Returns:
@@ -377,10 +388,11 @@ def starter_config(
 
     if preset not in ("simple", "good"):
         raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
+    check_column("target", target)
     return starter.starter_config(
         _source(data),
         target,
-        ignore=ignore,
+        ignore=(ignore,) if isinstance(ignore, str) else ignore,
         positive=positive,
         preset=preset,
     )
@@ -393,7 +405,7 @@ def _config_file(
     validation_data: Data,
     test_data: Data,
 ) -> ConfigFile:
-    tables, changes = _tables(data, validation_data, test_data), overrides or {}
+    tables, changes = _tables(data, validation_data, test_data), overrides_of(overrides)
     is_path = isinstance(config, Path) or (isinstance(config, str) and "\n" not in config)
     if is_path:
         path = Path(str(config))
@@ -438,5 +450,9 @@ def _path(path: str | Path | None) -> Path | None:
     return location
 
 
-def _folder(run: AnyRun) -> Path:
-    return Path(run) if isinstance(run, str | Path) else run.path
+def _folder(run: str | Path | AnyResult) -> Path:
+    if isinstance(run, str | Path):
+        return Path(run)
+    if isinstance(run, AnyResult):
+        return run.path
+    raise UsageError(f"expected a run folder or a run, got {type(run).__name__}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dlcli.pipeline.cluster_training import train_in_cluster
     from dlcli.pipeline.cross_validation import (
+        MOST_FOLDS,
         REFIT_FAILED,
         Plan,
         cross_validate,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "cluster_training": ("train_in_cluster",),
-    "cross_validation": ("REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),
+    "cross_validation": (
+        *("MOST_FOLDS", "REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),
+    ),
     "documents": (
         *("FEWEST_TRIALS", "CrossValidation", "Dimension", "Finalist", "FoldResult", "Interval"),
         *("NestedFold", "Search", "TrialResult", "Value", "leaderboard", "thinned"),

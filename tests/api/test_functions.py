@@ -210,6 +210,49 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         dlcli.starter_config(TABLE, "price", preset="best")
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda run: dlcli.train(CONFIG, TABLE, overrides="epochs=3"),
+            r"overrides: expected a mapping such as {'epochs': 3}, got str",
+        ),
+        (
+            lambda run: dlcli.reproduce(run, TABLE, tolerance=-1),
+            "tolerance: expected a share from 0 to below 1, got -1",
+        ),
+        (
+            lambda run: dlcli.reproduce(run, TABLE, tolerance="x"),
+            "tolerance: expected a share from 0 to below 1, got 'x'",
+        ),
+        (lambda run: dlcli.compare([run, run]), "expected a run folder or a run, got list"),
+        (lambda run: dlcli.load(None), "expected a run folder or a run, got NoneType"),
+        (
+            lambda run: dlcli.inspect(TABLE, ["price"]),
+            "target: expected the name of a column, got list",
+        ),
+        (
+            lambda run: dlcli.starter_config(TABLE, ["price"]),
+            "target: expected the name of a column, got list",
+        ),
+    ],
+)
+def test_wrong_arguments_are_explained_before_anything_is_done(run, call, message):
+    with pytest.raises(dlcli.UsageError, match=f"^{message}$"):
+        call(run)
+
+
+def test_a_run_may_stand_for_its_folder(run):
+    assert dlcli.open_run(run).path == run.path
+    with pytest.raises(dlcli.RunError, match="first: is finished"):
+        dlcli.resume(run, TABLE)
+
+
+def test_one_pattern_of_columns_to_ignore_may_be_a_text():
+    text = dlcli.starter_config(TABLE, "price", ignore="b*")
+    assert text == dlcli.starter_config(TABLE, "price", ignore=["b*"])
+
+
 class TestResume:
     """An interrupted training from a table in memory."""
 
@@ -362,7 +405,7 @@ class TestPredictions:
 
 @pytest.mark.slow
 def test_cross_validation_and_search_work_on_tables_in_memory(folder):
-    validated = dlcli.cross_validate(CONFIG, TABLE, folds=2, refit=True, output="cv")
+    validated = dlcli.cross_validate(CONFIG, TABLE, folds=np.int64(2), refit=True, output="cv")
     assert validated.predictions.num_rows == len(TABLE) - 24
     assert validated.metrics["rmse"] > 0
     assert dlcli.load(validated.path / "refit").predict(TABLE).values.shape == (ROWS,)
@@ -372,10 +415,32 @@ def test_cross_validation_and_search_work_on_tables_in_memory(folder):
     assert set(searched.best_settings) == {"hidden.units"}
     assert searched.best.model.predict(TABLE).values.shape == (ROWS,)
     assert searched.result.trials
-    with pytest.raises(dlcli.UsageError, match="expected 2 folds or more"):
-        dlcli.cross_validate(CONFIG, TABLE, folds=1)
-    with pytest.raises(dlcli.UsageError, match="expected 1 job or more"):
-        dlcli.tune(CONFIG, TABLE, jobs=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"folds": 1}, "folds: expected an integer from 2 to 100,000, got 1"),
+        ({"folds": 2.5}, "folds: expected an integer from 2 to 100,000, got 2.5"),
+        ({"folds": "3"}, "folds: expected an integer from 2 to 100,000, got '3'"),
+        ({"repeats": 10**6}, "repeats: expected an integer from 1 to 100,000, got 1000000"),
+        ({"refit": "yes"}, "refit: expected True or False, got 'yes'"),
+        ({"jobs": None}, "jobs: expected an integer from 1 to 1,024, got None"),
+    ],
+)
+def test_numbers_of_a_cross_validation_are_checked(arguments, message):
+    with pytest.raises(dlcli.UsageError, match=f"^{message}$"):
+        dlcli.cross_validate(CONFIG, TABLE, **arguments)
+
+
+def test_numbers_of_a_search_are_checked():
+    message = "^jobs: expected an integer from 1 to 1,024, got "
+    with pytest.raises(dlcli.UsageError, match=f"{message}1.5$"):
+        dlcli.tune(CONFIG, TABLE, jobs=1.5)
+    with pytest.raises(dlcli.UsageError, match=f"{message}0$"):
+        dlcli.resume("first", jobs=0)
+    with pytest.raises(dlcli.UsageError, match="^nested: expected True or False, got 'no'$"):
+        dlcli.tune(CONFIG, TABLE, nested="no")
 
 
 @pytest.mark.slow
