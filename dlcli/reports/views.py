@@ -22,6 +22,8 @@ Spec = Mapping[str, Any]
 """A chart in Vega-Lite."""
 _NARROWEST_CELL = 12
 _FINDING_INDENT = 11
+_TILE_CHARACTERS = 8
+"""Characters in one word that every tile of a page has room for."""
 
 
 class Block:
@@ -71,6 +73,11 @@ class Figure:
     label: str
     value: str
     note: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """True if a word of the value does not fit into a tile of the usual width."""
+        return any(len(word) > _TILE_CHARACTERS for word in self.value.split())
 
 
 @dataclass(frozen=True)

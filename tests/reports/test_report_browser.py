@@ -9,6 +9,7 @@ import pytest
 
 from dlcli.comparison import compare
 from dlcli.reports import comparison_view, render_report, to_html, write_report
+from dlcli.reports.views import Figure, View
 from dlcli.runs import open_run
 from tests.comparison import hand_made
 from tests.forks import Forks
@@ -29,6 +30,13 @@ WITHOUT_MARKS = """
   .filter((figure) => figure.querySelector(".canvas"))
   .filter((figure) => !figure.querySelector(".canvas svg .role-mark > *"))
   .map((figure) => figure.querySelector("figcaption").textContent)
+"""
+LINES_OF_VALUES = """
+[...document.querySelectorAll(".figures strong")].map((value) => {
+  const range = document.createRange();
+  range.selectNodeContents(value);
+  return range.getClientRects().length;
+})
 """
 UNFOLD = "for (const fold of document.querySelectorAll('details.fold')) fold.open = true"
 CONFIG = """\
@@ -114,6 +122,15 @@ def test_hostile_names_stay_text_on_the_page_of_a_trained_run(
     assert "</script><script>alert(1)</script>\"'`{{131*7}}<!--" in shown
     names = "[...document.querySelectorAll('.column .name')].map((name) => name.textContent)"
     assert {"__proto__", "a.b[0]", "constructor"} <= set(chromium.ask(names))
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_large_numbers_are_not_broken(width: int, chromium: Browser, tmp_path: Path) -> None:
+    figures = tuple(Figure("error", value) for value in ("-999,999,999,999,999", "153,591,596,075"))
+    page = tmp_path / "page.html"
+    page.write_text(to_html(View("", figures=figures)), encoding="utf-8")
+    chromium.visit(page, width=width)
+    assert chromium.ask(LINES_OF_VALUES) == [1, 1]
 
 
 def test_a_policy_that_is_broken_would_be_seen(chromium: Browser, tmp_path: Path) -> None:
