@@ -275,15 +275,17 @@ def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
 
 
 def config_section(record: RunRecord, *blocks: Block) -> Section:
-    """Show the config.
+    """Show the config, and what `--set` changed in it.
 
     Args:
         record: the run.
         blocks: what comes before the config.
     """
-    given = Code(_whole_lines(record.run.read_text("config.yaml")), "As given:")
+    given: list[Block] = [Code(_whole_lines(record.run.read_text("config.yaml")), "As given:")]
+    if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
+        given.append(Code(_whole_lines("\n".join(changes)), "Changed with --set:"))
     resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
-    config = Group("The config", (given, Fold("With all defaults filled in", (resolved,))))
+    config = Group("The config", (*given, Fold("With all defaults filled in", (resolved,))))
     return Section("config", "The config", (*blocks, config))
 
 

@@ -310,6 +310,19 @@ class RunRecord:
         return self.run.read_environment() if self.run.has("environment.json") else {}
 
     @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the command that made the run changed in the config: `epochs=20` of `--set`."""
+        command = self.environment.get("command")
+        words = [*map(str, command)] if isinstance(command, list) else []
+        found = []
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            if word == "--set":
+                found.append(following)
+            elif word.startswith("--set="):
+                found.append(word.removeprefix("--set="))
+        return tuple(found)
+
+    @property
     def is_out_of_fold(self) -> bool:
         """True if training rows stand for validation rows, as in an ensemble with folds."""
         return self.log.network is not None and self.log.network.folds is not None

@@ -439,6 +439,15 @@ def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
     )
 
 
+def test_what_a_command_changed_in_the_config_is_shown_below_it(tmp_path, monkeypatch):
+    run = number_run(tmp_path)
+    command = ["dlcli", "train", "c.yaml", "--set", "epochs=3", "-q", "--set=data.target=[y, d]"]
+    monkeypatch.setattr(type(run), "read_environment", lambda _: {"command": command})
+    group = parts(view_of(run), "config")[-1]
+    assert isinstance(group, blocks.Group)
+    assert group.blocks[1] == blocks.Code("epochs=3\ndata.target=[y, d]", "Changed with --set:")
+
+
 def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
