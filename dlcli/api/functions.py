@@ -74,7 +74,8 @@ def train(
         output: the run folder, which must not exist; else `runs/NAME`, `runs/NAME-2`, ...
         progress: `True` or `False` to show progress in a notebook or not, by default where there is
             one; or a function that receives the name and the fields of each event. Members of an
-            ensemble may be trained in other threads, which then call it, one at a time.
+            ensemble, and folds of a cross-validation, may be trained in other threads, which then
+            call it, one at a time.
 
     Returns:
         The run.

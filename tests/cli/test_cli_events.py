@@ -107,8 +107,8 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
         cross_validate(load_config(Path("a.yaml")), Plan(folds=2, refit=True), Path("cv"), listen)
     resume_folds(Path("cv"), listen)
     known = {**documented(), **documented("Cross-validation")}
-    assert known.keys() >= {event for event, _ in events if event != "progress"}
-    for event in ("rows", "kept", "fold", "result"):
+    assert known.keys() >= {event for event, _ in events}
+    for event in ("rows", "kept", "progress", "fold", "result"):
         [fields, *_] = [fields for name, fields in events if name == event]
         assert set(fields) == known[event], event
 
@@ -126,4 +126,6 @@ def test_events_of_few_runs_are_documented():
     assert documented()["member"] == {"member", "members", "epochs", "best_epoch"}
     assert documented()["resumed"] == {"member", "members", "epochs"}
     assert documented()["report"] == {"page"}
+    trial = {"trial", "of", "metric", "best", "best_value"}
+    assert documented("Search")["progress"] == trial | {"finalist"}
     assert documented()["tracking"] == {"tracker", "place", "look", "run_id"}
