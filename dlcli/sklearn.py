@@ -288,11 +288,21 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
     def _settings(self) -> dict[str, object]:
         settings = super()._settings()
         if isinstance(self.class_weight, Mapping):
-            names = {code: name for name, code in enumerate(self.classes_.tolist())}
-            known = {code: value for code, value in self.class_weight.items() if code in names}
-            weights = {str(names[code]): value for code, value in known.items()}
-            settings["class_weight"] = weights
+            settings["class_weight"] = self._weights_by_code(self.class_weight)
         return settings
+
+    def _weights_by_code(self, given: Mapping[Any, object]) -> dict[str, object]:
+        """Return the weights of classes by their codes; a fold may lack some of the classes.
+
+        Raises:
+            ValueError: for weights of unknown classes while known ones have none.
+        """
+        classes = self.classes_.tolist()
+        weights = {str(code): given[name] for code, name in enumerate(classes) if name in given}
+        unweighted = [name for name in classes if name not in given]
+        if unweighted and len(weights) < len(given):
+            raise ValueError(f"The classes, {unweighted}, are not in class_weight")
+        return weights
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: ANN401, N803
         """Predict classes, (rows,).

@@ -341,6 +341,8 @@ def test_what_can_not_be_trained_is_a_value_error():
         rows[:100], target[:100]
     )
     assert model.predictor_.config.class_weight == {"0": 1.0, "1": 2.0}
+    with pytest.raises(ValueError, match=r"The classes, \['a'\], are not in class_weight"):
+        DenseClassifier(class_weight={"A": 2, "b": 3}).fit(rows[:4], ["a", "a", "b", "b"])
 
 
 def test_the_default_is_an_ensemble_and_a_seed_repeats_it():
