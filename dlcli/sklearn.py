@@ -112,7 +112,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         with _value_errors():
             columns: dict[str, object] = {**self._columns(X, is_new=True), _TARGET: y}
             table = memory_table(columns, "X")
-            text, overrides = self._starter(table), self._settings()
+            text, settings = self._starter(table), self._settings()
+            overrides = {**_validation_for(text, settings, table), **settings}
             if sample_weight is not None:
                 weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64)
                 check_consistent_length(weights, y)
@@ -326,6 +327,35 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
             raise ValueError("this loss gives a margin, not probabilities")
         order = np.argsort(np.array(predictions.task.names, dtype=np.int64))
         return predictions.probabilities[:, order].astype(np.float64)
+
+
+def _validation_for(
+    text: str, settings: Mapping[str, object], table: MemoryTable
+) -> dict[str, object]:
+    """Return the validation rows that an ensemble needs, if they are others than the preset's.
+
+    Args:
+        text: the config of the preset.
+        settings: what differs from it.
+        table: the rows.
+
+    Raises:
+        ConfigError: for an ensemble that is not valid.
+    """
+    from dlcli.starter import HELD_OUT
+
+    ensemble = {path: value for path, value in settings.items() if path.startswith("ensemble")}
+    if not ensemble:
+        return {}
+    preset = make_config(text, {}, {"train": table}).config
+    # Without what conflicts with folds, or with their absence.
+    free = {"data.validation": None, "early_stopping": None}
+    folds = make_config(text, {**free, **ensemble}, {"train": table}).config.ensemble_folds
+    if folds is not None and preset.data.has_validation:
+        return {"data.validation": None}
+    if folds is None and preset.ensemble_folds is not None:
+        return {"data.validation": HELD_OUT.validation}
+    return {}
 
 
 @contextmanager

@@ -356,6 +356,24 @@ def test_the_default_is_an_ensemble_and_a_seed_repeats_it():
     assert models[0].predictor_.members == 2
 
 
+@pytest.mark.parametrize(
+    ("parameters", "share", "folds"),
+    [
+        ({"preset": "simple", "ensemble": {"members": 2}}, None, 2),
+        ({"preset": "simple", "overrides": {"ensemble.members": 3}}, None, 3),
+        ({"ensemble": {"members": 2, "folds": "none"}}, 0.15, None),
+        ({"overrides": {"ensemble": None}}, 0.15, None),
+        ({"overrides": {"ensemble": None, "data.validation": 0.3}}, 0.3, None),
+        ({"preset": "simple"}, 0.15, None),
+    ],
+)
+def test_rows_to_validate_on_are_those_that_the_ensemble_needs(parameters, share, folds):
+    rows, target = load_diabetes(return_X_y=True)
+    model = DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])
+    config = model.predictor_.config
+    assert (config.data.validation, config.ensemble_folds) == (share, folds)
+
+
 # A notebook
 
 CELLS = (
