@@ -368,15 +368,17 @@ def no_better_than_linear(case: Case) -> Finding | None:
     """Find held-out rows predicted no better than by a linear model.
 
     A significant gain is real, however small. Else the largest plausible gain, at the end of the
-    confidence interval, must be small.
+    confidence interval, must be small, and a linear model must leave an error to reduce. A network
+    that is significantly worse is always found.
     """
     found, linear = _compared(case, "linear"), case.error(_held_out(case), "linear")
     if not case.config.hidden or found is None or found.verdict == "better":
         return None
-    if linear is None or linear.share < LEARNED_WELL:
-        return None
-    if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
-        return None
+    if found.verdict != "worse":
+        if linear is None or linear.share < LEARNED_WELL:
+            return None
+        if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
+            return None
     return Finding(
         rule="no_better_than_linear",
         observation=_difference_words(case, found, "a linear model"),

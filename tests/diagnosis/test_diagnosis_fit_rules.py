@@ -128,7 +128,7 @@ def test_a_validation_loss_that_rises_while_the_training_loss_falls_is_overfitti
     [
         ([], "better", ["overfitting"]),
         (["early_stopping={patience: 50}"], "better", []),
-        (["early_stopping={patience: 50}"], "worse", ["overfitting"]),
+        (["early_stopping={patience: 50}"], "worse", ["overfitting", "no_better_than_linear"]),
     ],
 )
 def test_an_ensemble_of_best_epochs_may_know_its_training_rows_better(

@@ -52,9 +52,13 @@ def test_a_sound_training_has_no_findings(sound, tmp_path):
     assert diagnose(run) == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["iris", *(pytest.param(name, marks=pytest.mark.release) for name in ("line", "xor"))]
-)
+@pytest.mark.release
+@pytest.mark.parametrize("name", ["line", "xor"])
 def test_a_shipped_example_has_no_findings(name, tmp_path):
     run = train(load_config(CONFIGS / f"{name}.yaml"), tmp_path / "run")
     assert diagnose(run) == ()
+
+
+def test_of_iris_only_the_linear_model_that_is_better_is_found(tmp_path):
+    run = train(load_config(CONFIGS / "iris.yaml"), tmp_path / "run")
+    assert [finding.rule for finding in diagnose(run)] == ["no_better_than_linear"]

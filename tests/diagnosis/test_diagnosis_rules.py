@@ -163,6 +163,14 @@ def test_a_network_no_better_than_the_linear_model_is_found(named, verdict, uppe
     assert named("hidden=[]", **fields) == []
 
 
+@pytest.mark.parametrize("verdict", ["worse", "not_significant"])
+def test_where_a_linear_model_is_nearly_perfect_a_worse_network_is_found(named, verdict):
+    comparison = compared("linear", verdict, baseline=1.0, lower=-0.04, upper=-0.01)
+    good = {"metrics": r2(0.97, 0.97), "baselines": {"linear": r2(1.0, 1.0)}}
+    found = named(**good, comparison=comparison)
+    assert found == (["no_better_than_linear"] if verdict == "worse" else [])
+
+
 def test_test_rows_are_not_looked_at_where_there_are_others(named):
     bad = compared("constant", "worse", value=-1.0).differences["constant"]["validation"]
     comparison = BaselineComparison(differences={"constant": {"test": bad}})
