@@ -241,7 +241,8 @@ class Data(Section):
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as
     .gz or .zst; or its URL, such as `s3://bucket/houses.parquet`. The files of a glob such as
-    `part-*.csv`, of a list, or of a folder partitioned as `year=2024/...`, are one table."""
+    `part-*.csv`, of a list, or of a folder of Parquet files partitioned as `year=2024/...`, are one
+    table."""
     validation: ShareOrFiles | None = None
     """Validation rows, used for early stopping and schedules: a share of the rows, between 0 and 1,
     or a file, glob or list."""

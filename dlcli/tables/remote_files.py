@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from dlcli.config import Location, Url
 from dlcli.errors import DataError, UsageError, listed
-from dlcli.tables.partitions import Partition, partitions
+from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_systems import (
     BUCKETS,
     attempt,
@@ -242,8 +242,10 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
     return size, version
 
 
-def _is_folder(url: Url) -> UsageError:
+def _is_folder(url: Url, *, is_partitioned: bool = False) -> UsageError:
     way_out = f"for all files in it, name '{url.rstrip('/')}/*.parquet'"
+    if is_partitioned:
+        way_out = ONLY_PARQUET
     return UsageError(f"{url}: is a folder, a file was expected; {way_out}")
 
 
@@ -271,7 +273,7 @@ def remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
         is_partitioned = any("=" in name for name in file_names(folder, FileType.Directory))
         files = partitions(file_names(folder), url) if is_partitioned else []
         if not files:
-            raise _is_folder(url)
+            raise _is_folder(url, is_partitioned=is_partitioned)
         yield from ((Url(folder + name), partition) for name, partition in files)
     else:
         yield url, ()

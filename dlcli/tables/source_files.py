@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from dlcli.config import FormatChoice, Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
-from dlcli.tables.partitions import Partition, partitions
+from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_files import RemoteFile, each_file, open_remote, remote_matches
 from dlcli.tables.table import Notation, Remark
 
@@ -316,15 +316,23 @@ def _open(path: Path) -> BinaryIO:
         near = did_you_mean(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
     except IsADirectoryError:
-        endings = Counter(Path(name).suffix for name in _entries(path))
-        endings.pop("", None)
-        usual = max(endings, key=lambda ending: (endings[ending], ending), default=".csv")
-        way_out = f"for all files in it, name '{path / f'*{usual}'}'"
-        raise UsageError(f"{path}: is a folder, a file was expected; {way_out}") from None
+        raise UsageError(f"{path}: is a folder, a file was expected; {_way_out(path)}") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
     except ValueError:
         raise UsageError(f"{str(path)!r}: no file's name has a NUL character") from None
+
+
+def _way_out(folder: Path) -> str:
+    """Say how to name the tables in a folder."""
+    names = _entries(folder)
+    if any("=" in name and (folder / name).is_dir() for name in names):
+        return ONLY_PARQUET
+    endings = Counter(Path(name).suffix for name in names)
+    endings.pop("", None)
+    tables = {ending for ending in endings if ending.lower() in (*_ENDINGS, *_COMPRESSED)}
+    usual = max(tables or endings, key=lambda ending: (endings[ending], ending), default=".csv")
+    return f"for all files in it, name '{folder / f'*{usual}'}'"
 
 
 def _entries(folder: Path) -> list[str]:

@@ -126,6 +126,11 @@ class TestSeveralFiles:
         with pytest.raises(UsageError, match=r"/d: is a folder, .* name '.*/d/\*.parquet'"):
             read_table(f"{bucket.url}/d")
 
+    def test_of_a_partitioned_folder_only_parquet_is_read(self, bucket):
+        bucket.put("d/year=2024/a.csv", CSV)
+        with pytest.raises(UsageError, match=r"/d: is a folder, .*, only Parquet files are read$"):
+            read_table(f"{bucket.url}/d")
+
     def test_a_partitioned_folder_has_the_columns_of_its_names(self, bucket):
         bucket.put("d/year=2024/month=01/a.parquet", parquet({"x": [1, 2]}))
         bucket.put("d/year=2024/month=02/a.parquet", parquet({"x": [3]}))

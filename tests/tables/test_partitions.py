@@ -67,6 +67,14 @@ def test_a_folder_without_such_names_is_refused_as_before():
         read_table("d")
 
 
+def test_of_partitions_only_parquet_is_read():
+    Path("d/year=2024").mkdir(parents=True)
+    Path("d/year=2024/a.csv").write_text("x\n1\n")
+    message = r"^d: is a folder, a file was expected; .* 'year=2024', only Parquet files are read$"
+    with pytest.raises(UsageError, match=message):
+        read_table("d")
+
+
 def test_other_folders_are_not_searched(monkeypatch):
     write("d/deeper/k=1/a.parquet", x=[1])
     monkeypatch.setattr("os.walk", lambda _: pytest.fail("reads all folders"))

@@ -279,6 +279,12 @@ class TestOpening:
             write("", f"sub/{name}")
         assert message(UsageError, read_table, "sub").endswith("name 'sub/*.parquet'")
 
+    def test_for_a_folder_endings_of_tables_are_preferred(self):
+        Path("sub").mkdir()
+        for name in ("a.csv", "readme.txt", "notes.txt"):
+            write("", f"sub/{name}")
+        assert message(UsageError, read_table, "sub").endswith("name 'sub/*.csv'")
+
     def test_a_name_in_other_letters_is_the_first_guess(self):
         write("a\n1\n", "ax.csv")
         write("a\n1\n", "Ab.csv")
