@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -315,7 +316,7 @@ class RunRecord:
         command = self.environment.get("command")
         words = [*map(str, command)] if isinstance(command, list) else []
         found = []
-        for word, following in zip(words, [*words[1:], ""], strict=True):
+        for word, following in pairwise([*words, ""]):
             if word == "--set":
                 found.append(following)
             elif word.startswith("--set="):
