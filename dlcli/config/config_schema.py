@@ -192,8 +192,8 @@ class Output(_Dense):
     """Number of units: 1 for a number or two classes, else 1 per class, label or column."""
     activation: Activation | None = None
     """Activation, which follows from the loss: linear for most losses of numbers, exponential for
-    `poisson`, softplus for `mean_squared_logarithmic_error`, sigmoid for two classes or labels,
-    softmax for more classes and for `kl_divergence`, linear for `hinge` and `squared_hinge`."""
+    `poisson` and `mean_squared_logarithmic_error`, sigmoid for two classes or labels, softmax for
+    more classes and for `kl_divergence`, linear for `hinge` and `squared_hinge`."""
     scaling: OutputScaling | None = None
     """Scaling of numeric targets. Omitted: standard, if loss and activation allow it."""
 

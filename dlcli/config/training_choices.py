@@ -12,15 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlcli.config.layer_choices import (
-    Activation,
-    Exponential,
-    Linear,
-    OutputForm,
-    Sigmoid,
-    Softmax,
-    Softplus,
-)
+from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
 from dlcli.config.section import (
     Choice,
     Conflict,
@@ -111,7 +103,7 @@ class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
     aliases = ("msle",)
     needs_original_scale = True
     requires_nonnegative = True
-    default_activation = Softplus()  # Keras takes ŷ below 0 as 0, where the gradient is 0
+    default_activation = Exponential()  # Keras takes ŷ below 0 as 0, where the gradient is 0
 
 
 class Huber(_Loss, name="huber"):

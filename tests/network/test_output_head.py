@@ -136,7 +136,7 @@ def test_two_classes_get_two_units_where_the_output_asks_for_them(output):
         (  # Keras takes outputs below 0 as 0, where the loss has no gradient
             "mean_squared_logarithmic_error",
             "number",
-            (1, "softplus", "none", "mean_squared_logarithmic_error"),
+            (1, "exponential", "none", "mean_squared_logarithmic_error"),
         ),
     ],
 )
