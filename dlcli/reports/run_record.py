@@ -312,7 +312,7 @@ class RunRecord:
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What the command that made the run changed in the config: `epochs=20` of `--set`."""
+        """The settings that the command changed in the config: `epochs=20` of `--set`."""
         command = self.environment.get("command")
         words = [*map(str, command)] if isinstance(command, list) else []
         found = []

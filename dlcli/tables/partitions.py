@@ -17,7 +17,7 @@ Partition = tuple[tuple[str, str | None], ...]
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = (".parquet", ".pq")
 ONLY_PARQUET = "of folders with names such as 'year=2024', only Parquet files are read"
-"""What to say of a folder with such names and other files."""
+"""The advice for a folder with such names and other files."""
 
 
 def partitions(names: Iterable[str], folder: str) -> list[tuple[str, Partition]]:
