@@ -311,14 +311,12 @@ class Study:
             if result.state == "failed" and steps:
                 running.trial.report(math.nan, 1 + max(steps))
             running.trial.set_user_attr(RESULT, _to_json(result, spent))
-            if result.state == "complete":
-                self._study.tell(running.trial, result.value, skip_if_finished=True)
-            else:
-                self._finish(running.trial, "PRUNED")
+            self._end(running.trial, result)
 
     def interrupt(self, running: RunningTrial) -> None:
         """End a trial without a result, so that it is retried; nothing if it is finished."""
         with quiet_optuna(), suppress(UpdateFinishedTrialError):
+            self._end_evaluated()
             running.trial.set_user_attr(INTERRUPTED, True)
             self._finish(running.trial, "FAIL")
 
@@ -336,6 +334,7 @@ class Study:
             The number of candidates that are retried or abandoned.
         """
         with quiet_optuna():
+            self._end_evaluated()
             fail_stale_trials(self._study)
             for trial in self._trials():
                 is_running = trial.state.name == "RUNNING"
@@ -353,6 +352,16 @@ class Study:
                     last.params, last.distributions = {}, {}
                 retry(self._study, last)
             return len(lost)
+
+    def _end_evaluated(self) -> None:
+        """End the trials with a result whose processes were ended before they could.
+
+        If they were retried as lost ones, `tpe` would not learn from their results.
+        """
+        for trial in self._trials():
+            if not trial.state.is_finished() and RESULT in trial.user_attrs:
+                label = f"trial {trial.number}"
+                self._end(trial.number, self._parse(trial.user_attrs[RESULT], None, label))
 
     def _is_anonymous(self, trial: FrozenTrial) -> bool:
         """Return whether a trial has not had a worker for long.
@@ -457,6 +466,12 @@ class Study:
     def _trials(self) -> list[FrozenTrial]:
         with quiet_optuna():
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
+
+    def _end(self, trial: optuna.Trial | int, result: TrialResult) -> None:
+        if result.state == "complete":
+            self._study.tell(trial, result.value, skip_if_finished=True)
+        else:
+            self._finish(trial, "PRUNED")
 
     def _finish(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
         self._study.tell(trial, state=TrialState[state], skip_if_finished=True)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
 
 from dlcli.errors import RunError, UsageError
+from dlcli.pipeline.search_storage import JOURNAL, open_journal
 from dlcli.pipeline.search_study import DEFAULT, RESULT, Study
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, finish, plan, result_of
 
@@ -250,3 +251,32 @@ def check_killed(ends, sampler):
 
     assert found == uninterrupted
     assert numbers(study) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_search_killed_after_any_write_tries_what_an_uninterrupted_one_does(tmp_path):
+    """The lines of a journal up to any of them are what a process killed then has written."""
+    how = plan(sampler="tpe", startup=2)
+    study = Study(how, open_journal(tmp_path))
+    run_all(study)
+    expected = study.results()
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
+    assert len(lines) > 5 * len(expected)
+
+    for count in range(1, len(lines)):
+        (tmp_path / JOURNAL).write_bytes(b"".join(lines[:count]))
+        resumed = Study(how, open_journal(tmp_path))
+        resumed.retry_lost(lambda _: True)
+        run_all(resumed)
+        assert resumed.results() == expected, lines[count - 1]
+
+
+def test_a_trial_that_is_ended_once_its_result_is_stored_is_complete(storage, monkeypatch):
+    study = Study(plan(trials=1), storage)
+    running = study.ask()
+    monkeypatch.setattr(study, "_end", lambda *_: None)
+    finish(study, running)
+    monkeypatch.undo()
+    study.interrupt(running)
+
+    assert [trial.state.name for trial in study._trials()] == ["COMPLETE"]
+    assert (numbers(study), study.retry_lost()) == ([0], 0)
