@@ -94,7 +94,12 @@ class _Numbers(Task):
             columns = unfitted.values(train, ValueIssues()).T
         except DataError as error:
             if not all(train.column(column).looks_numeric() for column in self.columns):
-                error.add_note("hint: for a target of classes, set data.target.type: categorical")
+                error.add_note(
+                    "hint: for a target of classes, set data.target.type: categorical"
+                    if self.width == 1
+                    else "hint: several columns are numbers, or labels with type: multi_label; "
+                    "for a target of classes, name one column"
+                )
             raise
         fitted = tuple(fit_scaling(wanted, column) for column in columns)
         return unfitted.model_copy(update={"scalings": fitted})

@@ -156,8 +156,14 @@ def test_several_columns_are_several_numbers():
 def test_text_among_several_columns_is_refused_with_its_row():
     table = rows(u=["1", "2"], v=["3", "four"])
     kind = infer_task(Target(column=("u", "v")), [table])
-    with pytest.raises(DataError, match="t.csv: row 2, column 'v': expected a finite number"):
+    with pytest.raises(
+        DataError, match="t.csv: row 2, column 'v': expected a finite number"
+    ) as caught:
         kind.fit(None, table)
+    assert "type: categorical" not in str(caught.value.__notes__)  # which several columns refuse
+    assert (
+        "type: multi_label; for a target of classes, name one column" in caught.value.__notes__[0]
+    )
 
 
 @pytest.mark.parametrize("values", [["yes", "yes"], [True, True]])
