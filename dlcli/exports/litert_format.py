@@ -50,6 +50,8 @@ QUANTIZED_TOLERANCE = 0.1
 _SIGNATURE = "serving_default"
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
 """2π as a sum, whose first parts have few digits."""
+_MOST_EXPONENT = 110.0
+"""The exponential is infinite in 32 bits from there on, and 0 of the negative."""
 _SHOWN = 12
 """Inputs of an example, at most."""
 
@@ -75,6 +77,9 @@ class _FloatOperations(TensorflowOperations):
             for part in _TURN:
                 x = x - turns * part
             x = self.minimum(self.maximum(x, -math.pi), math.pi)
+        if function == "exp":
+            # LiteRT's sigmoid, which the converter makes of it, is NaN from about 1e27 on.
+            x = self.minimum(self.maximum(x, -_MOST_EXPONENT), _MOST_EXPONENT)
         return super().apply(function, x)
 
     def log1p(self, x: Value) -> Value:

@@ -6,19 +6,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from dlcli.config import Activation, members_of
 from dlcli.errors import UsageError
 from dlcli.exports import export_model, validate_export
 from dlcli.exports.litert_format import _FloatOperations
+from dlcli.exports.prediction_graph import activate
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
+from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
 from tests.forks import Forks
 
+Formula = Callable[[_FloatOperations, Any], Any]
 RUNNERS = Path(__file__).with_name("without_dlcli.py")
 NAMES = [
     *("breast_cancer", "diabetes", "digits", "digits_png", "iris", "line"),
@@ -28,7 +34,7 @@ NAMES = [
 
 OF_TENSORFLOW = {
     "saved_model": ("penguins", "reviews"),
-    "litert": ("digits_png", "penguins"),
+    "litert": ("breast_cancer", "digits_png", "penguins"),
     "keras": ("diabetes",),
 }
 """By format, configs with types of columns that matter to it; all take too long."""
@@ -75,23 +81,43 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
         export_model(run, "onnx", tmp_path / "other", quantize=True)
 
 
-@pytest.mark.slow
-def test_litert_has_the_sine_and_cosine_of_many_turns(tmp_path: Path) -> None:
+def by_litert(
+    formulas: Mapping[str, Formula], x: np.ndarray, folder: Path
+) -> dict[str, np.ndarray]:
+    """Results of formulas in the operations of LiteRT, computed by its interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
-    x = np.float32([0, 0.5, -2, 1e2, -1e3, 1e4, 5e4, -1e9, 3e38])
     with tensorflow_loaded() as tf:
         ops, module = _FloatOperations(), tf.Module()
-        module.waves = tf.function(lambda x: {f: ops.apply(f, x) for f in ("sin", "cos")})
-        traced = module.waves.get_concrete_function(tf.TensorSpec([len(x)], tf.float32, name="x"))
-        tf.saved_model.save(module, str(tmp_path), signatures=traced)
-        content = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path)).convert()
-    run = Interpreter(model_content=content).get_signature_runner()
-    found = run(x=x)
+        module.run = tf.function(lambda x: {key: each(ops, x) for key, each in formulas.items()})
+        traced = module.run.get_concrete_function(tf.TensorSpec([len(x)], tf.float32, name="x"))
+        tf.saved_model.save(module, str(folder), signatures=traced)
+        content = tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert()
+    return Interpreter(model_content=content).get_signature_runner()(x=x)
+
+
+@pytest.mark.slow
+def test_litert_has_the_sine_and_cosine_of_many_turns(tmp_path: Path) -> None:
+    x = np.float32([0, 0.5, -2, 1e2, -1e3, 1e4, 5e4, -1e9, 3e38])
+    waves: dict[str, Formula] = {
+        "sin": lambda ops, x: ops.apply("sin", x),
+        "cos": lambda ops, x: ops.apply("cos", x),
+    }
+    found = by_litert(waves, x, tmp_path)
     for function in (np.sin, np.cos):
         values = found[function.__name__]
         np.testing.assert_allclose(values[:-2], function(x[:-2].astype(np.float64)), atol=1e-6)
         assert (np.abs(values) <= 1).all()  # beyond, an angle in 32 bits has no digits left
+
+
+@pytest.mark.slow
+def test_litert_has_the_sigmoid_of_any_number(tmp_path: Path) -> None:
+    x = np.float32([0, 1, -1, 30, -30, 200, -200, 1e20, -1e20, 1e30, -1e30, 3e38, -3e38])
+    sigmoid = members_of(Activation)["sigmoid"]()
+
+    found = by_litert({"y": lambda ops, x: activate(ops, sigmoid, x)}, x, tmp_path)["y"]
+
+    np.testing.assert_allclose(found, activate_by_dlcli("sigmoid", x), rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.slow
