@@ -51,13 +51,13 @@ def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
 def test_rows_are_counted_by_set():
     fields = {
         "file": "a",
-        "rows": {"train": 8, "validation": 1, "test": 1},
+        "rows": {"train": 8000, "validation": 1, "test": 1},
         "split": "random",
         "seed": 3,
         "notes": ["a: is UTF-16"],
     }
     assert EVENT_LINES["data"](fields) == [
-        "a: 8 training, 1 validation, 1 test rows (random, seed 3)",
+        "a: 8,000 training, 1 validation, 1 test rows (random, seed 3)",
         "a: is UTF-16",
     ]
 
