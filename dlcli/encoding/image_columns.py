@@ -188,7 +188,9 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
     from PIL import Image
 
     if image.mode.startswith("I"):  # gray of 16 bits, which `convert` would clip at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        gray = np.asarray(image)
+        is_clear = gray == image.info.get("transparency", -1)
+        image = Image.fromarray(np.where(is_clear, 255, gray >> 8).astype(np.uint8))
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))

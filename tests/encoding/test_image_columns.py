@@ -183,9 +183,11 @@ def test_what_is_transparent_shows_white_paper(tmp_path):
 
 def test_a_transparent_gray_or_palette_entry_shows_white_paper(tmp_path):
     (tmp_path / "gray.png").write_bytes(png(0, 8, b"\x05\x06", (b"tRNS", b"\0\x06")))
+    (tmp_path / "16.png").write_bytes(png(0, 16, b"\x05\0\x06\0", (b"tRNS", b"\x06\0")))
     palette = ((b"PLTE", b"\x01\x02\x03\x04\x05\x06"), (b"tRNS", b"\xff\x00"))
     (tmp_path / "palette.png").write_bytes(png(3, 8, b"\0\1", *palette))
     assert encoded(tmp_path, "gray.png", 1, 2, 1) == [5, 255]
+    assert encoded(tmp_path, "16.png", 1, 2, 1) == [5, 255]
     assert encoded(tmp_path, "palette.png", 1, 2, 3) == [1, 2, 3, 255, 255, 255]
 
 
