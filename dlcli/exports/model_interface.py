@@ -217,8 +217,8 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
         height, width, channels = feature.shape
         colors = "gray" if channels == 1 else "red, green, blue"
         yield (
-            f"The pixels from 0 to 255 ({colors}) of the image, turned upright, and resized to "
-            f"{height} by {width} with Pillow's BILINEAR filter."
+            f"The pixels from 0 to 255 ({colors}) of the image, turned upright, on white where it "
+            f"is transparent, and resized to {height} by {width} with Pillow's BILINEAR filter."
         )
     elif isinstance(feature, TextEncoder):
         yield (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.csv
 import pytest
+from PIL import Image
 from untrained_runs import make_run
 
 from dlcli.errors import ExportError
@@ -16,7 +17,7 @@ from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
 from tests.forks import Forks
-from tests.pipeline.mixed_table import mixed_table, write_images
+from tests.pipeline.mixed_table import mixed_table
 
 CONFIG = """\
 data: {train: t.csv, target: y, validation: 0.2, test: 0.2}
@@ -34,6 +35,7 @@ input:
     notes: {type: text, encoding: {name: tf_idf, ngrams: 2}}
     title: {type: text, encoding: multi_hot}
     hired: {type: datetime, parts: [year, elapsed, month, day, weekday, day_of_year, hour]}
+    photo: {type: image, shape: [2, 2, 1]}
 hidden: [{units: 6, activation: tanh, batch_normalization: true, dropout: 0.1}]
 metrics: [rmse]
 epochs: 2
@@ -61,7 +63,8 @@ early_stopping: {patience: 2}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("script")
-    write_images(folder)
+    Image.fromarray(np.full((4, 4), 30_000, np.uint16)).save(folder / "dark.png")
+    Image.new("LA", (4, 4), (200, 100)).save(folder / "light.png")  # half transparent
     pyarrow.csv.write_csv(mixed_table(), folder / "t.csv")
     return folder
 
@@ -85,7 +88,8 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
     export_script(run, script.parent)
     export_script(special, other.parent)
     with script.open("a") as stream:
-        stream.write('np.save(FOLDER / "encoded.npy", encode(test))\n')
+        stream.write("parts = [part.reshape(len(test), -1) for part in encode(test).values()]\n")
+        stream.write('np.save(FOLDER / "encoded.npy", np.concatenate(parts, axis=1))\n')
 
     assert "test: rmse " in run_script(forks, script)
     assert "train: accuracy " in run_script(forks, other)
