@@ -25,7 +25,9 @@ from dlcli.tables.table import GAP, USUAL_MISSING_WORDS, Column, Notation, Remar
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")
 _POINT_THOUSANDS = Notation(",", ".")
-_SIGNS = (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
+_PROGRAM_SPACES = ("\u00a0", "\u202f", "\u2009")
+"""Spaces that programs write between thousands, and nobody types."""
+_SIGNS = (",", "'", "\u2019", " ", *_PROGRAM_SPACES)
 """Characters that numbers in the default notation don't have."""
 _DIGITS = tuple("0123456789")
 _ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
@@ -165,9 +167,11 @@ def _is_plausible(
 ) -> bool:
     if not notation.thousands:
         return True
-    # Digits with spaces may be telephone numbers; with decimals, or as declared, they are not.
+    # Digits with spaces may be telephone numbers. With decimals, with the non-breaking spaces that
+    # programs write, or as declared, they are not.
     is_open = notation.thousands == " " and any(not each.thousands for each in candidates)
-    return _holds(values, *notation.separators) and (not is_open or _holds(values, ",", "."))
+    is_certain = not is_open or _holds(values, ",", ".", *_PROGRAM_SPACES)
+    return is_certain and _holds(values, *notation.separators)
 
 
 def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:

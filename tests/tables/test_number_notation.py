@@ -50,6 +50,8 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
             [1060.06, 12345.5, 1000],
             "a decimal comma and ' ' between thousands",
         ),
+        (["1\u202f234\u202f567", "12\u202f345", "7"], [1234567, 12345, 7], "' ' between thousands"),
+        (["1\u00a0234"], [1234], "' ' between thousands"),
         (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' between thousands"),
     ],
 )
