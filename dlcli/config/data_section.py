@@ -211,8 +211,8 @@ class Target(Section):
 
 
 def _short(value: object) -> object:
-    """Expand the short form of a target: its column or columns."""
-    return {"column": value} if isinstance(value, str | tuple) else value
+    """Expand the short form of a target: its column or columns, perhaps without their quotes."""
+    return {"column": value} if isinstance(value, str | tuple | int | float) else value
 
 
 TargetChoice = Annotated[

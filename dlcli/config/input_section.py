@@ -20,6 +20,7 @@ from dlcli.config.section import (
     Section,
     shown,
     value_error,
+    with_quotes,
 )
 from dlcli.errors import did_you_mean
 
@@ -456,6 +457,8 @@ def _expand_list(value: object) -> object:
         return value
     if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
         message = f"expected columns with their types, or a list of columns, got {shown(value)}"
+        names = value if isinstance(value, tuple) else ()
+        message += next(filter(None, map(with_quotes, names)), "")
     elif len(set(value)) < len(value):
         message = "names a column twice"
     else:

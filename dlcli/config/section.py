@@ -330,7 +330,12 @@ def _hint(value: object, phrase: str) -> str:
     if phrase.startswith("a share") and isinstance(value, int | float) and 1 < value < 100:
         return f"; for {value:g} % write {value / 100:g}"
     wants_text = phrase.startswith(("a column", "a file", "text"))
-    return f"; write '{value}' in quotes" if wants_text and isinstance(value, int | float) else ""
+    return with_quotes(value) if wants_text else ""
+
+
+def with_quotes(value: object) -> str:
+    """Return the advice on a name that YAML reads as a number or a boolean; else nothing."""
+    return f"; write '{shown(value)}' in quotes" if isinstance(value, int | float) else ""
 
 
 class Described(Expected):

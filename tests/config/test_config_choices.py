@@ -159,7 +159,11 @@ def test_a_list_of_features_is_short_for_columns_of_type_auto(load_with: Load) -
     ("features", "message"),
     [
         ("[a, a]", "names a column twice"),
-        ("[a, 5]", 'expected columns with their types, or a list of columns, got ["a", 5]'),
+        (
+            "[a, 5]",
+            "expected columns with their types, or a list of columns, "
+            """got ["a", 5]; write '5' in quotes""",
+        ),
         ("5", "expected columns with their types, or a list of columns, got 5"),
         ("{}", "names no column; omit it to use all"),
         ("[]", "names no column; omit it to use all"),

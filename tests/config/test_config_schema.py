@@ -112,6 +112,10 @@ WORDS = "expected auto, a list of words in quotes, or such a list for each of so
         ("data.missing=[-1]", f"{WORDS}, got [-1]"),
         ("data.missing={x: '-1'}", f"{WORDS}, got {{\"x\": \"-1\"}}"),
         ("data.target=[]", "expected a column's name, or a list of them, got []"),
+        ("data.target=2024", "expected a column's name, or a list of them, got 2024;"
+                             " write '2024' in quotes"),
+        ("data.target=true", "expected a column's name, or a list of them, got true;"
+                             " write 'true' in quotes"),
         ("metrics=accuracy", "expected a list, got 'accuracy'; write [accuracy]"),
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),
         ("metrics=5", "expected a list, got 5"),
