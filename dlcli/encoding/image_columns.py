@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Augmentation, ImageShape
+from dlcli.config import Augmentation, ImageShape, Url, locate
 from dlcli.config import Image as ImageFeature
 from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
@@ -29,7 +29,7 @@ _SHOWN_CHARACTERS = 200
 _EMPTY = "is empty, expected the path of an image"
 _ABSENT = (
     "there is no file {}; "
-    "paths start at the table's folder, or for standard input at the current one"
+    "paths start at the table's folder, or at the current one for standard input and a URL"
 )
 
 
@@ -95,7 +95,7 @@ def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
 def image_files(table: Table, column: str) -> tuple[Indices, list[Path]]:
     """Resolve a column's paths, which are relative to the folder of the table's own file.
 
-    Paths of rows from standard input are relative to the current folder.
+    Paths of rows from standard input, or from a URL, are relative to the current folder.
 
     Returns:
         codes: the index of each row's file, -1 for a missing path, (rows,).
@@ -103,13 +103,18 @@ def image_files(table: Table, column: str) -> tuple[Indices, list[Path]]:
     """
     codes, paths = table.codes(column)
     if table.file_numbers is None:
-        return codes, [Path(table.file).parent / path for path in paths]
+        return codes, [_folder(table.file) / path for path in paths]
     keys = np.where(codes < 0, -1, table.file_numbers * np.int64(len(paths)) + codes)
     used, positions = np.unique(keys, return_inverse=True)
     missing = int(used[0] < 0)
     pairs = zip(*np.divmod(used[missing:], len(paths)), strict=True)
-    folders = [Path(file).parent for file in table.files]
+    folders = [_folder(file) for file in table.files]
     return positions - missing, [folders[number] / paths[code] for number, code in pairs]
+
+
+def _folder(table: str) -> Path:
+    """Return the folder in which a table's paths start."""
+    return Path() if isinstance(locate(table), Url) else Path(table).parent
 
 
 def read_images(

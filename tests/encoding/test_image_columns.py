@@ -227,8 +227,9 @@ def test_a_path_may_be_absolute(tmp_path):
     assert inputs(encoder(), table(Path("nowhere"), [str(tmp_path / "a.png")]))[0, 3] == 1
 
 
-def test_paths_of_standard_input_start_at_the_current_folder(tmp_path):
-    piped = Table("standard input", table(tmp_path, ["a.png"]).data, np.array([1]))
+@pytest.mark.parametrize("name", ["standard input", "s3://bucket/t.csv", "https://host/t.csv"])
+def test_paths_of_standard_input_and_of_urls_start_at_the_current_folder(tmp_path, name):
+    piped = Table(name, table(tmp_path, ["a.png"]).data, np.array([1]))
     codes, files = image_files(piped, "photo")
     assert codes.tolist() == [0]
     assert files == [Path("a.png")]
@@ -239,12 +240,12 @@ def test_paths_of_several_files_start_at_the_folder_of_each(tmp_path):
         "*/t.csv",
         table(tmp_path, ["a.png", "a.png", None, "b.png"]).data,
         np.array([1, 2, 1, 2]),
-        files=("x/t.csv", "y/t.csv"),
+        files=("x/t.csv", "s3://y/t.csv"),
         file_numbers=np.array([0, 0, 1, 1], dtype=np.int32),
     )
     codes, files = image_files(whole, "photo")
     assert codes.tolist() == [0, 0, -1, 1]
-    assert files == [Path("x/a.png"), Path("y/b.png")]
+    assert files == [Path("x/a.png"), Path("b.png")]
 
 
 def test_rows_with_the_same_path_have_the_same_pixels_and_it_is_read_once(tmp_path, monkeypatch):
@@ -281,7 +282,7 @@ def test_rows_in_parts_give_the_same_bits(tmp_path):
 def test_a_file_that_is_not_there_is_named_with_what_paths_start_at(tmp_path):
     assert refusal(tmp_path, "photos/9.png") == (
         f"there is no file '{tmp_path}/photos/9.png'; "
-        "paths start at the table's folder, or for standard input at the current one"
+        "paths start at the table's folder, or at the current one for standard input and a URL"
     )
 
 
