@@ -134,7 +134,7 @@ def predict(
         _predict_folder(paths, Path(output), options, jobs or 1, as_json)
         return
     if jobs is not None:
-        way_out = "name a folder or glob of tables, and a folder with --output"
+        way_out = "name a local folder or glob of tables, and a folder with --output"
         raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
     if output is not None:
         refuse_existing_path(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config import ConfigFile, load_config
+from dlcli.config import ConfigFile, hide_secrets, load_config
 from dlcli.errors import (
     ConfigError,
     Problem,
@@ -278,6 +279,13 @@ def require_folder(path: Path) -> None:
         return
     meant = _run_of_name(path)
     if not os.path.exists(path):
+        # As a path, a URL lost a slash.
+        if url := re.match(r"(?!file:)([a-zA-Z][\w+.-]+:)/(?=[^/])", str(path)):
+            name = hide_secrets(f"{url[1]}//{str(path)[url.end() :]}")
+            message = (
+                "only predict, evaluate and dlcli.load take the URL of a run; copy it to a local "
+            )
+            raise RunError(f"{name}: {message}folder with the tool of its provider")
         siblings = [entry.name for entry in _entries(path.parent) if entry.is_dir()]
         runs = [f"runs/{entry.name}" for entry in _entries(Path("runs"))]
         meant = meant or did_you_mean(path.name, siblings) or did_you_mean(f"runs/{path}", runs)
