@@ -67,7 +67,10 @@ class RemoteFile:
         Raises:
             UsageError: if it can't be read.
         """
-        return open_file(self.url)
+        file = open_file(self.url)
+        # Those of Arrow's own file systems try again by themselves.
+        is_retried = not isinstance(file, pa.PythonFile)
+        return file if is_retried else pa.PythonFile(_Retried(self.url, file), mode="r")
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to since it was found.
@@ -132,6 +135,47 @@ class _Stream(io.RawIOBase):
         """Close the stream."""
         if self._handle is not None:
             self._handle.close()
+        super().close()
+
+
+class _Retried(io.RawIOBase):
+    """A file for random access, of which a part is fetched again if the connection is lost."""
+
+    def __init__(self, url: Url, file: pa.NativeFile) -> None:
+        self._url, self._file = url, file
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes, none at the end, or the rest without a size."""
+        start = self._file.tell()
+
+        def fetch() -> bytes:
+            self._file.seek(start)
+            block: bytes = self._file.read(None if size < 0 else size)
+            return block
+
+        return attempt(self._url, fetch)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Change the position."""
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        """Return the position."""
+        position: int = self._file.tell()
+        return position
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
         super().close()
 
 

@@ -224,6 +224,8 @@ def failure(url: Url, error: Exception) -> DlcliError:
 
 def _cause(error: BaseException) -> BaseException:
     """Return what fsspec hides: it reports each failure of a web server as a missing file."""
+    if type(error).__name__ == "ClientPayloadError":  # caused by a status of aiohttp's own
+        return error
     return error.__cause__ or error
 
 

@@ -72,7 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if with_body and status < 300:
-            self.wfile.write(part)
+            is_lost = web.lost.pop(0) if web.lost else False
+            self.wfile.write(part[: len(part) // 2] if is_lost else part)
 
     def log_message(self, *_):
         pass
@@ -87,6 +88,8 @@ class WebServer:
         """Statuses to answer the next requests with."""
         self.requests: list[tuple[str, str, str | None]] = []
         self.ranges, self.states_size, self.etag = True, True, True
+        self.lost: list[bool] = []
+        """Whether the connection is lost in the middle of the next files or parts."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.web = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))

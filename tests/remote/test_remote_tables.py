@@ -175,6 +175,29 @@ class TestWebServers:
         web.statuses = [200, 503, 429]  # the first is of the request for its size
         assert len(column(f"{web.url}/a.csv", "x")) == 200_000
 
+    def test_a_part_is_fetched_again_if_the_connection_is_lost(self, web):
+        web.files["/a.csv"], web.lost = LONG_CSV, [False, False, True, True]
+        assert len(column(f"{web.url}/a.csv", "x")) == 200_000
+        assert web.lost == []
+
+    def test_a_part_of_parquet_is_fetched_again_if_the_connection_is_lost(self, web):
+        numbers = np.random.default_rng(0).random(200_000)
+        web.files["/a.parquet"] = parquet({"x": numbers}, row_group_size=50_000)
+        web.lost = [False, False, True, True, False, True]
+        assert column(f"{web.url}/a.parquet", "x") == numbers.tolist()
+        assert web.lost == []
+
+    def test_a_part_of_parquet_that_is_lost_again_and_again_is_an_error(self, web):
+        numbers = np.random.default_rng(0).random(200_000)
+        web.files["/a.parquet"], web.lost = parquet({"x": numbers}), [False, False, *[True] * 99]
+        with pytest.raises(UsageError, match="a.parquet: can't be reached: Response payload"):
+            read_table(f"{web.url}/a.parquet")
+
+    def test_a_file_whose_rest_is_lost(self, web):
+        web.files["/a.csv"], web.lost = CSV, [True]
+        with pytest.raises(UsageError, match="can't be reached: Response payload is not completed"):
+            read_table(f"{web.url}/a.csv")
+
     @pytest.mark.parametrize(
         ("status", "message"),
         [
