@@ -91,7 +91,8 @@ def resolve_head(config: Config, task: Task) -> Head:
     """Complete what the config omits of output, loss and metrics.
 
     Args:
-        config: its `output`, `loss`, `metrics`, `class_weight` and monitors are read.
+        config: its `output`, `loss`, `metrics`, `class_weight`, `gates`, `tune.metric` and monitors
+            are read.
         task: what is predicted.
 
     Raises:
@@ -119,24 +120,32 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         message = f"'{loss.name}' {misfit}; use one of {fitting}{task.other_type_for(loss)}"
         yield Problem("loss", message)
     yield from _output_problems(head, config, task)
-    fitting = ", ".join(task.epoch_metrics(loss))
+    yield from _metric_problems(head, config, task, misfit)
+    if config.class_weight:
+        for name, message in task.class_weight_problems(config.class_weight):
+            path = ("class_weight",) if name is None else ("class_weight", name)
+            yield Problem(format_path(path), message)
+
+
+def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:
+    epoch_metrics, known = task.epoch_metrics(head.loss), task.metric_names(head.loss)
     for index, metric in enumerate(head.metrics):
-        if metric not in task.epoch_metrics(loss):
-            yield Problem(f"metrics[{index}]", f"'{metric}' {misfit}; use {fitting}")
+        if metric not in epoch_metrics:
+            message = f"'{metric}' {misfit}; use {', '.join(epoch_metrics)}"
+            yield Problem(f"metrics[{index}]", message)
     for key in ("early_stopping", "learning_rate_schedule"):
         monitor = getattr(getattr(config, key), "monitor", "loss")
         if monitor.removeprefix("val_") not in {"loss", *head.metrics}:
             yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
-    known = task.metric_names(loss)
     for gate in config.gates or ():
         measured = gate.partition(".")[2]
         if measured not in known:
             message = f"'{measured}' {misfit}{did_you_mean_or_all(measured, known)}"
             yield Problem(format_path(("gates", gate)), message)
-    if config.class_weight:
-        for name, message in task.class_weight_problems(config.class_weight):
-            path = ("class_weight",) if name is None else ("class_weight", name)
-            yield Problem(format_path(path), message)
+    if (tune := config.tune) and tune.metric.removeprefix("val_") not in ("loss", *known):
+        held_out = [f"val_{name}" for name in ("loss", *known)]
+        message = f"'{tune.metric}' {misfit}{did_you_mean_or_all(tune.metric, held_out)}"
+        yield Problem("tune.metric", message)
 
 
 def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:

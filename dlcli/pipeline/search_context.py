@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from dlcli.config import ConfigFile, Dimension, Pruner, Tpe, Tune, Value, dimensions_of, parse_path
-from dlcli.errors import ConfigError, Problem, did_you_mean, override
+from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
 from dlcli.pipeline import documents
@@ -152,18 +152,12 @@ class SearchContext:
             events: receives warnings about the rows.
 
         Raises:
-            ConfigError: if there are no rows to evaluate candidates on, or the target has no such
-                metric.
+            ConfigError: if there are no rows to evaluate candidates on, or the metric does not fit
+                the target.
             DataError: if there are too few rows for the folds.
         """
-        tune, target = tune_section(file), dataset.task
-        plan = SearchPlan.of(file)
-        known = (LOSS, *target.metric_names(resolve_head(file.config, target).loss))
-        if plan.objective not in known:
-            names = [f"val_{name}" for name in known]
-            hint = did_you_mean(plan.metric, names) or f"; allowed: {', '.join(names)}"
-            message = f"'{plan.metric}' is no metric of {target.name}{hint}"
-            raise ConfigError([Problem("tune.metric", message)])
+        tune, plan = tune_section(file), SearchPlan.of(file)
+        resolve_head(file.config, dataset.task)  # which refuses a metric of another task
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
         return cls(file, tune, plan, splits, fits)

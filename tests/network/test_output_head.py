@@ -395,6 +395,12 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             {"learning_rate_schedule": {"name": "reduce_on_plateau", "monitor": "r2"}},
             "learning_rate_schedule.monitor: 'r2' is not measured; add it to metrics",
         ),
+        (
+            "two",
+            {"tune": {"metric": "val_micro_f1", "folds": 5}},
+            "tune.metric: 'val_micro_f1' does not fit the target 'y' (2 classes); "
+            "did you mean 'val_f1'?",
+        ),
     ],
 )
 def test_a_contradiction_is_reported_at_its_key_with_what_would_fit(target, sections, message):

@@ -82,8 +82,9 @@ def test_a_metric_that_the_target_does_not_have_is_refused(tmp_path):
     file = line_file(tmp_path, overrides=["tune.metric=accuracy"])
 
     assert problem_of(file) == (
-        "--set 'tune.metric=accuracy': tune.metric: 'val_accuracy' is no metric of 'y'; allowed: "
-        "val_loss, val_mse, val_rmse, val_mae, val_r2, val_median_absolute_error"
+        "--set 'tune.metric=accuracy': tune.metric: 'val_accuracy' does not fit the target 'y' "
+        "(a number); allowed: val_loss, val_mse, val_rmse, val_mae, val_r2, "
+        "val_median_absolute_error"
     )
 
 
