@@ -128,7 +128,7 @@ class TrainingRun(_FinishedRun):
         quantize: Literal["dynamic"] | None = None,
     ) -> ExportResult:
         """Export the run, see `dlcli.export`."""
-        from dlcli.exports import export_model, export_script, model_card
+        from dlcli.exports import check_export_options, export_model, export_script, model_card
 
         folder = Path(output)
         formats = get_args(ExportFormat)
@@ -140,6 +140,8 @@ class TrainingRun(_FinishedRun):
             check_level(interval)
         if quantize not in (None, "dynamic"):
             raise UsageError(f"quantize: expected 'dynamic' or None, got {quantize!r}")
+        is_quantized = quantize is not None
+        check_export_options(format, interval, quantize=is_quantized)
         if format == "python":
             return ExportResult(export_script(self.folder, folder))
         if format == "card":
@@ -148,7 +150,6 @@ class TrainingRun(_FinishedRun):
             with open_new_file(folder) as stream:
                 stream.write(card.encode())
             return ExportResult(folder)
-        is_quantized = quantize is not None
         exported = export_model(self.folder, format, folder, interval, quantize=is_quantized)
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 

@@ -82,13 +82,11 @@ def export(
       dlcli export runs/houses --format python --output houses-script
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports import export_model, export_script, model_card
+    from dlcli.exports import check_export_options, export_model, export_script, model_card
     from dlcli.runs import open_run
 
-    if level is not None and named in ("keras", "python", "card"):
-        raise click.UsageError(f"--interval has no effect with --format {named}")
-    if quantize is not None and named != "litert":
-        raise click.UsageError(f"--quantize has no effect with --format {named}")
+    is_quantized = quantize is not None
+    check_export_options(named, level, quantize=is_quantized)
     if output is None and (named != "card" or as_json):
         raise click.UsageError("missing option '--output', the path to create")
     if named == "card":
@@ -98,7 +96,6 @@ def export(
     elif output is not None and named == "python":
         export_script(open_run(run), output)
     elif output is not None:
-        is_quantized = quantize is not None
         exported = export_model(open_run(run), named, output, level, quantize=is_quantized)
         print_export(exported, as_json)
         return

@@ -3,6 +3,7 @@
 from dlcli.exports.export_folder import (
     FORMATS,
     Export,
+    check_export_options,
     export_model,
     validate_export,
 )

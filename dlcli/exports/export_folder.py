@@ -141,10 +141,9 @@ def export_model(
         RunError: for a run without a network, or a damaged one.
     """
     run.require_network()
+    check_export_options(format, level, quantize=quantize)
     chosen = FORMATS[format]
     if quantize:
-        if format != "litert":
-            raise UsageError(f"{option('quantize', 'dynamic')} is for the format litert")
         writes = partial(write_litert, quantize=True)
         chosen = replace(chosen, write=writes, tolerance=QUANTIZED_TOLERANCE)
     exported = chosen.describe(_load_predictor(run, level))
@@ -173,6 +172,18 @@ def export_model(
         text = json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False)
         (folder / DOCUMENT).write_text(f"{text}\n", encoding="utf-8")
     return Export(output, document)
+
+
+def check_export_options(format: str, level: float | None, *, quantize: bool) -> None:
+    """Refuse options that have no effect on an export of a format, a script and a card included.
+
+    Raises:
+        UsageError: for the first of them.
+    """
+    if level is not None and format in ("keras", "python", "card"):
+        raise UsageError(f"{option('interval')} has no effect with {option('format', format)}")
+    if quantize and format != "litert":
+        raise UsageError(f"{option('quantize')} has no effect with {option('format', format)}")
 
 
 def validate_export(path: Path) -> Export:

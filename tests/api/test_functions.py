@@ -544,6 +544,8 @@ def test_files_that_exist_or_have_no_folder_are_refused(run, folder):
         ({"format": "foo"}, "format: expected one of 'onnx', .*, 'python', 'card', got 'foo'"),
         ({"quantize": False}, "quantize: expected 'dynamic' or None, got False"),
         ({"interval": "0.9"}, "interval: expected a share between 0 and 1, got '0.9'"),
+        ({"interval": 0.5, "format": "card"}, "'interval' has no effect with format=card"),
+        ({"quantize": "dynamic", "format": "python"}, "'quantize' has no effect with .*=python"),
     ],
 )
 def test_arguments_of_an_export_are_checked(run, arguments, message):

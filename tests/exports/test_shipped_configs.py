@@ -77,7 +77,7 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     assert 1e-4 < found.relative_difference["probabilities"] < 0.1
     assert small.document.quantized
     assert validate_export(small.path).document.tolerance == 0.1
-    with pytest.raises(UsageError, match="is for the format litert"):
+    with pytest.raises(UsageError, match="has no effect with format=onnx"):
         export_model(run, "onnx", tmp_path / "other", quantize=True)
 
 
