@@ -66,8 +66,12 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
 
     Raises:
         ConfigError: if a GPU is requested and there is none.
-        UsageError: if TensorFlow already runs in this process with another device or threads.
+        UsageError: if TensorFlow already runs in this process with another device or threads, or
+            builds a graph or a model of several devices where this is called.
     """
+    if not tf.executing_eagerly() or tf.distribute.has_strategy():
+        where = "tf.Graph.as_default(), a tf.function and the scope of a tf.distribute strategy"
+        raise UsageError(f"training can't be part of another program; call it outside of {where}")
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         way_out = f"use auto or cpu, or install its libraries, {install_command('gpu')}"

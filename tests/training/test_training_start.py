@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dlcli.config import CompiledEngine, KerasEngine, load_config
 from dlcli.encoding import plain_layout
@@ -87,6 +88,16 @@ def test_threads_are_set_before_the_first_operation(make_job, train):
     assert prepare_device("auto", running).threads == running
     with pytest.raises(UsageError, match=f"with threads: {running}; set these, or start a new"):
         prepare_device("auto", 63)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [lambda: tf.Graph().as_default(), lambda: tf.distribute.OneDeviceStrategy("cpu").scope()],
+    ids=["graph", "strategy"],
+)
+def test_training_within_another_program_is_refused(scope):
+    with scope(), pytest.raises(UsageError, match="call it outside of tf.Graph.as_default"):
+        prepare_device("cpu", "auto")
 
 
 @pytest.mark.parametrize("before", [(False, False), (True, True)])
