@@ -13,7 +13,7 @@ from dlcli.config import MEMORY, Tables
 from dlcli.errors import UsageError, listed, plural
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import data_fingerprints
-from dlcli.pipeline.run_recording import EXACT
+from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
 from dlcli.prediction import Predictor
 from dlcli.runs import MetricsBySplit, Run, content_id
@@ -109,7 +109,7 @@ def reproduce(
         events.emit("warning", message=f"{data.finding}, so that the weights will differ")
     again = train(file, output, listener, suffix=_SUFFIX)
     now = again.read_environment()
-    data, changes = _compare_data(before, now), _changes(before, now)
+    data, changes = _compare_data(before, now), environment_changes(before, now)
     weights = _compare_weights(run, again)
     metrics, difference = _compare_metrics(run.read_metrics(), again.read_metrics())
     causes = (*([] if data.equal else [data.finding]), *changes.values()) or (_NO_CAUSE,)
@@ -162,17 +162,8 @@ def _hashes(environment: Mapping[str, object]) -> list[tuple[str, object]]:
     ]
 
 
-def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
-    """Return what has changed of what the bits of the weights depend on, by its name."""
-    return {
-        name: f"{name} was {before.get(name)} and is {now.get(name)}"
-        for name in EXACT
-        if before.get(name) != now.get(name)
-    }
-
-
 def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> ReproducedPart:
-    same = ", ".join(f"{name} {now.get(name)}" for name in EXACT)
+    same = ", ".join(f"{name} {now[name]}" for name in EXACT if name in now)
     finding = ", ".join(changes.values()) or same
     return ReproducedPart("versions", not changes, finding)
 

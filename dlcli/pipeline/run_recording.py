@@ -327,14 +327,24 @@ def warn_of_changes(
     """
     before = writer.read_environment()
     now = _environment(file.config, device, workers=workers)
-    changes = [
-        f"{name} was {before.get(name)} and is {now.get(name)}"
+    if changes := environment_changes(before, now):
+        differ = "the weights may differ from those of an uninterrupted run"
+        events.emit("warning", message=f"{writer.path}: {', '.join(changes.values())}; {differ}")
+
+
+def environment_changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
+    """Return what has changed of what the bits of the weights depend on, by its name.
+
+    Args:
+        before: the entries of an `environment.json`; there are workers only if several trained.
+        now: those of another.
+    """
+    before, now = ({"workers": 1, **each} for each in (before, now))
+    return {
+        name: f"{name} was {before.get(name)} and is {now.get(name)}"
         for name in EXACT
         if before.get(name) != now.get(name)
-    ]
-    if changes:
-        message = f"{writer.path}: {', '.join(changes)}; the weights may differ from those of an "
-        events.emit("warning", message=message + "uninterrupted run")
+    }
 
 
 def _environment(

@@ -51,6 +51,7 @@ def test_all_is_equal_in_a_new_run(run):
     assert equal(found) == ALL
     assert found.differing == found.causes == ()
     assert found.again.path == Path("runs/rows-reproduced")
+    assert "workers" not in found.parts[1].finding
     assert events[-1] == ("result", json.loads(json.dumps(found.to_document())))
     assert "bit-identical" in render_text(reproduction_view(found))
 
@@ -95,6 +96,12 @@ def test_metrics_decide_where_there_is_a_tolerance(run):
     near = replace(far, tolerance=far.metric_difference)
     assert far.differing == ("metrics",)
     assert near.differing == ()
+
+
+def test_a_run_of_several_workers_is_reproduced_by_one():
+    [change] = run_recording.environment_changes({"workers": 2}, {}).values()
+    assert change == "workers was 2 and is 1"
+    assert run_recording.environment_changes({"workers": 1}, {}) == {}
 
 
 def test_another_version_is_named(run, monkeypatch):
