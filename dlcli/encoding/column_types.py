@@ -94,9 +94,11 @@ def choose_features(
 def _complaint(
     name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
 ) -> str | None:
+    if name == "*":  # always a pattern, also of a table whose target is called so
+        return None
     if name in reserved:
         return "has another role in 'data' and can't be a feature; omit it here, or ignore it"
-    if name in columns or name == "*":
+    if name in columns:
         return None
     if not _is_pattern(name, columns):
         return f"no such column in the table{did_you_mean(name, columns)}"

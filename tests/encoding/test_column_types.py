@@ -136,6 +136,10 @@ def test_a_star_may_fit_nothing():
     assert chosen({"a": Numeric(), "*": Auto()}, ["a", "y"], ["y"]) == {"a": "numeric"}
 
 
+def test_a_star_is_a_pattern_also_where_the_target_is_called_so():
+    assert chosen({"*": Auto()}, ["a", "*"], ["*"]) == {"a": "auto"}
+
+
 def test_a_reserved_column_cant_be_a_feature():
     assert problems({"a": Auto(), "y": Numeric()}, ["a", "y"], ["y"]) == [
         "input.features.y: has another role in 'data' and can't be a feature; "
