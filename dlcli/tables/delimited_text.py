@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -430,7 +430,7 @@ def _error_after(texts: Iterator[str], file: str, form: CsvFormat, message: str)
             pass
     if row == 0:
         return DataError(f"in the header: {message}", file=file)
-    column = dict(enumerate(_names(header))).get(len(last) - 1)
+    column = dict(enumerate(_names(header, iter(())))).get(len(last) - 1)
     return DataError(message, file=file, row=row, column=column)
 
 
@@ -531,7 +531,8 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     """Read the first record.
 
     Spaces around a name are dropped. A first column without a name, as pandas writes an index, is
-    called `column_1`.
+    called `column_1`; so are, by their positions, others without a value in the first rows, as
+    spreadsheets write them.
 
     Args:
         text: the file's beginning, with the whole of the record.
@@ -556,18 +557,33 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     except csv.Error:
         message = "the header is quoted wrongly: a quote doesn't close where its field ends"
         raise DataError(message, file=file) from None
-    names = _names(record)
+    header = "".join(lines[: start + reader.line_num])
+    names = _names(record, reader)
     check_names(names, file)
     nameless = () if record[0].strip() else (names[0],)
-    header = "".join(lines[: start + reader.line_num])
     size = len((text[: len(text) - len(body)] + header).encode())
     return _Header(tuple(names), delimiter, size, remarks, nameless)
 
 
-def _names(record: Sequence[str]) -> list[str]:
+def _first_rows(reader: Iterator[list[str]]) -> list[list[str]]:
+    """Return the rows of a sample; none if one is not closed, as the last one may not be."""
+    try:
+        with _long_fields():
+            return list(islice(reader, _SAMPLE_RECORDS))
+    except csv.Error:
+        return []
+
+
+def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
     names = [name.strip() for name in record]
     if not names[0]:
         names[0] = "column_1"
+    if "" not in names:
+        return names
+    rows = _first_rows(reader)
+    for at, name in enumerate(names):
+        if not name and rows and not any(row[at].strip() for row in rows if at < len(row)):
+            names[at] = f"column_{at + 1}"
     return names
 
 

@@ -41,7 +41,12 @@ def _in_any_case(*words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form(word) for word in words for form in forms))
 
 
-CLEAR_MISSING_WORDS = _in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "missing", "?")
+_SPREADSHEET_ERRORS = ("#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
+"""The texts of cells whose formulas failed, besides `#N/A`, in Excel and other spreadsheets."""
+CLEAR_MISSING_WORDS = (
+    *_in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "missing", "?"),
+    *_SPREADSHEET_ERRORS,
+)
 """Spellings of a missing value that are no names of classes."""
 USUAL_MISSING_WORDS = (*CLEAR_MISSING_WORDS, *_in_any_case("None", "nil", "-", "--", "."))
 """Common spellings of a missing value."""

@@ -44,7 +44,8 @@ def missing(table: Table, given: Config | None = None) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "word", ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-", ".", " NA "]
+    "word",
+    ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?", "-", ".", " NA ", "#DIV/0!"],
 )
 @pytest.mark.parametrize(
     "values",

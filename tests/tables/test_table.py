@@ -97,6 +97,15 @@ class TestReadingCsv:
     def test_a_table_of_the_index_column_alone_names_it_likewise(self):
         assert read_table(write('""\n5\n')).columns == ("column_1",)
 
+    def test_empty_columns_without_names_behind_the_others_get_names(self):
+        table = read_table(write("a,b,,\n1,x,,\n2,y, ,\n"))
+        assert table.columns == ("a", "b", "column_3", "column_4")
+        assert table.nameless == ()
+
+    def test_a_quote_that_a_sample_ends_within_is_no_error_of_the_header(self):
+        rows = "".join(f"{row},\n" for row in range(5))
+        assert read_table(write(f'a,\n{rows}"6\n7",\n')).columns == ("a", "column_2")
+
     def test_a_column_that_is_called_as_one_without_a_name_has_a_name(self):
         assert read_table(write("column_1,a\n0,5\n")).nameless == ()
 
