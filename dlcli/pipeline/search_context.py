@@ -15,7 +15,17 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dlcli.config import ConfigFile, Dimension, Pruner, Tpe, Tune, Value, dimensions_of, parse_path
+from dlcli.config import (
+    Config,
+    ConfigFile,
+    Dimension,
+    Pruner,
+    Tpe,
+    Tune,
+    Value,
+    dimensions_of,
+    parse_path,
+)
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.network import resolve_head
@@ -139,7 +149,7 @@ class SearchContext:
     tune: Tune
     plan: SearchPlan
     splits: tuple[Split, ...]
-    """The rows to train and evaluate each candidate on: one split for each fold."""
+    """The rows to train and evaluate each candidate on: one split for each fold, see `rows_of`."""
     fits: FitContext
 
     @classmethod
@@ -161,6 +171,16 @@ class SearchContext:
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
         return cls(file, tune, plan, splits, fits)
+
+    def rows_of(self, config: Config, split: Split) -> Split:
+        """Return the rows of a split as a candidate uses them.
+
+        The members of an ensemble with folds are validated on its training rows, so that the rows
+        of a fold of the search only evaluate it, as test rows do.
+        """
+        if self.tune.folds is None or config.ensemble_folds is None:
+            return split
+        return Split(split.train, None, split.validation)
 
 
 class TimeBudget:
@@ -211,8 +231,8 @@ def make_splits(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
     """Split the rows to train and evaluate on, the same way for all candidates.
 
     The rows of a fold are also used for early stopping, as validation rows are when the config is
-    trained by itself. Their metrics are therefore optimistically biased; test rows or outer folds,
-    which are not used at all, show by how much.
+    trained by itself, unless it is an ensemble with folds of its own. Their metrics are therefore
+    optimistically biased; test rows or outer folds, which are not used at all, show by how much.
 
     Raises:
         ConfigError: for more folds than rows.

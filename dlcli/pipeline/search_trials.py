@@ -268,10 +268,10 @@ def evaluate_candidate(
     try:
         config = candidate(context.file, values).config
         for number, split in enumerate(context.splits, start=1):
-            progress = reporter.progress(number)
+            rows, progress = context.rows_of(config, split), reporter.progress(number)
             # No variable holds the network: a candidate that runs out of memory is to free it.
             folds.append(
-                evaluate(context.fits.fit(config, split, progress, checkpointer), plan.objective)
+                evaluate(context.fits.fit(config, rows, progress, checkpointer), plan.objective)
             )
             if number < len(context.splits):
                 reporter.finish_fold(number, mean_of_all(each.value for each in folds))

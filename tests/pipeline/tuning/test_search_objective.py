@@ -26,6 +26,7 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import Events, search_trials
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
+from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_study import Study, make_pruner
 from dlcli.pipeline.search_trials import (
     Evaluation,
@@ -35,6 +36,7 @@ from dlcli.pipeline.search_trials import (
     mean_metrics,
     row_losses,
 )
+from dlcli.splitting import Split
 from dlcli.tasks import Binary, Multiclass, Regression
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
@@ -90,6 +92,30 @@ def test_the_loss_of_each_row_is_that_of_its_formula(task, loss, target, outputs
     )
 
     np.testing.assert_allclose(row_losses(result, "validation"), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["val_rmse", "val_loss"])
+def test_an_ensemble_is_evaluated_on_the_rows_of_a_fold_that_none_of_its_members_saw(
+    metric, tmp_path
+):
+    overrides = ["data.validation=null", "ensemble={members: 2}", "epochs=2", "tune.folds=2"]
+    overrides += [f"tune.metric={metric}", "output={scaling: none}"]
+    file = line_file(tmp_path, overrides=overrides)
+    context = SearchContext.of(file, read_candidates(file, Events()), Events())
+    _ = context.fits.programs
+    from dlcli.training import NO_CHECKPOINTS
+
+    found = evaluate_candidate(context, {}, TrialReporter(context.plan), NO_CHECKPOINTS)
+    squares = []
+    for split in context.splits:
+        rows = Split(split.train, None, split.validation)
+        fitted = context.fits.fit(file.config, rows, lambda *_: None, NO_CHECKPOINTS)
+        predicted = fitted.predictor.predict_encoded(fitted.encoded["test"].inputs)
+        errors = predicted.outputs[:, 0] - split.validation.column("y").numbers().values
+        squares.append(np.mean(errors**2))
+    expected = squares if metric == "val_loss" else np.sqrt(squares)
+    assert found.folds == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -316,7 +342,11 @@ def evaluated(monkeypatch):
 
     def call(*results, prunes_at=None, values={"batch_size": 16}):  # noqa: B006
         context = SimpleNamespace(
-            file=None, plan=plan(epochs=10), splits=[None] * len(results), fits=Fits(*results)
+            file=None,
+            plan=plan(epochs=10),
+            splits=[None] * len(results),
+            rows_of=lambda config, split: split,
+            fits=Fits(*results),
         )
         reporter = TrialReporter(context.plan, lambda value, step: step == prunes_at)
         return evaluate_candidate(context, values, reporter, None)
