@@ -31,7 +31,7 @@ from dlcli.reports.report_parts import (
     report_link,
     reproduction_section,
 )
-from dlcli.reports.result_section import prediction_blocks
+from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import LEARNING_RATE, bundle_chart
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
@@ -180,9 +180,9 @@ def _sections(
         yield Section("result", "The result", (Text(_WHY_FOLDS), metrics, Grid(charts)))
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
-        weights = " Rows count by their weights." if rows.is_weighted else ""
         count = f"{plural(rows.rows, 'row')}{first}"
-        text = f"{count}, each predicted by the network that was fitted without it.{weights}"
+        fitted = f"{count}, each predicted by the network that was fitted without it."
+        text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
         yield Section("predictions", "The predictions", (Text(text), *blocks))
     if curves := _curve_charts(record):

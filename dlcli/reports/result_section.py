@@ -77,11 +77,25 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
 
 
 def _describe(rows: PredictedRows, kind: str, all_rows: int | None) -> str:
-    is_part = rows.is_sample and all_rows is not None and all_rows > rows.rows
-    of_all = f"of {all_rows:,} " if is_part else ""
-    sampled = ", sampled at random; the matrix and all metrics are of all rows" if is_part else ""
-    weights = " Rows count by their weights." if rows.is_weighted else ""
-    return f"{rows.rows:,} {of_all}{kind} rows{sampled}.{weights}"
+    is_part = rows.is_sample and (all_rows or 0) > rows.rows + rows.without_weight
+    count = f"{rows.rows:,} of {all_rows:,}" if is_part else f"{rows.rows:,}"
+    noun = "row" if count == "1" else "rows"
+    sampled = ""
+    if is_part:
+        what = "the matrix and all metrics" if rows.task.outcome == "classes" else "all metrics"
+        sampled = f", sampled at random; {what} are of all rows"
+    return f"{count} {kind} {noun}{sampled}. {describe_weights(rows)}".rstrip()
+
+
+def describe_weights(rows: PredictedRows) -> str:
+    """Say that rows count by their weights, if they do; empty if they count alike."""
+    if not rows.is_weighted:
+        return ""
+    omitted = ""
+    if rows.without_weight:
+        verb = "is" if rows.without_weight == 1 else "are"
+        omitted = f"; {plural(rows.without_weight, 'more row')} of weight 0 {verb} not shown"
+    return f"Rows count by their weights{omitted}."
 
 
 def prediction_blocks(

@@ -197,6 +197,8 @@ class PredictedRows:
     is_weighted: bool
     """True if the config names such a column."""
     _columns: StoredPredictions
+    without_weight: int = 0
+    """The number of rows of weight 0, which are omitted."""
 
     @classmethod
     def of(
@@ -207,16 +209,17 @@ class PredictedRows:
         Raises:
             RunError: if a column is missing or damaged.
         """
-        weights = np.ones(part.rows)
+        weights, without_weight = np.ones(part.rows), 0
         if is_weighted := part.has("weight"):
             weights = part.floats("weight")[:, 0]
             counts = np.isfinite(weights) & (weights > 0)
+            without_weight = part.rows - int(np.count_nonzero(counts))
             part, weights = part.filtered(counts), weights[counts]
         if task.names:
             scores = task.read_decoded(part, has_margin=part.has("margin"))
             finite = np.asarray(np.isfinite(scores).all(axis=1))
             part, weights = part.filtered(finite), weights[finite]
-        return cls(split, task, is_sample, weights, is_weighted, part)
+        return cls(split, task, is_sample, weights, is_weighted, part, without_weight)
 
     @property
     def rows(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -402,6 +403,25 @@ def test_rows_of_weight_zero_are_omitted(tmp_path):
         [2],
         [1],
     ]
+
+
+@pytest.mark.parametrize(
+    ("all_rows", "text"),
+    [
+        (2, "1 training row."),
+        (9, "1 of 9 training rows, sampled at random; all metrics are of all rows."),
+    ],
+)
+def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, all_rows, text):
+    outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
+    record = TrainingRecord.of(number_run(tmp_path, outputs=outputs))
+    [rows] = record.predicted
+    data = DataEvent(file="table.csv", rows={"train": all_rows})
+    sampled = TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
+    vars(sampled)["predicted"] = [replace(rows, split="train", is_sample=True)]
+    texts = [each.text for each in parts(training_view(sampled), "result") if each.kind == "text"]
+    weights = "Rows count by their weights; 1 more row of weight 0 is not shown."
+    assert texts == [f"{text} {weights}"]
 
 
 def test_labels_of_one_column_are_split(tmp_path):
