@@ -13,6 +13,7 @@ from pathlib import PurePath
 from dlcli.comparison import SPLITS, BaselineComparison, BaselineDifference, ComparedRun
 from dlcli.config import EDITOR_COMMENT
 from dlcli.diagnosis import diagnose
+from dlcli.errors import plural
 from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.metrics import Estimate, estimate_statistics
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
@@ -180,7 +181,7 @@ def _limits(
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
     elif (rows := explanation.rows.get(splits[0], 0)) < 1_000:
-        yield f"It was evaluated on only {rows:,} {_ADJECTIVES[splits[0]]} rows."
+        yield f"It was evaluated on only {plural(rows, f'{_ADJECTIVES[splits[0]]} row')}."
     yield (
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."

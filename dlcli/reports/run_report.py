@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dlcli.comparison import GateResults
 from dlcli.diagnosis import diagnose
+from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import data_section, explanation_section
@@ -124,9 +125,10 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         return
     split = record.splits[0]
     rows, scores = record.rows(split), record.metrics[split]
-    count = f"{rows:,}" if rows is not None else "the"
+    adjective = record.adjective(split)
+    counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
-    yield f"On {count} {record.adjective(split)} rows, {fmt.metric_title(metric)} is {value}."
+    yield f"On {counted}, {fmt.metric_title(metric)} is {value}."
     doubt = record.comparison.suspicion(out_of_fold=record.is_out_of_fold)
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
@@ -134,7 +136,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     are_few = rows is not None and rows < _FEW_ROWS
     many = record.rows("validation") if are_few and split == "test" else None
     if many and rows and many > rows and record.is_out_of_fold:
-        yield f"With only {rows:,} test rows, this is uncertain; out-of-fold rows show more."
+        yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
         on_many = record.comparison.on("validation")
         where = f"On {many:,} out-of-fold rows"
         yield from baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
@@ -149,7 +151,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
             "--set data.validation=0.15 --set data.test=0.15"
         )
     elif are_few:
-        yield f"With only {rows:,} {record.adjective(split)} rows, this is uncertain."
+        yield f"With only {counted}, this is uncertain."
     yield from (each.sentence for each in GateResults.of(record.run).results)
 
 

@@ -302,6 +302,17 @@ def test_few_rows_are_called_uncertain(tmp_path):
     )
 
 
+def test_a_single_row_is_one_in_every_sentence(tmp_path):
+    metrics = {"test": {"accuracy": 0.0}}
+    run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
+    data = DataEvent(file="table.csv", rows={"train": 5, "test": 1})
+    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
+    assert training_view(record).sentences == (
+        "On 1 test row, accuracy is 0.0 %.",
+        "With only 1 test row, this is uncertain.",
+    )
+
+
 def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
     comparison = BaselineComparison(
         differences={
