@@ -159,6 +159,12 @@ class Explanation(Document):
     worst: tuple[WorstRow, ...] = ()
     """The held-out rows with the largest errors, the worst first."""
 
+    @property
+    def unit(self) -> str:
+        """The unit of errors in words, ` (in standard deviations)`; empty if it is their own."""
+        is_scaled = self.importance_metric in ("rmse", None) and len(self.outputs) > 1
+        return " (in standard deviations)" if is_scaled else ""
+
     @classmethod
     def of(cls, run: Run) -> Self:
         """Read the explanation of a run.

@@ -156,7 +156,7 @@ def _results(
         yield _list(sentences)
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
     if important:
-        error = explanation.importance_metric
+        error = f"{explanation.importance_metric}{explanation.unit}"
         yield f"By how much the {error} rises if a column's values are permuted:"
         pairs = [(f"`{_plain(each.column)}`", fmt.number(each.increase)) for each in important]
         yield _table(("column", f"increase of {error}"), pairs)

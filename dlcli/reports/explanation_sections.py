@@ -268,14 +268,16 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         if record.log.features:
             types = [each.type for each in record.log.features.columns.values()]
             read = len(types) - types.count("ignored")
-        metric = explanation.importance_metric or "error"
+        metric = (explanation.importance_metric or "error") + explanation.unit
         blocks.append(importance_chart(explanation.importances, metric, read))
     if charts := _dependence_charts(explanation):
         group = Group("Partial dependence", (Text(_DEPENDENCE), Grid(tuple(charts))))
         blocks.append(group)
     if explanation.worst:
         is_number = record.task.outcome == "numbers"
-        table = worst_table(explanation.worst, "error" if is_number else "log loss")
+        table = worst_table(
+            explanation.worst, f"error{explanation.unit}" if is_number else "log loss"
+        )
         blocks.append(Group("The largest errors", (table,)))
     return Section("explanation", "What it depends on", tuple(blocks)) if blocks else None
 

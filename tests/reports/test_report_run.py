@@ -449,6 +449,17 @@ def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
 
 
+def test_errors_of_several_numbers_name_their_unit(tmp_path):
+    columns = {"x": [1, 2], "u": [1.5, 2], "v": [3.5, 4]}
+    explanation = full_explanation(outputs=("u", "v"))
+    run = make_run(tmp_path, columns, ["u", "v"], outputs=PAIRS, explanation=explanation)
+    view = view_of(run)
+    importance = charts(view, "explanation")["Permutation importance"]
+    assert importance.numbers.header[1] == "increase of rmse (in standard deviations)"
+    worst = tables(view, "explanation")["Held-out rows with the largest errors"]
+    assert worst.header[4] == "error (in standard deviations)"
+
+
 def test_an_output_is_not_called_saturated(tmp_path):
     layers = tuple(
         LayerStatistics(name=name, kind="Dense", units=1, parameters=2, saturated=0.846)
