@@ -270,7 +270,7 @@ def explanation_section(record: TrainingRecord) -> Section | None:
             read = len(types) - types.count("ignored")
         metric = (explanation.importance_metric or "error") + explanation.unit
         blocks.append(importance_chart(explanation.importances, metric, read))
-    if charts := _dependence_charts(explanation):
+    if charts := _dependence_charts(explanation, of_classes=record.task.outcome == "classes"):
         group = Group("Partial dependence", (Text(_DEPENDENCE), Grid(tuple(charts))))
         blocks.append(group)
     if explanation.worst:
@@ -343,17 +343,22 @@ def _counted(count: int, which: str) -> str:
     return f"{count:,} {which} {'column was' if count == 1 else 'columns were'}"
 
 
-def _dependence_charts(explanation: Explanation) -> list[Chart]:
+def _dependence_charts(explanation: Explanation, *, of_classes: bool) -> list[Chart]:
     types = {column.name: column.type for column in explanation.columns}
     charts = (
-        dependence_chart(each, explanation.outputs, is_time=types.get(each.column) == "datetime")
+        dependence_chart(
+            each,
+            explanation.outputs,
+            is_time=types.get(each.column) == "datetime",
+            of_classes=of_classes,
+        )
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
     return [chart for chart in charts if chart is not None]
 
 
 def dependence_chart(
-    each: PartialDependence, outputs: Sequence[str], *, is_time: bool
+    each: PartialDependence, outputs: Sequence[str], *, is_time: bool, of_classes: bool
 ) -> Chart | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
@@ -361,9 +366,12 @@ def dependence_chart(
         each: the partial dependence.
         outputs: the names of the predictions of its points.
         is_time: whether the column's numbers are seconds since 1970.
+        of_classes: whether the predictions are probabilities of classes.
     """
-    # Of two outputs the second is shown, as it determines the first.
-    places = range(1, 2) if len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
+    # Of two classes the second is shown, as it determines the first.
+    places = (
+        range(1, 2) if of_classes and len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
+    )
     names = fmt.shorten_names((outputs[at] for at in places), 40)
     points = [point for point in each.points if len(point.predictions) == len(outputs)]
     if not points or not names:

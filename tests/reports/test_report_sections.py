@@ -274,7 +274,7 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
         for label, value in (("red", 0.75), ("blue", 0.5))
     ]
     dependence = PartialDependence(column="color", points=tuple(points))
-    chart = dependence_chart(dependence, ("no", "yes"), is_time=False)
+    chart = dependence_chart(dependence, ("no", "yes"), is_time=False, of_classes=True)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
         ("red", 0.75, "yes"),
         ("blue", 0.5, "yes"),
@@ -282,6 +282,21 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
     assert chart.description == (
         "If only color changes, the mean prediction of yes goes from 0.5 to 0.75."
     )
+
+
+def test_of_two_numbers_or_labels_both_are_drawn():
+    points = [
+        Point(label=str(value), number=value, predictions=(5 * value, -value)) for value in (1, 2)
+    ]
+    dependence = PartialDependence(column="x", points=tuple(points))
+    chart = dependence_chart(dependence, ("u", "v"), is_time=False, of_classes=False)
+    assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
+        (1, 5, "u"),
+        (2, 10, "u"),
+        (1, -1, "v"),
+        (2, -2, "v"),
+    ]
+    assert chart.description == "If only x changes, the mean prediction of u goes from 5 to 10."
 
 
 def test_a_row_without_labels_is_shown_as_such():
