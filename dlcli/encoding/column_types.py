@@ -26,6 +26,7 @@ from dlcli.encoding.image_columns import image_files
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, plural, truncate
 from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
+    CURRENCY_CODES,
     Column,
     DistinctTexts,
     Table,
@@ -719,7 +720,7 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         elif view.summary.may_be_codes:
             reason = "few distinct whole numbers, read as amounts"
         else:
-            words = view.column.notation.measure_words
+            words = view.column.notation.words
             reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
         return Decision(_NUMERIC, reason)
     if view.column.kind != "text":
@@ -832,18 +833,15 @@ _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
 _UNIT = r"\s?(?:[%$]|[^\x00-@\[-`{-\x7f][^\s0-9.,'+-]{0,9}[23]?)"  # \p{L} takes long to compile
 _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
 _MINUS = r"[+\x{2212}-]"
-_CURRENCY = (
-    r"(?:\p{Sc}|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB"
-    r"|SEK|SGD|THB|TRY|USD|ZAR)"
-)
+_CURRENCY = rf"(?:\p{{Sc}}|{CURRENCY_CODES})"
 _GROUPED = r"(?:[0-9]+|[0-9]{1,3}(?:[.,' ][0-9]{3})+)(?:[.,][0-9]+)?"
 _UNREAD_NUMBER = (
-    rf"^(?:\((?:{_CURRENCY}\s?)?{_GROUPED}\)|\x{{2212}}\s?{_GROUPED}|{_MINUS}\s{_GROUPED}|{_GROUPED}-"
+    rf"^(?:\((?:{_CURRENCY}\s?)?{_GROUPED}\)|{_MINUS}\s{_GROUPED}"
     rf"|{_MINUS}?\s?{_CURRENCY}\s?{_MINUS}?{_GROUPED}|[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
     rf"|{_MINUS}?{_GROUPED}[eE]{_MINUS}?[0-9]+{_UNIT})$"
 )
-"""A number in a notation that is not read: in parentheses, with a minus sign of typography or
-behind, a currency's code before it, only spaces between thousands, or an exponent and a unit."""
+"""A number that is not read: of several currencies, with a minus sign apart, only spaces between
+thousands, or an exponent and a unit."""
 _BEGINS_LIKE_AMOUNT = r"^[(+\x{2212}-]?\s?(?:(?:\p{Sc}|[A-Z]{3})\s?)?[0-9+\x{2212}-]"
 """The beginning of all of these. It compiles in a fraction of the time, which counts in a table of
 many columns."""

@@ -368,7 +368,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "scaled_dates": any({"elapsed", "year"} & {*spec.get("parts", ())} for spec, _ in specs),
         "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),
         "notations": {
-            name: (each.decimal, each.thousands, each.unit)
+            name: each.replacements
             for name, each in facts.predictor.encoding.notations.items()
             if each != Notation()
         },

@@ -38,6 +38,7 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.number_notation import CURRENCY_CODES
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.remote_files import (
     check_writable,

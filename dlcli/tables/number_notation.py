@@ -1,15 +1,15 @@
-"""Detection of the notation of numbers in text: decimal commas, thousands separators and units.
+"""Detection of the notation of numbers in text: separators, units, and signs of negative numbers.
 
 Each column is decided by all its values. Where these are ambiguous, as `1,234` is, the other
 columns decide, else the delimiter: semicolons separate fields where commas separate decimals.
-Units are found in a sample, and removed before separators are detected.
+Signs and units are found in a sample, and removed before separators are detected.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -20,7 +20,15 @@ import pyarrow.compute as pc
 from dlcli.config import CsvFormat
 from dlcli.errors import listed
 from dlcli.tables.arrow_arrays import integers
-from dlcli.tables.table import GAP, USUAL_MISSING_WORDS, Column, Notation, Remark, Table
+from dlcli.tables.table import (
+    GAP,
+    NEGATIVES,
+    USUAL_MISSING_WORDS,
+    Column,
+    Notation,
+    Remark,
+    Table,
+)
 
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")
@@ -54,15 +62,15 @@ def detect_notations(
         The notations by column, where they are not the default one, and remarks on them.
     """
     candidates = _candidates(form)
-    measures: dict[str, Notation] = {}
+    marks: dict[str, Notation] = {}
     with_signs: dict[str, _Fit] = {}
     with_points: dict[str, _Fit] = {}
     for name in names:
         column = table.column(name)
+        if not (marked := find_marks(column)).is_plain:
+            marks[name] = marked
+            column = replace(column, values=marked.without_marks(column.present_texts()))
         are_plain = _are_plain(column.values)  # as most are, and this is quick
-        if not are_plain and (measure := find_measure(column)):
-            measures[name] = measure
-            column = replace(column, values=measure.without_unit(column.present_texts()))
         if len(candidates) == 1 or not _holds(column.values, *_DIGITS):
             continue
         values = None if are_plain else _values_with_signs(column)
@@ -98,9 +106,11 @@ def detect_notations(
     }
     doubtful = grouped if is_known else {**grouped, **settled}
     notations = {**certain, **settled, **grouped}
-    for name, each in measures.items():
+    for name, marked in marks.items():
         separators = notations.get(name, _PLAIN)
-        notations[name] = replace(separators, unit=each.unit, multiples=each.multiples)
+        notations[name] = replace(
+            marked, decimal=separators.decimal, thousands=separators.thousands
+        )
     sure = {name: notation for name, notation in notations.items() if name not in doubtful}
     doubts = [_doubt(table.column(name), decimal) for name in doubtful]
     return notations, (*_remarks(sure, form), *doubts)
@@ -202,10 +212,16 @@ def _count(notation: Notation, values: pa.ChunkedArray) -> int:
     return int(pc.sum(notation.fits(values), min_count=0).as_py())
 
 
-# Units
+# Units and negative numbers
 
 MOST_NAMES = 10
 """Most distinct numbers with a unit that are names, not amounts, such as `36 months`."""
+CURRENCY_CODES = (
+    "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD"
+    "|THB|TRY|USD|ZAR"
+)
+"""Regular expression of codes of currencies that are often written before an amount (ISO 4217)."""
+_NEGATIVE_SIGNS = ("(", "\u2212", "-")
 _NEARLY_ALL = 0.9
 _FEWEST_MULTIPLES = 0.1
 _MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
@@ -214,11 +230,44 @@ _CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
 _DIGIT = re.compile("[0-9]")
 _NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
 _AMOUNT = re.compile(
-    rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}){GAP})?[+-]?"
+    rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}|{CURRENCY_CODES}){GAP})?[+-]?"
     r"(?:(?P<zero>0[.,]?0*)|0?[.,][0-9]+|0[.,][0-9]*|[1-9](?:[0-9.,'\u2019 \u00a0\u202f]*[0-9.,])?)"
     rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}})))?"
 )
 """A number in any notation, perhaps with a unit or a multiple before or after it."""
+
+
+def find_marks(column: Column) -> Notation:
+    """Find unit, multiples and signs of negative numbers; the notation has no separators."""
+    negative = ""
+    if _holds(column.values, *_NEGATIVE_SIGNS):
+        negative = _negative_of(_sample_texts(column.values), column.missing_words)
+    if negative:
+        texts = Notation(negative=negative).without_marks(column.present_texts())
+        column = replace(column, values=texts)
+    measure = None if _are_plain(column.values) else find_measure(column)
+    return replace(measure or _PLAIN, negative=negative)
+
+
+def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> str:
+    """Return how negative numbers are written, see `Notation.negative`.
+
+    Nine tenths of the distinct texts must be amounts then, more than `MOST_NAMES`, and some of them
+    negative, but not all.
+    """
+    distinct = {*map(str.strip, texts)}
+    if not any(text.endswith("-") or "(" in text or "\u2212" in text for text in distinct):
+        return ""
+    distinct -= {"", *missing_words, *_MISSING_WORDS}
+    for negative, (pattern, replacement) in NEGATIVES.items():
+        marked = [text for text in distinct if re.search(pattern, text)]
+        amounts = [
+            text for text in distinct if _AMOUNT.fullmatch(re.sub(pattern, replacement, text))
+        ]
+        is_usual = max(MOST_NAMES + 1, _NEARLY_ALL * len(distinct)) <= len(amounts)
+        if is_usual and 0 < len({*marked}.intersection(amounts)) < len(amounts):
+            return negative
+    return ""
 
 
 def find_measure(column: Column) -> Notation | None:
@@ -282,7 +331,7 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
         if form.thousands == "auto" and notation.thousands:
             signs.append(f"'{notation.thousands}' between thousands")
-        signs += notation.measure_words
+        signs += notation.words
         if signs:
             have = " and ".join(filter(None, (", ".join(signs[:-1]), signs[-1])))
             yield Remark(f"the numbers of {listed(names)} have {have}")
@@ -298,6 +347,8 @@ def may_have_notation(texts: Sequence[str]) -> bool:
     Args:
         texts: few texts, without surrounding spaces.
     """
+    if _negative_of(texts):
+        return True
     separated = [text for text in texts if _SIGN.search(text) and _DIGIT.search(text)]
     if not separated:  # the quick answer for most
         return False

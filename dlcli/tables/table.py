@@ -74,6 +74,18 @@ GAP = "[ \u00a0\u202f\u2009]?"
 _LONGEST_UNIT = 12
 _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 """The abbreviations of a thousand, a million and a billion, with their exponents."""
+NEGATIVES = {
+    "(n)": (r"^(.*)\((.+)\)(.*)$", r"-\1\2\3"),
+    "\u2212n": ("\u2212", "-"),
+    "n-": (r"^(.+)-$", r"-\1"),
+}
+"""Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
+with one behind. Each has a regular expression, and what it is replaced by to have a - in front."""
+_NEGATIVE_WORDS = {
+    "(n)": "negative numbers in parentheses",
+    "\u2212n": "\u2212 for minus",
+    "n-": "the minus sign behind negative numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -90,15 +102,18 @@ class Notation:
     A number without it is of this unit, too, except next to `%`: 0.12 may mean 12 %."""
     multiples: bool = False
     """True if `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
+    negative: str = ""
+    """The way to write negative numbers, of `NEGATIVES`; empty for a - in front alone."""
 
     def __post_init__(self) -> None:
         is_known = self.decimal in (".", ",") and self.thousands in _SEPARATORS
+        is_known &= self.negative in ("", *NEGATIVES)
         if not is_known or len(self.unit) > _LONGEST_UNIT:
             raise ValueError("unsupported notation of numbers")
 
     @property
     def is_plain(self) -> bool:
-        """True if it is the default: a decimal point, and nothing between thousands."""
+        """True if it is the default: a decimal point, nothing between thousands, - for minus."""
         return self == Notation()
 
     @property
@@ -107,10 +122,12 @@ class Notation:
         return self.unit, self.multiples
 
     @property
-    def measure_words(self) -> list[str]:
-        """Describe the unit and the multiples."""
+    def words(self) -> list[str]:
+        """Describe unit, multiples and negative numbers."""
         unit = [f"the unit {self.unit}" + " (12 % is 12, not 0.12)" * self.needs_unit]
-        return unit * bool(self.unit) + ["k for 1,000, M for 1,000,000"] * self.multiples
+        multiples = ["k for 1,000, M for 1,000,000"] * self.multiples
+        negative = [_NEGATIVE_WORDS[self.negative]] if self.negative else []
+        return [*unit * bool(self.unit), *multiples, *negative]
 
     @property
     def needs_unit(self) -> bool:
@@ -124,22 +141,47 @@ class Notation:
         A number with a decimal comma or a unit does not begin with 0 and another digit: an
         identifier may.
         """
-        point = f"[{self.decimal}]"
-        between = f"[{self.separators}]"
-        groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
-        whole = f"(?:0|[1-9][0-9]*{groups})"
+        sign = "[+\u2212-]?" if self.negative == "\u2212n" else "[+-]?"
+        numbers = [self._numbers(sign)]
+        if self.negative == "n-":
+            numbers.append(f"(?:{self._numbers('')})-")
+        if self.negative == "(n)":
+            numbers.append(rf"\((?:{self._numbers('')})\)")
+            if self.unit:
+                amount, (before, after) = rf"\((?:{self._amount})\)", self._around
+                numbers += [f"{before}{amount}", f"{amount}{after}"]
+        return f"^(?:{'|'.join(numbers)})$"
+
+    def _numbers(self, sign: str) -> str:
+        """Return the regular expression of numbers with a sign where there may be one."""
+        point, amount = f"[{self.decimal}]", self._amount
         leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
-        amount = f"{whole}(?:{point}[0-9]*)?|{point}[0-9]+"
-        number = f"[+-]?(?:{leading_zeros}|{amount}){_EXPONENT}"
+        number = f"{sign}(?:{leading_zeros}|{self._plain_amount}){_EXPONENT}"
         if not self.unit and not self.multiples:
-            return f"^{number}$"
-        multiple = f"(?:{'|'.join(_MULTIPLES)})?" if self.multiples else ""
-        amount = f"(?:{amount}){multiple}"
-        bare = f"[+-]?0(?:{point}0*)?" if self.needs_unit else f"{number}|[+-]?{amount}"
+            return number
+        bare = f"{sign}0(?:{point}0*)?" if self.needs_unit else f"{number}|{sign}{amount}"
         if not self.unit:
-            return f"^(?:{bare})$"
-        before, after = f"{self._unit_pattern}{GAP}", f"{GAP}{self._unit_pattern}"
-        return f"^(?:{bare}|[+-]?{before}{amount}|{before}[+-]{amount}|[+-]?{amount}{after})$"
+            return bare
+        before, after = self._around
+        return f"{bare}|{sign}{before}{amount}|{before}{sign}{amount}|{sign}{amount}{after}"
+
+    @property
+    def _plain_amount(self) -> str:
+        """The regular expression of numbers without sign, exponent, multiples and unit."""
+        point, between = f"[{self.decimal}]", f"[{self.separators}]"
+        groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
+        return f"(?:0|[1-9][0-9]*{groups})(?:{point}[0-9]*)?|{point}[0-9]+"
+
+    @property
+    def _amount(self) -> str:
+        """The same with multiples."""
+        multiple = f"(?:{'|'.join(_MULTIPLES)})?" if self.multiples else ""
+        return f"(?:{self._plain_amount}){multiple}"
+
+    @property
+    def _around(self) -> tuple[str, str]:
+        """The regular expressions of the unit before a number, and after it."""
+        return f"{self._unit_pattern}{GAP}", f"{GAP}{self._unit_pattern}"
 
     @property
     def stem(self) -> str:
@@ -172,24 +214,43 @@ class Notation:
         """
         if self.is_plain:
             return texts
-        numbers = self.without_unit(texts)
-        if self.thousands:
-            numbers = pc.replace_substring_regex(numbers, f"[{self.separators}]", "")
-        if self.decimal != ".":
-            numbers = pc.replace_substring(numbers, self.decimal, ".")
+        numbers = _replace_all(texts, self.replacements)
         return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
 
-    def without_unit(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Remove the unit from numbers, and write multiples with exponents: `$1.2k` as `1.2e3`.
+    def without_marks(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Remove the unit from numbers, and write multiples and negative ones in the default way.
+
+        `$1.2k` becomes `1.2e3`.
 
         Args:
             texts: without surrounding spaces, (rows,).
         """
-        if self.unit:
-            texts = pc.replace_substring_regex(texts, f"{GAP}{self._unit_pattern}{GAP}", "")
-        for letters, exponent in _MULTIPLES.items() if self.multiples else ():
-            texts = pc.replace_substring_regex(texts, f"{letters}$", exponent)
-        return texts
+        return _replace_all(texts, self._of_marks)
+
+    @property
+    def replacements(self) -> list[tuple[str, str]]:
+        """Regular expressions, and what replaces them, that write a number in the default notation.
+
+        They are applied in this order.
+        """
+        of_separators = [(f"[{self.separators}]", "")] * bool(self.thousands)
+        of_separators += [(f"[{self.decimal}]", ".")] * (self.decimal != ".")
+        return [*self._of_marks, *of_separators]
+
+    @property
+    def _of_marks(self) -> list[tuple[str, str]]:
+        negative = [NEGATIVES[self.negative]] if self.negative else []
+        unit = [(f"{GAP}{self._unit_pattern}{GAP}", "")] * bool(self.unit)
+        multiples = _MULTIPLES.items() if self.multiples else ()
+        return [*negative, *unit, *((f"{letters}$", exponent) for letters, exponent in multiples)]
+
+
+def _replace_all(
+    texts: pa.ChunkedArray, replacements: Iterable[tuple[str, str]]
+) -> pa.ChunkedArray:
+    for pattern, replacement in replacements:
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return texts
 
 
 @dataclass(frozen=True, eq=False)

@@ -733,11 +733,9 @@ def test_expressions_that_are_slow_to_compile_are_not_tried_on_words(monkeypatch
 
 
 UNREAD = {
-    "in parentheses": lambda x: f"({-x:,.2f})" if x < 0 else f"{x:,.2f}",
-    "with a minus sign of typography": lambda x: f"{x:.2f}".replace("-", "\u2212"),
-    "with a minus sign behind": lambda x: f"{-x:.2f}-" if x < 0 else f"{x:.2f}",
+    "in two currencies": lambda x: f"(€{-x:,.2f})" if x < 0 else f"${x:,.2f}",
     "with a minus sign apart": lambda x: f"- {-x:.2f}" if x < 0 else f"{x:.2f}",
-    "with a code of a currency": lambda x: f"USD {x:,.2f}",
+    "with codes of two currencies": lambda x: f"{'USD' if x < 0 else 'EUR'} {abs(x):,.2f}",
     "with spaces": lambda x: f"{round(abs(x) * 50 + 1000):,}".replace(",", " "),
     "with an exponent and a unit": lambda x: f"{x:.2e} kg",
 }

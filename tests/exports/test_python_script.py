@@ -65,8 +65,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("script")
     Image.fromarray(np.full((4, 4), 30_000, np.uint16)).save(folder / "dark.png")
     Image.new("LA", (4, 4), (200, 100)).save(folder / "light.png")  # half transparent
-    pyarrow.csv.write_csv(mixed_table(), folder / "t.csv")
+    table = mixed_table()
+    for name, write in (("weight", _in_accounts), ("height", "{}k".format)):
+        texts = [None if each is None else write(each) for each in table[name].to_pylist()]
+        table = table.set_column(table.column_names.index(name), name, [texts])
+    pyarrow.csv.write_csv(table, folder / "t.csv")
     return folder
+
+
+def _in_accounts(amount: float) -> str:
+    return f"$({-amount * 1e4:,.2f})" if amount < 0 else f"${amount * 1e4:,.2f}"
 
 
 def run_of(folder: Path, name: str, config: str) -> Run:

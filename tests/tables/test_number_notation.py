@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError
 from dlcli.tables import Notation, Table, read_table
+from dlcli.tables.number_notation import may_have_notation
 
 
 @pytest.fixture(autouse=True)
@@ -387,7 +388,77 @@ class TestUnits:
         assert column.numbers("x").tolist() == [0.12, 0]
 
 
-@pytest.mark.parametrize(("decimal", "thousands"), [("]", ""), ("", ""), (".", "x"), (",", ".*")])
-def test_unknown_separators_are_refused(decimal, thousands):
+def in_parentheses(pattern):
+    """A function that writes negative numbers in parentheses, with a unit in its place."""
+
+    def write(number):
+        digits = pattern.format(abs(number))
+        return f"({digits})" if number < 0 else digits
+
+    return write
+
+
+PARENTHESES = "negative numbers in parentheses"
+LOSSES = [(-1) ** at * (1000.5 + at) for at in range(12)]
+
+
+class TestNegativeNumbers:
+    @pytest.mark.parametrize(
+        ("write", "described"),
+        [
+            (in_parentheses("{}"), PARENTHESES),
+            (in_parentheses("{:,.2f}"), f"',' between thousands and {PARENTHESES}"),
+            (in_parentheses("${}"), f"the unit $ and {PARENTHESES}"),
+            (lambda x: f" $ {in_parentheses('{}')(x)} ", f"the unit $ and {PARENTHESES}"),
+            (lambda x: f"{in_parentheses('{}')(x)}%", f"{PERCENT} and {PARENTHESES}"),
+            (in_parentheses("EUR {}"), f"the unit EUR and {PARENTHESES}"),
+            (lambda x: f"{x}".replace("-", "\u2212"), "\u2212 for minus"),
+            (
+                lambda x: f"{-x}-".replace(".", ",") if x < 0 else f"{x}".replace(".", ","),
+                "a decimal comma and the minus sign behind negative numbers",
+            ),
+            (lambda x: f"USD {x}", "the unit USD"),
+        ],
+    )
+    def test_they_are_read_and_their_notation_is_reported(self, write, described):
+        table = read({"x": [*map(write, LOSSES), "N/A"]}, "\t", missing=["N/A"])
+        assert table.column("x").looks_numeric()
+        assert table.numbers("x")[:-1].tolist() == LOSSES
+        assert table.notes[-1].endswith(f"the numbers of 'x' have {described}")
+
+        one = read({"x": [write(-7.5)]}, "\t").written_like(table.notations)
+        assert one.numbers("x").tolist() == [-7.5]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [f"({number})" for number in TENS],
+            ["(1)", "2", "3"] * 20,
+            [*map(str, TENS), *["(few)", "(many)"] * 20],
+            [f"(0{number}) 12345" for number in TENS],
+            [f"{number}-{number}" for number in TENS],
+            [*map(str, TENS), "((5))", "(-5)", "5--"],
+        ],
+        ids=["all", "few", "words", "telephone", "ranges", "two signs"],
+    )
+    def test_others_are_no_negative_numbers(self, values):
+        assert read({"x": values}, "\t").notations == {}
+
+    @pytest.mark.parametrize("write", ["({})", "{}-", "\u2212{}"])
+    def test_few_texts_that_may_be_negative_numbers_are_read_as_a_table(self, write):
+        texts = [write.format(each) if each % 2 else f"{each}" for each in TENS]
+        assert may_have_notation(texts)
+        assert not may_have_notation(texts[:10])
+
+    def test_two_signs_are_no_number(self):
+        table = read({"x": [*map(in_parentheses("{}"), LOSSES), "(-5)", "((5))"]}, "\t")
+        assert table.column("x").numbers().unreadable.tolist() == [False] * 12 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [("]",), ("",), (".", "x"), (",", ".*"), (".", "", "", False, "-")],
+)
+def test_unknown_separators_and_signs_are_refused(fields):
     with pytest.raises(ValueError, match="unsupported notation of numbers"):
-        Notation(decimal, thousands)
+        Notation(*fields)
