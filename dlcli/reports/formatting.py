@@ -80,9 +80,9 @@ def duration(seconds: float | None) -> str:
     """Format a duration: `310 ms`, `1.62 s`, `4 min 12 s`, `2 h 5 min`."""
     if seconds is None or seconds < 0:
         return UNDEFINED
-    if seconds < 1:
+    if seconds < 0.9995:  # from which on three digits are 1,000 ms
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 60:
+    if seconds < 59.95:  # from which on they are 60 s
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

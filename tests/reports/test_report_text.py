@@ -52,7 +52,16 @@ def test_shares_differences_and_intervals_share_the_format_of_numbers():
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.0207, "20.7 ms"), (1.617, "1.62 s"), (252, "4 min 12 s"), (7500, "2 h 5 min"), (None, "-")],
+    [
+        (0.0207, "20.7 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (1.617, "1.62 s"),
+        (59.96, "1 min 0 s"),
+        (252, "4 min 12 s"),
+        (7500, "2 h 5 min"),
+        (None, "-"),
+    ],
 )
 def test_a_duration_has_the_unit_that_fits_it(seconds, shown):
     assert fmt.duration(seconds) == shown
