@@ -159,11 +159,12 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
         return
     several = Counter(model for model, _ in groups)
     heads = [
-        fmt.shorten(model, 12)
-        + (f" of run {','.join(map(str, runs))}" if several[model] > 1 else "")
+        fmt.shorten(model, 12) + (f" {','.join(map(str, runs))}" if several[model] > 1 else "")
         for (model, _), runs in groups.items()
     ]
-    yield metric_table(heads, [dict(metrics) for _, metrics in groups], f"{split}: baselines")
+    numbered = ", each with the numbers of its runs, counted from the top"
+    caption = f"{split}: baselines{numbered if max(several.values()) > 1 else ''}"
+    yield metric_table(heads, [dict(metrics) for _, metrics in groups], caption)
 
 
 def _differences(

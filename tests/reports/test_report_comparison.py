@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dlcli.comparison import Comparison, Setting, compare
-from dlcli.reports import comparison_view, to_html
+from dlcli.reports import comparison_view, render_text, to_html
 from tests.comparison.hand_made import number_run
 from tests.reports.views import anchors, charts, datasets, tables
 
@@ -62,6 +62,22 @@ def test_only_what_differs_is_in_the_table_of_settings(comparison):
     view = comparison_view(comparison)
     found = [each for each in view.blocks if each.kind == "table" and each.header[0] == "config"]
     assert [table.rows for table in found] == [(("epochs", "2", "3"),)]
+
+
+def test_baselines_of_different_rows_keep_the_numbers_of_their_runs_within_a_terminal(tmp_path):
+    runs = []
+    for name, mse in (("first", 123_456.0), ("second", 123_456.0), ("third", 234_567.0)):
+        metrics = {"test": {"median_absolute_error": mse}}
+        stored = {"baselines": {"linear": metrics, "constant": metrics}}
+        runs.append(number_run(tmp_path, name, NEAR, stored=stored))
+    lines = render_text(comparison_view(compare(runs)), 80).splitlines()
+    at = lines.index("test: baselines, each with the numbers of its runs, counted from the top")
+    assert re.split("  +", lines[at + 1].strip()) == [
+        "linear 1,2",
+        "constant 1,2",
+        "linear 3",
+        "constant 3",
+    ]
 
 
 def test_data_that_differ_are_listed_with_their_digests(comparison):
