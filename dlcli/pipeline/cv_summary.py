@@ -455,7 +455,7 @@ def _about_spread(
     if _differ_significantly(first, _TESTED_BY.get(metric, metric)):
         reach = f"{number(min(values))} to {number(max(values))}"
         yield (
-            f"{metric} ranges from {reach} over folds, more than random splits explain: "
+            f"over folds, {metric} ranges from {reach}, more than random splits explain: "
             f"{_REASONS.get(split, _ANY_REASON)}"
         )
 
@@ -536,6 +536,6 @@ def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:
         missing = sum(each.metrics.get(name) is None for each in evaluated)
         if 0 < missing < len(evaluated):
             yield (
-                f"{name} is undefined in {missing} of {plural(len(evaluated), 'fold')}: its mean "
+                f"in {missing} of {plural(len(evaluated), 'fold')} {name} is undefined: its mean "
                 "over folds is that of the others"
             )

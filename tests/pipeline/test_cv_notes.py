@@ -61,7 +61,7 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_noted():
     held = [decided(45), decided(45), decided(20)]
     results = folds("accuracy", [0.9, 0.9, 0.4])
     assert notes(results, held, metric="accuracy") == [
-        "accuracy ranges from 0.4 to 0.9 over folds, more than random splits explain: training "
+        "over folds, accuracy ranges from 0.4 to 0.9, more than random splits explain: training "
         "differs from fold to fold, or similar rows lie next to each other; if they come in "
         "groups, set data.split: {name: group, column: ...}"
     ]
@@ -78,7 +78,7 @@ def test_of_times_and_groups_folds_differ_for_reasons_of_their_own(split, reason
     held = [decided(45), decided(45), decided(20)]
     found = notes(folds("accuracy", [0.9, 0.9, 0.4]), held, metric="accuracy", split=split)
     assert found[0] == (
-        "accuracy ranges from 0.4 to 0.9 over folds, more than random splits explain: " + reason
+        "over folds, accuracy ranges from 0.4 to 0.9, more than random splits explain: " + reason
     )
 
 
@@ -169,7 +169,7 @@ def test_labels_that_a_fold_lacks_are_named():
 def test_a_metric_that_some_folds_lack_is_named():
     results = [*folds("auc", [0.7, None]), failed(3)]
     assert notes(results)[-1] == (
-        "auc is undefined in 1 of 2 folds: its mean over folds is that of the others"
+        "in 1 of 2 folds auc is undefined: its mean over folds is that of the others"
     )
     assert notes(folds("auc", [None, None])) == []
 
