@@ -118,7 +118,8 @@ def prediction_blocks(
         charts.append(confusion_block(matrix, rows.task.classes))
         tables.append(class_table(matrix, rows.task.classes))
     counted = rows.threshold_counts
-    charts += [_CURVES[name](counted) for name in names if name in _CURVES and counted]
+    part = "label" if rows.task.labels else "class"
+    charts += [_CURVES[name](counted, part) for name in names if name in _CURVES and counted]
     if "calibration" in names:
         charts.append(_calibration_chart(rows))
     if "thresholds" in names:
@@ -261,9 +262,9 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _roc_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
+def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> Chart:
     return _curves_chart(
-        "ROC curve",
+        ("ROC curve", part),
         counted,
         [each.roc_curve() for each in counted.values()],
         ("false positive rate", "true positive rate"),
@@ -275,21 +276,21 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
     )
 
 
-def _precision_recall_chart(counted: Mapping[str, ThresholdCounts]) -> Chart:
+def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> Chart:
     shares = [
         float(each.positives / (each.positives + each.negatives)) for each in counted.values()
     ]
     is_single = len(counted) == 1
     frequency = f" ({fmt.percent(shares[0])})" if is_single else ""
     return _curves_chart(
-        "Precision and recall",
+        ("Precision and recall", part),
         counted,
         [each.precision_recall_curve() for each in counted.values()],
         ("recall: share of positives found", "precision: share of found that is positive"),
         [{"x": at, "y": shares[0]} for at in (0, 1)] if is_single else [],
         ("average precision", [float(each.average_precision()) for each in counted.values()]),
         "The closer to the upper right corner, the better. Guessing has the precision of the "
-        f"class's frequency{frequency}.",
+        f"{part}'s frequency{frequency}.",
     )
 
 
@@ -297,7 +298,7 @@ _CURVES = {"roc": _roc_chart, "precision_recall": _precision_recall_chart}
 
 
 def _curves_chart(
-    title: str,
+    headings: tuple[str, str],
     counted: Mapping[str, ThresholdCounts],
     curves: Sequence[tuple[Floats, Floats]],
     axes: tuple[str, str],
@@ -307,7 +308,7 @@ def _curves_chart(
 ) -> Chart:
     names = fmt.shorten_names(counted, 40)
     colors = series_colors(names)
-    measure, values = areas
+    (title, part), (measure, values) = headings, areas
     most = MOST_CURVE_POINTS if len(names) == 1 else 3 * MOST_CURVE_POINTS // len(names)
     rows = [
         {"x": x[at], "y": y[at], "s": name}
@@ -318,14 +319,15 @@ def _curves_chart(
         description = f"The {measure} is {fmt.number(values[0])}, of predicting {names[0]}."
     else:
         least = int(np.argmin(values))
+        parts = "classes, each against all others" if part == "class" else f"{part}s"
         description = (
             f"The {measure} is {fmt.number(float(np.mean(values)))} on average over "
-            f"{len(names)} classes, each against all others; the lowest, "
-            f"{fmt.number(values[least])}, is that of {names[least]}."
+            f"{len(names)} {parts}; the lowest, {fmt.number(values[least])}, is that of "
+            f"{names[least]}."
         )
     listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
     numbers = Table(
-        ("class", "rows", measure),
+        (part, "rows", measure),
         tuple(
             (name, fmt.number(float(each.positives)), fmt.number(value))
             for name, each, value in listed
@@ -338,7 +340,7 @@ def _curves_chart(
             colors,
             Axis(axes[0], domain=(0, 1)),
             Axis(axes[1], domain=(0, 1)),
-            tips={"s": "class", "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"},
+            tips={"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"},
             kind="path",
             guides=Guides(reference=reference),
         ),
@@ -396,7 +398,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
         ),
         description=f"Predicted probability and observed frequency differ by {error} on average.",
         reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
-        "occurs as often as predicted; below it the network is overconfident. Larger points are "
+        "occurs as often as predicted; below it the probabilities are too high. Larger points are "
         "more rows; small ones are mostly random.",
         numbers=numbers_table(points, tips),
     )

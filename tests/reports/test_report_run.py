@@ -460,6 +460,14 @@ def test_errors_of_several_numbers_name_their_unit(tmp_path):
     assert worst.header[4] == "error (in standard deviations)"
 
 
+def test_labels_are_not_called_classes(tmp_path):
+    drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
+    assert drawn["ROC curve"].description == (
+        "The area under the curve is 1 on average over 2 labels; the lowest, 1, is that of a."
+    )
+    assert drawn["Precision and recall"].numbers.header[0] == "label"
+
+
 def test_an_output_is_not_called_saturated(tmp_path):
     layers = tuple(
         LayerStatistics(name=name, kind="Dense", units=1, parameters=2, saturated=0.846)
