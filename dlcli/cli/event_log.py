@@ -286,7 +286,7 @@ def _trained(fields: Fields) -> list[str]:
     if cluster := fields.get("cluster"):
         rows, share = cluster["rows_per_second"], cluster["communication_share"]
         speed = f"{cluster['workers']} workers, {rows:,.0f} rows a second in all"
-        lines.append(f"{speed}; about {share:.0%} of the time is communication")
+        lines.append(f"{speed}; about {100 * share:.0f} % of the time is communication")
     return lines
 
 

@@ -464,7 +464,8 @@ def difference_lines(
     yield from summarize_notes(note for each in differences for note in each.notes(place))
     yield from _range_lines([note for each in differences if (note := each.range_note())])
     shares = [
-        f"'{each.column}' {each.missing_share:.0%}, not {each.training_missing_share:.0%}"
+        f"'{each.column}' {100 * each.missing_share:.3g} %, "
+        f"not {100 * each.training_missing_share:.3g} %"
         for each in differences
         if each.has_other_missing_share
     ]

@@ -140,7 +140,7 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
         "classes": "The predicted class.",
         "labels": f"1 for each label that the row has: {names}.",
     }[task.outcome]
-    share = f"contains the true value of {predictor.level:.0%} of rows like the training rows"
+    share = f"contains the true value of {100 * predictor.level:g} % of rows like the training rows"
     return {
         "prediction": prediction or "",
         "probabilities": f"The probability of each: {names}.",

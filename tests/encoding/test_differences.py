@@ -115,7 +115,7 @@ def test_rows_like_those_of_training_have_no_differences():
             "fresh",
             [None, None, "true"],
             {"missing": 2, "missing_share": 2 / 3, "training_missing_share": 0.0},
-            ["the share of missing values differs from training: 'fresh' 67%, not 0%"],
+            ["the share of missing values differs from training: 'fresh' 66.7 %, not 0 %"],
         ),
     ],
 )
@@ -190,8 +190,8 @@ def test_other_shares_of_missing_values_are_reported_beyond_chance(
 def test_missing_values_of_many_columns_are_one_line_with_five_names():
     found = [difference(column=name, missing=50) for name in "abcdefg"]
     assert [line.text for line in difference_lines(found)] == [
-        "the share of missing values differs from training: 'a' 50%, not 0%, 'b' 50%, not 0%, "
-        "'c' 50%, not 0%, 'd' 50%, not 0%, 'e' 50%, not 0%, and 2 more"
+        "the share of missing values differs from training: 'a' 50 %, not 0 %, 'b' 50 %, not 0 %, "
+        "'c' 50 %, not 0 %, 'd' 50 %, not 0 %, 'e' 50 %, not 0 %, and 2 more"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import helper
 from dlcli.config import Activation, make_config, members_of
 from dlcli.encoding import Block, EmbeddingTable, Encoding, InMemoryInputs, Layout, PeriodicForm
 from dlcli.exports.agreement import compare, outputs_of
+from dlcli.exports.model_interface import outputs_of_model
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
 from dlcli.exports.prediction_graph import activate, forward, predict
 from dlcli.exports.tensorflow_operations import TensorflowOperations
@@ -190,6 +192,12 @@ def predictor_of(name: str, members: int) -> Predictor:
         bounds=(None, 5e3),
     )
     return Predictor(config, encoding, built, weights, tasks, conformal, level=0.8)
+
+
+def test_a_level_is_not_rounded_to_all_rows() -> None:
+    predictor = replace(predictor_of("three classes", 1), level=0.995)
+    [found] = [each for each in outputs_of_model(predictor) if each.name == "prediction_set"]
+    assert "the true value of 99.5 % of rows like the training rows" in found.meaning
 
 
 def _json(value: object) -> str:
