@@ -244,8 +244,8 @@ def history_chart(candidates: Candidates) -> Chart | None:
         f"{better[-1].number or 0:,}.{part}{_far_out(candidates)}",
         reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
         "long, more candidates of this kind would hardly help. The dashed line is the default. "
-        "Candidates that were stopped early are drawn at their value by then, after fewer epochs "
-        "or folds, and are not compared.",
+        "Candidates that were stopped early are drawn at their value by then, or at the edge if "
+        "that is far worse, after fewer epochs or folds, and are not compared.",
         legend=tuple((name, _STATES[name].color) for name in states),
         offers_log=spans_decades([value_of(each) for each in candidates.complete]),
     )
