@@ -314,7 +314,8 @@ def underfitting(case: Case) -> Finding | None:
         return None
     linear = case.error("train", "linear") if case.config.hidden else None
     if case.learned_nothing:
-        observation = "even training rows are predicted hardly better than by always the same "
+        better = "hardly better" if error.share < 1 else "no better"
+        observation = f"even training rows are predicted {better} than by always the same "
         observation += f"answer: {error.words}"
     elif linear and error.is_more_than(linear, by=LEARNED_WELL):
         observation = f"training rows have {error.words}, and {linear.words} by a linear model"

@@ -65,6 +65,14 @@ def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, sp
     assert ("underfitting" in rules) is speaks
 
 
+@pytest.mark.parametrize(("train", "words"), [(0.05, "hardly better"), (-2.0, "no better")])
+def test_what_is_worse_than_a_constant_is_not_called_hardly_better(case, train, words):
+    (finding,) = examine(case(metrics=r2(train, train)))
+    assert finding.observation == (
+        f"even training rows are predicted {words} than by always the same answer: r2 {train:g}"
+    )
+
+
 @pytest.mark.parametrize(
     ("epochs", "loss", "first"),
     [
