@@ -6,7 +6,7 @@ The headings follow Mitchell et al. 2019, "Model cards for model reporting"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 
@@ -30,6 +30,7 @@ _VERDICTS = {
     "not_significant": "not clearly different from",
 }
 _ADJECTIVES = {"train": "training", "validation": "validation", "test": "test"}
+_OUT_OF_FOLD = "out-of-fold"
 
 
 def model_card(run: Run) -> str:
@@ -63,6 +64,13 @@ def model_card(run: Run) -> str:
         *_contract(explanation),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _adjectives(subject: ComparedRun) -> Mapping[str, str]:
+    """Return the words for sets of rows; validation rows of an ensemble may be out-of-fold."""
+    if subject.file.config.ensemble_folds is None:
+        return _ADJECTIVES
+    return {**_ADJECTIVES, "validation": _OUT_OF_FOLD}
 
 
 def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
@@ -114,7 +122,12 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     ]
     if files:
         yield _table(("file", "SHA-256 begins with"), files)
-    rows = [(_ADJECTIVES.get(name, name), f"{count:,}") for name, count in explanation.rows.items()]
+    words = _adjectives(subject)
+    rows = [
+        (words.get(name, name), f"{count:,}")
+        for name, count in explanation.rows.items()
+        if words.get(name) != _OUT_OF_FOLD  # they are the training rows
+    ]
     if rows:
         yield _table(("rows", "number"), rows)
     targets = [each for each in explanation.columns if each.role == "target"]
@@ -133,7 +146,8 @@ def _results(
     if splits and subject.held_out is not None:
         estimates = dict(estimate_statistics(subject.rows_of(splits[0]).statistics()))
     every = [name for name in ("train", "validation", "test") if name in subject.metrics]
-    heads = [f"{_ADJECTIVES[name]} rows" for name in every]
+    words = _adjectives(subject)
+    heads = [f"{words[name]} rows" for name in every]
     names = dict.fromkeys(name for split in every for name in subject.metrics[split])
     lines = []
     for name in names:
@@ -146,10 +160,13 @@ def _results(
         lines.append((fmt.metric_title(name), *cells))
     yield _table(("metric", *heads), lines)
     if estimates:
-        yield (
-            f"In brackets: the 95 % confidence interval on {_ADJECTIVES[splits[0]]} rows. Metrics "
-            "of training rows are optimistically biased; validation rows decided when to stop."
-        )
+        biased = "Metrics of training rows are optimistically biased"
+        if words["validation"] == _OUT_OF_FOLD:
+            biased += "; out-of-fold rows are the same, each predicted by networks that were not "
+            biased += "trained on it"
+        elif "validation" in every:
+            biased += "; validation rows decided when to stop"
+        yield f"In brackets: the 95 % confidence interval on {words[splits[0]]} rows. {biased}."
     comparison = BaselineComparison.of(subject.run)
     found = comparison.on(splits[0]) if splits else {}
     if sentences := [_versus(name, each) for name, each in found.items()]:
@@ -181,7 +198,7 @@ def _limits(
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
     elif (rows := explanation.rows.get(splits[0], 0)) < 1_000:
-        yield f"It was evaluated on only {plural(rows, f'{_ADJECTIVES[splits[0]]} row')}."
+        yield f"It was evaluated on only {plural(rows, f'{_adjectives(subject)[splits[0]]} row')}."
     yield (
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."

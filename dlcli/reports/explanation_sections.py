@@ -275,9 +275,14 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         blocks.append(group)
     if explanation.worst:
         is_number = record.task.outcome == "numbers"
-        table = worst_table(
-            explanation.worst, f"error{explanation.unit}" if is_number else "log loss"
-        )
+        worst = [
+            each.model_copy(update={"split": record.adjective(each.split)})
+            if each.split == "validation"
+            else each
+            for each in explanation.worst
+        ]
+        other = (explanation.importance_metric or "log_loss").replace("_", " ")
+        table = worst_table(worst, f"error{explanation.unit}" if is_number else fmt.shorten(other))
         blocks.append(Group("The largest errors", (table,)))
     return Section("explanation", "What it depends on", tuple(blocks)) if blocks else None
 

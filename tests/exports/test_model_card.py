@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dlcli.config import EDITOR_COMMENT
+from dlcli.config import EDITOR_COMMENT, Config
 from dlcli.errors import RunError
 from dlcli.exports import model_card
 from dlcli.runs import Run
@@ -41,6 +41,21 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     assert "| column | type | range or values | missing |" in section(
         card, "What new rows must be like"
     )
+
+
+def test_the_rows_of_an_ensemble_with_folds_are_out_of_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explanation = full_explanation().model_copy(update={"rows": {"train": 4, "validation": 4}})
+    metrics = {"train": {"rmse": 1.0}, "validation": {"rmse": 2.0}}
+    run = number_run(tmp_path, explanation=explanation, metrics=metrics, outputs=None)
+    monkeypatch.setattr(Config, "ensemble_folds", 2)
+    card = model_card(run)
+
+    assert "| training | 4 |" in section(card, "Data")
+    assert "| metric | training rows | out-of-fold rows |" in section(card, "Results")
+    assert "only 4 out-of-fold rows" in section(card, "Limits")
+    assert "validation" not in section(card, "Results") + section(card, "Data")
 
 
 @pytest.mark.parametrize("beginning", ["", EDITOR_COMMENT])

@@ -460,6 +460,24 @@ def test_errors_of_several_numbers_name_their_unit(tmp_path):
     assert worst.header[4] == "error (in standard deviations)"
 
 
+def test_the_largest_errors_of_margins_are_those_of_the_hinge(tmp_path):
+    columns = {"x": [1, 2, 3], "y": [0, 1, 1]}
+    explanation = full_explanation().model_copy(update={"importance_metric": "hinge"})
+    fields = {"outputs": SVM, "config": {"loss": "hinge"}, "explanation": explanation}
+    worst = tables(view_of(make_run(tmp_path, columns, "y", **fields)), "explanation")
+    assert worst["Held-out rows with the largest errors"].header[4] == "hinge"
+
+
+def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path):
+    full = full_explanation()
+    row = full.worst[0].model_copy(update={"split": "validation"})
+    run = number_run(tmp_path, explanation=full.model_copy(update={"worst": (row,)}))
+    network = NetworkEvent(layers=[], inputs=1, parameters=2, loss="mse", folds=8)
+    record = TrainingRecord(run, Log.of(run).model_copy(update={"network": network}))
+    worst = tables(training_view(record), "explanation")["Held-out rows with the largest errors"]
+    assert worst.rows[0][1] == "out-of-fold"
+
+
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
     assert drawn["ROC curve"].description == (
