@@ -390,12 +390,14 @@ def _fold_table(record: CrossValidationRecord) -> Table:
     }
     columns |= {name: partial(metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]}
     columns["time"] = lambda each: fmt.duration(each.seconds)
+    stops = record.config.early_stopping is not None and any(each.validation for each in results)
+    stopping = "validation rows decided when to stop; " if stops else ""
     return Table.of(
         results,
         columns,
         "Rows, epochs and metrics",
         text_columns=range(1 + has_problem),
-        note="Each network was fitted to its training rows; validation rows decided when to stop; "
+        note=f"Each network was fitted to its training rows; {stopping}"
         "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
         "alone, so that the number of inputs may differ.",
         most=MOST_LISTED_FOLDS,

@@ -69,7 +69,7 @@ def data_section(record: TrainingRecord) -> Section:
     """Describe the data of a run."""
     blocks: list[Block] = []
     if record.log.data:
-        blocks += _rows(record.log.data)
+        blocks += _rows(record.log.data, stops=record.config.early_stopping is not None)
     blocks += _warnings(record)
     if record.explanation and record.explanation.columns:
         blocks += _columns(record.explanation)
@@ -78,11 +78,12 @@ def data_section(record: TrainingRecord) -> Section:
     return Section("data", "The data", tuple(blocks))
 
 
-def _rows(event: DataEvent) -> list[Block]:
+def _rows(event: DataEvent, *, stops: bool) -> list[Block]:
     total = sum(event.rows.values())
+    uses = _USES if stops else {**_USES, "validation": (_USES["validation"][0], "not trained on")}
     figures = tuple(
         Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
-        for name, (title, use) in _USES.items()
+        for name, (title, use) in uses.items()
         if (count := event.rows.get(name))
     )
     split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""

@@ -88,17 +88,19 @@ def _metric_table(record: TrainingRecord) -> Table:
     models = [name for name in _BASELINES if first in record.baselines.get(name, {})]
     columns = [record.metrics[split] for split in splits]
     columns += [record.baselines[model][first] for model in models]
-    validation = (
-        "out-of-fold metrics are of the training rows, each predicted by the members of the "
-        "ensemble that were not trained on it, which chose only their own best epoch by it"
-        if record.is_out_of_fold
-        else "validation rows decided when to stop"
-    )
-    note = (
-        "↑ higher is better, ↓ lower is better. Metrics of training rows are optimistically "
-        f"biased, as the network was fitted to them; {validation}; test rows were used for nothing "
-        "else."
-    )
+    facts = [
+        "Metrics of training rows are optimistically biased, as the network was fitted to them"
+    ]
+    if record.is_out_of_fold:
+        facts.append(
+            "out-of-fold metrics are of the training rows, each predicted by the members of the "
+            "ensemble that were not trained on it, which chose only their own best epoch by it"
+        )
+    elif "validation" in splits:
+        facts.append(f"validation rows {_use_of_validation(record)}")
+    if "test" in splits:
+        facts.append("test rows were used for nothing else")
+    note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
     if models:
         note += (
             f" Baselines are evaluated on the {record.adjective(first)} rows: “constant” always "
@@ -109,6 +111,12 @@ def _metric_table(record: TrainingRecord) -> Table:
         "out-of-fold" if record.is_out_of_fold and name == "validation" else name for name in splits
     ]
     return metric_table([*heads, *models], columns, note=note, with_directions=True)
+
+
+def _use_of_validation(record: TrainingRecord) -> str:
+    if record.config.early_stopping is not None:
+        return "decided when to stop"
+    return "were not trained on, but configs are chosen by them"
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:

@@ -478,6 +478,32 @@ def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path):
     assert worst.rows[0][1] == "out-of-fold"
 
 
+@pytest.mark.parametrize(
+    ("early_stopping", "splits", "words"),
+    [
+        ({"patience": 3}, ("validation",), "; validation rows decided when to stop."),
+        (None, ("validation",), "; validation rows were not trained on, but configs are chosen"),
+        (None, ("test",), "as the network was fitted to them; test rows were used for nothing"),
+        (None, (), "as the network was fitted to them."),
+    ],
+)
+def test_a_page_says_what_the_sets_that_there_are_were_used_for(
+    tmp_path, early_stopping, splits, words
+):
+    metrics = {name: {"rmse": 1.0} for name in ("train", *splits)}
+    data = {"train": "table.csv", "target": "y", "validation": 0.5}
+    run = number_run(
+        tmp_path,
+        metrics=metrics,
+        outputs=None,
+        config={"data": data, "early_stopping": early_stopping},
+    )
+    note = next(each.note for each in parts(view_of(run), "result") if each.kind == "table")
+    assert words in note
+    stops = "used to decide when to stop" in to_html(view_of(run))
+    assert stops is (early_stopping is not None)
+
+
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
     assert drawn["ROC curve"].description == (
