@@ -55,6 +55,8 @@ class Factories:
     """Makes the regularizer of a weight, given its name."""
     normalization: Callable[..., keras.layers.Layer] = keras.layers.BatchNormalization
     """Takes the arguments of Keras's batch normalization."""
+    activation: Callable[[str], str | Callable[[Any], Any]] = str
+    """Returns what Keras applies for an activation of this name without parameters."""
     single_unit: Callable[..., keras.layers.Dense] = keras.layers.Dense
     """Takes the arguments of Keras's Dense, for layers of one unit."""
 
@@ -90,7 +92,7 @@ def build_model(
         elif isinstance(layer, DropoutLayer):
             x = factories.dropout(layer)(x)
         elif layer.activation.is_default:
-            activation = layer.activation.name
+            activation = factories.activation(layer.activation.name)
             x = keras.layers.Activation(activation, name=layer.name, dtype=policy)(x)
         if isinstance(layer, DenseLayer | ActivationLayer) and not layer.activation.is_default:
             # As an operation, which loads without dlcli.
@@ -170,7 +172,7 @@ def _dense(layer: DenseLayer, seed: int, policy: str, factories: Factories) -> k
         if (penalty := getattr(layer, f"{part}_regularizer")) is not None:
             settings[f"{part}_regularizer"] = factories.regularizer(penalty, weight)
     if layer.activation.is_default:
-        settings["activation"] = layer.activation.name
+        settings["activation"] = factories.activation(layer.activation.name)
     made = factories.single_unit if layer.units == 1 else keras.layers.Dense
     return made(layer.units, use_bias=layer.use_bias, name=layer.name, dtype=policy, **settings)
 

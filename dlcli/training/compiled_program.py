@@ -386,8 +386,7 @@ class ResidentProgram(Program):
             The state after, and a row of history for each completed epoch, at the index of its
             order, (epochs, columns).
         """
-        # As arguments, since TensorFlow never frees a graph with `silu` in it, whose gradient it
-        # registers, nor what the graph has captured.
+        # The rows are arguments, as the graph serves other jobs, too, and never holds them.
         given = orders, first, state, count, (self.train, self.validation)
         result: tuple[State, tf.Tensor] = self.traced(given)(*given)
         return result

@@ -248,6 +248,7 @@ def build_learner(
             augment=lambda images: AugmentedImages(images, draw, next(augment_index)),
             regularizer=regularizer,
             normalization=partial(BatchNormalization, share, sum_over_workers),
+            activation=lambda name: silu if name == "silu" else name,
             single_unit=SummedDense if jit_compile else keras.layers.Dense,
         ),
     )
@@ -259,6 +260,15 @@ def build_learner(
     outputs, loss = job.network.outputs, job.head.loss
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
     return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime, share)
+
+
+def silu(x: tf.Tensor) -> tf.Tensor:
+    """Return `x σ(x)`, as Keras's `silu` does.
+
+    TensorFlow's own function registers its gradient permanently, and with it the graph of each
+    training: a program that trains again and again would need more and more memory.
+    """
+    return x * tf.sigmoid(x)
 
 
 class BatchNormalization(keras.layers.BatchNormalization):

@@ -9,7 +9,9 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from dlcli.config import Activation, members_of
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine, keras_engine
@@ -284,6 +286,22 @@ def test_the_rows_of_a_job_are_released_at_its_end(make_job):
         assert block() is not None
     gc.collect()
     assert block() is None
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_job_is_released_at_its_end_whatever_its_activations(make_job, monkeypatch):
+    graphs, run = [], ResidentProgram._run
+
+    def recorded(*given):
+        graphs.append(weakref.ref(tf.compat.v1.get_default_graph()))
+        return run(*given)
+
+    monkeypatch.setattr(ResidentProgram, "_run", recorded)
+    names = {*members_of(Activation)} - {"threshold"}  # which has no default
+    layers = tuple({"units": 2, "activation": {"name": name}} for name in sorted(names))
+    compiled_engine.run(make_job({"hidden": layers, "epochs": 1}), False, **QUIET)
+    gc.collect()
+    assert [graph() for graph in graphs] == [None]
 
 
 @pytest.mark.slow
