@@ -438,8 +438,9 @@ class TestNegativeNumbers:
             [f"(0{number}) 12345" for number in TENS],
             [f"{number}-{number}" for number in TENS],
             [*map(str, TENS), "((5))", "(-5)", "5--"],
+            [f"{number} (7)" if number % 2 else f"{number}" for number in TENS],
         ],
-        ids=["all", "few", "words", "telephone", "ranges", "two signs"],
+        ids=["all", "few", "words", "telephone", "ranges", "two signs", "two numbers"],
     )
     def test_others_are_no_negative_numbers(self, values):
         assert read({"x": values}, "\t").notations == {}
