@@ -385,7 +385,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
         {"x": each.predicted, "y": each.observed, "w": each.rows, "s": "rows"} for each in bins
     ]
     tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
-    error = fmt.percent(expected_calibration_error(list(bins)))
+    points_apart = f"{100 * expected_calibration_error(list(bins)):.1f} percentage points"
     return Chart(
         title="Calibration of probabilities",
         spec=scatter_chart(
@@ -396,7 +396,8 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
             tips=tips,
             guides=Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points),
         ),
-        description=f"Predicted probability and observed frequency differ by {error} on average.",
+        description="Predicted probability and observed frequency differ by "
+        f"{points_apart} on average.",
         reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
         "occurs as often as predicted; below it the probabilities are too high. Larger points are "
         "more rows; small ones are mostly random.",
