@@ -164,7 +164,7 @@ def _results(
         if words["validation"] == _OUT_OF_FOLD:
             biased += "; out-of-fold rows are the same, each predicted by networks that were not "
             biased += "trained on it"
-        elif "validation" in every:
+        elif "validation" in every and subject.file.config.early_stopping is not None:
             biased += "; validation rows decided when to stop"
         yield f"In brackets: the 95 % confidence interval on {words[splits[0]]} rows. {biased}."
     comparison = BaselineComparison.of(subject.run)

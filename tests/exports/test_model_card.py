@@ -43,6 +43,18 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     )
 
 
+@pytest.mark.parametrize(("early_stopping", "stops"), [({"patience": 3}, True), (None, False)])
+def test_validation_rows_decided_when_to_stop_only_with_early_stopping(
+    early_stopping: object, stops: bool, tmp_path: Path
+) -> None:
+    data = {"train": "table.csv", "target": "y", "validation": 0.5}
+    metrics = {name: {"rmse": 0.61} for name in ("train", "validation", "test")}
+    config = {"data": data, "early_stopping": early_stopping}
+    card = model_card(number_run(tmp_path, metrics=metrics, config=config))
+
+    assert ("validation rows decided when to stop" in section(card, "Results")) is stops
+
+
 def test_the_rows_of_an_ensemble_with_folds_are_out_of_fold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
