@@ -7,13 +7,14 @@ columns are encoded how, and the code of network, training and evaluation.
 from __future__ import annotations
 
 import ast
+import codecs
 import csv
-import gzip
 import io
 import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,17 @@ from dlcli.exports.export_folder import new_folder
 from dlcli.exports.model_interface import missing_words
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
-from dlcli.tables import USUAL_MISSING_WORDS, Notation, Table
+from dlcli.tables import USUAL_MISSING_WORDS, Notation, Table, find, read_layout
 
 SCRIPT = "train.py"
 _WIDTH = 98
 _SETS = ("validation", "test")
-_DELIMITERS = (",", "\t", ";", "|")
+_WITH_MARK = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encodings of files that begin with these byte order marks."""
 _ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff"
 """About the characters that are words of their own, see `encoding.text_columns`."""
 _METRICS = {
@@ -178,18 +184,16 @@ def _form(path: Path, declared: object, table: Table) -> dict[str, str]:
     if name.endswith((".jsonl", ".ndjson")):
         return {"reader": "jsonl"}
     form = declared if isinstance(declared, CsvFormat) else CsvFormat()
-    content = path.read_bytes()
-    content = gzip.decompress(content) if path.name.endswith(".gz") else content
-    encoding = form.encoding
-    if encoding == "auto":
-        try:
-            content.decode("utf-8-sig")
-            encoding = "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "utf-8"
-        except UnicodeDecodeError:
-            encoding = "latin-1"
-    for delimiter in _DELIMITERS if form.delimiter == "auto" else (form.delimiter,):
-        rows = csv.reader(io.StringIO(content.decode(encoding)), delimiter=delimiter)
-        if [name.strip() for name in next(rows, [])] == [*table.columns]:
+    (stored,) = find(path)
+    encoding, delimiter = read_layout(stored, form)
+    with stored.open() as stream:
+        start = stream.read(len(codecs.BOM_UTF8))
+    marked = (each for mark, each in _WITH_MARK.items() if start.startswith(mark))
+    encoding = next(marked, encoding)
+    with stored.open() as stream, suppress(csv.Error):
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        header = next(csv.reader(text, delimiter=delimiter), [])
+        if [name.strip() for name in header] == [*table.columns]:
             return {"reader": "csv", "delimiter": delimiter, "encoding": encoding}
     raise ExportError(f"{path}: a script can't read its header; store it as Parquet")
 

@@ -34,6 +34,7 @@ from dlcli.tables.datetime_parsing import (
     parse_times,
     to_local,
 )
+from dlcli.tables.delimited_text import read_layout
 from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Reading

@@ -62,6 +62,16 @@ def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
     return _read_header(_scan(stored, form, head_only=True).head, form, stored.file).names
 
 
+def read_layout(stored: SourceFile, form: CsvFormat) -> tuple[str, str]:
+    """Return the encoding of a file, by its Python name, and the delimiter of its fields.
+
+    Raises:
+        DataError: for a byte that is not text, no header, or names that are empty or repeated.
+    """
+    text = _scan(stored, form)
+    return text.encoding, _read_header(text.head, form, stored.file).delimiter
+
+
 def _rows(
     stored: SourceFile, encoding: str, header: _Header, *, has_quotes: bool
 ) -> Iterator[pa.RecordBatch]:

@@ -131,6 +131,17 @@ def test_a_script_is_readable_python_of_the_runs_network(
         assert all(f"{each}" in script for each in names), name
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_a_script_reads_its_table_in_the_encoding_of_the_run(tmp_path: Path, encoding: str) -> None:
+    rows = "".join(f"{at};{'größer' if at % 3 else 'älter'};{2 * at}\n" for at in range(40))
+    (tmp_path / "t.csv").write_bytes(f"höhe;wort;y\n{rows}".encode(encoding))
+    run = run_of(tmp_path, "run", "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n")
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert f'encoding="{encoding}",\n' in script
+    assert 'sep=";",\n' in script
+
+
 def test_a_table_in_several_files_is_refused(folder: Path) -> None:
     run = run_of(folder, "several", CONFIG.replace("t.csv", "t*.csv"))
 
