@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import full_disk, kills
+from benchmarks import full_disk, kills, random_tables
 from benchmarks.__main__ import main
 from benchmarks.encodings import encoding_cases, mixed_table
 from benchmarks.forked import Ended
@@ -227,6 +227,39 @@ def test_a_killed_run_is_compared_with_the_uninterrupted_one(tmp_path: Path) -> 
     assert kills.differences(make_run(others / "3" / "run", mse=1.0), uninterrupted) == (
         "metrics.json exists in only one of them"
     )
+
+
+class FakeProcess:
+    """A command that writes what `init` and `train` do, and ends in a given way."""
+
+    ends: dict[str, Ended] = {}
+
+    def __init__(self, arguments: Sequence[str], folder: Path, log: Path) -> None:
+        self._end = self.ends.get(arguments[0], Ended(0, "", ""))
+        if arguments[0] in ("init", "train"):
+            path = folder / arguments[arguments.index("--output") + 1]
+            path = path if arguments[0] == "init" else path / "manifest.json"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+
+    def wait(self, seconds: float | None = None) -> Ended:
+        return self._end
+
+
+def test_commands_that_fail_unexpectedly_on_random_tables_are_reported_with_their_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random_tables, "start_command", FakeProcess)
+    monkeypatch.setattr(
+        FakeProcess, "ends", {"train": Ended(4, "", ""), "report": Ended(2, "", "no")}
+    )
+    for seed in range(3):
+        (tmp_path / str(seed)).mkdir()
+        failures = [*random_tables.Round(seed, tmp_path / str(seed)).failures()]
+        assert failures
+        assert {each.partition(": dlcli 'report'")[0] for each in failures} == {
+            f"seed {seed}, exit code 2"
+        }
 
 
 def test_files_that_a_kill_leaves_next_to_a_run_or_damages_are_differences(tmp_path: Path) -> None:
