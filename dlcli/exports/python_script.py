@@ -7,7 +7,6 @@ columns are encoded how, and the code of network, training and evaluation.
 from __future__ import annotations
 
 import ast
-import codecs
 import csv
 import io
 import os
@@ -59,12 +58,6 @@ from dlcli.tables import USUAL_MISSING_WORDS, Notation, Table, find, read_layout
 SCRIPT = "train.py"
 _WIDTH = 98
 _SETS = ("validation", "test")
-_WITH_MARK = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""The encodings of files that begin with these byte order marks."""
 _ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff"
 """About the characters that are words of their own, see `encoding.text_columns`."""
 _METRICS = {
@@ -186,10 +179,6 @@ def _form(path: Path, declared: object, table: Table) -> dict[str, str]:
     form = declared if isinstance(declared, CsvFormat) else CsvFormat()
     (stored,) = find(path)
     encoding, delimiter = read_layout(stored, form)
-    with stored.open() as stream:
-        start = stream.read(len(codecs.BOM_UTF8))
-    marked = (each for mark, each in _WITH_MARK.items() if start.startswith(mark))
-    encoding = next(marked, encoding)
     with stored.open() as stream, suppress(csv.Error):
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         header = next(csv.reader(text, delimiter=delimiter), [])

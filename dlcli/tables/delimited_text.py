@@ -65,11 +65,16 @@ def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
 def read_layout(stored: SourceFile, form: CsvFormat) -> tuple[str, str]:
     """Return the encoding of a file, by its Python name, and the delimiter of its fields.
 
+    The encoding is one that drops a byte order mark if there is one.
+
     Raises:
         DataError: for a byte that is not text, no header, or names that are empty or repeated.
     """
     text = _scan(stored, form)
-    return text.encoding, _read_header(text.head, form, stored.file).delimiter
+    encoding = text.encoding
+    if text.head.startswith(_BYTE_ORDER_MARK):
+        encoding = "utf-8-sig" if encoding == _UTF_8 else "utf-16"
+    return encoding, _read_header(text.head, form, stored.file).delimiter
 
 
 def _rows(
