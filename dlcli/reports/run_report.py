@@ -142,7 +142,10 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
     are_few = rows is not None and rows < _FEW_ROWS
-    many = record.rows("validation") if are_few and split == "test" else None
+    verdicts = {each.verdict for each in record.comparison.on(split).values()}
+    # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
+    is_open = are_few and split == "test" and verdicts != {"better"}
+    many = record.rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
         on_many = record.comparison.on("validation")

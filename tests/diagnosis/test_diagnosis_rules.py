@@ -384,3 +384,21 @@ def test_a_network_of_no_use_is_named_beside_any_cause(case):
     )
     assert (first.rule, second.rule) == ("dead_units", "no_better_than_constant")
     assert second.observation.startswith("out-of-fold rows have r2 -0.1, and 0 by always")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rules"), [("worse", ["no_better_than_linear"]), ("better", [])]
+)
+def test_single_members_that_lose_to_a_linear_model_do_not_refute_their_ensemble(
+    named, verdict, rules
+):
+    lost = compared("linear", "worse", value=-0.1).differences["linear"]
+    on_test = compared("linear", verdict, value=0.1).on("validation")["linear"]
+    assert (
+        named(
+            config=CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n",
+            metrics=HALF,
+            comparison=BaselineComparison(differences={"linear": {**lost, "test": on_test}}),
+        )
+        == rules
+    )

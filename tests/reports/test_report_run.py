@@ -313,14 +313,10 @@ def test_a_single_row_is_one_in_every_sentence(tmp_path):
     )
 
 
-def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
+def sentences_of_ensemble(tmp_path, test, validation):
+    """The sentences after the first of an ensemble's page: 90 training and 10 test rows."""
     comparison = BaselineComparison(
-        differences={
-            "constant": {
-                "test": difference("not_significant"),
-                "validation": difference("better", ends=(-0.5, -0.125)),
-            }
-        }
+        differences={"constant": {"test": test, "validation": validation}}
     )
     run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=METRICS, comparison=comparison)
     events = {
@@ -328,24 +324,25 @@ def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
         "data": DataEvent(file="table.csv", rows={"train": 90, "test": 10}),
     }
     record = TrainingRecord(run, Log.of(run).model_copy(update=events))
-    assert training_view(record).sentences[1:] == (
+    return training_view(record).sentences[1:]
+
+
+def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
+    better = difference("better", ends=(-0.5, -0.125))
+    assert sentences_of_ensemble(tmp_path, difference("not_significant"), better) == (
         "With only 10 test rows, this is uncertain; out-of-fold rows show more.",
         "On 90 out-of-fold rows, it is better than the constant baseline: log loss 0.5 against "
         "0.75, difference -0.25 [-0.5, -0.125].",
     )
 
 
-def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
-    full = full_explanation()
-    *others, last = full.columns
-    ignored = last.model_copy(update={"type": "ignored", "minimum": 2.0, "maximum": 2.0})
-    columns = (*others, ignored)
-    view = view_of(number_run(tmp_path, explanation=full.model_copy(update={"columns": columns})))
-    [cards] = [each for each in parts(view, "data") if isinstance(each, blocks.ColumnCards)]
-    assert len(cards.columns) == len(others)
-    [row] = [row for row in tables(view, "data")["All columns"].rows if row[0] == last.name]
-    assert row[1] == "ignored"
-    assert row[6] == "2"  # its range, of one value
+def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path):
+    better = difference("better", ends=(-0.5, -0.125))
+    assert sentences_of_ensemble(tmp_path, better, difference("worse")) == (
+        "It is better than the constant baseline: log loss 0.5 against 0.75, difference -0.25 "
+        "[-0.5, -0.125].",
+        "With only 10 test rows, this is uncertain.",
+    )
 
 
 def test_few_rows_may_not_show_what_was_learned():
