@@ -171,6 +171,21 @@ def test_workers_share_metrics_and_are_replaced_by_others_that_answer(link):
         assert process.wait(60) == 130
 
 
+@pytest.mark.slow
+def test_workers_end_with_a_server_that_is_killed(runs):
+    with started(runs["houses"], "--workers", "2") as (process, port):
+        assert ask(port)[0] == 200
+        process.kill()
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            except OSError:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_a_link_that_is_replaced_while_its_run_is_loaded(link, monkeypatch):
     path, replace = link
     load = Predictor.load
