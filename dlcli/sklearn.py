@@ -43,6 +43,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     """The type of target."""
     predictor_: Predictor
     """The trained network, or ensemble, with its encoding."""
+    _names: tuple[str, ...]
+    """The names of the features in training, in the order of its columns."""
 
     def __init__(  # noqa: PLR0913  (scikit-learn takes parameters from the signature)
         self,
@@ -143,10 +145,20 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     def _columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
         """Return the features by name: those of a data frame, or `x0`, `x1` and so on.
 
+        As for other estimators, columns that lack the names of training are taken by position.
+
         Args:
             X: a data frame, or an array, (rows, features).
             is_new: whether these are the rows of a new training.
         """
+        columns = self._named_columns(X, is_new=is_new)
+        if is_new:
+            self._names = tuple(columns)
+        elif columns.keys() != {*self._names}:
+            return dict(zip(self._names, columns.values(), strict=True))
+        return columns
+
+    def _named_columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
         if hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc")):
             validate_data(self, X, reset=is_new, skip_check_array=True)
             data = memory_table(X, "X").data
@@ -283,6 +295,8 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         target = column_or_1d(y, warn=True)
         check_consistent_length(X, target)
         self.classes_, codes = np.unique(target, return_inverse=True)
+        if len(self.classes_) == 1:
+            raise ValueError(f"y has one class only, {self.classes_.tolist()[0]!r}")
         self._fit(X, codes.astype(str).astype(object), sample_weight)
         return self
 

@@ -387,8 +387,6 @@ def starter_config(
     """
     from dlcli import starter
 
-    if preset not in ("simple", "good"):
-        raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
     check_column("target", target)
     return starter.starter_config(
         _source(data),

@@ -72,10 +72,13 @@ def starter_config(
         Commented YAML.
 
     Raises:
-        UsageError: for a file that cannot be read, or a target or another name that is no column.
+        UsageError: for a file that cannot be read, a target or another name that is no column, or
+            an unknown preset.
         ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
+    if preset not in ("simple", "good"):
+        raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())

@@ -332,7 +332,28 @@ def test_classes_keep_their_type_and_weights():
     assert model.predictor_.config.class_weight["0"] == 2.0
 
 
+def test_columns_without_the_names_of_training_are_taken_by_position():
+    rows, target = load_diabetes(return_X_y=True, as_frame=True)
+    rows, target = rows.iloc[:50], target.iloc[:50]
+    array, numbered = rows.to_numpy(), rows.set_axis(range(rows.shape[1]), axis=1)
+    for first in (rows, numbered, array):
+        model = DenseRegressor(preset="simple", hidden=[], epochs=1, random_state=0)
+        expected = model.fit(first, target).predict(first)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="X (has|does not have valid) feature names")
+            for other in (rows, numbered, array):
+                assert np.array_equal(model.predict(other), expected)
+    with pytest.raises(ValueError, match="feature names should match"):
+        DenseRegressor(preset="simple", epochs=1).fit(rows, target).predict(
+            rows[rows.columns[::-1]]
+        )
+
+
 def test_what_can_not_be_trained_is_a_value_error():
+    with pytest.raises(ValueError, match="preset: expected 'simple' or 'good', got 'best'"):
+        DenseRegressor(preset="best").fit([[1.0], [2.0]], [1.0, 2.0])
+    with pytest.raises(ValueError, match="y has one class only, 'a'"):
+        DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
     with pytest.raises(ValueError, match="row 1, column 'a': expected a number"):
         DenseRegressor(**FAST).fit(pd.DataFrame({"a": [[1], [2]]}), [1.0, 2.0])
     rows, target = load_iris(return_X_y=True)
