@@ -71,8 +71,8 @@ class MLflow:
     def __init__(self) -> None:
         self._store = connect()
         self._run_id = ""
-        self._tracked = 0
-        """The last epoch that an earlier process has tracked, if training was resumed."""
+        self._tracked: dict[str, int] = {}
+        """The last epoch of each network that an earlier process has tracked, if there was one."""
         self._waiting: list[Metric] = []
         self._due = 0.0
 
@@ -82,8 +82,11 @@ class MLflow:
             if earlier := self._earlier(run):
                 self._run_id = earlier.info.run_id
                 self._store.client.update_run(self._run_id, status="RUNNING")
-                known = self._store.client.get_metric_history(self._run_id, "loss")
-                self._tracked = max((metric.step for metric in known), default=0)
+                self._tracked = {
+                    _network(name): self._last_step(name)
+                    for name in earlier.data.metrics
+                    if name.partition("/")[0] == "loss"
+                }
             else:
                 self._run_id = self._create(run)
                 write_mlflow_run(run.path, self._run_id)
@@ -94,9 +97,8 @@ class MLflow:
 
     def log_epoch(self, epoch: int, values: Values) -> None:
         """Send a point of each curve, together with others once they are due; see `Tracker`."""
-        if epoch <= self._tracked:
-            return
-        self._add(epoch, values)
+        new = {n: value for n, value in values.items() if epoch > self._tracked.get(_network(n), 0)}
+        self._add(epoch, new)
         if time.monotonic() >= self._due:
             self._send()
 
@@ -152,6 +154,10 @@ class MLflow:
             raise
         is_ours = _RUN in earlier.data.tags  # the run folder may be a stranger's
         return earlier if is_ours and earlier.info.lifecycle_stage == "active" else None
+
+    def _last_step(self, name: str) -> int:
+        history = self._store.client.get_metric_history(self._run_id, name)
+        return max((metric.step for metric in history), default=0)
 
     def _create(self, run: RunWriter) -> str:
         """Create a run of MLflow with everything that is known before training."""
@@ -222,6 +228,11 @@ def _tags(run: RunWriter) -> dict[str, str]:
 
 def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + most] for start in range(0, len(items), most))
+
+
+def _network(name: str) -> str:
+    """Return the network of an ensemble that a curve is of: `member_2` of `loss/member_2`."""
+    return name.partition("/")[2]
 
 
 def _key(path: str) -> str:

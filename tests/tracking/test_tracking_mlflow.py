@@ -186,6 +186,19 @@ def test_a_resumed_training_is_the_same_run_without_duplicates():
 
 
 @pytest.mark.usefixtures("line")
+def test_members_of_a_resumed_ensemble_have_no_duplicates():
+    def losses(member, **by_epoch):
+        of = {"member": member, "members": 2}
+        return [epoch(int(at[1:]), loss=loss, **of) for at, loss in by_epoch.items()]
+
+    story(*losses(1, e1=0.5, e2=0.25), *losses(2, e1=4.0), ends=Interrupted("SIGINT", 2))
+    story(*losses(1, e2=0.25, e3=0.125), *losses(2, e1=4.0, e2=2.0), trained(3), result(RUN, 3))
+    run = only_run()
+    assert curve(run, "loss/member_1") == [(1, 0.5), (2, 0.25), (3, 0.125)]
+    assert curve(run, "loss/member_2") == [(1, 4.0), (2, 2.0)]
+
+
+@pytest.mark.usefixtures("line")
 def test_a_run_that_was_deleted_meanwhile_is_created_again():
     story(epoch(1, loss=0.5), ends=Interrupted("SIGINT", 2))
     old = only_run().info.run_id
