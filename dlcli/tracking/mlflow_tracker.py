@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import time
 import warnings
@@ -236,8 +237,14 @@ def _network(name: str) -> str:
 
 
 def _key(path: str) -> str:
-    """Return the path of a setting as MLflow allows it: `hidden.0.units`."""
-    return path.replace("[", ".").replace("]", "")
+    """Return the path of a setting as MLflow allows it: `hidden.0.units`.
+
+    Columns may have any name; characters that MLflow refuses become underscores.
+    """
+    from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH
+
+    plain = re.sub(r"\['(.*?)'\]", r".\1", path).replace("[", ".").replace("]", "")
+    return truncate(re.sub(r"[^\w.\- ]", "_", plain), MAX_ENTITY_KEY_LENGTH)
 
 
 def _text(value: Parameter) -> str:

@@ -127,6 +127,23 @@ def test_a_trial_is_a_run_below_that_of_the_search():
 
 
 @pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [
+        ("'Length (mm)'", "Length _mm_"),
+        ("'a[0]//b: \u00b5%'", "a.0__b_ \u00b5_"),
+        ("'" + "w" * 300 + "'", "w" * 232 + "..."),
+    ],
+)
+def test_settings_of_columns_with_any_name_are_parameters(column, key):
+    story(trial(0, 0.5, **{f"input.features[{column}].scaling": "none"}))
+    part, _ = sorted(runs(), key=lambda run: run.info.run_name != "trial-0")
+    assert part.info.status == "FINISHED"
+    [name] = part.data.params
+    assert name.removesuffix(".scaling") == f"input.features.{key}"
+
+
+@pytest.mark.usefixtures("line")
 def test_the_source_is_the_command_of_the_run(line):
     line.write_plan({"folds": 2})
     story(fold(1, mae=0.5))
