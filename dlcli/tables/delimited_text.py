@@ -574,6 +574,10 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
         raise DataError(message, file=file) from None
     header = "".join(lines[: start + reader.line_num])
     names = _names(record, reader)
+    if names.count("") > 1:
+        named = f"the header names {len(names) - names.count('')} of {plural(len(names), 'column')}"
+        way = "name all, or if it is a title, delete the lines above the header"
+        raise DataError(f"{named}; {way}", file=file)
     check_names(names, file)
     nameless = () if record[0].strip() else (names[0],)
     size = len((text[: len(text) - len(body)] + header).encode())

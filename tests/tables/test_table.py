@@ -205,6 +205,12 @@ class TestRefusingCsv:
                 "a,,c\n1,2,3\n", "column 2 of the header has no name; name it", id="no name"
             ),
             pytest.param(
+                "Sales 2023,,\n,,\na,b,c\n1,2,3\n",
+                "the header names 1 of 3 columns; name all, or if it is a title, delete the lines "
+                "above the header",
+                id="title",
+            ),
+            pytest.param(
                 "a,b\n1,2\n\n3\n",
                 "row 2: has 1 field, the header has 2; see line 4",
                 id="short row",
