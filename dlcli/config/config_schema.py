@@ -158,6 +158,15 @@ class Hidden(_Dense):
     }
 
     @classmethod
+    def moved(cls, key: str, value: object) -> str:
+        """Return the parameters of a layer that is named as in Keras, or what they belong to."""
+        if isinstance(value, Mapping):
+            if key.lower() == "dense":
+                return f"write {shown_in_yaml(value)}"
+            value = next(iter(value.values()), "VALUE")
+        return super().moved(key, value)
+
+    @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the layer that a number of units or an activation means."""
         return "" if value is None else f"write {cls.layer_of(value)}"
@@ -258,6 +267,12 @@ class Ensemble(Section):
 class Gate(Section):
     """Requirements on a metric; those that are set must all be met."""
 
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the requirement that a number may mean."""
+        is_limit = isinstance(value, int | float) and not isinstance(value, bool)
+        return f"write {{at_least: {value}}} or {{at_most: {value}}}" if is_limit else ""
+
     at_least: Number | None = None
     """Smallest value that is accepted."""
     at_most: Number | None = None
@@ -284,6 +299,12 @@ class Gate(Section):
 
 class Checkpoint(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the section that a number of seconds means."""
+        is_time = isinstance(value, int | float) and not isinstance(value, bool)
+        return f"write {{seconds: {value if is_time else 30}}}"
 
     seconds: Positive = 30.0
     """Seconds between checkpoints, but at least ten times as long as storing one takes. Checkpoints

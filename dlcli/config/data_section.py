@@ -234,9 +234,21 @@ class Data(Section):
     }
     elsewhere: ClassVar[Mapping[str, str]] = {
         **{key: f"write {key}: VALUE at the top of the config" for key in _AT_THE_TOP},
-        **{key: f"write {key}: VALUE below input" for key in ("features", "scaling", "encoding")},
+        **{key: f"write {key}: VALUE below input" for key in ("features", "scaling")},
+        **{
+            key: f'write format: {{name: csv, {key}: "VALUE"}}'
+            for key in ("delimiter", "decimal", "thousands")
+        },
+        "sep": 'write format: {name: csv, delimiter: "VALUE"}',
+        "encoding": "write format: {name: csv, encoding: VALUE} for that of the file's text, or "
+        "encoding: VALUE below input",
         "shuffle": "omit it; split: {name: time, column: COLUMN} keeps rows in order",
     }
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the section that the name of a file means."""
+        return f"write {{train: {value}, target: COLUMN}}" if isinstance(value, str) else ""
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as

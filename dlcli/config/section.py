@@ -91,6 +91,11 @@ class Section(BaseModel):
         """Return what to write instead of a value that is no mapping; empty if unknown."""
         return ""
 
+    @classmethod
+    def moved(cls, key: str, value: object) -> str:
+        """Return what to write instead of a key of `elsewhere` with its value."""
+        return cls.elsewhere[key].replace("VALUE", shown_in_yaml(value))
+
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the keys whose values are valid by themselves but not with each other."""
         yield from ()
@@ -251,7 +256,7 @@ def _unknown_key(key: str, value: object, section: type[Section]) -> str:
     if line := _with_space(key, value):
         return f"unknown key; {line}"
     if key in section.elsewhere:
-        return f"unknown key; {section.elsewhere[key].replace('VALUE', shown_in_yaml(value))}"
+        return f"unknown key; {section.moved(key, value)}"
     meant = section.synonyms.get(key, key)
     return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
 
@@ -322,6 +327,8 @@ def _is_of_item(line: ErrorDetails) -> bool:
 
 def _hint(value: object, phrase: str) -> str:
     """Suggest the most similar of the allowed words, or quotes around a number."""
+    if phrase.startswith("auto, a list of words") and isinstance(value, str | int | float):
+        return f'; write ["{shown_in_yaml(value)}"]'
     if isinstance(value, str):
         # The words that may be written as they are: `true` and `false` of `true or false`.
         words = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
