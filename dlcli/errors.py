@@ -182,9 +182,11 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     Returns:
         `"; did you mean 'units'?"`, or an empty string if none is similar.
     """
-    near = [other for other in known if name.lower() == other.lower()]
-    near += difflib.get_close_matches(name, known, n=1)
-    near += [other for other in known if name.lower() == _initials(other)]
+    plain = name.lower()
+    near = [other for other in known if plain == other.lower()]
+    if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
+        near += difflib.get_close_matches(name, known, n=1)
+    near += [other for other in known if plain == _initials(other)]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -52,9 +52,17 @@ class RequestError(Exception):
         super().__init__(message)
 
     @classmethod
-    def of_rows(cls, problems: Sequence[Problem], rows: int) -> RequestError:
-        """Return the error for rows that can't be predicted."""
-        more = len(problems) - 1
+    def of_rows(
+        cls, problems: Sequence[Problem], rows: int, count: int | None = None
+    ) -> RequestError:
+        """Return the error for rows that can't be predicted.
+
+        Args:
+            problems: the first ones, of which those that are shown are enough.
+            rows: number of rows that were refused.
+            count: number of all problems, if there are more.
+        """
+        more = (count or len(problems)) - 1
         others = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
         return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
 

@@ -15,7 +15,7 @@ from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import open_run
 from dlcli.serving.columns import AnswerColumns, ServedColumn, served_columns
-from dlcli.serving.requests import Problem, RequestError
+from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
 from dlcli.tables import memory_table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -164,20 +164,27 @@ class ServedModel:
             if row.keys() == self._required:
                 records.append(row)
             else:
-                if problems := self._wrong_columns(row.keys(), number):
-                    raise RequestError.of_rows(problems, len(rows))
+                self._check_columns(row.keys(), number, len(rows))
                 records.append({name: row[name] for name in self.columns})
         return records
 
-    def _wrong_columns(self, names: Collection[str], row: int) -> list[Problem]:
-        unknown = "is no column of the training table"
+    def _check_columns(self, names: Collection[str], row: int, rows: int) -> None:
+        """Check that a row has the columns that are read, and else only known ones.
+
+        Raises:
+            RequestError: naming the others, of which there may be very many.
+        """
+        unknown = sorted(set(names) - self._known)
+        absent = [name for name in self.columns if name not in names]
+        wrong = "is no column of the training table"
         problems = [
-            Problem(f"{unknown}{did_you_mean(name, self.columns)}", row, name)
-            for name in sorted(set(names) - self._known)
+            Problem(f"{wrong}{did_you_mean(name, self.columns)}", row, name)
+            for name in unknown[:MOST_PROBLEMS]
         ]
-        absent = "is not in the row; send null for a missing value"
-        problems += [Problem(absent, row, name) for name in self.columns if name not in names]
-        return problems
+        wrong = "is not in the row; send null for a missing value"
+        problems += [Problem(wrong, row, name) for name in absent]
+        if problems:
+            raise RequestError.of_rows(problems, rows, len(unknown) + len(absent))
 
 
 _KINDS = {

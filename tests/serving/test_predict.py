@@ -13,7 +13,7 @@ import pytest
 from dlcli.errors import UsageError
 from dlcli.prediction import assemble, write_rows
 from dlcli.preprocessing import ValueIssues
-from dlcli.serving import ServedModel, model_names
+from dlcli.serving import ServedModel, model_names, served_model
 from dlcli.tables import memory_table
 from tests.serving.conftest import ROW
 
@@ -81,6 +81,15 @@ def test_all_wrong_rows_are_named(client):
     assert reply.json["error"] == (
         "row 1, column 'size': expected a finite number, got 'a' (2 more problems)"
     )
+
+
+def test_similar_names_are_looked_for_only_where_they_are_shown(client, monkeypatch):
+    looked_for = []
+    monkeypatch.setattr(served_model, "did_you_mean", lambda name, _: looked_for.append(name) or "")
+    reply = client.post("/predict", [{**ROW, **{f"c{number}": 1 for number in range(1000)}}])
+    assert reply.status == 422
+    assert reply.json["error"].endswith("(999 more problems)")
+    assert len(reply.json["problems"]) == len(looked_for) == 20
 
 
 @pytest.mark.parametrize(
