@@ -542,13 +542,14 @@ def _infer(table: Table, column: str) -> Decision:
     """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless others may contradict."""
     if table.rows <= ROWS_LOOKED_AT:
         return _apply_rules(table, column)
-    alone = replace(table, data=pa.table({column: table.keep(column)}))
+    alone = table if table.is_shared else table.only([column])
     decision = _apply_rules(some_values(alone, column), column)
     values = decision.values
     assert values is not None  # inferred
     is_settled = values.present >= MIN_VALUES and decision.otherwise is None
-    if not is_settled or _has_unreadable(alone.column(column), decision.feature):
-        return _apply_rules(alone, column)
+    feature = decision.feature
+    if not is_settled or alone.any_part(lambda p: _has_unreadable(p.column(column), feature)):
+        return _apply_rules(alone.only([column]), column)
     note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
     return replace(decision, reason=f"{decision.reason} ({note})")
 
@@ -557,7 +558,7 @@ def _has_unreadable(column: Column, feature: config.Feature) -> bool:
     """Return whether a column has a value that is not of a type, which most values are of."""
     if isinstance(feature, config.Numeric):
         numbers = column.numbers()
-        is_large = bool(np.abs(numbers.values[~np.isnan(numbers.values)]).max() > LARGEST)
+        is_large = bool((np.abs(numbers.values) > LARGEST).any())
         return is_large or bool(numbers.unreadable.any())
     if isinstance(feature, config.Boolean):
         return bool(column.booleans().unreadable.any())
@@ -570,9 +571,8 @@ def some_values(table: Table, column: str) -> Table:
     """Return a table with at most `ROWS_LOOKED_AT` rows of a column."""
     if table.rows <= ROWS_LOOKED_AT:
         return table
-    alone = pa.Table.from_arrays([table.keep(column)], names=[column])
     rows = np.linspace(0, table.rows - 1, ROWS_LOOKED_AT).astype(np.int64)
-    return replace(table, data=alone).take(rows)
+    return table.take(rows).only([column]) if table.is_shared else table.only([column]).take(rows)
 
 
 def _apply_rules(table: Table, column: str) -> Decision:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
@@ -196,13 +196,27 @@ def fit_encoding(
         train: the training rows.
         task: fitted on the training rows.
     """
-    features = tuple(
-        fit_feature(column, decision.feature, section, train)
+    chosen = {
+        column: decision.feature
         for column, decision in decisions.items()
         if not isinstance(decision.feature, config.Ignored)
-    )
+    }
+
+    def fit(column: str, rows: Table) -> FeatureEncoder:
+        return fit_feature(column, chosen[column], section, rows)
+
+    features = train.by_column([*chosen], fit, Fitted.model_dump_json, _load_encoder)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
-    return Encoding(features=features, task=task, notations=notations)
+    return Encoding(features=tuple(features), task=task, notations=notations)
+
+
+def _load_encoder(document: str) -> FeatureEncoder:
+    return _encoder_adapter().validate_json(document)
+
+
+@cache
+def _encoder_adapter() -> TypeAdapter[FeatureEncoder]:
+    return TypeAdapter(FeatureEncoder)
 
 
 def fit_feature(

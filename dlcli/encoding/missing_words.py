@@ -112,7 +112,8 @@ def settle_missing_words(
 
 def _usual_words(table: Table) -> dict[str, dict[str, int]]:
     """Return the usual words for missing values in each column that holds some, with their rows."""
-    every = ((name, table.column(name).usual_missing_words()) for name in table.columns)
+    texts = [name for name in table.columns if table.kind(name) == "text"]
+    every = ((name, table.column(name).usual_missing_words()) for name in texts)
     return {name: words for name, words in every if words}
 
 

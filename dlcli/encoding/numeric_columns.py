@@ -340,8 +340,10 @@ def fit_numeric(
     preprocessing.check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
     fill = policy.value if isinstance(policy, config.ConstantValue) else None
-    if isinstance(policy, config.Median | config.Mean):
-        fill = float(np.median(present) if isinstance(policy, config.Median) else np.mean(present))
+    if isinstance(policy, config.Median):
+        fill = preprocessing.median(present)
+    elif isinstance(policy, config.Mean):
+        fill = float(np.mean(present))
     common: dict[str, Any] = {
         "column": column,
         "missing_share": 1 - len(present) / len(values),

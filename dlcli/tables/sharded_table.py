@@ -34,7 +34,7 @@ class Exchange(Protocol):
     size: int
     """The number of workers."""
 
-    def gather(self, message: bytes) -> list[bytes]:
+    def gather(self, message: bytes | memoryview) -> Sequence[bytes | memoryview]:
         """Return the message of each worker; all call it at the same time.
 
         Raises:
@@ -44,7 +44,7 @@ class Exchange(Protocol):
 
 def gather_json(exchange: Exchange, value: Any) -> list[Any]:  # noqa: ANN401
     """Return the value of each worker, all of which JSON can represent."""
-    return [json.loads(each) for each in exchange.gather(json.dumps(value).encode())]
+    return [json.loads(bytes(each)) for each in exchange.gather(json.dumps(value).encode())]
 
 
 def gather_arrays(exchange: Exchange, arrays: Mapping[str, NDArray[Any]]) -> list[Arrays]:
@@ -52,7 +52,7 @@ def gather_arrays(exchange: Exchange, arrays: Mapping[str, NDArray[Any]]) -> lis
     stream = io.BytesIO()
     np.savez(stream, **{f"_{name}": array for name, array in arrays.items()})  # type: ignore[arg-type]
     found = []
-    for each in exchange.gather(stream.getvalue()):
+    for each in exchange.gather(stream.getbuffer()):
         with np.load(io.BytesIO(each), allow_pickle=False) as stored:
             found.append({name[1:]: stored[name] for name in stored})
     return found
@@ -68,7 +68,14 @@ def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
     Raises:
         DlcliError: of the first worker on which it failed.
     """
-    result: Result | None = None
+    results: list[Result] = []
+    gather_results(exchange, lambda: results.append(work()))
+    return results[0]
+
+
+def gather_results(exchange: Exchange, work: Callable[[], Any]) -> list[Any]:
+    """Return what each worker's `work` returns, which JSON can represent; see `in_agreement`."""
+    result = None
     error: DlcliError | None = None
     try:
         result = work()
@@ -77,10 +84,11 @@ def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
     except MemoryError:
         error = WorkerError("out of memory; use more workers, or data.storage: disk")
     failure = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
-    for rank, each in enumerate(gather_json(exchange, failure)):
+    found = gather_json(exchange, [failure, result])
+    for rank, (each, _) in enumerate(found):
         if each is not None:
             raise (error if rank == exchange.rank else None) or _error_of(rank, *each)
-    return result  # type: ignore[return-value]  # without an error there is one
+    return [result for _, result in found]
 
 
 def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> DlcliError:
@@ -152,7 +160,7 @@ class RowShares:
             writer.write_table(pa.table([own], schema=schema))
         parts = [
             pa.ipc.open_stream(pa.py_buffer(part)).read_all()
-            for part in self.exchange.gather(sink.getvalue().to_pybytes())
+            for part in self.exchange.gather(memoryview(sink.getvalue()).cast("B"))
         ]
         if any(part.schema != schema for part in parts):
             read = ", ".join(part.schema.names[0] for part in parts)
@@ -191,7 +199,7 @@ class ShardedColumns:
     def own(self) -> pa.Table | StoredColumns:
         """This worker's rows among those selected."""
         rows = self.shares.indices[self.shares.own]
-        if len(rows) == self.stored.num_rows and bool((np.diff(rows) == 1).all()):
+        if self._are_all(rows):
             return self.stored
         if isinstance(self.stored, StoredColumns):
             return self.stored.take(integers(rows))
@@ -200,9 +208,16 @@ class ShardedColumns:
             integers(rows)
         )
 
+    def _are_all(self, rows: NDArray[np.int64]) -> bool:
+        """Return whether some of this worker's rows are all of them, in their order."""
+        return len(rows) == self.stored.num_rows and bool((np.diff(rows) == 1).all())
+
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column of all workers."""
-        values = without_dictionary(self.own.column(name))
+        values, rows = self.stored.column(name), self.shares.indices[self.shares.own]
+        if not self._are_all(rows):
+            values = widened(values).take(integers(rows))
+        values = without_dictionary(values)
         return widened(self.shares.gather_column(name, values.cast(self.schema.field(name).type)))
 
     def take(self, rows: pa.Array) -> ShardedColumns:

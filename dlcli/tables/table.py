@@ -7,8 +7,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from functools import cache, cached_property, lru_cache, partial
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +28,10 @@ from dlcli.tables.arrow_arrays import (
 )
 from dlcli.tables.disk_table import StoredColumns
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
-from dlcli.tables.sharded_table import ShardedColumns, in_agreement
+from dlcli.tables.sharded_table import ShardedColumns, gather_results, in_agreement
 
 Kind = Literal["text", "number", "boolean", "other"]
+Result = TypeVar("Result")
 WayOut = Callable[[bool], str]
 """Ends an error about a value; the argument says whether most values of the column are wrong."""
 
@@ -292,14 +293,7 @@ class Column:
     @cached_property
     def kind(self) -> Kind:
         """The kind of the stored values; dates, lists and bytes are `other`."""
-        storage, types = self.values.type, pa.types
-        if types.is_string(storage) or types.is_large_string(storage):
-            return "text"
-        if types.is_boolean(storage):
-            return "boolean"
-        is_whole = types.is_integer(storage)
-        is_number = is_whole or types.is_floating(storage) or types.is_decimal(storage)
-        return "number" if is_number else "other"
+        return _kind(self.values.type)
 
     def missing(self) -> NDArray[np.bool_]:
         """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
@@ -333,7 +327,9 @@ class Column:
             readable = pc.and_kleene(present, self.notation.fits(_trim(self.values)))
             values = self._parse(readable)
         is_readable = self._is_present if readable is present else mask_to_numpy(readable)
-        values = np.where(is_readable & np.isfinite(values), values, np.nan)
+        is_number = is_readable & np.isfinite(values)
+        if not is_number.all():
+            values = np.where(is_number, values, np.nan)
         values.flags.writeable = False  # as they are shared
         return values
 
@@ -668,6 +664,19 @@ def _word_set(words: tuple[str, ...], storage: pa.DataType) -> pa.Array:
     return strings(words, storage)
 
 
+def _kind(storage: pa.DataType) -> Kind:
+    types = pa.types
+    if types.is_dictionary(storage):
+        return _kind(storage.value_type)
+    if types.is_string(storage) or types.is_large_string(storage) or types.is_null(storage):
+        return "text"
+    if types.is_boolean(storage):
+        return "boolean"
+    is_whole = types.is_integer(storage)
+    is_number = is_whole or types.is_floating(storage) or types.is_decimal(storage)
+    return "number" if is_number else "other"
+
+
 # Tables
 
 
@@ -775,6 +784,57 @@ class Table:
         shares = self.data.shares
         return shares.gather(in_agreement(shares.exchange, lambda: compute(self.own_rows())))
 
+    def any_part(self, test: Callable[[Table], bool]) -> bool:
+        """Return whether a test holds for the rows; in a cluster, for those of some worker.
+
+        Args:
+            test: holds for rows if it holds for some of them.
+        """
+        if not isinstance(self.data, ShardedColumns):
+            return test(self)
+        exchange = self.data.shares.exchange
+        return any(gather_results(exchange, lambda: test(self.own_rows())))
+
+    def by_column(
+        self,
+        names: Sequence[str],
+        compute: Callable[[str, Table], Result],
+        dump: Callable[[Result], str],
+        load: Callable[[str], Result],
+    ) -> list[Result]:
+        """Compute something of each column; in a cluster each worker that of some columns.
+
+        Args:
+            names: the columns.
+            compute: computes it, given the column's name, and a table that has this column.
+            dump: writes it as a text, which is sent to the other workers.
+            load: reads such a text.
+
+        Raises:
+            DlcliError: of the first column that `compute` fails on.
+        """
+        if not isinstance(self.data, ShardedColumns):
+            return [compute(name, self) for name in names]
+        exchange, found = self.data.shares.exchange, list[str]()
+
+        def compute_own(own: tuple[str, Table] | None) -> str:
+            return "" if own is None else dump(compute(*own))
+
+        for start in range(0, len(names), exchange.size):
+            some = names[start : start + exchange.size]
+            work = partial(compute_own, self._one_of_each(some, exchange.rank))
+            found += gather_results(exchange, work)[: len(some)]
+        return [*map(load, found)]
+
+    def _one_of_each(self, names: Sequence[str], rank: int) -> tuple[str, Table] | None:
+        """Read columns in a cluster, one for each worker; return that of a worker, if any."""
+        own = None
+        for number, name in enumerate(names):
+            alone = self.only([name])  # all take part in it, and most do not keep it
+            if number == rank:
+                own = name, alone
+        return own
+
     def where(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and its number in it, counted from 1 after the header.
 
@@ -815,6 +875,10 @@ class Table:
             if in_memory and self.rows * len(self.columns) <= _VALUES_KEPT:
                 self._kept[name] = column
         return column
+
+    def kind(self, name: str) -> Kind:
+        """Return the kind of a column's values, without reading them."""
+        return _kind(self.data.schema.field(name).type)
 
     def reuse(self, earlier: Table) -> None:
         """Take over what another table of the same values parsed, for columns read alike."""

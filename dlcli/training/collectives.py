@@ -21,6 +21,8 @@ from dlcli.errors import UsageError, WorkerError
 
 _MESSAGE_NUMBERS = 2**20
 """Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""
+_HEAD_NUMBERS = 128
+"""Numbers of 8 bytes that are sent first: the size of a message, and its beginning."""
 _SUMS_MEASURED = 20
 _HEALTH_SECONDS = 10
 """The time between two checks of the other workers; three that fail end training."""
@@ -111,26 +113,34 @@ class Collectives:
             program().numpy()
         return (time.perf_counter() - start) / _SUMS_MEASURED
 
-    def gather(self, message: bytes) -> list[bytes]:
+    def gather(self, message: bytes | memoryview) -> list[bytes | memoryview]:
         """Return the message of each worker; all call it at the same time.
 
         Raises:
             WorkerError: if one of them has ended, or can't be reached.
         """
         with translated():
-            sizes = self._all_gather(tf.constant([len(message)], tf.int64)).numpy().tolist()
-            received = [bytearray() for _ in sizes]
+            head = np.zeros(_HEAD_NUMBERS, np.int64)
+            head[0] = len(message)
+            short = head[1:].view(np.uint8)  # most messages are, and are sent with their size
+            beginning = np.frombuffer(message, np.uint8)[: len(short)]
+            short[: len(beginning)] = beginning
+            heads = self._all_gather(tf.constant(head)).numpy().reshape(self.size, -1)
+            sizes = heads[:, 0].tolist()
+            if max(sizes) <= len(short):
+                return [each[1:].tobytes()[:size] for each, size in zip(heads, sizes, strict=True)]
+            received = [np.empty(size, np.uint8) for size in sizes]
             step = 4 * _MESSAGE_NUMBERS
             for start in range(0, max(sizes), step):
                 part = message[start : start + step]
-                lengths = [min(max(size - start, 0), step) for size in sizes]
-                padded = np.frombuffer(part + bytes(-len(part) % 8), np.int64)
-                whole = self._all_gather(tf.constant(padded)).numpy().tobytes()
-                at = 0
-                for content, length in zip(received, lengths, strict=True):
-                    content += whole[at : at + length]
-                    at += length + -length % 8
-            return [bytes(content) for content in received]
+                padded = part if len(part) % 8 == 0 else bytes(part) + bytes(-len(part) % 8)
+                whole = self._all_gather(tf.constant(np.frombuffer(padded, np.int64)))
+                parts, at = whole.numpy().view(np.uint8), 0
+                for content in received:
+                    own = content[start : start + step]
+                    own[:] = parts[at : at + len(own)]
+                    at += len(own) + -len(own) % 8
+            return [content.data for content in received]
 
     def _gather_program(self) -> Callable[[tf.Tensor], tf.Tensor]:
         def gather(own: tf.Tensor) -> tf.Tensor:

@@ -18,13 +18,13 @@ SECONDS = 60
 class ThreadExchange:
     """The exchange of one thread."""
 
-    def __init__(self, rank: int, messages: list[bytes], barrier: Barrier) -> None:
+    def __init__(self, rank: int, messages: list[bytes | memoryview], barrier: Barrier) -> None:
         self.rank = rank
         self.size = len(messages)
         self._messages = messages
         self._barrier = barrier
 
-    def gather(self, message: bytes) -> list[bytes]:
+    def gather(self, message: bytes | memoryview) -> list[bytes | memoryview]:
         self._messages[self.rank] = message
         self._barrier.wait(SECONDS)
         received = [*self._messages]
@@ -34,7 +34,7 @@ class ThreadExchange:
 
 def on_workers(size: int, work: Callable[[Exchange], Result]) -> list[Result | Exception]:
     """Return the result of each of several workers, or its error."""
-    messages, barrier = [b""] * size, Barrier(size)
+    messages, barrier = list[bytes | memoryview]([b""] * size), Barrier(size)
 
     def run(rank: int) -> Result | Exception:
         try:
