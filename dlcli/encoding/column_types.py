@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,8 @@ MAX_CODES = 10
 """Most distinct numbers that may be codes of categories."""
 _LEADING_ZERO = r"^0[0-9]+$"
 _LONGEST_SHOWN = 40
+_EXACT = 2**53
+"""Larger whole numbers may be rounded."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +187,15 @@ class ColumnView:
 
     table: Table
     column: Column
-    distinct: DistinctTexts
-    """The canonical texts of the distinct values, and how many rows have each; empty for values
-    without a text."""
     summary: ColumnSummary
+
+    @cached_property
+    def distinct(self) -> DistinctTexts:
+        """The canonical texts of the distinct values, and how many rows have each.
+
+        Empty for values without a text.
+        """
+        return _distinct_texts(self.column)
 
     @property
     def texts(self) -> pa.Array:
@@ -202,7 +210,8 @@ class ColumnView:
     @property
     def has_leading_zeros(self) -> bool:
         """True if all values are numbers, and one is written as `007`."""
-        return self.summary.bounds is not None and bool(self.matches(_LEADING_ZERO).any())
+        may_have = self.column.kind == "text" and self.summary.bounds is not None
+        return may_have and bool(self.matches(_LEADING_ZERO).any())
 
     def matches(self, pattern: str) -> Mask:
         """Return which distinct values match a pattern of RE2, (distinct values,)."""
@@ -220,14 +229,28 @@ class ColumnView:
 def view_column(table: Table, name: str) -> ColumnView:
     """Read a column and count its values."""
     column = table.column(name)
+    numbers = _readable_numbers(column)
+    is_stored_so = column.kind == "number" and not pa.types.is_decimal(column.values.type)
+    if is_stored_so and numbers is not None and np.abs(numbers).max() < _EXACT:
+        # As the texts do, but in a tenth of the time.
+        _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+        top = np.flatnonzero(counts >= np.sort(counts)[-MAX_SHOWN:][0])
+        top = top[np.lexsort((first[top], -counts[top]))[:MAX_SHOWN]]
+        rows = np.flatnonzero(~column.missing())[first[top]]
+        frequent = replace(column, values=column.values.take(integers(rows))).canonical()
+        summary = _summary(column, numbers, counts, frequent.to_pylist())
+    else:
+        distinct = _distinct_texts(column)
+        texts = [distinct.texts[at].as_py() for at in _most_frequent(distinct.counts)]
+        summary = _summary(column, numbers, distinct.counts, texts)
+    return ColumnView(table, column, summary)
+
+
+def _distinct_texts(column: Column) -> DistinctTexts:
     try:
-        distinct = column.distinct
+        return column.distinct
     except DataError:  # lists and the like, which have no text
-        distinct = count_texts(pa.chunked_array([], pa.string()))
-    texts, numbers = distinct.texts, _readable_numbers(column)
-    frequent = [texts[at].as_py() for at in _most_frequent(distinct.counts)]
-    summary = _summary(column, numbers, distinct.counts, frequent)
-    return ColumnView(table, column, distinct, summary)
+        return count_texts(pa.chunked_array([], pa.string()))
 
 
 def summarize_column(table: Table, name: str) -> ColumnSummary:
@@ -238,7 +261,7 @@ def summarize_column(table: Table, name: str) -> ColumnSummary:
     """
     column = table.column(name)
     numbers = _readable_numbers(column)
-    if numbers is not None and np.abs(numbers).max() < 2**53:  # larger ones may be rounded
+    if numbers is not None and np.abs(numbers).max() < _EXACT:
         distinct, counts = np.unique(numbers, return_counts=True)
         if len(distinct) > MAX_CODES:
             values = column.numbers().values
@@ -683,6 +706,8 @@ def decide_postal_codes(view: ColumnView) -> Decision | None:
     return Decision(config.Categorical(), f"postal codes, by the column's name, {count}")
 
 
+_FEWEST_DIGITS = 100_000
+"""The least number of six digits."""
 _DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
 
 
@@ -693,7 +718,8 @@ def decide_dates_of_digits(view: ColumnView) -> Decision | None:
     eight digits may be in any column if more than `MAX_CODES` differ, as only 4 % of such numbers
     are dates.
     """
-    if not view.summary.whole:
+    is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
+    if not view.summary.whole or (is_short and view.column.kind == "number"):
         return None
     formats = compact_dates(view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.summary.distinct > MAX_CODES

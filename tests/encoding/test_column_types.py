@@ -73,6 +73,23 @@ def test_many_numbers_are_counted_as_their_texts_are(values):
     assert summarize_column(table, "x") == view_column(table, "x").summary
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        REPEATED,
+        [7, 5, None, 5, 9, 7, 3, 1, 2, 8],
+        [0.5, None, -0.0, 0.5, 3.25, 0.0, float("nan"), 2.0, 1e300, 9.75, -4.0],
+        [3.0],
+        [2.5, 2.5],
+    ],
+    ids=["repeated", "ties", "floats", "one", "constant"],
+)
+def test_stored_numbers_are_counted_as_texts_are(values):
+    texts = [None if value is None or value != value else f"{value}" for value in values]
+    stored, read = (view_column(make({"x": each}), "x").summary for each in (values, texts))
+    assert stored == read
+
+
 def test_many_numbers_are_counted_without_their_texts(monkeypatch):
     table = make({"x": [0.0, -0.0, *(value / 7 for value in range(1, 1000))]})
     monkeypatch.setattr(Column, "distinct", None)
