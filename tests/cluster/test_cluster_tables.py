@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.config import load_config
-from dlcli.encoding import ShardedInputs
+from dlcli.config import Input, load_config
+from dlcli.encoding import ShardedInputs, settle_missing_words, type_columns, words_to_read
+from dlcli.encoding.column_types import ROWS_LOOKED_AT
 from dlcli.errors import DataError, UsageError
 from dlcli.pipeline import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
@@ -188,6 +189,70 @@ def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_dis
         for name, arrays in expected.items():
             for found, array in zip(result[1][name], arrays, strict=True):  # type: ignore[call-overload]
                 np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_types_of_a_long_table_are_those_of_one_machine(tmp_path: Path, workers: int) -> None:
+    rows = ROWS_LOOKED_AT + 1_000
+    numbers = np.arange(rows) % 977
+    texts = [str(number) for number in numbers]
+    columns: dict[str, object] = {
+        "plain": numbers / 8,
+        "few": numbers % 3,
+        "written": texts,
+        "stray": [*texts[:-2], "oops", "5"],  # in a row that is not looked at
+        "huge": [*(numbers / 8)[:-2], 1e300, 0.5],
+        "flag": [text == "1" for text in texts],
+        "word": [f"word {number % 40}" for number in numbers],
+        "empty": [None] * (rows - 2) + ["NA", "1"],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet", row_group_size=9_000)
+
+    def infer(exchange: Exchange | None) -> dict[str, object]:
+        table = read_table(tmp_path / "table.parquet", words_to_read(), exchange=exchange)
+        (table,) = settle_missing_words([table])
+        return dict(type_columns(Input(), table, ()))
+
+    expected = infer(None)
+    for found in on_workers(workers, infer):
+        assert found == expected
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_each_worker_computes_some_columns(tmp_path: Path, workers: int) -> None:
+    source = _sources(tmp_path)["part-*.csv"]
+    names = [*COLUMNS, "text", "whole"]
+    expected = [f"{name}: {len({*COLUMNS[name]} - {None})}" for name in names]
+
+    def describe(exchange: Exchange) -> object:
+        own = []
+
+        def count(name: str, table: Table) -> str:
+            own.append(name)
+            assert table.columns == (name,) and not table.is_shared
+            return f"{name}: {len(table.codes(name)[1])}"
+
+        table = read_table(source, exchange=exchange)
+        return own, table.by_column(names, count, str, str)
+
+    results = on_workers(workers, describe)
+    assert [own for own, _ in results] == [names[rank::workers] for rank in range(workers)]  # type: ignore[misc]
+    assert [found for _, found in results] == [expected] * workers  # type: ignore[misc]
+
+
+def test_all_workers_have_the_error_of_the_first_column(tmp_path: Path) -> None:
+    source = _sources(tmp_path)["one.csv"]
+
+    def fail(name: str, table: Table) -> str:
+        if name == "whole":
+            return name
+        raise DataError(f"{name} can't be read", file=table.file)
+
+    def describe(exchange: Exchange) -> object:
+        return read_table(source, exchange=exchange).by_column([*COLUMNS], fail, str, str)
+
+    for error in on_workers(3, describe):
+        assert isinstance(error, DataError) and "number can't be read" in str(error)
 
 
 def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:

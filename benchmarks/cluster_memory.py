@@ -1,0 +1,129 @@
+"""Train on a table larger than the memory of all workers together, each of which has a limit.
+
+`python -m benchmarks.cluster_memory` writes a table of 20 GB, and trains one epoch on it by two
+workers on this machine, whose data (heap and anonymous memory, not libraries) may take 3 GB each.
+Without the limit they would take more, and be as fast. The disk needs three times the table's size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.memory import write_table
+from benchmarks.processes import DLCLI, ROOT, environment
+
+CONFIG = """\
+data: {train: table.parquet, target: y, storage: disk}
+hidden:
+  - {units: 64, activation: relu}
+epochs: 1
+batch_size: 4096
+"""
+_POLL_SECONDS = 0.5
+
+
+@dataclass
+class Measured:
+    """A training, as seen from outside."""
+
+    seconds: float
+    """Of the whole command."""
+    peaks: list[int]
+    """The most anonymous memory that each worker had, in bytes."""
+    report: str
+    """The last lines of the command, with the time of training."""
+
+
+def train(folder: Path, workers: int, limit: int) -> Measured:
+    """Train in a folder that has the table.
+
+    Args:
+        folder: has `table.parquet`.
+        workers: their number.
+        limit: the bytes of data that a process may have.
+
+    Raises:
+        subprocess.CalledProcessError: if the training fails.
+    """
+    (folder / "config.yaml").write_text(CONFIG, "utf-8")
+    options = ["--output", str(folder / "run"), "--workers", str(workers)]
+    command = [*DLCLI, "train", str(folder / "config.yaml"), *options]
+    start, peaks = time.perf_counter(), dict[int, int]()
+    with tempfile.TemporaryFile("w+") as lines:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(),
+            stdout=lines,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
+        )
+        while process.poll() is None:
+            for worker, size in _anonymous_bytes(process.pid).items():
+                peaks[worker] = max(peaks.get(worker, 0), size)
+            time.sleep(_POLL_SECONDS)
+        lines.seek(0)
+        report = lines.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, stderr=report)
+    return Measured(time.perf_counter() - start, sorted(peaks.values()), report)
+
+
+def _anonymous_bytes(parent: int) -> dict[int, int]:
+    """Return the anonymous memory of each child of a process, by its number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        except (OSError, ValueError):  # it has ended
+            continue
+        if int(lines["PPid"]) == parent and "RssAnon" in lines:
+            found[int(lines["Pid"])] = 1024 * int(lines["RssAnon"].split()[0])
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the table, train, and print what it took."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cluster_memory", description=__doc__
+    )
+    for name, value, text in (
+        ("rows", 10_000_000, "Rows of the table."),
+        ("columns", 500, "Columns of float32."),
+        ("workers", 2, "Number of workers."),
+        ("limit", 3_000_000_000, "Bytes of data of each worker."),
+    ):
+        help = f"{text} [default: {value:,}]"
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
+    parser.add_argument("--folder", type=Path, help="Where to make a temporary folder.")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="dlcli-cluster-", dir=options.folder) as name:
+        folder = Path(name)
+        write_table(folder / "table.parquet", options.rows, options.columns - 1)
+        size = (folder / "table.parquet").stat().st_size
+        os.sync()
+        found = train(folder, options.workers, options.limit)
+    table = Table("table", "workers", "limit", "peak of each", "seconds", box=SIMPLE)
+    peaks = ", ".join(f"{peak / 1e9:.2f} GB" for peak in found.peaks)
+    limit = f"{options.limit / 1e9:.2f} GB"
+    seconds = f"{found.seconds:,.0f}"
+    table.add_row(f"{size / 1e9:.2f} GB", str(options.workers), limit, peaks, seconds)
+    sys.stdout.write(found.report)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
