@@ -98,6 +98,8 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | No
     """
     read = {c: item for c, item in decisions.items() if not isinstance(item.feature, Ignored)}
     some = draw_rows(table, len(read))
+    if some is not table:  # which may be on disk, or on other machines
+        some = some.only([*read, *(() if task is None else task.columns)])
     columns = {name: _column(some, name, decision) for name, decision in read.items()}
     known = {name: column for name, column in columns.items() if column is not None}
     return Sample(table, some, known, task)
