@@ -210,9 +210,12 @@ def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Genera
     """
     quota = total * sizes / sizes.sum()
     given: Rows = np.minimum(np.floor(quota).astype(np.int64), spare)
+    # Drawn once, also where no remainder is left: the rows that are then drawn for test are the
+    # same whatever validation takes, and without it.
+    order = generator.permutation(len(sizes))
     while (short := total - int(given.sum())) > 0:
         # Where a class cannot give its share, those with the next largest remainders do.
-        able = generator.permutation(np.flatnonzero(given < spare))
+        able = order[given[order] < spare[order]]
         nearest = able[np.argsort(given[able] - quota[able], kind="stable")]
         given[nearest[:short]] += 1
     return given

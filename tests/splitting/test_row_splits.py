@@ -115,6 +115,15 @@ class TestStratified:
         assert sizes(assignment) == sizes(random_split(len(classes), shares, seed))
         assert set(values(assignment.train, classes)) == set(classes)
 
+    @pytest.mark.parametrize("seed", range(20))
+    def test_test_rows_are_the_same_whatever_validation_takes(self, seed):
+        classes = [0] * 30 + [1] * 20 + [2] * 7
+        first, *others = (
+            stratified_split(classes, Shares(validation, 0.15), seed).test.tolist()
+            for validation in (0.0, 0.1, 0.15, 0.3)
+        )
+        assert others == [first] * 3
+
     def test_every_set_has_the_proportions_of_the_table(self):
         classes = [0, 1, 1, 2, 2, 2, 2, 2, 2, 2] * 10
         assignment = stratified_split(classes, Shares(validation=0.2, test=0.1), 0)
