@@ -76,7 +76,7 @@ _LONGEST_UNIT = 12
 _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 """The abbreviations of a thousand, a million and a billion, with their exponents."""
 NEGATIVES = {
-    "(n)": (r"^([^0-9]*)\((.+)\)([^0-9]*)$", r"-\1\2\3"),
+    "(n)": (r"^([^0-9(]*)\(([^()\n]+)\)([^0-9)]*)$", r"-\1\2\3"),
     "\u2212n": ("\u2212", "-"),
     "n-": (r"^(.+)-$", r"-\1"),
 }
