@@ -240,7 +240,7 @@ class FakeProcess:
             path = folder / arguments[arguments.index("--output") + 1]
             path = path if arguments[0] == "init" else path / "manifest.json"
             path.parent.mkdir(exist_ok=True)
-            path.touch()
+            path.write_text("input: {features: {a: numeric, b: {type: datetime}}}\n")
 
     def wait(self, seconds: float | None = None) -> Ended:
         return self._end
