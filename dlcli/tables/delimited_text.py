@@ -520,7 +520,7 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
     candidates = sorted(_DELIMITERS, key=lambda sign: sign != expected)
     found = {sign: fit for sign in candidates if (fit := _fit(text, sign))[1] > 1}
     if not found:
-        return ",", ()
+        return ",", tuple(_title_remarks(text, candidates))
     best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
     names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
     rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
@@ -531,15 +531,31 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
     return best, () if best == expected else (Remark(f"fields are separated by {names[best]}"),)
 
 
+def _title_remarks(text: str, candidates: Sequence[str]) -> Iterator[Remark]:
+    """Yield a remark if the first line may be a title: all others have several fields."""
+    for sign in candidates:
+        widths = {len(record) for record in _records(text, sign)[1:]}
+        if len(widths) == 1 and (width := widths.pop()) > 1:
+            name = "tab" if sign == "\t" else f"'{sign}'"
+            message = f"the first line has no {name}, and all others have {width - 1}"
+            yield Remark(f"{message}; if it is a title, delete the lines above the header", True)
+
+
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """Return the share of the first rows with as many fields as the header, and their number."""
+    records = _records(text, delimiter)
+    width = len(records[0]) if records else 0
+    rows = records[1:]
+    return sum(len(row) == width for row in rows) / max(len(rows), 1), width
+
+
+def _records(text: str, delimiter: str) -> list[list[str]]:
+    """Return the first records, of which the header is one."""
     sample = text[:_SAMPLE_CHARACTERS].removeprefix(_BYTE_ORDER_MARK)
     records = list(filter(None, csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)))
     if len(text) > _SAMPLE_CHARACTERS:
         records.pop()  # it may be incomplete
-    width = len(records[0]) if records else 0
-    rows = records[1 : 1 + _SAMPLE_RECORDS]
-    return sum(len(row) == width for row in rows) / max(len(rows), 1), width
+    return records[: 1 + _SAMPLE_RECORDS]
 
 
 def _read_header(text: str, form: CsvFormat, file: str) -> _Header:

@@ -89,6 +89,15 @@ class TestDelimiter:
             "data.format: {name: csv, delimiter: ...}",
         )
 
+    def test_a_title_above_the_header_is_suspected(self):
+        table = read("Sales of 2024\ndate;units;price\n3 May;3;4.5\n4 May;4;4.7\n")
+        assert table.columns == ("Sales of 2024",)
+        assert table.warnings == (
+            "data.csv: the first line has no ';', and all others have 2; if it is a title, delete "
+            "the lines above the header",
+        )
+        assert read("tags\na;b\nc\n").warnings == ()
+
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
             "data.csv: row 2: has 3 fields, the header has 2; see line 3"
