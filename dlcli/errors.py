@@ -247,6 +247,14 @@ def listed(names: Collection[str], most: int = 5) -> str:
     return ", ".join([*shown, "..."] if len(names) > most else shown)
 
 
+_MOST_COLUMNS = 12
+
+
+def named_columns(names: Collection[str]) -> str:
+    """Name columns: `column 'a'`, `columns 'a', 'b'`."""
+    return f"column{'s' * (len(names) > 1)} {listed(names, _MOST_COLUMNS)}"
+
+
 def printable(text: str) -> str:
     """Return a text on one line, with line ends and control characters as escapes."""
     if text.isprintable():

@@ -41,7 +41,7 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.errors import DataError, did_you_mean, plural
+from dlcli.errors import DataError, did_you_mean, named_columns, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -125,9 +125,8 @@ class Encoding(Fitted):
         known = set(table.columns)
         absent = [feature.column for feature in self.features if feature.column not in known]
         if absent:
-            named = ", ".join(f"'{column}'" for column in absent)
             hint = did_you_mean(absent[0], table.columns) if len(absent) == 1 else ""
-            message = f"has no column {named}, which the network reads{hint}"
+            message = f"has no {named_columns(absent)}, which the network reads{hint}"
             raise DataError(message, file=table.file)
         dense = encode_dense(self._dense, table, issues)
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)

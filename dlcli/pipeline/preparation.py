@@ -49,7 +49,15 @@ from dlcli.encoding import (
     type_warnings,
     words_to_read,
 )
-from dlcli.errors import ConfigError, DataError, Problem, UsageError, did_you_mean, override
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    Problem,
+    UsageError,
+    did_you_mean,
+    named_columns,
+    override,
+)
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
@@ -245,9 +253,8 @@ def _missing_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
     known = set(columns)
     missing = [column for column in read if column not in known]
     if missing:
-        named = ", ".join(f"'{column}'" for column in missing)
         hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
-        message = f"{file} has no column {named}, which the network reads{hint}"
+        message = f"{file} has no {named_columns(missing)}, which the network reads{hint}"
         yield Problem("input.features", message)
 
 

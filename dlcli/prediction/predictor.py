@@ -15,7 +15,7 @@ from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
-from dlcli.errors import DataError, RunError, UsageError, option, plural
+from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, build_network
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
@@ -389,8 +389,7 @@ class Predictor:
         weight = self.config.data.weight
         absent = [column for column in self.metric_columns if column not in table.columns]
         if absent:
-            named = ", ".join(f"'{column}'" for column in absent)
-            message = f"has no column {named}, which metrics are computed from"
+            message = f"has no {named_columns(absent)}, which metrics are computed from"
             raise DataError(message, file=table.file)
         warning, data = "", self.config.data
         if data.on_missing_target == "drop" and not reject:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.config import AutoFormat, CsvFormat, FormatChoice
-from dlcli.errors import DataError, did_you_mean, listed
+from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
 from dlcli.tables.memory_tables import MemoryTable
@@ -361,9 +361,9 @@ def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], ot
     more = [name for name in others if name not in expected]
     if absent:
         hint = did_you_mean(absent[0], more) if len(absent) == 1 else ""
-        raise DataError(f"has no column {listed(absent)}, which {file} has{hint}", file=other)
+        raise DataError(f"has no {named_columns(absent)}, which {file} has{hint}", file=other)
     if more:
-        raise DataError(f"has column {listed(more)}, which {file} has not", file=other)
+        raise DataError(f"has {named_columns(more)}, which {file} has not", file=other)
 
 
 def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFormat) -> Table:

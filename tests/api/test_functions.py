@@ -391,7 +391,7 @@ class TestPredictions:
             run.model.predict_rows(rows, on_bad_row="warn")
 
     def test_of_other_columns_are_refused(self, run):
-        with pytest.raises(dlcli.DataError, match="data: has no column 'size', 'day', which"):
+        with pytest.raises(dlcli.DataError, match="data: has no columns 'size', 'day', which"):
             run.model.predict({"color": ["red"]})
 
     def test_of_several_threads_are_those_of_one(self, run):

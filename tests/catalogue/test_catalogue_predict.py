@@ -90,7 +90,7 @@ def test_very_many_columns_that_are_none_of_training_are_refused_in_a_line(count
     Path("new.csv").write_text(
         f"{','.join(f'c{at}' for at in range(count))}\n1{',0' * (count - 1)}\n"
     )
-    message = "new.csv: has no column 'x', 'colour', which the network reads"
+    message = "new.csv: has no columns 'x', 'colour', which the network reads"
     refused(3, message, ["predict", "runs/points", "new.csv"])
 
 

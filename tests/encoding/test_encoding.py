@@ -92,7 +92,7 @@ def test_what_a_column_has_to_say_is_handed_on():
 def test_absent_columns_are_listed_all_at_once():
     with pytest.raises(DataError) as caught:
         matrix_of(fitted(), rows(size=[1.0]))
-    assert str(caught.value) == ("t.csv: has no column 'color', 'fresh', which the network reads")
+    assert str(caught.value) == ("t.csv: has no columns 'color', 'fresh', which the network reads")
 
 
 def test_a_single_absent_column_is_reported_with_the_nearest_name():

@@ -165,7 +165,7 @@ def test_scores_of_no_row_are_none(stored):
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(DataError) as caught:
         Predictor.load(stored()).evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
-    assert str(caught.value) == "t.csv: has no column 'y', 'w', which metrics are computed from"
+    assert str(caught.value) == "t.csv: has no columns 'y', 'w', which metrics are computed from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):

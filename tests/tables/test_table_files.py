@@ -119,7 +119,7 @@ class TestJoining:
         write("a.csv", "x\n1\n")
         write("b.csv", "x,y,z\n1,2,3\n")
         assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
-            "b.csv: has column 'y', 'z', which a.csv has not"
+            "b.csv: has columns 'y', 'z', which a.csv has not"
         )
 
     def test_rows_are_counted_within_their_own_file(self):
