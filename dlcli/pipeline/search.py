@@ -344,7 +344,7 @@ class StudyRecord(BaseModel):
         if self.storage is not None and url is None:
             raise UsageError(
                 f"{writer.path}: its trials are in a shared storage; name it again: "
-                f"{resume_command(writer.path, self.storage)}"
+                f"{resume_command(writer.path)}"
             )
         if self.storage is None and url is not None:
             message = f"its trials are in this folder; omit {option('storage')}"

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, Field
 from dlcli import __version__
 from dlcli.config import MAX_BYTES
 from dlcli.errors import RunError, by_caller, listed
-from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument
+from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
 
 RunKind = Literal["train", "cv", "tune"]
 """The command that made a run. A manifest may also have `diverged`, for a training."""
@@ -148,19 +148,28 @@ def kind_of_unfinished(folder: Path) -> RunKind:
     return "cv" if os.path.lexists(folder / FOLDS) else "train"
 
 
-def resume_command(folder: Path, storage: str | None = None) -> str:
+def resume_command(folder: Path) -> str:
     """Return the command, or the call in Python, that resumes an unfinished run.
 
-    Args:
-        folder: the run folder.
-        storage: the URL of a search's database, if it has one.
+    It names the database of a search that has one.
     """
+    storage = _storage_of(folder)
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
     arguments = [repr(str(folder))]
     if storage is not None:
         command += ["--storage", storage]
         arguments.append(f"storage={storage!r}")
     return by_caller(shlex.join(command), f"dlcli.resume({', '.join(arguments)})")
+
+
+def _storage_of(folder: Path) -> str | None:
+    """Return the URL of a search's database, without a password; `None` if its trials are here."""
+    if not os.path.lexists(folder / STUDY):
+        return None
+    with suppress(RunError):  # which reading the run reports
+        storage = read_object(folder / STUDY, LIMITS[STUDY]).get("storage")
+        return storage if isinstance(storage, str) else None
+    return None
 
 
 # The lock; the system releases it with the process

@@ -12,13 +12,14 @@ import time
 import pytest
 
 from dlcli.config import load_config, to_plain
-from dlcli.errors import ConfigError, RunError, TrainingError, UsageError
+from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
 from dlcli.pipeline.run_recording import suffixed
 from dlcli.pipeline.search import StudyRecord
 from dlcli.pipeline.search_evaluation import FinalistResults
+from dlcli.pipeline.search_trials import stop_of_search
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs import RunWriter, is_unfinished, open_run
+from dlcli.runs import RunWriter, is_unfinished, open_run, resume_command
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows
 
@@ -326,6 +327,29 @@ def test_a_shared_storage_has_to_be_named_again(tmp_path):
         f"dlcli.resume({str(tmp_path)!r}, storage='postgresql://me:***@host/db')"
     )
     assert "secret" not in (tmp_path / "study.json").read_text()
+
+
+def test_an_interrupted_search_names_its_shared_storage_in_the_command_that_resumes_it(tmp_path):
+    settings = SearchSettings(storage="postgresql://me:secret@host/db")
+    writer = RunWriter(tmp_path)
+    StudyRecord.new(line_file(tmp_path), settings).store(writer, {})
+    stop = stop_of_search(writer)
+    stop.signal = signal.SIGTERM
+
+    with pytest.raises(Interrupted) as error:
+        stop.check()
+    assert str(error.value) == (
+        "SIGTERM after 0 trials; resume with: "
+        f"dlcli.resume({str(tmp_path)!r}, storage='postgresql://me:***@host/db')"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"storage": 1}'])
+def test_the_command_that_resumes_a_search_with_a_damaged_record_names_no_storage(
+    tmp_path, content
+):
+    (tmp_path / "study.json").write_text(content)
+    assert resume_command(tmp_path) == f"dlcli.resume({str(tmp_path)!r})"
 
 
 def test_a_storage_in_the_folder_is_not_named(tmp_path):
