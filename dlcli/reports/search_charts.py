@@ -197,9 +197,16 @@ def _choice(dimension: Dimension, value: Value) -> int | None:
 
 
 def _far_out(candidates: Candidates) -> str:
-    count = candidates.beyond
-    verb = "is" if count == 1 else "are"
-    return f" {count:,} {verb} far worse than the others and drawn at the edge." if count else ""
+    """Name what is drawn at the edge of a chart of candidates and the default."""
+    count, default = candidates.beyond, candidates.default
+    names = [plural(count, "candidate")] if count else []
+    if default is not None and candidates.drawn(value_of(default)) != value_of(default):
+        names.append(f"the default with {fmt.number(default.value)}")
+    if not names:
+        return ""
+    verb = "is" if len(names) == 1 and count <= 1 else "are"
+    what = fmt.capitalize(" and ".join(names))
+    return f" {what} {verb} far worse than the others and drawn at the edge."
 
 
 def history_chart(candidates: Candidates) -> Chart | None:

@@ -32,6 +32,8 @@ from tests.reports.hand_made_experiments import (
 from tests.reports.hand_made_runs import HOSTILE
 from tests.reports.views import anchors, charts, codes, datasets, figures, parts, tables
 
+FAR = "far worse than the others and drawn at the edge."
+
 
 def view_of(folder, **changes):
     return search_view(search_run(folder, search(**changes)))
@@ -394,6 +396,29 @@ def test_values_far_out_are_drawn_at_the_edge():
     assert candidates.limit == 10.0
     assert [candidates.drawn(value) for value in values] == [1.0, 2.0, 3.0, 4.0, 10.0]
     assert candidates.beyond == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "default", "sentence"),
+    [
+        (100.0, 99.0, f". 1 candidate and the default with 99 are {FAR}"),
+        (100.0, 4.0, f". 1 candidate is {FAR}"),
+        (5.0, 99.0, f". The default with 99 is {FAR}"),
+        (5.0, 4.0, ""),
+    ],
+)
+def test_charts_say_that_candidates_and_the_default_are_at_the_edge(
+    tmp_path, last, default, sentence
+):
+    values = [1.0, 2.0, 3.0, 4.0, last]
+    complete = (trial(at, value, parameters=50) for at, value in enumerate(values))
+    trials = (*complete, trial(5, 200.0, state="pruned"))
+    original = trial(None, default, parameters=50)
+    view = view_of(tmp_path, trials=trials, default=original, best=0, smallest=0, importances={})
+    for anchor, title in [("course", "Value of each candidate"), ("size", "Value by size")]:
+        description = charts(view, anchor)[title].description
+        assert description.endswith(sentence)
+        assert ("edge" in description) is bool(sentence)
 
 
 def test_where_higher_is_better_the_edge_is_below():
