@@ -106,16 +106,19 @@ def _differences(
     """Return absolute differences and the scale of each number, of the same shape.
 
     The scale is the size that a tenth of the rows exceed, or the number's own size if that is
-    larger: odd rows may have predictions beyond all others.
+    larger: odd rows may have predictions beyond all others. Of a number beyond 32 bits, any that is
+    not finite is right: its sign depends on which sum overflows first.
     """
+    most = float(np.finfo(np.float32).max)
     with np.errstate(invalid="ignore", over="ignore"):
         differences = np.abs(values.astype(np.float64) - wanted)
     both_undefined = np.isnan(wanted) & np.isnan(values)
-    differences = np.where((values == wanted) | both_undefined, 0.0, differences)
+    both_overflow = (np.abs(wanted) > most) & ~np.isfinite(values)
+    is_same = (values == wanted) | both_undefined | both_overflow
+    differences = np.where(is_same, 0.0, differences)
     sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
     typical = np.max(np.quantile(sizes, 0.9, axis=0), initial=1e-30)
     # The result is written as JSON, which has no infinity.
-    most = float(np.finfo(np.float32).max)
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
     return known, np.maximum(sizes, typical)
 
