@@ -19,6 +19,10 @@ Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
 
 TOLERANCE = 1e-5
 """Largest difference of a number, as a share of the output's scale."""
+_FAR = 1e6
+"""Multiple of the typical size beyond which a prediction is that of an extreme number."""
+_LARGE = 1e32
+"""Size from which on terms may be beyond 32 bits though their sum is not."""
 _DECIDING = ("probabilities", "margin")
 """Outputs that decide on the class."""
 
@@ -106,21 +110,28 @@ def _differences(
     """Return absolute differences and the scale of each number, of the same shape.
 
     The scale is the size that a tenth of the rows exceed, or the number's own size if that is
-    larger: odd rows may have predictions beyond all others. Of a number beyond 32 bits, any that is
-    not finite is right: its sign depends on which sum overflows first.
+    larger: odd rows may have predictions beyond all others. Of those far beyond, it is the size of
+    the largest, as large terms that cancel leave few digits. If sums in 32 bits may overflow, what
+    is not finite equals any number that large: it depends on which sum overflows first.
     """
     most = float(np.finfo(np.float32).max)
     with np.errstate(invalid="ignore", over="ignore"):
         differences = np.abs(values.astype(np.float64) - wanted)
-    both_undefined = np.isnan(wanted) & np.isnan(values)
-    both_overflow = (np.abs(wanted) > most) & ~np.isfinite(values)
-    is_same = (values == wanted) | both_undefined | both_overflow
-    differences = np.where(is_same, 0.0, differences)
+    is_finite = np.isfinite(wanted) & np.isfinite(values)
+    both_overflow = _may_overflow(wanted) & _may_overflow(values) & ~is_finite
+    differences = np.where((values == wanted) | both_overflow, 0.0, differences)
     sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
     typical = np.max(np.quantile(sizes, 0.9, axis=0), initial=1e-30)
     # The result is written as JSON, which has no infinity.
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
-    return known, np.maximum(sizes, typical)
+    is_far = sizes > _FAR * typical
+    scales = np.where(is_far, np.max(sizes, initial=0.0), np.maximum(sizes, typical))
+    return known, scales
+
+
+def _may_overflow(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where numbers are so large that terms of their sums may be infinite, or undefined."""
+    return np.asarray(~(np.abs(values) < _LARGE))
 
 
 def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_]:

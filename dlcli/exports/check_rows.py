@@ -35,6 +35,9 @@ from dlcli.tables import Notation, Table, memory_table
 
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
+_EXTREME_ROWS = 6
+"""Rows with numbers beyond any range: less than a tenth of all, whose size others are compared by.
+"""
 _ODD_SHARE = 0.25
 """Share of the values of a column that are odd."""
 MOST_ROWS = 2_000
@@ -98,11 +101,13 @@ def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = Tru
     for feature in predictor.encoding.features:
         notation = predictor.encoding.notations.get(feature.column, Notation())
         typical, odd = _values(feature, missing_words(predictor, feature.column), folder)
-        if not has_extremes:
-            odd = [each for each in odd if not isinstance(each, float) or abs(each) < _EXTREME]
+        extreme = [each for each in odd if isinstance(each, float) and abs(each) >= _EXTREME]
+        odd = [each for each in odd if each not in extreme]
         values = []
-        for _ in range(MADE_UP_ROWS):
+        for at in range(MADE_UP_ROWS):
             pool = odd if odd and random.random() < _ODD_SHARE else typical
+            if has_extremes and extreme and at < _EXTREME_ROWS and random.random() < 1 / 2:
+                pool = extreme
             values.append(pool[random.integers(len(pool))])
         if notation.needs_unit:
             values = [None if each is None else f"{each} {notation.unit}" for each in values]

@@ -1,0 +1,63 @@
+"""The rows that an exported model is checked on, and the scale by which it is compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcli.exports.agreement import compare
+from dlcli.exports.check_rows import made_up_rows
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import ValueIssues
+from tests.exports.untrained_runs import make_run
+
+
+@pytest.mark.parametrize("computed", [-np.inf, np.inf, np.nan])
+def test_a_number_beyond_32_bits_may_overflow(computed: float) -> None:
+    expected = {"prediction": np.array([-7.5e41, 2.0])}
+    agreement = compare(expected, {"prediction": np.array([computed, 2.0], np.float32)})
+    assert (agreement.failures, agreement.largest_difference) == ((), {"prediction": 0.0})
+
+
+@pytest.mark.parametrize("computed", [3e38, 1.0, 0.0])
+def test_a_number_beyond_32_bits_is_not_a_finite_one(computed: float) -> None:
+    expected = {"prediction": np.array([-7.5e41, 2.0])}
+    found = compare(expected, {"prediction": np.array([computed, 2.0], np.float32)})
+    assert len(found.failures) == 1
+
+
+def test_a_number_whose_sums_are_within_32_bits_may_not_overflow() -> None:
+    found = compare({"prediction": np.array([1e30])}, {"prediction": np.array([np.inf])})
+    assert len(found.failures) == 1
+
+
+def test_extreme_rows_are_compared_by_the_largest_and_others_by_their_own_scale() -> None:
+    ordinary, extreme = np.full(58, 300.0), np.full(6, 1e38)
+    expected = {"prediction": np.concatenate([extreme, ordinary])}
+    near = {"prediction": np.concatenate([extreme * (1 - 5e-6), ordinary])}
+    assert compare(expected, near).failures == ()
+    cancelled = {"prediction": np.concatenate([[2e35, *extreme[1:]], ordinary])}
+    computed = {"prediction": np.concatenate([[2.0001e35, *extreme[1:]], ordinary])}
+    assert compare(cancelled, computed).failures == ()
+    other = {"prediction": np.concatenate([extreme, [300.01], ordinary[1:]])}
+    assert len(compare(expected, other).failures) == 1
+
+
+def test_rows_of_many_columns_have_few_predictions_beyond_the_others(tmp_path: Path) -> None:
+    names = [f"x{at}" for at in range(10)]
+    rows = [
+        ",".join(f"{value:.3f}" for value in row)
+        for row in np.random.default_rng(3).normal(0, 1, (40, 11))
+    ]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join([*names, "y"]), *rows]))
+    config = tmp_path / "wide.yaml"
+    config.write_text("data: {train: wide.csv, target: y}\nhidden: [{units: 4}]\nepochs: 1\n")
+    predictor = Predictor.load(make_run(config, tmp_path / "run"))
+
+    table = made_up_rows(predictor, tmp_path)
+
+    sizes = np.abs(predictor.predict(table, ValueIssues(lenient=True)).decoded)
+    assert np.quantile(sizes, 0.9) < 1e6
+    assert sizes.max() > 1e30
