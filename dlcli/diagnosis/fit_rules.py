@@ -326,6 +326,8 @@ def underfitting(case: Case) -> Finding | None:
     is_short = len(case.history.get("loss", ())) < FEWEST_EPOCHS and not _stopped_early(case)
     is_unfinished = is_short or still_improving(case) is not None
     epochs = remedies.more_epochs(config, SHORT_TRAINING if is_short else 3)
+    is_constant = isinstance(config.learning_rate_schedule, ConstantLearningRate)
+    has_no_effect = _stopped_early(case) and is_constant  # early stopping would end it again
     return Finding(
         rule="underfitting",
         observation=observation,
@@ -338,7 +340,7 @@ def underfitting(case: Case) -> Finding | None:
             remedies.more_units(config),
             remedies.learning_rate(config, 10) if is_slow else None,
             remedies.another_layer(config),
-            None if is_unfinished else epochs,
+            None if is_unfinished or has_no_effect else epochs,
         ),
         source=f"{_GOODFELLOW}, sections 5.2 and 11.4.1; {_BENGIO}",
     )

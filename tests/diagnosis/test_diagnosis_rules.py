@@ -89,7 +89,26 @@ def test_an_underfitted_network_that_was_trained_too_briefly_is_trained_for_long
     found = examine(case(f"epochs={epochs}", history=history, metrics=r2(0.05, 0.05)))
     (finding,) = [each for each in found if each.rule == "underfitting"]
     assert finding.patches[0].overrides == (first,)
-    assert [patch.name for patch in finding.patches].count("epochs") == 1
+    assert [patch.name for patch in finding.patches].count("epochs") == (len(loss) == epochs)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "names"),
+    [
+        ("constant", ["more-units", "rate-times-10", "layer"]),
+        ("cosine_decay", ["more-units", "rate-times-10", "layer", "epochs"]),  # other rates
+    ],
+)
+def test_more_epochs_are_not_advised_where_early_stopping_would_end_training_again(
+    case, schedule, names
+):
+    loss = [1.0, 0.95, 0.95, 0.95, 0.95]
+    settings = ("epochs=100", f"learning_rate_schedule={schedule}")
+    found = examine(
+        case(*settings, history={"loss": loss, "val_loss": loss}, metrics=r2(0.05, 0.05))
+    )
+    (finding,) = [each for each in found if each.rule == "underfitting"]
+    assert [patch.name for patch in finding.patches] == names
 
 
 def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(named):
