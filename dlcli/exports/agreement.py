@@ -23,6 +23,8 @@ _FAR = 1e6
 """Multiple of the typical size beyond which a prediction is that of an extreme number."""
 _LARGE = 1e32
 """Size from which on terms may be beyond 32 bits though their sum is not."""
+_IN_UNITS = ("prediction", "lower", "upper")
+"""Outputs whose columns have the units of the target's."""
 _DECIDING = ("probabilities", "margin")
 """Outputs that decide on the class."""
 
@@ -83,7 +85,9 @@ def compare(expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE) ->
         if values.shape != wanted.shape:
             failures.append(f"{name}: the shape is {values.shape}, not {wanted.shape}")
         elif np.issubdtype(wanted.dtype, np.floating):
-            differences, scales = _differences(wanted.astype(np.float64), values)
+            differences, scales = _differences(
+                wanted.astype(np.float64), values, by_column=name in _IN_UNITS
+            )
             largest[name] = float(np.max(differences, initial=0))
             relative[name] = float(np.max(differences / scales, initial=0))
             if relative[name] > tolerance:
@@ -105,7 +109,7 @@ def compare(expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE) ->
 
 
 def _differences(
-    wanted: NDArray[np.float64], values: NDArray[Any]
+    wanted: NDArray[np.float64], values: NDArray[Any], *, by_column: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return absolute differences and the scale of each number, of the same shape.
 
@@ -113,6 +117,11 @@ def _differences(
     larger: odd rows may have predictions beyond all others. Of those far beyond, it is the size of
     the largest, as large terms that cancel leave few digits. If sums in 32 bits may overflow, what
     is not finite equals any number that large: it depends on which sum overflows first.
+
+    Args:
+        wanted: dlcli's numbers, (rows,) or (rows, columns).
+        values: the model's.
+        by_column: whether columns have units of their own, unlike probabilities.
     """
     most = float(np.finfo(np.float32).max)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -121,11 +130,14 @@ def _differences(
     both_overflow = _may_overflow(wanted) & _may_overflow(values) & ~is_finite
     differences = np.where((values == wanted) | both_overflow, 0.0, differences)
     sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
-    typical = np.max(np.quantile(sizes, 0.9, axis=0), initial=1e-30)
+    typical, largest = np.quantile(sizes, 0.9, axis=0), np.max(sizes, axis=0, initial=0.0)
+    if not by_column:
+        typical, largest = np.max(typical), np.max(largest)
+    typical = np.maximum(typical, 1e-30)
     # The result is written as JSON, which has no infinity.
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
     is_far = sizes > _FAR * typical
-    scales = np.where(is_far, np.max(sizes, initial=0.0), np.maximum(sizes, typical))
+    scales = np.where(is_far, largest, np.maximum(sizes, typical))
     return known, scales
 
 

@@ -61,3 +61,16 @@ def test_rows_of_many_columns_have_few_predictions_beyond_the_others(tmp_path: P
     sizes = np.abs(predictor.predict(table, ValueIssues(lenient=True)).decoded)
     assert np.quantile(sizes, 0.9) < 1e6
     assert sizes.max() > 1e30
+
+
+def test_columns_of_numbers_are_compared_each_by_its_own_scale() -> None:
+    expected = {"prediction": np.tile([20.0, 150_000.0], (30, 1))}  # degrees, and turns a minute
+    assert compare(expected, {"prediction": expected["prediction"] * (1 + 1e-6)}).failures == ()
+    warmer = compare(expected, {"prediction": expected["prediction"] + [0.5, 0.0]})
+    assert warmer.failures == ("prediction: differs by up to 0.5, 2.5e-02 of its scale",)
+
+
+def test_probabilities_of_a_rare_class_are_compared_by_the_scale_of_all() -> None:
+    expected = {"probabilities": np.tile([1 - 1e-9, 1e-9], (30, 1))}
+    other = {"probabilities": expected["probabilities"] + [-1e-7, 1e-7]}
+    assert compare(expected, other).failures == ()
