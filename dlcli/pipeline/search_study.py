@@ -239,8 +239,9 @@ class Study:
             self._study.set_user_attr(FINGERPRINT, dict(fingerprint))
         elif stored != fingerprint:
             known = stored if isinstance(stored, dict) else {}
-            what = "config" if known.get("config") != fingerprint.get("config") else "data"
-            raise UsageError(_different(self.plan.name, f"was started with another {what}"))
+            is_config = known.get("config") != fingerprint.get("config")
+            what = "another config" if is_config else "other data"
+            raise UsageError(_different(self.plan.name, f"was started with {what}"))
 
     def ask(self) -> RunningTrial | None:
         """Start the next trial; `None` if all candidates have been started."""

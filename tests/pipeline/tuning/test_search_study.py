@@ -172,7 +172,8 @@ def test_the_time_of_a_search_is_that_of_its_own_trials(storage):
 
 
 @pytest.mark.parametrize(
-    ("other", "what"), [({"config": "e" * 64}, "config"), ({"data": ["e" * 64]}, "data")]
+    ("other", "what"),
+    [({"config": "e" * 64}, "another config"), ({"data": ["e" * 64]}, "other data")],
 )
 def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
     Study(plan(), storage).join(FINGERPRINT)
@@ -181,7 +182,7 @@ def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
     with pytest.raises(UsageError) as error:
         Study(plan(), storage).join({**FINGERPRINT, **other})
     assert str(error.value) == (
-        f"the study 'planned' in that storage was started with another {what}; choose another "
+        f"the study 'planned' in that storage was started with {what}; choose another "
         "name: overrides={'name': '...'}"
     )
 
