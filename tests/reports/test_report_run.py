@@ -345,6 +345,19 @@ def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path
     )
 
 
+def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
+    full = full_explanation()
+    *others, last = full.columns
+    ignored = last.model_copy(update={"type": "ignored", "minimum": 2.0, "maximum": 2.0})
+    columns = (*others, ignored)
+    view = view_of(number_run(tmp_path, explanation=full.model_copy(update={"columns": columns})))
+    [cards] = [each for each in parts(view, "data") if isinstance(each, blocks.ColumnCards)]
+    assert len(cards.columns) == len(others)
+    [row] = [row for row in tables(view, "data")["All columns"].rows if row[0] == last.name]
+    assert row[1] == "ignored"
+    assert row[6] == "2"  # its range, of one value
+
+
 def test_few_rows_may_not_show_what_was_learned():
     *_, conclusion = baseline_sentences({"constant": difference("not_significant")}, are_few=True)
     assert conclusion == ("These rows are too few to show whether it has learned anything useful.")
