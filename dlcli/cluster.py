@@ -2,7 +2,8 @@
 
 A worker learns of the others from its environment: `TF_CONFIG`, as Kubeflow's TFJob, Vertex AI and
 TensorFlow's own guides set it, or the variables of a job step of SLURM. Before any of them reads
-data, all report to worker 0, which compares their versions, configs and data.
+data, all report to worker 0, which compares their versions, configs and data. Processes that this
+one starts end with it.
 """
 
 from __future__ import annotations
@@ -395,6 +396,24 @@ def end_with_launcher() -> None:
         while os.getppid() == int(launcher):
             time.sleep(_LAUNCHER_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def after_parent(end: Callable[[], object]) -> None:
+    """Call a function in a thread once the process that started this one has ended, even if killed.
+
+    For processes of `multiprocessing`; there is nothing to wait for in any other.
+    """
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    if (parent := parent_process()) is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        end()
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -6,19 +6,20 @@ import os
 import platform
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process, resource_tracker
+from functools import partial
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Literal, NamedTuple
 
 from dlcli import is_command_line
+from dlcli.cluster import after_parent
 from dlcli.errors import Interrupted, TrainingError, option, plural
 from dlcli.pipeline.checkpointing import TERMINATING, SignalStop
 from dlcli.pipeline.events import Listener
@@ -227,7 +228,7 @@ def _blocking_signals() -> Iterator[None]:
 
 def _work(task: Task, outbox: Connection) -> None:
     """Run a task in a worker process."""
-    _end_with_parent()
+    after_parent(partial(os._exit, _TERMINATED))
     is_command_line.set(True)
     # A terminal sends signals to all processes; the parent passes them on as SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
@@ -245,18 +246,6 @@ def _work(task: Task, outbox: Connection) -> None:
     else:
         outbox.send(None)
     outbox.close()
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as its parent has ended for whatever reason."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(_TERMINATED)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Failure(NamedTuple):

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
+from dlcli.cluster import after_parent
 from dlcli.errors import DlcliError, UsageError, install_command
 
 if TYPE_CHECKING:
@@ -182,28 +181,14 @@ def _application(settings: Settings) -> Starlette:
     from dlcli.serving.application import make_application
     from dlcli.serving.model_set import Models
 
-    _end_with_parent()
+    # Else they would go on to answer at the port, which no new server could have.
+    after_parent(partial(signal.raise_signal, signal.SIGTERM))
     try:
         models = load_models(settings)
     except DlcliError as error:  # another worker takes its place
         sys.stderr.write(f"warning: a worker could not start: {error}\n")
         raise SystemExit(1) from None
     return make_application(Models(models, settings.limits), settings.key)
-
-
-def _end_with_parent() -> None:
-    """End this worker as by SIGTERM once the process that started it has ended, even if killed.
-
-    Else it would go on to answer at the port, which no new server could have.
-    """
-    if (parent := parent_process()) is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        signal.raise_signal(signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _config(settings: Settings, application: Any, *, is_factory: bool = False) -> Any:  # noqa: ANN401
