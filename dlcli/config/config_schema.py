@@ -30,6 +30,7 @@ from dlcli.config.section import (
     Positive,
     PositiveInt,
     Section,
+    is_number,
     shown,
     shown_in_yaml,
     to_metric,
@@ -270,8 +271,7 @@ class Gate(Section):
     @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the requirement that a number may mean."""
-        is_limit = isinstance(value, int | float) and not isinstance(value, bool)
-        return f"write {{at_least: {value}}} or {{at_most: {value}}}" if is_limit else ""
+        return f"write {{at_least: {value}}} or {{at_most: {value}}}" if is_number(value) else ""
 
     at_least: Number | None = None
     """Smallest value that is accepted."""
@@ -303,8 +303,7 @@ class Checkpoint(Section):
     @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the section that a number of seconds means."""
-        is_time = isinstance(value, int | float) and not isinstance(value, bool)
-        return f"write {{seconds: {value if is_time else 30}}}"
+        return f"write {{seconds: {value if is_number(value) else 30}}}"
 
     seconds: Positive = 30.0
     """Seconds between checkpoints, but at least ten times as long as storing one takes. Checkpoints

@@ -14,7 +14,7 @@ import yaml
 
 from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.section import shown
+from dlcli.config.section import is_number, shown
 from dlcli.config.tune_section import Range, Tune
 from dlcli.config.yaml_document import (
     Document,
@@ -256,8 +256,7 @@ def _node(document: Document, dimension: Dimension, value: Value) -> yaml.Node:
             message = f"expected one of {labels}, got {shown(value)}"
             raise ConfigError([Problem(dimension.path, message)])
         return document.node((*dimension.declaration, dimension.labels.index(value)))
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or (dimension.kind == "integer" and not isinstance(value, int)):
+    if not is_number(value) or (dimension.kind == "integer" and not isinstance(value, int)):
         expected = "an integer" if dimension.kind == "integer" else "a number"
         raise ConfigError([Problem(dimension.path, f"expected {expected}, got {shown(value)}")])
     ends = [key for key in ("low", "high") if getattr(dimension, key) == value]

@@ -293,6 +293,11 @@ def shown_in_yaml(value: object) -> str:
     return truncate(str(value), 60)
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value of YAML is a number; true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Expected:
     """Marks a type whose errors all read `expected <phrase>, got <value>`.
 

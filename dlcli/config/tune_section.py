@@ -25,6 +25,7 @@ from dlcli.config.section import (
     OneOf,
     PositiveInt,
     Section,
+    is_number,
     shown,
     to_metric,
     value_error,
@@ -304,9 +305,7 @@ class Tune(Section):
 
     def _layer_conflicts(self) -> Iterator[Conflict]:
         hidden = (self.space or {}).get("hidden")
-        if isinstance(hidden, Range) or (
-            isinstance(hidden, tuple) and all(map(_is_number, hidden))
-        ):
+        if isinstance(hidden, Range) or (isinstance(hidden, tuple) and all(map(is_number, hidden))):
             yield (
                 ("space", "hidden"),
                 "expected stacks of layers to choose from; to vary the units of all layers, write "
@@ -320,14 +319,10 @@ class Tune(Section):
             step = () if counts.step is None else (counts.step,)
             counts = (counts.low, counts.high, *step)
         for count in counts:
-            if not (_is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
+            if not (is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
                 expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
                 yield ("space", "hidden", "layers"), f"{expected}, got {shown(count)}"
                 break
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _FIXED: Mapping[Path, str] = {

@@ -237,8 +237,7 @@ def view_column(table: Table, name: str) -> ColumnView:
         top = np.flatnonzero(counts >= np.sort(counts)[-MAX_SHOWN:][0])
         top = top[np.lexsort((first[top], -counts[top]))[:MAX_SHOWN]]
         rows = np.flatnonzero(~column.missing())[first[top]]
-        frequent = replace(column, values=column.values.take(integers(rows))).canonical()
-        summary = _summary(column, numbers, counts, frequent.to_pylist())
+        summary = _summary(column, numbers, counts, _texts_of(column, rows))
     else:
         distinct = _distinct_texts(column)
         texts = [distinct.texts[at].as_py() for at in _most_frequent(distinct.counts)]
@@ -266,8 +265,7 @@ def summarize_column(table: Table, name: str) -> ColumnSummary:
         if len(distinct) > MAX_CODES:
             values = column.numbers().values
             rows = np.array([np.argmax(values == distinct[at]) for at in _most_frequent(counts)])
-            frequent = replace(column, values=column.values.take(integers(rows))).canonical()
-            return _summary(column, numbers, counts, frequent.to_pylist())
+            return _summary(column, numbers, counts, _texts_of(column, rows))
     return view_column(table, name).summary
 
 
@@ -277,6 +275,13 @@ def _readable_numbers(column: Column) -> NDArray[np.float64] | None:
         return None
     numbers = parsed.values[~np.isnan(parsed.values)]
     return numbers if np.abs(numbers).max() <= LARGEST else None
+
+
+def _texts_of(column: Column, rows: NDArray[np.int64]) -> list[str]:
+    """Return the canonical texts of some rows."""
+    texts: list[str]
+    texts = replace(column, values=column.values.take(integers(rows))).canonical().to_pylist()
+    return texts
 
 
 def _most_frequent(counts: NDArray[np.int64]) -> list[int]:

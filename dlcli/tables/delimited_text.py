@@ -8,7 +8,7 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -518,9 +518,10 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
         return form.delimiter, ()
     expected = "\t" if is_tsv(file) else ","
     candidates = sorted(_DELIMITERS, key=lambda sign: sign != expected)
-    found = {sign: fit for sign in candidates if (fit := _fit(text, sign))[1] > 1}
+    records = {sign: _records(text, sign) for sign in candidates}
+    found = {sign: fit for sign in candidates if (fit := _fit(records[sign]))[1] > 1}
     if not found:
-        return ",", tuple(_title_remarks(text, candidates))
+        return ",", tuple(_title_remarks(records))
     best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
     names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
     rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
@@ -531,19 +532,18 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
     return best, () if best == expected else (Remark(f"fields are separated by {names[best]}"),)
 
 
-def _title_remarks(text: str, candidates: Sequence[str]) -> Iterator[Remark]:
+def _title_remarks(records: Mapping[str, Sequence[list[str]]]) -> Iterator[Remark]:
     """Yield a remark if the first line may be a title: all others have several fields."""
-    for sign in candidates:
-        widths = {len(record) for record in _records(text, sign)[1:]}
+    for sign, of_sign in records.items():
+        widths = {len(record) for record in of_sign[1:]}
         if len(widths) == 1 and (width := widths.pop()) > 1:
             name = "tab" if sign == "\t" else f"'{sign}'"
             message = f"the first line has no {name}, and all others have {width - 1}"
             yield Remark(f"{message}; if it is a title, delete the lines above the header", True)
 
 
-def _fit(text: str, delimiter: str) -> tuple[float, int]:
-    """Return the share of the first rows with as many fields as the header, and their number."""
-    records = _records(text, delimiter)
+def _fit(records: Sequence[list[str]]) -> tuple[float, int]:
+    """Return the share of rows with as many fields as the header, and the number of these."""
     width = len(records[0]) if records else 0
     rows = records[1:]
     return sum(len(row) == width for row in rows) / max(len(rows), 1), width
