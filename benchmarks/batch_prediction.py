@@ -34,7 +34,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import DLCLI, environment, output
+from benchmarks.processes import DLCLI, add_numbers, environment, output
 from dlcli import load
 
 NUMBERS = [f"x{number}" for number in range(10)]
@@ -308,13 +308,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.batch_prediction", description=__doc__
     )
-    for name, value, text in (
-        ("rows", 1_000_000, "Number of rows."),
-        ("files", 8, "Number of files."),
-        ("rounds", 1, "Number of measurements of each case."),
-    ):
-        help = f"{text} [default: {value}]"
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
+    add_numbers(
+        parser,
+        (
+            ("rows", 1_000_000, "Number of rows."),
+            ("files", 8, "Number of files."),
+            ("rounds", 1, "Number of measurements of each case."),
+        ),
+    )
     parser.add_argument("--folder", type=Path, metavar="FOLDER", help="for temporary files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write each measurement")
     return parser.parse_args(arguments)

@@ -21,16 +21,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.memory import write_table
-from benchmarks.processes import DLCLI, ROOT, environment
+from benchmarks.memory import CONFIG, write_table
+from benchmarks.processes import DLCLI, ROOT, add_numbers, environment
 
-CONFIG = """\
-data: {train: table.parquet, target: y, storage: disk}
-hidden:
-  - {units: 64, activation: relu}
-epochs: 1
-batch_size: 4096
-"""
 _POLL_SECONDS = 0.5
 
 
@@ -56,9 +49,11 @@ def train(folder: Path, workers: int) -> Measured:
     Raises:
         subprocess.CalledProcessError: if the training fails.
     """
-    (folder / "config.yaml").write_text(CONFIG, "utf-8")
-    options = ["--output", str(folder / "run"), "--workers", str(workers)]
-    command = [*DLCLI, "train", str(folder / "config.yaml"), *options]
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.replace("TABLE", "table.parquet"), "utf-8")
+    options = ["--set", "data.validation=null", "--set", "data.test=null"]
+    options += ["--output", str(folder / "run"), "--workers", str(workers)]
+    command = [*DLCLI, "train", str(config), *options]
     start, peaks = time.perf_counter(), dict[int, int]()
     with tempfile.TemporaryFile("w+") as lines:
         process = subprocess.Popen(
@@ -97,14 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.cluster_memory", description=__doc__
     )
-    for name, value, text in (
-        ("rows", 10_000_000, "Rows of the table."),
-        ("columns", 500, "Columns of float32."),
-        ("workers", 2, "Number of workers."),
-        ("limit", 3_000_000_000, "Bytes of memory that each worker may have."),
-    ):
-        help = f"{text} [default: {value:,}]"
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
+    add_numbers(
+        parser,
+        (
+            ("rows", 10_000_000, "Rows of the table."),
+            ("columns", 500, "Columns of float32."),
+            ("workers", 2, "Number of workers."),
+            ("limit", 3_000_000_000, "Bytes of memory that each worker may have."),
+        ),
+    )
     parser.add_argument("--folder", type=Path, help="Where to make a temporary folder.")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="dlcli-cluster-", dir=options.folder) as name:

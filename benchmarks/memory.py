@@ -33,13 +33,14 @@ LIMIT = 4_500_000_000
 1.7 GB of it, and the stacks and arenas of its threads 1 GB."""
 
 _ROWS_AT_ONCE = 50_000
-_CONFIG = """\
+CONFIG = """\
 data: {train: TABLE, target: y, validation: 0.01, test: 0.01, storage: disk}
 hidden:
   - {units: 64, activation: relu}
 epochs: 1
 batch_size: 4096
 """
+"""The config of all trainings; TABLE stands for the file."""
 
 
 def memory_cases(
@@ -57,7 +58,7 @@ def memory_cases(
         name = f"memory-{rows}"
         write_table(folder / f"{name}.parquet", rows, columns)
         config = folder / f"{name}.yaml"
-        config.write_text(_CONFIG.replace("TABLE", f"{name}.parquet"), "utf-8")
+        config.write_text(CONFIG.replace("TABLE", f"{name}.parquet"), "utf-8")
         yield Case(case_name(rows), partial(_measure, config, runs))
 
 

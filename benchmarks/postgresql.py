@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kills import write_rows
-from benchmarks.processes import DLCLI, environment
+from benchmarks.processes import DLCLI, add_numbers, environment
 from dlcli.runs import MANIFEST, is_unfinished
 
 CONFIG = """\
@@ -313,13 +313,14 @@ def _free_port() -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgresql", description=__doc__)
-    for name, value, text in (
-        ("trials", 20, "Number of trials of each study."),
-        ("kills", 3, "Number of studies in which a process is killed."),
-        ("seed", 0, "Random seed."),
-    ):
-        help = f"{text} [default: {value}]"
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
+    add_numbers(
+        parser,
+        (
+            ("trials", 20, "Number of trials of each study."),
+            ("kills", 3, "Number of studies in which a process is killed."),
+            ("seed", 0, "Random seed."),
+        ),
+    )
     return parser.parse_args(arguments)
 
 

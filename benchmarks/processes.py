@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +17,13 @@ DLCLI = (sys.executable, "-m", "dlcli")
 
 _SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
 """Variables that may make NumPy run kernels of another processor, or Python compile each module."""
+
+
+def add_numbers(parser: argparse.ArgumentParser, options: Iterable[tuple[str, int, str]]) -> None:
+    """Add options that are whole numbers: the name of each, its default and its meaning."""
+    for name, value, text in options:
+        help = f"{text} [default: {value:,}]"
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
 
 
 def output(command: Sequence[str | Path]) -> str:

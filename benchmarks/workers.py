@@ -22,7 +22,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import DLCLI, ROOT, output, wall_seconds
+from benchmarks.processes import DLCLI, ROOT, add_numbers, output, wall_seconds
 from benchmarks.runner import Case, Figures, Outcome, run
 
 SPACE = (
@@ -120,14 +120,15 @@ def _search(search: Search, workers: int, runs: Iterator[Path]) -> Figures:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    for name, value, text in (
-        ("jobs", 2, "Number of worker processes to compare with one process."),
-        ("trials", 40, "Number of candidates."),
-        ("epochs", 60, "Maximum number of epochs of each."),
-        ("rounds", 3, "Number of measurements."),
-    ):
-        help = f"{text} [default: {value}]"
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)
+    add_numbers(
+        parser,
+        (
+            ("jobs", 2, "Number of worker processes to compare with one process."),
+            ("trials", 40, "Number of candidates."),
+            ("epochs", 60, "Maximum number of epochs of each."),
+            ("rounds", 3, "Number of measurements."),
+        ),
+    )
     help = "Name of a shipped config. [default: digits]"
     parser.add_argument("--config", default="digits", metavar="NAME", help=help)
     return parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -354,6 +355,22 @@ def test_a_table_on_disk_is_measured_under_a_limit(
         figures["table_share"]
         == figures["peak_bytes"] / (tmp_path / "memory-500.parquet").stat().st_size
     )
+
+
+@pytest.mark.release
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of processes from /proc")
+@pytest.mark.parametrize("limit", [10**10, 10**6])
+def test_the_memory_of_workers_is_measured_and_limited(
+    tmp_path: Path, run_module: Callable[..., Ended], limit: int
+) -> None:
+    sizes = ["--rows=3000", "--columns=4", f"--limit={limit}", f"--folder={tmp_path}"]
+    done = run_module("benchmarks.cluster_memory", *sizes)
+
+    assert done.code == (limit == 10**6), done.errors
+    assert "2 workers" in done.output
+    peaks = re.findall(r"(0\.\d\d) GB", done.output.splitlines()[-2])
+    assert len([peak for peak in peaks if float(peak) > 0.1]) == 2
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.release
