@@ -146,6 +146,8 @@ class _Numbers(Task):
 
     def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
         metrics: tuple[MetricName, ...] = ("mae", "mse", "rmse", "r2")
+        if self.width > 1:  # whose units may differ, and with them what an error means
+            metrics = ("r2", "mae", "mse", "rmse")
         return (*metrics, "poisson_deviance") if loss.name == "poisson" else metrics
 
     def other_type_for(self, loss: Loss) -> str:

@@ -412,6 +412,10 @@ def test_the_usual_metric_can_be_monitored():
     assert resolve_head(config(**sections), TARGETS["number"]).metrics == ("mae",)
 
 
+def test_several_numbers_of_any_units_are_measured_by_their_share_of_variance():
+    assert resolve_head(config(), TARGETS["numbers"]).metrics == ("r2",)
+
+
 def test_four_classes_can_show_their_top_3():
     found = resolve_head(config(metrics=("top_3_accuracy",)), TARGETS["four"])
     assert found.metrics == ("top_3_accuracy",)
