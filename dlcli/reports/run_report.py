@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dlcli.comparison import GateResults
 from dlcli.diagnosis import diagnose
@@ -31,6 +31,8 @@ _FEW_ROWS = 100
 _BASELINES = ("linear", "constant")
 """The simplest models, the one that is harder to beat first."""
 _MOST_FINDINGS = 20
+_MOST_COLUMNS_NAMED = 4
+"""Columns of a target whose own metrics the first sentence has."""
 
 
 def training_view(record: TrainingRecord) -> View:
@@ -136,7 +138,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     adjective = record.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
-    yield f"On {counted}, {fmt.metric_title(metric)} is {value}."
+    yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
     doubt = record.comparison.suspicion(out_of_fold=record.is_out_of_fold)
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
@@ -164,6 +166,19 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     elif are_few:
         yield f"With only {counted}, this is uncertain."
     yield from (each.sentence for each in GateResults.of(record.run).results)
+
+
+def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
+    """Return the metric of each column of a target of a few: `: price 0.84, rooms 0.92`."""
+    columns = scores.get("by_column")
+    if not isinstance(columns, dict) or len(columns) > _MOST_COLUMNS_NAMED:
+        return ""
+    values = (
+        f"{fmt.shorten(name)} {fmt.metric(metric, finite_number(each.get(metric)))}"
+        for name, each in columns.items()
+        if isinstance(each, dict)
+    )
+    return f": {', '.join(values)}"
 
 
 def _figures(record: TrainingRecord) -> Iterator[Figure]:

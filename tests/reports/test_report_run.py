@@ -313,6 +313,15 @@ def test_a_single_row_is_one_in_every_sentence(tmp_path):
     )
 
 
+@pytest.mark.parametrize("columns", [2, 5])
+def test_a_target_of_a_few_columns_has_the_metric_of_each(tmp_path, columns):
+    each = {f"y{at}": {"r2": at / 10} for at in range(columns)}
+    metrics = {"test": {"r2": 0.5, "by_column": each}}
+    run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
+    sentence = training_view(TrainingRecord(run, Log.of(run))).sentences[0]
+    assert sentence == f"On the test rows, r² is 0.5{': y0 0, y1 0.1' if columns == 2 else ''}."
+
+
 def sentences_of_ensemble(tmp_path, test, validation):
     """The sentences after the first of an ensemble's page: 90 training and 10 test rows."""
     comparison = BaselineComparison(
