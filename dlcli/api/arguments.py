@@ -24,11 +24,12 @@ def check_tolerance(tolerance: float | None) -> None:
         raise UsageError(f"tolerance: expected a share from 0 to below 1, got {tolerance!r}")
 
 
-def check_column(name: str, column: object) -> None:
-    """Raise `UsageError` for an argument that is not the name of a column."""
-    if not isinstance(column, str):
-        kind = type(column).__name__
-        raise UsageError(f"{name}: expected the name of a column, got {kind}")
+def check_columns(name: str, columns: object) -> None:
+    """Raise `UsageError` for an argument that is neither the name of a column nor several."""
+    several = columns if isinstance(columns, list | tuple) else [columns]
+    if not several or not all(isinstance(each, str) for each in several):
+        kind = type(columns).__name__
+        raise UsageError(f"{name}: expected the name of a column or a list of them, got {kind}")
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401

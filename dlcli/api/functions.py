@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dlcli.api.arguments import (
     boolean,
-    check_column,
+    check_columns,
     check_tolerance,
     integer,
     job_count,
@@ -340,12 +340,12 @@ def reproduce(
         )
 
 
-def inspect(data: Data | str | Path, target: str | None = None) -> InspectionResult:
+def inspect(data: Data | str | Path, target: str | Sequence[str] | None = None) -> InspectionResult:
     """Check a table before training on it.
 
     Args:
         data: a table, or the path of a file.
-        target: the column to predict; without it, leaks are not checked.
+        target: the column to predict, or several; without it, leaks are not checked.
 
     Raises:
         UsageError: for a file or a target that is not there.
@@ -354,7 +354,7 @@ def inspect(data: Data | str | Path, target: str | None = None) -> InspectionRes
     from dlcli.data_checks import inspect_table, read_for_inspection
 
     if target is not None:
-        check_column("target", target)
+        check_columns("target", target)
     table = read_for_inspection(_source(data), target)
     for message in table.warnings:
         warn(message)
@@ -363,7 +363,7 @@ def inspect(data: Data | str | Path, target: str | None = None) -> InspectionRes
 
 def starter_config(
     data: Data | str | Path,
-    target: str,
+    target: str | Sequence[str],
     *,
     preset: Literal["simple", "good"] = "good",
     ignore: str | Sequence[str] = (),
@@ -373,7 +373,7 @@ def starter_config(
 
     Args:
         data: a table, which is then given to `train`, too; or the path of a file.
-        target: the column to predict.
+        target: the column to predict, or several of numbers or of labels.
         preset: `good` for an ensemble of large networks, `simple` for one small network.
         ignore: columns that are no features, or patterns such as `score_*`; one or several.
         positive: the class of two that counts as positive.
@@ -387,7 +387,7 @@ def starter_config(
     """
     from dlcli import starter
 
-    check_column("target", target)
+    check_columns("target", target)
     return starter.starter_config(
         _source(data),
         target,

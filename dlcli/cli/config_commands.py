@@ -36,7 +36,13 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 @click.command()
 @click.argument("data", required=False, type=LOCATION, callback=refuse_run_folder)
-@click.option("--target", metavar="COLUMN", help="The column of DATA to predict.")
+@click.option(
+    "--target",
+    "targets",
+    metavar="COLUMN",
+    multiple=True,
+    help="The column of DATA to predict; repeated for several of numbers, or of true and false.",
+)
 @click.option(
     "--ignore",
     metavar="COLUMN",
@@ -66,7 +72,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @verbose
 def init(
     data: Location | None,
-    target: str | None,
+    targets: tuple[str, ...],
     ignore: tuple[str, ...],
     positive: str | None,
     preset: Preset | None,
@@ -82,20 +88,22 @@ def init(
       dlcli init houses.csv --target price --output houses.yaml
       dlcli init loans.csv --target paid --positive no --ignore 'after_*'
       dlcli init houses.csv --target price --preset simple
+      dlcli init robot.csv --target left --target right
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter import starter_config, write_example
 
-    others = (data, target, positive, preset, output)
-    if example is not None and not ignore and all(each is None for each in others):
+    others = (data, positive, preset, output)
+    is_plain = not targets and not ignore and all(each is None for each in others)
+    if example is not None and is_plain:
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
             click.echo(top)
-    elif example is None and data is not None and target is not None:
+    elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
         text = starter_config(
             data,
-            target,
+            targets,
             config_folder=folder,
             ignore=ignore,
             positive=positive,
@@ -115,12 +123,16 @@ def init(
 @click.command()
 @click.argument("data", type=LOCATION, callback=refuse_run_folder)
 @click.option(
-    "--target", metavar="COLUMN", help="The column to predict; without it, leaks are not checked."
+    "--target",
+    "targets",
+    metavar="COLUMN",
+    multiple=True,
+    help="The column to predict, or several; without it, leaks are not checked.",
 )
 @json_object
 @quiet
 @verbose
-def inspect(data: Location, target: str | None, as_json: bool) -> None:
+def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """Check a table before training on it.
 
     Each column of DATA, a file or `-` for standard input, is listed with the type that dlcli infers
@@ -137,9 +149,9 @@ def inspect(data: Location, target: str | None, as_json: bool) -> None:
     from dlcli.data_checks import inspect_table, read_for_inspection
     from dlcli.reports import inspection_view, render_text
 
-    table = read_for_inspection(data, target)
+    table = read_for_inspection(data, targets or None)
     print_table_notes(table)
-    inspection = inspect_table(table, target)
+    inspection = inspect_table(table, targets or None)
     if as_json:
         click.echo(json.dumps(asdict(inspection), allow_nan=False))
         return

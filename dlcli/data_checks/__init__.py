@@ -7,7 +7,7 @@ from dlcli.data_checks.inspection import (
     inspect_split,
     inspect_table,
     read_for_inspection,
-    require_column,
+    require_columns,
 )
 from dlcli.data_checks.sample import draw, draw_sample
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split

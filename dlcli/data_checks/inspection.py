@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dlcli.config import Data, Ignored, Input, Target
@@ -48,20 +48,22 @@ class Inspection:
     """The table's file, as the user named it."""
     rows: int
     """Number of rows."""
-    target: str | None
-    """The column to predict, if one was named."""
+    target: str | tuple[str, ...] | None
+    """The column to predict, or several, if they were named."""
     columns: tuple[ColumnOverview, ...]
     """All columns, in order."""
     issues: tuple[DataIssue, ...]
     """The problems, warnings first."""
 
 
-def read_for_inspection(source: Source | MemoryTable, target: str | None = None) -> Table:
+def read_for_inspection(
+    source: Source | MemoryTable, target: str | Sequence[str] | None = None
+) -> Table:
     """Read a table without a config, with missing words settled as training would.
 
     Args:
         source: the file, `-` for standard input, or a table in memory.
-        target: the column to predict.
+        target: the column to predict, or several.
 
     Raises:
         UsageError: for a file that isn't there, or a target that is no column.
@@ -69,36 +71,35 @@ def read_for_inspection(source: Source | MemoryTable, target: str | None = None)
     """
     table, section = read_table(source, words_to_read()), None
     if target is not None:
-        require_column(table, target)
-        section = Data(train=table.file, target=Target(column=target))
+        section = Data(train=table.file, target=Target(column=require_columns(table, target)))
     [table] = settle_missing_words([table], section)
     return table
 
 
-def inspect_table(table: Table, target: str | None = None) -> Inspection:
+def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> Inspection:
     """Inspect a table without a config, with types and target as they would be inferred.
 
     Args:
         table: the table.
-        target: the column to predict.
+        target: the column to predict, or several of numbers or of labels.
 
     Raises:
         UsageError: for a target that is no column.
     """
     task, labelled = None, table
     found: list[DataIssue | None] = []
-    if target is not None:
-        require_column(table, target)
+    targets = () if target is None else require_columns(table, target)
+    if targets:
+        declared = Target(column=targets)
         try:
-            labelled, message = drop_missing_targets(Target(column=target), table)
-            found.append(_missing_target(target, table.rows - labelled.rows, message))
-            task = infer_task(Target(column=target), [labelled])
+            labelled, message = drop_missing_targets(declared, table)
+            found.append(_missing_target(targets, table.rows - labelled.rows, message))
+            task = infer_task(declared, [labelled])
         except DataError as error:
-            found.append(_unusable("target", (target,), error))
-    features = tuple(column for column in table.columns if column != target)
-    reserved = () if target is None else (target,)
+            found.append(_unusable("target", targets, error))
+    features = tuple(column for column in table.columns if column not in targets)
     try:
-        inferred = type_columns(Input(), labelled, reserved, table)
+        inferred = type_columns(Input(), labelled, targets, table)
     except ConfigError as error:
         inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
@@ -127,10 +128,11 @@ def inspect_table(table: Table, target: str | None = None) -> Inspection:
     issues = [_lenient(issue, decisions) for issue in found if issue is not None]
     issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks
     overviews = (
-        _overview(table if name == target else labelled, name, decisions.get(name), task)
+        _overview(table if name in targets else labelled, name, decisions.get(name), task)
         for name in table.columns
     )
-    return Inspection(table.file, table.rows, target, tuple(overviews), tuple(issues))
+    named = targets if len(targets) > 1 else next(iter(targets), None)
+    return Inspection(table.file, table.rows, named, tuple(overviews), tuple(issues))
 
 
 def inspect_split(
@@ -159,16 +161,19 @@ def inspect_split(
     return [issue for issue in found if issue is not None and issue.severity == "warning"]
 
 
-def require_column(table: Table, column: str) -> None:
-    """Refuse a column that the table doesn't have.
+def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one or several names of columns, each once, if the table has them.
 
     Raises:
-        UsageError: with the nearest name, or those there are.
+        UsageError: for another one, with the nearest name, or those there are.
     """
-    if column not in table.columns:
-        named = ", ".join(table.columns[:_COLUMNS_NAMED])
-        near = did_you_mean(column, table.columns) or f"; there are {named}"
-        raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
+    columns = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+    for column in columns:
+        if column not in table.columns:
+            named = ", ".join(table.columns[:_COLUMNS_NAMED])
+            near = did_you_mean(column, table.columns) or f"; there are {named}"
+            raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
+    return columns
 
 
 def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataIssue | None]:
@@ -202,9 +207,9 @@ def _with_sample_size(sample: Sample, *found: DataIssue | None) -> Iterable[Data
     return [replace(each, message=each.message + note) if each else None for each in found]
 
 
-def _missing_target(target: str, rows: int, message: str) -> DataIssue | None:
+def _missing_target(targets: tuple[str, ...], rows: int, message: str) -> DataIssue | None:
     advice = "fill them in if you can; data.on_missing_target: error refuses such rows"
-    issue = DataIssue("missing_target", "warning", (target,), rows, printable(message), advice)
+    issue = DataIssue("missing_target", "warning", targets, rows, printable(message), advice)
     return issue if rows else None
 
 

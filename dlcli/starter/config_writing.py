@@ -26,14 +26,14 @@ from dlcli.config import (
     default_tune,
     make_config,
 )
-from dlcli.data_checks import number, require_column
+from dlcli.data_checks import number, require_columns
 from dlcli.encoding import (
     MIN_ROWS,
     matching_name,
     settle_missing_words,
     words_to_read,
 )
-from dlcli.errors import UsageError, did_you_mean, listed
+from dlcli.errors import UsageError, did_you_mean, listed, option
 from dlcli.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
@@ -49,7 +49,7 @@ _IMBALANCED = 3
 
 def starter_config(
     data: Location | MemoryTable,
-    target: str,
+    target: str | Sequence[str],
     *,
     config_folder: Path = Path(),  # noqa: B008  (the current one)
     ignore: Sequence[str] = (),
@@ -61,7 +61,7 @@ def starter_config(
 
     Args:
         data: the table, in a file or in memory.
-        target: the column to predict.
+        target: the column to predict, or several of numbers or of labels.
         config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
@@ -82,10 +82,12 @@ def starter_config(
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())
-    require_column(table, target)
-    declared = Target(column=target, type=type, positive=positive)
+    targets = require_columns(table, target)
+    if positive is not None and len(targets) > 1:
+        raise UsageError(f"{option('positive')}: a target of several columns has no classes")
+    declared = Target(column=targets, type=type, positive=positive)
     [table] = settle_missing_words([table], Data(train=table.file, target=declared))
-    _check_ignored(ignore, table, target)
+    _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
         path = MEMORY
@@ -94,7 +96,7 @@ def starter_config(
     else:
         path = Path(os.path.relpath(data, config_folder)).as_posix()
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
-    features = aligned(_feature_lines(facts.columns, target), indent=4)
+    features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
     training = aligned([*recipe.training_lines()])
     return "\n".join(
@@ -109,16 +111,16 @@ def starter_config(
     )
 
 
-def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
+def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -> None:
     """Check that each name or pattern of a column to ignore matches one.
 
     Raises:
         UsageError: with the nearest name.
     """
-    features = [column for column in table.columns if column != target]
+    features = [column for column in table.columns if column not in targets]
     for name in names:
-        if name == target:
-            raise UsageError(f"{table.file}: '{name}' is the target and can't be ignored")
+        if name in targets:
+            raise UsageError(f"{table.file}: '{name}' is a target and can't be ignored")
         if not any(matching_name(column, [name]) for column in features):
             hint = did_you_mean(name, features) or f"; there are {listed(features, 12)}"
             raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
@@ -128,8 +130,10 @@ def _check_ignored(names: Sequence[str], table: Table, target: str) -> None:
 
 
 def _written_target(facts: TableFacts, declared: Target) -> str:
-    """Write the target: its column, with its type and positive class if they were named."""
+    """Write the target: its columns, with its type and positive class if they were named."""
     column = scalar(facts.task.columns[0])
+    if len(facts.task.columns) > 1:
+        column = f"[{', '.join(map(scalar, facts.task.columns))}]"
     parts = [f"column: {column}"]
     if declared.type != "auto":
         parts.append(f"type: {declared.type}")
@@ -139,17 +143,11 @@ def _written_target(facts: TableFacts, declared: Target) -> str:
 
 
 def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
-    target, values = facts.task, facts.target_values
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without one {are} left out" if without else ""
     yield Line("train", scalar(path), rows + more)
-    if target.classes:
-        comment = f"{target.reason}, so {len(target.classes)} classes: {values.listing}"
-    else:
-        assert values.bounds is not None  # checked
-        comment = f"{target.reason}, so a number: {_range(*values.bounds)}"
-    yield Line("target", _written_target(facts, declared), comment)
+    yield Line("target", _written_target(facts, declared), _target_comment(facts))
     yield from (Line("", "", hint) for hint in _target_hints(facts))
     if facts.holds_out:
         if not recipe.has_folds:
@@ -173,9 +171,24 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield Line("", "", facts.split.issue.advice)
 
 
+def _target_comment(facts: TableFacts) -> str:
+    """Return what is predicted, and why."""
+    task, values = facts.task, facts.target_values
+    if task.classes:
+        return f"{task.reason}, so {len(task.classes)} classes: {values[0].listing}"
+    if task.labels:
+        return f"{task.reason}, so {len(task.labels)} labels, of which a row has any number"
+    ranges = [_range(*each.bounds) for each in values if each.bounds is not None]
+    if len(ranges) == 1:
+        return f"{task.reason}, so a number: {ranges[0]}"
+    return f"{len(ranges)} numbers: {', '.join(ranges)}"
+
+
 def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to write if integers are classes or counts."""
-    values = facts.target_values
+    if len(facts.target_values) > 1:
+        return
+    [values] = facts.target_values
     if facts.task.classes or not values.whole or values.bounds is None:
         return
     declared = f"target: {{column: {scalar(facts.task.columns[0])}, type: "
@@ -188,7 +201,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
 
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
-    data = {"train": "-", "target": facts.task.columns[0]}
+    data = {"train": "-", "target": facts.task.columns}
     bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
@@ -224,16 +237,16 @@ _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
 
 
-def _feature_lines(columns: Sequence[ColumnFacts], target: str) -> list[Line]:
+def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> list[Line]:
     """Write the type of each column, and the reason.
 
     Args:
-        columns: the table's columns except the target.
-        target: the target, whose name a pattern must not have.
+        columns: the table's columns except the targets.
+        targets: the targets, whose names a pattern must not have.
     """
     if len(columns) <= _MANY:
         return [line for column in columns for line in _column_lines(column)]
-    taken = {column.name for column in columns} | {target}
+    taken = {column.name for column in columns} | {*targets}
     rest, lines = list(columns), []
     for prefix in _prefixes(columns):
         if f"{prefix}*" not in taken:

@@ -67,8 +67,8 @@ class TableFacts:
     task: Task
     positive: str | None
     """The positive class, if it was named."""
-    target_values: ColumnSummary
-    """The values of its column."""
+    target_values: tuple[ColumnSummary, ...]
+    """The values of each of its columns."""
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]
@@ -88,22 +88,21 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
 
     Args:
         whole: the table, also its rows without a target.
-        target: the column to predict.
+        target: the column or columns to predict.
         ignore: columns that are no features, or patterns.
 
     Raises:
         ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a target that cannot be learned.
     """
-    (name,) = target.columns
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
-    values = summarize_column(table, name)
+    values = tuple(summarize_column(table, name) for name in target.columns)
     _check_target(table, task, values)
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
-    inferred = type_columns(section, table, (name,), whole)
+    inferred = type_columns(section, table, target.columns, whole)
     columns = _columns(table, inferred)
-    class_rows = np.bincount(table.codes(name)[0]) if task.classes else ()
+    class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)
     uses_split = (
@@ -129,20 +128,21 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-def _check_target(table: Table, task: Task, values: ColumnSummary) -> None:
+def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:
     """Check that the target can be learned.
 
     Raises:
         DataError: for a single row, classes that are all seen once, or numbers out of range.
     """
-    column = task.columns[0]
     if table.rows < 2:
         raise DataError("has one row with a target, expected at least two", file=table.file)
-    if task.classes and values.distinct == table.rows:
-        message = f"each of the {table.rows} classes is seen once; is it a name, or an identifier?"
-        raise DataError(message, file=table.file, column=column)
-    if not task.classes and values.bounds is None:
-        check_range("none", table.numbers(column), table, column)
+    for column, summary in zip(task.columns, values, strict=True):
+        if task.classes and summary.distinct == table.rows:
+            message = f"each of the {table.rows} classes is seen once"
+            message = f"{message}; is it a name, or an identifier?"
+            raise DataError(message, file=table.file, column=column)
+        if not task.classes and not task.labels and summary.bounds is None:
+            check_range("none", table.numbers(column), table, column)
 
 
 def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:

@@ -125,6 +125,13 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
         return _multilabel(target, tables, "all true or false")
     if all(_may_be_label(column, tables) for column in target.columns):
         return _multilabel(target, tables, "all 0 or 1")
+    for column in target.columns:
+        if all(table.column(column).numbers().unreadable.all() for table in tables):
+            message = (
+                "holds no numbers, as a target of several columns does unless all are true or "
+                "false; predict it by a config of its own"
+            )
+            raise DataError(message, file=tables[0].file, column=column)
     return Regression(columns=target.columns, reason="several columns")
 
 

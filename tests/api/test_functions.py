@@ -228,12 +228,12 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         (lambda run: dlcli.compare([run, run]), "expected a run folder or a run, got list"),
         (lambda run: dlcli.load(None), "expected a run folder or a run, got NoneType"),
         (
-            lambda run: dlcli.inspect(TABLE, ["price"]),
-            "target: expected the name of a column, got list",
+            lambda run: dlcli.inspect(TABLE, ["price", 3]),
+            "target: expected the name of a column or a list of them, got list",
         ),
         (
-            lambda run: dlcli.starter_config(TABLE, ["price"]),
-            "target: expected the name of a column, got list",
+            lambda run: dlcli.starter_config(TABLE, {"price"}),
+            "target: expected the name of a column or a list of them, got set",
         ),
     ],
 )

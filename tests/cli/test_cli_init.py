@@ -27,6 +27,21 @@ def test_the_config_is_printed_and_is_valid(dlcli):
     assert dlcli("validate", "houses.yaml").exit_code == 0
 
 
+def test_a_repeated_target_is_several_numbers(dlcli):
+    rows = "".join(f"{at},{2 * at % 7},{at % 5}\n" for at in range(30))
+    Path("robot.csv").write_text("x,left,right\n" + rows)
+    targets = ["--target", "left", "--target", "right", "--target", "left"]
+    result = dlcli("init", "robot.csv", *targets, "--preset", "simple", "--output", "robot.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    config = load_config(Path("robot.yaml")).config
+    assert config.data.target.columns == ("left", "right")
+    assert [*(config.input.features or {})] == ["x"]
+    assert dlcli("validate", "robot.yaml").exit_code == 0
+    positive = dlcli("init", "robot.csv", *targets, "--positive", "3")
+    assert positive.exit_code == 2
+    assert positive.stderr == "error: --positive: a target of several columns has no classes\n"
+
+
 @pytest.mark.usefixtures("houses")
 def test_a_config_elsewhere_leads_to_its_data(dlcli):
     Path("configs").mkdir()
@@ -109,7 +124,7 @@ def test_the_positive_class_is_chosen(dlcli):
             ["--ignore", "zz*"],
             "loans.csv: no column 'zz*' to ignore; there are 'age', 'income', 'after_a', 'after_b'",
         ),
-        (["--ignore", "paid"], "loans.csv: 'paid' is the target and can't be ignored"),
+        (["--ignore", "paid"], "loans.csv: 'paid' is a target and can't be ignored"),
         (["--ignore", "*"], "input.features: leaves no column for the network to read"),
         (
             ["--positive", "yess"],

@@ -43,6 +43,15 @@ def test_each_column_is_shown_in_order_with_what_it_holds(table):
     assert (age.missing, age.distinct, age.bounds) == (1, 2, (31.0, 45.0))
 
 
+def test_several_targets_are_no_features_and_a_leak_of_either_is_found(table):
+    x, y = np.random.default_rng(1).normal(size=(2, 60))
+    rows = table({"x": x, "y": y, "z": x + y, "copy": y.round(2)})
+    shown = inspect_table(rows, ["y", "z"])
+    assert shown.target == ("y", "z")
+    assert [each.type for each in shown.columns] == ["numeric", "target", "target", "numeric"]
+    assert [(each.check, each.columns) for each in shown.issues] == [("target_leakage", ("copy",))]
+
+
 def test_warnings_come_before_notes(table):
     x = np.random.default_rng(1).normal(size=60)
     columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}

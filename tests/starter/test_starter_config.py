@@ -476,6 +476,33 @@ def test_dates_of_a_parquet_file_are_read(tmp_path: Path) -> None:
     prepared(text, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("targets", "written"),
+    [
+        ({"y": [2.5, 4], "no": [0, 1]}, 'target: [y, "no"] # 2 numbers: 2.5 to 4, 0 to 1'),
+        (
+            {"y": [0, 1], "no": [1, 1]},
+            'target: [y, "no"] # all 0 or 1, so 2 labels, of which a row has any number',
+        ),
+    ],
+)
+def test_several_columns_are_a_target_of_numbers_or_labels(
+    tmp_path: Path, targets: dict[str, list[object]], written: str
+) -> None:
+    data = table(tmp_path, x=[1.5, 2], **targets)
+    text = starter_config(data, [*targets], config_folder=tmp_path)
+    assert line(text, "target").replace('"y"', "y") == written
+    config, _ = prepared(text, tmp_path)
+    assert config.data.target.columns == ("y", "no")
+    assert [*(config.input.features or {})] == ["x"]
+
+
+def test_classes_are_no_part_of_a_target_of_several_columns(tmp_path: Path) -> None:
+    data = table(tmp_path, x=[1.5, 2], y=[1, 2], color=["red", "blue"])
+    with pytest.raises(DataError, match="column 'color': holds no numbers, as a target of several"):
+        starter_config(data, ["y", "color"], config_folder=tmp_path)
+
+
 def test_an_unknown_target_is_answered_with_the_nearest_column(tmp_path: Path) -> None:
     data = table(tmp_path, x=[1, 2], species=["a", "b"])
     with pytest.raises(UsageError, match="no column 'speces' in the table; did you mean 'species'"):
