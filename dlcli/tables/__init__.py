@@ -18,6 +18,7 @@ from dlcli.tables.arrow_arrays import (
     to_numpy,
     utf8,
 )
+from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS, Column, missing_setting
 from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,
@@ -39,7 +40,8 @@ from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
 from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable, memory_table
-from dlcli.tables.number_notation import CURRENCY_CODES
+from dlcli.tables.notation_detection import CURRENCY_CODES
+from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.remote_files import (
     check_writable,
@@ -66,13 +68,5 @@ from dlcli.tables.source_files import (
     locate_table,
     name_of,
 )
-from dlcli.tables.table import (
-    CLEAR_MISSING_WORDS,
-    USUAL_MISSING_WORDS,
-    Column,
-    Notation,
-    Remark,
-    Table,
-    missing_setting,
-)
+from dlcli.tables.table import Remark, Table
 from dlcli.tables.table_files import MissingWords, open_batches, read_header, read_table

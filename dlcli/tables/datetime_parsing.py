@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from dlcli.config import format_tokens, is_named_format
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
+from dlcli.tables.column import Column
 from dlcli.tables.distinct_texts import DistinctTexts
-from dlcli.tables.table import Column
 
 Moments = NDArray[np.int64]
 """Microseconds since 1970-01-01T00:00, (rows,)."""

@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.datetime_parsing import read_moment, read_unix
-from dlcli.tables.memory_tables import ValueKind, typed_values
-from dlcli.tables.number_notation import may_have_notation
-from dlcli.tables.table import (
+from dlcli.tables.column import (
     FALSE_WORDS,
     TRUE_WORDS,
     ZERO_DECIMALS,
-    Notation,
     missing_numbers,
     missing_texts,
 )
+from dlcli.tables.datetime_parsing import read_moment, read_unix
+from dlcli.tables.memory_tables import ValueKind, typed_values
+from dlcli.tables.notation_detection import may_have_notation
+from dlcli.tables.number_notation import Notation
 
 _PLAIN_NUMBER = re.compile(Notation().pattern)
 _ZERO_DECIMALS = re.compile(ZERO_DECIMALS)

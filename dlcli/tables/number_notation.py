@@ -1,372 +1,201 @@
-"""Detection of the notation of numbers in text: separators, units, and signs of negative numbers.
-
-Each column is decided by all its values. Where these are ambiguous, as `1,234` is, the other
-columns decide, else the delimiter: semicolons separate fields where commas separate decimals.
-Signs and units are found in a sample, and removed before separators are detected.
-"""
+"""The notations of numbers in text, and how they are rewritten in the default one."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import product
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.config import CsvFormat
-from dlcli.errors import listed
-from dlcli.tables.arrow_arrays import integers
-from dlcli.tables.table import (
-    GAP,
-    NEGATIVES,
-    USUAL_MISSING_WORDS,
-    Column,
-    Notation,
-    Remark,
-    Table,
-)
+from dlcli.tables.arrow_arrays import strings
 
-_PLAIN = Notation()
-_COMMA_THOUSANDS = Notation(".", ",")
-_POINT_THOUSANDS = Notation(",", ".")
-_PROGRAM_SPACES = ("\u00a0", "\u202f", "\u2009")
-"""Spaces that programs write between thousands, and nobody types."""
-_SIGNS = (",", "'", "\u2019", " ", *_PROGRAM_SPACES)
-"""Characters that numbers in the default notation don't have."""
-_DIGITS = tuple("0123456789")
-_ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
-_PLAIN_CHARACTERS = b"0123456789.+-eE"
-_SAMPLE = 1000
-
-
-_Fit = tuple[Notation, ...]
-"""The notations that fit most values of a column, the simpler first; none for words."""
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
+_LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
+"""Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
+SEPARATORS = ("", ",", ".", "'", " ")
+"""What may be between thousands."""
+GAP = "[ \u00a0\u202f\u2009]?"
+"""The spaces that may be between a number and its unit."""
+_LONGEST_UNIT = 12
+_MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
+"""The abbreviations of a thousand, a million and a billion, with their exponents."""
+NEGATIVES = {
+    "(n)": (r"^([^0-9(]*)\(([^()\n]+)\)([^0-9)]*)$", r"-\1\2\3"),
+    "\u2212n": ("\u2212", "-"),
+    "n-": (r"^(.+)-$", r"-\1"),
+}
+"""Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
+with one behind. Each has a regular expression, and what it is replaced by to have a - in front."""
+_NEGATIVE_WORDS = {
+    "(n)": "negative numbers in parentheses",
+    "\u2212n": "\u2212 for minus",
+    "n-": "the minus sign behind negative numbers",
+}
 
 
-def detect_notations(
-    table: Table, names: Sequence[str], form: CsvFormat, delimiter: str
-) -> tuple[dict[str, Notation], tuple[Remark, ...]]:
-    """Detect the notation of numbers in each column of text.
+@dataclass(frozen=True)
+class Notation:
+    """A way to write numbers."""
 
-    Args:
-        table: the table; one column of it is read at a time.
-        names: the columns of text.
-        form: the declared format.
-        delimiter: the delimiter of the file's fields.
+    decimal: str = "."
+    """The decimal separator: `.` or `,`."""
+    thousands: str = ""
+    """The optional thousands separator; empty for none."""
+    unit: str = ""
+    """The unit before or after the numbers, such as `$`, `%` or `kg`; empty for none.
 
-    Returns:
-        The notations by column, where they are not the default one, and remarks on them.
-    """
-    candidates = _candidates(form)
-    marks: dict[str, Notation] = {}
-    with_signs: dict[str, _Fit] = {}
-    with_points: dict[str, _Fit] = {}
-    for name in names:
-        column = table.column(name)
-        if not (marked := find_marks(column)).is_plain:
-            marks[name] = marked
-            column = replace(column, values=marked.without_marks(column.present_texts()))
-        are_plain = _are_plain(column.values)  # as most are, and this is quick
-        if len(candidates) == 1 or not _holds(column.values, *_DIGITS):
-            continue
-        values = None if are_plain else _values_with_signs(column)
-        if _PLAIN not in candidates:
-            values = column.present_texts()
-        if values is not None:
-            with_signs[name] = _fit(values, candidates)
-        elif form.decimal == "auto" and _holds(column.values, "."):
-            with_points[name] = _fit_points(column, candidates)
-    certain = {
-        name: fit[0]
-        for name, fit in {**with_signs, **with_points}.items()
-        if fit and _PLAIN not in fit and not _is_ambiguous(fit)
-    }
-    if _PLAIN not in candidates:
-        certain = {**dict.fromkeys(names, candidates[0]), **certain}
-    with_points = {name: fit for name, fit in with_points.items() if name not in certain}
-    commas = any(notation.decimal == "," for notation in certain.values())
-    points = _COMMA_THOUSANDS in certain.values() or any(
-        fit[:1] == (_PLAIN,) and _POINT_THOUSANDS not in fit for fit in with_points.values()
-    )
-    is_known = commas != points
-    decimal = "," if (commas if is_known else delimiter == ";") else "."
-    settled = {
-        name: next(notation for notation in fit if notation.decimal == decimal)
-        for name, fit in with_signs.items()
-        if _is_ambiguous(fit)
-    }
-    grouped = {
-        name: _POINT_THOUSANDS
-        for name, fit in with_points.items()
-        if decimal == "," and _POINT_THOUSANDS in fit
-    }
-    doubtful = grouped if is_known else {**grouped, **settled}
-    notations = {**certain, **settled, **grouped}
-    for name, marked in marks.items():
-        separators = notations.get(name, _PLAIN)
-        notations[name] = replace(
-            marked, decimal=separators.decimal, thousands=separators.thousands
-        )
-    sure = {name: notation for name, notation in notations.items() if name not in doubtful}
-    doubts = [_doubt(table.column(name), decimal) for name in doubtful]
-    return notations, (*_remarks(sure, form), *doubts)
+    A number without it is of this unit, too, except next to `%`: 0.12 may mean 12 %."""
+    multiples: bool = False
+    """True if `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
+    negative: str = ""
+    """The way to write negative numbers, of `NEGATIVES`; empty for a - in front alone."""
 
+    def __post_init__(self) -> None:
+        is_known = self.decimal in (".", ",") and self.thousands in SEPARATORS
+        is_known &= self.negative in ("", *NEGATIVES)
+        if not is_known or len(self.unit) > _LONGEST_UNIT:
+            raise ValueError("unsupported notation of numbers")
 
-def _is_ambiguous(fit: _Fit) -> bool:
-    """Return whether commas may separate either thousands or decimals."""
-    has_comma = any(notation.decimal == "," for notation in fit)
-    return _COMMA_THOUSANDS in fit and has_comma and _PLAIN not in fit
+    @property
+    def is_plain(self) -> bool:
+        """True if it is the default: a decimal point, nothing between thousands, - for minus."""
+        return self == Notation()
 
+    @property
+    def measure(self) -> tuple[str, bool]:
+        """The unit of the numbers, and if they may be multiples."""
+        return self.unit, self.multiples
 
-def _candidates(form: CsvFormat) -> tuple[Notation, ...]:
-    """Return the notations that a declaration allows, the simpler first."""
-    decimals = (".", ",") if form.decimal == "auto" else (form.decimal,)
-    known = {"auto": ("", ",", ".", "'", " "), "none": ("",)}
-    separators = known.get(form.thousands, (form.thousands,))
-    pairs = product(separators, decimals)
-    return tuple(Notation(decimal, sign) for sign, decimal in pairs if decimal != sign)
+    @property
+    def words(self) -> list[str]:
+        """Describe unit, multiples and negative numbers."""
+        unit = [f"the unit {self.unit}" + " (12 % is 12, not 0.12)" * self.needs_unit]
+        multiples = ["k for 1,000, M for 1,000,000"] * self.multiples
+        negative = [_NEGATIVE_WORDS[self.negative]] if self.negative else []
+        return [*unit * bool(self.unit), *multiples, *negative]
 
+    @property
+    def needs_unit(self) -> bool:
+        """True if a number other than 0 must have the unit."""
+        return self.unit == "%"
 
-def _values_with_signs(column: Column) -> pa.ChunkedArray | None:
-    """Return a column's texts, None if all its numbers are in the default notation."""
-    if not _holds(column.values, *_SIGNS):
-        return None
-    values = column.present_texts()
-    return values if _holds(values, *_SIGNS) else None
+    @cached_property
+    def pattern(self) -> str:
+        """The regular expression that numbers match.
 
+        A number with a decimal comma or a unit does not begin with 0 and another digit: an
+        identifier may.
+        """
+        sign = "[+\u2212-]?" if self.negative == "\u2212n" else "[+-]?"
+        numbers = [self._numbers(sign)]
+        if self.negative == "n-":
+            numbers.append(f"(?:{self._numbers('')})-")
+        if self.negative == "(n)":
+            numbers.append(rf"\((?:{self._numbers('')})\)")
+            if self.unit:
+                amount, (before, after) = rf"\((?:{self._amount})\)", self._around
+                numbers += [f"{before}{amount}", f"{amount}{after}"]
+        return f"^(?:{'|'.join(numbers)})$"
 
-def _are_plain(values: pa.ChunkedArray) -> bool:
-    """Return whether texts hold only the characters of numbers in the default notation."""
-    return not any(raw.translate(None, _PLAIN_CHARACTERS) for raw in _contents(values))
+    def _numbers(self, sign: str) -> str:
+        """Return the regular expression of numbers with a sign where there may be one."""
+        point, amount = f"[{self.decimal}]", self._amount
+        leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
+        number = f"{sign}(?:{leading_zeros}|{self._plain_amount}){_EXPONENT}"
+        if not self.unit and not self.multiples:
+            return number
+        bare = f"{sign}0(?:{point}0*)?" if self.needs_unit else f"{number}|{sign}{amount}"
+        if not self.unit:
+            return bare
+        before, after = self._around
+        return f"{bare}|{sign}{before}{amount}|{before}{sign}{amount}|{sign}{amount}{after}"
 
+    @property
+    def _plain_amount(self) -> str:
+        """The regular expression of numbers without sign, exponent, multiples and unit."""
+        point, between = f"[{self.decimal}]", f"[{self.separators}]"
+        groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
+        return f"(?:0|[1-9][0-9]*{groups})(?:{point}[0-9]*)?|{point}[0-9]+"
 
-def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
-    """Return whether some texts may hold a sign."""
-    for raw in _contents(values):
-        is_ascii = raw.isascii()
-        if any(sign.encode() in raw for sign in signs if sign.isascii() or not is_ascii):
-            return True
-    return False
+    @property
+    def _amount(self) -> str:
+        """The same with multiples."""
+        multiple = f"(?:{'|'.join(_MULTIPLES)})?" if self.multiples else ""
+        return f"(?:{self._plain_amount}){multiple}"
 
+    @property
+    def _around(self) -> tuple[str, str]:
+        """The regular expressions of the unit before a number, and after it."""
+        return f"{self._unit_pattern}{GAP}", f"{GAP}{self._unit_pattern}"
 
-def _contents(values: pa.ChunkedArray) -> Iterator[bytes]:
-    """Yield the memory of texts, in which there may be others around them."""
-    for chunk in values.chunks:
-        content = chunk.buffers()[2]
-        yield b"" if content is None else content.to_pybytes()
+    @property
+    def stem(self) -> str:
+        """The unit, a word without its plural `s`."""
+        is_word = self.unit.isalpha() and len(self.unit) > 2
+        return self.unit.removesuffix("s") if is_word else self.unit
 
+    @property
+    def _unit_pattern(self) -> str:
+        return re.escape(self.stem) + ("s?" if self.unit.isalpha() and len(self.unit) > 2 else "")
 
-def _fit(values: pa.ChunkedArray, candidates: Sequence[Notation]) -> _Fit:
-    usable = [each for each in candidates if _is_plausible(each, values, candidates)]
-    sample = values.slice(0, _SAMPLE)
-    if not any(_count(notation, sample) for notation in usable):
-        return ()
-    counts = {notation: _count(notation, values) for notation in usable}
-    most = max(counts.values())
-    if 2 * most <= len(values):
-        return ()
-    return tuple(notation for notation, count in counts.items() if count == most)
+    @property
+    def separators(self) -> str:
+        """All characters that may separate thousands."""
+        return _LOOKALIKES.get(self.thousands, self.thousands)
 
+    def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the Arrow mask of the texts that are numbers, null where a text is, (rows,).
 
-def _is_plausible(
-    notation: Notation, values: pa.ChunkedArray, candidates: Sequence[Notation]
-) -> bool:
-    if not notation.thousands:
-        return True
-    # Digits with spaces may be telephone numbers. With decimals, with the non-breaking spaces that
-    # programs write, or as declared, they are not.
-    is_open = notation.thousands == " " and any(not each.thousands for each in candidates)
-    is_certain = not is_open or _holds(values, ",", ".", *_PROGRAM_SPACES)
-    return is_certain and _holds(values, *notation.separators)
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        return pc.match_substring_regex(texts, self.pattern)
 
+    def plain(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Rewrite numbers in the default notation; any other text becomes `not a number`.
 
-def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
-    """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
-    is_short = len(column.values) <= _SAMPLE
-    sample = column if is_short else replace(column, values=column.values.slice(0, _SAMPLE))
-    if sample.is_written(_PLAIN) and not _have_point_thousands(sample):
-        return (_PLAIN,)
-    values = column.present_texts()
-    fit = _fit(values, candidates)
-    if not fit or _PLAIN in fit:
-        return fit
-    are_addresses = pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py()
-    return () if are_addresses else fit
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        if self.is_plain:
+            return texts
+        numbers = _replace_all(texts, self.replacements)
+        return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
 
+    def without_marks(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Remove the unit from numbers, and write multiples and negative ones in the default way.
 
-_has_point_thousands = re.compile(_POINT_THOUSANDS.pattern).match
+        `$1.2k` becomes `1.2e3`.
 
+        Args:
+            texts: without surrounding spaces, (rows,).
+        """
+        return _replace_all(texts, self._of_marks)
 
-def _have_point_thousands(column: Column) -> bool:
-    """Return whether points may separate thousands in all numbers; mostly not in the first one."""
-    if not column.missing()[0] and not _has_point_thousands(column.values[0].as_py().strip()):
-        return False
-    return column.is_written(_POINT_THOUSANDS)
+    @property
+    def replacements(self) -> list[tuple[str, str]]:
+        """Regular expressions, and what replaces them, that write a number in the default notation.
+
+        They are applied in this order.
+        """
+        of_separators = [(f"[{self.separators}]", "")] * bool(self.thousands)
+        of_separators += [(f"[{self.decimal}]", ".")] * (self.decimal != ".")
+        return [*self._of_marks, *of_separators]
+
+    @property
+    def _of_marks(self) -> list[tuple[str, str]]:
+        negative = [NEGATIVES[self.negative]] if self.negative else []
+        unit = [(f"{GAP}{self._unit_pattern}{GAP}", "")] * bool(self.unit)
+        multiples = _MULTIPLES.items() if self.multiples else ()
+        return [*negative, *unit, *((f"{letters}$", exponent) for letters, exponent in multiples)]
 
 
-def _count(notation: Notation, values: pa.ChunkedArray) -> int:
-    return int(pc.sum(notation.fits(values), min_count=0).as_py())
-
-
-# Units and negative numbers
-
-MOST_NAMES = 10
-"""Most distinct numbers with a unit that are names, not amounts, such as `36 months`."""
-CURRENCY_CODES = (
-    "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD"
-    "|THB|TRY|USD|ZAR"
-)
-"""Regular expression of codes of currencies that are often written before an amount (ISO 4217)."""
-_NEGATIVE_SIGNS = ("(", "\u2212", "-")
-_NEARLY_ALL = 0.9
-_FEWEST_MULTIPLES = 0.1
-_MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
-_THOUSANDS_AND_MORE = frozenset(("k", "K", "m", "M", "b", "B", "bn", "Bn"))
-_CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
-_DIGIT = re.compile("[0-9]")
-_NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
-_AMOUNT = re.compile(
-    rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}|{CURRENCY_CODES}){GAP})?[+-]?"
-    r"(?:(?P<zero>0[.,]?0*)|0?[.,][0-9]+|0[.,][0-9]*|[1-9](?:[0-9.,'\u2019 \u00a0\u202f]*[0-9.,])?)"
-    rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}})))?"
-)
-"""A number in any notation, perhaps with a unit or a multiple before or after it."""
-
-
-def find_marks(column: Column) -> Notation:
-    """Find unit, multiples and signs of negative numbers; the notation has no separators."""
-    negative = ""
-    if _holds(column.values, *_NEGATIVE_SIGNS):
-        negative = _negative_of(_sample_texts(column.values), column.missing_words)
-    if negative:
-        texts = Notation(negative=negative).without_marks(column.present_texts())
-        column = replace(column, values=texts)
-    measure = None if _are_plain(column.values) else find_measure(column)
-    return replace(measure or _PLAIN, negative=negative)
-
-
-def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> str:
-    """Return how negative numbers are written, see `Notation.negative`.
-
-    Nine tenths of the distinct texts must be amounts then, more than `MOST_NAMES`, and some of them
-    negative, but not all.
-    """
-    distinct = {*map(str.strip, texts)}
-    if not any(text.endswith("-") or "(" in text or "\u2212" in text for text in distinct):
-        return ""
-    distinct -= {"", *missing_words, *_MISSING_WORDS}
-    for negative, (pattern, replacement) in NEGATIVES.items():
-        marked = [text for text in distinct if re.search(pattern, text)]
-        amounts = [
-            text for text in distinct if _AMOUNT.fullmatch(re.sub(pattern, replacement, text))
-        ]
-        is_usual = max(MOST_NAMES + 1, _NEARLY_ALL * len(distinct)) <= len(amounts)
-        if is_usual and 0 < len({*marked}.intersection(amounts)) < len(amounts):
-            return negative
-    return ""
-
-
-def find_measure(column: Column) -> Notation | None:
-    """Find the unit of a column's numbers, or the multiples in which they are written.
-
-    Of a sample, nine tenths of the values other than 0 must have the same unit: a currency, a
-    percent sign or a word. Or nine tenths must be numbers, a tenth of them with `k`, `M` and the
-    like, which stand for a thousand and a million. More than `MOST_NAMES` must differ.
-
-    Returns:
-        A notation without separators; None if there is neither a unit nor a multiple.
-    """
-    texts = _sample_texts(column.values)
-    joined = "".join(texts)
-    if not _NO_PLAIN_NUMBER.search(joined) or not _DIGIT.search(joined):  # quick, for most
-        return None
-    counts = Counter(map(str.strip, texts))
-    for text in [*counts]:
-        if not text or text in column.missing_words or text in _MISSING_WORDS:
-            del counts[text]
-    matches = {text: match for text in counts if (match := _AMOUNT.fullmatch(text))}
-    endings = {match["after"] for match in matches.values()} - {None}
-    multiples = endings <= _THOUSANDS_AND_MORE and not endings.isdisjoint(("k", "K", "M"))
-    by_unit = defaultdict[str, list[str]](list)
-    for text, match in matches.items():
-        units = [match["before"], None if multiples else match["after"]]
-        if not all(units):
-            by_unit[Notation(unit=(units[0] or units[1] or "").strip()).stem].append(text)
-
-    def rows(texts: Iterable[str]) -> int:
-        return sum(counts[text] for text in texts)
-
-    bare = by_unit.pop("", [])
-    stem, amounts = max(by_unit.items(), key=lambda item: rows(item[1]), default=("", []))
-    zeros = rows(text for text in bare if matches[text]["zero"])
-    if len(amounts) > MOST_NAMES and rows(amounts) >= _NEARLY_ALL * (counts.total() - zeros):
-        found = {matches[text]["before"] or matches[text]["after"].strip() for text in amounts}
-        return Notation(unit=max(found, key=len), multiples=multiples)
-    followed = [text for text, match in matches.items() if match["after"]]
-    if (
-        multiples
-        and len(matches) > MOST_NAMES
-        and rows(matches) >= _NEARLY_ALL * counts.total()
-        and rows(followed) >= _FEWEST_MULTIPLES * counts.total()
-    ):
-        return Notation(multiples=True)
-    return None
-
-
-def _sample_texts(values: pa.ChunkedArray) -> list[str]:
-    """Return the texts of some rows at even distances that are not empty."""
-    if len(values) > _SAMPLE:
-        values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
-    return [text for text in values.to_pylist() if text]
-
-
-def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
-    """Yield a remark on the columns of each certain notation, except for what was declared."""
-    for notation in dict.fromkeys(notations.values()):
-        names = [name for name, each in notations.items() if each == notation]
-        signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
-        if form.thousands == "auto" and notation.thousands:
-            signs.append(f"'{notation.thousands}' between thousands")
-        signs += notation.words
-        if signs:
-            have = " and ".join(filter(None, (", ".join(signs[:-1]), signs[-1])))
-            yield Remark(f"the numbers of {listed(names)} have {have}")
-
-
-_SIGN = re.compile(f"[{''.join(_SIGNS)}]")
-_NO_NUMBER = re.compile(rf"[^0-9.+\-eE{''.join(_SIGNS)}]")
-
-
-def may_have_notation(texts: Sequence[str]) -> bool:
-    """Return whether `detect_notations` may find more than plain numbers in texts of a column.
-
-    Args:
-        texts: few texts, without surrounding spaces.
-    """
-    if _negative_of(texts):
-        return True
-    separated = [text for text in texts if _SIGN.search(text) and _DIGIT.search(text)]
-    if not separated:  # the quick answer for most
-        return False
-    if any(_AMOUNT.fullmatch(text) or not _NO_NUMBER.search(text) for text in separated):
-        return True
-    return sum(map(bool, map(_AMOUNT.fullmatch, {*texts}))) > MOST_NAMES
-
-
-def _doubt(column: Column, decimal: str) -> Remark:
-    """Make a remark on a column by its first value with a comma, or else with a point."""
-    values, name = column.present_texts(), column.name
-    sign = "," if _holds(values, ",") else "."
-    example = values.filter(pc.match_substring(values, sign))[0].as_py()
-    is_decimal = sign == decimal
-    readings = [example.replace(sign, ""), example.replace(sign, ".", 1)]
-    otherwise = f'"{sign}"' if is_decimal else "none"
-    message = (
-        f"column '{name}': {example} may be {readings[0]} or {readings[1]}, read as "
-        f"{readings[is_decimal]}; otherwise set data.format: {{name: csv, thousands: {otherwise}}}"
-    )
-    return Remark(message, True, name)
+def _replace_all(
+    texts: pa.ChunkedArray, replacements: Iterable[tuple[str, str]]
+) -> pa.ChunkedArray:
+    for pattern, replacement in replacements:
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return texts

@@ -21,9 +21,10 @@ import pyarrow as pa
 
 from dlcli.config import FormatChoice, Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
+from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_files import RemoteFile, each_file, open_remote, remote_matches
-from dlcli.tables.table import Notation, Remark
+from dlcli.tables.table import Remark
 
 Source = str | Path | Sequence[str | Path]
 """A file or its URL, a glob such as `part-*.csv`, a partitioned folder, or a list of these; `-` is

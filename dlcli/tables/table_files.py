@@ -20,7 +20,7 @@ from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
 from dlcli.tables.memory_tables import MemoryTable
-from dlcli.tables.number_notation import detect_notations
+from dlcli.tables.notation_detection import detect_notations
 from dlcli.tables.sharded_table import (
     Exchange,
     RowShares,

@@ -313,7 +313,7 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     expected = arrays(encode(whole, texts))
     monkeypatch.setattr("dlcli.encoding.text_columns._BLOCK_BYTES", 4)
     monkeypatch.setattr("dlcli.encoding.text_columns._WORDS_AT_ONCE", 2)
-    monkeypatch.setattr("dlcli.tables.table._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.tables.column._ROWS_AT_ONCE", 2)
     assert len(list(split_into_words(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole
     assert arrays(encode(whole, texts)) == expected

@@ -881,13 +881,13 @@ def test_what_was_parsed_is_reused_with_other_usual_words_where_a_column_holds_n
 def test_many_short_columns_take_few_calls_of_arrow(monkeypatch):
     # Each takes longer than the work on some hundred values: 10,000 columns took 30 seconds.
     calls = []
-    trim = dlcli.tables.table.pc.utf8_trim_whitespace
+    trim = dlcli.tables.column.pc.utf8_trim_whitespace
 
     def counted(values):
         calls.append(len(values))
         return trim(values)
 
-    monkeypatch.setattr(dlcli.tables.table.pc, "utf8_trim_whitespace", counted)
+    monkeypatch.setattr(dlcli.tables.column.pc, "utf8_trim_whitespace", counted)
     header = ",".join(f"x{at}" for at in range(200))
     rows = "".join(",".join(f"{row}.{at}" for at in range(200)) + "\n" for row in range(3))
     table = read_table(write(f"{header}\n{rows}"))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError
 from dlcli.tables import Notation, Table, read_table
-from dlcli.tables.number_notation import may_have_notation
-from dlcli.tables.table import NEGATIVES
+from dlcli.tables.notation_detection import may_have_notation
+from dlcli.tables.number_notation import NEGATIVES
 
 
 @pytest.fixture(autouse=True)
