@@ -27,6 +27,7 @@ def test_the_config_is_printed_and_is_valid(dlcli):
     assert dlcli("validate", "houses.yaml").exit_code == 0
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_repeated_target_is_several_numbers(dlcli):
     rows = "".join(f"{at},{2 * at % 7},{at % 5}\n" for at in range(30))
     Path("robot.csv").write_text("x,left,right\n" + rows)
