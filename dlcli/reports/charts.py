@@ -199,7 +199,6 @@ def bar_chart(
     *,
     tips: Tips,
     markers: Rows = (),
-    guides: Guides = _NO_GUIDES,
     height: int | None = None,
 ) -> Spec:
     """Draw horizontal bars, one below the other.
@@ -211,7 +210,6 @@ def bar_chart(
         value: the horizontal axis, which begins at 0.
         tips: as in `line_chart`.
         markers: marks on the bars: `y` and `x`.
-        guides: what helps to read it.
         height: pixels, unless it follows from the number of bars.
     """
     x, y = _channel("x", value), _names("y", names)
@@ -222,10 +220,9 @@ def bar_chart(
         _layer(bar, {"x": x, "y": y, "tooltip": _tooltip(tips)}),
         _layer(spread, {"x": _channel("l", value), "x2": {"field": "u"}, "y": y}, "spread"),
         _layer(mark, {"x": x, "y": y, "tooltip": _tooltip(tips)}, "markers"),
-        *_guide_layers(x, y),
     ]
     spreads = [row for row in rows if row.get("l") is not None]
-    datasets = {"rows": rows, "spread": spreads, "markers": markers, **guides.datasets()}
+    datasets = {"rows": rows, "spread": spreads, "markers": markers}
     return _chart(layers, datasets, height or max(90, 26 * len(names) + 10))
 
 

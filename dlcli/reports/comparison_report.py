@@ -65,11 +65,11 @@ def comparison_view(comparison: Comparison) -> View:
     )
 
 
-def run_names(paths: Sequence[Path], most: int = 30) -> list[str]:
+def run_names(paths: Sequence[Path]) -> list[str]:
     """Name runs by their folders, or by whole paths if folders have the same name."""
     own = [path.resolve().name for path in paths]
     names = own if len(set(own)) == len(own) else list(map(str, paths))
-    return fmt.shorten_names(fmt.shorten_middle(name, most) for name in names)
+    return fmt.shorten_names(fmt.shorten_middle(name, 30) for name in names)
 
 
 _INTERVALS = (

@@ -47,8 +47,6 @@ class ServedColumn:
     """The training rows' range of numbers, and of times as ISO 8601."""
     categories: tuple[str, ...] = ()
     """The categories of the training rows, the most frequent first if that is known."""
-    is_closed: bool = False
-    """True if there must be no other category."""
     is_required: bool = False
     """True if null is refused."""
     times: tuple[datetime, datetime] | None = None
@@ -149,7 +147,6 @@ def describe_column(
             f"One of {len(categories):,} categories: {shown}. {others} "
             f"{_missing_words(is_required)}",
             categories=tuple(categories),
-            is_closed=feature.unseen == "error",
             is_required=is_required,
         )
     assert isinstance(feature, TextEncoder)  # images are not served
