@@ -3,7 +3,6 @@
 from dlcli.config.config_file import (
     EDITOR_COMMENT,
     ConfigFile,
-    Overrides,
     Tables,
     dump_config,
     load_config,

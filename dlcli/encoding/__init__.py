@@ -16,7 +16,6 @@ from dlcli.encoding.column_encoder import (
     plain_layout,
 )
 from dlcli.encoding.column_types import (
-    MAX_SHOWN,
     MIN_ROWS,
     UNMATCHED,
     UNMATCHED_REASON,

@@ -3,7 +3,6 @@
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import (
     ActivationLayer,
-    AnyLayer,
     AugmentLayer,
     DenseLayer,
     DropoutLayer,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dlcli.pipeline.preflight import check
     from dlcli.pipeline.preparation import Prepared, prepare
     from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
-    from dlcli.pipeline.reproduction import ReproducedPart, Reproduction, reproduce
+    from dlcli.pipeline.reproduction import Reproduction, reproduce
     from dlcli.pipeline.search import resume_tuning, tune
     from dlcli.pipeline.search_context import SearchSettings
     from dlcli.pipeline.search_storage import mask_password
@@ -57,7 +57,7 @@ _NAMES = {
     "preflight": ("check",),
     "preparation": ("Prepared", "prepare"),
     "remedies_trial": ("Trial", "choose_patches", "try_patches", "winner"),
-    "reproduction": ("ReproducedPart", "Reproduction", "reproduce"),
+    "reproduction": ("Reproduction", "reproduce"),
     "search": ("resume_tuning", "tune"),
     "search_context": ("SearchSettings",),
     "search_storage": ("mask_password",),

@@ -2,7 +2,6 @@
 
 from dlcli.prediction.baseline_models import BaselineModels, linear_output
 from dlcli.prediction.batch_prediction import (
-    SHOWN_BAD_ROWS,
     Differences,
     PartOptions,
     PredictedPart,
@@ -15,7 +14,6 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage
 from dlcli.prediction.prediction_tables import (
     Floats,
     Format,
-    RowWriter,
     StoredPredictions,
     assemble,
     check_spreadsheet_safe,
