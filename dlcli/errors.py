@@ -236,15 +236,20 @@ def run_url_advice(url: str) -> str:
     return f"{url}: a run is written to a local or mounted folder; copy it once it is finished"
 
 
-def listed(names: Collection[str], most: int = 5) -> str:
-    """Return the first few of some names: `'a', 'b', ...`.
+def first_names(names: Collection[str], most: int = 5) -> str:
+    """Return the first few of some names: `a, b, ...`.
 
     Args:
         names: all names.
         most: maximum number of names shown.
     """
-    shown = [f"'{name}'" for name in islice(names, most)]
+    shown = islice(names, most)
     return ", ".join([*shown, "..."] if len(names) > most else shown)
+
+
+def listed(names: Collection[str], most: int = 5) -> str:
+    """Quote the first few of some names as `first_names` does: `'a', 'b', ...`."""
+    return first_names([f"'{name}'" for name in names], most)
 
 
 _MOST_COLUMNS = 12

@@ -9,7 +9,7 @@ from dlcli.config import L1, L1L2, Config
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.remedies import Finding, number, percent, present
-from dlcli.errors import printable
+from dlcli.errors import first_names, printable
 
 DEAD = 0.4
 """Share of dead units in a layer from which on something went wrong: up to 40 % die of a learning
@@ -183,5 +183,4 @@ def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
 
 
 def _listed(shares: dict[int, float]) -> str:
-    parts = [f"{percent(share)} in hidden[{at}]" for at, share in list(shares.items())[:5]]
-    return ", ".join([*parts, "..."] if len(shares) > 5 else parts)
+    return first_names([f"{percent(share)} in hidden[{at}]" for at, share in shares.items()])

@@ -41,7 +41,7 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.errors import DataError, did_you_mean, named_columns, plural
+from dlcli.errors import DataError, did_you_mean, listed, named_columns, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -419,11 +419,10 @@ class ColumnDifference:
         """
         issues = self.issues
         if issues.unseen:
-            values = [value for value, _ in issues.unseen.most_common(_SHOWN_VALUES)]
-            some = ", ".join(f"'{shorten(value)}'" for value in values)
-            more = ", ..." if len(issues.unseen) > _SHOWN_VALUES else ""
+            values = issues.unseen.most_common(_SHOWN_VALUES + 1)
+            some = listed([shorten(value) for value, _ in values], _SHOWN_VALUES)
             kind = "with values that are no category"
-            detail = f" ({some}{more}){first_unseen(issues, place)}: {issues.unseen_encoding}"
+            detail = f" ({some}){first_unseen(issues, place)}: {issues.unseen_encoding}"
             yield Note(self.column, issues.unseen.total(), kind, detail)
         if issues.without_tokens:
             kind, detail = "without a token that has an input", issues.without_tokens_encoding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlcli.errors import first_names
 from dlcli.exports.export_document import ExportDocument
 from dlcli.exports.model_interface import Exported, ModelInput, ModelOutput
 
@@ -33,8 +34,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
 
 def _target(exported: Exported) -> str:
     task = exported.predictor.task
-    names = ", ".join(f"`{name}`" for name in task.names[:20])
-    names += ", ..." if len(task.names) > 20 else ""
+    names = first_names([f"`{name}`" for name in task.names], 20)
     return task.describe(", ".join(f"`{name}`" for name in task.columns), names)
 
 

@@ -20,6 +20,7 @@ from dlcli.encoding import (
     NumberEncoder,
     TextEncoder,
 )
+from dlcli.errors import first_names
 from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import dates_if_midnight
@@ -138,13 +139,12 @@ def describe_column(
         order = {value: at for at, value in enumerate(frequent)}
         categories = sorted(feature.categories, key=lambda name: order.get(name, len(order)))
         is_required = not feature.accepts_missing
-        shown = ", ".join(categories[:_SHOWN]) + (", ..." if len(categories) > _SHOWN else "")
         others = "Others are refused." if feature.unseen == "error" else "There may be others."
         return ServedColumn(
             feature.column,
             "category",
             feature.fill or categories[0],
-            f"One of {len(categories):,} categories: {shown}. {others} "
+            f"One of {len(categories):,} categories: {first_names(categories, _SHOWN)}. {others} "
             f"{_missing_words(is_required)}",
             categories=tuple(categories),
             is_required=is_required,

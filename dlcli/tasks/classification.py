@@ -23,7 +23,7 @@ from dlcli.config import (
     SparseCategoricalCrossentropy,
     TargetForm,
 )
-from dlcli.errors import did_you_mean
+from dlcli.errors import did_you_mean, first_names
 from dlcli.metrics import (
     Metrics,
     Statistic,
@@ -42,7 +42,6 @@ from dlcli.tasks.task import (
     StoredColumns,
     Task,
     Values,
-    first_names,
     refuse_missing,
     weighted_mean,
 )

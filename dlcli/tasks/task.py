@@ -24,6 +24,7 @@ from dlcli.config import (
     SparseCategoricalCrossentropy,
     TargetForm,
 )
+from dlcli.errors import first_names
 from dlcli.metrics import Metrics, Statistic, metric_values
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
 from dlcli.tables import Table, floats
@@ -467,11 +468,6 @@ def weighted_mean(values: Values, weights: Floats | None) -> Floats:
     """Return the mean Σwy / Σw of each column, (columns,)."""
     mean: Floats = np.average(values.astype(np.float64), axis=0, weights=weights)
     return mean
-
-
-def first_names(names: Sequence[str]) -> str:
-    """List a few names: `a, b, c, d, e, ...`."""
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def float_columns(names: Sequence[str], values: NDArray[np.floating[Any]]) -> dict[str, pa.Array]:
