@@ -288,7 +288,7 @@ class CVFold:
         """
         share, seed = config.data.validation, (config.seed, self.repeat, self.fold)
         assert isinstance(share, float)
-        return hold_out(train, dataset.split_choice, dataset.class_column, share, seed)
+        return hold_out(train, dataset.split_choice, dataset.task.class_column, share, seed)
 
 
 def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
@@ -303,14 +303,14 @@ def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
         UsageError: if repeats would all be the same.
         DataError: if there are too few rows, groups or times.
     """
-    choice = dataset.split_choice
+    choice, classes = dataset.split_choice, dataset.task.class_column
     if plan.repeats > 1 and isinstance(choice, TimeSplit):
         message = f"folds in time are the same at each repeat; omit {option('repeats')}"
         raise UsageError(message)
     folds: list[CVFold] = []
     for repeat in range(1, plan.repeats + 1):
         key = seed, repeat
-        assigned = make_folds(dataset.candidates, choice, dataset.class_column, plan.folds, key)
+        assigned = make_folds(dataset.candidates, choice, classes, plan.folds, key)
         for fold, rows in enumerate(assigned, start=1):
             folds.append(CVFold(len(folds) + 1, repeat, fold, rows))
     return tuple(folds)

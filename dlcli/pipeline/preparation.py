@@ -115,11 +115,6 @@ class Dataset:
         return 0 if self.split.test is None else self.split.test.rows
 
     @property
-    def class_column(self) -> str | None:
-        """The column of the classes to predict; `None` for numbers and labels."""
-        return self.task.columns[0] if self.task.classes else None
-
-    @property
     def notes(self) -> list[str]:
         """Notes on the files, made while they were read."""
         return [*dict.fromkeys(note for table in self.tables for note in table.notes)]
@@ -345,7 +340,7 @@ def split_rows(
         DataError: for too few rows.
     """
     data, train = config.data, given.train
-    classes = target.columns[0] if target.classes else None
+    classes = target.class_column
     if classes:
         _, names = train.codes(classes)
         if len(names) == train.rows > 1:
@@ -465,8 +460,7 @@ def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
             says what to set instead.
     """
     assert config.ensemble_folds is not None
-    task, key = prepared.task, (config.seed, 0)
-    classes = task.columns[0] if task.classes else None
+    classes, key = prepared.task.class_column, (config.seed, 0)
     train, choice = prepared.split.train, prepared.split_choice
     weights = row_weights(train, config.data.weight, ValueIssues())
     try:

@@ -244,7 +244,7 @@ def make_splits(dataset: Dataset, tune: Tune, seed: int) -> tuple[Split, ...]:
     if tune.folds > rows.rows:
         message = f"expected at most {rows.rows}, the number of rows, got {tune.folds}"
         raise ConfigError([Problem("tune.folds", message)])
-    choice, classes = dataset.split_choice, dataset.class_column
+    choice, classes = dataset.split_choice, dataset.task.class_column
     folds = make_folds(rows, choice, classes, tune.folds, (seed, 1))
     return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)
 

@@ -152,8 +152,7 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     if not task.classes and isinstance(choice, StratifiedSplit):
         return True
     try:
-        classes = task.columns[0] if task.classes else None
-        training = assign_rows(table, choice, classes, HELD_OUT, seed=0).train
+        training = assign_rows(table, choice, task.class_column, HELD_OUT, seed=0).train
     except DataError:
         return False
     if not task.classes:

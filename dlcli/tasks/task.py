@@ -127,6 +127,11 @@ class Task(Fitted):
         return len(self.columns) == self.width
 
     @property
+    def class_column(self) -> str | None:
+        """The column of the classes to predict; `None` for numbers and labels."""
+        return self.columns[0] if self.classes else None
+
+    @property
     def words(self) -> str:
         """The target in words: `a number`, `3 classes`."""
         return f"{self.width:,} {self.outcome}"
