@@ -18,9 +18,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from dlcli.errors import UsageError, WorkerError
@@ -48,6 +49,11 @@ _LAUNCHER = "DLCLI_LAUNCHER"
 LOST_WORKER = "another worker has ended, or can't be reached any more"
 """The message of all workers but the one that failed."""
 _SIGNAL_EXIT = 128
+TERMINATING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""The signals that end training; Windows has no SIGHUP."""
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 @dataclass(frozen=True)
@@ -435,19 +441,33 @@ def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[
         for worker in workers:
             worker.send_signal(number)
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    handled = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    handled = [each for each in handled if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, forward) for number in handled}
     try:
-        yield
+        with replacing_handlers(TERMINATING, forward):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         for worker in workers:
             if worker.poll() is None:
                 worker.kill()
                 worker.wait()
+
+
+@contextmanager
+def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
+    """Handle signals otherwise within a block; only the main thread may.
+
+    Signals that are ignored, as by `nohup`, stay ignored.
+
+    Args:
+        numbers: the signals.
+        handler: what is called, or what is done with them.
+    """
+    handled = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in handled}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:

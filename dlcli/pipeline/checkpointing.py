@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlcli import is_command_line
+from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.errors import Interrupted, RunError, plural
 from dlcli.runs import (
     ArraySpec,
@@ -27,11 +28,6 @@ from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer, EnsembleCheckpointer, Job, TrainingResult
 
-TERMINATING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-"""The signals that end training; Windows has no SIGHUP."""
-Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
 _OVERHEAD = 10
@@ -39,19 +35,18 @@ _OVERHEAD = 10
 
 
 @contextmanager
-def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
-    """Handle signals otherwise within a block; only the main thread may.
+def handling_terminating(handler: Handler) -> Iterator[None]:
+    """Handle the signals that end training within a block.
+
+    In the process of another program, whose signals these are, and in any other thread than the
+    main one, which receives none, this does nothing.
 
     Args:
-        numbers: the signals.
         handler: what is called, or what is done with them.
     """
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
+    is_main = threading.current_thread() is threading.main_thread()
+    with replacing_handlers(TERMINATING if is_main and is_command_line.get() else (), handler):
         yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 class SignalStop:
@@ -78,19 +73,12 @@ class SignalStop:
     def handling_signals(self) -> Iterator[None]:
         """Let the first terminating signal end the work: a training once a checkpoint is stored.
 
-        A second Ctrl-C ends it at once. Signals that are ignored, as by `nohup`, stay ignored. In
-        the process of another program, whose signals these are, and in any other thread than the
-        main one, which receives none, this does nothing.
+        A second Ctrl-C ends it at once; see `handling_terminating`.
 
         Raises:
             Interrupted: if a signal has arrived since the last checkpoint was stored.
         """
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or not is_command_line.get():
-            yield
-            return
-        handled = [n for n in TERMINATING if signal.getsignal(n) is not signal.SIG_IGN]
-        with replacing_handlers(handled, self._handle):
+        with handling_terminating(self._handle):
             yield
         self.check()
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -20,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlcli import __version__, is_command_line, runs
+from dlcli import __version__, runs
 from dlcli.cluster import Cluster, meet
 from dlcli.config import (
     CompiledEngine,
@@ -41,7 +39,7 @@ from dlcli.errors import (
     override,
 )
 from dlcli.pipeline import run_recording
-from dlcli.pipeline.checkpointing import TERMINATING, replacing_handlers
+from dlcli.pipeline.checkpointing import handling_terminating
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
@@ -137,7 +135,9 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
     else:
         assert isinstance(source, ConfigFile)  # as on worker 0, whose greeting is the same
         file = source
-    with TemporaryDirectory(prefix="dlcli-worker-") as folder, _ignoring_signals():
+    # Worker 0 alone reacts to the signals that end training; it ends the others with itself.
+    ignoring = handling_terminating(signal.SIG_IGN)
+    with TemporaryDirectory(prefix="dlcli-worker-") as folder, ignoring:
         output = Path(folder) / "run"
         with run_recording.recorded_run(file, output, file.name, lambda *_: None) as recording:
             recording.rank = cluster.rank
@@ -214,14 +214,3 @@ def _data_digests(file: ConfigFile) -> dict[str, str]:
                 digest.update(stream.read(_COMPARED_BYTES))
             found[str(path)] = f"{size:,} bytes with hash {digest.hexdigest()[:12]}"
     return found
-
-
-@contextmanager
-def _ignoring_signals() -> Iterator[None]:
-    """Let worker 0 alone react to the signals that end training; it ends the others with itself."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or not is_command_line.get():
-        yield
-        return
-    with replacing_handlers(TERMINATING, signal.SIG_IGN):
-        yield

@@ -19,9 +19,9 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Literal, NamedTuple
 
 from dlcli import is_command_line
-from dlcli.cluster import after_parent
+from dlcli.cluster import TERMINATING, after_parent
 from dlcli.errors import Interrupted, TrainingError, option, plural
-from dlcli.pipeline.checkpointing import TERMINATING, SignalStop
+from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
 
 Task = Callable[[Listener], None]
