@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import Location
 from dlcli.errors import RunError, UsageError, did_you_mean, printable
-from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictions import Predictions, finite_or_none
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table, blanked, integers, plain, strings, to_numpy
 
@@ -252,7 +251,7 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
         "jsonl",
     )
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        columns = [map(_finite, column.to_pylist()) for column in batch.columns]
+        columns = [map(finite_or_none, column.to_pylist()) for column in batch.columns]
         records = zip(*columns, strict=True)
         yield "".join(
             json.dumps(dict(zip(names, record, strict=True)), ensure_ascii=False) + "\n"
@@ -265,11 +264,6 @@ def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_float32(values.type):
         return values.cast(pa.string()).cast(pa.float64())  # or they had the digits of a float64
     return values if _is_plain(values.type) or _is_list(values.type) else values.cast(pa.string())
-
-
-def _finite(value: object) -> object:
-    """Replace NaN and infinity, which JSON doesn't have, by None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_plain(storage: pa.DataType, *, decimals: bool = False) -> bool:

@@ -127,7 +127,7 @@ class Predictions:
         elif self.probabilities is not None:
             for name, column in zip(self.task.names, self.probabilities.T, strict=True):
                 columns[f"probability_{name}"] = _shortest(column)
-        return {name: [*map(_finite, column)] for name, column in columns.items()}
+        return {name: [*map(finite_or_none, column)] for name, column in columns.items()}
 
 
 def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
@@ -138,5 +138,6 @@ def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
     return numbers
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401
+def finite_or_none(value: Any) -> Any:  # noqa: ANN401
+    """Replace NaN and infinity, which JSON doesn't have, by None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
