@@ -133,7 +133,7 @@ def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
     """
     content, description = picture or (b"", "")
     return (
-        _environment()
+        template_environment()
         .get_template("card.html.j2")
         .render(
             card=view, picture=base64.b64encode(content).decode("ascii"), description=description
@@ -150,7 +150,7 @@ def to_html(view: View) -> str:
     script, style = _read("page.js"), style_variables() + _read("page.css")
     vega = vega_script()
     return (
-        _environment()
+        template_environment()
         .get_template("page.html.j2")
         .render(
             page=view,
@@ -181,11 +181,12 @@ def policy(scripts: list[str], styles: list[str]) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def template_environment(package: str = "dlcli.reports") -> Environment:
+    """Return the templates of pages that a package has, which escape what they show."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("dlcli.reports"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

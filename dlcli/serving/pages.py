@@ -7,18 +7,13 @@ import shlex
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, Response
 
-from dlcli.reports import policy, style_variables
+from dlcli.reports import policy, style_variables, template_environment
 from dlcli.serving.openapi import STATUSES
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 
 _MOST_OPTIONS = 30
 """Categories that a field lists; for more, it is a text with suggestions."""
@@ -57,16 +52,8 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
         models=models,
         model=model,
         most_options=_MOST_OPTIONS,
-        settings=_embedded({"path": f"/form/{model.name}", "columns": columns}),
+        settings={"path": f"/form/{model.name}", "columns": columns},
     )
-
-
-def _embedded(value: object) -> str:
-    """Return JSON in which no text can end the element that it is in."""
-    text = json.dumps(value, allow_nan=False)
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
 
 
 def _curl(model: ServedModel, address: str) -> str:
@@ -77,7 +64,8 @@ def _curl(model: ServedModel, address: str) -> str:
 
 def _page(template: str, script: str = "", **values: object) -> Response:
     style = style_variables() + _read("pages.css")
-    text = _environment().get_template(template).render(style=style, script=script, **values)
+    page = template_environment("dlcli.serving").get_template(template)
+    text = page.render(style=style, script=script, **values)
     allowed = policy(scripts=[script], styles=[style])
     headers = {
         "Content-Security-Policy": f"{allowed}; connect-src 'self'; frame-ancestors 'none'",
@@ -86,19 +74,6 @@ def _page(template: str, script: str = "", **values: object) -> Response:
         "Cache-Control": "no-store",
     }
     return HTMLResponse(text, headers=headers)
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("dlcli.serving"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 @cache
