@@ -67,12 +67,12 @@ class CategoryEncoder(DenseEncoder):
     @property
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
-        return self._missing_code is not None
+        return self.missing_code is not None
 
     def codes(self, table: Table, issues: ValueIssues) -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
         found, texts = table.codes(self.column)
-        known, other = self._known, self._other
+        known, other = self._known, self.other_code
         codes = np.array([*(known.get(text, other) for text in texts), -1], dtype=np.int64)[found]
         new = np.array([text not in known for text in texts] + [False])[found]
         if self.unseen == "error":
@@ -86,11 +86,11 @@ class CategoryEncoder(DenseEncoder):
         self._record_missing(int(missing.sum()), issues)
         if self.missing == "error":
             refuse_missing(missing, table, self.column, issues)
-        elif self._missing_code is None:
+        elif self.missing_code is None:
             forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
             issues.refuse(missing, table, self.column, lambda _: forbidden)
         else:
-            codes[missing] = self._missing_code
+            codes[missing] = self.missing_code
         return codes
 
     def few_codes(self, values: FewValues, issues: ValueIssues) -> list[int]:
@@ -99,15 +99,15 @@ class CategoryEncoder(DenseEncoder):
         Raises:
             NeedsTable: as `encode_few`.
         """
-        known, other, texts = self._known, self._other, values.texts()
+        known, other, texts = self._known, self.other_code, values.texts()
         new = [at for at, text in enumerate(texts) if text is not None and text not in known]
         missing = texts.count(None)
-        if new and self.unseen == "error" or missing and self._missing_code is None:
+        if new and self.unseen == "error" or missing and self.missing_code is None:
             raise NeedsTable
         if new:
             self._record_unseen(Counter(str(texts[at]) for at in new), new[0], issues)
         self._record_missing(missing, issues)
-        code = -1 if self._missing_code is None else self._missing_code
+        code = -1 if self.missing_code is None else self.missing_code
         return [code if text is None else known.get(text, other) for text in texts]
 
     @cached_property
@@ -116,12 +116,12 @@ class CategoryEncoder(DenseEncoder):
         return {category: code for code, category in enumerate(self.categories)}
 
     @property
-    def _other(self) -> int:
+    def other_code(self) -> int:
         """The code of all other values, -1 for none."""
         return len(self.categories) if self.other else -1
 
     @cached_property
-    def _missing_code(self) -> int | None:
+    def missing_code(self) -> int | None:
         """The code of a missing value, -1 for none; None if there must be no missing value."""
         if self.missing == "error":
             return None
@@ -129,7 +129,7 @@ class CategoryEncoder(DenseEncoder):
             return self._known[self.fill]
         if self.missing_input:
             return len(self.code_names) - 1
-        return None if self.unseen == "error" else self._other
+        return None if self.unseen == "error" else self.other_code
 
     def _record_unseen(self, counts: Counter[str], first: int, issues: ValueIssues) -> None:
         encoding = self.unseen_encodings[0 if self.other else 1]
@@ -137,7 +137,7 @@ class CategoryEncoder(DenseEncoder):
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
         issues.add_missing(self.column, count)
-        if self._missing_code == -1:
+        if self.missing_code == -1:
             issues.add_unencoded_missing(self.column, count, self.unseen_encodings[1])
 
 

@@ -148,15 +148,7 @@ def _encode_categories(
     x: Value,
     missing: Sequence[str],
 ) -> Value:
-    count = len(feature.code_names)
-    other = len(feature.categories) if feature.other else count
-    without = other
-    if feature.missing == "error":
-        without = count
-    elif feature.fill is not None:
-        without = feature.categories.index(feature.fill)
-    elif feature.missing_input:
-        without = count - 1
+    other, without = other_codes(feature)
     known = {
         spelling: code
         for code, category in enumerate(feature.categories)
@@ -164,6 +156,14 @@ def _encode_categories(
     }
     known |= dict.fromkeys(missing_spellings(missing), without)
     return encode_codes(ops, feature, ops.codes(ops.trimmed(x), known, other))
+
+
+def other_codes(feature: OneHotEncoder | EmbeddingEncoder) -> tuple[int, int]:
+    """Return the codes of any other value and of a missing one; the number of codes for none."""
+    count = len(feature.code_names)
+    found = (feature.other_code, feature.missing_code)
+    other, missing = (count if code is None or code < 0 else code for code in found)
+    return other, missing
 
 
 def encode_codes(ops: Operations, feature: OneHotEncoder | EmbeddingEncoder, codes: Value) -> Value:

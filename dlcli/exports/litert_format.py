@@ -26,7 +26,7 @@ from dlcli.encoding import (
 )
 from dlcli.errors import ExportError, install_command
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts
+from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts, other_codes
 from dlcli.exports.model_interface import (
     Exported,
     InputKind,
@@ -248,13 +248,7 @@ def _recipe(exported: Exported) -> dict[str, Any]:
 
 def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, Any]:
     if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
-        count = len(feature.code_names)
-        other = len(feature.categories) if feature.other else count
-        without = other
-        if feature.fill is not None:
-            without = feature.categories.index(feature.fill)
-        elif feature.missing_input:
-            without = count - 1
+        other, without = other_codes(feature)
         return {
             "steps": [
                 "remove blanks around the text; write true and false in lower case, and whole "
