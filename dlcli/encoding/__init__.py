@@ -1,8 +1,8 @@
 """Encoding of tables as matrices: fitted on training rows only, stored as JSON, always the same.
 
-The path of a cell: `column_types` decides on the type of its column, `encoding` fits the encoder of
-that type, which turns the cell into one or several numbers of a row of the matrix, and the `Layout`
-shows the network which inputs these are.
+The path of a cell: `column_types` decides on the type of its column, by the config or by the
+rules of `type_rules`; `encoding` fits the encoder of that type, which turns the cell into one or
+several numbers of a row of the matrix; and the `Layout` shows the network which inputs these are.
 """
 
 from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder, OneHotEncoder
@@ -15,19 +15,16 @@ from dlcli.encoding.column_encoder import (
     PeriodicForm,
     plain_layout,
 )
+from dlcli.encoding.column_summary import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.encoding.column_types import (
-    MIN_ROWS,
     UNMATCHED,
     UNMATCHED_REASON,
-    ColumnSummary,
-    Decision,
     choose_features,
     count_all_rows,
     decide_types,
     find_identity,
     infer_type,
     matching_name,
-    summarize_column,
     type_columns,
     type_warnings,
 )
@@ -73,3 +70,4 @@ from dlcli.encoding.numeric_columns import (
     PiecewiseLinearEncoder,
 )
 from dlcli.encoding.text_columns import TextEncoder
+from dlcli.encoding.type_rules import Decision

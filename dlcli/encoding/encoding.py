@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
-from dlcli.encoding.column_types import Decision, shorten
+from dlcli.encoding.column_summary import shorten
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
 from dlcli.encoding.encoded_rows import (
     EncodedRows,
@@ -41,6 +41,7 @@ from dlcli.encoding.numeric_columns import (
     fit_numeric,
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, did_you_mean, listed, named_columns, plural
 from dlcli.preprocessing import (
     ColumnIssues,

@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dlcli import config
-from dlcli.encoding import column_types
+from dlcli.encoding import type_rules
+from dlcli.encoding.column_summary import view_column
+from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural
 from dlcli.tables import (
     CLEAR_MISSING_WORDS,
@@ -24,10 +26,10 @@ from dlcli.tables import (
 
 Features = Mapping[str, config.Feature]
 _NUMBERS_OR_DATES = (
-    column_types.decide_numbers,
-    column_types.decide_booleans,
-    column_types.decide_dates,
-    column_types.decide_amounts,
+    type_rules.decide_numbers,
+    type_rules.decide_booleans,
+    type_rules.decide_dates,
+    type_rules.decide_amounts,
 )
 
 
@@ -129,10 +131,10 @@ def _holds_numbers_or_dates(train: Table, column: str) -> bool:
     """Return whether nearly all values but the usual words are numbers, dates or true/false."""
     is_read_so = train.missing_words.get(column) == USUAL_MISSING_WORDS
     table = train if is_read_so else replace(train, missing_words={column: USUAL_MISSING_WORDS})
-    table = column_types.some_values(table, column)
+    table = some_values(table, column)
     if table.column(column).looks_numeric():  # the quick answer for most
         return True
-    view = column_types.view_column(table, column)
+    view = view_column(table, column)
     return any(rule(view) for rule in _NUMBERS_OR_DATES)
 
 

@@ -11,8 +11,15 @@ import pytest
 from PIL import Image as Pillow
 
 from dlcli.config import Auto, Boolean, Categorical, Datetime, Ignored, Image, Input, Numeric
-from dlcli.encoding import choose_features, column_types, decide_types, type_warnings
-from dlcli.encoding.column_types import ROWS_LOOKED_AT, summarize_column, view_column
+from dlcli.encoding import (
+    choose_features,
+    column_types,
+    decide_types,
+    type_rules,
+    type_warnings,
+)
+from dlcli.encoding.column_summary import summarize_column, view_column
+from dlcli.encoding.column_types import ROWS_LOOKED_AT
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables import Column, Notation, Table
@@ -737,13 +744,13 @@ def test_a_reserved_column_may_be_named_as_ignored():
 def test_expressions_that_are_slow_to_compile_are_not_tried_on_words(monkeypatch):
     # In a table of 10,000 columns they took two minutes.
     tried = []
-    match = column_types.pc.match_substring_regex
+    match = type_rules.pc.match_substring_regex
 
     def recorded(texts, pattern):
         tried.append(pattern)
         return match(texts, pattern)
 
-    monkeypatch.setattr(column_types.pc, "match_substring_regex", recorded)
+    monkeypatch.setattr(type_rules.pc, "match_substring_regex", recorded)
     assert decided(["low", "high"] * 20) == ("categorical", "text, 2 values")
     assert tried
     assert not [pattern for pattern in tried if r"\p{L}" in pattern or "?P<day>" in pattern]

@@ -1,0 +1,188 @@
+"""The values of a column and their counts, from which its type is inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.errors import DataError, truncate
+from dlcli.preprocessing import LARGEST, Mask
+from dlcli.tables import Column, DistinctTexts, Table, count_texts, integers
+
+MAX_SHOWN = 5
+_LONGEST_LISTED = 20
+MIN_ROWS = 20
+"""Fewest rows from which identifiers are recognized and rows are held out by default."""
+MAX_CODES = 10
+"""Most distinct numbers that may be codes of categories."""
+LEADING_ZERO = r"^0[0-9]+$"
+_LONGEST_SHOWN = 40
+_EXACT = 2**53
+"""Larger whole numbers may be rounded."""
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """Counts of a column's values."""
+
+    present: int
+    """Rows with a value."""
+    missing: int
+    """Rows without a value."""
+    distinct: int
+    """Distinct values; 0 for values that have no text."""
+    frequent: tuple[tuple[str, int], ...]
+    """The most frequent values and their rows, in order, `MAX_SHOWN` at most."""
+    bounds: tuple[float, float] | None
+    """Minimum and maximum, if all values are numbers that the network can read."""
+    whole: bool
+    """True if all are whole numbers."""
+
+    @property
+    def may_be_codes(self) -> bool:
+        """True if numbers may name categories: few whole ones that repeat, other than 0 and 1."""
+        is_flag = self.bounds == (0, 1)
+        repeats = self.present >= 2 * self.distinct
+        return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
+
+    @property
+    def listing(self) -> str:
+        """The most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
+        shown = [f"{truncate(text, _LONGEST_LISTED)} ({count:,})" for text, count in self.frequent]
+        return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnView:
+    """A column of a table, with its distinct values and their counts."""
+
+    table: Table
+    column: Column
+    summary: ColumnSummary
+
+    @cached_property
+    def distinct(self) -> DistinctTexts:
+        """The canonical texts of the distinct values, and how many rows have each.
+
+        Empty for values without a text.
+        """
+        return _distinct_texts(self.column)
+
+    @property
+    def texts(self) -> pa.Array:
+        """The canonical texts of the distinct values, in the order of their first row."""
+        return self.distinct.texts
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of rows that have each, (distinct values,)."""
+        return self.distinct.counts
+
+    @property
+    def has_leading_zeros(self) -> bool:
+        """True if all values are numbers, and one is written as `007`."""
+        may_have = self.column.kind == "text" and self.summary.bounds is not None
+        return may_have and bool(self.matches(LEADING_ZERO).any())
+
+    def matches(self, pattern: str) -> Mask:
+        """Return which distinct values match a pattern of RE2, (distinct values,)."""
+        return self.distinct.matches(pattern)
+
+    def example(self, which: Mask) -> str:
+        """Return the first of some distinct values, cut if it is long."""
+        return shorten(str(self.texts[int(np.argmax(which))].as_py()))
+
+    def share(self, which: Mask) -> float:
+        """Return the share of rows that hold some distinct values, of the rows with a value."""
+        return int(self.counts[which].sum()) / max(int(self.counts.sum()), 1)
+
+
+def view_column(table: Table, name: str) -> ColumnView:
+    """Read a column and count its values."""
+    column = table.column(name)
+    numbers = _readable_numbers(column)
+    is_stored_so = column.kind == "number" and not pa.types.is_decimal(column.values.type)
+    if is_stored_so and numbers is not None and np.abs(numbers).max() < _EXACT:
+        # As the texts do, but in a tenth of the time.
+        _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+        top = np.flatnonzero(counts >= np.sort(counts)[-MAX_SHOWN:][0])
+        top = top[np.lexsort((first[top], -counts[top]))[:MAX_SHOWN]]
+        rows = np.flatnonzero(~column.missing())[first[top]]
+        summary = _summary(column, numbers, counts, _texts_of(column, rows))
+    else:
+        distinct = _distinct_texts(column)
+        texts = [distinct.texts[at].as_py() for at in _most_frequent(distinct.counts)]
+        summary = _summary(column, numbers, distinct.counts, texts)
+    return ColumnView(table, column, summary)
+
+
+def _distinct_texts(column: Column) -> DistinctTexts:
+    try:
+        return column.distinct
+    except DataError:  # lists and the like, which have no text
+        return count_texts(pa.chunked_array([], pa.string()))
+
+
+def summarize_column(table: Table, name: str) -> ColumnSummary:
+    """Count the values of a column.
+
+    Many different numbers are counted as such: their texts would take most of the time. So `1.5`
+    and `1.50` are one value then, and of equally frequent ones, the smallest come first.
+    """
+    column = table.column(name)
+    numbers = _readable_numbers(column)
+    if numbers is not None and np.abs(numbers).max() < _EXACT:
+        distinct, counts = np.unique(numbers, return_counts=True)
+        if len(distinct) > MAX_CODES:
+            values = column.numbers().values
+            rows = np.array([np.argmax(values == distinct[at]) for at in _most_frequent(counts)])
+            return _summary(column, numbers, counts, _texts_of(column, rows))
+    return view_column(table, name).summary
+
+
+def _readable_numbers(column: Column) -> NDArray[np.float64] | None:
+    """Return the values that are not missing, if all are numbers that the network can read."""
+    if not column.looks_numeric() or (parsed := column.numbers()).unreadable.any():
+        return None
+    numbers = parsed.values[~np.isnan(parsed.values)]
+    return numbers if np.abs(numbers).max() <= LARGEST else None
+
+
+def _texts_of(column: Column, rows: NDArray[np.int64]) -> list[str]:
+    """Return the canonical texts of some rows."""
+    texts: list[str]
+    texts = replace(column, values=column.values.take(integers(rows))).canonical().to_pylist()
+    return texts
+
+
+def _most_frequent(counts: NDArray[np.int64]) -> list[int]:
+    """Return the indices of the largest counts, the first ones of equal ones."""
+    return list(np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist())
+
+
+def _summary(
+    column: Column,
+    numbers: NDArray[np.float64] | None,
+    counts: NDArray[np.int64],
+    frequent: Sequence[str],
+) -> ColumnSummary:
+    """Summarize a column, given its numbers, how many rows have each value, and the top ones."""
+    missing = int(np.count_nonzero(column.missing()))
+    return ColumnSummary(
+        present=len(column.values) - missing,
+        missing=missing,
+        distinct=len(counts),
+        frequent=tuple(zip(frequent, np.sort(counts)[::-1].tolist(), strict=False)),
+        bounds=None if numbers is None else (float(numbers.min()), float(numbers.max())),
+        whole=numbers is not None and bool((numbers == np.floor(numbers)).all()),
+    )
+
+
+def shorten(text: str) -> str:
+    """Cut a value for a message if it is long."""
+    return truncate(text, _LONGEST_SHOWN)
