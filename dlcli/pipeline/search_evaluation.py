@@ -351,8 +351,7 @@ def _difference(
 def _count_parameters(run: ComparedRun) -> int:
     config = run.file.config
     layout = run.run.parse("encoding.json", Encoding).layout
-    weights = build_network(layout, config.hidden, config.output).weights
-    return sum(weight.size for weight in weights if weight.trainable)
+    return build_network(layout, config.hidden, config.output).trainable_parameters
 
 
 def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
