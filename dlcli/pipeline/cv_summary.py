@@ -31,6 +31,7 @@ from dlcli.pipeline.documents import (
     Document,
     FoldResult,
     Interval,
+    mean_metrics,
     rounded_median,
     scalar_metrics,
     standard_deviation,
@@ -297,11 +298,7 @@ def _pooled_constant(
     folds: Sequence[FinishedFold], by_repeat: Sequence[HeldOut]
 ) -> dict[str, Number]:
     """Return the metrics of such a model, whose rows are given by repeat."""
-    metrics = [scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat]
-    pooled = {
-        name: mean_of_defined(each.get(name) for each in metrics)
-        for name in dict.fromkeys(name for each in metrics for name in each)
-    }
+    pooled = mean_metrics([scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat])
     for name in _RANKING:
         if name in pooled:
             pooled[name] = mean_of_defined(fold.result.constant.get(name) for fold in folds)

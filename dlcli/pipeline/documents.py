@@ -14,7 +14,15 @@ from pydantic_core import PydanticCustomError
 
 from dlcli.comparison import BaselineDifference, Interval
 from dlcli.config import Dimension as ConfigDimension
-from dlcli.metrics import HIGHER_IS_BETTER, Floats, Metrics, Number, finite, finite_number
+from dlcli.metrics import (
+    HIGHER_IS_BETTER,
+    Floats,
+    Metrics,
+    Number,
+    finite,
+    finite_number,
+    mean_of_defined,
+)
 from dlcli.runs import Count, Document, Run
 
 MOST_EPOCHS = 200
@@ -122,6 +130,12 @@ def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
     return {
         name: finite_number(value) for name, value in metrics.items() if name in HIGHER_IS_BETTER
     }
+
+
+def mean_metrics(metrics: Sequence[Mapping[str, Number]]) -> dict[str, Number]:
+    """Return the mean of each metric over the sets of rows on which it is defined."""
+    names = dict.fromkeys(name for each in metrics for name in each)
+    return {name: mean_of_defined(each.get(name) for each in metrics) for name in names}
 
 
 def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Number, ...]]:

@@ -25,7 +25,6 @@ from dlcli.metrics import (
     as_floats,
     finite,
     mean_of_all,
-    mean_of_defined,
     positive_weights,
 )
 from dlcli.pipeline.checkpointing import StopOnSignal
@@ -34,6 +33,7 @@ from dlcli.pipeline.documents import (
     State,
     TrialResult,
     best_trial,
+    mean_metrics,
     rounded_median,
     scalar_metrics,
     standard_deviation,
@@ -255,7 +255,7 @@ def evaluate_candidate(
     def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
         found: dict[str, Any] = {
             "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
-            "metrics": mean_metrics(folds),
+            "metrics": mean_metrics([each.metrics for each in folds]),
             "parameters": max((each.parameters for each in folds), default=None),
             "epochs": rounded_median([each.epochs for each in folds]),
             "best_epoch": rounded_median([each.best_epoch for each in folds]),
@@ -289,12 +289,6 @@ def evaluate_candidate(
     if len(folds) > 1:
         error_of_mean = standard_error_of_folds([each.value for each in folds])
     return result("complete", mean, standard_error=error_of_mean)
-
-
-def mean_metrics(folds: Sequence[Evaluation]) -> dict[str, float | None]:
-    """Return the mean of each metric over the folds in which it is defined."""
-    names = dict.fromkeys(name for each in folds for name in each.metrics)
-    return {name: mean_of_defined(each.metrics.get(name) for each in folds) for name in names}
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:

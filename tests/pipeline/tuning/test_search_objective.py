@@ -24,6 +24,7 @@ from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
 from dlcli.config.tune_section import NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import Events, search_trials
+from dlcli.pipeline.documents import mean_metrics
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import SearchContext
@@ -33,7 +34,6 @@ from dlcli.pipeline.search_trials import (
     TrialReporter,
     evaluate,
     evaluate_candidate,
-    mean_metrics,
     row_losses,
 )
 from dlcli.splitting import Split
@@ -185,7 +185,7 @@ def evaluation(value, parameters=10, epochs=7, best_epoch=None, error=0.125, **m
 
 
 def test_metrics_over_folds_are_means_of_those_that_are_defined():
-    folds = [evaluation(1.0, accuracy=0.5, auc=None), evaluation(1.0, accuracy=1.0, auc=0.75)]
+    folds = [{"accuracy": 0.5, "auc": None}, {"accuracy": 1.0, "auc": 0.75}]
 
     assert mean_metrics(folds) == {"accuracy": 0.75, "auc": 0.75}
 
