@@ -188,8 +188,7 @@ class _EpochLines:
 
 
 def _data(fields: Fields) -> list[str]:
-    sets = {"train": "training", "validation": "validation", "test": "test"}
-    counts = [f"{count:,} {sets[name]}" for name, count in fields["rows"].items()]
+    counts = [f"{count:,} {fmt.ADJECTIVES[name]}" for name, count in fields["rows"].items()]
     split = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
     return [f"{fields['file']}: {', '.join(counts)} rows{split}", *fields["notes"]]
 

@@ -29,7 +29,6 @@ _VERDICTS = {
     "worse": "worse than",
     "not_significant": "not clearly different from",
 }
-_ADJECTIVES = {"train": "training", "validation": "validation", "test": "test"}
 _OUT_OF_FOLD = "out-of-fold"
 
 
@@ -69,8 +68,8 @@ def model_card(run: Run) -> str:
 def _adjectives(subject: ComparedRun) -> Mapping[str, str]:
     """Return the words for sets of rows; validation rows of an ensemble may be out-of-fold."""
     if subject.file.config.ensemble_folds is None:
-        return _ADJECTIVES
-    return {**_ADJECTIVES, "validation": _OUT_OF_FOLD}
+        return fmt.ADJECTIVES
+    return {**fmt.ADJECTIVES, "validation": _OUT_OF_FOLD}
 
 
 def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
