@@ -31,6 +31,7 @@ from dlcli.exports.model_interface import (
     Exported,
     InputKind,
     ModelInput,
+    example_inputs,
     input_of,
     missing_words,
     outputs_of_model,
@@ -52,8 +53,6 @@ _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
 """2π as a sum, whose first parts have few digits."""
 _MOST_EXPONENT = 110.0
 """The exponential is infinite in 32 bits from there on, and 0 of the negative."""
-_SHOWN = 12
-"""Inputs of an example, at most."""
 
 
 class _FloatOperations(TensorflowOperations):
@@ -312,8 +311,8 @@ def litert_usage(exported: Exported) -> str:
         "outputs = model(",
         "    **{",
     ]
-    for each in exported.inputs[:_SHOWN]:
-        shape = ", ".join(map(str, (1, *each.shape)))
-        lines.append(f"        {each.name!r}: np.zeros(({shape},), np.{each.type}),")
-    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    }", ")"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *example_inputs(exported, _example), "    }", ")", ""])
+
+
+def _example(each: ModelInput) -> str:
+    return f"np.zeros(({', '.join(map(str, (1, *each.shape)))},), np.{each.type})"

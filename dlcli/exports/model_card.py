@@ -15,6 +15,7 @@ from dlcli.config import EDITOR_COMMENT
 from dlcli.diagnosis import diagnose
 from dlcli.errors import plural
 from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.exports.readme import cell
 from dlcli.metrics import Estimate, estimate_statistics
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
 from dlcli.reports import fmt
@@ -266,15 +267,11 @@ def _values(column: ColumnStatistics) -> str:
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
 
 
 def _list(sentences: Iterator[str] | Sequence[str]) -> str:
-    return "\n".join(f"- {_cell(each)}" for each in sentences)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return "\n".join(f"- {cell(each)}" for each in sentences)
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,8 @@ _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 _SHOWN = 20
 """Categories that are listed, at most."""
+_SHOWN_INPUTS = 12
+"""Inputs of an example, at most."""
 _TYPES = {
     "number": "float64",
     "boolean": "float64",
@@ -279,6 +281,19 @@ def values_of(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArra
     texts = pc.fill_null(texts, strings([""], texts.type)[0])
     values = np.array(texts.to_pylist(), dtype=object)
     return np.array([*map(plain_text, values)], object) if each.kind == "text" else values
+
+
+def example_inputs(exported: Exported, example: Callable[[ModelInput], str]) -> Iterator[str]:
+    """Yield the lines of the first inputs in an example in Python.
+
+    Args:
+        exported: the model.
+        example: returns the code of a value of an input.
+    """
+    for each in exported.inputs[:_SHOWN_INPUTS]:
+        yield f"        {each.name!r}: {example(each)},"
+    if len(exported.inputs) > _SHOWN_INPUTS:
+        yield "        ...,"
 
 
 def plain_text(text: str) -> str:

@@ -14,13 +14,11 @@ from dlcli import __version__
 from dlcli.errors import ExportError, install_command, option
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, missing_words
+from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.prediction_graph import predict
 
 FILE = "model.onnx"
-_SHOWN = 12
-"""Inputs of an example, at most."""
 _ROWS = "rows"
 """Name of the dimension of the rows."""
 _DTYPES: dict[str, Any] = {"float64": np.float64, "string": object, "uint8": np.uint8}
@@ -117,10 +115,7 @@ def onnx_usage(exported: Exported) -> str:
         f"    {[each.name for each in exported.outputs]!r},",
         "    {",
     ]
-    for each in exported.inputs[:_SHOWN]:
-        lines.append(f"        {each.name!r}: {_example(each)},")
-    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    },", ")"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *example_inputs(exported, _example), "    },", ")", ""])
 
 
 def _example(each: ModelInput) -> str:

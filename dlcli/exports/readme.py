@@ -47,7 +47,7 @@ def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
     lines = ["| column | type | values |", "|---|---|---|"]
     for (kind, advice), group in alike.items():
         names = [_code(each.name) for each in group]
-        lines.append(f"| {', '.join(names)} | {kind} | {_cell(advice)} |")
+        lines.append(f"| {', '.join(names)} | {kind} | {cell(advice)} |")
     return "\n".join(lines)
 
 
@@ -55,7 +55,7 @@ def _outputs_table(outputs: tuple[ModelOutput, ...]) -> str:
     lines = ["| output | type | meaning |", "|---|---|---|"]
     for each in outputs:
         kind = _type(each.type, each.shape)
-        lines.append(f"| {_code(each.name)} | {kind} | {_cell(each.meaning)} |")
+        lines.append(f"| {_code(each.name)} | {kind} | {cell(each.meaning)} |")
     return "\n".join(lines)
 
 
@@ -73,7 +73,7 @@ def _check_text(document: ExportDocument) -> str:
         cells = (rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal))
         lines.append(f"| {' | '.join(cells)} |")
     if document.unchecked:
-        lines += ["", f"There are only made-up rows, since {_cell(document.unchecked)}."]
+        lines += ["", f"There are only made-up rows, since {cell(document.unchecked)}."]
     return "\n".join(lines)
 
 
@@ -82,9 +82,9 @@ def _type(name: str, shape: tuple[int, ...]) -> str:
 
 
 def _code(name: str) -> str:
-    return f"`{_cell(name)}`"
+    return f"`{cell(name)}`"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return a text for a cell of a table of Markdown."""
     return " ".join(text.split()).replace("|", "\\|")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, missing_words
+from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import TensorflowOperations, tensorflow_loaded
 
@@ -24,8 +24,6 @@ FOLDER = "model"
 _DEFAULT = "serving_default"
 _EXAMPLES = "serving_examples"
 """The signature that takes serialized messages of `tf.train.Example`."""
-_SHOWN = 12
-"""Inputs of an example, at most."""
 
 
 def write_saved_model(exported: Exported, folder: Path) -> None:
@@ -102,13 +100,14 @@ def saved_model_usage(exported: Exported) -> str:
         f'outputs = model.signatures["{_DEFAULT}"](',
         "    **{",
     ]
-    for each in exported.inputs[:_SHOWN]:
-        value = "['...']" if each.type == "string" else "[np.nan]"
-        if each.shape:
-            value = f"np.zeros((1, {', '.join(map(str, each.shape))}))"
-        lines.append(f"        {each.name!r}: tf.constant({value}, tf.{each.type}),")
-    lines += ["        ...,"] * (len(exported.inputs) > _SHOWN) + ["    }", ")"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *example_inputs(exported, _example), "    }", ")", ""])
+
+
+def _example(each: ModelInput) -> str:
+    value = "['...']" if each.type == "string" else "[np.nan]"
+    if each.shape:
+        value = f"np.zeros((1, {', '.join(map(str, each.shape))}))"
+    return f"tf.constant({value}, tf.{each.type})"
 
 
 def _example_feature(tf: Any, each: ModelInput) -> Any:  # noqa: ANN401
