@@ -116,11 +116,11 @@ def draw_rows(table: Table, columns: int) -> Table:
     return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 
-def draw(rows: Codes, most: int) -> Codes:
-    """Draw at most `most` of the rows at random, ascending and always the same."""
+def draw(rows: Codes, most: int, seed: int = 0) -> Codes:
+    """Draw at most `most` of the rows at random, ascending and always the same for a seed."""
     if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:

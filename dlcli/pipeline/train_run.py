@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from dlcli import runs
 from dlcli.comparison import BaselineComparison, Interval, check_gate
 from dlcli.config import Config, ConfigFile, Tables
+from dlcli.data_checks import draw
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
@@ -350,7 +351,7 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
         return result.prediction_table(name, {"split": strings([name] * rows, pa.string())}, some)
 
     metrics = {name: result.metrics(name) for name in result.tables}
-    some = sample_indices(result.tables["train"].rows, result.config.seed)
+    some = draw(np.arange(result.tables["train"].rows), SAMPLE_ROWS, result.config.seed)
     writer.write_table("sample.parquet", with_set("train", some))
     writer.write_json("metrics.json", metrics)
     if result.conformal is not None:
@@ -385,13 +386,6 @@ def _save_gates(
         found = None if estimate is None else Interval.of(estimate)
         results.append(check_gate(name, gate, found, comparison.on(split)))
     return run_recording.store_gates(results, writer)
-
-
-def sample_indices(rows: int, seed: int, most: int = SAMPLE_ROWS) -> NDArray[np.int64]:
-    """Return the indices of some rows, ascending: all, or `most` chosen at random."""
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def explain_result(result: FitResult, writer: RunWriter) -> Explanation:

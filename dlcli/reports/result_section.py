@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.data_checks import draw
 from dlcli.errors import plural
 from dlcli.metrics import (
     ThresholdCounts,
@@ -455,10 +456,7 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
 
 def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     target, prediction = output.target, output.prediction
-    shown = np.arange(len(target))
-    if len(target) > most:
-        rng = np.random.default_rng(seed)
-        shown = np.sort(rng.choice(len(target), most, replace=False))
+    shown = draw(np.arange(len(target)), most, seed)
     rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
     both = np.concatenate([target[shown], prediction[shown]])
     ends = [float(both.min()), float(both.max())]

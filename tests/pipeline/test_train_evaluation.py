@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
+from dlcli.data_checks import draw
 from dlcli.pipeline import train, train_run
-from dlcli.pipeline.train_run import sample_indices
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [
@@ -71,7 +71,7 @@ def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: P
 def test_no_more_training_rows_are_kept_than_a_page_shows(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_run.sample_indices, "__defaults__", (5,))
+    monkeypatch.setattr(train_run, "SAMPLE_ROWS", 5)
     run = train(load_config(config), config.parent / "run")
 
     sample = run.read_sample().to_pydict()
@@ -80,11 +80,12 @@ def test_no_more_training_rows_are_kept_than_a_page_shows(
 
 
 def test_a_sample_has_rows_of_the_whole_table_in_order_and_follows_from_the_seed() -> None:
-    places = sample_indices(100_000, seed=1)
+    rows = np.arange(100_000)
+    places = draw(rows, 2_000, seed=1)
 
     assert len(places) == 2_000
     assert (np.diff(places) > 0).all()
     # Each tenth of the table has a tenth of them, give or take five standard deviations.
     assert (np.abs(np.bincount(places // 10_000, minlength=10) - 200) < 5 * 13.5).all()
-    assert (places == sample_indices(100_000, seed=1)).all()
-    assert (places != sample_indices(100_000, seed=2)).any()
+    assert (places == draw(rows, 2_000, seed=1)).all()
+    assert (places != draw(rows, 2_000, seed=2)).any()
