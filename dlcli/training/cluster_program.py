@@ -159,14 +159,14 @@ class ClusterProgram(Program):
             for gradient, variable in zip(gradients, variables, strict=True)
             if gradient is not None  # a constant output has none
         ]
-        before = [tf.identity(variable.value) for variable in self._accumulators]
-        for variable in self._accumulators:
+        before = [tf.identity(variable.value) for variable in self.metric_variables]
+        for variable in self.metric_variables:
             variable.assign(tf.zeros_like(variable))
         self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else None)
-        added = [variable.value for variable in self._accumulators]
+        added = [variable.value for variable in self.metric_variables]
         loss, *sums = self.collectives.sum_all([loss, *dense, *added])
         for variable, value, more in zip(
-            self._accumulators, before, sums[len(dense) :], strict=True
+            self.metric_variables, before, sums[len(dense) :], strict=True
         ):
             variable.assign(value + more)
         summed = iter(sums[: len(dense)])
@@ -186,16 +186,11 @@ class ClusterProgram(Program):
     ) -> tuple[State, tf.Tensor]:
         """End an epoch, of which each worker has validated its rows; see `close_epoch`."""
         if self.job.validation is not None:
-            own = [variable.value for variable in self._accumulators]
+            own = [variable.value for variable in self.metric_variables]
             loss, *sums = self.collectives.sum_all([loss, *own])
-            for variable, value in zip(self._accumulators, sums, strict=True):
+            for variable, value in zip(self.metric_variables, sums, strict=True):
                 variable.assign(value)
         return self.close_epoch(state, values, loss)
-
-    @property
-    def _accumulators(self) -> list[keras.Variable]:
-        """The variables of the metrics, each of which is a sum over rows."""
-        return [variable for metric in self.learner.metrics for variable in metric.variables]
 
 
 def train_shares(job: Job, epoch: int = 0, step: int = 0) -> Iterator[ShareOfChunk]:

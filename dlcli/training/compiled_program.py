@@ -132,11 +132,16 @@ class Program:
         return State(**{name: tf.constant(arrays[name], first[name].dtype) for name in first})
 
     @property
+    def metric_variables(self) -> list[keras.Variable]:
+        """The variables of the metrics, each of which is a sum over rows."""
+        return [variable for metric in self.learner.metrics for variable in metric.variables]
+
+    @property
     def _variables(self) -> dict[str, Any]:
-        metrics = [variable for metric in self.learner.metrics for variable in metric.variables]
+        metrics = enumerate(self.metric_variables)
         return {
             **self.learner.variables,
-            **{f"metrics/{index}": variable for index, variable in enumerate(metrics)},
+            **{f"metrics/{index}": variable for index, variable in metrics},
             **{f"best/{index}": weight for index, weight in enumerate(self.monitor.best_weights)},
         }
 
@@ -259,7 +264,7 @@ class Program:
         loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
         is_weighted = self.weighs_metrics or self.is_padded
         self._measure(part.labels, outputs, part.weights if is_weighted else None)
-        variables = [variable for metric in self.learner.metrics for variable in metric.variables]
+        variables = self.metric_variables
         loss, *values = self._isolate([loss, *(variable.value for variable in variables)])
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
