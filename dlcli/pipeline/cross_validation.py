@@ -212,10 +212,8 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
             refitted = _refit(writer, events, file.tables) if plan.refit else None
         gates: dict[str, object] = {}
         if resolved.gates:
-            compared = {"constant": found.against_constant, "linear": found.against_linear}
-            baselines = {name: each for name, each in compared.items() if each is not None}
             checked = [
-                check_gate(name, gate, found.pooled.get(name.partition(".")[2]), baselines)
+                check_gate(name, gate, found.pooled.get(name.partition(".")[2]), found.baselines)
                 for name, gate in resolved.gates.items()
                 if not name.startswith("train.")
             ]

@@ -124,6 +124,12 @@ class CrossValidation(Document):
         """
         return run.parse("cv.json", cls)
 
+    @property
+    def baselines(self) -> dict[str, BaselineDifference]:
+        """The differences from these models, by their names."""
+        found = {"constant": self.against_constant, "linear": self.against_linear}
+        return {name: each for name, each in found.items() if each is not None}
+
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
     """Return the metrics that are single numbers; `None` where they are undefined."""

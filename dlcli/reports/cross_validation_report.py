@@ -213,8 +213,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        compared = {"constant": cv.against_constant, "linear": cv.against_linear}
-        yield from baseline_sentences({name: each for name, each in compared.items() if each})
+        yield from baseline_sentences(cv.baselines)
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
