@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dlcli.config import (
     format_path,
     to_short,
 )
+from dlcli.errors import by_caller
 
 Setting = tuple[str, str]
 """Path of a key, and a value for it."""
@@ -57,6 +59,12 @@ class Patch:
         """The settings as command-line options, quoted for a shell."""
         return shlex.join(word for override in self.overrides for word in ("--set", override))
 
+    @property
+    def advice(self) -> str:
+        """The options, or in Python the argument that sets the same; for numbers and texts."""
+        values = {path: _number_or_text(value) for path, value in self.settings}
+        return by_caller(self.options, f"overrides={values}")
+
     def command(self, config: Path) -> str:
         """Return the command that trains a config with this patch, quoted for a shell.
 
@@ -64,6 +72,14 @@ class Patch:
             config: the config's file; for a run its `resolved.yaml`.
         """
         return f"{shlex.join(['dlcli', 'train', str(config)])} {self.options}"
+
+
+def _number_or_text(value: str) -> float | str:
+    with suppress(ValueError):
+        return int(value)
+    with suppress(ValueError):
+        return float(value)
+    return value
 
 
 @dataclass(frozen=True)

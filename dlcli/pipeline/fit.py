@@ -542,7 +542,7 @@ def advise(error: DivergenceError, job: Job) -> Magnitudes:
     magnitudes = measure_magnitudes(job, error.epoch)
     config = job.config.model_copy(update={"output": job.head.output, "loss": job.head.loss})
     for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):
-        error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].options}"))
+        error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
     return magnitudes
 
 

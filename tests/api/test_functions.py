@@ -184,6 +184,11 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
     config = {**CONFIG, "data": {**CONFIG["data"], "storage": "disk"}}
     with pytest.raises(dlcli.UsageError, match="overrides={'data.storage': 'memory'}$"):
         dlcli.cross_validate(config, TABLE)
+    with pytest.raises(dlcli.DivergenceError) as caught:
+        dlcli.train({**CONFIG, "optimizer": {"name": "sgd", "learning_rate": 1e30}}, TABLE)
+    assert caught.value.__notes__[0].endswith(
+        "is 1e+32 times the usual 0.01 of sgd; try overrides={'optimizer.learning_rate': 0.01}"
+    )
 
 
 @pytest.mark.parametrize(

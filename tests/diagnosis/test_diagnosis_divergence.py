@@ -38,7 +38,7 @@ def diverged(tmp_path_factory):
 def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
     notes, run = diverged
     findings = diagnose(run)[: len(notes)]
-    assert [f"  {each.observation}; try {each.patches[0].options}" for each in findings] == notes
+    assert [f"  {each.observation}; try {each.patches[0].advice}" for each in findings] == notes
     assert [each.rule for each in findings] == [
         "unscaled_inputs",
         "large_row_weights",

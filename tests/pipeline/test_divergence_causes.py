@@ -18,7 +18,7 @@ from dlcli.pipeline.preparation import encode_sets
 from dlcli.training import Job
 from dlcli.training.job import NO_CHECKPOINTS
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
 ROWS = 60
 RANDOM = np.random.default_rng(0)
