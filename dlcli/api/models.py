@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,7 +91,7 @@ class Model:
         predictor, table, issues = self._read(_source(data), interval, on_bad_row, [])
         predictions = predictor.predict(table, issues)
         self._warn_of(table, issues)
-        return Prediction(predictions)
+        return Prediction(predictions, _index_of(data))
 
     def predict_rows(
         self,
@@ -240,6 +241,8 @@ class Prediction:
     """
 
     rows: Predictions = field(repr=False)
+    index: Any = field(default=None, repr=False, compare=False)
+    """The index of the data frame of pandas that was predicted; else `None`."""
 
     def __len__(self) -> int:
         return len(self.rows.outputs)
@@ -298,8 +301,12 @@ class Prediction:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self) -> Any:  # noqa: ANN401  (pandas has no types of its own)
-        """Return a pandas data frame with the columns that `dlcli predict` writes."""
-        return self.to_arrow().to_pandas()
+        """Return a pandas data frame with the columns that `dlcli predict` writes.
+
+        It has the index of the data frame that was predicted, so that its columns can be assigned.
+        """
+        frame = self.to_arrow().to_pandas()
+        return frame if self.index is None else frame.set_axis(self.index)
 
     def __repr__(self) -> str:
         return f"Prediction of {plural(len(self), 'row')}:\n{self._first_rows()}"
@@ -338,6 +345,11 @@ def _like(batch: Batch, rows: pa.Table) -> Batch:
     else:
         converted = rows
     return cast(Batch, converted)
+
+
+def _index_of(data: object) -> Any:  # noqa: ANN401  (pandas has no types of its own)
+    pandas = sys.modules.get("pandas")
+    return data.index if pandas and isinstance(data, pandas.DataFrame) else None
 
 
 def _source(data: object) -> Source | MemoryTable:

@@ -175,9 +175,14 @@ def test_polars_is_trained_on(tmp_path):
 
 
 def test_predictions_become_a_frame(run):
-    frame = run.model.predict(FRAME, interval=0.8).to_pandas()
+    prediction = run.model.predict(FRAME, interval=0.8)
+    frame = prediction.to_pandas()
     assert list(frame.columns) == ["prediction", "lower", "upper"]
-    assert len(frame) == ROWS
+    assert frame.index.equals(FRAME.index)
+    assigned = FRAME.assign(predicted=frame["prediction"])
+    assert assigned["predicted"].tolist() == prediction.values.tolist()
+    of_mapping = run.model.predict(FRAME.to_dict("list")).to_pandas()
+    assert of_mapping.index.tolist() == [*range(ROWS)]
 
 
 def test_batches_of_pandas_and_polars_come_back_as_such(run):
