@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
 _MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
+_OWN_PROCESS: set[int] = set()
+"""The process that TensorFlow was prepared in. A fork of it lacks its threads, and would wait for
+them forever."""
 _MOST_LETTERS = 200
 """Most characters of TensorFlow's message, which may be pages long."""
 
@@ -67,8 +70,15 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
     Raises:
         ConfigError: if a GPU is requested and there is none.
         UsageError: if TensorFlow already runs in this process with another device or threads, or
-            builds a graph or a model of several devices where this is called.
+            in the process that this one is a fork of, or builds a graph or a model of several
+            devices where this is called.
     """
+    if _OWN_PROCESS - {os.getpid()}:
+        raise UsageError(
+            "TensorFlow already runs in the process that this one is a fork of, and would hang in "
+            "this one; start it by multiprocessing.get_context('spawn') instead"
+        )
+    _OWN_PROCESS.add(os.getpid())
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         where = "tf.Graph.as_default(), a tf.function and the scope of a tf.distribute strategy"
         raise UsageError(f"training can't be part of another program; call it outside of {where}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.forked import Process
 from dlcli.config import CompiledEngine, KerasEngine, load_config
 from dlcli.encoding import plain_layout
 from dlcli.errors import ConfigError, UsageError
@@ -88,6 +89,17 @@ def test_threads_are_set_before_the_first_operation(make_job, train):
     assert prepare_device("auto", running).threads == running
     with pytest.raises(UsageError, match=f"with threads: {running}; set these, or start a new"):
         prepare_device("auto", 63)
+
+
+def test_a_fork_of_a_process_that_trains_is_refused_as_it_would_hang(tmp_path):
+    def train_in_fork():
+        with pytest.raises(UsageError, match=r"is a fork of.*get_context\('spawn'\)"):
+            prepare_device("cpu", "auto")
+        return 0
+
+    prepare_device("cpu", "auto")
+    ended = Process(train_in_fork, tmp_path, tmp_path).wait(60)
+    assert (ended.code, ended.errors) == (0, "")
 
 
 @pytest.mark.parametrize(
