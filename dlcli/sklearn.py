@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import (
@@ -162,6 +163,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         if hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc")):
             validate_data(self, X, reset=is_new, skip_check_array=True)
             data = memory_table(X, "X").data
+            if is_new:
+                _refuse_infinite(data)
             return dict(zip(data.column_names, data.columns, strict=True))
         matrix = validate_data(
             self,
@@ -344,6 +347,16 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         # Of 32 bits, they add up to 1 less closely than scikit-learn's metrics expect of 64 bits.
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
+
+
+def _refuse_infinite(data: pa.Table) -> None:
+    """Raise `ValueError` for a column with an infinite number, as scikit-learn does for an array.
+
+    It would be ignored, and `predict` would not read it.
+    """
+    for name, values in zip(data.column_names, data.columns, strict=True):
+        if pa.types.is_floating(values.type):
+            assert_all_finite(values.to_numpy(), allow_nan=True, input_name=f"X['{name}']")
 
 
 def _validation_for(

@@ -361,6 +361,9 @@ def test_what_can_not_be_trained_is_a_value_error():
         DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
     with pytest.raises(ValueError, match="row 1, column 'a': expected a number"):
         DenseRegressor(**FAST).fit(pd.DataFrame({"a": [[1], [2]]}), [1.0, 2.0])
+    for infinite in (pd.DataFrame({"a": [1.0, np.inf]}), pl.DataFrame({"a": [1.0, np.inf]})):
+        with pytest.raises(ValueError, match=r"X\['a'\] contains infinity"):
+            DenseRegressor(**FAST).fit(infinite, [1.0, 2.0])
     rows, target = load_iris(return_X_y=True)
     weights = {0: 1, 1: 2, 2: 5}
     model = DenseClassifier(**{**FAST, "epochs": 1}, class_weight=weights).fit(
