@@ -487,9 +487,9 @@ def _target_values(facts: _Facts) -> dict[str, Any]:
 
 def _code(facts: _Facts) -> dict[str, Any]:
     return {
-        "network": _indented(_network_code(facts)),
-        "training": _indented(_training_code(facts)),
-        "weighting": _indented(_weighting_code(facts)),
+        "network": textwrap.indent("\n".join(_network_code(facts)), "    "),
+        "training": textwrap.indent("\n".join(_training_code(facts)), "    "),
+        "weighting": textwrap.indent("\n".join(_weighting_code(facts)), "    "),
         "evaluation": "\n".join(_evaluation_code(facts)),
         "is_weighted": _is_weighted(facts.config),
         "weight": facts.config.data.weight or "",
@@ -499,10 +499,6 @@ def _code(facts: _Facts) -> dict[str, Any]:
 
 def _is_weighted(config: Config) -> bool:
     return config.data.weight is not None or config.class_weight is not None
-
-
-def _indented(lines: Iterator[str]) -> str:
-    return "\n".join(f"    {line}" if line else "" for line in lines)
 
 
 def _call(section: Section, module: str, *first: str, **others: str) -> str:
