@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -255,15 +254,14 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
 
 def search_space_lines(tune: Tune) -> list[str]:
     """Describe a search: its budget and sampler, and the range of each setting."""
-    from dlcli.config import dimensions_of
+    from dlcli.config import count_combinations, dimensions_of
     from dlcli.errors import plural
     from dlcli.reports import Table, fmt, render_table
 
     dimensions = dimensions_of(tune)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
     budget += [f"{fmt.number(tune.time)} seconds"] if tune.time is not None else []
-    sizes = [each.size for each in dimensions if each.size is not None]
-    combinations = math.prod(sizes) if len(sizes) == len(dimensions) else 0
+    combinations = count_combinations(dimensions)
     of = f" of {plural(combinations, 'combination')}" if combinations else ""
     rows = "the validation rows" if tune.folds is None else plural(tune.folds, "fold")
     search = ", ".join([*budget, f"{tune.sampler.name}{of}", f"{tune.metric} of {rows}"])

@@ -104,6 +104,7 @@ from dlcli.config.search_space import (
     Value,
     candidate,
     check_tune,
+    count_combinations,
     default_tune,
     dimensions_of,
     with_search_space,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -101,6 +102,13 @@ class Dimension:
 def dimensions_of(tune: Tune) -> tuple[Dimension, ...]:
     """Return the dimensions of a search space, in the order of the config."""
     return tuple(_dimension(keys, varied) for keys, varied in tune.varied)
+
+
+def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
+    """Return the number of combinations of values; `None` if a range is continuous."""
+    sizes = [dimension.size for dimension in dimensions]
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
 
 
 def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dimension:

@@ -23,6 +23,7 @@ from dlcli.config import (
     Tpe,
     Tune,
     Value,
+    count_combinations,
     dimensions_of,
     parse_path,
 )
@@ -283,13 +284,6 @@ def fits_per_program(tune: Tune, folds: int) -> int:
     if number is None:
         return folds
     return folds * max(1, (max_trials(tune) or _TRIALS_BY_TIME) // number)
-
-
-def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
-    """Return the number of combinations of values; `None` if a range is continuous."""
-    sizes = [dimension.size for dimension in dimensions]
-    known = [size for size in sizes if size is not None]
-    return math.prod(known) if len(known) == len(sizes) else None
 
 
 def combination(

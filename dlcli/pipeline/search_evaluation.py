@@ -16,7 +16,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from dlcli.comparison import SPLITS, BaselineComparison, ComparedRun, estimate_difference
-from dlcli.config import Config, ConfigFile, Dimension, Value, candidate
+from dlcli.config import Config, ConfigFile, Dimension, Value, candidate, count_combinations
 from dlcli.encoding import Encoding
 from dlcli.errors import (
     ConfigError,
@@ -57,7 +57,6 @@ from dlcli.pipeline.run_recording import claimed_unit, read_unit, write_unit
 from dlcli.pipeline.search_context import (
     SearchContext,
     TimeBudget,
-    count_combinations,
     distribution_of,
     make_splits,
 )

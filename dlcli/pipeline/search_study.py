@@ -27,14 +27,13 @@ from optuna.storages import (
 from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from dlcli.config import Dimension, MedianPruning, Value
+from dlcli.config import Dimension, MedianPruning, Value, count_combinations
 from dlcli.errors import UsageError, override
 from dlcli.metrics import finite_number
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import (
     SearchPlan,
     combination,
-    count_combinations,
     distribution_of,
 )
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import BinaryCrossentropy, MeanSquaredError, Poisson, Tune, load_config
+from dlcli.config import (
+    BinaryCrossentropy,
+    MeanSquaredError,
+    Poisson,
+    Tune,
+    count_combinations,
+    load_config,
+)
 from dlcli.config.training_choices import Hinge
 from dlcli.errors import ConfigError
 from dlcli.pipeline import Events
@@ -14,7 +21,6 @@ from dlcli.pipeline.search_context import (
     SearchContext,
     SearchPlan,
     combination,
-    count_combinations,
     fits_per_program,
     max_trials,
     tune_section,
