@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         NestedFold,
         Search,
         TrialResult,
-        Value,
         leaderboard,
         thinned,
     )
@@ -49,7 +48,7 @@ _NAMES = {
     ),
     "documents": (
         *("FEWEST_TRIALS", "CrossValidation", "Dimension", "Finalist", "FoldResult", "Interval"),
-        *("NestedFold", "Search", "TrialResult", "Value", "leaderboard", "thinned"),
+        *("NestedFold", "Search", "TrialResult", "leaderboard", "thinned"),
     ),
     "events": ("Events", "Listener"),
     "fit": ("hide_unused_packages", "quiet_tensorflow"),

@@ -14,11 +14,13 @@ from pydantic_core import PydanticCustomError
 
 from dlcli.comparison import BaselineDifference, Interval
 from dlcli.config import Dimension as ConfigDimension
+from dlcli.config import Value
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
     Floats,
     Metrics,
     Number,
+    Verdict,
     finite,
     finite_number,
     mean_of_defined,
@@ -27,8 +29,6 @@ from dlcli.runs import Count, Document, Run
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
-Value = bool | int | float | str | None
-"""A scalar of a config. A choice among lists or mappings is shown as a text of YAML."""
 State = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20
@@ -263,7 +263,7 @@ class Finalist(Document):
     """The metric that finalists are compared by."""
     gain: Interval | None = None
     """That metric minus that of the default config on the same rows."""
-    verdict: Literal["better", "worse", "not_significant", "same", "unknown"] | None = None
+    verdict: Verdict | None = None
     """The outcome of the test whether that is statistically significant."""
 
 

@@ -10,9 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
+from dlcli.config import Value
 from dlcli.errors import plural
 from dlcli.metrics import finite_number
-from dlcli.pipeline import Dimension, Finalist, Search, TrialResult, Value, leaderboard
+from dlcli.pipeline import Dimension, Finalist, Search, TrialResult, leaderboard
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
