@@ -348,8 +348,12 @@ def _candidate(fields: Fields, mark: str = "") -> str:
         return f"failed, {printable(fields['problem'])}"
     value = f"{fields['metric']} {fmt.number(fields['value'])}"
     if fields["state"] == "pruned":
-        after = f"after {plural(len(fields['folds']), 'fold')} " if fields["folds"] else ""
-        return f"pruned {after}at {value}"
+        done, of = len(fields["folds"]), fields["of_folds"]
+        first = f" of the first of {of:,} folds" if of else ""
+        where = (
+            f"after {done:,} of {of:,} folds" if done else f"at epoch {fields['epochs']:,}{first}"
+        )
+        return f"pruned {where}, with {value}"
     size = f"{plural(fields['parameters'], 'parameter')}, {plural(fields['epochs'], 'epoch')}"
     return f"{value}{mark}  ({size}, {fmt.duration(fields['seconds'])})"
 

@@ -212,8 +212,9 @@ def _run_trial(
     study.tell(running, result, budget.spent)
     results = study.results()
     fields = {**_event_fields(result), **_best(study, results)}
-    number, ended = running.number, len(results)
-    events.emit("trial", number=number, of=of, ended=ended, metric=metric, **fields)
+    place = {"number": running.number, "of": of, "ended": len(results)}
+    of_folds = len(context.splits) if len(context.splits) > 1 else None
+    events.emit("trial", **place, metric=metric, of_folds=of_folds, **fields)
 
 
 def _best(study: Study, results: Sequence[TrialResult]) -> dict[str, object]:

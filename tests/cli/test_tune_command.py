@@ -48,6 +48,7 @@ RESULT = {
 
 def trial(number, **fields):
     place = {"number": number, "of": 3, "ended": number + 1, "best": 1, "best_value": 0.25}
+    place["of_folds"] = None
     return ("trial", {**TRIAL, **place, "metric": "val_mae", "values": VALUES, **fields})
 
 
@@ -57,7 +58,8 @@ EVENTS = [
     ("progress", {"trial": 2, "of": 3, "metric": "val_mae", "best": None, "best_value": None}),
     trial(1),
     trial(2, state="pruned", value=0.5),
-    trial(2, state="pruned", value=0.5, folds=[0.5]),
+    trial(2, state="pruned", value=0.5, of_folds=5),
+    trial(2, state="pruned", value=0.5, of_folds=5, folds=[0.5]),
     trial(0, state="failed", value=None, problem="training diverged", of=None),
     ("finalist", FINALIST),
     ("progress", {"finalist": "best"}),
@@ -104,8 +106,9 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         "earlier   1 trial of 3 finished before",
         f"default   val_mae 1  {cost}: the original config",
         f"trial     #1  2/3  val_mae 0.25, the best so far  {cost}: {values}",
-        f"trial     #2  3/3  pruned at val_mae 0.5: {values}",
-        f"trial     #2  3/3  pruned after 1 fold at val_mae 0.5: {values}",
+        f"trial     #2  3/3  pruned at epoch 40, with val_mae 0.5: {values}",
+        f"trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with val_mae 0.5: {values}",
+        f"trial     #2  3/3  pruned after 1 of 5 folds, with val_mae 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test mae 1.5",
         "finalist  best: test mae 1, -0.5 against default",
