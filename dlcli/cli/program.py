@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -131,11 +132,22 @@ def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
     text = text if text.endswith("...") else text.removesuffix(".")
     if isinstance(error, click.NoSuchOption):
         near = did_you_mean(error.option_name, error.possibilities or [])
-        text = f"no such option '{error.option_name}'{near}"
+        text = f"no such option '{error.option_name}'{_setting(error) or near}"
     is_sentence = text[1:2].islower()
     context = error.ctx if isinstance(error, click.UsageError) else None
     help_of = [f"see: {context.command_path} --help"] if context else []
     _exit([text[:1].lower() + text[1:] if is_sentence else text], help_of, error.exit_code)
+
+
+def _setting(error: click.NoSuchOption) -> str:
+    """Return how to set the key of a config that an unknown option is named after, if it is."""
+    command = error.ctx.command if error.ctx is not None else None
+    if command is None or not any("--set" in each.opts for each in command.params):
+        return ""
+    from dlcli.config import find_setting
+
+    path = find_setting(error.option_name.lstrip("-").replace("-", "_"))
+    return f"; write --set {shlex.quote(f'{path}=VALUE')}" if path else ""
 
 
 def _exit(

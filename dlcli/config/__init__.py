@@ -24,6 +24,7 @@ from dlcli.config.config_schema import (
     KerasEngine,
     MetricName,
     Output,
+    find_setting,
 )
 from dlcli.config.data_section import (
     MEMORY,

@@ -555,3 +555,24 @@ class Config(Section):
                     f"{key}.monitor",
                     f"'{section.monitor}' needs rows to validate on; set data.{way_out}",
                 )
+
+
+def find_setting(name: str) -> str | None:
+    """Return the path of the setting that a name means, as for `--set`; None if there is none.
+
+    Args:
+        name: a key of the config, or the name that other programs have for it: `epochs`, `lr`.
+    """
+    sections: dict[str, type[Section]] = {
+        "": Config,
+        "data.": Data,
+        "hidden[0].": Hidden,
+        "optimizer.": Adam,
+        "early_stopping.": EarlyStopping,
+        "tune.": Tune,
+    }
+    for path, section in sections.items():
+        key = section.synonyms.get(name, name)
+        if key in section.model_fields:
+            return path + key
+    return None

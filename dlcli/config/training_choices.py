@@ -7,7 +7,7 @@ one optimizer). The network's output includes its activation, so there is no `fr
 and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -257,6 +257,9 @@ class _CommonParameters(Choice):
 class _Optimizer(_CommonParameters):
     """An optimizer."""
 
+    synonyms: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("lr", "learning_rate_init"), "learning_rate"
+    )
     learning_rate: Positive = 0.001
     """Learning rate."""
 

@@ -92,6 +92,28 @@ def test_help_explains_a_command(dlcli):
     assert wrong.stderr.startswith("error: no such command 'trian'")
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "way_out"),
+    [
+        ("train", "--epochs", "; write --set epochs=VALUE"),
+        ("train", "--batch-size=8", "; write --set batch_size=VALUE"),
+        ("cv", "--lr", "; write --set optimizer.learning_rate=VALUE"),
+        ("train", "--units", "; write --set 'hidden[0].units=VALUE'"),
+        ("tune", "--n-trials", "; write --set tune.trials=VALUE"),
+        ("train", "--seed", "; write --set seed=VALUE"),
+        ("train", "--ouput", "; did you mean '--output'?"),
+        ("predict", "--epochs", ""),
+    ],
+)
+def test_an_option_that_is_a_setting_is_answered_with_set(command, option, way_out, dlcli):
+    result = dlcli(command, "some.yaml", option, "3")
+    assert result.exit_code == 2
+    name = option.partition("=")[0]
+    assert (
+        result.stderr == f"error: no such option '{name}'{way_out}\nsee: dlcli {command} --help\n"
+    )
+
+
 @pytest.mark.parametrize("verb", main.commands.values(), ids=main.commands)
 def test_the_help_of_a_command_has_examples(verb, dlcli):
     assert f"\n    dlcli {verb.name} " in dlcli(verb.name, "--help").stdout

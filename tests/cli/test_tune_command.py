@@ -107,7 +107,8 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         f"default   val_mae 1  {cost}: the original config",
         f"trial     #1  2/3  val_mae 0.25, the best so far  {cost}: {values}",
         f"trial     #2  3/3  pruned at epoch 40, with val_mae 0.5: {values}",
-        f"trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with val_mae 0.5: {values}",
+        "trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with val_mae 0.5: "
+        f"{values}",
         f"trial     #2  3/3  pruned after 1 of 5 folds, with val_mae 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test mae 1.5",
