@@ -256,12 +256,15 @@ class Prediction:
     def values(self) -> NDArray[Any]:
         """The predicted values.
 
-        Numbers, (rows,), or of several columns (rows, columns); classes by name, (rows,); or 1 for
-        each label that a row has, else 0, (rows, labels).
+        Numbers, (rows,), or of several columns (rows, columns); classes, (rows,), which are
+        integers or true and false if those of the target are, else texts; or 1 for each label that
+        a row has, else 0, (rows, labels).
         """
         task, values = self.rows.task, self.rows.values
         if task.outcome == "classes":
-            return np.array(task.names, dtype=object)[values]
+            classes = task.value_lists(np.arange(len(task.names)), "class")["class"]
+            is_text = isinstance(classes[0], str)
+            return np.array(classes, dtype=object if is_text else None)[values]
         is_single = task.outcome == "numbers" and values.shape[1] == 1
         return values[:, 0] if is_single else values
 

@@ -354,6 +354,14 @@ class TestPredictions:
         assert "red" in shown
         assert "–" not in shown
 
+    @pytest.mark.parametrize(("storage", "dtype"), [(pa.bool_(), bool), (pa.int64(), np.int64)])
+    def test_of_classes_have_the_type_of_the_target(self, storage, dtype):
+        big = TABLE["big"].cast(storage)
+        table = TABLE.drop_columns(["big", "price"]).append_column("price", big)
+        found = dlcli.train({**CONFIG, "epochs": 1}, table).model.predict(table)
+        assert found.values.dtype == dtype
+        assert found.values.tolist() == found.to_arrow()["prediction"].to_pylist()
+
     def test_read_files_and_records_alike(self, run, folder):
         pq.write_table(TABLE, folder / "new.parquet")
         expected = run.model.predict(TABLE).values
