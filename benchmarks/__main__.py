@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rounds = 1 if options.quick else suite.rounds
             outcomes.append(run(suite.name, suite.title, list(suite.cases()), rounds))
             console.print(outcome_report(outcomes[-1]))
+            if options.json:
+                document = json.dumps(_document(machine, outcomes), indent=2)
+                options.json.write_text(document + "\n", "utf-8")
     console.print(target_table(outcomes))
-    if options.json:
-        document = _document(machine, outcomes)
-        options.json.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -95,7 +95,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="One round; without --only, of workloads that take less than two minutes.",
     )
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write every measurement.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write them as they come.")
     parser.add_argument(
         "--rivals-python",
         default=sys.executable,
