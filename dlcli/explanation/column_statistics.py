@@ -24,7 +24,7 @@ from dlcli.encoding import (
 )
 from dlcli.errors import DataError, truncate
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
-from dlcli.metrics import finite
+from dlcli.metrics import Floats, finite
 from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
 
@@ -42,8 +42,6 @@ _FEW = 0.01
 """Share of the values that may be outside the bins, which would be too wide otherwise."""
 _EXACT = 2.0**50
 """Whole numbers up to here differ from the halves between them."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dlcli.prediction.batch_prediction import (
 )
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage
 from dlcli.prediction.prediction_tables import (
-    Floats,
     Format,
     StoredPredictions,
     assemble,

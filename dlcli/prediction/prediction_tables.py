@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from dlcli.config import Location
 from dlcli.errors import RunError, UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
-from dlcli.preprocessing import ValueIssues
+from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, blanked, integers, plain, strings, to_numpy
 
-Floats = NDArray[np.float64]
 Format = Literal["csv", "parquet", "jsonl"]
 
 _EXTENSIONS: dict[str, Format] = {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dlcli.data_checks import draw
 from dlcli.errors import plural
 from dlcli.metrics import (
+    Floats,
     ThresholdCounts,
     calibration_curve,
     decision_metrics,
@@ -37,7 +38,6 @@ from dlcli.reports.charts import (
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
 
-Floats = NDArray[np.float64]
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
 MOST_LISTED = 50

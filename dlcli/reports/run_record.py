@@ -16,12 +16,11 @@ from dlcli.comparison import BaselineComparison
 from dlcli.config import Config
 from dlcli.errors import RunError
 from dlcli.explanation import Explanation
-from dlcli.metrics import ThresholdCounts, main_metric
+from dlcli.metrics import Floats, ThresholdCounts, main_metric
 from dlcli.network import LayerSummary
 from dlcli.prediction import (
     Conformal,
     Ensemble,
-    Floats,
     Predictor,
     RangeCoverage,
     StoredPredictions,
