@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from dlcli.encoding import EncodedRows, Inputs, ShardedInputs
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_program import (
     ROWS_VALIDATED_AT_ONCE,
     Block,
-    Program,
+    ChunkedProgram,
+    Values,
     chunk_orders,
     rows_per_chunk,
 )
@@ -45,7 +45,7 @@ class ShareOfChunk(NamedTuple):
     """The index of the first row of each step, and the number of rows, int32 (steps + 1,)."""
 
 
-class ClusterProgram(Program):
+class ClusterProgram(ChunkedProgram):
     """Programs of the steps and of the end of an epoch.
 
     They run as TensorFlow graphs: the number of a worker's rows differs from batch to batch, and
@@ -66,22 +66,30 @@ class ClusterProgram(Program):
 
         self._steps: Any = None
         """The program of the steps, once the types of its arguments are known."""
-        self._agree = tf.function(
-            self.collectives.sum,
-            autograph=False,
-            input_signature=[tf.TensorSpec([], tf.int32)],
-        )
-        self._train_values = tf.function(self.train_values, autograph=False)
-        self._evaluate_block = tf.function(self.evaluate, autograph=False)
-        self._close = tf.function(self._sum_and_close, autograph=False)
+        self._agree = self.compiled(self.collectives.sum, [tf.TensorSpec([], tf.int32)])
 
     def agree(self, number: int) -> int:
         """Return worker 0's number."""
         return int(self._agree(tf.constant(0 if self.collectives.rank else number)))
 
     def chunks(self, epoch: int, step: int) -> Iterator[ShareOfChunk]:
-        """Yield this worker's rows of the chunks of all epochs, see `train_shares`."""
-        return train_shares(self.job, epoch, step)
+        """Yield this worker's rows of the chunks of all epochs; see `ChunkedProgram`."""
+        job = self.job
+        inputs, weights, size = job.train.inputs, job.loss_weights, job.batch_size
+        assert isinstance(inputs, ShardedInputs)
+        is_own = inputs.shares.owners == inputs.shares.exchange.rank
+        for first, stop, index in chunk_orders(job, epoch, step):
+            at = np.flatnonzero(is_own[index])
+            rows = index[at]
+            block = Block.of(
+                inputs.stored.take(inputs.shares.indices[rows]),
+                job.labels[rows],
+                None if weights is None else weights[rows],
+            )
+            starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
+            yield ShareOfChunk(
+                first, stop, block, tf.constant(at % size, tf.int64), tf.constant(starts)
+            )
 
     def advance(self, chunk: ShareOfChunk, state: State, upto: int) -> State:
         """Run the steps of a chunk from the state's to before another."""
@@ -97,18 +105,31 @@ class ClusterProgram(Program):
                 tf.TensorSpec([None, *each.shape[1:]] if each.shape.rank else [], each.dtype)
                 for each in arguments
             ]
-            self._steps = tf.function(self._run, autograph=False, input_signature=signature)
+            self._steps = self.compiled(self._run, signature)
         result: State = self._steps(*arguments)
         return result
 
-    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
-        """End an epoch; return the next state and the row of history, (1, columns)."""
-        values = self._train_values(state)
-        loss = tf.constant(0.0, keras.config.floatx())
-        for block in _validation_share(self.job) if self.job.validation is not None else ():
-            loss = self._evaluate_block(block, loss)
-        state, row = self._close(state, values, loss)
-        return state, row.numpy()[np.newaxis]
+    def validation_blocks(self) -> Iterator[Block]:
+        """Yield this worker's validation rows in order, some at a time."""
+        job = self.job
+        assert job.validation is not None and job.validation_labels is not None
+        inputs, weights = job.validation.inputs, job.validation.weights
+        assert isinstance(job.train.inputs, ShardedInputs)
+        workers = job.train.inputs.shares.exchange
+        own: Inputs
+        if isinstance(inputs, ShardedInputs):
+            own, rows = inputs.own, inputs.shares.own
+        else:  # a sample that all workers have
+            rows = np.arange(workers.rank, len(inputs), workers.size)
+            own = EncodedRows(inputs, job.validation.target).select(rows).inputs
+        size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, len(rows))
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            yield Block.of(
+                own.part(start, start + size),
+                job.validation_labels[some],
+                None if weights is None else weights[some],
+            )
 
     def _run(self, matrix: tf.Tensor, labels: tf.Tensor, *rest: tf.Tensor) -> State:
         """Run steps of one epoch.
@@ -181,54 +202,13 @@ class ClusterProgram(Program):
 
         return tf.custom_gradient(summed)(tensor)
 
-    def _sum_and_close(
-        self, state: State, values: dict[str, tf.Tensor], loss: tf.Tensor
+    def close_epoch(
+        self, state: State, values: Values, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
-        """End an epoch, of which each worker has validated its rows; see `close_epoch`."""
+        """End an epoch, of which each worker has validated its rows; see `Program`."""
         if self.job.validation is not None:
             own = [variable.value for variable in self.metric_variables]
-            loss, *sums = self.collectives.sum_all([loss, *own])
+            validation_loss, *sums = self.collectives.sum_all([validation_loss, *own])
             for variable, value in zip(self.metric_variables, sums, strict=True):
                 variable.assign(value)
-        return self.close_epoch(state, values, loss)
-
-
-def train_shares(job: Job, epoch: int = 0, step: int = 0) -> Iterator[ShareOfChunk]:
-    """Yield this worker's rows of the chunks of all epochs; see `train_chunks`."""
-    inputs, weights, size = job.train.inputs, job.loss_weights, job.batch_size
-    assert isinstance(inputs, ShardedInputs)
-    is_own = inputs.shares.owners == inputs.shares.exchange.rank
-    for first, stop, index in chunk_orders(job, epoch, step):
-        at = np.flatnonzero(is_own[index])
-        rows = index[at]
-        block = Block.of(
-            inputs.stored.take(inputs.shares.indices[rows]),
-            job.labels[rows],
-            None if weights is None else weights[rows],
-        )
-        starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
-        yield ShareOfChunk(
-            first, stop, block, tf.constant(at % size, tf.int64), tf.constant(starts)
-        )
-
-
-def _validation_share(job: Job) -> Iterator[Block]:
-    """Yield this worker's validation rows in order, some at a time."""
-    assert job.validation is not None and job.validation_labels is not None
-    inputs, weights = job.validation.inputs, job.validation.weights
-    assert isinstance(job.train.inputs, ShardedInputs)
-    workers = job.train.inputs.shares.exchange
-    own: Inputs
-    if isinstance(inputs, ShardedInputs):
-        own, rows = inputs.own, inputs.shares.own
-    else:  # a sample that all workers have
-        rows = np.arange(workers.rank, len(inputs), workers.size)
-        own = EncodedRows(inputs, job.validation.target).select(rows).inputs
-    size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, len(rows))
-    for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        yield Block.of(
-            own.part(start, start + size),
-            job.validation_labels[some],
-            None if weights is None else weights[some],
-        )
+        return super().close_epoch(state, values, validation_loss)

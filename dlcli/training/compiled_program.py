@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import copy
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -491,29 +492,53 @@ class Chunk:
     """The rows in the order in which they are used; all chunks have the same size."""
 
 
-class ChunkedProgram(Protocol):
+class ChunkedProgram(Program):
     """Programs over chunks of rows, each of which has the steps from `first` to before `stop`."""
 
-    job: Job
+    agree: Callable[[int], int] | None = None
+    """A function that returns worker 0's number, in a cluster."""
 
-    @property
-    def agree(self) -> Callable[[int], int] | None:
-        """A function that returns worker 0's number, in a cluster."""
+    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
+        super().__init__(job, learner, jit_compile)
+        self._train_values = self.compiled(self.train_values)
+        self._evaluate_block = self.compiled(self.evaluate)
+        self._close = self.compiled(self.close_epoch)
 
+    def compiled(self, function: Any, signature: Any = None) -> Any:  # noqa: ANN401
+        """Return the program of a function.
+
+        Args:
+            function: takes and returns tensors.
+            signature: the specifications of its arguments, for which it is traced once.
+        """
+        return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
+
+    @abstractmethod
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
         """Yield the chunks of all epochs, beginning at a step of one of them.
 
         The last chunk of the first epoch always comes, as that epoch is still to be ended.
         """
 
+    @abstractmethod
     def advance(self, chunk: Any, state: State, upto: int) -> State:  # noqa: ANN401
         """Run the steps of a chunk from the state's to before another."""
 
+    @abstractmethod
+    def validation_blocks(self) -> Iterator[Block]:
+        """Yield the validation rows in order, some at a time."""
+
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""
+        values = self._train_values(state)
+        loss = tf.constant(0.0, keras.config.floatx())
+        for block in self.validation_blocks() if self.job.validation is not None else ():
+            loss = self._evaluate_block(block, loss)
+        state, row = self._close(state, values, loss)
+        return state, row.numpy()[np.newaxis]
 
 
-class StreamingProgram(Program):
+class StreamingProgram(ChunkedProgram):
     """Compiled programs over chunks of rows that don't fit in memory as one matrix.
 
     Args:
@@ -524,33 +549,40 @@ class StreamingProgram(Program):
 
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
-        self.agree: Callable[[int], int] | None = None
-
-        def compiled(function: Any) -> Any:  # noqa: ANN401
-            return tf.function(function, jit_compile=jit_compile, autograph=False)
-
-        self.run = compiled(self._run)
-        self._train_values = compiled(self.train_values)
-        self._evaluate_block = compiled(self.evaluate)
-        self._close = compiled(self.close_epoch)
+        self.run = self.compiled(self._run)
 
     def chunks(self, epoch: int, step: int) -> Iterator[Chunk]:
         """Yield the chunks of all epochs, see `ChunkedProgram`."""
-        return train_chunks(self.job, epoch, step)
+        job = self.job
+        weights, size = job.loss_weights, _chunk_size(job)
+        for first, stop, index in chunk_orders(job, epoch, step):
+            # Padding is not read, or has weight 0.
+            block = Block.of(
+                _pad(job.train.inputs.take(index), size),
+                _pad(job.labels[index], size),
+                None if weights is None else _pad(weights[index], size),
+            )
+            yield Chunk(first, stop, block)
 
     def advance(self, chunk: Chunk, state: State, upto: int) -> State:
         """Run the steps of a chunk from the state's to before another."""
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
-    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
-        """End an epoch; return the next state and the row of history, (1, columns)."""
-        values = self._train_values(state)
-        loss = tf.constant(0.0, keras.config.floatx())
-        for block in validation_blocks(self.job) if self.job.validation is not None else ():
-            loss = self._evaluate_block(block, loss)
-        state, row = self._close(state, values, loss)
-        return state, row.numpy()[np.newaxis]
+    def validation_blocks(self) -> Iterator[Block]:
+        """Yield the validation rows in order, some at a time."""
+        job = self.job
+        assert job.validation is not None and job.validation_labels is not None
+        inputs, weights = job.validation.inputs, job.validation.weights
+        total = -(-len(inputs) // ROWS_VALIDATED_AT_ONCE)
+        size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
+        for start in range(0, len(inputs), size):
+            rows = slice(start, start + size)
+            yield Block.of(
+                inputs.part(start, start + size),
+                job.validation_labels[rows],
+                None if weights is None else weights[rows],
+            )
 
     def _run(self, block: Block, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
         """Run steps of one epoch.
@@ -571,22 +603,6 @@ class StreamingProgram(Program):
         return state._replace(total=self.steps(batch, state, upto), step=upto)
 
 
-def train_chunks(job: Job, epoch: int = 0, step: int = 0) -> Iterator[Chunk]:
-    """Yield the chunks of all epochs, beginning at a step of one of them.
-
-    The last chunk of the first epoch always comes, as that epoch is still to be ended.
-    """
-    weights, size = job.loss_weights, _chunk_size(job)
-    for first, stop, index in chunk_orders(job, epoch, step):
-        # Padding is not read, or has weight 0.
-        block = Block.of(
-            _pad(job.train.inputs.take(index), size),
-            _pad(job.labels[index], size),
-            None if weights is None else _pad(weights[index], size),
-        )
-        yield Chunk(first, stop, block)
-
-
 def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
     """Yield the first step, the step after the last, and the rows of each chunk, see above."""
     size = _chunk_size(job)
@@ -602,21 +618,6 @@ def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, ND
 
 def _chunk_size(job: Job) -> int:
     return rows_per_chunk(job.train.inputs.width, job.batch_size, job.steps)
-
-
-def validation_blocks(job: Job) -> Iterator[Block]:
-    """Yield the validation rows in order, some at a time."""
-    assert job.validation is not None and job.validation_labels is not None
-    inputs, weights = job.validation.inputs, job.validation.weights
-    total = -(-len(inputs) // ROWS_VALIDATED_AT_ONCE)
-    size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
-    for start in range(0, len(inputs), size):
-        rows = slice(start, start + size)
-        yield Block.of(
-            inputs.part(start, start + size),
-            job.validation_labels[rows],
-            None if weights is None else weights[rows],
-        )
 
 
 def rows_per_chunk(width: int, multiple: int, most: int) -> int:
