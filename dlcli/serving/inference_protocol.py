@@ -125,6 +125,8 @@ def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[obj
         else:
             values = tensor.of_binary(binary[start : start + tensor.size])
             start += tensor.size
+        if len(values) != tensor.rows:
+            raise tensor.error(f"expected {tensor.rows} values, got {len(values)}")
         first = next(iter(columns.values()), values)
         if len(values) != len(first):
             raise tensor.error(f"has {len(values)} rows, the first tensor has {len(first)}")
@@ -173,23 +175,17 @@ class _Tensor:
         values = self.data
         if not isinstance(values, list):
             raise self.error("expected a list of values in 'data'")
-        flat = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
-        if len(flat) != self.rows:
-            raise self.error(f"expected {self.rows} values, got {len(flat)}")
-        return flat
+        return [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
 
     def of_binary(self, data: bytes) -> list[object]:
         """Return the values that are behind the JSON."""
         if self.type == "BYTES":
-            values: list[object] = [*self._texts(data)]
-        else:
-            dtype = np.dtype(_DTYPES[self.type])
-            if len(data) != self.rows * dtype.itemsize:
-                expected = self.rows * dtype.itemsize
-                raise self.error(f"expected {expected} bytes, got {len(data)}")
-            values = np.frombuffer(data, dtype).tolist()
-        if len(values) != self.rows:
-            raise self.error(f"expected {self.rows} values, got {len(values)}")
+            return [*self._texts(data)]
+        dtype = np.dtype(_DTYPES[self.type])
+        if len(data) != self.rows * dtype.itemsize:
+            expected = self.rows * dtype.itemsize
+            raise self.error(f"expected {expected} bytes, got {len(data)}")
+        values: list[object] = np.frombuffer(data, dtype).tolist()
         return values
 
     def _texts(self, data: bytes) -> Iterator[str]:
