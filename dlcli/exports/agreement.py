@@ -1,4 +1,4 @@
-"""The agreement of an exported model with dlcli, output by output."""
+"""The agreement of an exported model with dlcli, output by output, and `export.json` with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.prediction import Intervals, Predictions
-from dlcli.runs import Count, Document
+from dlcli.runs import Count, Document, FileDigest
 
 Arrays = Mapping[str, NDArray[Any]]
 """Values of inputs or outputs by name; the first axis are the rows."""
@@ -42,6 +42,29 @@ class Agreement(Document):
     """The number of rows with equal classes, labels or sets of classes, by output."""
     failures: tuple[Annotated[str, Field(min_length=1)], ...]
     """The outputs that differ, each with its difference; none if the model agrees."""
+
+
+class ExportDocument(Document):
+    """The description of an export, and the result of its check: `export.json`."""
+
+    format: str
+    dlcli: str
+    """Version of dlcli that wrote it."""
+    run: str
+    """Name of the run folder."""
+    interval: float | None
+    """The level of intervals or sets of classes; none if the run has no held-out rows for them."""
+    names: tuple[str, ...]
+    """The classes or labels, in the order of probabilities."""
+    quantized: bool = False
+    """True if weights have 8 bits, so that numbers differ more."""
+    tolerance: float
+    """Largest difference of a number that is accepted, as a share of the output's scale."""
+    checked: dict[str, Agreement]
+    """By kind of rows, such as `held-out rows`."""
+    unchecked: str
+    """Why there are only made-up rows among these; else empty."""
+    files: dict[str, FileDigest]
 
 
 def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:

@@ -27,12 +27,12 @@ from dlcli.exports.agreement import (
     TOLERANCE,
     Agreement,
     Arrays,
+    ExportDocument,
     Runner,
     compare,
     outputs_of,
 )
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
-from dlcli.exports.export_document import ExportDocument
 from dlcli.exports.keras_format import (
     describe_for_keras,
     keras_outputs,

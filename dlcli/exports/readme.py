@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlcli.errors import first_names
-from dlcli.exports.export_document import ExportDocument
+from dlcli.exports.agreement import ExportDocument
 from dlcli.exports.model_interface import Exported, ModelInput, ModelOutput
 
 
