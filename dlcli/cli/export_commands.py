@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcli.cli.options import (
-    PATH,
-    check_level,
+    interval_option,
     json_object,
+    new_path_option,
     open_output,
     quiet,
-    refuse_existing,
     verbose,
 )
 from dlcli.cli.run_argument import run_argument
@@ -35,22 +34,12 @@ if TYPE_CHECKING:
     "network alone, for encoded rows. python: a script that trains the same network with pandas "
     "and Keras. card: a model card in Markdown.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="PATH",
-    callback=refuse_existing,
-    help="Folder to create; for a card the file. [default: a card goes to standard output]",
+@new_path_option(
+    "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
 )
-@click.option(
-    "--interval",
-    "level",
-    type=float,
-    metavar="LEVEL",
-    callback=check_level,
-    help="Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
-    "if the run has held-out rows for them]",
+@interval_option(
+    "Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
+    "if the run has held-out rows for them]"
 )
 @click.option(
     "--quantize",

@@ -217,7 +217,7 @@ class IntegerFrom(click.ParamType[int]):
         raise click.BadParameter(message, ctx, param)
 
 
-def check_level(
+def _check_level(
     ctx: click.Context, parameter: click.Parameter, level: float | None
 ) -> float | None:
     """Refuse a level of intervals that is no share between 0 and 1."""
@@ -370,6 +370,29 @@ def config_or_run(
             f"{' and '.join(fixed)}."
         )
     return run
+
+
+def new_path_option(metavar: str, text: str) -> Option:
+    """Make the option for a local file or folder that a command creates.
+
+    Args:
+        metavar: what it is in the help.
+        text: its help.
+    """
+    return click.option(
+        "-o", "--output", type=PATH, metavar=metavar, callback=refuse_existing, help=text
+    )
+
+
+def interval_option(text: str) -> Option:
+    """Make the option for the level of intervals.
+
+    Args:
+        text: its help.
+    """
+    return click.option(
+        "--interval", "level", type=float, metavar="LEVEL", callback=_check_level, help=text
+    )
 
 
 def jobs_option(work: str, share: str = "a share of the CPU threads") -> Option:

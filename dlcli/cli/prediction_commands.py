@@ -16,7 +16,7 @@ from dlcli.cli.messages import print_message
 from dlcli.cli.options import (
     Option,
     bad_row_options,
-    check_level,
+    interval_option,
     jobs_option,
     json_object,
     open_output,
@@ -50,14 +50,9 @@ def _interval_option(result: str) -> Option:
     Args:
         result: what is done with them.
     """
-    return click.option(
-        "--interval",
-        "level",
-        type=float,
-        metavar="LEVEL",
-        callback=check_level,
-        help=f"{result} Intervals, and for classes sets of classes, contain the true value of this "
-        "share of rows that are like the training rows. Example: 0.9.",
+    return interval_option(
+        f"{result} Intervals, and for classes sets of classes, contain the true value of this "
+        "share of rows that are like the training rows. Example: 0.9."
     )
 
 

@@ -10,12 +10,11 @@ import click
 
 from dlcli.cli.messages import is_quiet, print_message
 from dlcli.cli.options import (
-    PATH,
     json_object,
+    new_path_option,
     open_output,
     output_width,
     quiet,
-    refuse_existing,
     verbose,
 )
 from dlcli.cli.run_argument import run_argument, runs_argument
@@ -34,14 +33,7 @@ _PAGE_WIDTH = 80
 
 @click.command()
 @run_argument(("train", "cv", "tune"))
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=refuse_existing,
-    help="Write the page to a new file, and nothing to the run folder.",
-)
+@new_path_option("FILE", "Write the page to a new file, and nothing to the run folder.")
 @json_object
 @quiet
 @verbose
@@ -71,14 +63,7 @@ def report(run: Path, output: Path | None, as_json: bool) -> None:
 
 @click.command()
 @runs_argument
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    callback=refuse_existing,
-    help="Also write a page to a new HTML file, with the curves of all runs.",
-)
+@new_path_option("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
 @json_object
 @quiet
 @verbose

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, IntegerFrom, check_level, quiet, verbose
+from dlcli.cli.options import PATH, IntegerFrom, interval_option, quiet, verbose
 from dlcli.errors import UsageError
 
 KEY_VARIABLE = "DLCLI_API_KEY"
@@ -57,14 +57,7 @@ def _named_runs(
     show_default=True,
     help="Port to listen at; 0 for any free one.",
 )
-@click.option(
-    "--interval",
-    "level",
-    type=float,
-    metavar="LEVEL",
-    callback=check_level,
-    help="Add intervals, or for classes sets of classes, of this level. Example: 0.9.",
-)
+@interval_option("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
 @click.option(
     "--workers",
     type=IntegerFrom(1, 1024),
