@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
-from dlcli.config import MAX_BYTES
+from dlcli.config import MAX_BYTES, MEMORY_ARGUMENTS
 from dlcli.errors import RunError, by_caller, listed
 from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
 
@@ -151,15 +151,27 @@ def kind_of_unfinished(folder: Path) -> RunKind:
 def resume_command(folder: Path) -> str:
     """Return the command, or the call in Python, that resumes an unfinished run.
 
-    It names the database of a search that has one.
+    It names the database of a search that has one, and in Python the tables in memory.
     """
     storage = _storage_of(folder)
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
-    arguments = [repr(str(folder))]
+    arguments = [repr(str(folder)), *_table_arguments(folder)]
     if storage is not None:
         command += ["--storage", storage]
         arguments.append(f"storage={storage!r}")
     return by_caller(shlex.join(command), f"dlcli.resume({', '.join(arguments)})")
+
+
+def _table_arguments(folder: Path) -> list[str]:
+    """Return the arguments of `dlcli.resume` for the tables in memory that a run was begun with."""
+    file: FileName = "environment.json"
+    sources: object = None
+    with suppress(RunError):  # which reading the run reports
+        sources = read_object(folder / file, LIMITS[file]).get("data")
+    listed_sources = sources if isinstance(sources, list) else []
+    found = [(each.get("key"), each.get("file")) for each in listed_sources if type(each) is dict]
+    names = [name for key, name in MEMORY_ARGUMENTS.items() if (f"data.{key}", name) in found]
+    return [name if name == "data" else f"{name}={name}" for name in names]
 
 
 def _storage_of(folder: Path) -> str | None:

@@ -165,7 +165,7 @@ def test_what_to_do_next_is_a_call_of_python(run, folder):
     with pytest.raises(dlcli.RunError) as error:
         dlcli.load("unfinished")
     assert str(error.value) == (
-        "unfinished: is an unfinished run; resume with: dlcli.resume('unfinished')"
+        "unfinished: is an unfinished run; resume with: dlcli.resume('unfinished', data)"
     )
     (folder / "empty").mkdir()
     with pytest.raises(dlcli.RunError, match=r"name one that `dlcli\.train` made"):
