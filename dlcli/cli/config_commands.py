@@ -144,12 +144,12 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dataclasses import asdict
 
-    from dlcli.cli.event_log import print_table_notes
+    from dlcli.cli.event_log import print_remarks
     from dlcli.data_checks import inspect_table, read_for_inspection
     from dlcli.reports import inspection_view, render_text
 
     table = read_for_inspection(data, targets or None)
-    print_table_notes(table)
+    print_remarks(table.remarks)
     inspection = inspect_table(table, targets or None)
     if as_json:
         click.echo(json.dumps(asdict(inspection), allow_nan=False))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dlcli.cli.live_view import LiveView
     from dlcli.pipeline import Listener
-    from dlcli.tables import Remark, Table
+    from dlcli.tables import Remark
 
 Fields = Mapping[str, Any]
 
@@ -78,13 +78,8 @@ def print_warning(event: str, fields: Fields) -> None:
         print_event(event, fields)
 
 
-def print_table_notes(table: Table) -> None:
-    """Print what was detected in a table's files and is not obvious, and warnings."""
-    print_remarks(table.remarks)
-
-
 def print_remarks(remarks: Iterable[Remark]) -> None:
-    """Print remarks: notes, then warnings."""
+    """Print what was detected in a table's files and is not obvious: notes, then warnings."""
     for remark in sorted(remarks, key=lambda remark: remark.is_doubtful):
         print_message("warning" if remark.is_doubtful else "note", remark.message)
 

@@ -116,7 +116,7 @@ def predict(
     constant memory, to a part of the same name. A part appears when it is complete; the same
     command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_table_notes, print_unused_columns
+    from dlcli.cli.event_log import print_remarks, print_unused_columns
     from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 
     jobs = bad_rows.pop("jobs")
@@ -146,7 +146,7 @@ def predict(
         with opened_network(run) as opened:
             predictor = Predictor.load(opened, level)
         table = predictor.read(data, others=None if rejected else keep)
-        print_table_notes(table)
+        print_remarks(table.remarks)
         predictions = predictor.predict(table, issues)
         rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
@@ -246,7 +246,7 @@ def evaluate(
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_event, print_table_notes, print_unused_columns
+    from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
     from dlcli.comparison import check_evaluation, require_gates, required_baselines
     from dlcli.prediction import BaselineModels, Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
@@ -258,7 +258,7 @@ def evaluate(
         named = required_baselines(predictor.config.gates)
         models = BaselineModels.of(opened, predictor) if named else None
     table = predictor.read(data, others=None if rejected else predictor.metric_columns)
-    print_table_notes(table)
+    print_remarks(table.remarks)
     if warning := training_data.warning(data, table.file):
         print_event("warning", {"message": warning})
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
