@@ -9,7 +9,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -88,15 +88,13 @@ class RunWriter(ResumableRun):
         """Store loss and metrics of each epoch by name, all of one length."""
         self._write("history.csv", dump_history(columns).encode())
 
-    @contextmanager
-    def model_file(self) -> Iterator[Path]:
+    def model_file(self) -> AbstractContextManager[Path]:
         """Store the model for the user's own Keras code.
 
         Yields:
             a path that ends in `.keras`, for `model.save`.
         """
-        with self._stored("model.keras") as temporary:
-            yield temporary
+        return self._stored("model.keras")
 
     def resolved_path(self) -> Path:
         """Return the path of the complete config, which must not change from now on.
