@@ -164,7 +164,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
             validate_data(self, X, reset=is_new, skip_check_array=True)
             data = memory_table(X, "X").data
             if is_new:
-                _refuse_infinite(data)
+                _refuse_unreadable(data)
             return dict(zip(data.column_names, data.columns, strict=True))
         matrix = validate_data(
             self,
@@ -349,13 +349,18 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         return shares
 
 
-def _refuse_infinite(data: pa.Table) -> None:
-    """Raise `ValueError` for a column with an infinite number, as scikit-learn does for an array.
+def _refuse_unreadable(data: pa.Table) -> None:
+    """Raise `ValueError` for a column that would be ignored, and that `predict` would not read.
 
-    It would be ignored, and `predict` would not read it.
+    As scikit-learn does for arrays, it refuses infinite numbers, and lists, bytes and durations.
     """
+    types = pa.types
     for name, values in zip(data.column_names, data.columns, strict=True):
-        if pa.types.is_floating(values.type):
+        kind = values.type
+        is_binary = types.is_binary(kind) or types.is_large_binary(kind)
+        if types.is_nested(kind) or is_binary or types.is_duration(kind):
+            raise ValueError(f"X['{name}'] holds {kind}, which no feature type reads; leave it out")
+        if types.is_floating(kind):
             assert_all_finite(values.to_numpy(), allow_nan=True, input_name=f"X['{name}']")
 
 

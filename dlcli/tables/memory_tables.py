@@ -175,7 +175,14 @@ def _is_pandas(value: object, kind: str) -> bool:
 
 def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
     if series.dtype == object:
-        return _of_objects(series.tolist(), name, column)
+        values = series.tolist()
+        try:
+            return _of_objects(values, name, column)
+        except DataError as error:  # lists, for example, are no features; in files, neither
+            try:
+                return pa.array(values, from_pandas=True)
+            except (pa.ArrowException, TypeError):
+                raise error from None
     if hasattr(series, "sparse"):
         series = series.sparse.to_dense()
     try:

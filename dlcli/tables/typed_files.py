@@ -156,13 +156,25 @@ def _with_plain_type(values: pa.Array) -> pa.Array:
     if isinstance(values, pa.DictionaryArray):
         words = _with_plain_type(values.dictionary)
         return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
-    if storage == pa.string_view():
-        return values.cast(pa.large_string())  # a view is not limited to 2 GiB
-    if storage == pa.binary_view():
-        return values.cast(pa.large_binary())
     if pa.types.is_decimal32(storage) or pa.types.is_decimal64(storage):
         return values.cast(pa.decimal128(storage.precision, storage.scale))
-    return values
+    plain_type = _without_views(storage)
+    return values if plain_type == storage else values.cast(plain_type)
+
+
+def _without_views(storage: pa.DataType) -> pa.DataType:
+    """Return a type of texts or bytes, or of lists and objects of them, without views."""
+    if storage == pa.string_view():
+        return pa.large_string()  # a view is not limited to 2 GiB
+    if storage == pa.binary_view():
+        return pa.large_binary()
+    if pa.types.is_list(storage):
+        return pa.list_(_without_views(storage.value_type))
+    if pa.types.is_large_list(storage):
+        return pa.large_list(_without_views(storage.value_type))
+    if pa.types.is_struct(storage):
+        return pa.struct([(field.name, _without_views(field.type)) for field in storage])
+    return storage
 
 
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def test_time_zones_are_kept():
     ("frame", "message"),
     [
         (pd.DataFrame({"x": [1j]}), "column 'x': holds complex128, which is not supported"),
-        (pd.DataFrame({"x": [[1], [2]]}), "row 1, column 'x': expected a number, a text or a date"),
+        (pd.DataFrame({"x": ["a", [2]]}), "row 2, column 'x': expected a number, a text or a date"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
     ],
@@ -122,6 +123,20 @@ def test_time_zones_are_kept():
 def test_what_can_not_be_read_is_named(frame, message):
     with pytest.raises(dlcli.DataError, match=message):
         memory_table(frame)
+
+
+LISTS = {"pandas": pd.DataFrame, "polars": pl.DataFrame}
+
+
+@pytest.mark.parametrize("frame", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("values", [[["a"], ["b", "c"]], [{"k": "a"}, {"k": "b"}], [b"a", b"b"]])
+def test_lists_objects_and_bytes_are_ignored_as_in_a_file(frame, values):
+    rows = frame({"x": [1.5, 2.5] * 20, "tags": values * 20})
+    x, tags = dlcli.inspect(rows).columns
+    assert (x["type"], tags["type"]) == ("numeric", "ignored")
+    assert re.match("is stored as .*, which no feature type reads", tags["reason"])
+    with pytest.raises(ValueError, match=r"X\['tags'\] holds .*, which no feature type reads"):
+        DenseRegressor().fit(rows, [1.0, 2.0] * 20)
 
 
 def test_an_index_is_no_column(run):

@@ -98,13 +98,23 @@ def test_rows_of_nested_types_can_be_taken(values, stored):
     assert table.keep("x").to_pylist() == expected
 
 
+def test_lists_and_objects_of_views_can_be_taken():
+    texts = pa.array([["a"], None, ["b", LONG]], pa.large_list(pa.string_view()))
+    bytes_of = pa.array(
+        [{"a": [b"a"]}, None, {"a": None}], pa.struct({"a": pa.list_(pa.binary_view())})
+    )
+    for values in (texts, bytes_of):
+        table = read_table(write(values, "a.arrow")).take(np.array([2, 0]))
+        assert table.keep("x").to_pylist() == [values.to_pylist()[row] for row in (2, 0)]
+
+
 def test_a_list_of_a_rare_type_is_refused_with_its_column():
-    write(pa.array([["a"], None], pa.list_(pa.string_view())), "a.arrow")
+    write(pa.array([["a"], None], pa.list_(pa.string_view(), 1)), "a.arrow")
     with pytest.raises(DataError) as caught:
         read_table("a.arrow")
     assert str(caught.value) == (
-        "a.arrow: column 'x': holds list<item: string_view>, which is not supported; write it as "
-        "plain values, or omit it"
+        "a.arrow: column 'x': holds fixed_size_list<item: string_view>[1], which is "
+        "not supported; write it as plain values, or omit it"
     )
 
 
