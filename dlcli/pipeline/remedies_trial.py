@@ -25,9 +25,8 @@ MOST_PATCHES = 6
 SPLIT = "validation"
 """The evaluation set. Not test rows: the best of several patches on some rows is best partly by
 chance, and rows used for a choice are no test any more."""
-_METRICS = ("rmse", "log_loss", "accuracy")
-"""The metric to compare by, the first of these that a target has. For classes, the log loss of the
-same rows is more informative than the accuracy."""
+_OTHER_METRICS = ("rmse", "log_loss", "accuracy")
+"""Metrics to compare by if that of the diagnosis is undefined, the first that a target has."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +155,15 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed one."""
-    metrics = after.metrics.get(SPLIT, {})
-    wanted = [*([trial.patch.metric] if trial.patch.metric else []), *_METRICS]
-    metric = next((name for name in wanted if metrics.get(name) is not None), None)
+    metrics, config = after.metrics.get(SPLIT, {}), (before or after).file.config
+    wanted = [trial.patch.metric] if trial.patch.metric else []
+    if config.loss is not None:
+        output = config.output
+        wanted.append(
+            after.task.comparison_metric(config.loss, output.scaling, config.class_weight)
+        )
+    found = (name for name in (*wanted, *_OTHER_METRICS) if metrics.get(name) is not None)
+    metric = next(found, None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
         return replace(trial, problem="its metrics are undefined")

@@ -161,6 +161,24 @@ def test_a_metric_too_long_for_a_float_is_undefined(tmp_path, monkeypatch):
     assert (trial.after, trial.problem) == (None, "its metrics are undefined")
 
 
+def test_a_patch_is_compared_by_the_metric_of_the_diagnosis(tmp_path, monkeypatch):
+    stored = {"metrics": {"validation": {"rmse": 1.0, "mae": 0.5}}}
+    run, made = (
+        number_run(
+            tmp_path,
+            name,
+            SPREAD,
+            config={"loss": "mean_absolute_error"},
+            stored=stored,
+            split="validation",
+        )
+        for name in ("run", "made")
+    )
+    answers(monkeypatch, made)
+    (trial,) = try_patches(run, [("a", patch("one"))])
+    assert (trial.metric, trial.before, trial.after) == ("mae", 0.5, 0.5)
+
+
 @pytest.mark.slow
 def test_each_patch_is_a_run_next_to_the_run_and_the_first_has_helped(overfitted):
     shutil.rmtree(overfitted.path.parent / "run-tries", ignore_errors=True)
