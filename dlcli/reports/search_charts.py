@@ -102,6 +102,17 @@ class Candidates:
         default = self.search.default
         return default if default is not None and default.value is not None else None
 
+    @property
+    def default_is_smallest(self) -> bool:
+        """True if the config as given is within one standard error, with fewer parameters."""
+        best, smallest, default = self.best, self.smallest, self.default
+        if best is None or smallest is None or default is None or best.standard_error is None:
+            return False
+        if smallest.parameters is None or default.parameters is None:
+            return False
+        away = (value_of(default) - value_of(best)) * (1 if self.minimizes else -1)
+        return default.parameters < smallest.parameters and away <= best.standard_error
+
     @cached_property
     def limit(self) -> float | None:
         """The worst value that charts show, if outliers would make the other values look alike.

@@ -128,13 +128,20 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         compared += f" {fmt.number(default.value)}"
     yield f"{tried}. The best is #{best.number}, with {value}{compared}."
     yield f"Its settings: {settings_text(best.values, 600)}."
+    kind = "network"
+    if default is not None and candidates.default_is_smallest:
+        kind = "candidate"
+        yield (
+            "The smallest network within one standard error is the default, with "
+            f"{fmt.count(default.parameters)} parameters instead of {fmt.count(best.parameters)}."
+        )
     if smallest is not None and smallest is not best:
         size = f"{fmt.count(smallest.parameters)} parameters"
         yield (
-            f"The smallest network within one standard error is #{smallest.number}, with {size} "
+            f"The smallest {kind} within one standard error is #{smallest.number}, with {size} "
             f"instead of {fmt.count(best.parameters)}: {settings_text(smallest.values, 600)}."
         )
-    else:
+    elif not candidates.default_is_smallest:
         yield "No smaller network is within one standard error."
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
@@ -188,7 +195,9 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
         yield Figure(f"{metric} of the default", fmt.number(default.value))
     if best is not None and best.parameters is not None:
         small = candidates.smallest or best
-        note = "of the best, which is the smallest good one"
+        note = "of the best"
+        if not candidates.default_is_smallest:
+            note += ", which is the smallest good one"
         if small is not best:
             note = f"of the smallest good one; the best has {best.parameters:,}"
         yield Figure("Parameters", fmt.count(small.parameters), note)

@@ -75,6 +75,17 @@ def test_a_best_candidate_that_is_also_the_smallest_is_named(tmp_path):
     assert view.links[-1] == ("train the best", f"dlcli train {tmp_path}/search/best.yaml")
 
 
+def test_a_default_that_is_smaller_and_as_good_is_named(tmp_path):
+    default = trial(None, 0.3125, parameters=200)
+    found = search(smallest=3, default=default, finalists=())
+    view = search_view(search_run(tmp_path, found))
+    assert view.sentences[2] == (
+        "The smallest network within one standard error is the default, with 200 parameters "
+        "instead of 900."
+    )
+    assert not any("No smaller network" in each for each in view.sentences)
+
+
 def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
     view = view_of(tmp_path, finalists=finalists(verdict="worse"))
     assert view.links[-1] == ("predict", f"dlcli predict {tmp_path}/search/default DATA")
