@@ -1,7 +1,8 @@
 """Metrics and differences of metrics with their 95 % confidence intervals.
 
 - Of a share of rows: Wilson's; of the difference of two of the same rows: Bonett and Price's.
-- Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile.
+- Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile; of
+  the difference of two of the same rows: DeLong's variance, with Student's quantile.
 - Of means, such as a loss: the studentized bootstrap.
 - Of all other metrics, and differences on the same rows: the BCa bootstrap.
 - Of a difference on different rows: Zou and Donner's, from the intervals of both.
@@ -176,6 +177,9 @@ def _paired_intervals(
         second = seconds[name]
         if isinstance(first, Share) and isinstance(second, Share) and first.counts_as(second):
             yield name, paired_share_interval(first, second)
+        elif isinstance(first, Ranking) and isinstance(second, Ranking) and name == "auc":
+            is_enough = len(first.weights) >= FEWEST
+            yield name, paired_auc_interval(first, second) if is_enough else TOO_FEW
         else:
             drawn[name] = difference(first, second)
     yield from resampled_intervals(drawn, resamples).items()
@@ -401,26 +405,55 @@ def auc_interval(auc: Ranking) -> Interval:
     Medicine 25 (2006).
     """
     positive = auc.target == 1
-    sizes = [effective_size(auc.weights[of_class]) for of_class in (positive, ~positive)]
     if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:
         return UNDEFINED
-    value, influences = float(auc.of(auc.weights)), auc.influences()
+    value = float(auc.of(auc.weights))
     if value in (0.0, 1.0):
+        sizes = (effective_size(auc.weights[of_class]) for of_class in (positive, ~positive))
         end = _newcombe_end(*sizes)
         return (end, 1.0) if value else (0.0, 1 - end)
-    of_classes = (influences[positive], influences[~positive])
+    half = _delong_half_length(auc, auc.influences())
+    if half is None:
+        return NO_SPREAD
+    middle, half = math.log(value / (1 - value)), half / (value * (1 - value))
+    lower, upper = (1 / (1 + math.exp(-min(end, 700))) for end in (middle - half, middle + half))
+    return lower, upper
+
+
+def paired_auc_interval(first: Ranking, second: Ranking) -> Interval:
+    """Return the interval of the difference of two areas under ROC curves of the same rows.
+
+    `d ± t s`, with DeLong's variance of the difference and `t` as in `auc_interval`. Of two equally
+    good rankings of 7 positive and 218 negative rows it excludes 0 in 2.5 % of simulated samples,
+    and the BCa interval in 18 %; of 40 and 185 in 5 % instead of 10 %.
+    """
+    positive = first.target == 1
+    if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:
+        return UNDEFINED
+    value = float(second.of(second.weights) - first.of(first.weights))
+    half = _delong_half_length(first, second.influences() - first.influences())
+    return NO_SPREAD if half is None else (max(-1.0, value - half), min(1.0, value + half))
+
+
+def _delong_half_length(auc: Ranking, influences: Floats) -> float | None:
+    """Return `t s` of an area or a difference of areas, see `auc_interval`; `None` if `s` is 0.
+
+    Args:
+        auc: the classes of the rows, and their weights.
+        influences: of each row, `(rows,)`.
+    """
+    classes = auc.target == 1, auc.target != 1
+    sizes = [effective_size(auc.weights[of_class]) for of_class in classes]
+    of_classes = [influences[of_class] for of_class in classes]
     parts = [
         float(each @ each) * size / (size - 1) for each, size in zip(of_classes, sizes, strict=True)
     ]
     variance = sum(parts)
     if variance <= _ROUNDING**2:
-        return NO_SPREAD
+        return None
     shares = [part / variance for part in parts]
     freedom = 1 / sum(share**2 / (size - 1) for share, size in zip(shares, sizes, strict=True))
-    middle = math.log(value / (1 - value))
-    half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance) / (value * (1 - value))
-    lower, upper = (1 / (1 + math.exp(-min(end, 700))) for end in (middle - half, middle + half))
-    return lower, upper
+    return student_quantile(1 - TAIL, freedom) * math.sqrt(variance)
 
 
 def _newcombe_end(positives: float, negatives: float) -> float:

@@ -252,6 +252,23 @@ def test_an_auc_has_delongs_interval_on_the_logit_scale():
     assert [found.lower, found.upper] == pytest.approx(ends, abs=1e-4)
 
 
+def test_a_difference_of_aucs_has_delongs_interval_with_few_degrees_of_freedom_of_a_rare_class():
+    first = [0.9, 0.8, 0.7, 0.6, *np.linspace(0.5, 0, 20)]
+    second = [0.9, 0.8, 0.45, 0.38, *np.linspace(0.5, 0, 20)]
+    runs = [two_classes([1] * 4 + [0] * 20, scores) for scores in (first, second)]
+    found = estimate_differences(*runs, paired=True, only=["auc"])["auc"]
+    # In the second ranking, the positive rows are above 20, 20, 18 and 15 of the negative ones, two
+    # negative rows above 2 of the positive ones and three above 1. The first ranking is perfect, so
+    # that its deviations are 0.
+    placements = np.array([20, 20, 18, 15]) / 20, np.array([2, 2, 1, 1, 1] + [0] * 15) / 4
+    parts = [np.var(each, ddof=1) / len(each) for each in placements]
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 19)
+    half = student_quantile(0.975, freedom) * math.sqrt(sum(parts))
+    assert found.value == pytest.approx(-7 / 80)
+    assert [found.lower, found.upper] == pytest.approx([-7 / 80 - half, -7 / 80 + half])
+    assert found.verdict == "not_significant"
+
+
 def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
     found = estimate_metrics(two_classes([1] + [0] * 29, np.linspace(0.9, 0.1, 30)))
     assert found["auc"].reason == "undefined in too many resamples of the rows"
