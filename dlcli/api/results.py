@@ -80,7 +80,7 @@ class _FinishedRun(_Shown):
         if output is None:
             return write_report(self.folder)
         refuse_existing_file(Path(output))
-        page = render_report(self.folder, with_curves=False).html
+        page = render_report(self.folder)
         with open_new_file(Path(output)) as stream:
             stream.write(page.encode())
         return Path(output)

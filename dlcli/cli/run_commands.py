@@ -10,15 +10,17 @@ import click
 
 from dlcli.cli.messages import is_quiet, print_message
 from dlcli.cli.options import (
+    PATH,
     json_object,
     new_path_option,
     open_output,
     output_width,
     quiet,
+    refuse_existing,
     verbose,
 )
 from dlcli.cli.run_argument import run_argument, runs_argument
-from dlcli.errors import printable
+from dlcli.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,31 +36,58 @@ _PAGE_WIDTH = 80
 @click.command()
 @run_argument(("train", "cv", "tune"))
 @new_path_option("FILE", "Write the page to a new file, and nothing to the run folder.")
+@click.option(
+    "--curves",
+    type=PATH,
+    metavar="FILE",
+    callback=refuse_existing,
+    help="Also draw loss and metric of a training to a new PNG file.",
+)
 @json_object
 @quiet
 @verbose
-def report(run: Path, output: Path | None, as_json: bool) -> None:
+def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -> None:
     """Write the page of a run.
 
     RUN is a run folder of `dlcli train`, `cv` or `tune`. The page is RUN/report.html, a
-    self-contained file that works offline; for a training there is also RUN/curves.png with loss
-    and metric. Both are regenerated each time, without the data.
+    self-contained file that works offline. It is regenerated each time, without the data.
 
     \b
       dlcli report runs/houses
       dlcli report runs/houses --output houses.html
+      dlcli report runs/houses --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.reports import render_report, write_report
     from dlcli.runs import open_run
 
     chosen = open_run(run)
+    picture = _curves_of(chosen) if curves is not None else b""
     if output is None:
         page = write_report(chosen)
     else:
-        page, text = output, render_report(chosen, with_curves=False).html
+        page, text = output, render_report(chosen)
         with open_output(output) as stream:
             stream.write(text.encode())
+    if curves is not None:
+        with open_output(curves) as stream:
+            stream.write(picture)
     click.echo(json.dumps({"run": str(run), "page": str(page)}) if as_json else page)
+
+
+def _curves_of(run: Run) -> bytes:
+    """Draw the curves of a training.
+
+    Raises:
+        UsageError: for another run, or one without a finished epoch.
+    """
+    from dlcli.reports import training_curves
+
+    if run.kind in ("cv", "tune"):
+        raise UsageError(f"{run.path} is no training and has no curves of its own; omit --curves")
+    drawn = training_curves(run)
+    if drawn is None:
+        raise UsageError(f"{run.path} has no finished epoch, so there are no curves to draw")
+    return drawn[0]
 
 
 @click.command()

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +20,7 @@ from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.vega_bundle import vega_script
 from dlcli.reports.views import Chart, View
-from dlcli.runs import Run, write_curves, write_page
+from dlcli.runs import Run, write_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,15 +31,6 @@ LONG_SECONDS = 60.0
 _WIDTH = 420
 """Of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
-
-
-@dataclass(frozen=True)
-class Report:
-    """The files of a report."""
-
-    html: str
-    curves: bytes | None
-    """A PNG of the loss and the first metric of a training; `None` if there are none."""
 
 
 def view_of(run: Run) -> View:
@@ -60,19 +50,17 @@ def view_of(run: Run) -> View:
     return training_view(TrainingRecord.of(run))
 
 
-def render_report(run: Run, *, with_curves: bool = True) -> Report:
-    """Make the page of a run of any kind, and the curves of a training if they are wanted.
+def render_report(run: Run) -> str:
+    """Make the page of a run of any kind.
 
     Raises:
         RunError: if a file of the run is damaged.
     """
-    html = to_html(view_of(run))
-    drawn = training_curves(run) if with_curves and run.kind not in ("cv", "tune") else None
-    return Report(html, drawn[0] if drawn else None)
+    return to_html(view_of(run))
 
 
 def write_report(run: Run) -> Path:
-    """Write the page and the picture of a run to its folder, replacing earlier ones.
+    """Write the page of a run to its folder, replacing an earlier one.
 
     Returns:
         The page.
@@ -80,10 +68,7 @@ def write_report(run: Run) -> Path:
     Raises:
         RunError: if a file of the run is damaged, or the page can't be stored.
     """
-    report = render_report(run)
-    if report.curves is not None:
-        write_curves(run, report.curves)
-    return write_page(run, report.html)
+    return write_page(run, render_report(run))
 
 
 def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], None]) -> None:

@@ -35,7 +35,6 @@ from dlcli.runs.run_reader import (
     open_run,
     read_resolved,
     tracked_files,
-    write_curves,
     write_page,
 )
 from dlcli.runs.run_writer import (

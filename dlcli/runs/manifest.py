@@ -75,8 +75,7 @@ LIMITS: dict[FileName, int] = {
 """Maximum size of each file that is read, in bytes; that of `.npz` files follows from the network,
 and `model.keras` is not read."""
 PAGE = "report.html"
-CURVES = "curves.png"
-"""Files that are made from a finished run at any time; the manifest doesn't list them."""
+"""A file that is made from a finished run at any time; the manifest doesn't list it."""
 _MAX_PID_BYTES = 20
 _RETRY_SECONDS = 0.05
 """Time after which a lock is tried again."""

@@ -27,7 +27,6 @@ from dlcli.errors import (
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Weights
 from dlcli.runs.manifest import (
-    CURVES,
     DIVERGED,
     KIND_NAMES,
     LIMITS,
@@ -331,22 +330,10 @@ def write_page(run: Run, html: str) -> Path:
     Raises:
         RunError: if it can't be stored.
     """
-    return _write_derived(run.path / PAGE, html.encode())
-
-
-def write_curves(run: Run, picture: bytes) -> Path:
-    """Store the picture of a run's curves as PNG, in place of an earlier one, and return its path.
-
-    Raises:
-        RunError: if it can't be stored.
-    """
-    return _write_derived(run.path / CURVES, picture)
-
-
-def _write_derived(path: Path, content: bytes) -> Path:
+    path = run.path / PAGE
     try:
         with write_atomically(path) as temporary:
-            temporary.write_bytes(content)
+            temporary.write_bytes(html.encode())
     except OSError as error:
         raise RunError(
             f"{path}: could not be stored: {os_error_text(error)}; write the page elsewhere with "
@@ -357,5 +344,5 @@ def _write_derived(path: Path, content: bytes) -> Path:
 
 def tracked_files(run: Run) -> list[Path]:
     """Return the files of a finished run that trackers store, too."""
-    names = [*run.manifest.files, MANIFEST, PAGE, CURVES]
+    names = [*run.manifest.files, MANIFEST, PAGE]
     return [path for name in names if (path := run.path / name).is_file()]

@@ -14,7 +14,7 @@ MOST_BYTES = 2_100_000  # and Vega's 0.9 million
 
 
 def size_of(run):
-    return len(render_report(run, with_curves=False).html.encode())
+    return len(render_report(run).encode())
 
 
 def test_five_hundred_columns_and_hundred_thousand_rows_stay_within_bounds(tmp_path):

@@ -74,14 +74,11 @@ def comparison_page(folder: Path) -> str:
 
 
 PAGES: dict[str, Callable[[Path], str]] = {
-    **{
-        name: lambda folder, make=make: render_report(make(folder), with_curves=False).html
-        for name, make in RUNS.items()
-    },
-    "cross-validation": lambda folder: render_report(cross_validation_run(folder)).html,
-    "search": lambda folder: render_report(search_run(folder)).html,
-    "long search": lambda f: render_report(search_run(f, search(**many(300, 12)))).html,
-    "hostile search": lambda f: render_report(search_run(f, search(**hostile()))).html,
+    **{name: lambda folder, make=make: render_report(make(folder)) for name, make in RUNS.items()},
+    "cross-validation": lambda folder: render_report(cross_validation_run(folder)),
+    "search": lambda folder: render_report(search_run(folder)),
+    "long search": lambda f: render_report(search_run(f, search(**many(300, 12)))),
+    "hostile search": lambda f: render_report(search_run(f, search(**hostile()))),
     "comparison": comparison_page,
 }
 

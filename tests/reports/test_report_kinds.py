@@ -31,13 +31,17 @@ def dated(run: Run, hours: int) -> None:
     (run.path / MANIFEST).write_bytes(manifest.to_json())
 
 
-def test_a_page_is_made_of_either_and_no_picture_of_curves():
+def test_a_page_is_made_of_either_and_has_no_picture_of_curves():
     for made, folder in ((cross_validation_run, "cv"), (search_run, "search")):
         made(Path())
         result = dlcli("report", folder)
         assert (result.exit_code, result.stdout) == (0, f"{folder}/report.html\n")
         assert "<!DOCTYPE html>" in Path(folder, "report.html").read_text(encoding="utf-8")
-        assert not Path(folder, "curves.png").exists()
+        refused = dlcli("report", folder, "--curves", "curves.png")
+        assert refused.exit_code == 2
+        assert refused.stderr == (
+            f"error: {folder} is no training and has no curves of its own; omit --curves\n"
+        )
 
 
 def test_without_a_run_the_latest_of_any_kind_is_named_for_a_page():

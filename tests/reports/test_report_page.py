@@ -51,7 +51,7 @@ def parsed(html):
 
 @pytest.fixture(scope="module", params=[number_run, class_run])
 def html(request, tmp_path_factory):
-    return render_report(request.param(tmp_path_factory.mktemp("run"))).html
+    return render_report(request.param(tmp_path_factory.mktemp("run")))
 
 
 def digests(texts):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import dlcli
 from dlcli.cli import main
 from dlcli.reports import report_files, write_report_if_cheap
+from tests.reports import hand_made_runs
 from tests.reports.hand_made_runs import number_run
 
 
@@ -26,21 +27,38 @@ def report(*arguments):
     return CliRunner().invoke(main, ["report", *map(str, arguments)])
 
 
-def test_the_page_and_the_curves_lie_in_the_run_folder(run):
+def test_the_page_lies_in_the_run_folder(run):
     result = report("run")
     assert (result.exit_code, result.stdout) == (0, "run/report.html\n")
     assert "<!DOCTYPE html>" in Path("run/report.html").read_text(encoding="utf-8")
-    assert Path("run/curves.png").read_bytes().startswith(b"\x89PNG")
     run.verify()
 
 
-def test_both_are_made_anew_each_time(run):
+def test_the_curves_of_a_training_are_drawn_on_request(run):
+    result = report("run", "--curves", "curves.png", "--output", "page.html")
+    assert (result.exit_code, result.stdout) == (0, "page.html\n")
+    assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
+    again = report("run", "--curves", "curves.png")
+    assert again.exit_code == 2
+    assert "curves.png: exists already" in again.stderr
+
+
+def test_a_run_without_an_epoch_has_no_curves_to_draw(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hand_made_runs, "HISTORY", {"loss": []})
+    number_run(Path())
+    result = report("run", "--curves", "curves.png")
+    assert result.exit_code == 2
+    assert result.stderr == ("error: run has no finished epoch, so there are no curves to draw\n")
+
+
+def test_it_is_made_anew_each_time(run):
     Path("run/report.html").write_text("earlier", encoding="utf-8")
     assert report("run").exit_code == 0
     assert Path("run/report.html").stat().st_size > 10_000
 
 
-def test_a_link_in_their_place_is_replaced_and_not_followed(run):
+def test_a_link_in_its_place_is_replaced_and_not_followed(run):
     Path("private").write_text("mine", encoding="utf-8")
     Path("run/report.html").symlink_to("../private")
     assert report("run").exit_code == 0
