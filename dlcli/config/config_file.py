@@ -34,7 +34,7 @@ from dlcli.config.yaml_document import (
     read_text,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem, printable
+from dlcli.errors import ConfigError, Problem, plural, printable
 
 Overrides = Sequence[str] | Mapping[str, object]
 """Settings to change: `path=value` each, in order, the value as YAML; or values by their paths."""
@@ -213,7 +213,7 @@ def first_problems(
     ordered = sorted(problems, key=line_and_column)
     yield from ordered[:MAX_PROBLEMS]
     if more := more + len(ordered[MAX_PROBLEMS:]):
-        yield document.problem((), f"and {more} more problems")
+        yield document.problem((), f"and {plural(more, 'more problem')}")
 
 
 def line_and_column(problem: Problem) -> list[int]:

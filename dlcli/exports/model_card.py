@@ -239,7 +239,7 @@ def _contract(explanation: Explanation) -> Iterator[str]:
     ]
     yield _table(("column", "type", "range or values", "missing"), lines)
     if explanation.unlisted_columns:
-        yield f"And {explanation.unlisted_columns:,} more columns."
+        yield f"And {plural(explanation.unlisted_columns, 'more column')}."
 
 
 def _values(column: ColumnStatistics) -> str:

@@ -101,7 +101,7 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     else:
         yield Text("The configs are the same.")
     if (rest := len(comparison.settings) - len(settings)) > 0:
-        yield Text(f"{rest:,} more settings differ; --json lists all of them.")
+        yield Text(f"{plural(rest, 'more setting')} not shown; --json lists all of them.")
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
         yield Table(("environment", *names), _shortened(rows, 100), text_columns=texts)

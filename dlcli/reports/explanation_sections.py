@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dlcli.errors import plural
 from dlcli.explanation import (
     ColumnStatistics,
     Explanation,
@@ -95,7 +96,7 @@ def _warnings(record: TrainingRecord) -> list[Block]:
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
     blocks: list[Block] = [Warnings(shown)] if shown else []
     if rest:
-        blocks.append(Fold(f"{len(rest):,} more warnings", (Warnings(rest),)))
+        blocks.append(Fold(plural(len(rest), "more warning"), (Warnings(rest),)))
     return blocks
 
 
@@ -107,10 +108,12 @@ def _columns(explanation: Explanation) -> list[Block]:
         text += " The orange line or ticks are the held-out rows: they should look alike."
     blocks: list[Block] = [Text(text), column_cards(read[:MOST_OPEN_CARDS], rows)]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
-        blocks.append(Fold(f"{len(folded)} more columns", (column_cards(folded, rows),)))
+        blocks.append(Fold(plural(len(folded), "more column"), (column_cards(folded, rows),)))
     blocks.append(Fold("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
-        blocks.append(Text(f"{explanation.unlisted_columns:,} more columns are not described."))
+        blocks.append(
+            Text(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
+        )
     return blocks
 
 

@@ -301,7 +301,7 @@ def network_block(network: NetworkEvent) -> Group:
     inputs = Layer("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
     layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
     if (rest := len(network.layers) - _MOST_LAYERS) > 0:
-        layers.append(Layer(f"{rest:,} more layers", "…", "", "", ""))
+        layers.append(Layer(plural(rest, "more layer"), "…", "", "", ""))
     return Group("The network", (Text(text), Layers(tuple(layers))))
 
 

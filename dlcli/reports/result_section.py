@@ -450,7 +450,7 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
         else:
             blocks.append(Fold(name, (grid,)) if place else Group(name, (grid,)))
     if rest := len(rows.numbers) - len(outputs):
-        blocks.append(Text(f"{rest:,} more columns have no charts."))
+        blocks.append(Text(f"Without charts: {plural(rest, 'more column')}."))
     return blocks
 
 

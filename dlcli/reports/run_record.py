@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dlcli.comparison import BaselineComparison
 from dlcli.config import Config
-from dlcli.errors import RunError
+from dlcli.errors import RunError, plural
 from dlcli.explanation import Explanation
 from dlcli.metrics import Floats, ThresholdCounts, main_metric
 from dlcli.network import LayerSummary
@@ -155,7 +155,7 @@ class Log(_Event):
                 warnings[str(event.get("message", ""))] = None
         shown = list(warnings)[:MOST_WARNINGS]
         if more := len(warnings) - len(shown):
-            shown.append(f"{more:,} more warnings")
+            shown.append(plural(more, "more warning"))
         fields = {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
         return parse_document(cls, fields, f"{run.path / 'events.jsonl'}:")
 

@@ -83,6 +83,11 @@ def test_the_first_100_problems_are_reported(problems_with: Problems) -> None:
     assert found[100:] == ["c.yaml:1:1: and 50 more problems"]
 
 
+def test_a_single_problem_more_than_100_is_one_problem(problems_with: Problems) -> None:
+    unknown = "".join(f"key{line}: 1\n" for line in range(4, 105))
+    assert problems_with(unknown)[100:] == ["c.yaml:1:1: and 1 more problem"]
+
+
 def test_the_first_100_repeated_keys_are_reported(problems_with: Problems) -> None:
     found = problems_with("seed: 1\n" * 151)
     assert found[0] == "c.yaml:5:1: seed: is given twice"

@@ -361,6 +361,12 @@ def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
     assert row[6] == "2"  # its range, of one value
 
 
+def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
+    view = view_of(number_run(tmp_path, explanation=full_explanation(columns=13)))
+    folds = [each.title for each in parts(view, "data") if isinstance(each, blocks.Fold)]
+    assert folds[0] == "1 more column"
+
+
 def test_few_rows_may_not_show_what_was_learned():
     *_, conclusion = baseline_sentences({"constant": difference("not_significant")}, are_few=True)
     assert conclusion == ("These rows are too few to show whether it has learned anything useful.")
