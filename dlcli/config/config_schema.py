@@ -46,7 +46,7 @@ from dlcli.config.training_choices import (
     ReduceOnPlateau,
     Schedule,
 )
-from dlcli.config.tune_section import Tune
+from dlcli.config.tune_section import Tune, TuneMetric
 from dlcli.errors import did_you_mean
 
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
@@ -92,7 +92,20 @@ MetricName = Literal[
 ]
 
 
-Metric = Annotated[MetricName, BeforeValidator(to_metric)]
+def _to_epoch_metric(name: object) -> object:
+    """Return the name of a metric as dlcli spells it.
+
+    Raises:
+        PydanticCustomError: if it is a metric that only results have.
+    """
+    name = to_metric(name)
+    is_result = f"val_{name}" in get_args(TuneMetric) and name != "loss"
+    if is_result and name not in get_args(MetricName):
+        raise value_error(f"{shown(name)} is not computed for each epoch; results always have it")
+    return name
+
+
+Metric = Annotated[MetricName, BeforeValidator(_to_epoch_metric)]
 
 
 class BatchNormalization(Section):

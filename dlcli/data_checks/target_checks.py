@@ -123,7 +123,8 @@ def find_imbalance(table: Table, task: Task | None) -> DataIssue | None:
         return None
     extremes = listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"classes of very different size: {extremes}"
-    advice = "accuracy is misleading: use balanced_accuracy or auc, and try class_weight: balanced"
+    advice = "accuracy is misleading: see balanced_accuracy in the results, "
+    advice += "and try class_weight: balanced"
     return DataIssue("class_imbalance", "note", task.columns, None, message, advice)
 
 

@@ -251,6 +251,8 @@ CONFLICTS = [
      "optimizer.use_ema: has no effect while early_stopping restores the best epoch's own weights;"
      " set restore_best_weights: false"),
     ("metrics=[mse,mse]", "metrics: names a metric twice"),
+    ("metrics=[balanced_accuracy]",
+     "metrics[0]: 'balanced_accuracy' is not computed for each epoch; results always have it"),
     ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
                           " set data.validation: 0.15"),
     ("learning_rate_schedule=reduce_on_plateau",

@@ -50,6 +50,14 @@ def test_more_than_ten_to_one_is_unbalanced(rows, is_found, table):
     assert not is_found or (found.severity, found.columns) == ("note", ("y",))
 
 
+def test_unbalanced_classes_are_evaluated_by_a_metric_that_all_results_have(table):
+    every = table(labels(a=101, b=10, c=10))
+    assert find_imbalance(every, kind(every)).advice == (
+        "accuracy is misleading: see balanced_accuracy in the results, and try class_weight: "
+        "balanced"
+    )
+
+
 def test_numbers_have_no_classes(table):
     numbers = table({"y": [0.5 * at for at in range(30)]})
     assert find_rare_classes({"train": numbers}, kind(numbers)) is None
