@@ -42,7 +42,9 @@ UNSURE = 0.125
 """Standard error of the error (see `Error`) from which on it is too uncertain: two of them
 are a quarter of the way from a constant to a perfect prediction. For a network that has learned
 less than half it is that of one that has learned half."""
-_USUAL_SHARE, _MOST_SHARE = 0.15, 0.3
+_USUAL_SHARE = 0.15
+_LARGER_SHARES = (0.2, 0.3)
+"""Shares of validation rows to propose; more would be missed in training."""
 _SCALING = (
     "LeCun, Bottou, Orr & Müller, Efficient BackProp (1998), section 4.3; "
     "Goodfellow, Bengio & Courville, Deep Learning (2016), section 8.2.1"
@@ -316,17 +318,20 @@ def small_validation(case: Case) -> Finding | None:
     rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
     share = case.config.data.validation
     patches: tuple[Patch, ...] = ()
-    if isinstance(share, float) and share < _MOST_SHARE:
-        larger = 0.2 if share < 0.2 else _MOST_SHARE
+    if isinstance(share, float):
+        larger = [each for each in _LARGER_SHARES if each > share]
+        enough = [each for each in larger if rows * each / share >= FEWEST_ROWS]
         why = "holds out more rows, which are then not trained on"
-        patches = (Patch("validation", why, (("data.validation", f"{larger:g}"),)),)
+        patches = tuple(
+            Patch("validation", why, (("data.validation", f"{each:g}"),)) for each in enough[:1]
+        )
     return Finding(
         rule="small_validation",
         observation=f"there are {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
         meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
-        "choice based on them is largely random. Hold out more rows, or train with several seeds "
-        "and compare the means",
+        "choice based on them is largely random. Hold out more rows, or evaluate configs with "
+        "`dlcli cv`, which predicts all rows but test rows in turn",
         patches=patches,
         source=_VALIDATION,
     )

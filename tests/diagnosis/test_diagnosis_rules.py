@@ -367,10 +367,18 @@ def test_too_few_validation_rows_are_found(named, rows, value, speaks):
 
 
 @pytest.mark.parametrize(
-    ("share", "proposed"), [("0.1", "0.2"), ("0.2", "0.3"), ("0.3", None), ("v.csv", None)]
+    ("share", "rows", "proposed"),
+    [
+        ("0.1", 10, "0.2"),
+        ("0.1", 7, "0.3"),
+        ("0.1", 6, None),  # 0.3 would be 18 rows, which are too few, too
+        ("0.2", 14, "0.3"),
+        ("0.3", 19, None),
+        ("v.csv", 10, None),
+    ],
 )
-def test_a_larger_share_is_proposed_as_far_as_that_is_sensible(case, share, proposed):
-    rows = {"train": 100, "validation": 10}
+def test_a_larger_share_is_proposed_as_far_as_that_is_sensible(case, share, rows, proposed):
+    rows = {"train": 100, "validation": rows}
     (finding,) = examine(case(f"data.validation={share}", metrics=HALF, rows=rows))
     overrides = [patch.overrides for patch in finding.patches]
     assert overrides == ([(f"data.validation={proposed}",)] if proposed else [])
