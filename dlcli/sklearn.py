@@ -5,7 +5,7 @@ They need scikit-learn, which dlcli does not install. They write no run folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
@@ -105,7 +105,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         return y
 
     def _fit(self, X: Any, y: NDArray[Any], sample_weight: Any) -> None:  # noqa: ANN401, N803
-        """Train on features, an encoded target, and weights of the rows.
+        """Train on features, an encoded target of one or several columns, and weights of the rows.
 
         Raises:
             ValueError: for rows or settings that can't be trained.
@@ -113,9 +113,10 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         from dlcli.pipeline import fit_only
 
         with _value_errors():
-            columns: dict[str, object] = {**self._columns(X, is_new=True), _TARGET: y}
+            targets = dict(_named_targets(y))
+            columns: dict[str, object] = {**self._columns(X, is_new=True), **targets}
             table = memory_table(columns, "X")
-            text, settings = self._starter(table), self._settings()
+            text, settings = self._starter(table, [*targets]), self._settings()
             overrides = {**_validation_for(text, settings, table), **settings}
             if sample_weight is not None:
                 weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64)
@@ -127,10 +128,10 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
             file = make_config(text, overrides, {"train": table})
             self.predictor_ = fit_only(file).predictor
 
-    def _starter(self, table: MemoryTable) -> str:
+    def _starter(self, table: MemoryTable, targets: Sequence[str]) -> str:
         from dlcli.starter import starter_config
 
-        return starter_config(table, _TARGET, type=self._type, preset=self.preset)
+        return starter_config(table, targets, type=self._type, preset=self.preset)
 
     def _settings(self) -> dict[str, object]:
         """Return what differs from the preset. Nothing is held out for a final evaluation."""
@@ -185,7 +186,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 
 
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
-    """Predicts a number by a Dense network, or an ensemble of them.
+    """Predicts one or several numbers by a Dense network, or an ensemble of them.
 
     The preset writes a config for the table, as `dlcli init` does; the other parameters replace
     sections of it, in the form of its YAML.
@@ -209,31 +210,38 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
 
     _type = "numeric"
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401, N803
         """Train.
 
         Args:
             X: a data frame of mixed columns, or an array, (rows, features); NaN is missing.
-            y: numbers, (rows,).
+            y: numbers, (rows,) or (rows, outputs).
             sample_weight: the weights of the rows, (rows,).
 
         Raises:
             ValueError: for rows or settings that can't be trained.
         """
-        target = column_or_1d(self._require_target(y), dtype=np.float64, warn=True)
-        assert_all_finite(target, input_name="y")
+        numbers = {"dtype": np.float64, "ensure_2d": False, "input_name": "y"}
+        target = check_array(self._require_target(y), **numbers)
+        if target.ndim == 1 or target.shape[1] == 1:
+            target = column_or_1d(target, warn=True)
         check_consistent_length(X, target)
         self._fit(X, target, sample_weight)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
-        """Predict numbers, (rows,).
+        """Predict numbers, (rows,), or (rows, outputs) if several were given.
 
         Raises:
             ValueError: for columns or values that can't be read.
         """
-        values: NDArray[np.float64] = self._predict(X).values[:, 0]
-        return values
+        values: NDArray[np.float64] = self._predict(X).values
+        return values if values.shape[1] > 1 else values[:, 0]
 
 
 class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
@@ -347,6 +355,19 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         # Of 32 bits, they add up to 1 less closely than scikit-learn's metrics expect of 64 bits.
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
+
+
+def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the columns of a target by names that no feature has.
+
+    Args:
+        y: (rows,) or (rows, outputs).
+    """
+    if y.ndim == 1:
+        yield _TARGET, y
+        return
+    for at in range(y.shape[1]):
+        yield f"(target {at})", y[:, at]
 
 
 def _refuse_unreadable(data: pa.Table) -> None:

@@ -22,6 +22,7 @@ from ipykernel.inprocess import InProcessKernelManager
 from nbclient import NotebookClient
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -314,6 +315,19 @@ def test_estimators_are_what_scikit_learn_expects(kind):
     assert expected == [*WEIGHTS]
 
 
+def test_several_numbers_are_a_target_of_a_regressor():
+    rows = RNG.normal(size=(60, 2))
+    targets = np.column_stack([1000 * rows[:, 0], rows[:, 1]])
+    settings = {**FAST, "epochs": 60, "optimizer": {"name": "adam", "learning_rate": 0.05}}
+    model = DenseRegressor(**settings, random_state=0)
+    found = model.fit(rows, pd.DataFrame(targets)).predict(rows)
+    assert (found.shape, found.dtype) == ((60, 2), np.dtype("float64"))
+    assert model.score(rows, targets) == pytest.approx(r2_score(targets, found))
+    assert (r2_score(targets, found, multioutput="raw_values") > 0.9).all()
+    with pytest.raises(ValueError, match="y contains NaN"):
+        model.fit(rows, np.full((60, 2), np.nan))
+
+
 def test_a_search_varies_keys_of_the_config():
     rows, target = load_diabetes(return_X_y=True)
     model = make_pipeline(StandardScaler(), DenseRegressor(**FAST, random_state=0))
@@ -374,8 +388,8 @@ def test_what_can_not_be_trained_is_a_value_error():
         DenseRegressor(preset="best").fit([[1.0], [2.0]], [1.0, 2.0])
     with pytest.raises(ValueError, match="y has one class only, 'a'"):
         DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
-    with pytest.raises(ValueError, match="row 1, column 'a': expected a number"):
-        DenseRegressor(**FAST).fit(pd.DataFrame({"a": [[1], [2]]}), [1.0, 2.0])
+    with pytest.raises(ValueError, match="row 2, column 'a': expected a number"):
+        DenseRegressor(**FAST).fit(pd.DataFrame({"a": ["1", [2]]}), [1.0, 2.0])
     for infinite in (pd.DataFrame({"a": [1.0, np.inf]}), pl.DataFrame({"a": [1.0, np.inf]})):
         with pytest.raises(ValueError, match=r"X\['a'\] contains infinity"):
             DenseRegressor(**FAST).fit(infinite, [1.0, 2.0])
