@@ -3,6 +3,20 @@
 import atexit
 import gc
 import os
+import sys
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in place of standard streams that are closed, as by `>&-`.
+
+    Else the next files that are opened would take their numbers, and what libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It takes the lowest free number, which is that of the closed stream.
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def run() -> None:
@@ -11,6 +25,7 @@ def run() -> None:
     Imports make many objects and hardly any garbage, so nothing is collected before training, nor
     at exit. pydantic's plugins are not for this program, and searching for them takes long.
     """
+    _open_closed_streams()
     gc.disable()
     atexit.register(gc.freeze)  # or the interpreter would collect at last
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

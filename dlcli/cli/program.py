@@ -60,13 +60,8 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
         is_signal = isinstance(error, _Terminated)
         word, code = ("terminated", _TERMINATED) if is_signal else ("interrupted", _INTERRUPTED)
         _exit([], [word, *_notes(error)], code)
-    except BrokenPipeError:
-        _discard_output()
-        sys.exit(_BROKEN_PIPE)
     except OSError as error:
-        _discard_output()
-        where = str(error.filename or "standard output")
-        _exit([f"{where}: {error.strerror or error}"], _notes(error), _UNEXPECTED)
+        _exit_after_system_error(error)
     except MemoryError as error:
         message = "out of memory; use fewer rows, fewer units or a smaller batch_size"
         _exit([message], _notes(error), _UNEXPECTED)
@@ -124,6 +119,15 @@ def _closing_lines(error: DlcliError) -> list[str]:
 def _notes(error: BaseException) -> list[str]:
     """Return the notes that were added to an error, with control characters escaped."""
     return [printable(note) for note in getattr(error, "__notes__", ())]
+
+
+def _exit_after_system_error(error: OSError) -> NoReturn:
+    """Print an error of the system, unless the reader of a pipe has ended, and end the program."""
+    _discard_output()
+    if isinstance(error, BrokenPipeError):
+        sys.exit(_BROKEN_PIPE)
+    where = str(error.filename or "standard output")
+    _exit([f"{where}: {error.strerror or error}"], _notes(error), _UNEXPECTED)
 
 
 def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
@@ -223,6 +227,8 @@ class Commands(click.Group):
             return context
         except click.UsageError as error:
             _exit_after_wrong_usage(error)
+        except OSError as error:  # of the help
+            _exit_after_system_error(error)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; every failure becomes a message and an exit code."""

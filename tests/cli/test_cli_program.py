@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -252,6 +253,36 @@ def test_an_error_that_can_not_be_printed_has_its_exit_code(program):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*program, "validate", "nowhere.yaml"], stderr=full)
     assert done.returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full disk at hand")
+def test_help_that_does_not_fit_on_the_disk_is_an_error(program):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*program, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+    message = "error: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, message)
+
+
+@pytest.mark.parametrize(
+    ("stream", "redirection"), [("stdin", "<&-"), ("stdout", ">&-"), ("stderr", "2>&-")]
+)
+def test_a_closed_stream_is_as_one_that_leads_nowhere(stream, redirection, tmp_path):
+    check = """
+import os, runpy, sys
+from dlcli import cli
+def main(**_):
+    stream = getattr(sys, sys.argv[1])
+    number = stream.fileno()
+    is_null = os.path.samestat(os.fstat(number), os.stat(os.devnull))
+    print(number, is_null, os.get_inheritable(number), file=open(sys.argv[2], "w"))
+cli.main = main
+runpy.run_module("dlcli", run_name="__main__")
+"""
+    answer = tmp_path / "answer"
+    command = [sys.executable, "-c", check, stream, str(answer)]
+    subprocess.run(f"{shlex.join(command)} {redirection}", shell=True, check=True)
+    number = ("stdin", "stdout", "stderr").index(stream)
+    assert answer.read_text() == f"{number} True True\n"
 
 
 def test_an_interrupt_ends_with_130():
