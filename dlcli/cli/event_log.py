@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli.messages import print_message
+from dlcli.cli.messages import ignoring_lost_output, print_line, print_message
 from dlcli.errors import plural, printable
 from dlcli.reports import epoch_line, fmt, member_line, progress_line
 
@@ -51,14 +51,16 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         elif quiet:
             print_warning(event, fields)
         elif not as_json:
-            log.add(event, fields)
+            with ignoring_lost_output():
+                log.add(event, fields)
         elif event != "progress":  # depends on the clock, and repeats what other events contain
             _print_json(event, fields)
 
     try:
         yield listen
     finally:
-        log.close()
+        with ignoring_lost_output():
+            log.close()
     if as_json:
         _print_json("result", result)
 
@@ -69,7 +71,7 @@ def print_event(event: str, fields: Fields) -> None:
         print_message("warning", fields["message"])
     for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
         label = "" if index else event
-        click.echo(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"), err=True)
+        print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
 
 
 def print_warning(event: str, fields: Fields) -> None:
@@ -170,13 +172,13 @@ class _EpochLines:
 
     def finish_member(self, fields: Fields) -> None:
         """Print a member of an ensemble."""
-        click.echo(member_line(fields), err=True)
+        print_line(member_line(fields))
 
     def close(self) -> None:
         """Print the epoch that is held."""
         if self._held is not None:
             fields, self._held = self._held, None
-            click.echo(epoch_line(fields), err=True)
+            print_line(epoch_line(fields))
 
 
 # The lines of each event

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import click
@@ -22,7 +24,27 @@ def print_message(label: Label, text: str) -> None:
     if label == "note" and is_quiet():
         return
     shown = click.style(label, _COLORS[label], bold=True) if _has_color() else label
-    click.echo(f"{shown}: {printable(text)}", err=True)
+    print_line(f"{shown}: {printable(text)}")
+
+
+def print_line(line: str) -> None:
+    """Print a line to standard error, if it can be written to."""
+    with ignoring_lost_output():
+        click.echo(line, err=True)
+
+
+@contextmanager
+def ignoring_lost_output() -> Iterator[None]:
+    """Let work go on if standard error can't be written to: a full disk, a terminal that is gone.
+
+    Only a pipe whose reader has ended is an error, as the reader wants no more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def is_quiet() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.messages import is_quiet, print_message
+from dlcli.cli.messages import is_quiet, print_line, print_message
 from dlcli.cli.options import (
     PATH,
     json_object,
@@ -178,7 +178,7 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     def print_start(index: int, patch: Patch) -> None:
         if not is_quiet():
             overrides = printable(" ".join(patch.overrides))
-            click.echo(f"trying {index} of {len(patches)}: {patch.name}: {overrides}", err=True)
+            print_line(f"trying {index} of {len(patches)}: {patch.name}: {overrides}")
 
     trials: list[Trial] = []
     finished = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli.messages import is_quiet
+from dlcli.cli.messages import is_quiet, print_line
 from dlcli.cli.options import (
     ARGUMENTS,
     TRACKERS,
@@ -202,10 +202,7 @@ def _find_cluster(workers: int | None) -> Cluster | None:
         arguments = click.get_current_context().meta[ARGUMENTS]
         command = [sys.executable, "-m", "dlcli", *arguments]
 
-        def report(text: str) -> None:
-            click.echo(text, err=True)
-
-        raise click.exceptions.Exit(run_local_workers(command, workers, report))
+        raise click.exceptions.Exit(run_local_workers(command, workers, print_line))
     if cluster is not None and workers not in (None, cluster.size):
         named = plural(cluster.size, "worker")
         raise UsageError(f"the environment describes {named} already; remove --workers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -233,6 +234,19 @@ def test_the_view_uses_only_what_the_terminal_supports(variables, pattern, monke
         listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
     assert re.search(pattern, stream.getvalue()), repr(stream.getvalue())
     assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")
+
+
+def test_training_goes_on_when_its_terminal_is_gone(monkeypatch):
+    class Gone(Terminal):
+        def write(self, text):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with event_listener(as_json=False, quiet=False) as listener:
+        listener("progress", {"done": 1, "folds": 2, "epoch": 1, "of": 2})
+        listener("epoch", epoch(1, of=2, loss=0.5))
+        listener("warning", {"message": "no luck"})
 
 
 def test_the_view_of_a_resumed_training_names_its_first_epoch(monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from contextlib import redirect_stderr
 
 import click
@@ -50,3 +52,25 @@ def test_quiet_hides_notes_only(capsys):
         for label in ("error", "warning", "note"):
             print_message(label, "this")
     assert capsys.readouterr().err == "error: this\nwarning: this\n"
+
+
+class Lost(Terminal):
+    """A standard error that can no longer be written to."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EBADF])
+def test_a_message_that_can_not_be_written_ends_nothing(number):
+    with redirect_stderr(Lost(number)):
+        print_message("warning", "no luck")
+
+
+def test_a_reader_that_has_ended_ends_the_program():
+    with redirect_stderr(Lost(errno.EPIPE)), pytest.raises(BrokenPipeError):
+        print_message("warning", "no luck")
