@@ -105,6 +105,8 @@ def _arrow_table(data: object, name: str) -> pa.Table:
         return _of_records(data, name)
     kind = type(data).__name__
     hint = "; an array has no names of columns" if isinstance(data, np.ndarray) else ""
+    if hasattr(data, "collect"):  # a query of polars that has not run yet
+        hint = "; call its collect() first"
     raise DataError(f"expected {_EXPECTED}, got {kind}{hint}", file=name)
 
 

@@ -119,6 +119,7 @@ def test_time_zones_are_kept():
         (pd.DataFrame({"x": ["a", [2]]}), "row 2, column 'x': expected a number, a text or a date"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
+        (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call its collect\(\) first"),
     ],
 )
 def test_what_can_not_be_read_is_named(frame, message):
