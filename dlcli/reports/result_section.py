@@ -586,8 +586,8 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
         ),
         description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
         f"for true values of {names[worst]}.",
-        reading="Rows are divided into ten parts, from the lowest true values to the highest. Bars "
-        "show the mean absolute error; orange marks the mean error: above 0 where predictions are "
-        "too high, below 0 where they are too low.",
+        reading=f"Rows are divided into {plural(len(deciles), 'part')}, from the lowest true "
+        "values to the highest. Bars show the mean absolute error; orange marks the mean error: "
+        "above 0 where predictions are too high, below 0 where they are too low.",
         numbers=numbers_table(rows, tips),
     )

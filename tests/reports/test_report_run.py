@@ -367,6 +367,15 @@ def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
     assert folds[0] == "1 more column"
 
 
+def test_the_parts_of_the_rows_are_counted_as_they_are_drawn(tmp_path):
+    outputs = {"target": [0.0, 0.0, 0.0, 8.5], "prediction": [1.0, 3.0, 4.0, 8.0]}
+    chart = charts(view_of(number_run(tmp_path, outputs=outputs)), "result")[
+        "Error by size of the true value"
+    ]
+    assert len(chart.numbers.rows) == 2
+    assert chart.reading.startswith("Rows are divided into 2 parts, from the lowest true values")
+
+
 def test_few_rows_may_not_show_what_was_learned():
     *_, conclusion = baseline_sentences({"constant": difference("not_significant")}, are_few=True)
     assert conclusion == ("These rows are too few to show whether it has learned anything useful.")
