@@ -221,6 +221,7 @@ def new_folder(output: Path) -> Iterator[Path]:
 
     Raises:
         UsageError: if it exists or can't be made.
+        OSError: naming the folder, if it can't be written.
     """
     if os.path.lexists(output):
         raise UsageError(f"{output}: exists already; name another folder, or remove this one first")
@@ -233,6 +234,10 @@ def new_folder(output: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.rename(output)
+    except OSError as error:
+        if str(error.filename or temporary).startswith(str(temporary)):  # a full disk names none
+            raise OSError(error.errno, os_error_text(error), str(output)) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         for parent in missing:

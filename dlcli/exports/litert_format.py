@@ -39,7 +39,11 @@ from dlcli.exports.model_interface import (
 )
 from dlcli.exports.operations import WORD, Dtype, Function, Value
 from dlcli.exports.prediction_graph import predict
-from dlcli.exports.tensorflow_operations import TensorflowOperations, tensorflow_loaded
+from dlcli.exports.tensorflow_operations import (
+    TensorflowOperations,
+    store_saved_model,
+    tensorflow_loaded,
+)
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -140,7 +144,7 @@ def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) ->
             builder = v1.saved_model.Builder(saved)
             with v1.Session() as session:
                 builder.add_meta_graph_and_variables(session, ["serve"], {_SIGNATURE: signature})
-            builder.save()
+            store_saved_model(builder)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=[_SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantize:

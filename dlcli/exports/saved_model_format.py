@@ -18,7 +18,11 @@ from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
 from dlcli.exports.prediction_graph import predict
-from dlcli.exports.tensorflow_operations import TensorflowOperations, tensorflow_loaded
+from dlcli.exports.tensorflow_operations import (
+    TensorflowOperations,
+    store_saved_model,
+    tensorflow_loaded,
+)
 
 FOLDER = "model"
 _DEFAULT = "serving_default"
@@ -63,7 +67,7 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
                 },
                 main_op=v1.tables_initializer(),
             )
-        builder.save()
+        store_saved_model(builder)
 
 
 def load_saved_model(folder: Path) -> Runner:

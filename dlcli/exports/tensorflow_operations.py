@@ -34,6 +34,20 @@ def tensorflow_loaded() -> Iterator[Any]:
         logger.setLevel(level)
 
 
+def store_saved_model(builder: Any) -> None:  # noqa: ANN401
+    """Write what a builder of SavedModels holds.
+
+    Raises:
+        OSError: if it can't be stored.
+    """
+    import tensorflow as tf
+
+    try:
+        builder.save()
+    except tf.errors.OpError as error:  # whose message is the path and the system's text
+        raise OSError(error.message.rpartition("; ")[2]) from error
+
+
 class TensorflowOperations(Operations):
     """The operations of `tf`, which is imported when the first one is needed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_without_the_data_only_made_up_rows_are_compared(dlcli):
     assert result.stderr == "note: only made-up rows were compared: points.csv: no such file\n"
     assert result.stdout.startswith("64 made-up rows: ")
     assert "only made-up rows, since points.csv: no such file." in Path("out/README.md").read_text()
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("format", ["onnx", "saved_model", "litert", "keras", "python"])
+def test_an_export_that_can_not_be_stored_is_named_and_leaves_nothing(format, program):
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *program]
+    command = [*limited, "export", "runs/double", "--format", format, "--output", "out"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert (done.returncode, done.stderr) == (1, "error: out: File too large\n")
+    assert not [path for path in Path().iterdir() if "out" in path.name]
 
 
 @pytest.mark.usefixtures("double")
