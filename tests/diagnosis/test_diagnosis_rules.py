@@ -190,6 +190,14 @@ def test_a_network_no_better_than_the_linear_model_is_found(named, verdict, uppe
     assert named("hidden=[]", **fields) == []
 
 
+def test_a_network_without_hidden_layers_is_not_called_the_linear_baseline(case):
+    comparison = compared("linear", "worse", lower=-0.1, upper=-0.01)
+    (finding,) = examine(case(metrics=HALF, baselines={"linear": HALF}, comparison=comparison))
+    [patch] = finding.patches
+    assert patch.overrides == ("hidden=[]",)
+    assert patch.why.endswith("but is trained as the config says")
+
+
 @pytest.mark.parametrize("verdict", ["worse", "not_significant"])
 def test_where_a_linear_model_is_nearly_perfect_a_worse_network_is_found(named, verdict):
     comparison = compared("linear", verdict, baseline=1.0, lower=-0.04, upper=-0.01)
