@@ -273,7 +273,13 @@ def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
 
 
 def require_folder(path: Path) -> None:
-    """Raise `RunError` for anything but a folder, with the run that may be meant."""
+    """Raise `RunError` for anything but a readable folder, with the run that may be meant."""
+    try:
+        os.stat(path / MANIFEST)
+    except PermissionError as error:  # also of a folder above
+        raise RunError(f"{path}: can't be read: {os_error_text(error)}") from None
+    except (OSError, ValueError):  # it is not there, or the name is impossible
+        pass
     if os.path.isdir(path):
         return
     meant = _run_of_name(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,20 @@ def test_a_name_with_a_space_is_quoted_in_the_line_to_type(dlcli):
     assert dlcli("predict", "my rows.csv").stderr.endswith(
         ": dlcli predict runs/double 'my rows.csv'\n"
     )
+
+
+def test_a_run_that_may_not_be_read_is_not_called_missing(dlcli, monkeypatch):
+    real = os.stat
+
+    def stat(path, *arguments, **options):
+        if str(path).startswith("runs/double/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    result = dlcli("predict", "runs/double", "points.csv")
+    assert result.exit_code == 5
+    assert result.stderr == "error: runs/double: can't be read: Permission denied\n"
 
 
 def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
