@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from dlcli.comparison import SPLITS, BaselineComparison, BaselineDifference, ComparedRun
+from dlcli.comparison import SPLITS, ComparedRun
 from dlcli.config import EDITOR_COMMENT
 from dlcli.diagnosis import diagnose
 from dlcli.errors import plural
@@ -18,18 +18,13 @@ from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.exports.readme import cell
 from dlcli.metrics import Estimate, estimate_statistics
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
-from dlcli.reports import fmt
+from dlcli.reports import fmt, view_of
 from dlcli.runs import Run
 
 _MOST_VALUES = 6
 """Categories of a column that are listed."""
 _MOST_IMPORTANT = 5
 _MOST_FINDINGS = 5
-_VERDICTS = {
-    "better": "better than",
-    "worse": "worse than",
-    "not_significant": "not clearly different from",
-}
 _OUT_OF_FOLD = "out-of-fold"
 
 
@@ -166,25 +161,15 @@ def _results(
             biased += "trained on it"
         elif "validation" in every and subject.file.config.early_stopping is not None:
             biased += "; validation rows decided when to stop"
-        yield f"In brackets: the 95 % confidence interval on {words[splits[0]]} rows. {biased}."
-    comparison = BaselineComparison.of(subject.run)
-    found = comparison.on(splits[0]) if splits else {}
-    if sentences := [_versus(name, each) for name, each in found.items()]:
-        yield _list(sentences)
+        brackets = f"In brackets: the 95 % confidence interval on {words[splits[0]]} rows. "
+        yield f"{brackets if any(e.lower is not None for e in estimates.values()) else ''}{biased}."
+    yield _list(view_of(subject.run).sentences)
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
     if important:
         error = f"{explanation.importance_metric}{explanation.unit}"
         yield f"By how much the {error} rises if a column's values are permuted:"
         pairs = [(f"`{_plain(each.column)}`", fmt.number(each.increase)) for each in important]
         yield _table(("column", f"increase of {error}"), pairs)
-
-
-def _versus(baseline: str, difference: BaselineDifference) -> str:
-    words = _VERDICTS.get(difference.verdict, "not compared with")
-    values = f"{fmt.number(difference.network)} against {fmt.number(difference.baseline)}"
-    interval = fmt.estimate(difference, signed=True)
-    metric = fmt.metric_title(difference.metric)
-    return f"It is {words} the {baseline} baseline: {metric} {values}, difference {interval}."
 
 
 def _limits(
@@ -211,10 +196,6 @@ def _limits(
                 f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
                 f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
             )
-    has_folds = predictor.config.ensemble_folds is not None
-    suspicion = BaselineComparison.of(run).suspicion(out_of_fold=has_folds)
-    if suspicion is not None:
-        yield f"{fmt.capitalize(suspicion.observation)}; {suspicion.meaning}."
     for finding in diagnose(run)[:_MOST_FINDINGS]:
         yield f"{fmt.capitalize(finding.observation)}: {finding.meaning}."
 

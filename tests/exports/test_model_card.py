@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from dlcli.comparison import BaselineComparison, BaselineDifference
 from dlcli.config import EDITOR_COMMENT, Config
 from dlcli.errors import RunError
 from dlcli.exports import model_card
+from dlcli.reports import view_of
+from dlcli.reports.run_record import TrainingRecord
 from dlcli.runs import Run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, number_run
 
@@ -43,6 +46,23 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     )
 
 
+def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
+    unknown = BaselineDifference(
+        metric="rmse", network=0.61, baseline=2.0, value=-1.39, reason="fewer than 10 rows"
+    )
+    comparison = BaselineComparison(differences={"constant": {"test": unknown}})
+    run = number_run(tmp_path, comparison=comparison)
+    results = section(model_card(run), "Results")
+
+    sentence = (
+        "It is unknown whether it is better than the constant baseline: rmse 0.61 against 2 "
+        "(fewer than 10 rows)."
+    )
+    assert sentence in view_of(run).sentences
+    assert all(f"- {each}" in results for each in view_of(run).sentences)
+    assert "In brackets" not in results  # so few rows have no interval
+
+
 @pytest.mark.parametrize(("early_stopping", "stops"), [({"patience": 3}, True), (None, False)])
 def test_validation_rows_decided_when_to_stop_only_with_early_stopping(
     early_stopping: object, stops: bool, tmp_path: Path
@@ -62,6 +82,7 @@ def test_the_rows_of_an_ensemble_with_folds_are_out_of_fold(
     metrics = {"train": {"rmse": 1.0}, "validation": {"rmse": 2.0}}
     run = number_run(tmp_path, explanation=explanation, metrics=metrics, outputs=None)
     monkeypatch.setattr(Config, "ensemble_folds", 2)
+    monkeypatch.setattr(TrainingRecord, "is_out_of_fold", True)
     card = model_card(run)
 
     assert "| training | 4 |" in section(card, "Data")
