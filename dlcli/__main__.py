@@ -29,6 +29,9 @@ def run() -> None:
     gc.disable()
     atexit.register(gc.freeze)  # or the interpreter would collect at last
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # The user's keras.json may name another backend, or a float type that changes the weights.
+    # There is none below the null device, and none can be written.
+    os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
 
     from dlcli.cli import main
 

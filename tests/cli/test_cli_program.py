@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -283,6 +284,29 @@ runpy.run_module("dlcli", run_name="__main__")
     subprocess.run(f"{shlex.join(command)} {redirection}", shell=True, check=True)
     number = ("stdin", "stdout", "stderr").index(stream)
     assert answer.read_text() == f"{number} True True\n"
+
+
+def test_settings_of_keras_are_neither_read_nor_written(tmp_path):
+    script = """
+import runpy
+from dlcli import cli
+def main(**_):
+    import keras
+    print(keras.backend.backend(), keras.config.floatx(), keras.config.epsilon())
+cli.main = main
+runpy.run_module("dlcli", run_name="__main__")
+"""
+    given, home = tmp_path / "given", tmp_path / "home"
+    given.mkdir()
+    home.mkdir()
+    settings = {"backend": "torch", "floatx": "float64", "epsilon": 0.01}
+    (given / "keras.json").write_text(json.dumps(settings))
+    for variables in ({"KERAS_BACKEND": "torch", "KERAS_HOME": str(given)}, {"HOME": str(home)}):
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "tensorflow float32 1e-07\n"
+    assert not [*home.iterdir()]
 
 
 def test_an_interrupt_ends_with_130():
