@@ -43,7 +43,7 @@ def _bundle() -> str:
     bundle = vl_convert.javascript_bundle(_REQUEST)
     with suppress(OSError):  # without it, the next page takes longer
         path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as temporary:
+        with write_atomically(path, is_locked=False) as temporary:
             temporary.write_bytes(_stored(bundle).encode())
     return bundle
 

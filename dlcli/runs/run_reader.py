@@ -338,7 +338,7 @@ def write_page(run: Run, html: str) -> Path:
     """
     path = run.path / PAGE
     try:
-        with write_atomically(path) as temporary:
+        with write_atomically(path, is_locked=False) as temporary:
             temporary.write_bytes(html.encode())
     except OSError as error:
         raise RunError(

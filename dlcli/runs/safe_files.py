@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,8 +36,13 @@ _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
     """Write a file so that it exists completely or not at all.
+
+    Args:
+        path: the file.
+        is_locked: whether no other process writes this file; if others may, each has a temporary
+            file of its own, which a crash leaves there.
 
     Yields:
         a path next to it, with the same ending, to write the content to.
@@ -44,7 +50,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if the content can't be stored; nothing is left then.
     """
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    own = "" if is_locked else f"-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.stem}{own}.partial{path.suffix}")
     with suppress(OSError):
         temporary.unlink()  # left by a crash; or a link, which may lead anywhere
     try:
@@ -72,7 +79,7 @@ def open_new_file(path: Path) -> Iterator[BinaryIO]:
         OSError: naming the file, if it can't be written.
     """
     try:
-        with write_atomically(path) as temporary:
+        with write_atomically(path, is_locked=False) as temporary:
             try:
                 stream = temporary.open("wb")
             except OSError as error:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import stat
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError, TrainingError
-from dlcli.runs import Checkpoint, RunWriter
+from dlcli.runs import Checkpoint, RunWriter, open_new_file
 
 
 @pytest.fixture
@@ -125,6 +126,20 @@ def test_a_file_is_synced_before_and_its_folder_after_the_rename(writer, monkeyp
     monkeypatch.setattr(os, "replace", noted_replace)
     writer.write_text("config.yaml", "epochs: 1\n")
     assert steps == ["sync .config.partial.yaml", "rename to config.yaml", "sync run"]
+
+
+def test_two_processes_that_write_one_file_do_not_publish_each_others_half(tmp_path):
+    path = tmp_path / "rows.csv"
+    with ExitStack() as other_process:
+        with open_new_file(path) as first:
+            first.write(b"first")
+            second = other_process.enter_context(open_new_file(path))
+            second.write(b"sec")
+            second.flush()
+        assert path.read_bytes() == b"first"
+        second.write(b"ond")
+    assert path.read_bytes() == b"second"
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_the_log_has_a_json_line_for_each_event_at_once(writer):
