@@ -88,6 +88,8 @@ def cases() -> tuple[Case, ...]:
         Case("the same, unpaired", "accuracy", 0.1, _unpaired(0.8, 0.9), paired=False),
         Case("difference of log losses", "log_loss", _log_loss(2.0) - _log_loss(1.0), _rivals()),
         Case("difference of maes", "mae", 0.25, _rival_errors()),
+        Case("log losses of equals, 1 in 20", "log_loss", 0.0, _equals(0.05)),
+        Case("average precisions, 1 in 20", "average_precision", 0.0, _equals(0.05)),
     )
 
 
@@ -187,6 +189,19 @@ def _rivals() -> Rows:
         (calibrated,) = _probabilities(1.0)(rng, rows)
         odds = (calibrated.decoded / (1 - calibrated.decoded)) ** 2
         return calibrated, _classes(calibrated.values, (odds / (1 + odds))[:, 0])
+
+    return draw
+
+
+def _equals(positive: float) -> Rows:
+    """Two equally good models: the same logits with noise of their own; a share is positive."""
+    middle = math.log(positive / (1 - positive)) - 0.8  # as the mean of a sigmoid is closer to 0.5
+
+    def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
+        logits = middle + 1.5 * rng.standard_normal(rows)
+        truth = (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+        noisy = (logits + 0.7 * rng.standard_normal(rows) for _ in range(2))
+        return tuple(_classes(truth, 1 / (1 + np.exp(-each))) for each in noisy)
 
     return draw
 

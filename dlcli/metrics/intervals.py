@@ -4,7 +4,8 @@
 - Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile; of
   the difference of two of the same rows: DeLong's variance, with Student's quantile.
 - Of means, such as a loss: the studentized bootstrap.
-- Of all other metrics, and differences on the same rows: the BCa bootstrap.
+- Of all other metrics: the BCa bootstrap.
+- Of all other differences on the same rows: the same, but at least as long as Student's.
 - Of a difference on different rows: Zou and Donner's, from the intervals of both.
 - Of a mean over folds: Nadeau and Bengio's corrected interval.
 
@@ -182,7 +183,30 @@ def _paired_intervals(
             yield name, paired_auc_interval(first, second) if is_enough else TOO_FEW
         else:
             drawn[name] = difference(first, second)
-    yield from resampled_intervals(drawn, resamples).items()
+    for name, ends in resampled_intervals(drawn, resamples).items():
+        yield name, ends if isinstance(ends, str) else _reaching_students(drawn[name], ends)
+
+
+def _reaching_students(difference: Statistic, ends: Ends) -> Ends:
+    """Return an interval of a difference that reaches as far as Student's on both sides.
+
+    Of two equally good models, the differences of rows are about symmetric, and Student's
+    `d ± t s` excludes 0 as rarely as it should. Resampling sees too little of the few rows that
+    decide: of 225 rows, one in 20 of which is positive, its intervals of log losses and average
+    precisions exclude 0 in 11 and 12 % of simulated samples, and these in 5 and 4 %. Where two
+    models differ, the differences are skewed, and resampling contains the true one more often than
+    Student's.
+
+    Args:
+        difference: of two metrics of the same rows.
+        ends: the interval by resampling.
+    """
+    size, error = effective_size(difference.weights), difference.standard_error()
+    if not math.isfinite(error) or size <= 1:
+        return ends
+    value = float(difference.of(difference.weights))
+    half = student_quantile(1 - TAIL, size - 1) * math.sqrt(size / (size - 1)) * error
+    return min(ends[0], value - half), max(ends[1], value + half)
 
 
 def difference_estimate(

@@ -36,6 +36,13 @@ def test_intervals_hold_for_heavy_tails_and_for_few_positive_rows(name: str):
     assert found.without <= 0.02  # fewer than two positive rows
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["log losses of equals, 1 in 20", "average precisions, 1 in 20"])
+def test_two_equally_good_models_are_rarely_called_different_by_a_few_positive_rows(name: str):
+    found = cover(CASES[name], rows=225, samples=300, seed=0, resamples=400)
+    assert found.contained >= 0.93
+
+
 def test_a_missing_interval_does_not_contain_the_true_value():
     found = cover(CASES["rmse, normal"], rows=5, samples=4)
     assert (found.contained, found.without) == (0, 1)
