@@ -253,7 +253,7 @@ def draw_training(config: Path) -> None:
         training = [each for each in view_of_run.sections() if each.anchor == "training"]
         page = Path(name, "page.html")
         page.write_text(to_html(replace(view_of_run, sections=lambda: training)))
-        window = ["--window-size=1200,1080", f"--screenshot={PICTURES / 'report.png'}"]
+        window = ["--window-size=1200,1190", f"--screenshot={PICTURES / 'report.png'}"]
         browser = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars"]
         # Charts are drawn once they are scrolled to.
         subprocess.run([*browser, *window, "--virtual-time-budget=9000", page.as_uri()], check=True)
