@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 from optuna.storages import InMemoryStorage
@@ -54,8 +55,8 @@ def stop(tmp_path):
 
 
 def run(study, stop, budget=None):
-    recorder = Recorder()
-    search_trials.run_trials(None, study, budget or TimeBudget(None), stop, Events(recorder))
+    recorder, context = Recorder(), SimpleNamespace(splits=(None, None))
+    search_trials.run_trials(context, study, budget or TimeBudget(None), stop, Events(recorder))
     return recorder
 
 
@@ -77,6 +78,7 @@ def test_a_finished_trial_is_reported_with_the_best_so_far(tried, stop):
     counts = [(each["number"], each["ended"], each["of"]) for each in reported]
     assert counts == [(0, 1, 2), (1, 2, 2)]
     assert [each["best_value"] for each in reported] == [values[0], min(values)]
+    assert [each["of_folds"] for each in reported] == [2, 2]
 
 
 def test_no_trial_starts_once_the_time_is_over(evaluating, stop):
