@@ -16,7 +16,7 @@ _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 """Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
 SEPARATORS = ("", ",", ".", "'", " ")
-"""What may be between thousands."""
+"""Signs that may stand between thousands."""
 GAP = "[ \u00a0\u202f\u2009]?"
 """The spaces that may be between a number and its unit."""
 _LONGEST_UNIT = 12
