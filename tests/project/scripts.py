@@ -113,6 +113,7 @@ def write_tables(folder: Path) -> None:
     for name in ("new.csv", "new-houses.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
+    write_csv(folder / "robot.csv", distance=size, left=size - 30, right=150 - size)
     shutil.copy(folder / "data" / "diabetes.csv", folder / "later.csv")
     (folder / "houses.yaml").write_text(CONFIG, encoding="utf-8")
 
