@@ -125,6 +125,14 @@ def test_a_target_that_drifts_along_sorted_dates_suggests_a_split_in_time(advise
     )
 
 
+def test_a_few_rows_out_of_order_do_not_hide_that_rows_follow_the_time(advise):
+    walk, order = np.cumsum(normal(1, 160)), np.arange(160)
+    order[[10, 12, 150, 151]] = 12, 10, 151, 150
+    columns = {"day": days(160)[order], "x": normal(2, 160), "y": walk[order]}
+    assert advise(columns).choice == TimeSplit(column="day")
+    assert advise({name: values[::-1] for name, values in columns.items()}) is not None
+
+
 def test_dates_without_drift_or_out_of_order_are_none(advise):
     assert advise({"day": days(160), "x": normal(2, 160), "y": normal(1, 160)}) is None
     order = np.random.default_rng(0).permutation(160)
