@@ -214,11 +214,15 @@ _LAST_CONTROL = "\udc9f"
 """The last of them that is a control in Latin-1."""
 _UNDEFINED_IN_CP1252 = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
 _SAMPLE_BYTES = 2**16
-_ASCII_LETTER = re.compile(rb"[A-Za-z]")
-_OTHER_SCRIPTS = ("cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp932", "gb18030")
-"""Cyrillic, Greek, Hebrew, Arabic, Japanese and Chinese encodings."""
-_MIN_COHERENCE = 0.2
-"""The least similarity to the letter frequencies of a language, between 0 and 1."""
+_FIELD_END = re.compile(rb"[,;\t]")
+_WORD = re.compile(rb"[\x80-\xff]{2,}|(?:[\x81-\xfe][\x40-\x7e\x80-\xfe]){2,}")
+"""Several letters of another script, or characters of two bytes of which the second is ASCII."""
+_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_OTHER_SCRIPTS = (
+    *("gb18030", "cp932", "cp949", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp866"),
+    *("big5", "cp874", "euc_jp", "cp1252"),
+)
+"""Encodings of other scripts, and of Western Europe, the most common first."""
 
 
 @dataclass
@@ -249,8 +253,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
 
     A byte order mark identifies UTF-8 and UTF-16, as do the NUL bytes of UTF-16. Valid UTF-8 is
     UTF-8, and mostly valid UTF-8 is a damaged file. Any other text is of Western Europe, in whose
-    encodings any byte is a character, unless most of its letters are not ASCII, and
-    charset-normalizer recognizes the language.
+    encodings any byte is a character, unless its letters are those of another script.
 
     Args:
         stored: the file; it is read once, or once more if it is not in Unicode.
@@ -353,17 +356,25 @@ def _read_guessed(stored: SourceFile, text: _Text, head_only: bool) -> _Text:
 
 
 def _other_script(sample: bytes) -> str | None:
-    """Return the encoding in which a text is clearly in a language of another than Latin script."""
-    if sum(byte > 0x7F for byte in sample) <= len(_ASCII_LETTER.findall(sample)):
-        return None  # Latin script: short texts may resemble any language
+    """Return the encoding in which a text is probably in another than Latin script.
+
+    Its letters follow each other, where accented ones stand alone among those of ASCII. Of the
+    encodings in which charset-normalizer finds the fewest implausible characters, up to a tenth,
+    the one counts whose letters are as frequent as in a language, and the most common of several.
+    """
+    fields = (field for line in sample.splitlines() for field in _FIELD_END.split(line))
+    foreign = b"\n".join(field for field in fields if not field.isascii())
+    rest = _WORD.sub(b"", foreign)
+    if len(foreign) - len(rest) <= 2 * len(_LETTER.findall(rest)):
+        return None
     from charset_normalizer import from_bytes
 
-    encodings = ["cp1252", *_OTHER_SCRIPTS]
-    matches = from_bytes(sample, cp_isolation=encodings, enable_fallback=False)
-    best = max(matches, key=lambda match: match.coherence, default=None)
-    if best is None or best.encoding == "cp1252" or best.coherence < _MIN_COHERENCE:
-        return None
-    return str(best.encoding)
+    matches = from_bytes(foreign, cp_isolation=list(_OTHER_SCRIPTS), enable_fallback=False)
+    found = [
+        (round(match.chaos, 1), -match.coherence, _OTHER_SCRIPTS.index(match.encoding))
+        for match in matches
+    ]
+    return _OTHER_SCRIPTS[min(found)[2]] if found else None
 
 
 def _has_line(text: str) -> bool:

@@ -193,7 +193,7 @@ class TestEncoding:
         assert table.warnings == (GUESS.format("cp1252"),)
 
     def test_a_byte_that_cp1252_has_not_leaves_latin_1(self):
-        assert read(b"a\n\x80\x81\n").warnings == (GUESS.format("latin-1"),)
+        assert read(b"a\n\x80\n\x81\n").warnings == (GUESS.format("latin-1"),)
 
     def test_a_letter_at_the_end_of_the_file_counts(self):
         table = read("a\né".encode("latin-1"))
@@ -205,14 +205,29 @@ class TestEncoding:
             ("cp1251", "качество было плохое"),
             ("koi8_r", "качество было плохое"),
             ("cp1253", "η ποιότητα ήταν κακή"),
+            ("cp866", "Москва"),
+            ("gb18030", "北京"),
+            ("gb18030", "王伟"),
+            ("big5", "臺北"),
+            ("cp932", "東京"),
+            ("cp932", "アパート"),
+            ("cp949", "서울"),
         ],
     )
-    def test_another_script_is_recognized_by_its_language(self, encoding, word):
+    def test_another_script_is_recognized(self, encoding, word):
         table = read(("a\n" + f"{word}\n" * 20).encode(encoding))
         assert table.texts("a")[0] == word
         assert table.warnings == (GUESS.format(encoding),)
 
-    @pytest.mark.parametrize("word", ["Straße, Größe", "la qualité était mauvaise", "año", "é"])
+    def test_names_of_columns_and_few_values_are_enough(self):
+        rows = "".join(f"{at},{'男女'[at % 2]},yes\n" for at in range(20))
+        table = read(f"年龄,性别,married\n{rows}".encode("gbk"))
+        assert (table.columns, table.texts("性别")[1]) == (("年龄", "性别", "married"), "女")
+        assert table.warnings == (GUESS.format("gb18030"),)
+
+    @pytest.mark.parametrize(
+        "word", ["Straße, Größe", "la qualité était mauvaise", "año", "é", "été", "élève", "°C"]
+    )
     def test_western_text_is_not_taken_for_another_script(self, word):
         table = read(("a;b\n" + f"1;{word}\n" * 20).encode("latin-1"))
         assert table.texts("b")[0] == word
