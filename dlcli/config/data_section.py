@@ -48,7 +48,7 @@ class CsvFormat(Choice, name="csv"):
     """Text with a header; what is `auto` is detected for each file, and reported."""
 
     delimiter: Delimiter = "auto"
-    """Character between fields; commas, tabs, semicolons and bars are detected."""
+    """Character between fields; commas, tabs, semicolons, bars and spaces are detected."""
     encoding: Encoding = "auto"
     """Character encoding; UTF-8 and UTF-16 are detected, others such as Latin-1 are guessed."""
     decimal: Literal["auto", ".", ","] = "auto"

@@ -67,7 +67,8 @@ _GROUP_ROWS = 8
 _WINDOWS = 20
 _FEWEST_TIMES = 10
 _LEAST_ORDER = 0.95
-"""Correlation of the rows' times with the same times in order; that of tables in another order was at most 0.53."""
+"""Correlation of the rows' times with the same times in order; in tables with rows in another
+order, it was at most 0.53."""
 _CONFIDENCE = 0.95
 _PENALTIES = (0.03, 0.3, 3.0)
 

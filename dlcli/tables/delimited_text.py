@@ -524,6 +524,9 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
 
     Returns:
         The delimiter, and remarks on it.
+
+    Raises:
+        DataError: if it is several spaces.
     """
     if form.delimiter != "auto":
         return form.delimiter, ()
@@ -532,7 +535,7 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
     records = {sign: _records(text, sign) for sign in candidates}
     found = {sign: fit for sign in candidates if (fit := _fit(records[sign]))[1] > 1}
     if not found:
-        return ",", tuple(_title_remarks(records))
+        return _spaces(text, file) or (",", tuple(_title_remarks(records)))
     best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
     names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
     rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
@@ -541,6 +544,25 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
         way_out = "to be sure, set data.format: {name: csv, delimiter: ...}"
         return best, (Remark(message + way_out, True),)
     return best, () if best == expected else (Remark(f"fields are separated by {names[best]}"),)
+
+
+def _spaces(text: str, file: str) -> tuple[str, tuple[Remark, ...]] | None:
+    """Return a space and a remark if that separates numbers, and perhaps words.
+
+    Raises:
+        DataError: if several do, as in tables with aligned columns.
+    """
+    records = _records(text, " ")
+    rows = [[field for field in record if field] for record in records]
+    width = len(rows[0]) if rows else 0
+    values = [field for row in rows[1:] for field in row]
+    is_table = width > 1 and values and all(len(row) == width for row in rows)
+    if not is_table or sum(is_number(value) is not None for value in values) < len(values) / 2:
+        return None
+    if rows != records:
+        message = "fields seem to be separated by several spaces; write the table with commas"
+        raise DataError(message, file=file)
+    return " ", (Remark("fields are separated by spaces"),)
 
 
 def _title_remarks(records: Mapping[str, Sequence[list[str]]]) -> Iterator[Remark]:

@@ -98,6 +98,16 @@ class TestDelimiter:
         )
         assert read("tags\na;b\nc\n").warnings == ()
 
+    def test_spaces_separate_numbers_and_not_words(self):
+        table = read("mpg year name\n18.0 70 amc\n15.5 71 audi\n")
+        assert table.columns == ("mpg", "year", "name")
+        assert table.notes == ("data.csv: fields are separated by spaces",)
+        assert read("full name\nAnn Lee\nBo Li\n").columns == ("full name",)
+        assert read("a b\n1 2 3\n4 5 6\n").columns == ("a b",)
+        assert refusal(b"a   b\n1   2\n33  4\n") == (
+            "data.csv: fields seem to be separated by several spaces; write the table with commas"
+        )
+
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
             "data.csv: row 2: has 3 fields, the header has 2; see line 3"
