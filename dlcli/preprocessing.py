@@ -35,7 +35,9 @@ _MOST_LINES = 5
 _MOST_COUNTED = 10_000
 """Values that are no categories whose rows are counted one by one."""
 _OTHER_VALUES = "other values"
-_MIDNIGHT = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
+_TIME_ALONE = re.compile(r"1970-01-01T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:[+-]\d\d:\d\d)?")
+"""A time without a date, which is read as one of this day."""
 
 
 @dataclass
@@ -318,14 +320,17 @@ def merge_notes(folds: Sequence[Sequence[Note]], of: int) -> list[Note]:
     return merged
 
 
-def dates_if_midnight(moments: Sequence[str]) -> list[str]:
-    """Drop the time of day from moments if it is midnight in all of them.
+def short_moments(moments: Sequence[str]) -> list[str]:
+    """Drop the time of day from moments if it is midnight in all of them, or 1970-01-01.
 
     Args:
         moments: ISO 8601 each; any other text is left as it is.
     """
-    days = [match["day"] for moment in moments if (match := _MIDNIGHT.fullmatch(moment))]
-    return days if len(days) == len(moments) else [*moments]
+    for pattern in (_TIME_ALONE, _MIDNIGHT):
+        short = [match[1] for moment in moments if (match := pattern.fullmatch(moment))]
+        if len(short) == len(moments) and (pattern is _MIDNIGHT or {*short} != {"00:00:00"}):
+            return short
+    return [*moments]
 
 
 def first_unseen(issues: ColumnIssues, place: Place | None) -> str:

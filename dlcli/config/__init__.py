@@ -82,6 +82,7 @@ from dlcli.config.input_section import (
     format_error,
     format_tokens,
     is_named_format,
+    is_time_alone,
     time_zone_error,
 )
 from dlcli.config.layer_choices import (

@@ -230,6 +230,7 @@ DIRECTIVES = {
 """Directives of a format, as in C and Python, with their meanings."""
 
 _YEARS = ("%Y", "%y")
+_CLOCK = {"%H", "%I", "%p", "%M", "%S", "%f"}
 _SYNONYMS = {"%B": "%b", "%A": "%a"}
 
 
@@ -243,6 +244,12 @@ def format_tokens(format: str) -> list[str]:
     return [_SYNONYMS.get(token, token) for token in re.findall("%.|.", format, re.S)]
 
 
+def is_time_alone(format: str) -> bool:
+    """Return whether a format is of times without a date: times of day, or durations of hours."""
+    parts = {token for token in format_tokens(format) if token.startswith("%") and token != "%%"}
+    return not is_named_format(format) and parts <= _CLOCK and bool(parts & {"%H", "%I", "%M"})
+
+
 def format_error(format: str) -> str | None:
     """Return what is wrong with a format of times, or `None`."""
     if is_named_format(format):
@@ -253,9 +260,9 @@ def format_error(format: str) -> str | None:
     parts = [token for token in directives if token != "%%"]
     if repeated := [token for token in parts if parts.count(token) > 1]:
         return f"has {repeated[0]} twice in '{format}'"
-    if len([token for token in parts if token in _YEARS]) != 1:
-        names = ", ".join(get_args(NamedFormat))
-        return f"expected a year, %Y or %y, in '{format}', or one of {names}"
+    if len([token for token in parts if token in _YEARS]) != 1 and not is_time_alone(format):
+        others = "a time alone, as %H:%M, or one of " + ", ".join(get_args(NamedFormat))
+        return f"expected a year, %Y or %y, in '{format}', or {others}"
     if "%d" in parts and not {"%m", "%b"} & set(parts):
         return f"has a day and no month, %m or %b, in '{format}'"
     for one, other in (("%m", "%b"), ("%H", "%I")):
@@ -375,7 +382,7 @@ TimeZone = Annotated[str, Expected("a time zone such as Europe/Berlin")]
 
 
 class Datetime(Section):
-    """A date, or a date with a time."""
+    """A date, a date with a time, or a time alone."""
 
     type: Literal["datetime"] = "datetime"
     parts: Parts = "auto"
@@ -383,9 +390,9 @@ class Datetime(Section):
     have standard scaling; the others are cyclic: a sine and a cosine each. `auto` is elapsed,
     month, day, weekday and hour, as far as they vary in the training rows."""
     format: Formats | None = None
-    """Format of the values: directives as in `%d.%m.%Y %H:%M`, or iso, or unix or unix_ms for
-    seconds or milliseconds since 1970. Of several formats, the first that fits a value is used.
-    Omitted: the format that fits all training rows, if there is only one."""
+    """Format of the values: directives as in `%d.%m.%Y %H:%M` or `%H:%M`, or iso, or unix or
+    unix_ms for seconds or milliseconds since 1970. Of several formats, the first that fits a value
+    is used. Omitted: the format that fits all training rows, if there is only one."""
     timezone: TimeZone = "UTC"
     """Time zone of the parts, and of values without an offset."""
     missing: DatetimeMissing = Median()

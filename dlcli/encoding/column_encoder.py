@@ -19,7 +19,7 @@ from pydantic import Field
 from dlcli import config
 from dlcli.encoding.encoded_rows import Matrix, SparseRows
 from dlcli.errors import DataError
-from dlcli.preprocessing import Fitted, Mask, ValueIssues, dates_if_midnight
+from dlcli.preprocessing import Fitted, Mask, ValueIssues, short_moments
 from dlcli.tables import FewValues, NeedsTable, Table
 
 InputKind = Literal["numeric", "index", "sparse", "image"]
@@ -212,7 +212,7 @@ class FilledEncoder(DenseEncoder):
         if count and self.fill is not None and not self.indicator:
             shown = f"{fill:g}"
             if isinstance(self.fill, datetime):
-                (shown,) = dates_if_midnight([self.fill.isoformat()])
+                (shown,) = short_moments([self.fill.isoformat()])
             meaning = f"{shown} is used instead, and no input marks it"
             issues.add_unencoded_missing(self.column, count, meaning)
 

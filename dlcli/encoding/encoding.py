@@ -50,8 +50,8 @@ from dlcli.preprocessing import (
     Note,
     Place,
     ValueIssues,
-    dates_if_midnight,
     first_unseen,
+    short_moments,
     summarize_notes,
 )
 from dlcli.tables import (
@@ -435,7 +435,7 @@ class ColumnDifference:
         if not issues.outside or issues.range is None:
             return None
         ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
-        low, high = dates_if_midnight(ends)
+        low, high = short_moments(ends)
         kind, detail = "outside the training rows' range", f", {low} to {high}"
         return Note(self.column, issues.outside, kind, detail)
 

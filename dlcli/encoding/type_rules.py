@@ -198,7 +198,7 @@ def decide_booleans(view: ColumnView) -> Decision | None:
 
 
 def decide_dates(view: ColumnView) -> Decision | None:
-    """Decide for dates with separators. Years and seconds since 1970 are numbers.
+    """Decide for dates with separators, and times. Years and seconds since 1970 are numbers.
 
     A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
     will refuse them unless they are declared missing.
@@ -223,7 +223,8 @@ def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> 
         return Decision(config.Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
     feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
-    noun = f"dates as {view.example(view.matches('[0-9]'))}"
+    noun = "times" if all(map(config.is_time_alone, formats)) else "dates"
+    noun += f" as {view.example(view.matches('[0-9]'))}"
     return Decision(feature, noun) if strays is None else strays.decision(feature, noun)
 
 

@@ -23,7 +23,7 @@ from dlcli.encoding import (
 from dlcli.errors import first_names
 from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.prediction import Predictor
-from dlcli.preprocessing import dates_if_midnight
+from dlcli.preprocessing import short_moments
 from dlcli.runs import Run
 from dlcli.tables import Notation
 
@@ -162,7 +162,7 @@ def describe_column(
 
 def _time_column(feature: DatetimeEncoder) -> ServedColumn:
     typical = feature.fill or feature.earliest + (feature.latest - feature.earliest) / 2
-    low, high = dates_if_midnight([feature.earliest.isoformat(), feature.latest.isoformat()])
+    low, high = short_moments([feature.earliest.isoformat(), feature.latest.isoformat()])
     is_required, format = feature.fill is None, feature.formats[0]
     if format in _UNIX:
         unit = "seconds" if format == "unix" else "milliseconds"

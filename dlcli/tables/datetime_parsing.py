@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import format_tokens, is_named_format
+from dlcli.config import format_tokens, is_named_format, is_time_alone
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
 from dlcli.tables.column import Column
 from dlcli.tables.distinct_texts import DistinctTexts
@@ -114,8 +114,9 @@ def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
         return f"expected a date from the year 1 to 9999, got '{text}'"
     shown = column.shown(index)
     written = " or ".join(_NAMED[one] if is_named_format(one) else f"as {one}" for one in formats)
-    way_out = "; if it is a date, set its format; if it means a missing value, set data.missing"
-    return f"expected a date {written}, got {shown}{column.missing_hint(index) or way_out}"
+    noun = "time" if all(map(is_time_alone, formats)) else "date"
+    way_out = f"; if it is a {noun}, set its format; if it means a missing value, set data.missing"
+    return f"expected a {noun} {written}, got {shown}{column.missing_hint(index) or way_out}"
 
 
 def _read_arrow_times(values: pa.ChunkedArray) -> _Read:
@@ -378,10 +379,17 @@ _DATES = (
     *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
     *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
+    *("%Y年%m月%d日", "%Y年%m月", "%Y년 %m월 %d일"),
 )
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_GUESSED = ("iso", *(date + clock for date in _DATES for clock in _CLOCKS))
-"""Formats that are guessed. None reads a number such as `9.00`, whose canonical text is 9."""
+_CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_STYLES = {
+    "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
+    f"^{_ISO}": ("iso",),
+    **{_pattern(date).removesuffix("$"): (date, *(date + c for c in _CLOCKS)) for date in _DATES},
+}
+"""Formats that are guessed, by what their texts begin with. None reads a number such as `9.00`,
+whose canonical text is 9, or a score such as `2:1`."""
+_GUESSED = frozenset(format for formats in _STYLES.values() for format in formats)
 
 
 @dataclass(frozen=True)
@@ -423,10 +431,10 @@ def guess_times(column: Column) -> TimeGuess | None:
     first = distinct.texts[0].as_py()
     readings = tuple(
         formats
-        for date in ("iso", *_DATES)
-        if _beginning(date).match(first)  # quick, for a table of many columns
-        and distinct.matches(_beginning(date).pattern).all()
-        and (formats := _formats(date, distinct))
+        for beginning, style in _STYLES.items()
+        if re.match(beginning, first)  # quick, for a table of many columns
+        and distinct.matches(beginning).all()
+        and (formats := _needed(style, distinct))
     )
     return TimeGuess(readings) if readings else None
 
@@ -463,19 +471,14 @@ def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
     return ()
 
 
-@cache
-def _beginning(date: str) -> re.Pattern[str]:
-    return re.compile(_pattern(date).removesuffix("$"))
-
-
-def _formats(date: str, distinct: DistinctTexts) -> tuple[str, ...]:
-    """Return the formats with a date that are needed to read all texts; none if they can't."""
+def _needed(style: Sequence[str], distinct: DistinctTexts) -> tuple[str, ...]:
+    """Return the formats of a style that are needed to read all texts; none if they can't."""
     formats: list[str] = []
     read = np.zeros(len(distinct.texts), dtype=np.bool_)
-    for clock in _CLOCKS if date != "iso" else ("",):
-        readable = _Read._make(distinct.compute(_read_distinct, date + clock)).readable
+    for format in style:
+        readable = _Read._make(distinct.compute(_read_distinct, format)).readable
         if readable.any():
-            formats.append(date + clock)
+            formats.append(format)
             read |= readable
         if read.all():
             return tuple(formats)

@@ -480,6 +480,12 @@ def test_dates_are_read_in_the_only_way_that_fits_all(values, format):
     assert decision.reason == f"dates as {values[0]}"
 
 
+def test_times_without_a_date_are_no_identifier():
+    decision = decision_of([f"{hour:02}:{minute}" for hour in range(24) for minute in (10, 45)])
+    assert decision.feature == Datetime(format="%H:%M")
+    assert decision.reason == "times as 00:10"
+
+
 def test_dates_that_another_format_stores_need_no_format():
     decision = decision_of(pa.array([0, 1], pa.date32()))
     assert (decision.feature, decision.reason) == (Datetime(), "stored as dates")

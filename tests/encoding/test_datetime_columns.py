@@ -279,7 +279,8 @@ def test_a_strangers_encoder_is_checked(changed, complaint):
     [
         (
             {"format": "%d.%m"},
-            "expected a year, %Y or %y, in '%d.%m', or one of iso, unix, unix_ms",
+            "expected a year, %Y or %y, in '%d.%m', or a time alone, as %H:%M, or one of iso, "
+            "unix, unix_ms",
         ),
         ({"format": ("iso", "%Y-%Q")}, "unknown '%Q' in '%Y-%Q'; allowed: %Y, "),
         ({"format": "%Y %d"}, "has a day and no month, %m or %b, in '%Y %d'"),

@@ -127,6 +127,16 @@ FEATURES = {
         [*MONTHS[:3], None] * 2,
         [*MONTHS, "jan 3, 2021 13:00 pm", "Feb 30, 2020 01:00 am", "", "Janu 3, 2021 1:00 am"],
     ),
+    "chinese": (
+        Datetime(format="%Y年%m月%d日", parts=("elapsed", "day")),
+        ["2024年1月2日", "2024年12月31日", None, "2000年2月29日"] * 2,
+        ["2024年2月29日", "2023年2月29日", "2024-01-01", ""] * 2,
+    ),
+    "time alone": (
+        Datetime(format=("%H:%M", "%H:%M:%S")),
+        ["09:30", "23:59:01", "0:00", None] * 2,
+        ["12:00", "24:00", "9:5", "noon", "", " 7:00 ", "23:59:59", "1:00 pm"],
+    ),
     "compact": (
         Datetime(format="%Y%m%d", parts=("elapsed", "day")),
         ["20240131", "19991231"] * 4,

@@ -10,8 +10,8 @@ from dlcli import preprocessing
 from dlcli.preprocessing import (
     ColumnIssues,
     Note,
-    dates_if_midnight,
     merge_notes,
+    short_moments,
     summarize_notes,
 )
 
@@ -87,7 +87,7 @@ def test_nothing_to_say_is_no_line():
 
 
 @pytest.mark.parametrize(
-    ("moments", "days"),
+    ("moments", "short"),
     [
         (["2024-01-01T00:00:00", "2024-03-01T00:00:00"], ["2024-01-01", "2024-03-01"]),
         (["2024-01-01T00:00:00+00:00"], ["2024-01-01"]),
@@ -96,11 +96,13 @@ def test_nothing_to_say_is_no_line():
             ["2024-01-01T00:00:00+00:00", "2024-01-01T12:00:00+00:00"],
         ),
         (["2024-01-01T00:00:00.000001"], ["2024-01-01T00:00:00.000001"]),
+        (["1970-01-01T09:30:00+00:00", "1970-01-01T00:00:00"], ["09:30:00", "00:00:00"]),
+        (["1970-01-01T00:00:00", "1970-01-02T00:00:00"], ["1970-01-01", "1970-01-02"]),
         (["1", "2.5"], ["1", "2.5"]),
     ],
 )
-def test_moments_are_days_if_all_are_at_midnight(moments, days):
-    assert dates_if_midnight(moments) == days
+def test_moments_are_days_if_all_are_at_midnight_and_times_if_they_have_no_date(moments, short):
+    assert short_moments(moments) == short
 
 
 def test_the_issues_of_any_number_of_rows_are_added_up_in_limited_memory(monkeypatch):

@@ -109,6 +109,13 @@ def test_the_page_loads_nothing_from_elsewhere(client):
             "2024-01-01",
         ),
         (Datetime(format="%d.%m.%Y"), ["01.03.2024"], "time", "A time as %d.%m.%Y, ", "01.03.2024"),
+        (
+            Datetime(format="%H:%M"),
+            ["07:00", "09:30"],
+            "time",
+            "A time as %H:%M, without offset in the zone UTC; training rows: 07:00:00 to 09:30:00.",
+            "07:00",
+        ),
         (Datetime(format="unix"), [60.0], "unix", "A number of seconds since 1970;", 60.0),
     ],
 )

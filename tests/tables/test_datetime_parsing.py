@@ -90,6 +90,7 @@ def test_a_null_or_blank_is_missing_and_not_unreadable():
     [
         ("%d.%m.%Y %H:%M", "31.12.2024 23:59", utc(2024, 12, 31, 23, 59)),
         ("%d.%m.%Y", "1.2.2024", utc(2024, 2, 1)),
+        ("%H:%M", "09:30", utc(1970, 1, 1, 9, 30)),
         ("%m/%d/%y", "12/31/68", utc(2068, 12, 31)),
         ("%m/%d/%y", "12/31/69", utc(1969, 12, 31)),
         ("%Y%m%d", "20240229", utc(2024, 2, 29)),
@@ -293,6 +294,10 @@ class TestGuesses:
             (["31-Dec-2024"], ("%d-%b-%Y",)),
             (["Dec 31, 2024", "May 1, 2024"], ("%b %d, %Y",)),
             (["12/31/2024 1:05 PM"], ("%m/%d/%Y %I:%M %p",)),
+            (["2024年7月1日", "2024年12月31日 23:59"], ("%Y年%m月%d日", "%Y年%m月%d日 %H:%M")),
+            (["2024년 7월 1일"], ("%Y년 %m월 %d일",)),
+            (["9:30", "23:59:01"], ("%H:%M", "%H:%M:%S")),
+            (["9:30 am"], ("%I:%M %p",)),
         ],
     )
     def test_the_one_reading_of_all_values_is_found(self, values, formats):
@@ -316,6 +321,8 @@ class TestGuesses:
         [
             ["31/12/2024", "12/31/2024"],
             ["2024-01-01", "31.12.2024"],
+            ["2:1", "12:10"],
+            ["23:59", "24:00"],
             ["2024-01-01", "NA"],
             ["red", "blue"],
             ["20240101"],
@@ -323,7 +330,18 @@ class TestGuesses:
             [True],
             pa.array([None, None], pa.string()),
         ],
-        ids=["both ways", "mixed", "a word", "words", "digits", "numbers", "booleans", "nothing"],
+        ids=[
+            "both ways",
+            "mixed",
+            "scores",
+            "durations",
+            "a word",
+            "words",
+            "digits",
+            "numbers",
+            "booleans",
+            "nothing",
+        ],
     )
     def test_values_without_a_common_reading_are_no_dates(self, values):
         assert guess_times(rows(values).column("when")) is None
