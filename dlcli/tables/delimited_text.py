@@ -218,6 +218,8 @@ _FIELD_END = re.compile(rb"[,;\t]")
 _WORD = re.compile(rb"[\x80-\xff]{2,}|(?:[\x81-\xfe][\x40-\x7e\x80-\xfe]){2,}")
 """Several letters of another script, or characters of two bytes of which the second is ASCII."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_LONG_WORD = re.compile(rb"[\x80-\xff]{4,}")
+"""What no text in Latin script has."""
 _OTHER_SCRIPTS = (
     *("gb18030", "cp932", "cp949", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp866"),
     *("big5", "cp874", "euc_jp", "cp1252"),
@@ -365,7 +367,10 @@ def _other_script(sample: bytes) -> str | None:
     fields = (field for line in sample.splitlines() for field in _FIELD_END.split(line))
     foreign = b"\n".join(field for field in fields if not field.isascii())
     rest = _WORD.sub(b"", foreign)
-    if len(foreign) - len(rest) <= 2 * len(_LETTER.findall(rest)):
+    has_few_others = len(foreign) - len(rest) > 2 * len(_LETTER.findall(rest))
+    accented = sum(byte > 0x7F for byte in _LONG_WORD.sub(b"", foreign))
+    has_few_accents = len(b"".join(_LONG_WORD.findall(foreign))) > accented  # next to English words
+    if not has_few_others and not has_few_accents:
         return None
     from charset_normalizer import from_bytes
 
