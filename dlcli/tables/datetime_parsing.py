@@ -379,13 +379,18 @@ _DATES = (
     *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
     *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
-    *("%Y年%m月%d日", "%Y年%m月", "%Y년 %m월 %d일"),
+    *("%a, %b %d, %Y", "%Y年%m月%d日", "%Y년 %m월 %d일"),
 )
 _CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_OTHER_STYLES = (
+    *("%b %Y", "%b-%Y", "%b-%y", "%m/%Y", "%Y/%m", "%Y年%m月"),
+    *("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
+)
 _STYLES = {
     "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
     f"^{_ISO}": ("iso",),
     **{_pattern(date).removesuffix("$"): (date, *(date + c for c in _CLOCKS)) for date in _DATES},
+    **{_pattern(format): (format,) for format in _OTHER_STYLES},
 }
 """Formats that are guessed, by what their texts begin with. None reads a number such as `9.00`,
 whose canonical text is 9, or a score such as `2:1`."""
