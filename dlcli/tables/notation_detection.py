@@ -212,9 +212,10 @@ MOST_NAMES = 10
 """Most distinct numbers with a unit that are names, not amounts, such as `36 months`."""
 CURRENCY_CODES = (
     "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD"
-    "|THB|TRY|USD|ZAR"
+    r"|THB|TRY|USD|ZAR|Rs\.?|Rp\.?"
 )
-"""Regular expression of codes of currencies that are often written before an amount (ISO 4217)."""
+"""Regular expression of codes of currencies that are often written before an amount (ISO 4217), and
+the abbreviations of rupees and rupiah."""
 _NEGATIVE_SIGNS = ("(", "\u2212", "-")
 _NEARLY_ALL = 0.9
 _FEWEST_MULTIPLES = 0.1
@@ -226,7 +227,7 @@ _NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
 _AMOUNT = re.compile(
     rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}|{CURRENCY_CODES}){GAP})?[+-]?"
     r"(?:(?P<zero>0[.,]?0*)|0?[.,][0-9]+|0[.,][0-9]*|[1-9](?:[0-9.,'\u2019 \u00a0\u202f]*[0-9.,])?)"
-    rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}})))?"
+    rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%％‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}}|°)))?"
 )
 """A number in any notation, perhaps with a unit or a multiple before or after it."""
 

@@ -72,7 +72,7 @@ class Notation:
     @property
     def words(self) -> list[str]:
         """Describe unit, multiples and negative numbers."""
-        unit = [f"the unit {self.unit}" + " (12 % is 12, not 0.12)" * self.needs_unit]
+        unit = [f"the unit {self.unit}" + f" (12 {self.unit} is 12, not 0.12)" * self.needs_unit]
         multiples = ["k for 1,000, M for 1,000,000"] * self.multiples
         negative = [_NEGATIVE_WORDS[self.negative]] if self.negative else []
         return [*unit * bool(self.unit), *multiples, *negative]
@@ -80,7 +80,7 @@ class Notation:
     @property
     def needs_unit(self) -> bool:
         """True if a number other than 0 must have the unit."""
-        return self.unit == "%"
+        return self.unit in ("%", "％")
 
     @cached_property
     def pattern(self) -> str:
@@ -118,6 +118,8 @@ class Notation:
         """The regular expression of numbers without sign, exponent, multiples and unit."""
         point, between = f"[{self.decimal}]", f"[{self.separators}]"
         groups = f"|[1-9][0-9]{{0,2}}(?:{between}[0-9]{{3}})+" if self.thousands else ""
+        if self.thousands == ",":  # lakh and crore of India, as in 12,34,567
+            groups += "|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}"
         return f"(?:0|[1-9][0-9]*{groups})(?:{point}[0-9]*)?|{point}[0-9]+"
 
     @property
