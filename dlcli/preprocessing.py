@@ -321,7 +321,7 @@ def merge_notes(folds: Sequence[Sequence[Note]], of: int) -> list[Note]:
 
 
 def short_moments(moments: Sequence[str]) -> list[str]:
-    """Drop the time of day from moments if it is midnight in all of them, or 1970-01-01.
+    """Drop the time of day if it is midnight in all moments, or the date if they have none.
 
     Args:
         moments: ISO 8601 each; any other text is left as it is.

@@ -93,7 +93,7 @@ def advise_split(
 
     Candidates are identifiers that repeat: columns with a name such as `id` or `subject`, mostly in
     blocks of rows, and columns of any name in whose blocks a time or a visit counts up. Next are
-    dates and years that the rows follow, up to a few.
+    dates and years that rows are sorted by, but for a few rows.
 
     A candidate counts if a quick model predicts rows better when it knows others of their group:
     the lower bound of a 95 % confidence interval of the difference of squared errors, over groups,
@@ -235,12 +235,12 @@ def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tup
             if not (np.nanmin(numbers) >= _YEARS[0] and np.nanmax(numbers) <= _YEARS[1]):
                 continue
         ranks = _ranks(table, column)
-        if ranks is not None and ranks.max() + 1 >= _FEWEST_TIMES and _follow(ranks):
+        if ranks is not None and ranks.max() + 1 >= _FEWEST_TIMES and _are_ordered(ranks):
             yield column, ranks
 
 
-def _follow(ranks: Codes) -> bool:
-    """Return whether rows go up or down in time, up to a few that were added out of order."""
+def _are_ordered(ranks: Codes) -> bool:
+    """Return whether times go up or down from row to row, but for a few rows."""
     in_order = np.sort(ranks)
     correlations = np.corrcoef([ranks, in_order, in_order[::-1]])[0, 1:]
     return bool(correlations.max() >= _LEAST_ORDER)
