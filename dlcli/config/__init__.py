@@ -66,6 +66,7 @@ from dlcli.config.input_section import (
     MissingCategory,
     MostFrequent,
     MostFrequentCategory,
+    MultiHot,
     Numeric,
     NumericMissing,
     OutputScaling,

@@ -346,6 +346,38 @@ _ASCII_WORD = r"\S*[A-Za-z]\S*"
 """The same for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""
 
 
+_LIST_SIGNS = (r"\|", ";", ",")
+"""What may stand between the items of a list, as patterns."""
+_FEWEST_REPEATS = 5
+
+
+def decide_lists(view: ColumnView) -> Decision | None:
+    """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
+
+    There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
+    genres, it then had an error 1 % larger, and the same with few lists. At least half of the
+    distinct values have a sign between items, which are names without digits. An item is in five of
+    the values on average, and there are at most half as many items as values: in addresses, or
+    family and first names, there are more.
+    """
+    if view.column.kind != "text" or view.summary.distinct <= _MOST_CATEGORIES:
+        return None
+    some = view.distinct.first(_VALUES_SAMPLED)
+    for sign in _LIST_SIGNS:
+        which = some.matches(sign)
+        if 2 * which.sum() < len(which):
+            continue
+        items = pc.utf8_trim_whitespace(pc.split_pattern_regex(some.texts, sign).flatten())
+        distinct = items.unique()
+        repeats = len(items) / len(distinct)
+        is_few = 2 * len(distinct) <= len(which) and repeats >= _FEWEST_REPEATS
+        if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
+            example = some.texts[int(which.argmax())].as_py()
+            reason = f"lists of {len(distinct)} names, as '{shorten(example)}'"
+            return Decision(config.Text(encoding=config.MultiHot()), reason)
+    return None
+
+
 def decide_text(view: ColumnView) -> Decision | None:
     """Decide for texts, or else for categories.
 
@@ -382,6 +414,7 @@ RULES = (
     decide_dates,
     decide_images,
     decide_amounts,
+    decide_lists,
     decide_text,
 )
 """The first that returns a decision decides."""

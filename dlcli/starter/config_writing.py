@@ -22,6 +22,7 @@ from dlcli.config import (
     Image,
     Location,
     Target,
+    Text,
     Url,
     default_tune,
     make_config,
@@ -339,6 +340,8 @@ def _written(feature: Feature) -> str:
         return f"{{type: datetime, format: {written}}}"
     if isinstance(feature, Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
+    if isinstance(feature, Text) and feature.encoding != Text().encoding:
+        return f"{{type: text, encoding: {feature.encoding.name}}}"
     return feature.type
 
 

@@ -12,10 +12,12 @@ from dlcli.config import (
     Feature,
     Ignored,
     Input,
+    MultiHot,
     Numeric,
     SplitChoice,
     StratifiedSplit,
     Target,
+    Text,
 )
 from dlcli.data_checks import SplitAdvice, advise_split
 from dlcli.encoding import (
@@ -54,6 +56,11 @@ class ColumnFacts:
     def type(self) -> str:
         """The name of the type."""
         return self.feature.type
+
+    @property
+    def has_words(self) -> bool:
+        """True for texts other than lists of names, of which there are few."""
+        return isinstance(self.feature, Text) and not isinstance(self.feature.encoding, MultiHot)
 
 
 @dataclass(frozen=True)

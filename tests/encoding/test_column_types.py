@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
 
-from dlcli.config import Auto, Boolean, Categorical, Datetime, Ignored, Image, Input, Numeric
+from dlcli.config import (
+    Auto,
+    Boolean,
+    Categorical,
+    Datetime,
+    Ignored,
+    Image,
+    Input,
+    MultiHot,
+    Numeric,
+    Text,
+)
 from dlcli.encoding import (
     choose_features,
     column_types,
@@ -21,6 +33,7 @@ from dlcli.encoding import (
 from dlcli.encoding.column_summary import summarize_column, view_column
 from dlcli.encoding.column_types import ROWS_LOOKED_AT
 from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.type_rules import _MOST_CATEGORIES
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables import Column, Notation, Table
 
@@ -445,6 +458,32 @@ def test_sentences_that_mostly_repeat_are_categories():
 def test_more_different_sentences_than_categories_are_text_though_they_repeat():
     values = [f"page {'one two three'} n{at}" for at in range(101)] * 3
     assert decided(values) == ("text", "text of 5 words on average, 101 values")
+
+
+GENRES = ("action", "comedy", "drama", "film noir", "horror", "western")
+LISTS = [*product(GENRES, GENRES, GENRES)][: _MOST_CATEGORIES + 1]
+
+
+@pytest.mark.parametrize("sign", ["|", "; ", ", "])
+def test_lists_of_few_names_are_texts_with_an_input_for_each_word(sign):
+    decision = decision_of([sign.join(names) for names in LISTS])
+    assert decision.feature == Text(encoding=MultiHot())
+    assert decision.reason == f"lists of 6 names, as 'action{sign}action{sign}action'"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["|".join(names) for names in LISTS[1:]],
+        [" and ".join(names) for names in LISTS],
+        [f"Springfield {at}, {one}" for at, (one, *_) in enumerate(LISTS)],
+        [f"{chr(ord('a') + at)}, {names[0]}" for at, names in enumerate(LISTS)],
+        [f"{one}1, {other}2, {third}" for one, other, third in LISTS],
+    ],
+    ids=["few", "without a sign", "addresses", "names of people", "with digits"],
+)
+def test_other_values_with_signs_are_no_lists(values):
+    assert not decision_of(values).reason.startswith("lists")
 
 
 def test_two_words_are_categories():

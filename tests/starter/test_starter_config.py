@@ -708,6 +708,16 @@ def test_the_good_preset_has_small_networks_for_texts(tmp_path: Path) -> None:
     assert config.data.validation is None
 
 
+def test_the_good_preset_has_large_networks_for_lists_of_names(tmp_path: Path) -> None:
+    names = ["action", "comedy", "drama", "horror", "western"]
+    lists = [f"{names[row % 5]}|{names[row // 5 % 5]}|{names[row // 25]}" for row in range(125)]
+    data = table(tmp_path, a=lists, y=[7 * row % 11 + 0.5 for row in range(125)])
+    text = good(data)
+    assert line(text, "a").startswith("a: {type: text, encoding: multi_hot} # lists of 5 names, ")
+    config, _ = prepared(text, tmp_path)
+    assert [layer.units for layer in config.hidden] == [128, 128, 128]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "encoding"),
