@@ -286,13 +286,14 @@ runpy.run_module("dlcli", run_name="__main__")
     assert answer.read_text() == f"{number} True True\n"
 
 
-def test_settings_of_keras_are_neither_read_nor_written(tmp_path):
+def test_settings_of_keras_are_not_used_and_memory_is_the_systems(tmp_path):
     script = """
 import runpy
 from dlcli import cli
 def main(**_):
-    import keras
+    import keras, pyarrow
     print(keras.backend.backend(), keras.config.floatx(), keras.config.epsilon())
+    print(pyarrow.default_memory_pool().backend_name)
 cli.main = main
 runpy.run_module("dlcli", run_name="__main__")
 """
@@ -305,7 +306,7 @@ runpy.run_module("dlcli", run_name="__main__")
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout == "tensorflow float32 1e-07\n"
+        assert done.stdout == "tensorflow float32 1e-07\nsystem\n"
     assert not [*home.iterdir()]
 
 
