@@ -24,7 +24,7 @@ def run() -> None:
 
     Imports make many objects and hardly any garbage, so nothing is collected before training, nor
     at exit. pydantic's plugins are not for this program, and searching for them takes long. Arrow's
-    own allocator is no faster here than the system's, and keeps up to 100 MB more.
+    own allocator is no faster here than the system's, and keeps over 100 MB more for large tables.
     """
     _open_closed_streams()
     gc.disable()
