@@ -332,6 +332,14 @@ class TestTime:
             time_split(column(times), Shares(test=0.3))
         assert str(caught.value) == f"data.csv: row 13, column 'by': expected {expected}"
 
+    def test_times_without_a_date_are_refused(self):
+        with pytest.raises(DataError) as caught:
+            time_split(column(["09:30", "10:00"]), Shares(test=0.3))
+        assert str(caught.value) == (
+            "data.csv: column 'by': times without a date don't order the rows of several days; "
+            "split by a date"
+        )
+
     def test_dates_with_two_meanings_are_refused(self):
         with pytest.raises(DataError) as caught:
             time_split(column(["01/02/2024", "02/01/2024"]), Shares(test=0.3))
