@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from dlcli.errors import plural
 from dlcli.explanation import (
@@ -52,6 +53,8 @@ _MOST_VALUES = 8
 _LARGE = 10_000
 """Numbers from which `12k` is shorter than all digits."""
 _HEIGHT = 90
+_DAY = 86_400
+"""In seconds."""
 _USES = {
     "train": ("Training rows", "used to fit the network"),
     "validation": ("Validation rows", "used to decide when to stop"),
@@ -186,8 +189,15 @@ def _is_time(column: ColumnStatistics) -> bool:
     return column.type == "datetime" and column.minimum is not None
 
 
+def _format_of(column: ColumnStatistics) -> Callable[[float | None], str]:
+    """Return the format of a column's numbers; times on the first day have no date."""
+    if not _is_time(column) or column.minimum is None or column.maximum is None:
+        return fmt.number
+    return partial(fmt.time, has_date=column.minimum < 0 or column.maximum >= _DAY)
+
+
 def _range(column: ColumnStatistics, first: str = "") -> str:
-    format_value = fmt.time if _is_time(column) else fmt.number
+    format_value = _format_of(column)
     low, high = format_value(column.minimum), format_value(column.maximum)
     return fmt.span(low, high, first=first)
 
@@ -205,7 +215,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
     is_time = _is_time(column)
     ends = [milliseconds(edge) if is_time else edge for edge in edges]
-    shown = [fmt.time(edge) if is_time else fmt.number(edge) for edge in edges]
+    shown = list(map(_format_of(column), edges))
     trained, held = max(1, sum(train)), max(1, sum(held_out))
     rows = [
         {

@@ -91,10 +91,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def time(seconds: float | None) -> str:
+def time(seconds: float | None, *, has_date: bool = True) -> str:
     """Format a time in seconds since 1970, in UTC: `2024-02-29`, `2024-02-29 12:30:00`.
 
     What no calendar has is shown as a number.
+
+    Args:
+        seconds: `None` is undefined.
+        has_date: false for a time of day: `12:30:00`.
     """
     if seconds is None:
         return UNDEFINED
@@ -102,6 +106,8 @@ def time(seconds: float | None) -> str:
         moment = _EPOCH + timedelta(seconds=round(seconds))
     except (OverflowError, ValueError):
         return number(seconds)
+    if not has_date:
+        return moment.time().isoformat()
     return moment.isoformat(" ").removesuffix(" 00:00:00")
 
 

@@ -78,6 +78,17 @@ def test_times_have_a_histogram_on_a_calendar():
     assert (x["type"], x["scale"]) == ("temporal", {"type": "utc"})
 
 
+def test_times_without_a_date_are_shown_without_one():
+    clock = times(
+        minimum=0.0,
+        maximum=34_200.0,
+        histogram=Histogram(edges=(0.0, 34_200.0), train=(3,), held_out=(2,)),
+    )
+    [card] = column_cards([clock], 4).columns
+    assert card.facts == ("dates", "from 00:00:00 to 09:30:00")
+    assert datasets(card.chart)["rows"][0]["t"] == "09:30:00"
+
+
 def test_the_table_of_columns_has_the_first_and_the_last_date():
     assert "2024-02-29 to 2024-03-01 01:30:00" in column_table([times()]).rows[0]
 
