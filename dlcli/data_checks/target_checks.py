@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dlcli.config import Datetime
 from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding import MIN_ROWS, infer_type
+from dlcli.encoding import MIN_ROWS, Decision, infer_type
 from dlcli.errors import plural
 from dlcli.tables import Table
 from dlcli.tasks import Task
@@ -73,16 +73,28 @@ def find_odd_classes(sample: Sample) -> DataIssue | None:
     checked.
     """
     task = sample.task
-    if task is None or not task.classes or task.reason == "declared":
-        return None
-    column = task.columns[0]
-    decision = infer_type(column, sample.whole)
-    decision = decision.otherwise or decision
-    if not decision.warning and not isinstance(decision.feature, Datetime):
+    decision = None if task is None else type_without_classes(sample.whole, task)
+    if task is None or decision is None:
         return None
     message = f"a target read as {len(task.classes):,} classes"
     advice = "correct the values or drop such rows; if they are classes, declare type: categorical"
-    return column_issue("odd_classes", "warning", {column: decision.reason}, message, advice)
+    found = {task.columns[0]: decision.reason}
+    return column_issue("odd_classes", "warning", found, message, advice)
+
+
+def type_without_classes(table: Table, task: Task) -> Decision | None:
+    """Return the type of a target that is probably no class; None if it is, or is declared one.
+
+    Args:
+        table: all rows.
+        task: the task.
+    """
+    if not task.classes or task.reason == "declared":
+        return None
+    decision = infer_type(task.columns[0], table)
+    decision = decision.otherwise or decision
+    is_odd = decision.warning or isinstance(decision.feature, Datetime)
+    return decision if is_odd else None
 
 
 def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataIssue | None:

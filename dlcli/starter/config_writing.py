@@ -21,6 +21,7 @@ from dlcli.config import (
     Feature,
     Image,
     Location,
+    Numeric,
     Target,
     Text,
     Url,
@@ -186,9 +187,13 @@ def _target_comment(facts: TableFacts) -> str:
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:
-    """Yield what to write if integers are classes or counts."""
+    """Yield what to do if classes are none, or integers are classes or counts."""
     if len(facts.target_values) > 1:
         return
+    if facts.without_classes and isinstance(facts.without_classes.feature, Numeric):
+        column = scalar(facts.task.columns[0])
+        yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
+        yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
     if facts.task.classes or not values.whole or values.bounds is None:
         return

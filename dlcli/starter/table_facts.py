@@ -19,7 +19,7 @@ from dlcli.config import (
     Target,
     Text,
 )
-from dlcli.data_checks import SplitAdvice, advise_split
+from dlcli.data_checks import SplitAdvice, advise_split, type_without_classes
 from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
@@ -75,6 +75,8 @@ class TableFacts:
     positive: str | None
     """The positive class, if it was named."""
     target_values: tuple[ColumnSummary, ...]
+    without_classes: Decision | None
+    """The type of a target with classes that are probably none."""
     """The values of each of its columns."""
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
@@ -126,6 +128,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         task=task,
         positive=target.positive,
         target_values=values,
+        without_classes=type_without_classes(table, task),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,
         holds_out=_holds_out(table, task, StratifiedSplit()),

@@ -223,7 +223,13 @@ def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
 
 
 def _seems_to_separate(delimiter: str, column: str, tables: Sequence[Table]) -> bool:
-    """Return whether most rows have a delimiter, and each part is seen twice on average."""
+    """Return whether most rows have a delimiter, and each part is seen twice on average.
+
+    What is part of the numbers in a column separates no labels.
+    """
+    notations = [table.column(column).notation for table in tables]
+    if any(delimiter in (each.decimal, each.thousands) for each in notations):
+        return False
     rows = separated = 0
     texts: set[str] = set()
     for table in tables:

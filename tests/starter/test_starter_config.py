@@ -389,6 +389,19 @@ def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     assert prepared(text, tmp_path)[1].task.classes == ()
 
 
+def test_a_number_with_a_few_words_says_how_it_becomes_one(tmp_path: Path) -> None:
+    prices = [*(f"{at},000.5" for at in range(1, 21)), *(f"{at},000.5" for at in range(1, 19))]
+    data = table(tmp_path, x=[1.5 * at for at in range(40)], y=["ask", "ask", *prices])
+    text = starter(data)
+    assert (
+        "  # 95 % are numbers, 'ask' in 2 rows is not: to predict a number, correct these values,\n"
+        '  #   or leave their rows out: missing: {"y": [VALUE]}\n'
+    ) in text
+    assert "multi_label" not in text
+    corrected = text.replace('target: "y"', 'target: "y"\n  missing: {"y": [ask]}')
+    assert prepared(corrected, tmp_path)[1].task.type == "numeric"
+
+
 def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[1.5, 2, 3, 4], y=["a", "b", "c", "a"]))
     assert "an output of 3 units with softmax,\n# sparse_categorical_crossentropy" in text
