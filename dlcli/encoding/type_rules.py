@@ -347,7 +347,7 @@ _ASCII_WORD = r"\S*[A-Za-z]\S*"
 
 
 _LIST_SIGNS = (r"\|", ";", ",")
-"""What may stand between the items of a list, as patterns."""
+"""Signs between the items of a list, as patterns."""
 _FEWEST_REPEATS = 5
 
 

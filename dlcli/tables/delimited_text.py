@@ -219,7 +219,7 @@ _WORD = re.compile(rb"[\x80-\xff]{2,}|(?:[\x81-\xfe][\x40-\x7e\x80-\xfe]){2,}")
 """Several letters of another script, or characters of two bytes of which the second is ASCII."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _LONG_WORD = re.compile(rb"[\x80-\xff]{4,}")
-"""What no text in Latin script has."""
+"""A run of bytes that accented letters of Latin script do not form."""
 _OTHER_SCRIPTS = (
     *("gb18030", "cp932", "cp949", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp866"),
     *("big5", "cp874", "euc_jp", "cp1252"),
