@@ -326,9 +326,9 @@ def short_moments(moments: Sequence[str]) -> list[str]:
     Args:
         moments: ISO 8601 each; any other text is left as it is.
     """
-    for pattern in (_TIME_ALONE, _MIDNIGHT):
+    for pattern in (_MIDNIGHT, _TIME_ALONE):
         short = [match[1] for moment in moments if (match := pattern.fullmatch(moment))]
-        if len(short) == len(moments) and (pattern is _MIDNIGHT or {*short} != {"00:00:00"}):
+        if len(short) == len(moments):
             return short
     return [*moments]
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit, is_time_alone
+from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError, listed, plural
 from dlcli.tables import Table, guess_times, parse_times
 
@@ -313,11 +313,10 @@ def time_ranks(table: Table, column: str) -> Rows:
         ambiguous = f"no value distinguishes its day from its month ({ways})"
         message = f"{ambiguous}; write dates as 2024-03-31"
         raise DataError(message, file=table.file, column=column)
-    formats = guess.readings[0] if guess else ("iso",)
-    if all(map(is_time_alone, formats)):
+    if guess and not guess.has_date:
         message = "times without a date don't order the rows of several days; split by a date"
         raise DataError(message, file=table.file, column=column)
-    times = parse_times(values, formats)
+    times = parse_times(values, guess.readings[0] if guess else ("iso",))
     wrong = times.unreadable
     if wrong.any() and values.kind == "text":
         # Among numbers, the one text that is not a number is wrong, not the numbers.

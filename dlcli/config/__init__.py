@@ -80,10 +80,10 @@ from dlcli.config.input_section import (
     Text,
     Unscaled,
     Vocabulary,
+    are_times_alone,
     format_error,
     format_tokens,
     is_named_format,
-    is_time_alone,
     time_zone_error,
 )
 from dlcli.config.layer_choices import (

@@ -1,7 +1,7 @@
 """The `input` section: feature types with scalings, encodings, missing values and time formats."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, TypeGuard, get_args
 
 from pydantic import BeforeValidator, Field
@@ -244,8 +244,12 @@ def format_tokens(format: str) -> list[str]:
     return [_SYNONYMS.get(token, token) for token in re.findall("%.|.", format, re.S)]
 
 
-def is_time_alone(format: str) -> bool:
-    """Return whether a format is of times without a date: times of day, or durations of hours."""
+def are_times_alone(formats: Sequence[str]) -> bool:
+    """Return whether formats are of times without a date: times of day, or durations of hours."""
+    return all(map(_is_time_alone, formats))
+
+
+def _is_time_alone(format: str) -> bool:
     parts = {token for token in format_tokens(format) if token.startswith("%") and token != "%%"}
     return not is_named_format(format) and parts <= _CLOCK and bool(parts & {"%H", "%I", "%M"})
 
@@ -260,7 +264,7 @@ def format_error(format: str) -> str | None:
     parts = [token for token in directives if token != "%%"]
     if repeated := [token for token in parts if parts.count(token) > 1]:
         return f"has {repeated[0]} twice in '{format}'"
-    if len([token for token in parts if token in _YEARS]) != 1 and not is_time_alone(format):
+    if len([token for token in parts if token in _YEARS]) != 1 and not _is_time_alone(format):
         others = "a time alone, as %H:%M, or one of " + ", ".join(get_args(NamedFormat))
         return f"expected a year, %Y or %y, in '{format}', or {others}"
     if "%d" in parts and not {"%m", "%b"} & set(parts):

@@ -73,8 +73,7 @@ def find_odd_classes(sample: Sample) -> DataIssue | None:
     checked.
     """
     task = sample.task
-    decision = None if task is None else type_without_classes(sample.whole, task)
-    if task is None or decision is None:
+    if task is None or (decision := type_without_classes(sample.whole, task)) is None:
         return None
     message = f"a target read as {len(task.classes):,} classes"
     advice = "correct the values or drop such rows; if they are classes, declare type: categorical"

@@ -223,7 +223,7 @@ def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> 
         return Decision(config.Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
     feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
-    noun = "times" if all(map(config.is_time_alone, formats)) else "dates"
+    noun = "dates" if guess.has_date else "times"
     noun += f" as {view.example(view.matches('[0-9]'))}"
     return Decision(feature, noun) if strays is None else strays.decision(feature, noun)
 
@@ -355,7 +355,7 @@ def decide_lists(view: ColumnView) -> Decision | None:
     """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
 
     There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
-    genres, it then had an error 1 % larger, and the same with few lists. At least half of the
+    genres, it then had an error 2 % larger, and the same with few lists. At least half of the
     distinct values have a sign between items, which are names without digits. An item is in five of
     the values on average, and there are at most half as many items as values: in addresses, or
     family and first names, there are more.

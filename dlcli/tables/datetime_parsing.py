@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import format_tokens, is_named_format, is_time_alone
+from dlcli.config import are_times_alone, format_tokens, is_named_format
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
 from dlcli.tables.column import Column
 from dlcli.tables.distinct_texts import DistinctTexts
@@ -114,7 +114,7 @@ def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
         return f"expected a date from the year 1 to 9999, got '{text}'"
     shown = column.shown(index)
     written = " or ".join(_NAMED[one] if is_named_format(one) else f"as {one}" for one in formats)
-    noun = "time" if all(map(is_time_alone, formats)) else "date"
+    noun = "time" if are_times_alone(formats) else "date"
     way_out = f"; if it is a {noun}, set its format; if it means a missing value, set data.missing"
     return f"expected a {noun} {written}, got {shown}{column.missing_hint(index) or way_out}"
 
@@ -408,6 +408,11 @@ class TimeGuess:
     def is_ambiguous(self) -> bool:
         """True if there are several, as no value distinguishes its day from its month."""
         return len(self.readings) > 1
+
+    @property
+    def has_date(self) -> bool:
+        """False for times alone."""
+        return not are_times_alone(self.readings[0])
 
     @property
     def question(self) -> str:

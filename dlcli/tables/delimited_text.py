@@ -368,8 +368,8 @@ def _other_script(sample: bytes) -> str | None:
     foreign = b"\n".join(field for field in fields if not field.isascii())
     rest = _WORD.sub(b"", foreign)
     has_few_others = len(foreign) - len(rest) > 2 * len(_LETTER.findall(rest))
-    accented = sum(byte > 0x7F for byte in _LONG_WORD.sub(b"", foreign))
-    has_few_accents = len(b"".join(_LONG_WORD.findall(foreign))) > accented  # next to English words
+    rest = _LONG_WORD.sub(b"", foreign)  # next to English words
+    has_few_accents = len(foreign) - len(rest) > sum(byte > 0x7F for byte in rest)
     if not has_few_others and not has_few_accents:
         return None
     from charset_normalizer import from_bytes

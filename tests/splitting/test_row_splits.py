@@ -332,21 +332,24 @@ class TestTime:
             time_split(column(times), Shares(test=0.3))
         assert str(caught.value) == f"data.csv: row 13, column 'by': expected {expected}"
 
-    def test_times_without_a_date_are_refused(self):
+    @pytest.mark.parametrize(
+        ("times", "message"),
+        [
+            (
+                ["09:30", "10:00"],
+                "times without a date don't order the rows of several days; split by a date",
+            ),
+            (
+                ["01/02/2024", "02/01/2024"],
+                "no value distinguishes its day from its month ('%d/%m/%Y', '%m/%d/%Y'); write "
+                "dates as 2024-03-31",
+            ),
+        ],
+    )
+    def test_times_without_a_date_and_dates_with_two_meanings_are_refused(self, times, message):
         with pytest.raises(DataError) as caught:
-            time_split(column(["09:30", "10:00"]), Shares(test=0.3))
-        assert str(caught.value) == (
-            "data.csv: column 'by': times without a date don't order the rows of several days; "
-            "split by a date"
-        )
-
-    def test_dates_with_two_meanings_are_refused(self):
-        with pytest.raises(DataError) as caught:
-            time_split(column(["01/02/2024", "02/01/2024"]), Shares(test=0.3))
-        assert str(caught.value) == (
-            "data.csv: column 'by': no value distinguishes its day from its month ('%d/%m/%Y', "
-            "'%m/%d/%Y'); write dates as 2024-03-31"
-        )
+            time_split(column(times), Shares(test=0.3))
+        assert str(caught.value) == f"data.csv: column 'by': {message}"
 
     def test_dates_are_ordered_in_whichever_way_they_are_written(self):
         days = column(["13.01.2024", "02.02.2024", "01.03.2023", "30.12.2023"])
