@@ -19,7 +19,17 @@ from dlcli.config import format_tokens
 from dlcli.encoding import DatetimeEncoder
 from dlcli.exports.operations import Operations, Value
 from dlcli.preprocessing import LinearScaling
-from dlcli.tables import CENTURY_TURN, DAY, MONTHS, SECOND, TIME_DIRECTIVES, TIME_PARTS
+from dlcli.tables import (
+    CENTURY_TURN,
+    DAY,
+    MONTHS,
+    ORDINAL,
+    SECOND,
+    TIME_DIRECTIVES,
+    TIME_PARTS,
+    WEEKDAY,
+    month_pattern,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHIFT = 719_468
@@ -29,7 +39,7 @@ _FIRST, _LAST = -719_162 * DAY, 2_932_897 * DAY - 1
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ISO = (
     r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}"
-    r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)? ?(?:(?:UTC)?[Zz])?)?)?"
+    r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)? ?(?:UTC|GMT)?[Zz]?)?)?"
 )
 """ISO 8601 in UTC, from a month to the fraction of a second."""
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
@@ -288,22 +298,18 @@ def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
 
 def _pattern(tokens: Sequence[str], month: str = "", half: str = "[AaPp][Mm]") -> str:
     """Return the pattern of texts in a format, of one month only if it is given."""
-    months = [month] if month else MONTHS
-    names = "|".join(f"{_any_case(m[:3])}(?:{_any_case(m[3:])})?" for m in months)
-    letters = {"%b": f"(?:{names})", "%p": f"(?:{half})", "%a": "[A-Za-z]+", "%%": "%"}
+    names = "|".join(map(month_pattern, [month] if month else MONTHS))
+    letters = {"%b": f"(?:{names})", "%p": f"(?:{half})", "%a": WEEKDAY, "%%": "%"}
     parts, digits = [], 0
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if token in TIME_DIRECTIVES:
             _, least, most = TIME_DIRECTIVES[token]
             least = most if following in TIME_DIRECTIVES else least
-            parts.append(f"[0-9]{{{least},{most}}}")
+            ordinal = ORDINAL if token == "%d" and "%b" in tokens else ""
+            parts.append(f"[0-9]{{{least},{most}}}{ordinal}")
             digits += most
         else:
             parts.append(letters.get(token) or re.escape(token))
     # pandas writes whole numbers next to missing values as 19750103.0.
     is_number = digits in (6, 8) and all(token in TIME_DIRECTIVES for token in tokens)
     return "".join(parts) + (r"(?:\.0)?" if is_number else "")
-
-
-def _any_case(word: str) -> str:
-    return "".join(f"[{letter}{letter.upper()}]" for letter in word)

@@ -36,6 +36,7 @@ from dlcli.config import (
     Section,
     Text,
     Url,
+    format_tokens,
 )
 from dlcli.encoding import (
     BooleanEncoder,
@@ -53,7 +54,7 @@ from dlcli.exports.export_folder import new_folder
 from dlcli.exports.model_interface import missing_words
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
-from dlcli.tables import USUAL_MISSING_WORDS, Notation, Table, find, read_layout
+from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, find, read_layout
 
 SCRIPT = "train.py"
 _WIDTH = 98
@@ -357,6 +358,8 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
             for word in words
         ),
         "date_parts": {part for spec, _ in specs for part in spec.get("parts", ())},
+        "months": dict(enumerate(MONTHS.values(), 1)) if "%b" in "".join(formats) else {},
+        "weekdays": "%a" in "".join(formats),
         "has_unix": any(each in ("unix", "unix_ms") for each in formats),
         "scaled_dates": any({"elapsed", "year"} & {*spec.get("parts", ())} for spec, _ in specs),
         "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),
@@ -402,7 +405,7 @@ def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str
     if isinstance(feature, DatetimeEncoder):
         return {
             "type": "date",
-            "formats": [*feature.formats],
+            "formats": ["".join(format_tokens(each)) for each in feature.formats],
             "timezone": feature.timezone,
             "parts": [*feature.parts],
             "indicator": feature.indicator,

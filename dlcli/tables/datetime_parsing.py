@@ -165,14 +165,41 @@ def _read_unix(column: Column, ticks: int) -> _Read:
 
 # Text: a format becomes a regular expression, whose groups are the parts of a time.
 
-MONTHS = (
-    *("january", "february", "march", "april", "may", "june", "july"),
-    *("august", "september", "october", "november", "december"),
-)
+MONTHS = {
+    "january": "january jan januar jänner janvier janv enero ene gennaio gen janeiro januari "
+    "styczeń stycznia sty ocak oca январь января янв",
+    "february": "february feb februar feber février fevrier févr fév fev febrero febbraio "
+    "fevereiro februari luty lutego lut şubat şub февраль февраля февр фев",
+    "march": "march mar märz maerz mär mrz mars marzo março marco maart mrt marzec marca mart "
+    "март марта мар",
+    "april": "april apr avril avr abril abr aprile kwiecień kwietnia kwi nisan nis "
+    "апрель апреля апр",
+    "may": "may mai mayo maggio mag maio mei maj maja mayıs май мая",
+    "june": "june jun juni juin junio giugno giu junho czerwiec czerwca cze haziran haz "
+    "июнь июня июн",
+    "july": "july jul juli juillet juil julio luglio lug julho lipiec lipca lip temmuz tem "
+    "июль июля июл",
+    "august": "august aug août aout agosto ago augustus augusti sierpień sierpnia sie ağustos ağu "
+    "август августа авг",
+    "september": "september sep sept septembre septiembre setiembre settembre set setembro "
+    "wrzesień września wrz eylül eyl сентябрь сентября сент сен",
+    "october": "october oct oktober okt octobre octubre ottobre ott outubro out październik "
+    "października paź ekim eki октябрь октября окт",
+    "november": "november nov novembre noviembre novembro listopad listopada lis kasım kas "
+    "ноябрь ноября нояб ноя",
+    "december": "december dec dezember dez décembre decembre déc diciembre dic dicembre dezembro "
+    "grudzień grudnia gru desember des aralık ara декабрь декабря дек",
+}
+"""Names of each month, full and short, that texts may have: in Danish, Dutch, English, French,
+German, Italian, Norwegian, Polish, Portuguese, Russian, Spanish, Swedish and Turkish."""
+WEEKDAY = "[A-Za-zÀ-ÿĀ-žА-я]+"
+"""The pattern of a weekday's name, which is ignored."""
+ORDINAL = "(?:st|nd|rd|th|er)?"
+"""The pattern of what may follow the day before or after a month's name, as in `1er mai`."""
 CENTURY_TURN = 69
 """Years of two digits from here on are of the last century, as in POSIX."""
 _OFFSET = (
-    "(?P<utc>(?:UTC)?[Zz]?)"
+    "(?P<utc>(?:UTC|GMT)?[Zz]?)"
     "(?:(?:(?P<plus>[+])|(?P<minus>-))(?P<offset_hour>[0-9]{2})(?::?(?P<offset_minute>[0-9]{2}))?)?"
 )
 _ISO = (
@@ -182,7 +209,7 @@ _ISO = (
 )
 """ISO 8601 in its extended form, from a month to the fraction of a second.
 
-As in RFC 3339 and in databases, a space may replace the T, and ` UTC` the Z.
+As in RFC 3339 and in databases, a space may replace the T, and ` UTC` or ` GMT` the Z.
 """
 _TEN_DIGITS = tuple("0123456789")
 TIME_DIRECTIVES = {
@@ -217,30 +244,37 @@ def _any_case(word: str) -> str:
     return "".join(f"[{letter}{letter.upper()}]" for letter in word)
 
 
+def month_pattern(month: str) -> str:
+    """Return the pattern of a month's names, in any case and perhaps with a point behind."""
+    return rf"(?:{'|'.join(map(_any_case, MONTHS[month].split()))})[.]?"
+
+
+_MONTH_NAMES = "|".join(f"(?P<{month}>{month_pattern(month)})" for month in MONTHS)
+_WORD = r"[^0-9\s,/-]{3,12}"
+"""A name of a month or another word, which compiles in a fraction of the time."""
 _LETTERS = {
-    "%b": "|".join(
-        f"(?P<{month}>{_any_case(month[:3])}(?:{_any_case(month[3:])})?)" for month in MONTHS
-    ),
     "%p": "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
-    "%a": "[A-Za-z]+",
+    "%a": WEEKDAY,
     "%z": _OFFSET,
     "%%": "%",
 }
 
 
-def _pattern(format: str) -> str:
+def _pattern(format: str, month_names: str = _MONTH_NAMES) -> str:
     if format == "iso":
         return f"^{_ISO}$"
     tokens = format_tokens(format)
+    letters = {"%b": month_names, **_LETTERS}
     parts = []
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if token in TIME_DIRECTIVES:
             name, least, most = TIME_DIRECTIVES[token]
             # Next to other digits, the width is fixed: where a number ends would be ambiguous.
             least = most if following in TIME_DIRECTIVES or following in _TEN_DIGITS else least
-            parts.append(f"(?P<{name}>[0-9]{{{least},{most}}})")
+            ordinal = ORDINAL if token == "%d" and "%b" in tokens else ""
+            parts.append(f"(?P<{name}>[0-9]{{{least},{most}}}){ordinal}")
         else:
-            parts.append(f"(?:{_LETTERS.get(token) or re.escape(token)})")
+            parts.append(f"(?:{letters.get(token) or re.escape(token)})")
     return f"^{''.join(parts)}$"
 
 
@@ -379,21 +413,30 @@ _DATES = (
     *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
     *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
-    *("%a, %b %d, %Y", "%Y年%m月%d日", "%Y년 %m월 %d일"),
+    *("%d. %b %Y", "%d de %b de %Y", "%d/%b/%Y", "%Y年%m月%d日", "%Y년 %m월 %d일"),
+    *("%a, %b %d, %Y", "%a, %d %b %Y", "%a %d %b %Y", "%a, %d. %b %Y", "%a, %d de %b de %Y"),
+    *("%a, %d.%m.%Y", "%a %d.%m.%Y"),
 )
 _CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _OTHER_STYLES = (
-    *("%b %Y", "%b-%Y", "%b-%y", "%m/%Y", "%Y/%m", "%Y年%m月"),
+    *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%b/%y", "%b de %Y", "%m/%Y", "%Y/%m", "%Y年%m月"),
     *("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
+    *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
 )
+
 _STYLES = {
     "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
     f"^{_ISO}": ("iso",),
-    **{_pattern(date).removesuffix("$"): (date, *(date + c for c in _CLOCKS)) for date in _DATES},
-    **{_pattern(format): (format,) for format in _OTHER_STYLES},
+    **{
+        _pattern(date, _WORD).removesuffix("$"): (date, *(date + c for c in _CLOCKS))
+        for date in _DATES
+    },
+    **{_pattern(format, _WORD): (format,) for format in _OTHER_STYLES},
 }
-"""Formats that are guessed, by what their texts begin with. None reads a number such as `9.00`,
-whose canonical text is 9, or a score such as `2:1`."""
+"""Formats that are guessed, by what their texts begin with, where any word may be a month.
+
+None reads a number such as `9.00`, whose canonical text is 9, or a score such as `2:1`.
+"""
 _GUESSED = frozenset(format for formats in _STYLES.values() for format in formats)
 
 
@@ -439,6 +482,8 @@ def guess_times(column: Column) -> TimeGuess | None:
     if not len(distinct.texts):
         return None
     first = distinct.texts[0].as_py()
+    if not re.search("[0-9]", first):
+        return None
     readings = tuple(
         formats
         for beginning, style in _STYLES.items()

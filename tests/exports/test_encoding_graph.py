@@ -85,7 +85,7 @@ NEW_ISO = [
     None,
     "not a date",
     "0001-01-01",
-    "9999-12-31T23:59:59",
+    "9999-12-31T23:59:59 UTC",
     "1900-02-29",
 ]
 GERMAN = [f"{day}.{month:02}.2024 {hour:02}:05" for day, month, hour in [(1, 1, 0), (31, 12, 23)]]
@@ -126,6 +126,20 @@ FEATURES = {
         Datetime(format="%b %d, %Y %I:%M %p", parts=("elapsed", "month", "hour", "minute")),
         [*MONTHS[:3], None] * 2,
         [*MONTHS, "jan 3, 2021 13:00 pm", "Feb 30, 2020 01:00 am", "", "Janu 3, 2021 1:00 am"],
+    ),
+    "french": (
+        Datetime(format="%a %d %b %Y", parts=("elapsed", "month", "day")),
+        ["lundi 1er mai 2024", "Mer 7 FÉVR. 2024", None, "Sa 3 août 2024"] * 2,
+        [
+            "jeu 15 dec. 2022",
+            "mar 31 avril 2024",
+            "mar 5 mars 2024",
+            "",
+            "lun 1 brumaire 2024",
+            None,
+            "ven 1 Juil. 24",
+            "sam 9 NOV 1999",
+        ],
     ),
     "chinese": (
         Datetime(format="%Y年%m月%d日", parts=("elapsed", "day")),

@@ -40,6 +40,11 @@ hidden: [{units: 6, activation: tanh, batch_normalization: true, dropout: 0.1}]
 metrics: [rmse]
 epochs: 2
 """
+DATES = {
+    "signed": ["1er mars 2024", "12 févr. 2024", "2 AOÛT 2023", "20 decembre 2023"],
+    "sent": ["Mon, 01 Jul 2024 09:30:00 GMT", "Sunday, 1 Sept 2024 07:00:00 +0200", None],
+    "seen": ["2024-07-01 09:30:00 UTC", "2024-07-02T11:00:00.5+02:00", "2023-01-01"],
+}
 SPECIAL = """\
 data: {train: t.csv, target: fresh}
 input:
@@ -69,6 +74,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, write in (("weight", _in_accounts), ("height", "{}k".format)):
         texts = [None if each is None else write(each) for each in table[name].to_pylist()]
         table = table.set_column(table.column_names.index(name), name, [texts])
+    for name, dates in DATES.items():
+        table = table.append_column(name, [(dates * table.num_rows)[: table.num_rows]])
     pyarrow.csv.write_csv(table, folder / "t.csv")
     return folder
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError
-from dlcli.tables import Table, compact_dates, guess_times, parse_times, to_local
+from dlcli.tables import MONTHS, Table, compact_dates, guess_times, parse_times, to_local
 from dlcli.tables.datetime_parsing import to_utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,6 +98,12 @@ def test_a_null_or_blank_is_missing_and_not_unreadable():
         ("%B %d, %Y", "september 3, 2024", utc(2024, 9, 3)),
         ("%d %b %Y", "1 MAY 2024", utc(2024, 5, 1)),
         ("%a, %d %b %Y %H:%M:%S %z", "Tue, 31 Dec 2024 23:00:00 +0100", utc(2024, 12, 31, 22)),
+        ("%d. %b %Y", "1. MÄRZ 2024", utc(2024, 3, 1)),
+        ("%d %b %Y", "1er févr. 2024", utc(2024, 2, 1)),
+        ("%b %d, %Y", "Sept. 2nd, 2024", utc(2024, 9, 2)),
+        ("%d.%b.%Y", "1.Mar.2024", utc(2024, 3, 1)),
+        ("%a %d %b %Y", "miércoles 3 mayo 2023", utc(2023, 5, 3)),
+        ("%Y-%m-%d %H:%M %z", "2024-01-01 10:00 GMT", utc(2024, 1, 1, 10)),
         ("%m/%d/%Y %I:%M %p", "1/2/2024 12:05 AM", utc(2024, 1, 2, 0, 5)),
         ("%m/%d/%Y %I:%M %p", "1/2/2024 12:05 pm", utc(2024, 1, 2, 12, 5)),
         ("%m/%d/%Y %I:%M%p", "1/2/2024 11:05PM", utc(2024, 1, 2, 23, 5)),
@@ -117,7 +123,7 @@ def test_declared_formats_are_read(format, text, moment):
         ("%d.%m.%Y", "30.02.2024"),
         ("%d.%m.%Y", "31.12.24"),
         ("%d.%m.%Y", "31.12.2024 10:00"),
-        ("%b %Y", "Okt 2024"),
+        ("%b %Y", "brumaire 2024"),
         ("%b %Y", "Septem 2024"),
         ("%Y %I %p", "2024 13 PM"),
         ("%Y-%m-%d %z", "2024-01-01 "),
@@ -282,6 +288,14 @@ class TestZones:
         assert read(["9999-12-31"], zone="Asia/Tokyo") == [utc(9999, 12, 30, 15)]
 
 
+def test_a_name_is_of_one_month():
+    names = [name for each in MONTHS.values() for name in each.split()]
+    assert len(MONTHS) == 12
+    assert len({*names}) == len(names)
+    assert names == [name.lower() for name in names]
+    assert all(name.isalpha() for name in names)
+
+
 class TestGuesses:
     @pytest.mark.parametrize(
         ("values", "formats"),
@@ -303,6 +317,17 @@ class TestGuesses:
             (["20240701T093000"], ("%Y%m%dT%H%M%S",)),
             (["Mon Jul 01 09:30:00 2024"], ("%a %b %d %H:%M:%S %Y",)),
             (["Mon Jul 01 09:30:00 +0000 2024"], ("%a %b %d %H:%M:%S %z %Y",)),
+            (["1. März 2024", "24. Dezember 2023"], ("%d. %b %Y",)),
+            (["15-Dez-23", "15-Okt-23"], ("%d-%b-%y",)),
+            (["Mo, 01.07.2024", "Di, 02.07.2024"], ("%a, %d.%m.%Y",)),
+            (["1er mai 2024", "15 août 2024"], ("%d %b %Y",)),
+            (["févr. 2024", "mars 2023"], ("%b %Y",)),
+            (["15 de enero de 2024"], ("%d de %b de %Y",)),
+            (["jan/24", "out/23"], ("%b/%y",)),
+            (["15 мая 2024", "3 декабря 2023"], ("%d %b %Y",)),
+            (["Sept. 5, 2024", "May 1, 2024"], ("%b %d, %Y",)),
+            (["Mon, 01 Jul 2024 09:30:00 +0200"], ("%a, %d %b %Y %H:%M:%S %z",)),
+            (["Mon, 01 Jul 2024 09:30:00 GMT"], ("%a, %d %b %Y %H:%M:%S %z",)),
             (["9:30", "23:59:01"], ("%H:%M", "%H:%M:%S")),
             (["9:30 am"], ("%I:%M %p",)),
         ],
