@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
 from dlcli.config import Categorical, Image, Numeric
@@ -153,7 +154,7 @@ class LargeEnsemble:
     def _batch_size(self) -> int:
         return _for_rows(self.facts.rows, _LARGE_BATCHES)
 
-    @property
+    @cached_property
     def _bins(self) -> int:
         """The bins that each number is encoded by; 1 if the numbers are scaled instead."""
         numbers = sum(column.type == "numeric" for column in self.facts.columns)

@@ -23,6 +23,7 @@ from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import Preset, example_names, starter_config, write_example
 from dlcli.starter.presets import seconds_in_words
+from dlcli.starter.table_facts import ColumnFacts
 from dlcli.starter.yaml_lines import scalar
 
 ROOT = Path(__file__).parents[2]
@@ -756,6 +757,18 @@ def test_the_good_preset_has_no_bins_where_they_would_fill_the_memory(
     rows = range(2_000)
     text = good(table(tmp_path, a=[7 * row % 1999 for row in rows], y=[row + 0.5 for row in rows]))
     assert "encoding:" not in text
+
+
+def test_the_good_preset_asks_each_column_for_its_type_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        ColumnFacts, "type", property(lambda facts: asked.append(facts.name) or facts.feature.type)
+    )
+    numbers = {f"a{at}": [(7 + at) * row % 199 for row in range(200)] for at in range(50)}
+    good(table(tmp_path, **numbers, y=[row % 11 + 0.5 for row in range(200)]))
+    assert asked.count("a0") < 10
 
 
 @pytest.mark.parametrize(
