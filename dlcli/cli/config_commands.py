@@ -51,7 +51,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @click.option(
     "--positive",
     metavar="CLASS",
-    help="The class of two that counts as positive. [default: the second in order]",
+    help="The class of two that counts as positive. [default: yes, or the second in order]",
 )
 @click.option(
     "--preset",

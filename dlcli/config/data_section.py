@@ -186,7 +186,7 @@ class Target(Section):
     """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
     positive: ClassName | None = None
     """Class of two whose precision and recall are computed; numbers become classes by it. Omitted:
-    the second in order, as `yes` of `no` and `yes`."""
+    the second in order, as `yes` of `no` and `yes`, and `ja` of `ja` and `nein`."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -451,6 +451,21 @@ def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names), key=rank))
 
 
+_YES_AND_NO = {
+    *(("ja", "nein"), ("ja", "nee"), ("ja", "nej"), ("ja", "nei"), ("j", "n"), ("jā", "nē")),
+    *(("да", "нет"), ("истина", "ложь"), ("так", "ні"), ("ano", "ne"), ("da", "ne"), ("da", "nu")),
+    *(("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"), ("doğru", "yanlış"), ("ναι", "όχι")),
+    *(("כן", "לא"), ("có", "không"), ("iya", "tidak"), ("有", "無"), ("阳性", "阴性")),
+}
+"""Words for yes and no, in lower case, whose yes comes first in order."""
+
+
+def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct classes in order, except for yes and no: no is first in any language."""
+    classes = sort_names(names)
+    return classes[::-1] if tuple(map(str.lower, classes)) in _YES_AND_NO else classes
+
+
 def storage_type(column: str, table: Table, classes: Sequence[str]) -> StorageType:
     """Return the type of a table's column of classes that can represent all of them."""
     if table.column(column).kind == "boolean" and all(map(_PATTERNS["boolean"].fullmatch, classes)):

@@ -19,7 +19,7 @@ from dlcli.tasks.classification import (
     Multilabel,
     classification,
     find_labels,
-    sort_names,
+    sort_classes,
     split_labels,
     storage_type,
 )
@@ -173,7 +173,7 @@ def _zeros_and_ones(column: str, tables: Sequence[Table]) -> set[float] | None:
 
 def _classification(target: Target, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
     (column,), positive = target.columns, target.positive
-    classes = sort_names(name for table in tables for name in table.codes(column)[1])
+    classes = sort_classes(name for table in tables for name in table.codes(column)[1])
     if len(classes) < 2:
         message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
         raise DataError(message, file=tables[0].file, column=column)

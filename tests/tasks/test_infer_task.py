@@ -125,6 +125,16 @@ def test_the_positive_class_is_the_second(values, positive, classes):
 
 
 @pytest.mark.parametrize(
+    "classes",
+    [("no", "yes"), ("nein", "ja"), ("NEE", "JA"), ("нет", "да"), ("não", "sim"), ("否", "是")],
+)
+def test_yes_is_the_positive_class_in_any_language(classes):
+    assert infer_task(Target(column="y"), [rows(y=classes)]).classes == classes
+    other = infer_task(Target(column="y", positive=classes[0]), [rows(y=classes)])
+    assert other.classes == classes[::-1]
+
+
+@pytest.mark.parametrize(
     ("values", "positive", "message"),
     [
         (["no", "yes"], "yess", "no class 'yess' in the column 'y'; did you mean 'yes'?"),
