@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +42,7 @@ _LINEAR = ("standard", "minmax", "divide", "none")
 """Scalings that keep the shape of a distribution."""
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 """-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
-_NO_CATEGORIES = {*tables.CLEAR_MISSING_WORDS, "unknown", "Unknown", "UNKNOWN"}
+_NO_CATEGORIES = {*tables.CLEAR_MISSING_WORDS, *tables.UNKNOWN_WORDS}
 _LAST_EXACT = 2**53
 """Up to here float64 represents every whole number; the next one is rounded to it."""
 _has_iso_month = re.compile(r"\s*[0-9]{4}-[0-9]{2}").match
@@ -280,18 +281,32 @@ def find_many_missing(sample: Sample) -> DataIssue | None:
 
 
 def find_missing_words(sample: Sample) -> DataIssue | None:
-    """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like."""
+    """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like.
+
+    Others are the one word next to more than ten numbers.
+    """
     numeric = {name for name, column in sample.columns.items() if column.is_nearly_numeric}
     found = {
         name: words
         for name, texts in sample.categories.items()
         if name not in numeric
-        if (words := [text for text in texts if text in _NO_CATEGORIES])
+        if (
+            words := [text for text in texts if text in _NO_CATEGORIES]
+            or _words_among_numbers(sample.table.column(name).notation, texts)
+        )
     }
     details = {name: ", ".join(words) for name, words in found.items()}
-    message = "categories named like missing values"
+    message = "categories that may be missing values"
     advice = f"if they mean that the value is missing, set {tables.missing_setting(found)}"
     return column_issue("missing_words", "note", details, message, advice)
+
+
+def _words_among_numbers(notation: tables.Notation, texts: Sequence[str]) -> list[str]:
+    """Return the one text that is no number, if all others are, and has no digit."""
+    is_number = re.compile(notation.pattern).match
+    words = [*islice((text for text in texts if not is_number(text)), 2)]
+    is_alone = len(words) == 1 and len(texts) - 1 > FEWEST_OTHERS
+    return words if is_alone and not any(map(str.isdigit, words[0])) else []
 
 
 def find_missing_codes(sample: Sample) -> DataIssue | None:

@@ -18,7 +18,13 @@ from dlcli.tables.arrow_arrays import (
     to_numpy,
     utf8,
 )
-from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS, Column, missing_setting
+from dlcli.tables.column import (
+    CLEAR_MISSING_WORDS,
+    UNKNOWN_WORDS,
+    USUAL_MISSING_WORDS,
+    Column,
+    missing_setting,
+)
 from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,

@@ -30,12 +30,26 @@ def _in_any_case(*words: str) -> tuple[str, ...]:
 
 _SPREADSHEET_ERRORS = ("#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
 """The texts of cells whose formulas failed, besides `#N/A`, in Excel and other spreadsheets."""
+_ABBREVIATIONS = ("n.a.", "n. a.", "k.A.", "k. A.", "n.d.", "n/d", "s/d", "н/д", "NaT")
+"""Not available, keine Angabe, no data, non disponible, não disponível, sin dato, нет данных."""
 CLEAR_MISSING_WORDS = (
     *_in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "missing", "?"),
+    *_in_any_case(*_ABBREVIATIONS, "keine Angabe", "no data", "sin dato", "sin datos"),
+    *_in_any_case("non renseigné", "não informado", "brak danych", "нет данных", "не указано"),
+    *("无数据", "暂无数据", "暂无", "データなし"),
     *_SPREADSHEET_ERRORS,
 )
 """Spellings of a missing value that are no names of classes."""
-USUAL_MISSING_WORDS = (*CLEAR_MISSING_WORDS, *_in_any_case("None", "nil", "-", "--", "."))
+UNKNOWN_WORDS = (
+    *_in_any_case("unknown", "unbekannt", "inconnu", "desconocido", "desconhecido", "неизвестно"),
+    *("未知", "不明", "不详"),
+)
+"""Words for unknown, which may name a class, too."""
+USUAL_MISSING_WORDS = (
+    *(*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS),
+    *_in_any_case("None", "nil", "-", "--", "–", "—", "/", ".", "..", "...", "…"),
+    *("无", "無", "なし", "없음"),
+)
 """Common spellings of a missing value."""
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
 ZERO_DECIMALS = r"^(?:-?(0)|(-?[1-9][0-9]*))\.0+$"

@@ -199,13 +199,20 @@ def test_a_zero_that_other_values_come_near_is_an_amount(values, sample):
 
 def test_categories_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none"] * 9}))
-    assert found.message == ("categories named like missing values: 'town' (?, Unknown)")
+    assert found.message == ("categories that may be missing values: 'town' (?, Unknown)")
     assert found.advice.endswith('data.missing: {"town": ["?", "Unknown"]}')
 
 
 def test_classes_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"x": [1.5, 2, 4] * 9, "y": ["a", "b", "NA"] * 9}, "y"))
-    assert found.message == "categories named like missing values: 'y' (NA)"
+    assert found.message == "categories that may be missing values: 'y' (NA)"
+
+
+def test_the_one_word_among_many_numbers_is_noted(sample):
+    texts = [*map(str, range(16)), *["chybí"] * 4]
+    found = find_missing_words(sample({"x": texts, "few": ["1", "2", "3", "many"] * 5}))
+    assert found.message == "categories that may be missing values: 'x' (chybí)"
+    assert found.advice.endswith('data.missing: {"x": ["chybí"]}')
 
 
 def test_a_word_among_numbers_is_shown_with_its_row(sample):

@@ -64,11 +64,20 @@ def test_a_usual_word_is_missing_among_numbers_dates_and_true_or_false(word, val
     assert missing(make(x=[*values, word])) == {"x": [word]}
 
 
+@pytest.mark.parametrize("values", [NUMBERS, ["1. März 2024", "2. Mai 2024"]])
+@pytest.mark.parametrize(
+    "word",
+    ["k.A.", "keine Angabe", "n.d.", "s/d", "N/D", "нет данных", "无", "未知", "—", "unknown"],
+)
+def test_words_of_other_languages_are_usual(word, values):
+    assert missing(make(x=[*values, word])) == {"x": [word]}
+
+
 def test_it_is_missing_even_if_it_is_frequent():
     assert missing(make(x=["1.5", *["NA"] * 99])) == {"x": ["NA"]}
 
 
-@pytest.mark.parametrize("word", ["many", "unknown", "-999", "n", "Na."])
+@pytest.mark.parametrize("word", ["many", "offen", "-999", "n", "Na."])
 def test_another_word_is_none(word):
     assert missing(make(x=[*NUMBERS, word])) == {}
 
@@ -95,7 +104,9 @@ def test_a_column_of_nothing_but_the_word_is_missing_if_it_is_elsewhere():
     assert missing(make(z=["NA", "NA"], x=["1", "NA"])) == {"z": ["NA"], "x": ["NA"]}
 
 
-@pytest.mark.parametrize(("word", "expected"), [("NA", ["NA"]), ("none", []), ("-", [])])
+@pytest.mark.parametrize(
+    ("word", "expected"), [("NA", ["NA"]), ("none", []), ("-", []), ("无", [])]
+)
 def test_a_class_is_missing_only_by_a_clear_word(word, expected):
     table = make(y=["a", "b", word, "a"], x=["1", "2", "3", word])
     assert missing(table, config()).get("y", []) == expected
