@@ -287,14 +287,24 @@ _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
 _MINUS = r"[+\x{2212}-]"
 _CURRENCY = rf"(?:\p{{Sc}}|{CURRENCY_CODES})"
 _GROUPED = r"(?:[0-9]+|[0-9]{1,3}(?:[.,' ][0-9]{3})+)(?:[.,][0-9]+)?"
+_FRACTIONS = r"\x{bc}-\x{be}\x{2150}-\x{215e}"
+_DIGITS = (
+    r"\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{9e6}-\x{9ef}\x{e50}-\x{e59}\x{ff10}-\x{ff19}"
+)
+"""Digits in Arabic, Persian, Devanagari, Bengali, Thai, and of full width in East Asia."""
+_OTHER_DIGITS = (
+    rf"^{_MINUS}?[{_DIGITS}][{_DIGITS}\s.,:/年月日%\x{{66a}}-\x{{66c}}\x{{ff01}}-\x{{ff0f}}-]*$"
+)
 _UNREAD_NUMBER = (
     rf"^(?:\((?:{_CURRENCY}\s?)?{_GROUPED}\)|{_MINUS}\s{_GROUPED}"
     rf"|{_MINUS}?\s?{_CURRENCY}\s?{_MINUS}?{_GROUPED}|[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
-    rf"|{_MINUS}?{_GROUPED}[eE]{_MINUS}?[0-9]+{_UNIT})$"
+    rf"|{_MINUS}?{_GROUPED}[eE]{_MINUS}?[0-9]+{_UNIT}|{_MINUS}?[0-9]*\s?[{_FRACTIONS}])$"
 )
 """A number that is not read: of several currencies, with a minus sign apart, only spaces between
-thousands, or an exponent and a unit."""
-_BEGINS_LIKE_AMOUNT = r"^[(+\x{2212}-]?\s?(?:(?:\p{Sc}|[A-Z]{3})\s?)?[0-9+\x{2212}-]"
+thousands, an exponent and a unit, or a fraction such as ½."""
+_BEGINS_LIKE_AMOUNT = (
+    rf"^[(+\x{{2212}}-]?\s?(?:(?:\p{{Sc}}|[A-Z]{{3}})\s?)?[0-9+\x{{2212}}{_FRACTIONS}{_DIGITS}-]"
+)
 """The beginning of all of these. It compiles in a fraction of the time, which counts in a table of
 many columns."""
 _MOST_UNITS = 3
@@ -319,6 +329,9 @@ def decide_amounts(view: ColumnView) -> Decision | None:
 
 def _unread_amounts(view: ColumnView) -> str | None:
     """Return why numbers can't be read; `None` if they are too few, or names."""
+    which = view.matches(_OTHER_DIGITS)
+    if view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
+        return f"digits of another script, as '{view.example(which)}'; write them as 0 to 9"
     which = view.matches(_NUMBER_WITH_UNIT)
     if view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
         amounts = view.texts.take(integers(np.flatnonzero(which)))

@@ -661,6 +661,22 @@ def test_numbers_whose_unit_is_not_read_are_left_out(write):
     assert decided(values) == ("ignored", reason)
 
 
+@pytest.mark.parametrize("digits", ["٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९", "０１２３４５６７８９"])
+@pytest.mark.parametrize("write", ["{}", "-{}.5", "2024-01-{}"])
+def test_digits_of_other_scripts_are_left_out_with_a_warning(digits, write):
+    texts = [write.format(number) for number in range(10, 31)]
+    values = [text.translate(str.maketrans("0123456789", digits)) for text in texts]
+    reason = f"digits of another script, as '{values[0]}'; write them as 0 to 9"
+    assert decided(values) == ("ignored", reason)
+    assert warnings_of(values)
+
+
+def test_numbers_with_fractions_are_left_out_with_a_warning():
+    values = [f"{number}{fraction}" for number in range(1, 7) for fraction in ("", "½", " ¼")]
+    reason = "numbers written as '1½'; write them plainly, as -1234.5"
+    assert decided(values) == ("ignored", reason)
+
+
 @pytest.mark.parametrize(
     "values",
     [
