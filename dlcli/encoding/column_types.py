@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -107,13 +107,15 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
     return [Problem("input.features", message)]
 
 
-def matching_name(column: str, names: Iterable[str]) -> str | None:
+def matching_name(column: str, names: Collection[str]) -> str | None:
     """Return the name or pattern of `input.features` that applies to a column, if there is one.
 
     That is the column's own name, or else the longest pattern that matches it.
     """
-    patterns = sorted(names, key=lambda name: (name != column, -len(name)))  # stable
-    return next((name for name in patterns if _regex(name).fullmatch(column)), None)
+    if column in names:
+        return column
+    matching = (name for name in names if _regex(name).fullmatch(column))
+    return max(matching, key=len, default=None)  # of equally long ones, the first
 
 
 def _is_pattern(name: str, columns: Sequence[str]) -> bool:

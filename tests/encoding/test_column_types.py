@@ -27,6 +27,7 @@ from dlcli.encoding import (
     choose_features,
     column_types,
     decide_types,
+    matching_name,
     type_rules,
     type_warnings,
 )
@@ -131,6 +132,12 @@ def test_a_column_that_nothing_reaches_is_ignored():
 def test_an_exact_name_wins_over_a_pattern_wherever_it_stands():
     features = {"*": Numeric(), "a": Boolean()}
     assert chosen(features, ["a", "b"]) == {"a": "boolean", "b": "numeric"}
+
+
+def test_no_pattern_is_tried_on_a_column_with_a_name_of_its_own(monkeypatch):
+    monkeypatch.setattr(column_types, "_regex", pytest.fail)
+    names = {f"x{at}": "numeric" for at in range(9)}
+    assert matching_name("x3", names) == "x3"
 
 
 def test_a_longer_pattern_wins_over_a_shorter():
