@@ -270,7 +270,9 @@ def to_short(value: object) -> object:
 # Overrides: `--set 'hidden[0].units=64'`
 
 
-_ARGUMENT = re.compile(r"""(?P<path>(?:[^='"]|'[^']*'|"(?:[^"\\]|\\.)*")+)=(?P<value>.*)""", re.S)
+_ARGUMENT = re.compile(
+    r"""(?P<path>(?:[^=\[]|\['[^']*'|\["(?:[^"\\]|\\.)*"|\[(?!['"]))+)=(?P<value>.*)""", re.S
+)
 _WITH_DEFAULT_CHOICES: dict[Path, type[Section]] = {(): Config, ("tune",): Tune}
 """Sections with choices that have a default."""
 

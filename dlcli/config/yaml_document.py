@@ -44,7 +44,7 @@ _STEP = re.compile(
     r"""\[(?P<index>\d{1,9})\]
     | \['(?P<quoted>[^']*)'\]
     | \[(?P<json>"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")\]
-    | (?:^|\.)(?P<key>[^\[\].'"]+)""",
+    | (?:^|\.)(?P<key>[^\[\].'"][^\[\].]*)""",
     re.X | re.S,
 )
 _PLAIN_KEY = re.compile(r"[\w*?-]+")
@@ -55,8 +55,9 @@ def parse_path(text: str) -> Path:
 
     Args:
         text: keys after dots; indices or quoted keys in brackets. A key that has other characters
-            than letters, digits and `_ - * ?` is in quotes; in double quotes it is a JSON string,
-            for keys that contain quotes or can't be printed.
+            than letters, digits and `_ - * ?` is in quotes if it contains a dot, a bracket or `=`,
+            or begins with a quote; in double quotes it is a JSON string, for keys that contain
+            quotes or can't be printed.
 
     Returns:
         Keys as text, indices as integers.
@@ -91,8 +92,11 @@ def format_path(path: Path) -> str:
         elif _PLAIN_KEY.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            plain = step.isprintable() and "'" not in step
-            text += f"['{step}']" if plain else f"[{json.dumps(step)}]"
+            is_printable = step.isprintable()
+            plain = is_printable and "'" not in step
+            text += (
+                f"['{step}']" if plain else f"[{json.dumps(step, ensure_ascii=not is_printable)}]"
+            )
     return text
 
 

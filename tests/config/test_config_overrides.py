@@ -230,6 +230,8 @@ def test_problems_of_overrides_come_first(problems_with: Problems) -> None:
     [
         ("""input.features["c[0]"]=numeric""", "c[0]"),
         ("""input.features["it's"]=numeric""", "it's"),
+        ("input.features.it's=numeric", "it's"),
+        ("input.features['a=b']=numeric", "a=b"),
         (r"""input.features["say \"x\""]=numeric""", 'say "x"'),
     ],
 )

@@ -33,6 +33,15 @@ def test_a_path_is_read_and_written(text: str, path: Path) -> None:
     assert format_path(path) == text
 
 
+def test_a_quote_within_a_key_needs_no_brackets() -> None:
+    assert parse_path("features.prix d'achat") == ("features", "prix d'achat")
+    assert parse_path('features.Kunde "VIP".type') == ("features", 'Kunde "VIP"', "type")
+
+
+def test_a_key_with_a_quote_is_written_readably() -> None:
+    assert format_path(("features", "prix d'été 🏠")) == """features["prix d'été 🏠"]"""
+
+
 @pytest.mark.parametrize("text", ["", "a..b", "a.", "a[", "a[x]", "a[-1]", "a['b]", "a]", "a[1]b"])
 def test_an_invalid_path_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="path"):
