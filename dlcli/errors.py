@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 import math
 import shlex
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -267,6 +268,30 @@ def printable(text: str) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
+
+
+def display_width(text: str) -> int:
+    """Return the width of a text in columns of a terminal.
+
+    A wide character of East Asia and an emoji take two, a combining one none.
+    """
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    combining = sum(unicodedata.category(sign) in ("Mn", "Me", "Cf") for sign in text)
+    return len(text) + wide - combining
+
+
+def padded(text: str, width: int, *, left: bool = True) -> str:
+    """Return a text with blanks up to a width in columns of a terminal, see `display_width`.
+
+    Args:
+        text: the text.
+        width: columns.
+        left: whether the text is at the left.
+    """
+    blanks = " " * (width - display_width(text))
+    return text + blanks if left else blanks + text
 
 
 def truncate(text: str, most: int) -> str:

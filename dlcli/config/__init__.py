@@ -138,7 +138,6 @@ from dlcli.config.tune_section import DEFAULT_TRIALS, MedianPruning, Pruner, Tpe
 from dlcli.config.urls import Location, Url, hide_secrets, locate
 from dlcli.config.yaml_document import (
     MAX_BYTES,
-    CoreDumper,
     Path,
     dump_yaml,
     format_path,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dlcli.errors import printable
+from dlcli.errors import display_width, padded, printable
 from dlcli.reports import formatting as fmt
 
 if TYPE_CHECKING:
@@ -292,24 +292,33 @@ def render_table(table: Table, width: int | None = None) -> list[str]:
     if not rows:
         return lines
     columns = range(len(rows[0]))
-    widths = [max(len(row[at]) for row in rows) for at in columns]
+    widths = [max(display_width(row[at]) for row in rows) for at in columns]
     if width is not None:
         widths = _fit(widths, table, body, width)
     for row in rows:
-        cells = (fmt.shorten(cell, size) for cell, size in zip(row, widths, strict=True))
+        cells = (_cut(cell, size) for cell, size in zip(row, widths, strict=True))
         aligned = [
-            cell.ljust(widths[at]) if at in table.text_columns else cell.rjust(widths[at])
-            for at, cell in enumerate(cells)
+            padded(cell, widths[at], left=at in table.text_columns) for at, cell in enumerate(cells)
         ]
         lines.append("  ".join(aligned).rstrip())
     return lines
+
+
+def _cut(cell: str, width: int) -> str:
+    """Shorten a cell to a width in columns of a terminal."""
+    most = width
+    while display_width(cut := fmt.shorten(cell, most)) > width:
+        most -= 1
+    return cut
 
 
 def _fit(
     widths: Sequence[int], table: Table, body: Sequence[Sequence[str]], total: int
 ) -> list[int]:
     """Narrow the widest columns until a line fits, but none of numbers below its numbers."""
-    numbers = [max((len(row[at]) for row in body), default=0) for at in range(len(widths))]
+    numbers = [
+        max((display_width(row[at]) for row in body), default=0) for at in range(len(widths))
+    ]
     least = [
         _NARROWEST_CELL if at in table.text_columns else size for at, size in enumerate(numbers)
     ]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
-from dlcli.config import CoreDumper
-from dlcli.errors import printable, truncate
+from dlcli.errors import display_width, padded, printable, truncate
 
 _WIDTH = 108
 """The width of lines, if it leaves space for a comment of a few words."""
 _MAX_COMMENT_COLUMN = 50
 _MIN_COMMENT_WIDTH = 40
 _LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
-_NO_LINE_BREAK = 2**31 - 1
 _PLAIN = re.compile(r"(?:\.\./)*[^\W\d][\w./-]*(?: [\w./-]+)*")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 
@@ -41,7 +38,7 @@ class Line:
 
 def aligned(lines: Sequence[Line], indent: int = 0) -> str:
     """Write lines with their comments in one column, indented by some spaces."""
-    widths = [len(line.code) for line in lines if line.comment]
+    widths = [display_width(line.code) for line in lines if line.comment]
     column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
     return "".join(_commented(line, column, " " * indent) for line in lines)
 
@@ -52,7 +49,7 @@ def _commented(line: Line, column: int, margin: str) -> str:
         return f"{margin}{code}\n"
     if not code:
         return f"{margin}# {printable(line.comment)}\n"
-    before = f"{margin}{code.ljust(column)}  # "
+    before = f"{margin}{padded(code, column)}  # "
     width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
     return before + truncate(printable(line.comment), width) + "\n"
 
@@ -61,7 +58,5 @@ def scalar(text: str) -> str:
     """Return a text as YAML, in quotes where YAML 1.1 or 1.2 would read something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    dumped: str = yaml.dump(
-        text, Dumper=CoreDumper, default_style='"', allow_unicode=True, width=_NO_LINE_BREAK
-    )
-    return printable(dumped.rstrip("\n"))  # escapes what YAML allows, such as marks of direction
+    # JSON is YAML; what it leaves and can't be printed is escaped, such as marks of direction.
+    return printable(json.dumps(text, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,12 @@ METRICS = Table(
 
 def test_columns_of_text_are_aligned_to_the_left_and_numbers_to_the_right():
     assert render_table(METRICS) == ["     train  run", "mae      1  a", "r2    0.25  b c"]
+
+
+def test_columns_of_wide_characters_are_aligned_on_a_terminal():
+    table = Table(("", "件"), (("日期", "1"), ("🏠 e\u0301", "20"), ("ab", "3")), text_columns=(0,))
+    assert render_table(table) == ["      件", "日期   1", "🏠 e\u0301  20", "ab     3"]
+    assert render_table(replace(table, rows=(("日" * 9, "1"),)), width=16)[1] == "日日日日日…    1"
 
 
 def test_the_longest_cells_are_cut_to_the_width():

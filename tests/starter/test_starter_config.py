@@ -24,7 +24,7 @@ from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import Preset, example_names, starter_config, write_example
 from dlcli.starter.presets import seconds_in_words
 from dlcli.starter.table_facts import ColumnFacts
-from dlcli.starter.yaml_lines import scalar
+from dlcli.starter.yaml_lines import Line, aligned, scalar
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
@@ -469,11 +469,17 @@ def test_odd_names_are_read_back_by_yaml_1_1_and_1_2(tmp_path: Path, name: str) 
 
 
 def test_quotes_are_used_only_where_needed() -> None:
-    assert [scalar(text) for text in ("../data/iris.csv", "sepal length", "no")] == [
+    assert [scalar(text) for text in ("../data/iris.csv", "sepal length", "no", "🏠 m²")] == [
         "../data/iris.csv",
         "sepal length",
         '"no"',
+        '"🏠 m²"',
     ]
+
+
+def test_comments_are_aligned_behind_wide_characters() -> None:
+    lines = [Line("日期", "datetime", "a"), Line("size", "numeric", "b")]
+    assert aligned(lines) == "日期: datetime  # a\nsize: numeric   # b\n"
 
 
 def test_names_longer_than_a_plain_key_may_be_are_read_back(tmp_path: Path) -> None:
