@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -171,7 +172,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     """
     if sample.task is None or sample.table.rows < MIN_ROWS:
         return {}
-    scores = [_score(sample, target) for target in sample.task.columns]
+    scores = [*_scores(sample, sample.task)]
     return {name: max(score(column) for score in scores) for name, column in sample.columns.items()}
 
 
@@ -201,20 +202,29 @@ def find_leakage(
     return column_issue("target_leakage", "warning", leaks, message, advice)
 
 
-def _score(sample: Sample, target: str) -> _Score:
-    """Return a function that computes which share of a target's error a feature removes."""
-    assert sample.task is not None
-    first = np.random.default_rng(0).permutation(sample.table.rows) % 2 == 0
-    if sample.task.classes or not sample.table.column(target).looks_numeric():
-        codes, names = sample.table.codes(target)
+def _scores(sample: Sample, task: Task) -> Iterator[_Score]:
+    """Yield functions that compute which share of a target's error a feature removes.
+
+    One is for all targets of numbers, and returns the largest share.
+    """
+    table = sample.table
+    first = np.random.default_rng(0).permutation(table.rows) % 2 == 0
+    numbers = []
+    for target in task.columns:
+        if not task.classes and table.column(target).looks_numeric():
+            numbers.append(table.numbers(target))
+            continue
+        codes, names = table.codes(target)
         classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
         both = (_half(first, classes), _half(~first, classes))
         wrong = sum(int((half.truth != half.usual).sum()) for half in both)
-        return lambda column: _class_score(column, both, wrong)
-    values = sample.table.numbers(target)
-    halves = (values[~first], values[first])
-    guessed = sum(float(np.sum((truth - truth.mean()) ** 2)) for truth in halves)
-    return lambda column: _number_score(column, first, values, guessed)
+        yield partial(_class_score, both=both, guessed_wrong=wrong)
+    if numbers:
+        values = np.stack(numbers)
+        halves = (values[:, ~first], values[:, first])
+        errors = (half - half.mean(axis=1, keepdims=True) for half in halves)
+        guessed = np.sum([np.sum(error**2, axis=1) for error in errors], axis=0)
+        yield partial(_number_score, first=first, values=values, guessed=guessed)
 
 
 class _Half(NamedTuple):
@@ -249,13 +259,23 @@ def _class_score(column: SampledColumn, both: Iterable[_Half], guessed_wrong: in
 
 
 def _number_score(
-    column: SampledColumn, first: NDArray[np.bool_], values: Floats, guessed: float
+    column: SampledColumn, first: NDArray[np.bool_], values: Floats, guessed: Floats
 ) -> float:
-    error = 0.0
+    """Return the largest share among targets.
+
+    Args:
+        column: the feature.
+        first: one half of the rows, (rows,).
+        values: the targets, (targets, rows).
+        guessed: the error of a constant prediction, (targets,).
+    """
+    error = np.zeros(len(values))
     for learn in (first, ~first):
-        truth = values[~learn]
-        error += float(np.sum((truth - _lines(*_binned(column, learn), values, learn)) ** 2))
-    return 1 - error / guessed if 0 < guessed < np.inf else 0.0
+        predicted = _lines(*_binned(column, learn), values, learn)
+        error += np.sum((values[:, ~learn] - predicted) ** 2, axis=1)
+    is_usual = (guessed > 0) & (guessed < np.inf)
+    left = np.divide(error, guessed, out=np.ones(len(error)), where=is_usual)
+    return float(np.fmax.reduce(1 - left))
 
 
 def _values(column: SampledColumn) -> Codes:
@@ -311,16 +331,23 @@ def _most_frequent(groups: Codes, classes: Codes, count: int, usual: int) -> Cod
 
 
 def _lines(groups: Codes, at: Floats, values: Floats, learn: NDArray[np.bool_]) -> Floats:
-    """Predict by a least-squares line in each group, (rows to test on,)."""
-    count, known, truth = int(groups.max()) + 1, groups[learn], values[learn]
+    """Predict each target by a least-squares line in each group, (targets, rows to test on)."""
+    count, known, truth = int(groups.max()) + 1, groups[learn], values[:, learn]
     rows = np.bincount(known, minlength=count)
     center = np.bincount(known, at[learn], count) / np.maximum(rows, 1)
-    level = np.bincount(known, truth, count) / np.maximum(rows, 1)
-    level[rows == 0] = truth.mean()
+    level = _sums(known, truth, count) / np.maximum(rows, 1)
+    level[:, rows == 0] = truth.mean(axis=1, keepdims=True)
     moved = at[learn] - center[known]
     spread = np.bincount(known, moved**2, count)
-    slope = np.bincount(known, moved * (truth - level[known]), count)
-    slope = np.divide(slope, spread, out=np.zeros(count), where=spread > 0)
+    slope = _sums(known, moved * (truth - level[:, known]), count)
+    slope = np.divide(slope, spread, out=np.zeros_like(slope), where=spread > 0)
     tested = groups[~learn]
-    predicted: Floats = level[tested] + slope[tested] * (at[~learn] - center[tested])
+    predicted: Floats = level[:, tested] + slope[:, tested] * (at[~learn] - center[tested])
     return predicted
+
+
+def _sums(groups: Codes, values: Floats, count: int) -> Floats:
+    """Sum the values of each group: (targets, rows) to (targets, count)."""
+    of_targets = groups + count * np.arange(len(values))[:, np.newaxis]
+    sums = np.bincount(of_targets.ravel(), values.ravel(), len(values) * count)
+    return sums.astype(np.float64, copy=False).reshape(len(values), count)

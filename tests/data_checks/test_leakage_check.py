@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dlcli.config import Numeric, Target
+from dlcli.data_checks import target_checks
 from dlcli.data_checks.sample import draw_sample
-from dlcli.data_checks.target_checks import explain_by_columns, find_leakage
+from dlcli.data_checks.target_checks import _binned, explain_by_columns, find_leakage
 from dlcli.encoding import Decision
 from dlcli.tasks import infer_task
 
@@ -101,6 +102,23 @@ def test_an_ignored_column_is_not_suspected(sample):
 def test_each_of_several_targets_is_looked_at(sample):
     columns = {"x": NOISE[1], "copy": NOISE[3], "y": NOISE[0], "z": NOISE[3]}
     assert leaks(leakage_of(sample(columns, ("y", "z"), x="numeric", copy="numeric"))) == ("copy",)
+
+
+def test_the_largest_share_among_targets_counts(sample):
+    columns = {"x": NOISE[0] + NOISE[1], "y": NOISE[0], "z": NOISE[2], "w": NOISE[0] - NOISE[1]}
+    each = [explain_by_columns(sample(columns, (name,), x="numeric"))["x"] for name in "yzw"]
+    together = explain_by_columns(sample(columns, tuple("yzw"), x="numeric"))["x"]
+    assert together == pytest.approx(max(each))
+
+
+def test_the_bins_of_a_number_are_the_same_for_all_targets(sample, monkeypatch):
+    binned = []
+    monkeypatch.setattr(
+        target_checks, "_binned", lambda *given: binned.append(given) or _binned(*given)
+    )
+    columns = {"x": NOISE[1], "y": NOISE[0], "z": NOISE[2], "w": NOISE[3]}
+    explain_by_columns(sample(columns, ("y", "z", "w"), x="numeric"))
+    assert len(binned) == 2  # learned from each half of the rows
 
 
 def test_infinite_sums_of_squares_raise_no_error(sample):
