@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import json
 import os
 import re
 import textwrap
@@ -49,7 +50,7 @@ from dlcli.encoding import (
     PiecewiseLinearEncoder,
     TextEncoder,
 )
-from dlcli.errors import DlcliError, ExportError
+from dlcli.errors import DlcliError, ExportError, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.exports.model_interface import missing_words
 from dlcli.prediction import Predictor
@@ -263,7 +264,7 @@ def _literal(value: object, indent: int = 0, before: int = 0) -> str:
 
 def _one_line(value: object) -> str:
     if isinstance(value, str):
-        return '"' + repr(f"'{value}")[2:-1].replace('"', '\\"') + '"'
+        return printable(json.dumps(value, ensure_ascii=False))
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_one_line(k)}: {_one_line(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

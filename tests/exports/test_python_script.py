@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow.csv
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
 from dlcli.errors import ExportError
 from dlcli.exports import export_script
+from dlcli.exports.python_script import _literal
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
@@ -157,3 +161,15 @@ def test_a_table_in_several_files_is_refused(folder: Path) -> None:
 
     assert not (folder / "several-script").exists()
     assert json.loads((run.path / "manifest.json").read_text())["kind"] == "train"
+
+
+@given(st.text())
+def test_a_text_is_written_as_python_reads_it(text: str) -> None:
+    literal = _literal(text)
+    assert ast.literal_eval(literal) == text
+    assert literal.startswith('"')
+    assert literal.isprintable()
+
+
+def test_a_name_with_both_quotes_is_written() -> None:
+    assert _literal('d\'été "VIP"') == '"d\'été \\"VIP\\""'
