@@ -6,6 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 
@@ -283,7 +284,7 @@ def find_many_missing(sample: Sample) -> DataIssue | None:
 def find_missing_words(sample: Sample) -> DataIssue | None:
     """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like.
 
-    Others are the one word next to more than ten numbers.
+    Others are the one word next to more than ten numbers or dates.
     """
     numeric = {name for name, column in sample.columns.items() if column.is_nearly_numeric}
     found = {
@@ -292,7 +293,7 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
         if name not in numeric
         if (
             words := [text for text in texts if text in _NO_CATEGORIES]
-            or _words_among_numbers(sample.table.column(name).notation, texts)
+            or _words_among_numbers(sample.table.column(name), texts)
         )
     }
     details = {name: ", ".join(words) for name, words in found.items()}
@@ -301,12 +302,13 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     return column_issue("missing_words", "note", details, message, advice)
 
 
-def _words_among_numbers(notation: tables.Notation, texts: Sequence[str]) -> list[str]:
-    """Return the one text that is no number, if all others are, and has no digit."""
-    is_number = re.compile(notation.pattern).match
-    words = [*islice((text for text in texts if not is_number(text)), 2)]
-    is_alone = len(words) == 1 and len(texts) - 1 > FEWEST_OTHERS
-    return words if is_alone and not any(map(str.isdigit, words[0])) else []
+def _words_among_numbers(column: tables.Column, texts: Sequence[str]) -> list[str]:
+    """Return the one text without a digit, if all others are numbers, or all are dates."""
+    words = [*islice((text for text in texts if not re.search("[0-9]", text)), 2)]
+    if len(words) != 1 or len(texts) - 1 <= FEWEST_OTHERS:
+        return []
+    others = replace(column, missing_words=(*column.missing_words, *words))
+    return words if others.looks_numeric() or tables.guess_times(others) else []
 
 
 def find_missing_codes(sample: Sample) -> DataIssue | None:

@@ -422,6 +422,7 @@ _OTHER_STYLES = (
     *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%b/%y", "%b de %Y", "%m/%Y", "%Y/%m", "%Y年%m月"),
     *("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
     *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
+    "%d/%b/%Y:%H:%M:%S %z",  # of web servers
 )
 
 _STYLES = {

@@ -208,11 +208,13 @@ def test_classes_named_like_missing_values_are_noted(sample):
     assert found.message == "categories that may be missing values: 'y' (NA)"
 
 
-def test_the_one_word_among_many_numbers_is_noted(sample):
+def test_the_one_word_among_many_numbers_or_dates_is_noted(sample):
     texts = [*map(str, range(16)), *["chybí"] * 4]
-    found = find_missing_words(sample({"x": texts, "few": ["1", "2", "3", "many"] * 5}))
-    assert found.message == "categories that may be missing values: 'x' (chybí)"
-    assert found.advice.endswith('data.missing: {"x": ["chybí"]}')
+    days = [*(f"2024-01-{day:02}" for day in range(1, 17)), *["chybí"] * 4]
+    others = {"few": ["1", "2", "3", "many"] * 5, "code": [f"A{at}" for at in range(19)] + ["B"]}
+    found = find_missing_words(sample({"x": texts, "day": days, **others}))
+    assert found.message == "categories that may be missing values: 'x' (chybí), 'day' (chybí)"
+    assert found.advice.endswith('data.missing: {"x": ["chybí"], "day": ["chybí"]}')
 
 
 def test_a_word_among_numbers_is_shown_with_its_row(sample):
