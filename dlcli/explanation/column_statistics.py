@@ -29,6 +29,8 @@ from dlcli.tables import SECOND, Table, parse_times
 from dlcli.tasks import Task
 
 MOST_COLUMNS = 200
+MOST_FIRST_TARGETS = 10
+"""Targets that are listed before the features; of labels there may be hundreds."""
 MOST_VALUES = 10
 MOST_CHARACTERS = 80
 MOST_CHARACTERS_OF_REASON = 200
@@ -57,20 +59,24 @@ class ListedColumn:
 def list_columns(
     target: Task, weight: str | None, decisions: Mapping[str, Decision]
 ) -> tuple[list[ListedColumn], int]:
-    """List target, weight and features; those that are ignored are last.
+    """List target, weight and features; targets after the first 10 are next to last.
+
+    Features that are ignored are last.
 
     Returns:
         The columns, `MOST_COLUMNS` at most, and the number of further ones.
     """
-    found = [ListedColumn(name, "target", target.type, target.reason) for name in target.columns]
+    targets = [ListedColumn(name, "target", target.type, target.reason) for name in target.columns]
+    found, further = targets[:MOST_FIRST_TARGETS], targets[MOST_FIRST_TARGETS:]
     if weight is not None:
         found.append(ListedColumn(weight, "weight", "weight", "declared"))
     features = [
         ListedColumn(column, "feature", decision.feature.type, decision.reason)
         for column, decision in decisions.items()
     ]
-    features.sort(key=lambda column: column.type == Ignored().type)  # stable
-    found += features
+    ignored = [column for column in features if column.type == Ignored().type]
+    found += [column for column in features if column.type != Ignored().type]
+    found += [*further, *ignored]
     return found[:MOST_COLUMNS], max(0, len(found) - MOST_COLUMNS)
 
 

@@ -157,6 +157,16 @@ def test_no_more_than_200_columns_are_listed():
     assert (len(listed), rest) == (200, 101)
 
 
+def test_many_labels_leave_room_for_the_features():
+    labels = {f"label{n}": [0.0, 1.0, 1.0] for n in range(250)}
+    table = rows_of(const=["a"] * 3, x=[1.0, 2.0, 3.0], **labels)
+    made = case(table, data={"train": "t.csv", "target": {"column": tuple(labels)}})
+    listed, rest = list_columns(made.target, None, made.decisions)
+    names = [each.name for each in listed]
+    assert names[:12] == [*list(labels)[:10], "x", "label10"]
+    assert (len(listed), rest) == (200, 52)
+
+
 DATES = rows_of(
     x=["2024-02-29", "2024-03-01", None, "2024-03-02", "2024-03-02"], y=[0.0, 1.0, 2.0, 3.0, 4.0]
 )
