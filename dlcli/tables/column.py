@@ -30,8 +30,8 @@ def _in_any_case(*words: str) -> tuple[str, ...]:
 
 _SPREADSHEET_ERRORS = ("#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
 """The texts of cells whose formulas failed, besides `#N/A`, in Excel and other spreadsheets."""
-_ABBREVIATIONS = ("n.a.", "n. a.", "k.A.", "k. A.", "n.d.", "n/d", "s/d", "н/д", "NaT")
-"""Not available, keine Angabe, no data, non disponible, não disponível, sin dato, нет данных."""
+_ABBREVIATIONS = ("n.a.", "n. a.", "k.A.", "k. A.", "n/d", "s/d", "н/д", "NaT")
+"""Not available, keine Angabe, não disponível, sin dato, нет данных, not a time."""
 CLEAR_MISSING_WORDS = (
     *_in_any_case("NA", "N/A", "#N/A", "<NA>", "NaN", "null", "missing", "?"),
     *_in_any_case(*_ABBREVIATIONS, "keine Angabe", "no data", "sin dato", "sin datos"),
@@ -48,7 +48,7 @@ UNKNOWN_WORDS = (
 USUAL_MISSING_WORDS = (
     *(*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS),
     *_in_any_case("None", "nil", "-", "--", "–", "—", "/", ".", "..", "...", "…"),
-    *("无", "無", "なし", "없음"),
+    *("n.d.", "N.D.", "无", "無", "なし", "없음"),  # N.D. is North Dakota, too
 )
 """Common spellings of a missing value."""
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"

@@ -198,7 +198,7 @@ def test_a_zero_that_other_values_come_near_is_an_amount(values, sample):
 
 
 def test_categories_named_like_missing_values_are_noted(sample):
-    found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none"] * 9}))
+    found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none", "N.D."] * 9}))
     assert found.message == ("categories that may be missing values: 'town' (?, Unknown)")
     assert found.advice.endswith('data.missing: {"town": ["?", "Unknown"]}')
 
