@@ -136,7 +136,12 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
 
 
 def inspect_split(
-    split: Split, whole: Table, task: Task, decisions: Mapping[str, Decision], section: Input
+    split: Split,
+    whole: Table,
+    task: Task,
+    decisions: Mapping[str, Decision],
+    section: Input,
+    is_grouped: bool = False,
 ) -> list[DataIssue]:
     """Find what is likely to spoil training or its metrics: the warnings.
 
@@ -146,6 +151,7 @@ def inspect_split(
         task: the task.
         decisions: the type of each column; ignored ones are not checked.
         section: the config's settings of all features.
+        is_grouped: whether the split keeps groups of rows whole.
 
     Returns:
         At most one issue for each check. Values that can't be encoded are reported by the encoding.
@@ -155,7 +161,7 @@ def inspect_split(
     held_out = {name: table for name, table in sets if table is not None}
     found = [
         *_training_issues(sample, whole, section),
-        row_checks.find_duplicates_across(sample, held_out),
+        row_checks.find_duplicates_across(sample, held_out, is_grouped),
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     return [issue for issue in found if issue is not None and issue.severity == "warning"]

@@ -53,7 +53,9 @@ def find_duplicates(sample: Sample) -> DataIssue | None:
     return DataIssue("duplicates", severity, (), repeated, message, advice)
 
 
-def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> DataIssue | None:
+def find_duplicates_across(
+    sample: Sample, held_out: Mapping[str, Table], is_grouped: bool = False
+) -> DataIssue | None:
     """Find held-out rows that equal a training row in every feature.
 
     A warning from 5 % of a set's rows (and 3) on, a note below. Not checked is what
@@ -62,6 +64,7 @@ def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> Dat
     Args:
         sample: of the training rows.
         held_out: the other sets, by name.
+        is_grouped: whether the split keeps groups whole, which these copies are not in one of.
     """
     if _may_repeat_at_random(sample):
         return None
@@ -89,10 +92,9 @@ def find_duplicates_across(sample: Sample, held_out: Mapping[str, Table]) -> Dat
     message = f"held-out rows with the same features as a training row: {', '.join(counts)}"
     if contradicting:
         message += f", {contradicting:,} of them with another target"
-    advice = (
-        "if they are copies, metrics are too good: keep one of each, or keep copies in the same "
-        "set by data.split: {name: group, column: ...}"
-    )
+    advice = "if they are copies, metrics are too good: keep one of each"
+    if not is_grouped:
+        advice += ", or keep copies in the same set by data.split: {name: group, column: ...}"
     severity: Severity = "warning" if "warning" in severities else "note"
     return DataIssue("duplicates_across_split", severity, (), total, message, advice)
 

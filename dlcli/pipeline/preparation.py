@@ -550,7 +550,9 @@ def prepare_rows(
         events.emit("warning", message=f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
-    issues = inspect_split(split, dataset.whole, task, decisions, config.input)
+    choice = dataset.split_choice
+    is_grouped = isinstance(choice, GroupSplit)
+    issues = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
     for finding in issues:
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
@@ -560,7 +562,6 @@ def prepare_rows(
     if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
         engine = CompiledEngine(jit_compile=False)
     events.emit("engine", **engine.model_dump())
-    choice = dataset.split_choice
     return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)
 
 

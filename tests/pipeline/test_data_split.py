@@ -234,14 +234,16 @@ def test_rows_without_labels_can_not_be_refused() -> None:
 PANEL = "id,x,y\n" + "".join(f"{i // 4},{i * 13 % 17},{i // 4 * 7 % 23}\n" for i in range(100))
 
 
-def warnings_of(data: str, *, of_folds: bool) -> list[str]:
-    """The warnings about subjects with four rows each."""
-    Path("d.csv").write_text(PANEL, "utf-8")
+def warnings_of(
+    data: str, *, of_folds: bool = False, table: str = PANEL, check: str = "dependent_rows"
+) -> list[str]:
+    """The warnings of a check, by default those about subjects with four rows each."""
+    Path("d.csv").write_text(table, "utf-8")
     Path("c.yaml").write_text(f"data: {{train: d.csv, target: y{data}}}\nhidden: []\nepochs: 1\n")
     file, warned = load_config(Path("c.yaml")), list[str]()
 
     def listen(event: str, fields: dict[str, object]) -> None:
-        if event == "warning" and fields.get("check") == "dependent_rows":
+        if event == "warning" and fields.get("check") == check:
             warned.append(str(fields["message"]))
 
     events = Events(listen)
@@ -267,5 +269,18 @@ def test_subjects_that_are_split_by_group_or_in_time_are_not(split: str, of_fold
 
 
 def test_rows_that_are_not_split_are_not_warned_of() -> None:
-    assert warnings_of("", of_folds=False) == []
+    assert warnings_of("") == []
     assert len(warnings_of("", of_folds=True)) == 1
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_what_is_in_use_already_is_no_advice_on_copies(is_grouped: bool) -> None:
+    group, split = ("id,", "{name: group, column: id}") if is_grouped else ("", "random")
+    lines = [f"{group}w,x,z,y"]
+    for row in range(100):  # each is there four times, and each time in another group
+        copy = row % 25
+        lines.append(f"{row // 4}," * is_grouped + f"{copy + 0.5},{copy * 13},{copy * 7},{copy}")
+    data, check = f", test: 0.2, split: {split}", "duplicates_across_split"
+    [warning] = warnings_of(data, table="\n".join(lines), check=check)
+    assert "keep one of each" in warning
+    assert ("data.split: {name: group" in warning) != is_grouped
