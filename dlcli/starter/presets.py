@@ -203,8 +203,8 @@ class LargeEnsemble:
         match column.feature:
             case Numeric():
                 return min(self._bins, column.values.distinct)
-            case Categorical():
-                return column.values.distinct
+            case Categorical(max_categories=most):
+                return min(most, column.values.distinct)
             case Image(shape=shape):
                 return math.prod(shape)
         return 1

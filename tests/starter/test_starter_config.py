@@ -798,3 +798,19 @@ def test_the_good_preset_says_about_how_long_it_takes(tmp_path: Path) -> None:
     )
     assert "# all of it trains in about 10 s on two cores" in small
     assert re.search("# all of it trains in about [2-9]0 s on two cores", large)
+
+
+def test_categories_that_are_not_kept_take_no_time(tmp_path: Path) -> None:
+    few, many = (
+        good(
+            table(
+                tmp_path,
+                name=[f"n{row % names}" for row in range(3_000)],
+                y=[row + 0.5 for row in range(3_000)],
+            )
+        )
+        for names in (100, 1_000)
+    )
+    assert "1,000 values; the 100 most frequent are kept" in many
+    says = re.compile("trains in about .*")
+    assert says.findall(few) == says.findall(many) != []
