@@ -142,6 +142,8 @@ _TIME_NAME = re.compile(
     r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
     r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
 )
+_YEARS = 1700, 2100
+"""Numbers that are likely to be years, as few indices of rows begin and end among them."""
 _IDENTIFIER_SHARE = 0.95
 """Share of the values that must differ if they are categories."""
 _NUMBERED_SHARE = 0.5
@@ -161,8 +163,8 @@ def find_identity(
     if 95 % of the values differ, in 20 rows or more. Whole numbers may be amounts that happen to
     differ. So all must differ, and in addition either the name is that of an identifier, or it is
     `no`, `nr` or the like and they are nearly consecutive, or they number the rows: most are by 1
-    larger than the one in the row before, or most by 1 less, in 20 rows or more, and the name is
-    not that of a time.
+    larger than the one in the row before, or most by 1 less, in 20 rows or more, and neither is the
+    name that of a time nor are they years.
 
     Args:
         table: all rows of the table, in the order of the file.
@@ -200,7 +202,9 @@ def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | Non
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
         return None
     has_name = _IDENTIFIER_NAME.search(column)
-    if len(numbers) >= MIN_ROWS and (has_name or not _TIME_NAME.search(column)):
+    are_years = _YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1]
+    is_time = are_years or _TIME_NAME.search(column)
+    if len(numbers) >= MIN_ROWS and (has_name or not is_time):
         steps = np.diff(numbers)
         for step, verb in ((1, "rises"), (-1, "falls")):
             if np.mean(steps == step) > _NUMBERED_SHARE:

@@ -381,6 +381,13 @@ def test_a_time_that_runs_along_the_file_is_no_row_index(name):
     assert decided(list(range(1950, 1990)), name)[0] == "numeric"
 
 
+@pytest.mark.parametrize("name", ["Jahr", "SeasonStart", "年"])
+def test_years_of_any_name_are_no_row_index(name):
+    assert decided(list(range(1893, 2012)), name)[0] == "numeric"
+    assert decided(list(range(2012, 1893, -1)), name)[0] == "numeric"
+    assert decided(list(range(1893, 2112)), name)[0] == "ignored"
+
+
 @pytest.mark.parametrize("name", ["page", "daytime_id", "weekly"])
 def test_a_name_that_only_contains_a_time_is_none(name):
     assert decided(list(range(40)), name)[0] == "ignored"
