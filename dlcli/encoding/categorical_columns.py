@@ -7,6 +7,7 @@ one for missing values; a value without a code has -1.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
@@ -80,7 +81,8 @@ class CategoryEncoder(DenseEncoder):
             message = "{} is none of the categories seen in training".format
             issues.refuse(new, table, self.column, lambda at: message(shown(at)))
         else:
-            counts = Counter(texts[code] for code in found[new].tolist())
+            rows = np.bincount(found[new], minlength=len(texts)).tolist()
+            counts = {text: count for text, count in zip(texts, rows, strict=True) if count}
             self._record_unseen(counts, int(np.argmax(new)), issues)
         missing = found < 0
         self._record_missing(int(missing.sum()), issues)
@@ -131,7 +133,7 @@ class CategoryEncoder(DenseEncoder):
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self.other_code
 
-    def _record_unseen(self, counts: Counter[str], first: int, issues: ValueIssues) -> None:
+    def _record_unseen(self, counts: Mapping[str, int], first: int, issues: ValueIssues) -> None:
         encoding = self.unseen_encodings[0 if self.other else 1]
         issues.add_unseen(self.column, counts, encoding, first)
 
