@@ -360,9 +360,10 @@ class StoredPredictions:
         Raises:
             RunError: if it isn't there, lacks values, or can't be cast.
         """
-        if self.table.column_names.count(name) != 1:
+        found = self.table.schema.get_all_field_indices(name)
+        if len(found) != 1:
             raise self._damaged(name, "is missing, or there twice")
-        column = self.table.column(name)
+        column = self.table.column(found[0])
         if column.null_count:
             raise self._damaged(name, "lacks values")
         try:
