@@ -28,6 +28,7 @@ from dlcli.reports.report_parts import (
     footer,
     metric_cell,
     name_target,
+    positive_class,
     report_link,
     reproduction_section,
 )
@@ -218,6 +219,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
         yield f"{plural(cv.set_aside, 'test row')} took no part."
+    yield from positive_class(record.metrics, cv.classes if cv.task == "classes" else ())
     yield from (each.sentence for each in GateResults.of(record.run).results)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dlcli.reports.run_record import NetworkEvent, RunRecord
     from dlcli.runs import Run
 
+_OF_POSITIVE_CLASS = ("precision", "recall", "f1", "average_precision")
+"""Metrics of one of two classes; all others are alike for both."""
 _VERDICTS: Mapping[Verdict, str] = {
     "better": "It is better than {}",
     "worse": "It is worse than {}",
@@ -128,7 +130,8 @@ def evaluation_view(
         classes: the classes by name, whose confusion is shown; none of other targets.
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
     """
-    blocks = [*_tables(rows, metrics, classes)]
+    blocks: list[Block] = [*_tables(rows, metrics, classes)]
+    blocks += map(Text, positive_class(metrics, classes))
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
         heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
@@ -176,6 +179,20 @@ def metric_table(
     )
     directions = tuple(map(direction_mark, names)) if with_directions else ()
     return Table(("", *heads), rows, caption, note=note, marks=directions)
+
+
+def positive_class(metrics: Iterable[str], classes: Sequence[str]) -> Iterator[str]:
+    """Yield which of two classes some of the metrics are of, if there are two and such a metric.
+
+    Args:
+        metrics: the names of all metrics.
+        classes: those of the target, the positive one last.
+    """
+    names = [fmt.metric_title(name) for name in _OF_POSITIVE_CLASS if name in set(metrics)]
+    if len(classes) == 2 and names:
+        verb = "is" if len(names) == 1 else "are"
+        listing = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+        yield f"{fmt.capitalize(listing)} {verb} of the class {fmt.shorten(classes[1], 40)}."
 
 
 def metric_cell(name: str, result: FoldResult | Finalist) -> str:

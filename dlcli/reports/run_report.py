@@ -18,6 +18,7 @@ from dlcli.reports.report_parts import (
     metric_table,
     name_target,
     network_block,
+    positive_class,
     report_link,
     reproduction_section,
 )
@@ -165,6 +166,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         )
     elif are_few:
         yield f"With only {counted}, this is uncertain."
+    yield from positive_class(scores, record.log.target.classes if record.log.target else ())
     yield from (each.sentence for each in GateResults.of(record.run).results)
 
 

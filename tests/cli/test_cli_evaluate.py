@@ -34,10 +34,12 @@ def test_json_is_one_object(dlcli):
 @pytest.mark.usefixtures("pets")
 def test_the_confusion_names_the_classes(dlcli):
     lines = dlcli("evaluate", "runs/pets", "pets.csv").stdout.splitlines()
-    assert lines[-3:] == [
+    assert lines[-5:] == [
         "true \\ predicted  cat  dog",
         "cat                 2    1",
         "dog                 0    1",
+        "",
+        "Precision, recall, f1 and average precision are of the class dog.",
     ]
 
 

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from dlcli.errors import RunError
+from dlcli.pipeline import Interval
 from dlcli.reports import render_report, render_text, to_html
 from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.runs import new_run
@@ -19,6 +20,7 @@ from tests.reports.hand_made_experiments import (
     cross_validation_run,
     fold,
 )
+from tests.reports.hand_made_runs import HOSTILE
 from tests.reports.views import anchors, charts, codes, datasets, figures, parts, tables
 
 
@@ -208,6 +210,14 @@ def test_numbers_have_a_scatter_chart_of_all_rows(tmp_path):
     view = view_of(tmp_path, found, NUMBER_ROWS, target="y")
     rows = datasets(charts(view, "predictions")["Predicted against true y"])["rows"]
     assert [(row["x"], row["y"]) for row in rows] == [(1.0, 1.5), (2.0, 2.0), (4.0, 3.0)]
+
+
+def test_it_is_said_which_of_two_classes_a_metric_is_of(tmp_path):
+    pooled = {"f1": Interval(value=0.875, lower=0.625, upper=1.0)}
+    of_classes = view_of(tmp_path, cross_validation(pooled=pooled))
+    assert of_classes.sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
+    labels = cross_validation(pooled=pooled, task="labels", target=("tags",), classes=("a", "b"))
+    assert not [each for each in view_of(tmp_path / "labels", labels).sentences if "F1" in each]
 
 
 def test_labels_of_one_column_are_split_at_the_delimiter_of_the_config(tmp_path):

@@ -16,17 +16,24 @@ from dlcli.explanation import Importance, LayerStatistics
 from dlcli.reports import render_report, render_text, to_html, view_of
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
-from dlcli.reports.report_parts import baseline_sentences
+from dlcli.reports.report_parts import baseline_sentences, positive_class
 from dlcli.reports.run_record import (
     BaselinesEvent,
     DataEvent,
     Log,
     NetworkEvent,
+    TargetEvent,
     TrainingRecord,
 )
 from dlcli.reports.run_report import training_view
 from dlcli.runs import open_run
-from tests.reports.hand_made_runs import class_run, full_explanation, make_run, number_run
+from tests.reports.hand_made_runs import (
+    HOSTILE,
+    class_run,
+    full_explanation,
+    make_run,
+    number_run,
+)
 from tests.reports.views import all_charts, charts, datasets, parts, tables
 
 COLORS = {"x": [1, 2, 3, 4, 5, 6], "y": ["red", "green", "blue"] * 2}
@@ -475,6 +482,22 @@ def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
     assert drawn["ROC curve"].description.startswith("The area under the curve is 0.75, of")
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
+
+
+def test_it_is_said_which_of_two_classes_a_metric_is_of():
+    assert [*positive_class(["accuracy", "recall", "precision", "f1"], ["no", "<b>"])] == [
+        "Precision, recall and f1 are of the class <b>."
+    ]
+    assert [*positive_class(["recall"], ["no", "yes"])] == ["Recall is of the class yes."]
+    assert [*positive_class(["auc"], ["no", "yes"])] == []
+    assert [*positive_class(["f1"], ["a", "b", "c"])] == []
+
+
+def test_the_summary_says_which_of_two_classes_its_metrics_are_of(tmp_path):
+    record = TrainingRecord.of(class_run(tmp_path))
+    vars(record)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
+    vars(record)["log"] = Log(target=TargetEvent(columns=["kind"], classes=["cat", HOSTILE]))
+    assert training_view(record).sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
 
 
 def test_errors_of_several_numbers_name_their_unit(tmp_path):
