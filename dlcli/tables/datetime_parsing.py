@@ -413,13 +413,15 @@ _DATES = (
     *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
     *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
-    *("%d. %b %Y", "%d de %b de %Y", "%d/%b/%Y", "%Y年%m月%d日", "%Y년 %m월 %d일"),
+    *("%d. %b %Y", "%d de %b de %Y", "%d/%b/%Y", "%Y %b %d", "%Y-%b-%d"),
+    *("%Y年%m月%d日", "%Y년 %m월 %d일"),
     *("%a, %b %d, %Y", "%a, %d %b %Y", "%a %d %b %Y", "%a, %d. %b %Y", "%a, %d de %b de %Y"),
     *("%a, %d.%m.%Y", "%a %d.%m.%Y"),
 )
 _CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _OTHER_STYLES = (
-    *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%b/%y", "%b de %Y", "%m/%Y", "%Y/%m", "%Y年%m月"),
+    *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%b/%y", "%b de %Y", "%m/%Y", "%Y/%m"),
+    *("%Y %b", "%Y-%b", "%Y年%m月"),
     *("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
     *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
     "%d/%b/%Y:%H:%M:%S %z",  # of web servers
