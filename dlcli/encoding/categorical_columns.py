@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
 from dlcli.encoding.column_encoder import (
@@ -36,6 +36,8 @@ class CategoryEncoder(DenseEncoder):
     """The values with their own code, sorted."""
     other: bool
     """True if there is a code for all other values: if training rows had rare ones."""
+    other_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training rows with such a value; 0 if an earlier version fitted the encoder."""
     missing: Literal["category", "fill", "error"]
     """Encoding of a missing value: its own code, `fill`, or an error."""
     fill: str | None = None
@@ -135,6 +137,8 @@ class CategoryEncoder(DenseEncoder):
 
     def _record_unseen(self, counts: Mapping[str, int], first: int, issues: ValueIssues) -> None:
         encoding = self.unseen_encodings[0 if self.other else 1]
+        if self.other_share:  # most of the values may be frequent in training rows as well
+            encoding += f", as in {100 * self.other_share:.3g} % of the training rows"
         issues.add_unseen(self.column, counts, encoding, first)
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
@@ -220,6 +224,7 @@ def fit_categorical(
         "missing_share": missing / len(codes),
         "categories": tuple(sorted(kept)),
         "other": len(kept) < len(texts),
+        "other_share": float(counts[ranked[len(kept) :]].sum() / len(codes)),
         "missing": "category" if is_category else "error" if fill is None else "fill",
         "fill": fill,
         "missing_input": is_category and missing > 0,

@@ -71,7 +71,7 @@ def test_an_unseen_value_sets_the_input_for_others_and_is_reported():
     assert inputs(encoder, ["zebra"]) == [[0, 1]]
     assert note(encoder, ["a", "zebra"]) == (
         "column 'x': 1 row with values that are no category ('zebra'): "
-        "the input for other values is set"
+        "the input for other values is set, as in 33.3 % of the training rows"
     )
 
 
