@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Annotated, Literal, TypeGuard, get_args
 
 from pydantic import BeforeValidator, Field
@@ -216,6 +217,9 @@ DIRECTIVES = {
     "%y": "year of two digits, from 1969 to 2068",
     "%m": "month",
     "%b": "name of the month, full or short, in one of 13 European languages",
+    "%q": "quarter, after a Q",
+    "%G": "year of an ISO week, of four digits, with %V",
+    "%V": "ISO week, which stands for its Monday",
     "%d": "day",
     "%a": "name of the weekday, which is ignored",
     "%H": "hour from 0 to 23",
@@ -229,7 +233,7 @@ DIRECTIVES = {
 }
 """Directives of a format, as in C and Python, with their meanings."""
 
-_YEARS = ("%Y", "%y")
+_YEARS = ("%Y", "%y", "%G")
 _CLOCK = {"%H", "%I", "%p", "%M", "%S", "%f"}
 _SYNONYMS = {"%B": "%b", "%A": "%a"}
 
@@ -269,11 +273,20 @@ def format_error(format: str) -> str | None:
         return f"expected a year, %Y or %y, in '{format}', or {others}"
     if "%d" in parts and not {"%m", "%b"} & set(parts):
         return f"has a day and no month, %m or %b, in '{format}'"
-    for one, other in (("%m", "%b"), ("%H", "%I")):
+    return _combination_error(parts, format)
+
+
+def _combination_error(parts: Sequence[str], format: str) -> str | None:
+    """Return which directives of a format exclude or need each other, or `None`."""
+    for one, other in (*combinations(("%m", "%b", "%q", "%V"), 2), ("%H", "%I")):
         if one in parts and other in parts:
             return f"has both {one} and {other} in '{format}'"
     if ("%I" in parts) != ("%p" in parts):
         return f"expected both %I and %p in '{format}', or %H instead"
+    if ("%G" in parts) != ("%V" in parts):
+        return f"expected both %G and %V in '{format}'"
+    if "%q" in parts and not re.search("[Qq]%q", format):
+        return f"expected a Q before %q in '{format}'"
     return None
 
 

@@ -92,7 +92,7 @@ def encode_times(
     steps = {
         "month": date.month - 1,
         "day": date.day - 1,
-        "weekday": (days + _SHIFT + 2) % 7,  # 0000-03-01 was a Wednesday
+        "weekday": _weekday(days),
         "day_of_year": days - _first_day(ops, date.year, 1),
         "hour": clock // 3600,
         "minute": (clock // 60) % 60,
@@ -167,6 +167,17 @@ def _first_day(ops: Operations, year: Value, month: Value | int) -> Value:
     of_era = year - era * 400
     days = ((month - 3 + is_late * 12) * 153 + 2) // 5
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + days - _SHIFT
+
+
+def _first_monday(ops: Operations, year: Value) -> Value:
+    """Return the Monday of a year's first ISO week, that of the 4th of January."""
+    fourth = _first_day(ops, year, 1) + 3
+    return fourth - _weekday(fourth)
+
+
+def _weekday(days: Value) -> Value:
+    """Return the days since the last Monday."""
+    return (days + _SHIFT + 2) % 7  # 0000-03-01 was a Wednesday
 
 
 def _is_leap_year(year: Value, ops: Operations) -> Value:
@@ -272,12 +283,18 @@ def _assemble(
         short = found["short_year"]
         year = short + ops.where(short < CENTURY_TURN, zero + 2000, zero + 1900)
     month, day = found.get("month", zero + 1), found.get("day", zero + 1)
+    if "quarter" in found:
+        month = found["quarter"] * 3 - 2
     readable = readable & (day <= _month_length(ops, month, _is_leap_year(year, ops)))
+    days = _first_day(ops, year, month) + day - 1
+    if "week" in found:
+        days = _first_monday(ops, found["week_year"]) + (found["week"] - 1) * 7
+        readable = readable & (days < _first_monday(ops, found["week_year"] + 1))
     hour = found.get("hour", zero)
     if "half_hour" in found:
         hour = hour + found["half_hour"] % 12 + parts["afternoon"] * 12
     seconds = (hour * 60 + found.get("minute", zero)) * 60 + found.get("second", zero)
-    moments = (_first_day(ops, year, month) + day - 1) * DAY + seconds * SECOND
+    moments = days * DAY + seconds * SECOND
     if fraction is not None:
         # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")

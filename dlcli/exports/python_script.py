@@ -361,6 +361,8 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "date_parts": {part for spec, _ in specs for part in spec.get("parts", ())},
         "months": dict(enumerate(MONTHS.values(), 1)) if "%b" in "".join(formats) else {},
         "weekdays": "%a" in "".join(formats),
+        "quarters": "%q" in "".join(formats),
+        "weeks": "%V" in "".join(formats),
         "has_unix": any(each in ("unix", "unix_ms") for each in formats),
         "scaled_dates": any({"elapsed", "year"} & {*spec.get("parts", ())} for spec, _ in specs),
         "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),

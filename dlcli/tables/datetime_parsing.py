@@ -216,6 +216,9 @@ TIME_DIRECTIVES = {
     "%Y": ("year", 4, 4),
     "%y": ("short_year", 2, 2),
     "%m": ("month", 1, 2),
+    "%q": ("quarter", 1, 1),
+    "%G": ("week_year", 4, 4),
+    "%V": ("week", 2, 2),
     "%d": ("day", 1, 2),
     "%H": ("hour", 1, 2),
     "%I": ("half_hour", 1, 2),
@@ -228,6 +231,9 @@ TIME_PARTS = {
     "year": (1970, 1, 9999),
     "short_year": (0, 0, 99),
     "month": (1, 1, 12),
+    "quarter": (1, 1, 4),
+    "week_year": (1970, 1, 9999),
+    "week": (1, 1, 53),
     "day": (1, 1, 31),
     "hour": (0, 0, 23),
     "half_hour": (12, 1, 12),
@@ -322,9 +328,12 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     for at, name in enumerate(MONTHS, start=1):
         month = np.where(present[name], at, month)
     hour = hour + parts["half_hour"] % 12 + np.where(present["afternoon"], 12, 0)
-    months = (year - 1970) * 12 + month - 1
+    months = (year - 1970) * 12 + month - 1 + 3 * (parts["quarter"] - 1)
     days = _first_days(months) + parts["day"] - 1
     valid &= days < _first_days(months + 1)  # a month may have fewer days
+    if "week" in present:
+        days = _first_monday(parts["week_year"]) + 7 * (parts["week"] - 1)
+        valid &= days < _first_monday(parts["week_year"] + 1)  # most years have 52 weeks
     seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
     local = days * DAY + seconds * SECOND + parts["fraction"] // 1000  # finer digits are dropped
     ahead = (parts["offset_hour"] * 60 + parts["offset_minute"]) * 60 * SECOND
@@ -381,10 +390,16 @@ def _moment_of(parts: Mapping[str, str], zone: str, *, needs_offset: bool) -> in
     if "short_year" in parts:
         year = (2000 if numbers["short_year"] < CENTURY_TURN else 1900) + numbers["short_year"]
     month = next((at for at, name in enumerate(MONTHS, start=1) if name in parts), month)
+    month += 3 * (numbers["quarter"] - 1)
     try:
-        days = date(year, month, numbers["day"]).toordinal() - _EPOCH_DAY
-    except ValueError:  # a month may have fewer days
+        day = (
+            date.fromisocalendar(numbers["week_year"], numbers["week"], 1)
+            if "week" in parts
+            else date(year, month, numbers["day"])
+        )
+    except ValueError:  # a month may have fewer days, and a year fewer weeks
         return None
+    days = day.toordinal() - _EPOCH_DAY
     hour = numbers["hour"] + numbers["half_hour"] % 12 + (12 if "afternoon" in parts else 0)
     seconds = (hour * 60 + numbers["minute"]) * 60 + numbers["second"]
     local = days * DAY + seconds * SECOND + numbers["fraction"] // 1000
@@ -406,6 +421,15 @@ def _first_days(months: Moments) -> Moments:
     return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
+def _first_monday(years: Moments) -> Moments:
+    """Return the Monday of the first ISO week of years, in days since 1970-01-01.
+
+    That week has the 4th of January; 1970-01-01 was a Thursday.
+    """
+    fourth = _first_days((years - 1970) * 12) + 3
+    return fourth - (fourth + 3) % 7
+
+
 # Guessing a format
 
 _DATES = (
@@ -422,6 +446,8 @@ _CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _OTHER_STYLES = (
     *("%b %Y", "%b-%Y", "%b-%y", "%b/%Y", "%b/%y", "%b de %Y", "%m/%Y", "%Y/%m"),
     *("%Y %b", "%Y-%b", "%Y年%m月"),
+    *("%Y-Q%q", "%Y Q%q", "%YQ%q", "%Yq%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y"),
+    *("%G-W%V", "%G W%V", "%GW%V"),
     *("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y"),
     *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
     "%d/%b/%Y:%H:%M:%S %z",  # of web servers

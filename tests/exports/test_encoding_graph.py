@@ -141,6 +141,16 @@ FEATURES = {
             "sam 9 NOV 1999",
         ],
     ),
+    "quarters": (
+        Datetime(format=("%Y Q%q", "Q%q/%y"), parts=("elapsed", "month")),
+        ["1970 Q1", "2021 Q4", None, "Q2/69"] * 2,
+        ["1999 Q3", "Q3/68", "2024 Q5", "2024 Q0", "2024Q1", "", "Q1/2024", None],
+    ),
+    "weeks": (
+        Datetime(format="%G-W%V", parts=("year", "elapsed", "day", "weekday")),
+        ["1970-W01", "2024-W52", None, "2020-W53"] * 2,
+        ["2024-W01", "2024-W53", "1965-W10", "2026-W53", "2025-W00", "1969-W54", "", "1900-W01"],
+    ),
     "chinese": (
         Datetime(format="%Y年%m月%d日", parts=("elapsed", "day")),
         ["2024年1月2日", "2024年12月31日", None, "2000年2月29日"] * 2,
