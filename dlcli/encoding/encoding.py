@@ -126,7 +126,9 @@ class Encoding(Fitted):
         known = set(table.columns)
         absent = [feature.column for feature in self.features if feature.column not in known]
         if absent:
-            hint = did_you_mean(absent[0], table.columns) if len(absent) == 1 else ""
+            read = {feature.column for feature in self.features}
+            others = [column for column in table.columns if column not in read]
+            hint = did_you_mean(absent[0], others) if len(absent) == 1 else ""
             message = f"has no {named_columns(absent)}, which the network reads{hint}"
             raise DataError(message, file=table.file)
         dense = encode_dense(self._dense, table, issues)

@@ -248,7 +248,8 @@ def _missing_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
     known = set(columns)
     missing = [column for column in read if column not in known]
     if missing:
-        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
+        others = sorted(known.difference(read))
+        hint = did_you_mean(missing[0], others) if len(missing) == 1 else ""
         message = f"{file} has no {named_columns(missing)}, which the network reads{hint}"
         yield Problem("input.features", message)
 

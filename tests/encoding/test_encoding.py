@@ -46,10 +46,10 @@ TRAIN = rows(
 CHOSEN = {"size": Auto(), "color": Auto(), "fresh": Auto(), "id": Ignored()}
 
 
-def fitted(train=TRAIN, scaling=None):
+def fitted(train=TRAIN, scaling=None, chosen=CHOSEN):
     kind = infer_task(Target(column="y"), [train])
     section = Input(scaling=scaling or Unscaled())
-    return fit_encoding(decide_types(CHOSEN, train), section, train, kind.fit(None, train))
+    return fit_encoding(decide_types(chosen, train), section, train, kind.fit(None, train))
 
 
 def matrix_of(encoding, table):
@@ -98,6 +98,13 @@ def test_absent_columns_are_listed_all_at_once():
 def test_a_single_absent_column_is_reported_with_the_nearest_name():
     with pytest.raises(DataError, match="did you mean 'Size'?"):
         matrix_of(fitted(), rows(Size=[1.0], color=["red"], fresh=["true"]))
+
+
+def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one():
+    train = rows(income=[1.0, 2.0], home=["a", "b"], y=["a", "b"])
+    chosen = {"income": Auto(), "home": Auto()}
+    with pytest.raises(DataError, match="'income', which the network reads$"):
+        matrix_of(fitted(train, chosen=chosen), rows(home=["a"]))
 
 
 @settings(max_examples=25)

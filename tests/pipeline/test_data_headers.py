@@ -83,6 +83,13 @@ def test_the_nearest_column_of_a_held_out_file_is_suggested() -> None:
     ]
 
 
+def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one() -> None:
+    headers = (("a.csv", ("income", "home", "y")), ("v.csv", ("home", "y")))
+    assert problems(data(validation="v.csv"), *headers) == [
+        "input.features: v.csv has no column 'income', which the network reads"
+    ]
+
+
 def test_held_out_rows_may_lack_what_is_ignored() -> None:
     config = {**data(validation="v.csv"), "input": {"features": {"*": "auto", "z": "ignored"}}}
     check_headers(Config.model_validate({**CONFIG, **config}), [TRAIN, ("v.csv", ("y", "x"))])
