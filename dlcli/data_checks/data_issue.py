@@ -77,8 +77,9 @@ def quoted(value: str) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number: whole ones without a point, others with six digits."""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+    """Format a number: large and whole ones without a point, others with six digits."""
+    is_whole = value.is_integer() or abs(value) >= 1e5
+    return f"{value:.0f}" if is_whole and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def percent(part: int, whole: int) -> str:

@@ -324,6 +324,11 @@ def _column_lines(column: ColumnFacts) -> list[Line]:
 
 def _column_line(column: ColumnFacts) -> Line:
     values = column.values
+    if column.type == "numeric" and values.bounds and values.may_be_codes:
+        # The suggestion comes before what may be cut off.
+        missing = "".join(f" ({count})" for count in _missing_count([column]))
+        comment = f"whole numbers, {_range(*values.bounds)}; if codes, categorical{missing}"
+        return Line(scalar(column.name), _written(column.feature), comment)
     parts = [column.reason]
     if column.type == "numeric" and values.bounds:
         parts.append(_range(*values.bounds))
@@ -332,8 +337,6 @@ def _column_line(column: ColumnFacts) -> Line:
     comment = ", ".join(parts)
     if column.type in ("boolean", "categorical"):
         comment = f"{comment}: {values.listing}"
-    elif column.type == "numeric" and values.may_be_codes:
-        comment = f"{comment}; if codes, categorical"
     return Line(scalar(column.name), _written(column.feature), comment)
 
 

@@ -382,12 +382,25 @@ def test_broken_negative_and_large_numbers_are_hardly_counts(
 
 def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
-    reason = "few distinct whole numbers, read as amounts, 1 to 2; if codes, categorical"
+    reason = "whole numbers, 1 to 2; if codes, categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
     hint = 'if its 2 integers are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
     assert prepared(text, tmp_path)[1].task.classes == ()
+
+
+def test_the_suggestion_for_codes_is_shown_in_full_next_to_a_long_name(tmp_path: Path) -> None:
+    name = "months_since_last_delinquency_grade"
+    grades = {name: [100, None, 50, 50, 100, 75, 75], "when": ["2024-01-05"] * 7}
+    text = starter(table(tmp_path, **grades, y=[5, 7, 5, 7, 1.5, 2, 3]))
+    comment = "whole numbers, 50 to 100; if codes, categorical (1 mi..."
+    assert line(text, name) == f"{name}: numeric # {comment}"
+
+
+def test_large_broken_numbers_have_no_exponent(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, x=[3139834.26, 11213596.5, 0.5], y=[1.5, 2, 3]))
+    assert line(text, "x") == "x: numeric # all numbers, 0.5 to 11213596"
 
 
 def test_a_number_with_a_few_words_says_how_it_becomes_one(tmp_path: Path) -> None:
