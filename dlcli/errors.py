@@ -305,13 +305,13 @@ def plural(count: int, noun: str) -> str:
 
 
 def number(value: object) -> str:
-    """Format a number to four significant digits, with separators of thousands.
+    """Format a number to four significant digits, or whole, with separators of thousands.
 
     Args:
         value: anything, as documents of a stranger's run may hold.
 
     Returns:
-        `0.1235`, `12,350`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
+        `0.1235`, `12,346`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         return UNDEFINED
@@ -321,7 +321,7 @@ def number(value: object) -> str:
         return UNDEFINED
     if not math.isfinite(size) or size >= 1e15 or 0 < size < 1e-4:
         return f"{real:.4g}"
-    return f"{real:,.0f}" if size >= 1e5 else f"{float(f'{real:.4g}'):,.12g}"
+    return f"{real:,.0f}" if size >= 1e4 else f"{float(f'{real:.4g}'):,.12g}"
 
 
 def _initials(name: str) -> str:

@@ -155,7 +155,7 @@ def column_table(columns: Sequence[ColumnStatistics]) -> Table:
             fmt.shorten(column.reason),
             f"{column.missing:,}",
             fmt.count(column.distinct),
-            fmt.number(column.mean),
+            _format_of(column)(column.mean),
             _range(column) if column.minimum is not None else "",
             f"{column.inputs:,}" if column.inputs else "",
         )
@@ -175,7 +175,7 @@ def _facts(column: ColumnStatistics, rows: int) -> list[str]:
     if _is_time(column):
         facts.append(_range(column, "from"))
     elif column.mean is not None:
-        facts.append(f"mean {fmt.number(column.mean)}, {_range(column, 'from')}")
+        facts.append(f"mean {_format_of(column)(column.mean)}, {_range(column, 'from')}")
     elif column.distinct is not None:
         facts.append(f"{column.distinct:,} distinct")
     if column.missing:
@@ -192,7 +192,7 @@ def _is_time(column: ColumnStatistics) -> bool:
 def _format_of(column: ColumnStatistics) -> Callable[[float | None], str]:
     """Return the format of a column's numbers; times on the first day have no date."""
     if not _is_time(column) or column.minimum is None or column.maximum is None:
-        return fmt.number
+        return fmt.format_within(column.minimum, column.maximum)
     return partial(fmt.time, has_date=column.minimum < 0 or column.maximum >= _DAY)
 
 
@@ -230,7 +230,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     ]
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
-    name, mean = fmt.shorten(column.name), fmt.number(column.mean)
+    name, mean = fmt.shorten(column.name), _format_of(column)(column.mean)
     return Chart(
         title=name,
         spec=histogram(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,26 @@ VERDICTS = {
 }
 """Differences by their verdict at the level of 95 %, unless that is unknown."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
+_YEARS = 1700, 2100
+"""Numbers that are likely to be years."""
 _METRICS = {
     "mae": "mean absolute error (mae)",
     "mse": "mean squared error",
     "r2": "r²",
     "auc": "area under ROC",
 }
+
+
+def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
+    """Return the format of a column's numbers from its lowest and highest: years as `1971`."""
+    if low is None or high is None or not (low % 1 == 0 == high % 1):
+        return number
+    first, last = _YEARS
+    return _year if first <= low and high <= last else number
+
+
+def _year(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.0f}"
 
 
 def difference(value: float | None) -> str:

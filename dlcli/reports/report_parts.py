@@ -87,7 +87,7 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     values = column.values
     missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
     if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
-        held = fmt.span(*map(fmt.number, values.bounds))
+        held = fmt.span(*map(fmt.format_within(*values.bounds), values.bounds))
     else:
         held = fmt.shorten(values.listing, _LONGEST_CELL)
     return (

@@ -93,6 +93,14 @@ def test_the_table_of_columns_has_the_first_and_the_last_date():
     assert "2024-02-29 to 2024-03-01 01:30:00" in column_table([times()]).rows[0]
 
 
+def test_years_have_no_separator_of_thousands():
+    given = {"type": "numeric", "reason": "", "mean": 1971.25, "histogram": None}
+    [card] = column_cards([times(**given, minimum=1928.0, maximum=2011.0)], 4).columns
+    assert card.facts == ("mean 1971, from 1928 to 2011",)
+    [card] = column_cards([times(**given, minimum=1928.0, maximum=2211.0)], 4).columns
+    assert card.facts == ("mean 1,971, from 1,928 to 2,211",)
+
+
 def test_without_a_histogram_the_most_frequent_values_are_shown():
     value = ValueCount(value="2024-02-29", train=3, held_out=0)
     bare = times(minimum=None, maximum=None, histogram=None, values=(value,))

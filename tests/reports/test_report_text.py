@@ -21,7 +21,8 @@ from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render
         (0, "0"),
         (1.0, "1"),
         (0.123456, "0.1235"),
-        (12345.6, "12,350"),
+        (9999.4, "9,999"),
+        (12345.6, "12,346"),
         (1234567, "1,234,567"),
         (-0.00001234567, "-1.235e-05"),
         (1.5e20, "1.5e+20"),
@@ -35,7 +36,7 @@ from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render
         ([1], "-"),
     ],
 )
-def test_a_number_has_four_digits_and_what_is_none_a_dash(value, shown):
+def test_a_number_has_four_digits_or_is_whole_and_what_is_none_is_a_dash(value, shown):
     assert fmt.number(value) == shown
 
 
