@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dlcli.config import Config, Section
+from dlcli.config.input_section import DIRECTIVES
 from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.section import Expected, OneOf, members_of
 
@@ -88,6 +89,8 @@ def reference() -> str:
     listed: set[str] = set()
     for name, field in Config.model_fields.items():
         body = [*section_parts(name, field), *choice_parts(name, choices, listed)]
+        if name == "input":
+            body += ["### Directives of datetime formats\n", directive_table()]
         parts += [f"## {name}\n", example(name), *body] if body else []
     return "\n".join(parts)
 
@@ -98,6 +101,15 @@ def example(name: str) -> str:
     if "\n" in text:
         text = "\n" + textwrap.indent(text, "  ")
     return f"```yaml\n{name}: {text}\n```\n".replace(": \n", ":\n")
+
+
+def directive_table() -> str:
+    """Return the table of what the format of a datetime is made of."""
+    rows = [
+        (f"`{directive}`", f"{meaning[0].upper()}{meaning[1:]}.")
+        for directive, meaning in DIRECTIVES.items()
+    ]
+    return table(("directive", "meaning"), rows)
 
 
 def find_choices() -> dict[str, Choice]:

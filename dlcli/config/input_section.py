@@ -231,7 +231,7 @@ DIRECTIVES = {
     "%z": "offset from UTC, as +0130, +01:30, Z, UTC or GMT",
     "%%": "the sign %",
 }
-"""Directives of a format, as in C and Python, with their meanings."""
+"""Directives of a format, as in C and Python, with their meanings for the reference."""
 
 _YEARS = ("%Y", "%y", "%G")
 _CLOCK = {"%H", "%I", "%p", "%M", "%S", "%f"}
