@@ -66,7 +66,13 @@ def test_without_the_data_only_made_up_rows_are_compared(dlcli):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("format", ["onnx", "saved_model", "litert", "keras", "python"])
+@pytest.mark.parametrize(
+    "format",
+    [
+        *("onnx", "litert", "python"),
+        *(pytest.param(name, marks=pytest.mark.release) for name in ("saved_model", "keras")),
+    ],
+)
 def test_an_export_that_can_not_be_stored_is_named_and_leaves_nothing(format, program):
     limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *program]
     command = [*limited, "export", "runs/double", "--format", format, "--output", "out"]

@@ -302,11 +302,11 @@ runpy.run_module("dlcli", run_name="__main__")
     home.mkdir()
     settings = {"backend": "torch", "floatx": "float64", "epsilon": 0.01}
     (given / "keras.json").write_text(json.dumps(settings))
-    for variables in ({"KERAS_BACKEND": "torch", "KERAS_HOME": str(given)}, {"HOME": str(home)}):
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout == "tensorflow float32 1e-07\nsystem\n"
+    variables = {"KERAS_BACKEND": "torch", "KERAS_HOME": str(given), "HOME": str(home)}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "tensorflow float32 1e-07\nsystem\n"
     assert not [*home.iterdir()]
 
 

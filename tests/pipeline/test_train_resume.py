@@ -131,7 +131,7 @@ def test_a_run_that_is_killed_ends_as_the_uninterrupted_one(uninterrupted, start
     check_equal(Path("runs/run"), uninterrupted)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder, start):
     (folder / "uninterrupted").mkdir()
     uninterrupted = train_uninterrupted(folder / "uninterrupted", *KERAS)
