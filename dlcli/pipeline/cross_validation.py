@@ -380,7 +380,7 @@ def _fit_folds(
         if event == "fold":
             done += 1
             writer.has_partial_results = True
-        if event != "warning" or fields.get("message") not in events.warnings:
+        if event != "warning" or not events.has_warned(fields):
             events.emit(event, **fields)
 
     def fit_and_store(fold: CVFold, progress: Progress) -> FinishedFold:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from dlcli.runs import RunWriter
 
@@ -23,8 +25,8 @@ class Events:
     def __init__(self, listener: Listener = lambda *_: None) -> None:
         self.listener = listener
         """Receives events; called directly, it gets one that is not logged."""
-        self.warnings: set[str] = set()
-        """The messages of all warnings so far."""
+        self._warnings: set[str] = set()
+        self._found: defaultdict[object, set[str]] = defaultdict(set)
         self._writer: RunWriter | None = None
         self._early: list[tuple[str, dict[str, object]]] = []
         self._lock = threading.RLock()
@@ -34,13 +36,26 @@ class Events:
         with self._lock:
             self.listener(event, fields)
             if event == "warning":
-                self.warnings.add(str(fields.get("message")))
+                self._warnings.add(str(fields.get("message")))
+                if check := fields.get("check"):
+                    self._found[check].update(_columns(fields))
             if event == "progress":
                 return
             if self._writer is None:
                 self._early.append((event, fields))
             else:
                 self._writer.log(event, **fields)
+
+    def has_warned(self, fields: dict[str, object]) -> bool:
+        """Return whether a warning repeats one so far.
+
+        Its message may be the same, or its check may have found all of its columns before: in the
+        folds of a table, the same problem is seen in other numbers of rows.
+        """
+        if str(fields.get("message")) in self._warnings:
+            return True
+        check = fields.get("check")
+        return check in self._found and self._found[check].issuperset(_columns(fields))
 
     def only(self, *names: str) -> Events:
         """Return a reporter that passes on the events of these names alone."""
@@ -51,3 +66,8 @@ class Events:
         self._writer = writer
         for event, fields in self._early:
             writer.log(event, **fields)
+
+
+def _columns(fields: dict[str, object]) -> Sequence[str]:
+    """Return the columns that a check of the data names."""
+    return cast("Sequence[str]", fields.get("columns", ()))

@@ -666,7 +666,7 @@ class FitContext:
             fields: its fields.
         """
         with self._warning:  # fits in several threads may have the same one
-            if event == "warning" and fields.get("message") not in self.events.warnings:
+            if event == "warning" and not self.events.has_warned(fields):
                 self.events.emit(event, **fields)
 
     def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:

@@ -273,7 +273,7 @@ def train_finalists(
 
     def listener(event: str, fields: dict[str, object]) -> None:
         # Finalists read the same rows as the search.
-        if event == "warning" and str(fields.get("message")) not in events.warnings:
+        if event == "warning" and not events.has_warned(fields):
             events.emit(event, **fields)
 
     for name in sorted(configs, key=["default", "best", "smallest"].index):
