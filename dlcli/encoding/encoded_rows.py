@@ -184,7 +184,7 @@ class OnDiskInputs:
 
 @dataclass(frozen=True)
 class SelectedInputs:
-    """Some rows of inputs that are sparse or on disk, read when they are needed."""
+    """Some rows of inputs, copied or read when they are needed."""
 
     inputs: InMemoryInputs | OnDiskInputs
     """All rows."""
@@ -266,10 +266,10 @@ def stored_inputs(inputs: Inputs) -> InMemoryInputs | OnDiskInputs | ShardedInpu
 
 def is_resident(inputs: Inputs) -> bool:
     """Return whether inputs are a matrix in memory while they are trained on."""
-    if inputs.matrix is not None:
-        return True
-    is_in_memory = isinstance(stored_inputs(inputs), InMemoryInputs)
-    return is_in_memory and len(inputs) * inputs.width <= MOST_FILLED
+    stored = stored_inputs(inputs)
+    if not isinstance(stored, InMemoryInputs):
+        return False
+    return not stored.sparse or len(inputs) * inputs.width <= MOST_FILLED
 
 
 def resident_matrix(inputs: Inputs) -> Matrix:
@@ -298,7 +298,7 @@ class EncodedRows:
     """Row weights, (rows,)."""
 
     def select(self, rows: Indices) -> EncodedRows:
-        """Return some of the rows, in the order given; a matrix in memory is copied.
+        """Return some of the rows, in the order given; their inputs are not copied.
 
         Args:
             rows: indices from 0, (rows,).
@@ -309,10 +309,8 @@ class EncodedRows:
             selected = SelectedInputs(inputs.inputs, inputs.rows[rows])
         elif isinstance(inputs, ShardedInputs):
             selected = ShardedInputs(inputs.stored, inputs.shares.take(rows))
-        elif inputs.matrix is None:
-            selected = SelectedInputs(inputs, rows)
         else:
-            selected = InMemoryInputs(inputs.matrix[rows])
+            selected = SelectedInputs(inputs, rows)
         weights = None if self.weights is None else self.weights[rows]
         return EncodedRows(selected, self.target[rows], weights)
 

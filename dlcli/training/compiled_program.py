@@ -31,7 +31,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from dlcli.encoding import EncodedRows, resident_matrix
+from dlcli.encoding import EncodedRows, Inputs, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
@@ -371,8 +371,7 @@ class ResidentProgram(Program):
         size = size if self.is_padded else len(rows.inputs)
         key = id(rows.inputs), size
         if key not in placed:  # with the inputs, so that their id is not given to others
-            matrix = _pad(resident_matrix(rows.inputs), size)
-            placed[key] = rows.inputs, tf.constant(matrix, dtype=keras.config.floatx())
+            placed[key] = rows.inputs, place(rows.inputs, size)
         weights = None if weights is None else _pad(weights, size)
         return Block.of(placed[key][1], _pad(labels, size), weights)
 
@@ -636,6 +635,21 @@ def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[
             held = held[size:]
     if len(held):
         yield held
+
+
+def place(inputs: Inputs, size: int) -> tf.Tensor:
+    """Copy inputs in memory to the device, with rows of zeros up to a size, (size, inputs).
+
+    On its way there a matrix is copied several times, so a large one goes in parts.
+    """
+    floats, rows = keras.config.floatx(), max(1, CHUNK_BYTES // (4 * inputs.width))
+    if size <= rows:
+        return tf.constant(_pad(resident_matrix(inputs), size), dtype=floats)
+    whole = tf.Variable(tf.zeros((size, inputs.width), floats), trainable=False)
+    for start in range(0, len(inputs), rows):
+        part = inputs.part(start, start + rows)
+        whole[start : start + len(part)].assign(tf.constant(part, dtype=floats))
+    return whole.read_value()
 
 
 def _pad(array: NDArray[Any], size: int) -> NDArray[Any]:

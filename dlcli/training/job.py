@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import Config
 from dlcli.diagnosis import Magnitudes
-from dlcli.encoding import EncodedRows, Inputs
+from dlcli.encoding import EncodedRows, Inputs, stored_inputs
 from dlcli.errors import DivergenceError
 from dlcli.network import Head, Network
 from dlcli.runs import ArraySpec, Checkpoint
@@ -330,7 +330,7 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
 def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
     """Return the largest absolute input of each column; for rows on disk, over the first ones."""
     size = max(1, NUMBERS_AT_ONCE // inputs.width)
-    stop = size if inputs.matrix is None else len(inputs)
+    stop = size if stored_inputs(inputs).matrix is None else len(inputs)
     largest = np.zeros(inputs.width, np.float32)
     for start in range(0, stop, size):
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))

@@ -38,6 +38,7 @@ from dlcli.encoding import (
     InMemoryInputs,
     Inputs,
     SelectedInputs,
+    resident_matrix,
     stored_inputs,
     stored_values,
 )
@@ -92,7 +93,7 @@ class LinearEngine:
         inputs, parameters = sets[0].inputs, network.parameters
         rows = min(config.batch_size, len(inputs))
         operations = 6.0 * rows * parameters
-        if inputs.matrix is None:
+        if stored_inputs(inputs).matrix is None:
             entries = stored_values(inputs) / max(1, len(inputs))
             products = 6 * rows * entries * network.outputs
             operations = _SPARSE_COST * products + _UPDATE_COST * parameters
@@ -101,8 +102,8 @@ class LinearEngine:
 
 def _matrix(inputs: Inputs) -> Matrix:
     """Return inputs in memory as a matrix, in compressed rows if some of them are sparse."""
-    if inputs.matrix is not None:
-        return inputs.matrix
+    if stored_inputs(inputs).matrix is not None:
+        return resident_matrix(inputs)
     from scipy.sparse import csr_array, hstack
 
     stored = stored_inputs(inputs)

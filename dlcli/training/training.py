@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from dlcli.config import CompiledEngine, Engine
-from dlcli.encoding import ShardedInputs
+from dlcli.encoding import ShardedInputs, stored_inputs
 from dlcli.errors import (
     ConfigError,
     OutOfMemoryError,
@@ -191,7 +191,7 @@ def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMem
     line = printable(line).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
-    matrix = job.train.inputs.matrix
+    matrix = stored_inputs(job.train.inputs).matrix
     remedy = "take fewer units or a smaller batch_size"
     if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
         remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
