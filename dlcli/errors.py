@@ -304,6 +304,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def are_years(low: float, high: float) -> bool:
+    """Return whether numbers between these are likely to be years: 1700 to 2100.
+
+    Few other whole numbers, such as indices of rows, begin and end there.
+    """
+    return low >= 1700 and high <= 2100
+
+
 def number(value: object) -> str:
     """Format a number to four significant digits, or whole, with separators of thousands.
 

@@ -26,7 +26,7 @@ from dlcli.encoding.column_summary import (
     view_column,
 )
 from dlcli.encoding.type_rules import MIN_VALUES, RULES, Decision
-from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
+from dlcli.errors import ConfigError, Problem, are_years, did_you_mean, listed, plural
 from dlcli.preprocessing import LARGEST
 from dlcli.tables import Column, Table, parse_times
 
@@ -142,8 +142,6 @@ _TIME_NAME = re.compile(
     r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
     r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
 )
-_YEARS = 1700, 2100
-"""Numbers that are likely to be years, as few indices of rows begin and end among them."""
 _IDENTIFIER_SHARE = 0.95
 """Share of the values that must differ if they are categories."""
 _NUMBERED_SHARE = 0.5
@@ -202,8 +200,7 @@ def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | Non
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
         return None
     has_name = _IDENTIFIER_NAME.search(column)
-    are_years = _YEARS[0] <= numbers.min() and numbers.max() <= _YEARS[1]
-    is_time = are_years or _TIME_NAME.search(column)
+    is_time = are_years(numbers.min(), numbers.max()) or _TIME_NAME.search(column)
     if len(numbers) >= MIN_ROWS and (has_name or not is_time):
         steps = np.diff(numbers)
         for step, verb in ((1, "rises"), (-1, "falls")):

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dlcli.errors import UNDEFINED as UNDEFINED
+from dlcli.errors import are_years, printable
 from dlcli.errors import number as number
-from dlcli.errors import printable
 
 if TYPE_CHECKING:
     from dlcli.comparison import Interval
@@ -31,8 +31,6 @@ VERDICTS = {
 }
 """Differences by their verdict at the level of 95 %, unless that is unknown."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
-_YEARS = 1700, 2100
-"""Numbers that are likely to be years."""
 _METRICS = {
     "mae": "mean absolute error (mae)",
     "mse": "mean squared error",
@@ -45,8 +43,7 @@ def format_within(low: float | None, high: float | None) -> Callable[[float | No
     """Return the format of a column's numbers from its lowest and highest: years as `1971`."""
     if low is None or high is None or not (low % 1 == 0 == high % 1):
         return number
-    first, last = _YEARS
-    return _year if first <= low and high <= last else number
+    return _year if are_years(low, high) else number
 
 
 def _year(value: float | None) -> str:
