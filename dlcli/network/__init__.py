@@ -14,6 +14,7 @@ from dlcli.network.layers import (
     activation_of,
 )
 from dlcli.network.network import (
+    NUMBERS_AT_ONCE,
     ROWS_AT_ONCE,
     Head,
     LayerSummary,

@@ -47,6 +47,8 @@ from dlcli.tasks import Task
 
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""
+NUMBERS_AT_ONCE = 2**26
+"""Most inputs of one forward pass, so that wide rows need no large matrix either: 256 MiB."""
 
 SECONDS_SAVED_A_LAYER = 55e-6
 """Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
@@ -231,8 +233,9 @@ class Network:
             return inputs.shares.gather(self.forward(inputs.own, arrays))
         parts = []
         with np.errstate(all="ignore"):  # an output may leave float32's range
-            for start in range(0, max(len(inputs), 1), ROWS_AT_ONCE):
-                x = self.front.forward(inputs.part(start, start + ROWS_AT_ONCE), arrays)
+            rows = min(ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, inputs.width)))
+            for start in range(0, max(len(inputs), 1), rows):
+                x = self.front.forward(inputs.part(start, start + rows), arrays)
                 for layer in self.layers:
                     x = layer.forward(x, arrays)
                 parts.append(x)

@@ -17,7 +17,7 @@ from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics import Metrics
-from dlcli.network import Network, build_network
+from dlcli.network import NUMBERS_AT_ONCE, Network, build_network
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
@@ -39,8 +39,6 @@ _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
 MOST_ROWS = 64
 """Most rows that `predict_rows` encodes: more are faster as a table."""
-_NUMBERS_AT_ONCE = 2**26
-"""Most inputs that are encoded at once, so that a wide one needs none either: 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +235,7 @@ class Predictor:
     @property
     def rows_at_once(self) -> int:
         """The most rows that are encoded at once."""
-        return min(_ROWS_AT_ONCE, max(1, _NUMBERS_AT_ONCE // max(1, self.network.inputs)))
+        return min(_ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, self.network.inputs)))
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
         """Predict each row of a table.

@@ -134,6 +134,23 @@ def test_rows_that_are_taken_in_parts_come_out_whole_and_in_order(rows, monkeypa
     assert result[:, 0].tolist() == [2 * row + 1 for row in range(rows)]
 
 
+@pytest.mark.parametrize(("numbers", "rows"), [(2, 1), (6, 2), (9, 3), (99, 4)])
+def test_wide_rows_are_taken_fewer_at_a_time(numbers, rows, monkeypatch):
+    monkeypatch.setattr(network_module, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(network_module, "NUMBERS_AT_ONCE", numbers)
+    taken, part = [], InMemoryInputs.part
+
+    def record(inputs, start, stop):
+        taken.append(stop - start)
+        return part(inputs, start, stop)
+
+    monkeypatch.setattr(InMemoryInputs, "part", record)
+    weights = {"output__kernel": [[1], [2], [3]], "output__bias": [0]}
+    result = forward(network(3), [[row, row, row] for row in range(7)], **weights)
+    assert result[:, 0].tolist() == [6 * row for row in range(7)]
+    assert set(taken) == {rows}
+
+
 def test_an_output_that_overflows_is_infinite_without_a_warning():
     net = network(1, output={"units": 1, "activation": "exponential"})
     assert forward(net, [[1000]], output__kernel=[[1]], output__bias=[0]).tolist() == [[np.inf]]
