@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli import config, tables
-from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
+from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, number, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, find_identity
 from dlcli.errors import DataError, plural
@@ -433,27 +433,38 @@ def find_wide_ranges(sample: Sample, section: config.Input) -> DataIssue | None:
     """Find numbers with a value more than 10 standard deviations from their mean.
 
     A warning from 30 on, a note below. Not checked are columns with fewer than 20 distinct values,
-    scalings that shorten tails, and outliers that look like a code for missing values.
+    scalings that shorten tails, and outliers that look like a code for missing values. Logarithms
+    bring nearer only what is far above the others.
 
     Args:
         sample: the rows to look at.
         section: the settings of numbers that have none of their own.
     """
     distances = {name: _farthest(column, section) for name, column in sample.columns.items()}
-    found = {name: far for name, far in distances.items() if far > FAR_DEVIATIONS}
-    details = {name: f"{far:.0f} deviations" for name, far in found.items()}
-    lowest = (sample.columns[name].numbers for name in found)
-    is_positive = all(numbers is not None and numbers[0] >= 0 for numbers in lowest)
-    scaling = "scaling: log" if is_positive else "scaling: robust or quantile"
-    message = "single values far from all others, so that scaling makes the others nearly equal"
+    found = {name: far for name, far in distances.items() if abs(far) > FAR_DEVIATIONS}
+    details, has_long_tails = {}, True
+    for name, far in found.items():
+        numbers = sample.columns[name].numbers
+        assert numbers is not None  # it has a distance
+        value = number(float(numbers[-1 if far > 0 else 0]))
+        details[name] = f"{value}, {abs(far):.0f} deviations"
+        has_long_tails &= far > 0 and bool(numbers[0] >= 0)
+    scaling = "scaling: log" if has_long_tails else "scaling: robust or quantile"
+    message = (
+        f"single values more than {FAR_DEVIATIONS:g} standard deviations from the mean, so that "
+        "scaling makes the others nearly equal"
+    )
     advice = f"if they are correct, {scaling} brings them nearer; if not, correct them"
-    is_very_far = max(found.values(), default=0.0) >= VERY_FAR_DEVIATIONS
+    is_very_far = max(map(abs, found.values()), default=0.0) >= VERY_FAR_DEVIATIONS
     severity: Severity = "warning" if is_very_far else "note"
     return column_issue("wide_ranges", severity, details, message, advice)
 
 
 def _farthest(column: SampledColumn, section: config.Input) -> float:
-    """Return the largest distance from the mean, in standard deviations; 0 if it means little."""
+    """Return the largest distance from the mean, in standard deviations; 0 if it means little.
+
+    It is negative if the value is below the mean.
+    """
     feature, numbers, counts = column.decision.feature, column.numbers, column.counts
     if not isinstance(feature, config.Numeric) or numbers is None:
         return 0.0
@@ -468,6 +479,8 @@ def _farthest(column: SampledColumn, section: config.Input) -> float:
     rows = counts.sum()
     distances = values - (values * counts).sum() / rows
     deviation = math.sqrt((distances**2 * counts).sum() / rows)
-    farthest = float(max(-distances[0], distances[-1])) / deviation if deviation > 0 else 0.0
-    is_code = farthest > FAR_DEVIATIONS and missing_code(column) is not None
+    farthest = (
+        float(max(distances[0], distances[-1], key=abs)) / deviation if deviation > 0 else 0.0
+    )
+    is_code = abs(farthest) > FAR_DEVIATIONS and missing_code(column) is not None
     return 0.0 if is_code else farthest
