@@ -45,11 +45,14 @@ def find_duplicates(sample: Sample) -> DataIssue | None:
         return None
     count = f"{repeated:,} of {table.rows:,} ({percent(repeated, table.rows)})"
     message = f"rows with the same features as an earlier row: {count}"
+    advice = "if they are copies, keep one of each: copies of training rows may become test rows"
+    severity = _severity(repeated, table.rows)
     if sample.task is not None:
         same = table.rows - len(np.unique(_hash_target(features, table, sample.task)))
         message += f", {same:,} of them with the same target"
-    advice = "if they are copies, keep one of each: copies of training rows may become test rows"
-    severity = _severity(repeated, table.rows)
+        if not same:
+            severity = "note"
+            advice = "so they are no copies, but the features don't tell them apart"
     return DataIssue("duplicates", severity, (), repeated, message, advice)
 
 

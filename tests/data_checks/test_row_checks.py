@@ -43,7 +43,15 @@ def test_from_one_row_in_twenty_on_it_is_a_warning(sample):
 def test_a_repeated_row_of_another_target_is_distinguished(sample):
     columns = rows_of(plain(), [*range(ROWS), 3])
     columns["y"][-1] = "b"  # row 3 has "a"
-    assert ", 0 of them with the same target" in find_duplicates(sample(columns, "y")).message
+    found = find_duplicates(sample(columns, "y"))
+    assert ", 0 of them with the same target" in found.message
+    assert found.advice == "so they are no copies, but the features don't tell them apart"
+
+
+def test_even_many_repeated_rows_of_other_targets_are_no_warning(sample):
+    columns = rows_of(plain(), [*range(95), *range(5)])
+    columns["y"][-5:] = ["b" if name == "a" else "a" for name in columns["y"][:5]]
+    assert find_duplicates(sample(columns, "y")).severity == "note"
 
 
 def test_missing_values_are_equal_and_zeros_of_either_sign(sample):
