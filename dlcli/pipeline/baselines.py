@@ -59,6 +59,9 @@ RATE = 0.1
 EXPONENTIAL_RATE = 5.0
 """Its sum over all inputs at most where the output is an exponential: a step that changes a hundred
 weights by 0.1 each would multiply it by e^10."""
+WIDE_RATE = 5.0
+"""Its product with the sum of a row's inputs at most, where there are more inputs than rows: the
+first steps would otherwise fit the training rows by all inputs at once, far off for other rows."""
 BATCH_ROWS = 512
 """Rows a step, or all if there are fewer: without the noise of small batches, the best epoch is not
 one that was lucky on the validation rows."""
@@ -365,13 +368,23 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
     so it starts at the mean, with steps of the size of the target's standard deviation.
     """
     prepared, target = result.prepared, result.encoded["train"].target
-    activation = prepared.head.output.activation
+    activation, rate = prepared.head.output.activation, _first_rate(result)
     assert activation is not None  # resolved
     if prepared.encoding.task.outcome != "numbers" or math.isfinite(activation.bounds[1]):
-        return RATE, 0.0
+        return rate, 0.0
     mean = float(target.mean(dtype="float64"))
     if isinstance(activation, Exponential):
-        rate = min(RATE, EXPONENTIAL_RATE / prepared.network.front.units)
+        rate = min(rate, EXPONENTIAL_RATE / prepared.network.front.units)
         return rate, math.log(mean) if mean > 0 else 0.0
     deviation = float(target.std(axis=0, dtype="float64").max())
-    return RATE * (deviation or 1.0), mean
+    return rate * (deviation or 1.0), mean
+
+
+def _first_rate(result: FitResult) -> float:
+    """Return Adam's first rate for a target of standard deviation 1, see `WIDE_RATE`."""
+    inputs, front = result.encoded["train"].inputs, result.prepared.network.front
+    if front.units <= len(inputs):
+        return RATE
+    some = inputs.take(draw(np.arange(len(inputs)), max(1, _FEW_VALUES // inputs.width)))
+    sums = np.abs(some[:, list(front.unchanged)]).sum(axis=1, dtype=np.float64)
+    return min(RATE, WIDE_RATE / max(float(sums.mean()), 1.0))

@@ -18,6 +18,7 @@ from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
 from dlcli.pipeline import Events, baselines, prepare, resume, train
 from dlcli.pipeline.baselines import (
     PARAMETERS,
+    WIDE_RATE,
     batch_size,
     fit_linear,
     is_affordable,
@@ -166,6 +167,26 @@ def test_validation_rows_choose_the_best_epoch(linear_job):
     job = linear_job(untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE)))
     assert job.config.early_stopping.monitor == "val_loss"
     assert job.config.early_stopping.patience == job.config.epochs
+
+
+@pytest.mark.parametrize(("rows", "is_lower"), [(101, False), (100, False), (99, True)])
+def test_with_more_inputs_than_rows_the_first_rate_is_lower(rows, is_lower, linear_job):
+    rng = np.random.default_rng(1)
+    columns = {f"x{at}": each for at, each in enumerate(rng.normal(size=(100, rows)))}
+    result = untrained(write(SMALL, y=rng.normal(size=rows), **columns))
+    sums = np.abs(result.encoded["train"].inputs.matrix).sum(axis=1)
+    expected = WIDE_RATE / sums.mean() if is_lower else 0.1
+    assert linear_job(result).config.optimizer.learning_rate == pytest.approx(expected)
+
+
+def test_more_inputs_than_rows_do_not_make_it_worse_than_the_constant_model():
+    rng = np.random.default_rng(1)
+    wide = {f"x{at}": each for at, each in enumerate(rng.normal(size=(600, 90)).round(3))}
+    file = write(SMALL, "target: y, validation: 0.2, test: 0.3", y=rng.normal(size=90), **wide)
+    result = untrained(file)
+    linear = fit_linear(result, NO_CHECKPOINTS)
+    constant = linear.predictor.task.metrics(linear.constant_decoded("test"))
+    assert linear.metrics("test")["rmse"] < 1.1 * constant["rmse"]
 
 
 @pytest.mark.parametrize(
