@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _OF_POSITIVE_CLASS = ("precision", "recall", "f1", "average_precision")
 """Metrics of one of two classes; all others are alike for both."""
 _VERDICTS: Mapping[Verdict, str] = {
-    "better": "It is better than {}",
-    "worse": "It is worse than {}",
+    "better": "{subject} is better than {}",
+    "worse": "{subject} is worse than {}",
     "not_significant": "There is no clear difference from {}",
     "same": "There is no difference from {}",
     "unknown": "It is unknown whether it is better than {}",
@@ -234,18 +234,23 @@ def _kind(layer: LayerSummary) -> str:
 
 
 def baseline_sentences(
-    differences: Mapping[str, BaselineDifference], *, where: str = "", are_few: bool = False
+    differences: Mapping[str, BaselineDifference],
+    *,
+    subject: str = "It",
+    where: str = "",
+    are_few: bool = False,
 ) -> Iterator[str]:
     """Yield how a network compares with the simplest models.
 
     Args:
         differences: from each baseline, by its name.
+        subject: the network, if the sentence before is about something else: `The network`.
         where: the rows that were compared, if that is not obvious: `On 90 validation rows`.
         are_few: whether these are so few that they often show nothing.
     """
     for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
         found = differences[name]
-        verdict = _VERDICTS[found.verdict].format(f"the {name} baseline")
+        verdict = _VERDICTS[found.verdict].format(f"the {name} baseline", subject=subject)
         if where:
             verdict = f"{where}, {verdict[:1].lower()}{verdict[1:]}"
         values = f"{_value(found, found.network)} against {_value(found, found.baseline)}"

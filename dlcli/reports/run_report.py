@@ -156,7 +156,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield from baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
         are_few = False
     else:
-        yield from baseline_sentences(record.comparison.on(split), are_few=are_few)
+        subject = "It" if doubt is None else "The network"
+        differences = record.comparison.on(split)
+        yield from baseline_sentences(differences, subject=subject, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":

@@ -249,6 +249,14 @@ def test_what_is_too_good_to_be_true_is_the_first_line_after_the_result(tmp_path
     )
 
 
+def test_after_a_sentence_about_another_model_the_network_is_named(tmp_path):
+    line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
+    differences = {"linear": {"test": difference("worse")}}
+    comparison = BaselineComparison(nearly_perfect=line, differences=differences)
+    verdict = f"The network is worse than the linear {VALUES}{CHANGE}"
+    assert verdict in text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)
+
+
 def test_a_line_without_noise_is_no_alarm(tmp_path):
     line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
     comparison = BaselineComparison(nearly_perfect=line)
