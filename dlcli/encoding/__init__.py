@@ -23,6 +23,7 @@ from dlcli.encoding.column_types import (
     count_all_rows,
     decide_types,
     find_identity,
+    has_identifier_name,
     infer_type,
     matching_name,
     type_columns,

@@ -152,6 +152,11 @@ that occur."""
 _ALL_DIFFER = "a different value in each row: an identifier"
 
 
+def has_identifier_name(column: str) -> bool:
+    """Return whether a column is called as identifiers are: `id`, `movieId`, `store_key`."""
+    return _IDENTIFIER_NAME.search(column) is not None
+
+
 def find_identity(
     table: Table, column: str, type_name: str, unfit: int = 0, share: float = 1.0
 ) -> str | None:
@@ -187,7 +192,7 @@ def find_identity(
 
 
 def _identity_of_categories(column: str, summary: ColumnSummary) -> str | None:
-    has_name, is_long = _IDENTIFIER_NAME.search(column), summary.present >= MIN_ROWS
+    has_name, is_long = has_identifier_name(column), summary.present >= MIN_ROWS
     if summary.distinct == summary.present and (has_name or is_long):
         return _ALL_DIFFER
     if is_long and summary.distinct >= _IDENTIFIER_SHARE * summary.present:
@@ -199,7 +204,7 @@ def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | Non
     is_whole = bool((numbers == np.floor(numbers)).all())  # NaN, which was unreadable, is not
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
         return None
-    has_name = _IDENTIFIER_NAME.search(column)
+    has_name = has_identifier_name(column)
     is_time = are_years(numbers.min(), numbers.max()) or _TIME_NAME.search(column)
     if len(numbers) >= MIN_ROWS and (has_name or not is_time):
         steps = np.diff(numbers)

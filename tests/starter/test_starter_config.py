@@ -398,6 +398,18 @@ def test_the_suggestion_for_codes_is_shown_in_full_next_to_a_long_name(tmp_path:
     assert line(text, name) == f"{name}: numeric # {comment}"
 
 
+@pytest.mark.parametrize(("name", "is_named"), [("movieId", True), ("votes", False)])
+def test_numbers_called_identifiers_may_be_categories(
+    tmp_path: Path, name: str, is_named: bool
+) -> None:
+    columns = {name: [31 * at % 60 for at in range(120)], "y": [at % 7 / 3 for at in range(120)]}
+    encoded = "{type: categorical, encoding: embedding, max_categories: 60}"
+    text = starter(table(tmp_path, **columns))
+    assert (f"    # if it names things, no amounts: {encoded}\n" in text) == is_named
+    declared = text.replace(f"{name}: numeric", f"{name}: {encoded}")
+    prepared(declared, tmp_path)
+
+
 def test_large_broken_numbers_have_no_exponent(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[3139834.26, 11213596.5, 0.5], y=[1.5, 2, 3]))
     assert line(text, "x") == "x: numeric # all numbers, 0.5 to 11213596"
