@@ -105,12 +105,13 @@ def evaluate_baselines(
     differences: dict[str, dict[str, BaselineDifference]] = {}
 
     def evaluate(model: str, rows: Callable[[str], DecodedRows]) -> None:
-        baselines[model] = {name: task.metrics(rows(name)) for name in result.tables}
-        differences[model] = {
-            name: compare_to_baseline(task, metric, [(result.decoded(name), rows(name))])
-            for name in result.tables
-            if name != "train"
-        }
+        baselines[model], differences[model] = {}, {}
+        for name in result.tables:
+            decoded = rows(name)
+            baselines[model][name] = task.metrics(decoded)
+            if name != "train":
+                pairs = [(result.decoded(name), decoded)]
+                differences[model][name] = compare_to_baseline(task, metric, pairs)
 
     evaluate("constant", result.constant_decoded)
     with stop.handling_signals():

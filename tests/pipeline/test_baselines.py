@@ -280,6 +280,19 @@ def test_every_set_of_rows_is_scored_with_the_metrics_of_the_network():
 
 
 @pytest.mark.slow
+def test_the_rows_of_each_set_are_decoded_once_for_the_constant_model(monkeypatch):
+    decoded, names = FitResult.constant_decoded, []
+
+    def record(result, name):
+        names.append(name)
+        return decoded(result, name)
+
+    monkeypatch.setattr(FitResult, "constant_decoded", record)
+    train(write(SMALL, "target: y, validation: 0.2, test: 0.2", a=A, y=A + NOISE))
+    assert names == ["train", "validation", "test"]
+
+
+@pytest.mark.slow
 def test_equal_runs_have_equal_baselines_and_so_has_a_resumed_one():
     file = write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE)
     for name in ("one", "two"):
