@@ -313,14 +313,17 @@ def underfitting(case: Case) -> Finding | None:
     if error is None:
         return None
     linear = case.error("train", "linear") if case.config.hidden else None
+    is_worse = linear is not None and error.is_more_than(linear, by=LEARNED_WELL)
     if case.learned_nothing:
         better = "hardly better" if error.share < 1 else "no better"
         observation = f"even training rows are predicted {better} than by always the same "
         observation += f"answer: {error.words}"
-    elif linear and error.is_more_than(linear, by=LEARNED_WELL):
+    elif linear and is_worse:
         observation = f"training rows have {error.words}, and {linear.words} by a linear model"
     else:
         return None
+    # What a linear model has found is in the columns.
+    or_nothing = "" if is_worse else "; or the columns hold no information about the target"
     config = case.config
     is_slow = config.optimizer.learning_rate < 0.01
     is_short = len(case.history.get("loss", ())) < FEWEST_EPOCHS and not _stopped_early(case)
@@ -332,7 +335,7 @@ def underfitting(case: Case) -> Finding | None:
         rule="underfitting",
         observation=observation,
         meaning="the network has too little capacity for what there is to learn, is restricted or "
-        "was not trained long enough; or the columns hold no information about the target",
+        f"was not trained long enough{or_nothing}",
         patches=present(
             remedies.nonlinear(config),
             epochs if is_unfinished else None,

@@ -118,6 +118,15 @@ def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(name
     assert named("hidden=[]", metrics=r2(0.5, 0.5), baselines=linear) == []
 
 
+@pytest.mark.parametrize(("train", "line", "is_possible"), [(0.5, 0.8, False), (0.05, 0.1, True)])
+def test_columns_from_which_a_line_has_learned_are_not_said_to_hold_nothing(
+    case, train, line, is_possible
+):
+    found, *_ = examine(case(metrics=r2(train, train), baselines={"linear": r2(line, line)}))
+    assert found.rule == "underfitting"
+    assert ("the columns hold no information" in found.meaning) == is_possible
+
+
 def test_hidden_layers_without_an_activation_get_one_first(case):
     (finding,) = examine(case("hidden[0].activation=linear", metrics=r2(0.05, 0.05)))
     assert finding.patches[0].overrides == ("hidden[0].activation=relu",)
