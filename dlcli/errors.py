@@ -261,6 +261,30 @@ def named_columns(names: Collection[str]) -> str:
     return f"column{'s' * (len(names) > 1)} {listed(names, _MOST_COLUMNS)}"
 
 
+def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
+    """Return what a table lacks of the columns that a network reads, as an error; else nothing.
+
+    For a single one, the nearest name is suggested of those that the network doesn't read.
+
+    Args:
+        read: the columns that the network reads.
+        columns: those of the table.
+    """
+    known = set(columns)
+    absent = [column for column in read if column not in known]
+    if not absent:
+        return ""
+    others = sorted(known.difference(read))
+    hint = did_you_mean(absent[0], others) if len(absent) == 1 else ""
+    return f"has no {named_columns(absent)}, which the network reads{hint}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join at least one name as a sentence does: `a`, `a and b`, `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def printable(text: str) -> str:
     """Return a text on one line, with line ends and control characters as escapes."""
     if text.isprintable():

@@ -67,7 +67,8 @@ def find_duplicates_across(
     Args:
         sample: of the training rows.
         held_out: the other sets, by name.
-        is_grouped: whether the split keeps groups whole, which these copies are not in one of.
+        is_grouped: whether the split keeps groups of rows whole, so that copies in other sets are
+            of other groups.
     """
     if _may_repeat_at_random(sample):
         return None

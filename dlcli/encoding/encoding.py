@@ -42,7 +42,7 @@ from dlcli.encoding.numeric_columns import (
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
 from dlcli.encoding.type_rules import Decision
-from dlcli.errors import DataError, did_you_mean, listed, named_columns, plural
+from dlcli.errors import DataError, absent_columns, listed, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -123,13 +123,8 @@ class Encoding(Fitted):
             DataError: for columns that the table doesn't have; or for values that can't be encoded,
                 with their row, unless the issues are lenient.
         """
-        known = set(table.columns)
-        absent = [feature.column for feature in self.features if feature.column not in known]
-        if absent:
-            read = {feature.column for feature in self.features}
-            others = [column for column in table.columns if column not in read]
-            hint = did_you_mean(absent[0], others) if len(absent) == 1 else ""
-            message = f"has no {named_columns(absent)}, which the network reads{hint}"
+        read = [feature.column for feature in self.features]
+        if message := absent_columns(read, table.columns):
             raise DataError(message, file=table.file)
         dense = encode_dense(self._dense, table, issues)
         sparse = tuple(feature.encode(table, issues) for feature in self._sparse)

@@ -14,7 +14,6 @@ from dlcli.network.layers import (
     activation_of,
 )
 from dlcli.network.network import (
-    NUMBERS_AT_ONCE,
     ROWS_AT_ONCE,
     Head,
     LayerSummary,
@@ -23,5 +22,6 @@ from dlcli.network.network import (
     choose_engine,
     estimate_step_seconds,
     resolve_head,
+    rows_at_once,
     summarize,
 )

@@ -48,7 +48,7 @@ from dlcli.tasks import Task
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""
 NUMBERS_AT_ONCE = 2**26
-"""Most inputs of one forward pass, so that wide rows need no large matrix either: 256 MiB."""
+"""Most inputs of these rows, so that wide ones need no large matrix either: 256 MiB."""
 
 SECONDS_SAVED_A_LAYER = 55e-6
 """Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
@@ -233,7 +233,7 @@ class Network:
             return inputs.shares.gather(self.forward(inputs.own, arrays))
         parts = []
         with np.errstate(all="ignore"):  # an output may leave float32's range
-            rows = min(ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, inputs.width)))
+            rows = rows_at_once(inputs.width)
             for start in range(0, max(len(inputs), 1), rows):
                 x = self.front.forward(inputs.part(start, start + rows), arrays)
                 for layer in self.layers:
@@ -255,6 +255,16 @@ class Network:
             with np.errstate(all="ignore"):
                 x = layer.forward(x, arrays)
             yield layer, x
+
+
+def rows_at_once(width: int, most: int | None = None) -> int:
+    """Return how many rows to take at once, at least one.
+
+    Args:
+        width: the inputs of a row.
+        most: the most rows; if omitted, those of one forward pass.
+    """
+    return min(most or ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, width)))
 
 
 def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:

@@ -54,8 +54,8 @@ from dlcli.errors import (
     DataError,
     Problem,
     UsageError,
+    absent_columns,
     did_you_mean,
-    named_columns,
     override,
 )
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
@@ -245,13 +245,8 @@ def _missing_column(path: str, column: str, header: Header) -> Iterator[Problem]
 def _missing_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
     """Yield a problem if a validation or test file lacks columns that the network reads."""
     file, columns = header
-    known = set(columns)
-    missing = [column for column in read if column not in known]
-    if missing:
-        others = sorted(known.difference(read))
-        hint = did_you_mean(missing[0], others) if len(missing) == 1 else ""
-        message = f"{file} has no {named_columns(missing)}, which the network reads{hint}"
-        yield Problem("input.features", message)
+    if message := absent_columns(read, columns):
+        yield Problem("input.features", f"{file} {message}")
 
 
 def read_headers(file: ConfigFile) -> list[Header]:

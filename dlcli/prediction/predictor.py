@@ -17,7 +17,7 @@ from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics import Metrics
-from dlcli.network import NUMBERS_AT_ONCE, Network, build_network
+from dlcli.network import Network, build_network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
@@ -235,7 +235,7 @@ class Predictor:
     @property
     def rows_at_once(self) -> int:
         """The most rows that are encoded at once."""
-        return min(_ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, self.network.inputs)))
+        return rows_at_once(self.network.inputs, _ROWS_AT_ONCE)
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
         """Predict each row of a table.

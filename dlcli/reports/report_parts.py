@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
-from dlcli.errors import plural
+from dlcli.errors import joined, plural
 from dlcli.metrics import HIGHER_IS_BETTER, Verdict
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
@@ -181,18 +181,17 @@ def metric_table(
     return Table(("", *heads), rows, caption, note=note, marks=directions)
 
 
-def positive_class(metrics: Iterable[str], classes: Sequence[str]) -> Iterator[str]:
+def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
     """Yield which of two classes some of the metrics are of, if there are two and such a metric.
 
     Args:
         metrics: the names of all metrics.
         classes: those of the target, the positive one last.
     """
-    names = [fmt.metric_title(name) for name in _OF_POSITIVE_CLASS if name in set(metrics)]
+    names = [fmt.metric_title(name) for name in _OF_POSITIVE_CLASS if name in metrics]
     if len(classes) == 2 and names:
-        verb = "is" if len(names) == 1 else "are"
-        listing = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-        yield f"{fmt.capitalize(listing)} {verb} of the class {fmt.shorten(classes[1], 40)}."
+        subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
+        yield f"{subject} {verb} of the class {fmt.shorten(classes[1], 40)}."
 
 
 def metric_cell(name: str, result: FoldResult | Finalist) -> str:

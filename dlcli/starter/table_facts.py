@@ -75,9 +75,9 @@ class TableFacts:
     positive: str | None
     """The positive class, if it was named."""
     target_values: tuple[ColumnSummary, ...]
+    """The values of each of its columns."""
     without_classes: Decision | None
     """The type of a target with classes that are probably none."""
-    """The values of each of its columns."""
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]

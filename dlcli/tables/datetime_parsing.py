@@ -452,7 +452,6 @@ _OTHER_STYLES = (
     *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
     "%d/%b/%Y:%H:%M:%S %z",  # of web servers
 )
-
 _STYLES = {
     "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
     f"^{_ISO}": ("iso",),

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.config import CsvFormat
-from dlcli.errors import listed
+from dlcli.errors import joined, listed
 from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.column import USUAL_MISSING_WORDS, Column
 from dlcli.tables.number_notation import GAP, NEGATIVES, Notation
@@ -328,8 +328,7 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
             signs.append(f"'{notation.thousands}' between thousands")
         signs += notation.words
         if signs:
-            have = " and ".join(filter(None, (", ".join(signs[:-1]), signs[-1])))
-            yield Remark(f"the numbers of {listed(names)} have {have}")
+            yield Remark(f"the numbers of {listed(names)} have {joined(signs)}")
 
 
 _SIGN = re.compile(f"[{''.join(_SIGNS)}]")
