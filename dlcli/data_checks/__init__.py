@@ -11,4 +11,8 @@ from dlcli.data_checks.inspection import (
 )
 from dlcli.data_checks.sample import draw, draw_sample
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split
-from dlcli.data_checks.target_checks import explain_by_columns, type_without_classes
+from dlcli.data_checks.target_checks import (
+    explain_by_columns,
+    select_leaks,
+    type_without_classes,
+)

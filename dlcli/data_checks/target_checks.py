@@ -181,18 +181,16 @@ def find_leakage(
 ) -> DataIssue | None:
     """Find columns from which alone the target of other rows can be predicted almost without error.
 
-    Not reported are a single feature, and identifiers, which have a check of their own.
+    Not reported are identifiers, which have a check of their own.
 
     Args:
         explained: the share of the target's error that each column removes.
         identities: the columns that merely distinguish or number the rows.
     """
-    if len(explained) < 2:
-        return None
     leaks = {
         name: f"{np.floor(share * 1000) / 10:g} %"
-        for name, share in explained.items()
-        if share >= NEARLY_ALL and name not in identities
+        for name, share in select_leaks(explained).items()
+        if name not in identities
     }
     message = "one column alone predicts nearly all of the target"
     advice = (
@@ -200,6 +198,17 @@ def find_leakage(
         "otherwise declare it ignored in input.features"
     )
     return column_issue("target_leakage", "warning", leaks, message, advice)
+
+
+def select_leaks(explained: Mapping[str, float]) -> dict[str, float]:
+    """Return the columns that alone predict nearly all of the target; a single feature may.
+
+    Args:
+        explained: the share of the target's error that each column removes.
+    """
+    if len(explained) < 2:
+        return {}
+    return {name: share for name, share in explained.items() if share >= NEARLY_ALL}
 
 
 def _scores(sample: Sample, task: Task) -> Iterator[_Score]:

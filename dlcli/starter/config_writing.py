@@ -257,7 +257,8 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
     if len(columns) <= _MANY:
         return [line for column in columns for line in _column_lines(column)]
     taken = {column.name for column in columns} | {*targets}
-    rest, lines = list(columns), []
+    rest = [column for column in columns if not column.leaks]
+    lines = [line for column in columns if column.leaks for line in _column_lines(column)]
     for prefix in _prefixes(columns):
         if f"{prefix}*" not in taken:
             # The longest prefixes come first, as the longest pattern that fits is used.
@@ -315,6 +316,14 @@ def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
 
 def _column_lines(column: ColumnFacts) -> list[Line]:
     """Write a column's line, and a suggestion below it if there is one."""
+    if column.leaks:
+        return [
+            _column_line(column),
+            Line(
+                "", "", "it alone predicts nearly all of the target: if it is derived from it, or"
+            ),
+            Line("", "", "unknown when predictions are made, write ignored"),
+        ]
     if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
         below = [Line("", "", way)] if way else []

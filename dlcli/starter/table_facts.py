@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,14 @@ from dlcli.config import (
     Target,
     Text,
 )
-from dlcli.data_checks import SplitAdvice, advise_split, type_without_classes
+from dlcli.data_checks import (
+    SplitAdvice,
+    advise_split,
+    draw_sample,
+    explain_by_columns,
+    select_leaks,
+    type_without_classes,
+)
 from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
@@ -51,6 +58,8 @@ class ColumnFacts:
     """True if `auto` would choose the same type."""
     values: ColumnSummary
     """Its values."""
+    leaks: bool = False
+    """True if it alone predicts nearly all of the target."""
 
     @property
     def type(self) -> str:
@@ -110,7 +119,10 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     _check_target(table, task, values)
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
     inferred = type_columns(section, table, target.columns, whole)
-    columns = _columns(table, inferred)
+    leaks = select_leaks(explain_by_columns(draw_sample(table, inferred, task)))
+    columns = tuple(
+        replace(column, leaks=column.name in leaks) for column in _columns(table, inferred)
+    )
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)

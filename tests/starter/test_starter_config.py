@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -343,6 +344,22 @@ def test_subjects_are_not_split_by_where_training_would_lack_a_class(tmp_path: P
     columns = panel(25)
     columns["y"] = [f"c{i // 4}" for i in range(100)]
     assert "split" not in yaml.safe_load(starter(table(tmp_path, **columns)))["data"]
+
+
+@pytest.mark.parametrize("others", [2, 50])
+def test_a_column_that_gives_the_target_away_is_remarked(tmp_path: Path, others: int) -> None:
+    noise = np.random.default_rng(0).normal(size=(others, 60)).tolist()
+    columns = {f"x{i}": each for i, each in enumerate(noise)}
+    labels = ["ab"[i % 2] for i in range(60)]
+    refunds = [{"a": "yes", "b": "no"}[label] for label in labels]
+    text = starter(table(tmp_path, **columns, refund=refunds, y=labels))
+    assert (
+        "# text, 2 values: yes (30), no (30)\n"
+        "    # it alone predicts nearly all of the target: if it is derived from it, or\n"
+        "    # unknown when predictions are made, write ignored\n"
+    ) in text
+    assert text.count("it alone") == 1
+    assert yaml.safe_load(text)["input"]["features"]["refund"] == "categorical"
 
 
 def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
