@@ -167,6 +167,18 @@ def _truncate_to_lines(path: Path) -> None:
         sync(path)
 
 
+class _Database(RDBStorage):
+    """A database that may be unreachable for a while between two results.
+
+    Optuna's thread would end with the first heartbeat that is not stored, and others would take its
+    trial for lost. If the database stays away, the next result can't be stored, which is reported.
+    """
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with quiet_optuna(), suppress(StorageInternalError, SQLAlchemyError):
+            super().record_heartbeat(trial_id)
+
+
 def open_database(url: str) -> BaseStorage:
     """Open a database that many processes share; its tables are created if they are missing.
 
@@ -179,7 +191,7 @@ def open_database(url: str) -> BaseStorage:
     with quiet_optuna(), _explaining_errors(url):
 
         def connect() -> BaseStorage:
-            return RDBStorage(
+            return _Database(
                 url,
                 {} if make_url(url).get_backend_name() == "sqlite" else {"pool_pre_ping": True},
                 heartbeat_interval=_HEARTBEAT_SECONDS,

@@ -7,10 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from contextlib import ExitStack, closing
 
 import pytest
 from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
 from dlcli.errors import RunError, TrainingError, UsageError
@@ -258,6 +261,34 @@ def test_a_trial_of_a_process_that_dies_before_its_first_heartbeat_is_retried(
     now[0] += GRACE_SECONDS + 1
     assert survives.retry_lost() == 1
     assert survives.ask().number == 0
+
+
+def test_a_trial_is_kept_alive_after_a_heartbeat_that_could_not_be_stored(
+    tmp_path, monkeypatch, opened
+):
+    monkeypatch.setattr("dlcli.pipeline.search_storage._HEARTBEAT_SECONDS", 1)
+    path = tmp_path / "study.db"
+    study = opened(f"sqlite:///{path}", "one")
+    running, lost = study.ask(), threading.Event()
+    record = RDBStorage.record_heartbeat
+
+    def fail_once(storage, trial):
+        if not lost.is_set():
+            lost.set()
+            raise StorageInternalError("connection refused")
+        record(storage, trial)
+
+    monkeypatch.setattr(RDBStorage, "record_heartbeat", fail_once)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM trial_heartbeats")
+        connection.commit()
+        with study.keep_alive(running):
+            assert lost.wait(10)
+            end = time.monotonic() + 10
+            while not connection.execute("SELECT * FROM trial_heartbeats").fetchall():
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            finish(study, running)
 
 
 def die(_):
