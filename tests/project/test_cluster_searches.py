@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from dlcli.cli import main
+from dlcli.runs.manifest import ORIGIN
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 URL = "postgresql+psycopg://me@host/studies"
@@ -57,7 +58,8 @@ def test_a_task_of_an_array_begins_a_run_of_its_own(slurm):
 def test_a_requeued_task_resumes_its_run_and_does_nothing_after_its_end(slurm, tmp_path):
     run = tmp_path / "runs" / "houses-tune-17-3"
     run.mkdir(parents=True)
-    (run / "study.json").touch()
+    for name in ("study.json", *ORIGIN):
+        (run / name).touch()
     resumed = slurm(STORAGE=URL)
     (run / "manifest.json").touch()
     ended = slurm(STORAGE=URL)
@@ -71,14 +73,15 @@ def test_a_requeued_task_resumes_its_run_and_does_nothing_after_its_end(slurm, t
 def test_a_task_that_was_killed_at_its_beginning_begins_again(slurm, tmp_path):
     run = tmp_path / "runs" / "houses-tune-17-3"
     run.mkdir(parents=True)
-    (run / "config.yaml").touch()
+    for name in ("study.json", *ORIGIN[:-1]):  # without all of them it can't be resumed
+        (run / name).touch()
 
     started = slurm(STORAGE=URL)
 
     assert "--output" in started.stdout
     assert not run.exists()
     [moved] = run.parent.glob("houses-tune-17-3.lost-*")
-    assert (moved / "config.yaml").exists()
+    assert (moved / "study.json").exists()
 
 
 def test_a_task_without_a_storage_is_refused(slurm):
