@@ -165,7 +165,8 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
         device=None,
         store_inputs=lambda writer: record.store(writer, search_fingerprint(file)),
     ) as writer:
-        return _search(writer, context, record, settings, events)
+        is_resumed = recording.writer is not None
+        return _search(writer, context, record, settings, events, is_resumed=is_resumed)
 
 
 def _search(
@@ -174,9 +175,13 @@ def _search(
     record: StudyRecord,
     settings: SearchSettings,
     events: Events,
+    *,
+    is_resumed: bool,
 ) -> Run:
     events.emit("run", folder=str(writer.path))
     with _open_study(writer, context, record, settings, events) as (access, study):
+        if is_resumed and not study.has_trials:
+            events.emit("warning", message=_lost_study(record, writer))
         _evaluate_candidates(writer, context, study, access, settings.jobs, events)
         search = summarize_trials(context, study.results(), study.default)
         _check_any_trained(writer, search)
@@ -199,6 +204,13 @@ def _search(
         events.emit("result", run=str(writer.path), **_result_fields(search))
         remove_lock(writer.path)
         return writer.finish("tune")
+
+
+def _lost_study(record: StudyRecord, writer: RunWriter) -> str:
+    message = f"the study '{record.study}' has no trials in that storage; the search starts over"
+    if record.storage is None:
+        return message
+    return f"{message}. If another has them, end it, and resume with: {resume_command(writer.path)}"
 
 
 @contextmanager

@@ -234,7 +234,7 @@ class Study:
             UsageError: if a study of that name was started with something else.
         """
         stored = self._study.user_attrs.get(FINGERPRINT)
-        if stored is None and not self._trials():
+        if stored is None and not self.has_trials:
             self._study.set_user_attr(FINGERPRINT, dict(fingerprint))
         elif stored != fingerprint:
             known = stored if isinstance(stored, dict) else {}
@@ -432,6 +432,11 @@ class Study:
     def default(self, result: TrialResult) -> None:
         with quiet_optuna():
             self._study.set_user_attr(DEFAULT, _to_json(result))
+
+    @property
+    def has_trials(self) -> bool:
+        """True if a trial was started, here or elsewhere."""
+        return bool(self._trials())
 
     @property
     def unfinished(self) -> int:

@@ -309,6 +309,33 @@ def test_a_search_with_other_rows_is_not_resumed(interrupted, tmp_path):
         resume_tuning(tmp_path / "copy" / "run", SearchSettings())
 
 
+@pytest.mark.slow
+def test_a_search_that_is_resumed_in_a_storage_without_its_trials_warns_that_it_starts_over(
+    tmp_path,
+):
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("study", "other")]
+    with pytest.raises(Ended):
+        start(tmp_path, Ending("trial"), SearchSettings(storage=urls[0]))
+    for url in urls:
+        recorder = Ending("device")
+        with pytest.raises(Ended):
+            resume_tuning(tmp_path / "run", SearchSettings(storage=url), recorder)
+        warnings = [
+            fields["message"]
+            for fields in recorder.named("warning")
+            if fields["message"].startswith("the study")
+        ]
+        resume = f"dlcli.resume({str(tmp_path / 'run')!r}, storage='{urls[0]}')"
+        assert warnings == [] or (url, warnings) == (
+            urls[1],
+            [
+                "the study 'line' has no trials in that storage; the search starts over. If "
+                f"another has them, end it, and resume with: {resume}"
+            ],
+        )
+    assert warnings
+
+
 def test_an_invalid_candidate_is_reported_before_anything_is_created(tmp_path):
     with pytest.raises(ConfigError, match=r"expected a positive integer, got 0"):
         start(tmp_path, overrides=["tune.space={batch_size: [16, 0]}"])
