@@ -55,6 +55,7 @@ from dlcli.pipeline.search_evaluation import (
     train_finalists,
 )
 from dlcli.pipeline.search_storage import (
+    explaining_lost_database,
     explaining_lost_storage,
     mask_password,
     remove_lock,
@@ -227,7 +228,8 @@ def _open_study(
     threads = threads_per_worker(context.file.config.threads, settings.jobs)
     tables = context.file.tables
     access = SearchAccess(writer.path, record.run, settings.storage, threads=threads, tables=tables)
-    with closing(access.open_study(context.plan)) as study:
+    opened = closing(access.open_study(context.plan))
+    with explaining_lost_database(settings.storage), opened as study:
         study.join(search_fingerprint(access.file))
         study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
         ended = len(study.results())

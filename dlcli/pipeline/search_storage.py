@@ -188,7 +188,7 @@ def open_database(url: str) -> BaseStorage:
     Raises:
         UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
     """
-    with quiet_optuna(), _explaining_errors(url):
+    with quiet_optuna(), explaining_unusable_database(url):
 
         def connect() -> BaseStorage:
             return _Database(
@@ -209,18 +209,18 @@ def open_database(url: str) -> BaseStorage:
 
 
 @contextmanager
-def _explaining_errors(url: str) -> Iterator[None]:
+def explaining_unusable_database(url: str) -> Iterator[None]:
     """Explain what is wrong with a database, without its password.
 
     Raises:
-        UsageError: for whatever SQLAlchemy and its drivers raise.
+        UsageError: for whatever Optuna, SQLAlchemy and its drivers raise.
     """
     try:
         yield
     except ValueError:  # its message may contain a part of a password
         named = option("storage", mask_password(url))
         raise UsageError(f"{named}: can't be used: invalid URL") from None
-    except (SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
+    except (StorageInternalError, SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         if module := _missing_module(error):
             way_out = _DRIVERS.get(module, f"pip install {module}")
             message = f"needs the module {module}, which is not installed; {way_out}"
@@ -230,8 +230,26 @@ def _explaining_errors(url: str) -> Iterator[None]:
 
 
 @contextmanager
+def explaining_lost_database(url: str | None) -> Iterator[None]:
+    """Explain why trials can't be read or stored any more.
+
+    Args:
+        url: the URL of the database, if they are stored in one.
+
+    Raises:
+        TrainingError: if it is lost, or has become full or read-only.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = _without_secrets(_first_line(error), url or "")
+        message = f"{url and mask_password(url)}: trials can't be stored any more: {reason}"
+        raise TrainingError(message) from None
+
+
+@contextmanager
 def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
-    """Explain why trials can't be stored any more.
+    """Explain why trials can't be stored any more, in a database or in the run folder.
 
     Args:
         folder: the run folder.
@@ -241,11 +259,8 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
         TrainingError: for a full disk, or a lost database.
     """
     try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = _without_secrets(_first_line(error), url or "")
-        message = f"{url and mask_password(url)}: trials can't be stored any more: {reason}"
-        raise TrainingError(message) from None
+        with explaining_lost_database(url):
+            yield
     except BrokenPipeError:
         raise  # of the reader of the events
     except OSError as error:

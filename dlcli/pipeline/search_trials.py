@@ -43,7 +43,12 @@ from dlcli.pipeline.fit import FitResult, release_memory
 from dlcli.pipeline.members import Progress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
-from dlcli.pipeline.search_storage import explaining_lost_storage, open_database, open_journal
+from dlcli.pipeline.search_storage import (
+    explaining_lost_storage,
+    explaining_unusable_database,
+    open_database,
+    open_journal,
+)
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.prediction import StoredPredictions
@@ -348,8 +353,11 @@ class SearchAccess:
         Raises:
             UsageError, RunError, TrainingError: if its storage can't be used.
         """
-        storage = open_journal(self.folder) if self.storage is None else open_database(self.storage)
-        return Study(plan, storage, self.run)
+        if self.storage is None:
+            return Study(plan, open_journal(self.folder), self.run)
+        storage = open_database(self.storage)
+        with explaining_unusable_database(self.storage):
+            return Study(plan, storage, self.run)
 
 
 def run_search_worker(access: SearchAccess, listener: Listener) -> None:

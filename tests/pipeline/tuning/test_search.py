@@ -10,6 +10,8 @@ import signal
 import time
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from dlcli.config import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
@@ -17,6 +19,7 @@ from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train,
 from dlcli.pipeline.run_recording import suffixed
 from dlcli.pipeline.search import StudyRecord
 from dlcli.pipeline.search_evaluation import FinalistResults
+from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import stop_of_search
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import RunWriter, is_unfinished, open_run, resume_command
@@ -253,6 +256,18 @@ def test_two_searches_share_a_storage(tmp_path):
     with pytest.raises(UsageError, match="^the study 'line' in that storage was started with anot"):
         start(tmp_path, settings=settings, overrides=["epochs=21"], run="third")
     assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.slow
+def test_a_database_that_is_lost_between_two_trials_ends_the_search(tmp_path, monkeypatch):
+    def lost(*_):
+        raise StorageInternalError from OperationalError("SELECT 1", {}, Exception("no connection"))
+
+    monkeypatch.setattr(Study, "retry_lost", lost)
+    url = f"sqlite:///{tmp_path}/study.db"
+    with pytest.raises(TrainingError) as error:
+        start(tmp_path, settings=SearchSettings(storage=url))
+    assert str(error.value) == f"{url}: trials can't be stored any more: no connection"
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from dlcli.pipeline.search_storage import (
     repair_journal,
 )
 from dlcli.pipeline.search_study import Study
+from dlcli.pipeline.search_trials import SearchAccess
 from tests.pipeline.tuning.study_examples import finish, plan
 
 
@@ -168,6 +169,17 @@ def test_a_missing_database_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError) as error:
         open_database(url)
     assert str(error.value) == f"storage={url}: can't be used: unable to open database file"
+
+
+def test_a_read_only_database_is_a_usage_error(tmp_path, opened):
+    opened(f"sqlite:///{tmp_path}/study.db", "one")
+    url = f"sqlite:///file:{tmp_path}/study.db?mode=ro&uri=true"
+
+    with pytest.raises(UsageError) as error:
+        SearchAccess(tmp_path, "two", url).open_study(plan())
+    assert str(error.value) == (
+        f"storage={mask_password(url)}: can't be used: attempt to write a readonly database"
+    )
 
 
 def test_a_full_disk_ends_a_search_with_the_way_out(tmp_path):
