@@ -21,10 +21,11 @@ from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import Checkpoint, collect_environment, fingerprint, locked, new_run, open_run
 
 CHEAPER = {
-    "{patience: 60, start_from_epoch: 100}": "{patience: 40, start_from_epoch: 40}",
-    "units: 512": "units: 256",
+    "{patience: 60, start_from_epoch: 100}": "{patience: 30, start_from_epoch: 30}",
+    "units: 512": "units: 64",
+    "{seconds: 1.0e-3}": "{seconds: 0.01}\nengine: {name: compiled, jit_compile: false}",
 }
-"""Ends training after some hundred epochs instead of two hundred, and has half as many units."""
+"""Ends training after some sixty epochs instead of two hundred, and compiles no XLA."""
 KERAS = (
     *("--set", "engine=keras", "--set", "batch_size=64", "--set", "epochs=40"),
     *("--set", "optimizer.learning_rate=0.03", "--set", "learning_rate_schedule.patience=3"),
@@ -35,8 +36,15 @@ RESUME = ("train", "--resume", "runs/run")
 WAY_ON = "resume with: dlcli train --resume runs/run"
 UPDATES = 20
 """Steps of the linear model to which a run is compared."""
-PATCHES = {"dlcli.pipeline.checkpointing._OVERHEAD": 0, "dlcli.pipeline.baselines.UPDATES": UPDATES}
-"""Tests may run where it takes long to store a checkpoint, of which there would be too few."""
+PATCHES = {
+    "dlcli.pipeline.checkpointing._OVERHEAD": 0,
+    "dlcli.pipeline.baselines.UPDATES": UPDATES,
+    "dlcli.training.compiled_engine.FIRST_SECONDS": 0.005,
+}
+"""Tests may run where it takes long to store a checkpoint, of which there would be too few.
+
+Nor is there one before the end of the first dispatch.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +135,7 @@ def kill_and_resume(start, epoch, *settings):
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_ends_as_the_uninterrupted_one(uninterrupted, start):
-    assert kill_and_resume(start, 50) > 20
+    assert kill_and_resume(start, 30) > 10
     check_equal(Path("runs/run"), uninterrupted)
 
 
@@ -143,7 +151,7 @@ def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder, 
 def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrupted, start):
     """SIGHUP is handled like SIGTERM, and is tested where the program handles it."""
     arguments, after = ("train", "run.yaml", "--set", "data.storage=disk"), 0
-    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 20), ("SIGINT", 50)):
+    for name, epoch in (("SIGKILL", 1), ("SIGTERM", 15), ("SIGINT", 30)):
         number = getattr(signal, name)
         events, code, errors = ended_by(number, epoch, start(*arguments))
         if name == "SIGKILL":
