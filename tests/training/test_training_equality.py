@@ -83,7 +83,7 @@ OPTIMIZERS = {
         "validation": 9,
         **optimizer(
             *("adam", "log_cosh"),
-            metrics=("mse", "rmse", "mae", "r2"),
+            metrics=("rmse",),
             hidden=hidden(dropout=0.5),
             learning_rate_schedule=PLATEAU,
         ),
@@ -104,7 +104,6 @@ OPTIMIZERS = {
         "rows": 12,  # batches without a rest
         **optimizer(
             *("adafactor", "kl_divergence", "numbers"),
-            hidden=stack("relu", "gelu", "softsign"),
             learning_rate_schedule={"name": "cosine_decay"},
         ),
     },
@@ -117,9 +116,10 @@ OPTIMIZERS = {
     },
     "schedule_free_adamw": {
         "validation": 9,
+        "weighted": "train validation",
         **optimizer(
             *("schedule_free_adamw", "sparse_categorical_crossentropy", "two"),
-            metrics=("accuracy", "auc", "f1"),
+            metrics=("accuracy", "auc", "precision", "recall", "f1"),
             class_weight={"a": 3.0, "b": 0.25},
         ),
     },
@@ -137,7 +137,9 @@ LAYERS_AND_BATCHES = {
     "parametric activations, all rows at once": {
         "target": "four",
         "config": {
-            "hidden": stack(THRESHOLD, {"name": "leaky_relu", "negative_slope": 0.3}),
+            "hidden": stack(
+                *(THRESHOLD, {"name": "leaky_relu", "negative_slope": 0.3}, "gelu", "softsign")
+            ),
             "optimizer": {"name": "sgd", "learning_rate": 0.01},  # for the steepest
             "batch_size": 13,
             "loss": "categorical_generalized_cross_entropy",
@@ -163,10 +165,6 @@ LAYERS_AND_BATCHES = {
     },
 }
 WEIGHTS_AND_METRICS = {
-    "two classes, weighted rows": {
-        "weighted": "train validation",
-        **metrics("two", "accuracy", "auc", "precision", "recall", "f1"),
-    },
     "four classes, orthogonal layer": metrics(
         "four",
         *("accuracy", "f1", "top_3_accuracy"),
@@ -179,8 +177,7 @@ WEIGHTS_AND_METRICS = {
         "weighted": "train validation",
         **metrics(
             "labels",
-            *("accuracy", "subset_accuracy", "auc", "macro_f1"),
-            *("micro_f1", "micro_precision", "micro_recall"),
+            *("accuracy", "subset_accuracy", "auc", "macro_f1", "micro_f1"),
             loss=balancing("binary_focal_crossentropy", alpha=0.5),
         ),
     },
@@ -191,8 +188,11 @@ ONLY_IN_FLOAT32 = ["four classes, orthogonal layer", "one-hot classes"]
 FOR_RELEASES = ["adamax", "nadam", "adadelta", "adagrad", "rmsprop", "lamb", "lion", "ftrl"]
 """Optimizers that differ from others by Keras's own update of a weight alone."""
 UNDER_XLA = ["two layers of everything, a rest"]
-UNDER_XLA_FOR_RELEASES = ["muon", "adamw", "two classes, weighted rows"]
-IN_FLOAT32 = [*ONLY_IN_FLOAT32, pytest.param("adam", marks=pytest.mark.release)]
+UNDER_XLA_FOR_RELEASES = ["muon", "adamw", "schedule_free_adamw"]
+IN_FLOAT32 = [
+    "four classes, orthogonal layer",
+    *(pytest.param(case, marks=pytest.mark.release) for case in ("one-hot classes", "adam")),
+]
 SCALED = {"optimizer": optimizer("adam")["config"]["optimizer"], "learning_rate_schedule": PLATEAU}
 """What changes variables of the optimizer, which half precision wraps to scale the loss."""
 IN_HALF_PRECISION = [
@@ -201,7 +201,7 @@ IN_HALF_PRECISION = [
         *("two layers of everything, a rest", "mixed_bfloat16", {}), marks=pytest.mark.release
     ),
     ("two layers of everything, a rest", "mixed_float16", SCALED),
-    ("adamw", "mixed_float16", {}),
+    pytest.param("adamw", "mixed_float16", {}, marks=pytest.mark.release),
 ]
 
 
