@@ -17,12 +17,11 @@ ENGINES = ("graph", "xla")
 REPEATED = {
     "config": {
         "hidden": ({"units": 8, "activation": "tanh", "dropout": 0.3},),
-        "metrics": ("r2",),
-        "optimizer": {"name": "adam"},
+        "metrics": (),
+        "optimizer": {"name": "sgd", "momentum": 0.9},
         "epochs": 8,
     },
     "rows": 61,
-    "validation": 9,
 }
 
 

@@ -29,6 +29,11 @@ def adam(**options):
     return {"optimizer": {"name": "adam", "learning_rate": 0.05, **options}}
 
 
+def momentum(**options):
+    """An optimizer with a state, of fewer operations than Adam."""
+    return {"optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.5, **options}}
+
+
 each_compiler = pytest.mark.parametrize(
     "jit_compile",
     # That XLA shares programs of padded rows is tested by a case of its own.
@@ -85,14 +90,18 @@ SHARED = {
         {"validation": 9},
     ),
     "rate after a warm-up": (
-        {**adam(), **COSINE},
-        {**adam(learning_rate=0.25), **COSINE},
+        {**momentum(), **COSINE},
+        {**momentum(learning_rate=0.25), **COSINE},
         {},
     ),
-    "rate that falls": ({**adam(), **FALLING}, {**adam(learning_rate=0.25), **FALLING}, {}),
+    "rate that falls": (
+        {**momentum(), **FALLING},
+        {**momentum(learning_rate=0.25), **FALLING},
+        {},
+    ),
     "rate on a plateau, and epochs": (
-        {**adam(), **PLATEAU, "epochs": 3},
-        {**adam(learning_rate=0.5), **PLATEAU, "epochs": 9},
+        {**momentum(), **PLATEAU, "epochs": 3},
+        {**momentum(learning_rate=0.25), **PLATEAU, "epochs": 9},
         {"validation": 9},
     ),
     "seed of weights that the optimizer copies": (
@@ -101,8 +110,8 @@ SHARED = {
         {},
     ),
     "class weights, and averaged weights": (
-        {"class_weight": {"a": 2.0}, **adam(use_ema=True, ema_momentum=0.5)},
-        {"class_weight": "balanced", **adam(use_ema=True, ema_momentum=0.5)},
+        {"class_weight": {"a": 2.0}, **momentum(use_ema=True, ema_momentum=0.5)},
+        {"class_weight": "balanced", **momentum(use_ema=True, ema_momentum=0.5)},
         {"target": "two"},
     ),
 }
@@ -142,7 +151,7 @@ WEIGHTED = (
 @pytest.mark.parametrize(
     ("target", "metrics", "rows"),
     [
-        ("number", ("mae", "r2", "rmse"), MORE),
+        ("number", ("mae", "r2"), MORE),
         ("four", ("accuracy", "f1"), WEIGHTED),
         ("labels", ("macro_f1", "auc"), MORE),
     ],
@@ -159,7 +168,7 @@ def test_jobs_of_a_few_rows_more_or_less_share_a_program_whose_metrics_ignore_pa
 
 @pytest.mark.slow
 def test_a_program_is_shared_under_xla_too(make_job, float64):
-    configs = [{**hidden(dropout=rate), **adam(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
+    configs = [{**hidden(dropout=rate), **momentum(learning_rate=rate / 4)} for rate in (0.2, 0.5)]
     jobs = [make_job(configs[0], validation=9), make_job(configs[1], rows=14, validation=8)]
     result, made = train_in_turn(jobs, jit_compile=True)
     assert made == 1
@@ -221,9 +230,9 @@ def test_jobs_that_differ_in_structure_have_different_programs(first, second, ro
 
 @pytest.mark.slow
 def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64):
-    job, other = make_job(adam(), validation=9), make_job(hidden(units=5), validation=9)
+    job, other = make_job(momentum(), validation=9), make_job(hidden(units=5), validation=9)
     result, made = train_in_turn(
-        [job, other, make_job(adam(learning_rate=0.25), validation=9), job]
+        [job, other, make_job(momentum(learning_rate=0.25), validation=9), job]
     )
     assert made == 2
     check_alike(result, alone(job))
@@ -251,7 +260,7 @@ def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
         raise KeyboardInterrupt
 
     programs = ProgramCache()
-    job = make_job({**adam(), **STOPPING, "metrics": ("mae",)}, validation=9)
+    job = make_job({**momentum(), **STOPPING, "metrics": ("mae",)}, validation=9)
     with pytest.raises(KeyboardInterrupt):
         compiled_engine.run(job, False, end_it, programs=programs)
     result = compiled_engine.run(job, False, programs=programs, **QUIET)
@@ -261,9 +270,9 @@ def test_an_interrupted_training_does_not_affect_the_next(make_job, float64):
 
 @pytest.mark.slow
 def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
-    job = make_job({**hidden(dropout=0.3), **adam()}, validation=9)
+    job = make_job({**hidden(dropout=0.3), **momentum()}, validation=9)
     once, _ = train_in_turn([job])
-    again, _ = train_in_turn([job, make_job({**hidden(dropout=0.5), **adam()}, rows=15), job])
+    again, _ = train_in_turn([job, make_job({**hidden(dropout=0.5), **momentum()}, rows=15), job])
     assert {k: v.tobytes() for k, v in once.weights.items()} == {
         k: v.tobytes() for k, v in again.weights.items()
     }
@@ -309,7 +318,7 @@ def test_the_graph_of_a_job_is_released_at_its_end_whatever_its_activations(make
 def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
     make_job, jit_compile
 ):
-    jobs = [make_job({"optimizer": {"name": "adam"}, "seed": seed}) for seed in (1, 2, 3)]
+    jobs = [make_job({**momentum(), "seed": seed}) for seed in (1, 2, 3)]
     apart = [
         compiled_engine.run(job, jit_compile, programs=ProgramCache(), **QUIET) for job in jobs
     ]

@@ -137,12 +137,12 @@ def test_each_epoch_is_reported_once(make_job):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("form", "jit_compile"),
-    [("dense", False), ("sparse", True)],
+    ("form", "jit_compile", "config"),
+    [("dense", False, STOPPING), ("sparse", True, {"early_stopping": {"patience": 2}})],
     ids=["dense graph", "sparse xla"],
 )
 def test_rows_on_disk_train_the_weights_of_rows_in_memory(
-    form, jit_compile, make_job, monkeypatch, tmp_path
+    form, jit_compile, config, make_job, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 3)
     monkeypatch.setattr(randomness, "GROUP", 2)
@@ -156,7 +156,7 @@ def test_rows_on_disk_train_the_weights_of_rows_in_memory(
         writer.append(rows_of(kept, 5, len(kept)))
         return replace(rows, inputs=writer.finish())
 
-    job = make_job(STOPPING, rows=23, validation=9, weighted="train validation")
+    job = make_job(config, rows=23, validation=9, weighted="train validation")
     held, given = both_ways(job, on_disk)
     results = [compiled_engine.run(job, jit_compile, lambda *_: None) for job in (held, given)]
     assert_same(*results)
