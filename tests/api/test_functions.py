@@ -423,9 +423,9 @@ def test_cross_validation_and_search_work_on_tables_in_memory(folder):
     assert validated.metrics["rmse"] > 0
     assert dlcli.load(validated.path / "refit").predict(TABLE).values.shape == (ROWS,)
     assert "rmse" in str(validated)
-    config = {**CONFIG, "tune": {"trials": 2, "space": {"hidden": {"units": [4, 8]}}}}
-    searched = dlcli.tune(config, TABLE, output="tune")
-    assert set(searched.best_settings) == {"hidden.units"}
+    space = {"optimizer.learning_rate": [0.001, 0.01]}
+    searched = dlcli.tune({**CONFIG, "tune": {"trials": 2, "space": space}}, TABLE, output="tune")
+    assert set(searched.best_settings) == {"optimizer.learning_rate"}
     assert searched.best.model.predict(TABLE).values.shape == (ROWS,)
     assert searched.result.trials
 
@@ -456,22 +456,26 @@ def test_numbers_of_a_search_are_checked():
         dlcli.tune(CONFIG, TABLE, nested="no")
 
 
+@pytest.fixture(scope="module")
+def short_run(runs):
+    """A training of one epoch."""
+    return dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output=runs / "short")
+
+
 @pytest.mark.slow
-def test_runs_are_compared_and_diagnosed(run, folder):
-    other = dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output="short")
-    compared = dlcli.compare(run, other.path)
+def test_runs_are_compared_and_diagnosed(run, short_run):
+    compared = dlcli.compare(run, short_run.path)
     assert "rmse" in str(compared)
     assert compared.to_dict()["target"] == ["price"]
-    found = dlcli.diagnose(other)
+    found = dlcli.diagnose(short_run)
     assert found.to_dict()["findings"]
-    assert str(other.path) in str(found)
+    assert str(short_run.path) in str(found)
 
 
-def test_a_command_can_not_try_suggestions_on_a_table_in_memory(folder):
-    dlcli.train(CONFIG, TABLE, overrides={"epochs": 1}, output="untried")
-    result = CliRunner().invoke(main, ["diagnose", "untried", "--try"])
+def test_a_command_can_not_try_suggestions_on_a_table_in_memory(short_run):
+    result = CliRunner().invoke(main, ["diagnose", "short", "--try"])
     assert result.exit_code == 2
-    assert "untried: was trained on a table in memory, so that no command can try" in result.output
+    assert "short: was trained on a table in memory, so that no command can try" in result.output
 
 
 @pytest.mark.slow
@@ -481,7 +485,7 @@ def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
     assert str(found).startswith("data: 120 rows, 5 columns")
     text = dlcli.starter_config(TABLE, "price", preset="simple")
     assert 'train: ":memory:"' in text
-    trained = dlcli.train(text, TABLE, overrides={"epochs": 1}, output="started")
+    trained = dlcli.train(text, TABLE, overrides={"epochs": 1, "hidden": []}, output="started")
     assert trained.config.data.target.column == "price"
 
 

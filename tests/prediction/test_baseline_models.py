@@ -22,6 +22,7 @@ SMALL = """\
 data: {{train: rows.csv, test: test.csv, target: {target}, {others}}}
 input: {{features: {{{x} group: auto}}}}
 hidden: [{{units: 3, activation: tanh}}]
+optimizer: sgd
 epochs: 2
 {more}
 """
@@ -42,12 +43,11 @@ def write_rows(name: str, rows: slice) -> None:
     ("target", "others", "more"),
     [
         ("y", "weight: w, validation: 0.2", ""),
-        ("y", "weight: w", "ensemble: {members: 4, folds: 2}"),
-        ("kind", "validation: 0.2", "ensemble: {members: 2, folds: none}"),
-        ("kind", "weight: w", "ensemble: {members: 2}"),
+        ("kind", "weight: w", "ensemble: {members: 4, folds: 2}"),
+        ("y", "validation: 0.2", "ensemble: {members: 2, folds: none}"),
         ("[y, x]", "validation: 0.2", "output: {use_bias: false}"),
     ],
-    ids=["one network", "folds", "members without folds", "classes", "two numbers, no bias"],
+    ids=["one network", "classes, folds", "members without folds", "two numbers, no bias"],
 )
 def test_the_comparison_on_the_same_rows_is_that_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, others: str, more: str

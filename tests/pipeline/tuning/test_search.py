@@ -411,7 +411,7 @@ def test_a_long_name_is_shortened():
 # Ended from outside
 
 OVERRIDES = [
-    f"tune.space={{{RATE}: {{low: 1e-4, high: 5e-2, log: true}}, batch_size: [16, 32]}}",
+    f"tune.space={{{RATE}: {{low: 1e-4, high: 5e-2, log: true}}}}",
     "tune.sampler=tpe",
     "tune.trials=12",
 ]
