@@ -151,11 +151,3 @@ def test_a_resolved_config_trains_to_the_same_weights_again(
     second = train_config(first.resolved_path(), tmp_path / "elsewhere" / "second")
 
     assert same_bits(first, second)
-
-
-def test_another_seed_trains_to_other_weights(
-    first: Run, train_example: Train, tmp_path: Path
-) -> None:
-    second = train_example("iris", tmp_path / "second", *SHORT, "seed=2")
-
-    assert not same_bits(first, second)
