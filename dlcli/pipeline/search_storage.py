@@ -188,6 +188,12 @@ def open_database(url: str) -> BaseStorage:
     Raises:
         UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
     """
+    named = option("storage", mask_password(url))
+    if _is_cut_at_password(url):
+        raise UsageError(f"{named}: write %40 for @, and %2F for /, in a user or password")
+    if _is_in_memory(url):
+        message = "is in the memory of a process; name a file: sqlite:///study.db"
+        raise UsageError(f"{named}: {message}")
     with quiet_optuna(), explaining_unusable_database(url):
 
         def connect() -> BaseStorage:
@@ -276,9 +282,28 @@ def mask_password(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return "URL"  # any part of it may be a password
+    if _is_cut_at_password(url):
+        return "URL"
     query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
     shown: str = parsed.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
+
+
+def _is_cut_at_password(url: str) -> bool:
+    """Return whether an unescaped @ in a password makes its rest a part of the host or database."""
+    with suppress(ArgumentError, ValueError):
+        parsed = make_url(url)
+        is_cut = any("@" in part for part in (parsed.host or "", parsed.database or ""))
+        return parsed.password is not None and is_cut
+    return False
+
+
+def _is_in_memory(url: str) -> bool:
+    with suppress(ArgumentError, ValueError):
+        parsed = make_url(url)
+        is_file = parsed.database not in (None, "", ":memory:")
+        return parsed.get_backend_name() == "sqlite" and not is_file
+    return False
 
 
 def _missing_module(error: BaseException | None) -> str | None:

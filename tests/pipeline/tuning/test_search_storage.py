@@ -132,6 +132,10 @@ def test_another_file_is_refused(tmp_path, line):
         ),
         ("sqlite:///study.db", "sqlite:///study.db"),
         ("me:secret@host", "URL"),
+        ("postgresql://me:se@cret@host:5/db", "URL"),
+        ("postgresql://me:se@c/ret@host:5/db", "URL"),
+        ("postgresql://me:se%40c%2Fret@host:5/db", "postgresql://me:***@host:5/db"),
+        ("sqlite:////home/me@work/study@1.db", "sqlite:////home/me%40work/study%401.db"),
     ],
 )
 def test_a_password_is_never_shown(url, shown):
@@ -154,6 +158,23 @@ def test_an_invalid_url_is_refused_without_being_shown():
         open_database("me:secret@host")
     assert str(error.value) == (
         "storage=URL: can't be used: Could not parse SQLAlchemy URL from given URL string"
+    )
+
+
+@pytest.mark.parametrize("password", ["se@cret", "se@c/ret"])
+def test_a_password_with_an_at_sign_is_refused_with_the_way_to_write_it(password):
+    with pytest.raises(UsageError) as error:
+        open_database(f"postgresql://me:{password}@host:5/db")
+    assert str(error.value) == "storage=URL: write %40 for @, and %2F for /, in a user or password"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url):
+    with pytest.raises(UsageError) as error:
+        open_database(url)
+    assert str(error.value) == (
+        f"storage={mask_password(url)}: is in the memory of a process; "
+        "name a file: sqlite:///study.db"
     )
 
 
