@@ -344,8 +344,11 @@ class Study:
             lost = [*self._lost()]
             for attempts in lost:
                 if sum(_was_killed(trial) for trial in attempts) >= MAX_DEATHS:
-                    self._abandon(attempts)
-                    continue
+                    if attempts[0].number > 0 or self.default is not None:
+                        self._abandon(attempts)
+                        continue
+                    # The original config, which is evaluated first, has killed them.
+                    self.default = _killed({})
                 last = copy.deepcopy(attempts[-1])  # the callback changes it
                 last.user_attrs = {}
                 if len(last.params) < len(self._distributions):
@@ -387,14 +390,7 @@ class Study:
 
     def _abandon(self, attempts: list[FrozenTrial]) -> None:
         """Store the failure of a candidate that has killed each of its processes."""
-        result = TrialResult(
-            number=None,
-            state="failed",
-            values=attempts[-1].params,
-            value=None,
-            seconds=0.0,
-            problem=f"its process was killed each of {MAX_DEATHS} times, as if memory ran out",
-        )
+        result = _killed(attempts[-1].params)
         self._study.add_trial(
             create_trial(
                 state=TrialState.PRUNED,
@@ -495,6 +491,18 @@ def _counts(trial: FrozenTrial) -> bool:
 def _was_killed(trial: FrozenTrial) -> bool:
     """Return whether a trial without a result was ended by the death of its process."""
     return bool(trial.params) and INTERRUPTED not in trial.user_attrs
+
+
+def _killed(values: Mapping[str, Value]) -> TrialResult:
+    """Return the result of a config that has killed each of its processes."""
+    return TrialResult(
+        number=None,
+        state="failed",
+        values=values,
+        value=None,
+        seconds=0.0,
+        problem=f"its process was killed each of {MAX_DEATHS} times, as if memory ran out",
+    )
 
 
 def _to_json(result: TrialResult, spent: float = 0.0) -> dict[str, object]:

@@ -72,6 +72,7 @@ def test_a_finished_trial_can_not_be_interrupted(storage):
 
 
 def test_a_candidate_that_has_killed_three_processes_is_abandoned(storage):
+    Study(plan(trials=2), storage, "a").default = result_of({})
     for death in (1, 2, 3):
         study = Study(plan(trials=2), storage, "a")
         running = study.ask()
@@ -83,6 +84,19 @@ def test_a_candidate_that_has_killed_three_processes_is_abandoned(storage):
     assert abandoned.values == running.values
     assert abandoned.problem == "its process was killed each of 3 times, as if memory ran out"
     assert list(run_all(study)) == [1]
+
+
+def test_an_original_config_that_has_killed_three_processes_fails_and_not_the_first_candidate(
+    storage,
+):
+    study = Study(plan(trials=2), storage, "a")
+    for _ in range(3):
+        study.ask()
+        study.retry_lost(lambda worker: worker["run"] == "a")
+
+    assert (study.default.state, study.default.values) == ("failed", {})
+    assert study.default.problem == "its process was killed each of 3 times, as if memory ran out"
+    assert sorted(run_all(study)) == [0, 1]
 
 
 def test_a_trial_may_be_interrupted_any_number_of_times(storage):
