@@ -426,10 +426,20 @@ def test_the_default_is_an_ensemble_and_a_seed_repeats_it():
         ({"preset": "simple"}, 0.15, None),
     ],
 )
-def test_rows_to_validate_on_are_those_that_the_ensemble_needs(parameters, share, folds):
+def test_rows_to_validate_on_are_those_that_the_ensemble_needs(
+    parameters, share, folds, monkeypatch
+):
+    class Stop(Exception):
+        """Nothing is trained."""
+
+    def fit_only(file):
+        raise Stop(file.config)
+
+    monkeypatch.setattr("dlcli.pipeline.fit_only", fit_only)
     rows, target = load_diabetes(return_X_y=True)
-    model = DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])
-    config = model.predictor_.config
+    with pytest.raises(Stop) as caught:
+        DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])
+    [config] = caught.value.args
     assert (config.data.validation, config.ensemble_folds) == (share, folds)
 
 

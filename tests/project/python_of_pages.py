@@ -44,6 +44,7 @@ def differences(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore")  # the rows of examples are few
+@pytest.mark.usefixtures("compiled_once", "no_linear_baseline")  # any numbers will do
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_python_of_a_page_prints_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
