@@ -24,10 +24,8 @@ REGRESSION = """
 seed: 3
 data: {train: table.csv, validation: 0.25, target: price, weight: weight}
 input: {features: {size: numeric, age: {type: numeric, encoding: periodic}, color: categorical}}
-hidden:
-  - {units: 7, activation: tanh, dropout: 0.3, kernel_regularizer: {name: l2, l2: 0.01}}
-  - {units: 5, activation: relu, dropout: 0.1}
-metrics: [rmse, r2]
+hidden: [{units: 7, activation: tanh, dropout: 0.3, kernel_regularizer: {name: l2, l2: 0.01}}]
+metrics: [r2]
 optimizer: {name: adam, learning_rate: 0.01, clipnorm: 0.5}
 learning_rate_schedule: {name: reduce_on_plateau, monitor: loss, patience: 1, factor: 0.5}
 early_stopping: {monitor: val_loss, patience: 2, restore_best_weights: true}
@@ -51,7 +49,8 @@ seed: 5
 data: {train: table.csv, target: sold}
 input: {features: {size: numeric, age: numeric}}
 hidden: [{units: 4, activation: relu}]
-metrics: [auc, precision]
+metrics: [auc]
+optimizer: sgd
 ensemble: {members: 2, folds: 2}
 batch_size: 1
 epochs: 2

@@ -184,8 +184,8 @@ TRAINED = {
     "Keras": (WEIGHTED, FEW + "engine: keras\nprecision: mixed_bfloat16\n"),
 }
 
-FOR_RELEASES = ("XLA", "strata and weights")
-"""The rows of the case with Keras, under other engines."""
+FOR_RELEASES = ("XLA", "strata and weights", "rows that are read at once")
+"""The rows of the case with Keras, under other engines, and those of the texts in one part."""
 
 
 def write_config(folder, storage, data, more):

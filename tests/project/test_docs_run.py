@@ -22,13 +22,13 @@ PAGES = pages_to_run()
 FOR_RELEASES = (
     *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
     *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
-    *("serve", "tracking", "README"),
+    *("serve", "tracking", "README", "pipeline", "categories", "predict-many"),
 )
 """Pages whose trainings and exports take more than three seconds.
 
 What they use is tested elsewhere as well: tests/cluster trains with workers, the Python of the
-page about exports is run by test_beside_pandas, and the Chinese index shows commands of
-`start/understand.md` and `start/result.md`.
+page about exports is run by test_beside_pandas, the Chinese index shows commands of
+`start/understand.md` and `start/result.md`, and tests/cli has gates and predicts folders.
 """
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 

@@ -229,8 +229,9 @@ def test_in_float32_the_engines_agree_over_few_steps(make_job, train):
     check_alike(train(job, "keras"), train(job, "graph"), 2e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_in_half_precision_the_engines_agree_over_few_steps(make_job, train):
+    """For releases: images vary in float32, and test_training_equality has half precision."""
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), precision="mixed_bfloat16")
     check_alike(train(job, "keras"), train(job, "graph"), 1e-3)
 
