@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dlcli.config import Data, Ignored, Input, Target
-from dlcli.data_checks import feature_checks, row_checks, target_checks
+from dlcli.data_checks import code_checks, feature_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
@@ -107,6 +107,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
+    advice = advise_split(labelled, decisions, task)
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -119,11 +120,13 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_constants(sample),
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
+            # Not together with the advice to split by one of them.
+            code_checks.find_codes(sample) if advice is None or not advice.is_clear else None,
         ),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),
-        advice.issue if (advice := advise_split(labelled, decisions, task)) else None,
+        advice.issue if advice is not None else None,
     ]
     issues = [_lenient(issue, decisions) for issue in found if issue is not None]
     issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks

@@ -23,6 +23,7 @@ MOST_ROWS = 20_000
 """Most rows that are looked at."""
 _MOST_CELLS = 3_000_000
 _FEWEST_ROWS = 1_000
+_MOST_CLASSES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +143,45 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     return SampledColumn(decision, codes, counts, tuple(texts), None)
+
+
+def target_scores(sample: Sample) -> Floats:
+    """Return the target's numbers as normal scores, or its classes one-hot, (rows, outputs)."""
+    task, table = sample.task, sample.table
+    assert task is not None  # without one, there is no advice
+    parts = []
+    for name in task.columns:
+        column = table.column(name)
+        if not task.labels and not task.classes and column.kind in ("number", "text"):
+            parts.append(normal_scores(column.numbers().values)[:, np.newaxis])
+            continue
+        codes, names = column.codes()
+        common = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)))[:_MOST_CLASSES]
+        parts.append((codes[:, np.newaxis] == common).astype(np.float64))
+    return scaled(np.hstack(parts))
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Return numbers as normal scores of their ranks, 0 where missing, (rows,).
+
+    So neither a scale nor a few large values decide.
+    """
+    from scipy.special import ndtri
+
+    present = ~np.isnan(values)
+    distinct, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
+    scores = np.zeros(len(values))
+    if len(distinct) > 1:
+        middle = np.cumsum(counts) - counts / 2
+        scores[present] = ndtri(middle / counts.sum())[codes]
+        scores[present] -= scores[present].mean()
+        scores /= np.sqrt((scores[present] ** 2).mean())
+    return scores
+
+
+def scaled(values: Floats) -> Floats:
+    """Center columns, and scale all of them together to a mean square of 1 a row."""
+    centered = values - values.mean(axis=0)
+    size = float(np.sqrt((centered**2).sum(axis=1).mean()))
+    result: Floats = centered / size if size > 0 else centered
+    return result

@@ -23,6 +23,9 @@ from dlcli.data_checks.sample import (
     draw,
     draw_rows,
     draw_sample,
+    normal_scores,
+    scaled,
+    target_scores,
 )
 from dlcli.encoding import MIN_ROWS, Decision
 from dlcli.errors import DataError
@@ -47,7 +50,7 @@ _SUBJECT = re.compile(
     r"|household|family|animal)(?:_?id)?$)"
 )
 """Names of subjects that rows belong to in any order; `store_id` may be a category as any other."""
-_STEP = re.compile(
+STEP = re.compile(
     r"(?i:(?:^|[\W_])(?:date|time|year|yr|quarter|month|week|day|hour|period|visit|wave|round|age"
     r"|session|occasion|trial)s?[0-9]*$)|(?:Date|Time|Year|Month|Week|Day)$"
 )
@@ -59,7 +62,6 @@ _YEARS = (1500.0, 2200.0)
 _MOST_ROWS = 400
 _MOST_COLUMNS = 100
 _MOST_CATEGORIES = 30
-_MOST_CLASSES = 10
 _FEWEST_GROUPS = 5
 _FEWEST_ROWS = 1.5
 """Rows that groups have on average."""
@@ -171,7 +173,7 @@ def _find_groups(
     Also yields whether it is an identifier in blocks, and the column that goes up in its blocks.
     """
     start = next(table.parts(MOST_ROWS))
-    steps = [column for column in decisions if _STEP.search(column)]
+    steps = [column for column in decisions if STEP.search(column)]
     scattered = []
     for column in filter(_IDENTIFIER.search, decisions):
         groups = _repeated(table, column)
@@ -183,7 +185,7 @@ def _find_groups(
             scattered.append((column, groups, False, None))
     if steps and len(decisions) <= _MOST_COLUMNS:
         for column in decisions:
-            if _IDENTIFIER.search(column) or _STEP.search(column):
+            if _IDENTIFIER.search(column) or STEP.search(column):
                 continue
             groups = _repeated(start, column)
             if groups is None or not _is_in_blocks(groups):
@@ -283,7 +285,7 @@ def _error_reduction(
         rows = rows[np.argsort(groups[rows], kind="stable")]
         times = np.searchsorted(groups[rows], groups[rows]) * _WINDOWS / len(rows)
         own = np.unique(times.astype(np.int64), return_inverse=True)[1]
-        line = _scores(times)
+        line = normal_scores(times)
         near = np.exp(-np.abs(np.subtract.outer(times, times))) + np.outer(line, line)
     else:
         rows = _draw_groups(groups)
@@ -297,7 +299,7 @@ def _error_reduction(
     sample = draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
     is_read = not isinstance(decisions[column].feature, Ignored)
     kernel = _kernel(sample, skipped=column) + (near if is_read else 0)
-    values = _target(sample)
+    values = target_scores(sample)
     shuffled = own[np.random.default_rng(0).permutation(len(own))]
     found = [_significant(*_left_out_errors(kernel, values, (shuffled, own)), own)]
     if in_time:
@@ -350,10 +352,12 @@ def _kernel(sample: Sample, skipped: str) -> Floats:
         if name == skipped:
             continue
         if column.numbers is not None:
-            parts.append(_scores(np.append(column.numbers, np.nan)[column.codes])[:, np.newaxis])
+            parts.append(
+                normal_scores(np.append(column.numbers, np.nan)[column.codes])[:, np.newaxis]
+            )
         elif 1 < column.distinct <= _MOST_CATEGORIES:
             hot = np.eye(column.distinct + 1)[column.codes, :-1]
-            parts.append(_scaled(hot))
+            parts.append(scaled(hot))
     inputs = np.hstack(parts)
     products = inputs @ inputs.T
     squares = np.diag(products)
@@ -361,48 +365,6 @@ def _kernel(sample: Sample, skipped: str) -> Floats:
     distances = squares[:, np.newaxis] + squares - 2 * products
     kernel: Floats = 1 + products / scale + np.exp(-2 * distances / scale)
     return kernel
-
-
-def _target(sample: Sample) -> Floats:
-    """Return the target's numbers as normal scores, or its classes one-hot, (rows, outputs)."""
-    task, table = sample.task, sample.table
-    assert task is not None  # without one, there is no advice
-    parts = []
-    for name in task.columns:
-        column = table.column(name)
-        if not task.labels and not task.classes and column.kind in ("number", "text"):
-            parts.append(_scores(column.numbers().values)[:, np.newaxis])
-            continue
-        codes, names = column.codes()
-        common = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)))[:_MOST_CLASSES]
-        parts.append((codes[:, np.newaxis] == common).astype(np.float64))
-    return _scaled(np.hstack(parts))
-
-
-def _scores(values: Floats) -> Floats:
-    """Return numbers as normal scores of their ranks, 0 where missing, (rows,).
-
-    So neither a scale nor a few large values decide.
-    """
-    from scipy.special import ndtri
-
-    present = ~np.isnan(values)
-    distinct, codes, counts = np.unique(values[present], return_inverse=True, return_counts=True)
-    scores = np.zeros(len(values))
-    if len(distinct) > 1:
-        middle = np.cumsum(counts) - counts / 2
-        scores[present] = ndtri(middle / counts.sum())[codes]
-        scores[present] -= scores[present].mean()
-        scores /= np.sqrt((scores[present] ** 2).mean())
-    return scores
-
-
-def _scaled(values: Floats) -> Floats:
-    """Center columns, and scale all of them together to a mean square of 1 a row."""
-    centered = values - values.mean(axis=0)
-    size = float(np.sqrt((centered**2).sum(axis=1).mean()))
-    scaled: Floats = centered / size if size > 0 else centered
-    return scaled
 
 
 def _left_out_errors(

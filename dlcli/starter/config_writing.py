@@ -15,6 +15,7 @@ from dlcli.config import (
     DEFAULT_TRIALS,
     EDITOR_COMMENT,
     MEMORY,
+    Categorical,
     Config,
     Data,
     Datetime,
@@ -328,7 +329,7 @@ def _column_lines(column: ColumnFacts) -> list[Line]:
         reason, _, way = column.reason.partition("; ")
         below = [Line("", "", way)] if way else []
         return [_column_line(replace(column, reason=reason)), *below]
-    if column.type == "categorical" and column.values.distinct > _MANY_CATEGORIES:
+    if column.type == "categorical" and column.auto and column.values.distinct > _MANY_CATEGORIES:
         encoded = "{type: categorical, encoding: embedding}"
         way = f"for so many values, {encoded} has fewer inputs, which are learned"
         return [_column_line(column), Line("", "", way)]
@@ -371,6 +372,8 @@ def _written(feature: Feature) -> str:
         formats = [scalar(format) for format in feature.formats]
         written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
         return f"{{type: datetime, format: {written}}}"
+    if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
+        return f"{{type: categorical, max_categories: {feature.max_categories}}}"
     if isinstance(feature, Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
     if isinstance(feature, Text) and feature.encoding != Text().encoding:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcli.config import (
     Auto,
+    Categorical,
     Feature,
     Ignored,
     Input,
@@ -24,6 +25,7 @@ from dlcli.data_checks import (
     advise_split,
     draw_sample,
     explain_by_columns,
+    select_codes,
     select_leaks,
     type_without_classes,
 )
@@ -119,7 +121,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     _check_target(table, task, values)
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
     inferred = type_columns(section, table, target.columns, whole)
-    leaks = select_leaks(explain_by_columns(draw_sample(table, inferred, task)))
+    sample = draw_sample(table, inferred, task)
+    leaks = select_leaks(explain_by_columns(sample))
     columns = tuple(
         replace(column, leaks=column.name in leaks) for column in _columns(table, inferred)
     )
@@ -134,6 +137,11 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
+    if not uses_split:  # or codes of one subject each, which other rows don't have, would count
+        codes = select_codes(sample)
+        rest = columns = tuple(
+            _as_codes(column) if column.name in codes else column for column in columns
+        )
     return TableFacts(
         rows=table.rows,
         without_target=whole.rows - table.rows,
@@ -148,6 +156,13 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         uses_split=uses_split,
         subjects=subjects,
     )
+
+
+def _as_codes(column: ColumnFacts) -> ColumnFacts:
+    """Return a column of whole numbers as categories, all of them."""
+    feature = Categorical(max_categories=max(Categorical().max_categories, column.values.distinct))
+    reason = "codes, as their order explains nothing"
+    return replace(column, feature=feature, reason=reason, auto=False)
 
 
 def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:

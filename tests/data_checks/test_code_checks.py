@@ -1,0 +1,161 @@
+"""Whole numbers that are codes, as far as the target shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcli.config import load_config
+from dlcli.data_checks import inspect_table, select_codes
+from dlcli.data_checks.code_checks import _nearest_errors, _own_errors, _Rows, find_codes
+from dlcli.starter import starter_config
+from dlcli.tables import read_table
+
+ROWS = 1200
+RNG = np.random.default_rng(5)
+SCHOOL = RNG.integers(1, 41, ROWS)
+"""The numbers of 40 schools."""
+LEVEL = np.random.default_rng(2).normal(size=60)
+NOISE = RNG.normal(size=ROWS)
+GRADE = LEVEL[SCHOOL] + NOISE
+"""Grades that depend on the school, and not on its number."""
+
+
+def found(sample, values, target=GRADE, name="x", **types):
+    return [*select_codes(sample({name: values, "y": target}, "y", **types))]
+
+
+def test_codes_are_found_with_the_share_that_they_explain(sample):
+    issue = find_codes(sample({"school": SCHOOL, "age": SCHOOL % 7, "y": GRADE}, "y"))
+    assert issue is not None
+    assert issue.columns == ("school",)
+    share = int(issue.message.partition("'school' (")[2].partition(" %")[0])
+    assert share == pytest.approx(100 * LEVEL[SCHOOL].var() / GRADE.var(), abs=8)
+    assert issue.severity == "note"
+
+
+@pytest.mark.parametrize("slope", [0.02, 0.1])
+def test_amounts_are_not(sample, slope):
+    assert found(sample, SCHOOL, slope * SCHOOL + NOISE) == []
+
+
+def test_neither_is_a_smooth_effect_of_any_form(sample):
+    assert found(sample, SCHOOL, np.cos(SCHOOL / 5) + NOISE) == []
+
+
+def test_nor_what_explains_hardly_anything(sample):
+    assert found(sample, SCHOOL, NOISE) == []
+
+
+def test_nor_some_of_many_columns_by_chance(sample):
+    columns = {f"x{i}": RNG.integers(0, 30, ROWS) for i in range(200)}
+    assert select_codes(sample({**columns, "y": NOISE}, "y")) == {}
+
+
+@pytest.mark.parametrize("name", ["year", "pupil_age", "Date", "visit2"])
+def test_times_and_ages_never_are(sample, name):
+    assert found(sample, SCHOOL) == ["x"]
+    assert found(sample, SCHOOL, name=name) == []
+
+
+def test_fractions_and_declared_categories_are_not(sample):
+    assert found(sample, SCHOOL + 0.5) == []
+    assert found(sample, SCHOOL, x="categorical") == []
+
+
+def test_a_value_that_many_rows_have_makes_it_a_count(sample):
+    often = np.where(RNG.random(ROWS) < 0.25, 0, SCHOOL)
+    assert found(sample, often, LEVEL[often] + NOISE) == []
+
+
+def test_each_value_needs_other_rows(sample):
+    level = np.random.default_rng(9).normal(size=ROWS)
+    pairs, alone = RNG.permutation(ROWS) // 2, RNG.permutation(ROWS)
+    assert found(sample, pairs, 3 * level[pairs] + NOISE) == ["x"]
+    assert found(sample, alone, 3 * level[alone] + NOISE) == []
+
+
+def test_classes_count_and_missing_values_do_not(sample):
+    classes = np.where(GRADE > 0, "good", "bad")
+    schools = [None if i % 5 == 0 else int(school) for i, school in enumerate(SCHOOL)]
+    assert found(sample, schools, classes) == ["x"]
+
+
+def test_one_of_several_targets_is_enough(sample):
+    rows = sample({"x": SCHOOL, "y": GRADE, "z": NOISE}, ("y", "z"))
+    assert [*select_codes(rows)] == ["x"]
+
+
+def test_without_a_target_nothing_is_known(sample):
+    assert select_codes(sample({"x": SCHOOL})) == {}
+
+
+def test_a_row_is_predicted_by_others_only():
+    """The sums over values give the errors of predictions that are computed row by row."""
+    codes = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
+    target = np.random.default_rng(0).normal(size=(10, 2))
+    sums = np.stack([target[codes == code].sum(axis=0) for code in range(4)])
+    squares = np.array([(target[codes == code] ** 2).sum() for code in range(4)])
+    rows = _Rows(np.bincount(codes), sums, squares)
+
+    def errors(others, penalty):
+        predicted = [
+            target[others(row)].sum(axis=0) / (np.count_nonzero(others(row)) + penalty)
+            for row in range(10)
+        ]
+        return np.bincount(codes, ((target - predicted) ** 2).sum(axis=1))
+
+    def own(row):
+        return (codes == codes[row]) & (np.arange(10) != row)
+
+    def near(width):
+        return lambda row: (codes != codes[row]) & (abs(codes - codes[row]) <= width)
+
+    penalties = (0.3, 1, 3, 10, 30, 100)
+    least = min((errors(own, penalty) for penalty in penalties), key=np.sum)
+    np.testing.assert_allclose(_own_errors(rows), least)
+    around = [errors(near(w), penalty) for w in (1, 2, 4, 8) for penalty in penalties]
+    np.testing.assert_allclose(_nearest_errors(rows), min(around, key=np.sum))
+
+
+# In a starter config
+
+
+def write(folder, columns):
+    path = folder / "t.csv"
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join([",".join(columns), *(",".join(map(str, row)) for row in rows)]))
+    return path
+
+
+def test_a_starter_config_has_them_as_categories(tmp_path):
+    many = RNG.integers(1, 131, 3000)
+    level = np.random.default_rng(4).normal(size=131)
+    town = RNG.integers(1, 21, 3000)
+    grade = level[many] + level[town] + RNG.normal(size=3000)
+    path = write(
+        tmp_path, {"x": many, "town": town, "noise": RNG.integers(0, 50, 3000), "y": grade.round(4)}
+    )
+    text = starter_config(path, "y", config_folder=tmp_path)
+    (tmp_path / "t.yaml").write_text(text)
+    features = load_config(tmp_path / "t.yaml").config.input.features
+    assert features is not None
+    assert [each.type for each in features.values()] == ["categorical", "categorical", "numeric"]
+    assert "x: {type: categorical, max_categories: 130}" in text
+    assert "# codes, as their order explains nothing: " in text
+    assert "embedding" not in text
+
+
+def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):
+    subject = np.repeat(np.arange(1, 41), 15)
+    level = np.random.default_rng(6).normal(size=41)
+    grade = 3 * level[subject] + np.random.default_rng(7).normal(size=600)
+    columns = {"patient": subject, "clinic": (subject * 7) % 41, "y": grade.round(4)}
+    path = write(tmp_path, columns)
+    text = starter_config(path, "y", config_folder=tmp_path)
+    assert "split: {name: group, column: patient}" in text
+    assert "clinic: numeric" in text
+    issues = inspect_table(read_table(path), "y").issues
+    assert "codes" not in [issue.check for issue in issues]
+    other = write(tmp_path, {**columns, "patient": np.random.default_rng(8).permutation(subject)})
+    assert "codes" in [issue.check for issue in inspect_table(read_table(other), "y").issues]
