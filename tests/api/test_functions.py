@@ -37,6 +37,7 @@ CONFIG = {
     "data": {"target": "price", "validation": 0.2, "test": 0.2},
     "input": {"features": {"size": "numeric", "color": "categorical", "day": "datetime"}},
     "hidden": [{"units": 8, "activation": "relu"}],
+    "optimizer": "sgd",
     "epochs": 4,
 }
 pytestmark = [

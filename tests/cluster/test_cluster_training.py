@@ -107,6 +107,8 @@ name: long
 data: {train: table.csv, validation: 0.25, target: price}
 input: {features: {size: numeric, age: numeric, color: categorical}}
 hidden: [{units: 8, activation: relu, dropout: 0.2}]
+optimizer: {name: sgd, momentum: 0.9}
+metrics: []
 batch_size: 8
 checkpoint: {seconds: 0.1}
 epochs: 50

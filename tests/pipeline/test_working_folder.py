@@ -102,8 +102,7 @@ def test_an_interruption_leaves_nothing_behind(event, output, root):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", [None, "../out/a/run"])
-@pytest.mark.parametrize("event", ["epoch", "result"])
+@pytest.mark.parametrize(("event", "output"), [("epoch", None), ("result", "../out/a/run")])
 def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, output, root):
     file, before = config_for(), everything(root)
     with pytest.raises(KeyboardInterrupt):
