@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
 _MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
+_OPERATION = re.compile(r"\{\{function_node [^}]*\}\} ")
+"""Matches the name of the operation, which TensorFlow writes before its message."""
 _OWN_PROCESS: set[int] = set()
 """The process that TensorFlow was prepared in. A fork of it lacks its threads, and would wait for
 them forever."""
@@ -188,7 +190,7 @@ def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMem
         return None
     traceback.clear_frames(error.__traceback__)  # they hold the memory
     line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
-    line = printable(line).partition(" [Op:")[0].strip(" .")
+    line = _OPERATION.sub("", printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
     matrix = stored_inputs(job.train.inputs).matrix

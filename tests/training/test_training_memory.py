@@ -64,6 +64,12 @@ def test_a_network_too_large_for_any_machine_is_reported(make_job):
             ": OOM when allocating tensor",
         ),
         (exhausted("OOM when " + 300 * "a"), ": OOM when " + 191 * "a" + "..."),
+        (
+            exhausted(
+                "{{function_node __wrapped__Mul_device_/job:localhost/device:CPU:0}} OOM when"
+            ),
+            ": OOM when",
+        ),
         (exhausted("OOM \x1b[31m of red"), ": OOM \\x1b[31m of red"),
         (
             tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
