@@ -342,7 +342,8 @@ class TestPredictions:
 
     @pytest.mark.slow
     def test_of_classes_have_names_and_probabilities(self, folder):
-        config = {**CONFIG, "data": {"target": "color", "validation": 0.3}, "input": {}}
+        data = {"target": "color", "validation": 0.3}
+        config = {**CONFIG, "data": data, "input": {}, "hidden": []}
         model = dlcli.train(config, TABLE, output="colors").model
         predictions = model.predict({name: TABLE[name] for name in model.columns})
         assert set(predictions.values) <= set(COLORS)
@@ -359,7 +360,7 @@ class TestPredictions:
     def test_of_classes_have_the_type_of_the_target(self, storage, dtype):
         big = TABLE["big"].cast(storage)
         table = TABLE.drop_columns(["big", "price"]).append_column("price", big)
-        found = dlcli.train({**CONFIG, "epochs": 1}, table).model.predict(table)
+        found = dlcli.train({**CONFIG, "hidden": [], "epochs": 1}, table).model.predict(table)
         assert found.values.dtype == dtype
         assert found.values.tolist() == found.to_arrow()["prediction"].to_pylist()
 

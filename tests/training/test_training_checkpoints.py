@@ -147,7 +147,10 @@ AVERAGED = {"use_ema": True, "ema_overwrite_frequency": 3}
     ("config", "engine", "at"),
     [
         ({"optimizer": {"name": "lamb", **AVERAGED}}, "graph", 2),
-        ({"optimizer": {"name": "schedule_free_adamw", **AVERAGED}}, "keras", 2),
+        pytest.param(
+            *({"optimizer": {"name": "schedule_free_adamw", **AVERAGED}}, "keras", 2),
+            marks=pytest.mark.release,  # as above, with Adam
+        ),
         ({"precision": "mixed_float16"}, "graph", 3),
     ],
     ids=["lamb", "schedule_free_adamw", "loss scale"],

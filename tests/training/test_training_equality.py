@@ -185,7 +185,9 @@ WEIGHTS_AND_METRICS = {
 CASES = {**OPTIMIZERS, **LAYERS_AND_BATCHES, **WEIGHTS_AND_METRICS}
 # Keras's own code mixes a float32 constant, or TensorFlow's top-k operation, with float64.
 ONLY_IN_FLOAT32 = ["four classes, orthogonal layer", "one-hot classes"]
-FOR_RELEASES = ["adamax", "nadam", "adadelta", "adagrad", "rmsprop", "lamb", "lion", "ftrl"]
+FOR_RELEASES = [
+    *("adamax", "nadam", "adadelta", "adagrad", "adafactor", "rmsprop", "lamb", "lion", "ftrl"),
+]
 """Optimizers that differ from others by Keras's own update of a weight alone."""
 UNDER_XLA = ["two layers of everything, a rest"]
 UNDER_XLA_FOR_RELEASES = ["muon", "adamw", "schedule_free_adamw"]

@@ -158,7 +158,13 @@ def start_parent(folder):
 
 @pytest.mark.slow
 @POSIX
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.release),  # as test_cv_jobs has it of folds
+        signal.SIGINT,
+    ],
+)
 def test_a_signal_ends_all_workers_and_says_how_to_resume(tmp_path, number):
     """SIGINT is sent to all processes, as a terminal does."""
     parent, processes = start_parent(tmp_path)
