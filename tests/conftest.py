@@ -30,7 +30,7 @@ if "DLCLI_TESTS_BESIDE_PANDAS" not in os.environ:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 LONGEST = "test_beside_pandas"
-"""The file with the longest test, which takes a minute."""
+"""The file with the longest test, which takes more than half a minute."""
 EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
 """Examples of each property that names no number of its own."""
 settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # machines may be busy

@@ -80,6 +80,7 @@ OPTIMIZERS = {
         **optimizer("sgd", "mean_absolute_error", metrics=("mse", "mae", "r2")),
     },
     "adam": {
+        "rows": 12,  # batches without a rest
         "validation": 9,
         **optimizer(
             *("adam", "log_cosh"),
@@ -100,13 +101,10 @@ OPTIMIZERS = {
     },
     "adadelta": optimizer("adadelta", "mean_squared_logarithmic_error", "count"),
     "adagrad": optimizer("adagrad", {"name": "huber", "delta": 0.3}),
-    "adafactor": {
-        "rows": 12,  # batches without a rest
-        **optimizer(
-            *("adafactor", "kl_divergence", "numbers"),
-            learning_rate_schedule={"name": "cosine_decay"},
-        ),
-    },
+    "adafactor": optimizer(
+        *("adafactor", "kl_divergence", "numbers"),
+        learning_rate_schedule={"name": "cosine_decay"},
+    ),
     "rmsprop": optimizer("rmsprop", "binary_crossentropy", "labels"),
     "lamb": optimizer("lamb", "categorical_focal_crossentropy", "four"),
     "lion": optimizer("lion", balancing("binary_focal_crossentropy"), "two"),
