@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +23,7 @@ MOST_ROWS = 20_000
 """Most rows that are looked at."""
 _MOST_CELLS = 3_000_000
 _FEWEST_ROWS = 1_000
+_MOST_CATEGORIES = 30
 _MOST_CLASSES = 10
 
 
@@ -143,6 +144,25 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     return SampledColumn(decision, codes, counts, tuple(texts), None)
+
+
+def spread(names: Sequence[str], most: int) -> Sequence[str]:
+    """Return at most so many of the names, evenly spaced."""
+    if len(names) <= most:
+        return names
+    return [names[at] for at in np.linspace(0, len(names) - 1, most).astype(int)]
+
+
+def feature_scores(sample: Sample) -> dict[str, Floats]:
+    """Return numbers as normal scores, and few categories one-hot, each (rows, inputs)."""
+    found = {}
+    for name, column in sample.columns.items():
+        if column.numbers is not None:
+            numbers = np.append(column.numbers, np.nan)[column.codes]
+            found[name] = normal_scores(numbers)[:, np.newaxis]
+        elif 1 < column.distinct <= _MOST_CATEGORIES:
+            found[name] = scaled(np.eye(column.distinct + 1)[column.codes, :-1])
+    return found
 
 
 def target_scores(sample: Sample) -> Floats:

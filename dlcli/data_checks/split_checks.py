@@ -23,8 +23,9 @@ from dlcli.data_checks.sample import (
     draw,
     draw_rows,
     draw_sample,
+    feature_scores,
     normal_scores,
-    scaled,
+    spread,
     target_scores,
 )
 from dlcli.encoding import MIN_ROWS, Decision
@@ -61,7 +62,6 @@ _YEARS = (1500.0, 2200.0)
 
 _MOST_ROWS = 400
 _MOST_COLUMNS = 100
-_MOST_CATEGORIES = 30
 _FEWEST_GROUPS = 5
 _FEWEST_ROWS = 1.5
 """Rows that groups have on average."""
@@ -293,9 +293,7 @@ def _error_reduction(
         near = np.equal.outer(own, own).astype(np.float64)
     if own.max() + 1 < _FEWEST_GROUPS:
         return None
-    kept = list(decisions)
-    if len(kept) > _MOST_COLUMNS:
-        kept = [kept[at] for at in np.linspace(0, len(kept) - 1, _MOST_COLUMNS).astype(int)]
+    kept = spread(list(decisions), _MOST_COLUMNS)
     sample = draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
     is_read = not isinstance(decisions[column].feature, Ignored)
     kernel = _kernel(sample, skipped=column) + (near if is_read else 0)
@@ -347,18 +345,8 @@ def _kernel(sample: Sample, skipped: str) -> Floats:
         sample: the rows.
         skipped: the candidate, whose part is added otherwise.
     """
-    parts = [np.zeros((sample.table.rows, 1))]
-    for name, column in sample.columns.items():
-        if name == skipped:
-            continue
-        if column.numbers is not None:
-            parts.append(
-                normal_scores(np.append(column.numbers, np.nan)[column.codes])[:, np.newaxis]
-            )
-        elif 1 < column.distinct <= _MOST_CATEGORIES:
-            hot = np.eye(column.distinct + 1)[column.codes, :-1]
-            parts.append(scaled(hot))
-    inputs = np.hstack(parts)
+    scores = [each for name, each in feature_scores(sample).items() if name != skipped]
+    inputs = np.hstack([np.zeros((sample.table.rows, 1)), *scores])
     products = inputs @ inputs.T
     squares = np.diag(products)
     scale = max(float(squares.mean()), 1e-12)
