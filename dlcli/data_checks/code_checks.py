@@ -6,12 +6,12 @@ other are taken for similar ones, and each is hard to learn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from dlcli.config import Numeric
+from dlcli.config import Categorical, Numeric
 from dlcli.data_checks.data_issue import DataIssue, column_issue
 from dlcli.data_checks.sample import (
     Codes,
@@ -29,29 +29,39 @@ LEAST_EXPLAINED = 0.02
 """Share that the values of a column must explain, of what the other columns leave."""
 MOST_BY_NEAREST = 0.25
 """Part of this share that the values next to each may explain, if they are codes."""
+MOST_VALUES = 1_000
+"""Categories that a column may have."""
 
 _FEWEST_VALUES = 10
-_MOST_VALUES = 1_000
 _FEWEST_ROWS = 2
 """Rows that values have on average."""
-_LARGEST_SHARE = 0.2
-"""Of the rows, with one value; more have mostly the 0 of a count."""
+_LARGEST_SHARE = 0.1
+"""Of the rows, with one value; more have mostly the 0 of amounts."""
 _CONFIDENCE = 0.999
 _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Rows of mean 0 that are added to those of a value, or of its neighbours."""
 _MOST_COLUMNS = 100
+_A_PART = "a part of what other columns leave of the target"
+_ALL_VALUES = f"{{type: categorical, max_categories: {MOST_VALUES}}}"
 
 
 def find_codes(sample: Sample) -> DataIssue | None:
     """Find whole numbers that are read as amounts, but are codes as far as the target shows."""
-    found = {name: f"{100 * share:.0f} %" for name, share in select_codes(sample).items()}
-    message = (
-        "whole numbers that explain a part of what other columns leave of the target, but not by "
-        "their order"
-    )
-    advice = "if they are codes and no amounts, declare {type: categorical, max_categories: 1000}"
-    return column_issue("codes", "note", found, message, advice)
+    message = f"whole numbers that explain {_A_PART}, but not by their order"
+    advice = f"if they are codes and no amounts, declare {_ALL_VALUES}"
+    return column_issue("codes", "note", _percent(select_codes(sample)), message, advice)
+
+
+def find_many_categories(sample: Sample) -> DataIssue | None:
+    """Find categorical columns whose rare values matter, but would share one category."""
+    message = f"categories that explain {_A_PART}, also beyond the most frequent ones"
+    found = _percent(select_many_categories(sample))
+    return column_issue("many_categories", "note", found, message, f"declare {_ALL_VALUES}")
+
+
+def _percent(shares: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{100 * share:.0f} %" for name, share in shares.items()}
 
 
 def select_codes(sample: Sample) -> dict[str, float]:
@@ -75,10 +85,37 @@ def select_codes(sample: Sample) -> dict[str, float]:
     if sample.task is None or not candidates:
         return {}
     left_by_others = _residuals(sample)
-    shares = (
-        (name, _explained(column, left_by_others(name))) for name, column in candidates.items()
-    )
-    return {name: share for name, share in shares if share is not None}
+    shares = {
+        name: _share_as_codes(_rows_of(column, left_by_others(name)))
+        for name, column in candidates.items()
+    }
+    return {name: share for name, share in shares.items() if share is not None}
+
+
+def select_many_categories(sample: Sample) -> dict[str, float]:
+    """Return categorical columns whose rare values matter, and the share that these explain.
+
+    They are predicted as in `select_codes`, once with the most frequent values, which the column's
+    type keeps, and once with up to 1,000. The difference is at least 2 % of the variance, and
+    significant.
+
+    Args:
+        sample: rows of a table. Without a task, no column is found.
+    """
+    candidates = {
+        name: (column, feature.max_categories)
+        for name, column in sample.columns.items()
+        if isinstance(feature := column.decision.feature, Categorical)
+        if feature.max_categories < column.distinct <= column.present / _FEWEST_ROWS
+    }
+    if sample.task is None or not candidates:
+        return {}
+    left_by_others = _residuals(sample)
+    shares = {
+        name: _share_of_rare(_rows_of(column, left_by_others(name)), most)
+        for name, (column, most) in candidates.items()
+    }
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 def _may_be_codes(column: SampledColumn) -> bool:
@@ -86,7 +123,7 @@ def _may_be_codes(column: SampledColumn) -> bool:
     if column.numbers is None or not isinstance(column.decision.feature, Numeric):
         return False
     rows = column.present
-    is_repeated = _FEWEST_VALUES <= column.distinct <= min(_MOST_VALUES, rows / _FEWEST_ROWS)
+    is_repeated = _FEWEST_VALUES <= column.distinct <= min(MOST_VALUES, rows / _FEWEST_ROWS)
     if not is_repeated or column.counts.max() > _LARGEST_SHARE * rows:
         return False
     return bool((column.numbers == column.numbers.round()).all())
@@ -100,15 +137,20 @@ def _residuals(sample: Sample) -> Callable[[str], Floats]:
     """
     target, scores = target_scores(sample), feature_scores(sample)
     used = spread([*scores], _MOST_COLUMNS)
-    inputs = np.hstack([scores[name] for name in used])
-    owners = np.repeat(used, [scores[name].shape[1] for name in used])
-    products, with_target = inputs.T @ inputs, inputs.T @ target
+    inputs = np.hstack([np.zeros((len(target), 1)), *(scores[name] for name in used)])
+    owners = np.repeat(["", *used], [1, *(scores[name].shape[1] for name in used)])
+    inverse = np.linalg.inv(inputs.T @ inputs + len(owners) * np.eye(len(owners)))
+    weights = inverse @ (inputs.T @ target)
+    left = target - inputs @ weights
 
     def left_by_others(column: str) -> Floats:
-        others = owners != column
-        penalized = products[np.ix_(others, others)] + len(owners) * np.eye(others.sum())
-        left: Floats = target - inputs[:, others] @ np.linalg.solve(penalized, with_target[others])
-        return left
+        own = owners == column
+        if not own.any():
+            return left
+        # The weights without some inputs, as if they had been fitted again.
+        change = inverse[:, own] @ np.linalg.solve(inverse[np.ix_(own, own)], weights[own])
+        others: Floats = left + inputs @ change
+        return others
 
     return left_by_others
 
@@ -130,40 +172,64 @@ class _Rows(NamedTuple):
         return errors
 
 
-def _explained(column: SampledColumn, target: Floats) -> float | None:
-    """Return the share of the variance that the values explain; None if they are amounts."""
+def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
+    """Return the rows of each value, with a target of mean 0 over them."""
     present = column.codes >= 0
     codes, known = column.codes[present], target[present] - target[present].mean(axis=0)
-    count = column.distinct
-    sums, squares = np.zeros((count, known.shape[1])), np.zeros(count)
+    sums, squares = np.zeros((column.distinct, known.shape[1])), np.zeros(column.distinct)
     np.add.at(sums, codes, known)
     np.add.at(squares, codes, (known**2).sum(axis=1))
-    rows = _Rows(column.counts, sums, squares)
-    total = float(squares.sum())
-    if not total > 0:
-        return None
+    return _Rows(column.counts, sums, squares)
+
+
+def _share_as_codes(rows: _Rows) -> float | None:
+    """Return the share of the variance that values explain; None if they are amounts."""
     own, nearest = _own_errors(rows), _nearest_errors(rows)
+    total = max(float(rows.squares.sum()), 1e-12)
     share, by_nearest = 1 - own.sum() / total, 1 - nearest.sum() / total
     if share < LEAST_EXPLAINED or by_nearest > MOST_BY_NEAREST * share:
         return None
-    gain = nearest - own
-    deviations = gain - rows.counts * (gain.sum() / len(codes))
+    return float(share) if _is_significant(nearest - own, rows.counts) else None
+
+
+def _share_of_rare(rows: _Rows, most: int) -> float | None:
+    """Return the share that values explain beyond the most frequent ones; None if too little."""
+    ranks = np.empty(len(rows.counts), dtype=np.int64)
+    ranks[np.argsort(-rows.counts, kind="stable")] = np.arange(len(ranks))
+    few, many = (_own_errors(rows, np.minimum(ranks, kept)) for kept in (most, MOST_VALUES))
+    share = float((few - many).sum()) / max(float(rows.squares.sum()), 1e-12)
+    return share if share >= LEAST_EXPLAINED and _is_significant(few - many, rows.counts) else None
+
+
+def _is_significant(gain: Floats, counts: Codes) -> bool:
+    """Return whether the errors of values, (values,), are lower for more than a few of them."""
+    count, rows = len(counts), int(counts.sum())
+    deviations = gain - counts * (gain.sum() / rows)
     error = np.sqrt(count / (count - 1) * (deviations**2).sum())
-    return float(share) if gain.sum() > student_quantile(_CONFIDENCE, count - 1) * error else None
+    return bool(gain.sum() > student_quantile(_CONFIDENCE, count - 1) * error)
 
 
-def _own_errors(rows: _Rows) -> Floats:
-    """Return the least errors of rows predicted by the others of their value, (values,)."""
+def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:
+    """Return the least errors of rows predicted by others of their value, or group, (values,).
+
+    Args:
+        rows: the rows of each value.
+        groups: the group of each value, (values,); each is its own if omitted.
+    """
+    groups = np.arange(len(rows.counts)) if groups is None else groups
+    counts, sums = np.bincount(groups, rows.counts)[groups], np.zeros_like(rows.sums)
+    np.add.at(sums, groups, rows.sums)
+    sums = sums[groups]
     found = []
     for penalty in _PENALTIES:
         # A row y is predicted by (s - y) / d, so that the error is y·(1 + 1/d) - s/d.
-        divisor = rows.counts - 1 + penalty
+        divisor = counts - 1 + penalty
         scaled = _Rows(
             rows.counts,
             rows.sums * (1 + 1 / divisor)[:, np.newaxis],
             rows.squares * (1 + 1 / divisor) ** 2,
         )
-        found.append(scaled.errors(rows.sums / divisor[:, np.newaxis]))
+        found.append(scaled.errors(sums / divisor[:, np.newaxis]))
     return min(found, key=np.sum)
 
 

@@ -120,8 +120,11 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_constants(sample),
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
-            # Not together with the advice to split by one of them.
-            code_checks.find_codes(sample) if advice is None or not advice.is_clear else None,
+            *(
+                (code_checks.find_codes(sample), code_checks.find_many_categories(sample))
+                if advice is None or not advice.is_clear  # to split by one of them
+                else ()
+            ),
         ),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),

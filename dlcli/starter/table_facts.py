@@ -21,12 +21,14 @@ from dlcli.config import (
     Text,
 )
 from dlcli.data_checks import (
+    MOST_VALUES,
     SplitAdvice,
     advise_split,
     draw_sample,
     explain_by_columns,
     select_codes,
     select_leaks,
+    select_many_categories,
     type_without_classes,
 )
 from dlcli.encoding import (
@@ -137,10 +139,10 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
-    if not uses_split:  # or codes of one subject each, which other rows don't have, would count
-        codes = select_codes(sample)
+    if not uses_split:  # or values of one subject each, which other rows don't have, would count
+        named = {*select_codes(sample), *select_many_categories(sample)}
         rest = columns = tuple(
-            _as_codes(column) if column.name in codes else column for column in columns
+            _with_all_values(column) if column.name in named else column for column in columns
         )
     return TableFacts(
         rows=table.rows,
@@ -158,11 +160,14 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-def _as_codes(column: ColumnFacts) -> ColumnFacts:
-    """Return a column of whole numbers as categories, all of them."""
-    feature = Categorical(max_categories=max(Categorical().max_categories, column.values.distinct))
-    reason = "codes, as their order explains nothing"
-    return replace(column, feature=feature, reason=reason, auto=False)
+def _with_all_values(column: ColumnFacts) -> ColumnFacts:
+    """Return a column of codes, or of many categories, with a category for each value."""
+    most = max(Categorical().max_categories, min(column.values.distinct, MOST_VALUES))
+    is_code = column.type == "numeric"
+    reason = (
+        "codes, as their order explains nothing" if is_code else "text whose rare values matter"
+    )
+    return replace(column, feature=Categorical(max_categories=most), reason=reason, auto=False)
 
 
 def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:

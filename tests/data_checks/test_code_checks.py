@@ -1,4 +1,4 @@
-"""Whole numbers that are codes, as far as the target shows."""
+"""Whole numbers that are codes, and categories that matter, as far as the target shows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
-from dlcli.data_checks import inspect_table, select_codes
-from dlcli.data_checks.code_checks import _nearest_errors, _own_errors, _Rows, find_codes
+from dlcli.data_checks import inspect_table, select_codes, select_many_categories
+from dlcli.data_checks.code_checks import (
+    _nearest_errors,
+    _own_errors,
+    _residuals,
+    _Rows,
+    find_codes,
+    find_many_categories,
+)
+from dlcli.data_checks.sample import feature_scores, target_scores
 from dlcli.starter import starter_config
 from dlcli.tables import read_table
 
@@ -32,6 +40,14 @@ def test_codes_are_found_with_the_share_that_they_explain(sample):
     share = int(issue.message.partition("'school' (")[2].partition(" %")[0])
     assert share == pytest.approx(100 * LEVEL[SCHOOL].var() / GRADE.var(), abs=8)
     assert issue.severity == "note"
+
+
+def test_what_another_column_explains_does_not_count(sample):
+    """As the number of a farm, whose size explains the harvest."""
+    size = LEVEL[SCHOOL]
+    harvest = 3 * size + NOISE
+    assert found(sample, SCHOOL, harvest) == ["x"]
+    assert select_codes(sample({"farm": SCHOOL, "size": size, "y": harvest}, "y")) == {}
 
 
 @pytest.mark.parametrize("slope", [0.02, 0.1])
@@ -64,7 +80,7 @@ def test_fractions_and_declared_categories_are_not(sample):
 
 
 def test_a_value_that_many_rows_have_makes_it_a_count(sample):
-    often = np.where(RNG.random(ROWS) < 0.25, 0, SCHOOL)
+    often = np.where(RNG.random(ROWS) < 0.15, 0, SCHOOL)
     assert found(sample, often, LEVEL[often] + NOISE) == []
 
 
@@ -88,6 +104,18 @@ def test_one_of_several_targets_is_enough(sample):
 
 def test_without_a_target_nothing_is_known(sample):
     assert select_codes(sample({"x": SCHOOL})) == {}
+
+
+def test_what_other_columns_leave_is_that_of_ridge_regression_without_the_column(sample):
+    columns = {"a": NOISE, "b": GRADE**2, "c": ["uvw"[i % 3] for i in range(ROWS)]}
+    rows = sample({**columns, "y": GRADE}, "y")
+    left_by_others = _residuals(rows)
+    target, scores = target_scores(rows), feature_scores(rows)
+    inputs = 1 + sum(each.shape[1] for each in scores.values())
+    for column in (*columns, "d"):
+        x = np.hstack([each for name, each in scores.items() if name != column])
+        weights = np.linalg.solve(x.T @ x + inputs * np.eye(x.shape[1]), x.T @ target)
+        np.testing.assert_allclose(left_by_others(column), target - x @ weights, atol=1e-9)
 
 
 def test_a_row_is_predicted_by_others_only():
@@ -118,6 +146,35 @@ def test_a_row_is_predicted_by_others_only():
     np.testing.assert_allclose(_nearest_errors(rows), min(around, key=np.sum))
 
 
+# Many categories
+
+
+def towns(count, rows=6000):
+    """Towns of different size, and the level of each row's."""
+    rng = np.random.default_rng(3)
+    town = np.minimum(rng.integers(0, count, rows), rng.integers(0, count, rows))
+    return [f"t{each}" for each in town], rng.normal(size=count)[town], rng.normal(size=rows)
+
+
+def test_categories_matter_beyond_the_most_frequent_ones(sample):
+    town, level, noise = towns(180)
+    issue = find_many_categories(sample({"town": town, "y": level + noise}, "y"))
+    assert issue is not None
+    assert issue.columns == ("town",)
+    assert issue.advice == "declare {type: categorical, max_categories: 1000}"
+
+
+@pytest.mark.parametrize(("count", "size"), [(180, 0), (100, 1)])
+def test_they_do_not_where_they_explain_nothing_or_are_kept(sample, count, size):
+    town, level, noise = towns(count)
+    assert select_many_categories(sample({"town": town, "y": size * level + noise}, "y")) == {}
+
+
+def test_neither_do_those_of_nearly_one_row_each(sample):
+    town, level, noise = towns(3000, rows=3000)
+    assert select_many_categories(sample({"town": town, "y": 3 * level + noise}, "y")) == {}
+
+
 # In a starter config
 
 
@@ -144,6 +201,14 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     assert "x: {type: categorical, max_categories: 130}" in text
     assert "# codes, as their order explains nothing: " in text
     assert "embedding" not in text
+
+
+def test_it_keeps_rare_categories_that_matter(tmp_path):
+    town, level, noise = towns(180)
+    path = write(tmp_path, {"town": town, "x": noise.round(3), "y": (level + noise).round(4)})
+    text = starter_config(path, "y", config_folder=tmp_path)
+    most = len({*town})
+    assert f"town: {{type: categorical, max_categories: {most}}}  # text whose rare values " in text
 
 
 def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):
