@@ -33,8 +33,9 @@ MOST_VALUES = 1_000
 """Categories that a column may have."""
 
 _FEWEST_VALUES = 10
-_FEWEST_ROWS = 2
-"""Rows that values have on average."""
+_FEWEST_ROWS = 4
+"""Rows that values have on average. With 3.3 for each baseball player, a network gained nothing
+from more players; with 5 to 7 for each county, firm or state, the error fell by 7 to 39 %."""
 _LARGEST_SHARE = 0.1
 """Of the rows, with one value; more have mostly the 0 of amounts."""
 _CONFIDENCE = 0.999

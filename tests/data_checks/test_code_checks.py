@@ -84,11 +84,11 @@ def test_a_value_that_many_rows_have_makes_it_a_count(sample):
     assert found(sample, often, LEVEL[often] + NOISE) == []
 
 
-def test_each_value_needs_other_rows(sample):
+@pytest.mark.parametrize(("rows", "expected"), [(4, ["x"]), (3, [])])
+def test_each_value_needs_some_rows(sample, rows, expected):
     level = np.random.default_rng(9).normal(size=ROWS)
-    pairs, alone = RNG.permutation(ROWS) // 2, RNG.permutation(ROWS)
-    assert found(sample, pairs, 3 * level[pairs] + NOISE) == ["x"]
-    assert found(sample, alone, 3 * level[alone] + NOISE) == []
+    values = RNG.permutation(ROWS) // rows
+    assert found(sample, values, 3 * level[values] + NOISE) == expected
 
 
 def test_classes_count_and_missing_values_do_not(sample):
