@@ -43,6 +43,8 @@ _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Rows of mean 0 that are added to those of a value, or of its neighbours."""
 _MOST_COLUMNS = 100
+_SAME = 0.9
+"""Part of the values of a copy that differ; a district has much fewer values than its schools."""
 _A_PART = "a part of what other columns leave of the target"
 _ALL_VALUES = f"{{type: categorical, max_categories: {MOST_VALUES}}}"
 
@@ -63,6 +65,27 @@ def find_many_categories(sample: Sample) -> DataIssue | None:
 
 def _percent(shares: Mapping[str, float]) -> dict[str, str]:
     return {name: f"{100 * share:.0f} %" for name, share in shares.items()}
+
+
+def select_names(sample: Sample) -> list[str]:
+    """Return the columns of codes, and of categories beyond the most frequent ones, without copies.
+
+    A column is left out if another one has about as many values, and each of them tells its value,
+    as a country's code its name.
+    """
+    found = [*select_codes(sample), *select_many_categories(sample)]
+    found.sort(key=lambda name: -sample.columns[name].distinct)
+    kept: list[str] = []
+    for name in found:
+        if not any(_tells(sample.columns[other], sample.columns[name]) for other in kept):
+            kept.append(name)
+    return kept
+
+
+def _tells(one: SampledColumn, other: SampledColumn) -> bool:
+    """Return whether each value of a column has one value of another, with nearly as many."""
+    pairs = np.unique(np.stack([one.codes, other.codes]), axis=1).shape[1]
+    return pairs == len(np.unique(one.codes)) and other.distinct >= _SAME * one.distinct
 
 
 def select_codes(sample: Sample) -> dict[str, float]:

@@ -26,9 +26,8 @@ from dlcli.data_checks import (
     advise_split,
     draw_sample,
     explain_by_columns,
-    select_codes,
     select_leaks,
-    select_many_categories,
+    select_names,
     type_without_classes,
 )
 from dlcli.encoding import (
@@ -140,7 +139,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = {*select_codes(sample), *select_many_categories(sample)}
+        named = select_names(sample)
         rest = columns = tuple(
             _with_all_values(column) if column.name in named else column for column in columns
         )
