@@ -140,7 +140,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
         named = select_names(sample)
-        rest = columns = tuple(
+        columns = tuple(
             _with_all_values(column) if column.name in named else column for column in columns
         )
     return TableFacts(
