@@ -57,10 +57,10 @@ def find_codes(sample: Sample) -> DataIssue | None:
 
 
 def find_many_categories(sample: Sample) -> DataIssue | None:
-    """Find categorical columns whose rare values matter, but would share one category."""
+    """Find categorical columns whose rare values matter, but share one category by default."""
     message = f"categories that explain {_A_PART}, also beyond the most frequent ones"
     found = _percent(select_many_categories(sample))
-    return column_issue("many_categories", "note", found, message, f"declare {_ALL_VALUES}")
+    return column_issue("many_categories", "warning", found, message, f"declare {_ALL_VALUES}")
 
 
 def _percent(shares: Mapping[str, float]) -> dict[str, str]:
@@ -119,25 +119,26 @@ def select_codes(sample: Sample) -> dict[str, float]:
 def select_many_categories(sample: Sample) -> dict[str, float]:
     """Return categorical columns whose rare values matter, and the share that these explain.
 
-    They are predicted as in `select_codes`, once with the most frequent values, which the column's
-    type keeps, and once with up to 1,000. The difference is at least 2 % of the variance, and
-    significant.
+    They are predicted as in `select_codes`, once with the 100 most frequent values, which are kept
+    by default, and once with up to 1,000. The difference is at least 2 % of the variance, and
+    significant. Columns with another maximum are not looked at.
 
     Args:
         sample: rows of a table. Without a task, no column is found.
     """
+    most = Categorical().max_categories
     candidates = {
-        name: (column, feature.max_categories)
+        name: column
         for name, column in sample.columns.items()
         if isinstance(feature := column.decision.feature, Categorical)
-        if feature.max_categories < column.distinct <= column.present / _FEWEST_ROWS
+        if feature.max_categories == most < column.distinct <= column.present / _FEWEST_ROWS
     }
     if sample.task is None or not candidates:
         return {}
     left_by_others = _residuals(sample)
     shares = {
         name: _share_of_rare(_rows_of(column, left_by_others(name)), most)
-        for name, (column, most) in candidates.items()
+        for name, column in candidates.items()
     }
     return {name: share for name, share in shares.items() if share is not None}
 

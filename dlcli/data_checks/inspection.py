@@ -170,6 +170,8 @@ def inspect_split(
         row_checks.find_duplicates_across(sample, held_out, is_grouped),
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
+    if not is_grouped:
+        found += _with_sample_size(sample, code_checks.find_many_categories(sample))
     return [issue for issue in found if issue is not None and issue.severity == "warning"]
 
 

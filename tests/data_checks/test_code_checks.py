@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
-from dlcli.data_checks import inspect_table, select_names
+from dlcli.config import Categorical, Input, load_config
+from dlcli.data_checks import inspect_split, inspect_table, select_names
 from dlcli.data_checks.code_checks import (
     _nearest_errors,
     _own_errors,
@@ -18,6 +18,8 @@ from dlcli.data_checks.code_checks import (
     select_many_categories,
 )
 from dlcli.data_checks.sample import feature_scores, target_scores
+from dlcli.encoding import Decision
+from dlcli.splitting import Split
 from dlcli.starter import starter_config
 from dlcli.tables import read_table
 
@@ -173,6 +175,21 @@ def test_categories_matter_beyond_the_most_frequent_ones(sample):
 def test_they_do_not_where_they_explain_nothing_or_are_kept(sample, count, size):
     town, level, noise = towns(count)
     assert select_many_categories(sample({"town": town, "y": size * level + noise}, "y")) == {}
+
+
+def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_set(sample):
+    town, level, noise = towns(180)
+    rows = sample({"town": town, "x": noise, "y": level + noise}, "y")
+    split = Split(rows.table, None, None)
+
+    def warned(is_grouped, **options):
+        decisions = {"town": Decision(Categorical(**options), "declared")}
+        issues = inspect_split(split, rows.table, rows.task, decisions, Input(), is_grouped)
+        return [issue.check for issue in issues]
+
+    assert warned(is_grouped=False) == ["many_categories"]
+    assert warned(is_grouped=True) == []
+    assert warned(is_grouped=False, max_categories=50) == []
 
 
 def test_neither_do_those_of_nearly_one_row_each(sample):
