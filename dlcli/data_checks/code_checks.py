@@ -44,7 +44,7 @@ _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Rows of mean 0 that are added to those of a value, or of its neighbours."""
 _MOST_COLUMNS = 100
 _SAME = 0.9
-"""Part of the values of a copy that differ; a district has much fewer values than its schools."""
+"""Part of a column's number of values that a copy of it has; districts are fewer than schools."""
 _A_PART = "a part of what other columns leave of the target"
 _ALL_VALUES = f"{{type: categorical, max_categories: {MOST_VALUES}}}"
 
