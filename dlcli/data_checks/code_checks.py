@@ -7,6 +7,7 @@ other are taken for similar ones, and each is hard to learn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,7 @@ from dlcli.data_checks.sample import (
     spread,
     target_scores,
 )
-from dlcli.data_checks.split_checks import STEP
-from dlcli.metrics import student_quantile
+from dlcli.data_checks.split_checks import STEP, is_positive
 
 LEAST_EXPLAINED = 0.02
 """Share that the values of a column must explain, of what the other columns leave."""
@@ -73,7 +73,7 @@ def select_names(sample: Sample) -> list[str]:
     A column is left out if another one has about as many values, and each of them tells its value,
     as a country's code its name.
     """
-    found = [*select_codes(sample), *select_many_categories(sample)]
+    found = [*_shares(sample, {**_possible_codes(sample), **_possible_categories(sample)})]
     found.sort(key=lambda name: -sample.columns[name].distinct)
     kept: list[str] = []
     for name in found:
@@ -101,19 +101,7 @@ def select_codes(sample: Sample) -> dict[str, float]:
     Args:
         sample: rows of a table. Without a task, no column is found.
     """
-    candidates = {
-        name: column
-        for name, column in sample.columns.items()
-        if _may_be_codes(column) and not STEP.search(name)
-    }
-    if sample.task is None or not candidates:
-        return {}
-    left_by_others = _residuals(sample)
-    shares = {
-        name: _share_as_codes(_rows_of(column, left_by_others(name)))
-        for name, column in candidates.items()
-    }
-    return {name: share for name, share in shares.items() if share is not None}
+    return _shares(sample, _possible_codes(sample))
 
 
 def select_many_categories(sample: Sample) -> dict[str, float]:
@@ -126,19 +114,35 @@ def select_many_categories(sample: Sample) -> dict[str, float]:
     Args:
         sample: rows of a table. Without a task, no column is found.
     """
+    return _shares(sample, _possible_categories(sample))
+
+
+def _possible_codes(sample: Sample) -> dict[str, Measure]:
+    return {
+        name: _share_as_codes
+        for name, column in sample.columns.items()
+        if _may_be_codes(column) and not STEP.search(name)
+    }
+
+
+def _possible_categories(sample: Sample) -> dict[str, Measure]:
     most = Categorical().max_categories
-    candidates = {
-        name: column
+    return {
+        name: partial(_share_of_rare, most=most)
         for name, column in sample.columns.items()
         if isinstance(feature := column.decision.feature, Categorical)
         if feature.max_categories == most < column.distinct <= column.present / _FEWEST_ROWS
     }
-    if sample.task is None or not candidates:
+
+
+def _shares(sample: Sample, measures: Mapping[str, Measure]) -> dict[str, float]:
+    """Return the shares that columns explain of what the others leave, where they are enough."""
+    if sample.task is None or not measures:
         return {}
     left_by_others = _residuals(sample)
     shares = {
-        name: _share_of_rare(_rows_of(column, left_by_others(name)), most)
-        for name, column in candidates.items()
+        name: measure(_rows_of(sample.columns[name], left_by_others(name)))
+        for name, measure in measures.items()
     }
     return {name: share for name, share in shares.items() if share is not None}
 
@@ -197,6 +201,10 @@ class _Rows(NamedTuple):
         return errors
 
 
+Measure = Callable[[_Rows], float | None]
+"""Returns the share of the variance that the values of a column explain; None if too little."""
+
+
 def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
     """Return the rows of each value, with a target of mean 0 over them."""
     present = column.codes >= 0
@@ -214,7 +222,7 @@ def _share_as_codes(rows: _Rows) -> float | None:
     share, by_nearest = 1 - own.sum() / total, 1 - nearest.sum() / total
     if share < LEAST_EXPLAINED or by_nearest > MOST_BY_NEAREST * share:
         return None
-    return float(share) if _is_significant(nearest - own, rows.counts) else None
+    return float(share) if is_positive(nearest - own, rows.counts, _CONFIDENCE) else None
 
 
 def _share_of_rare(rows: _Rows, most: int) -> float | None:
@@ -223,15 +231,8 @@ def _share_of_rare(rows: _Rows, most: int) -> float | None:
     ranks[np.argsort(-rows.counts, kind="stable")] = np.arange(len(ranks))
     few, many = (_own_errors(rows, np.minimum(ranks, kept)) for kept in (most, MOST_VALUES))
     share = float((few - many).sum()) / max(float(rows.squares.sum()), 1e-12)
-    return share if share >= LEAST_EXPLAINED and _is_significant(few - many, rows.counts) else None
-
-
-def _is_significant(gain: Floats, counts: Codes) -> bool:
-    """Return whether the errors of values, (values,), are lower for more than a few of them."""
-    count, rows = len(counts), int(counts.sum())
-    deviations = gain - counts * (gain.sum() / rows)
-    error = np.sqrt(count / (count - 1) * (deviations**2).sum())
-    return bool(gain.sum() > student_quantile(_CONFIDENCE, count - 1) * error)
+    is_enough = share >= LEAST_EXPLAINED and is_positive(few - many, rows.counts, _CONFIDENCE)
+    return share if is_enough else None
 
 
 def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:

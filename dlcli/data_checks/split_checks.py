@@ -314,13 +314,25 @@ def _significant(known: Floats, unknown: Floats, groups: Codes) -> float | None:
         groups: the group of each row; only as many of the last as there are errors, (all rows,).
     """
     _, own = np.unique(groups[-len(known) :], return_inverse=True)
-    sizes, mean = np.bincount(own), float((unknown - known).mean())
-    count = len(sizes)
-    spread = ((np.bincount(own, unknown - known) - sizes * mean) ** 2).sum()
-    error = float(np.sqrt(count / (count - 1) * spread)) / len(own)
-    is_significant = mean > student_quantile(0.5 + _CONFIDENCE / 2, count - 1) * error
-    reduction = mean / max(float(unknown.mean()), 1e-12)
-    return reduction if is_significant and reduction >= LEAST_REDUCTION else None
+    saved = unknown - known
+    sums = np.bincount(own, saved).astype(np.float64, copy=False)
+    is_lower = is_positive(sums, np.bincount(own), 0.5 + _CONFIDENCE / 2)
+    reduction = float(saved.mean()) / max(float(unknown.mean()), 1e-12)
+    return reduction if is_lower and reduction >= LEAST_REDUCTION else None
+
+
+def is_positive(sums: Floats, counts: Codes, confidence: float) -> bool:
+    """Return whether the mean over rows is above 0, by a one-sided t test over groups of rows.
+
+    Args:
+        sums: the sum over the rows of each group, (groups,).
+        counts: the number of rows of each group, (groups,).
+        confidence: of the test.
+    """
+    count, total = len(counts), float(sums.sum())
+    deviations = sums - counts * (total / int(counts.sum()))
+    error = float(np.sqrt(count / (count - 1) * (deviations**2).sum()))
+    return total > student_quantile(confidence, count - 1) * error
 
 
 def _draw_groups(groups: Codes) -> Codes:

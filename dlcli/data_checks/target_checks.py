@@ -201,7 +201,7 @@ def find_leakage(
 
 
 def select_leaks(explained: Mapping[str, float]) -> dict[str, float]:
-    """Return the columns that alone predict nearly all of the target; a single feature may.
+    """Return the columns that alone predict nearly all of the target; none of a single feature.
 
     Args:
         explained: the share of the target's error that each column removes.

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from dlcli.errors import RunError, TrainingError, UsageError, install_command, option
@@ -188,10 +188,10 @@ def open_database(url: str) -> BaseStorage:
     Raises:
         UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
     """
-    named = option("storage", mask_password(url))
-    if _is_cut_at_password(url):
+    named, parsed = option("storage", mask_password(url)), _parse(url)
+    if parsed is not None and _is_cut_at_password(parsed):
         raise UsageError(f"{named}: write %40 for @, and %2F for /, in a user or password")
-    if _is_in_memory(url):
+    if parsed is not None and _is_in_memory(parsed):
         message = "is in the memory of a process; name a file: sqlite:///study.db"
         raise UsageError(f"{named}: {message}")
     with quiet_optuna(), explaining_unusable_database(url):
@@ -278,32 +278,30 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
 
 def mask_password(url: str) -> str:
     """Return a URL without its password, to be shown and stored."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
+    parsed = _parse(url)
+    if parsed is None or _is_cut_at_password(parsed):
         return "URL"  # any part of it may be a password
-    if _is_cut_at_password(url):
-        return "URL"
     query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
     shown: str = parsed.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
 
 
-def _is_cut_at_password(url: str) -> bool:
+def _parse(url: str) -> URL | None:
+    """Return the parts of a URL; None if it is invalid."""
+    with suppress(ArgumentError, ValueError):
+        return make_url(url)
+    return None
+
+
+def _is_cut_at_password(url: URL) -> bool:
     """Return whether an unescaped @ in a password makes its rest a part of the host or database."""
-    with suppress(ArgumentError, ValueError):
-        parsed = make_url(url)
-        is_cut = any("@" in part for part in (parsed.host or "", parsed.database or ""))
-        return parsed.password is not None and is_cut
-    return False
+    is_cut = any("@" in part for part in (url.host or "", url.database or ""))
+    return url.password is not None and is_cut
 
 
-def _is_in_memory(url: str) -> bool:
-    with suppress(ArgumentError, ValueError):
-        parsed = make_url(url)
-        is_file = parsed.database not in (None, "", ":memory:")
-        return parsed.get_backend_name() == "sqlite" and not is_file
-    return False
+def _is_in_memory(url: URL) -> bool:
+    is_file = url.database not in (None, "", ":memory:")
+    return url.get_backend_name() == "sqlite" and not is_file
 
 
 def _missing_module(error: BaseException | None) -> str | None:

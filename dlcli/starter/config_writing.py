@@ -246,6 +246,11 @@ _MOST_EMBEDDED = 2_000
 as many explain 0.13 of the variance of other users' ratings in six epochs, the numbers 0.05."""
 _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
+_DOUBTS = (
+    "it alone predicts nearly all of the target: if it is derived from it, or",
+    "unknown when predictions are made, write ignored",
+)
+"""The remark on a column that may give the target away."""
 
 
 def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> list[Line]:
@@ -318,13 +323,7 @@ def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
 def _column_lines(column: ColumnFacts) -> list[Line]:
     """Write a column's line, and a suggestion below it if there is one."""
     if column.leaks:
-        return [
-            _column_line(column),
-            Line(
-                "", "", "it alone predicts nearly all of the target: if it is derived from it, or"
-            ),
-            Line("", "", "unknown when predictions are made, write ignored"),
-        ]
+        return [_column_line(column), *(Line("", "", text) for text in _DOUBTS)]
     if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
         below = [Line("", "", way)] if way else []

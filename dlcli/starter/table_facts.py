@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +61,7 @@ class ColumnFacts:
     """True if `auto` would choose the same type."""
     values: ColumnSummary
     """Its values."""
-    leaks: bool = False
+    leaks: bool
     """True if it alone predicts nearly all of the target."""
 
     @property
@@ -124,9 +124,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     inferred = type_columns(section, table, target.columns, whole)
     sample = draw_sample(table, inferred, task)
     leaks = select_leaks(explain_by_columns(sample))
-    columns = tuple(
-        replace(column, leaks=column.name in leaks) for column in _columns(table, inferred)
-    )
+    columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)
@@ -202,17 +200,19 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     return len(training) > len(names) == len(np.unique(codes[training]))
 
 
-def _columns(table: Table, decisions: Mapping[str, Decision]) -> tuple[ColumnFacts, ...]:
+def _columns(
+    table: Table, decisions: Mapping[str, Decision], leaks: Collection[str]
+) -> tuple[ColumnFacts, ...]:
     return tuple(
-        _column(table, name, decision, auto=decisions[name].values is not None)
+        _column(table, name, decision, auto=decisions[name].values is not None, leaks=name in leaks)
         for name, decision in count_all_rows(decisions, table).items()
     )
 
 
-def _column(table: Table, name: str, decision: Decision, *, auto: bool) -> ColumnFacts:
+def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
     feature, values = decision.feature, decision.values
     assert values is not None  # counted
     if isinstance(feature, Numeric) and values.bounds is None:
         check_range("none", table.numbers(name), table, name)  # it is read for want of another
     reason = decision.reason if auto else f"as {option('ignore')} sets"
-    return ColumnFacts(name, feature, reason, auto, values)
+    return ColumnFacts(name, feature, reason, auto, values, leaks)
