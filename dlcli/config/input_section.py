@@ -328,6 +328,9 @@ class Numeric(Section):
     """Scaling of values. Omitted: input.scaling."""
     encoding: NumericEncoding | None = None
     """Encoding of scaled values as several inputs. Omitted: input.encoding."""
+    max_categories: NonNegativeInt = 0
+    """Maximum number of values that have an input of 0 or 1 besides, as categories have: the most
+    frequent, of two or more training rows. For amounts that also tell what a row belongs to."""
     missing: NumericMissing = Median()
     """Replacement of missing values."""
 

@@ -2,7 +2,8 @@
 
 Missing values are replaced first. Then the number is scaled to one input, from which the network
 may compute sines and cosines (`periodic`), or encoded by one input for each of several bins
-(`piecewise_linear`). One more input may mark the rows whose value was missing.
+(`piecewise_linear`). Frequent values may have an input of 0 or 1 besides, as categories have. One
+more input may mark the rows whose value was missing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -98,11 +100,15 @@ class NumberEncoder(FilledEncoder):
     """The training rows' minimum."""
     high: float
     """The training rows' maximum."""
+    categories: preprocessing.Increasing = ()
+    """The values that have an input of their own."""
 
     @property
-    def indicator_blocks(self) -> tuple[Block, ...]:
-        """The block of the input that marks missing values, if there is one."""
-        return (Block(self.column, "numeric", self.indicator_names),) if self.indicator else ()
+    def further_blocks(self) -> tuple[Block, ...]:
+        """The block of the inputs for categories and for missing values, if there are any."""
+        values = (repr(each).removesuffix(".0") for each in self.categories)
+        names = (*(f"{self.column} = {value}" for value in values), *self.indicator_names)
+        return (Block(self.column, "numeric", names),) if names else ()
 
     def read(self, table: Table, scaling: str, out: Matrix, issues: ValueIssues) -> Floats:
         """Read the column's numbers and replace missing ones, (rows,).
@@ -123,6 +129,10 @@ class NumberEncoder(FilledEncoder):
         with np.errstate(invalid="ignore"):
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
         issues.add_outside(self.column, outside, self.low, self.high)
+        if self.categories:
+            found = np.searchsorted(self.categories, values).clip(max=len(self.categories) - 1)
+            rows = np.flatnonzero(np.array(self.categories)[found] == values)
+            out[rows, self._first_category + found[rows]] = 1
         missing = np.isnan(values) & ~wrong
         return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
 
@@ -138,6 +148,8 @@ class NumberEncoder(FilledEncoder):
         missing: list[int] = []
         outside = 0
         for row, number in enumerate(numbers):
+            if (code := self._codes.get(number)) is not None:
+                out[row, self._first_category + code] = 1
             if number != number:
                 missing.append(row)
                 numbers[row] = fill
@@ -150,6 +162,16 @@ class NumberEncoder(FilledEncoder):
         if missing:
             self.fill_few(missing, fill, out, issues)
         return numbers
+
+    @cached_property
+    def _codes(self) -> dict[float, int]:
+        """The index of each category."""
+        return {value: code for code, value in enumerate(self.categories)}
+
+    @property
+    def _first_category(self) -> int:
+        """The index of the first category's input, from the end."""
+        return -len(self.categories) - self.indicator
 
 
 class NumericEncoder(NumberEncoder):
@@ -171,7 +193,7 @@ class NumericEncoder(NumberEncoder):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
         number = Block(self.column, "numeric", (self.column,), self.periodic)
-        return (number, *self.indicator_blocks)
+        return (number, *self.further_blocks)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -225,7 +247,7 @@ class ScaledNumbers:
         """
         columns = []
         for encoder, inputs in encoders:
-            if not isinstance(encoder, NumericEncoder):
+            if not isinstance(encoder, NumericEncoder) or encoder.categories:
                 continue
             scaling, ends = encoder.scaling, (encoder.low, encoder.high)
             if isinstance(scaling, preprocessing.LinearScaling) and all(
@@ -275,7 +297,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
         written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
         names = next(names for names in written if len(set(names)) == len(names))
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
-        return (Block(self.column, "numeric", bins), *self.indicator_blocks)
+        return (Block(self.column, "numeric", bins), *self.further_blocks)
 
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -351,6 +373,7 @@ def fit_numeric(
         "high": float(present.max()),
         "fill": fill,
         "indicator": needs_indicator(policy, len(present) < len(values)),
+        "categories": _fit_categories(feature.max_categories, present),
     }
     if isinstance(encoding, config.PiecewiseLinear):
         return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
@@ -359,6 +382,14 @@ def fit_numeric(
     if isinstance(encoding, config.Periodic):
         periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
     return NumericEncoder(**common, scaling=fitted, periodic=periodic)
+
+
+def _fit_categories(most: int, values: Floats) -> tuple[float, ...]:
+    """Return the most frequent values of two or more training rows, of equal ones the smallest."""
+    distinct, counts = np.unique(values, return_counts=True)
+    ranked = np.argsort(-counts, kind="stable")[:most]
+    categories: list[float] = np.sort(distinct[ranked[counts[ranked] > 1]]).tolist()
+    return tuple(categories)
 
 
 def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:

@@ -40,6 +40,8 @@ _EXTREME_ROWS = 6
 """
 _ODD_SHARE = 0.25
 """Share of the values of a column that are odd."""
+_CATEGORIES = 200
+"""Most categories of a column that made-up rows have."""
 MOST_ROWS = 2_000
 """Most held-out rows that are checked."""
 _ODD_TEXTS = (
@@ -122,6 +124,7 @@ def _values(
     if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
         span = feature.high - feature.low or 1.0
         numbers = [feature.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
+        numbers += feature.categories[:_CATEGORIES]
         odd = [None, 0.0, feature.low - span, feature.high + span, math.inf, 1e39, -1e38]
         return numbers, odd
     if isinstance(feature, BooleanEncoder):
@@ -135,7 +138,7 @@ def _values(
         return _dates(feature)
     if isinstance(feature, ImageEncoder):
         return _images(feature, folder), []
-    typical = [*feature.categories[:200]]
+    typical = [*feature.categories[:_CATEGORIES]]
     return typical, [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
 
 

@@ -81,7 +81,7 @@ def _encode_numbers(
         empty = empty | ops.equal(x, number)
     if isinstance(feature, NumericEncoder) and feature.scaling.name == "log":
         empty = empty | (x < 0.0)
-    x = ops.where(empty, feature.fill or 0.0, x)
+    read, x = x, ops.where(empty, feature.fill or 0.0, x)
     if isinstance(feature, NumericEncoder):
         scaled = ops.as_column(_scale(ops, feature.scaling, x))
     else:
@@ -94,6 +94,10 @@ def _encode_numbers(
         scaled = ops.minimum(ops.maximum(shares, ops.constant(low)), ops.constant(high))
     usable = ops.apply("abs", scaled) <= LARGEST
     parts = [ops.cast(ops.where(usable, scaled, 0.0), "float32")]
+    if feature.categories:
+        every = ops.constant(np.array(feature.categories)[None])
+        is_category = ops.equal(ops.as_column(read), every) & ~ops.as_column(empty)
+        parts.append(ops.cast(is_category, "float32"))
     return _with_indicator(ops, parts, feature, empty)
 
 
@@ -253,8 +257,10 @@ def encode(
 def _is_linear(
     feature: FeatureEncoder, missing: Sequence[str], is_log: bool
 ) -> TypeGuard[NumericEncoder]:
-    """Return whether a column is of numbers with a linear scaling, of logarithms or not."""
+    """Return whether a column is of numbers with a linear scaling alone, of logarithms or not."""
     if not isinstance(feature, NumericEncoder) or not isinstance(feature.scaling, LinearScaling):
+        return False
+    if feature.categories:
         return False
     has_numbers = any(_PLAIN_NUMBER.fullmatch(word) for word in missing)
     return not has_numbers and (feature.scaling.name == "log") == is_log

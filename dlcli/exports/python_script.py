@@ -314,6 +314,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
             specs.append((spec, [feature.column]))
         else:
             alike.append(feature.column)
+    numbers = [spec for spec, _ in specs if spec["type"] == "number"]
     kinds = [kind for kind in _KINDS if any(spec["type"] == kind for spec, _ in specs)]
     of_kind = {
         f"{kind}_columns": [name for spec, names in specs if spec["type"] == kind for name in names]
@@ -343,9 +344,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
             if isinstance(each, TextEncoder)
         )
         else "",
-        "scalings": [
-            *dict.fromkeys(spec["scaling"] for spec, _ in specs if spec["type"] == "number")
-        ],
+        "scalings": [*dict.fromkeys(spec["scaling"] for spec in numbers)],
         "special": bool(special),
         "has_numbers": len(special) < len(features),
         "input_names": {each.column: _identifier(each.column) for each in special},
@@ -353,6 +352,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "embedding_columns": [name for name, kind in inputs.items() if kind == "embedding"],
         "text_words": "; ".join(words[each] for each in dict.fromkeys(encodings)),
         "missing": missing,
+        "number_categories": any("max_categories" in spec for spec in numbers),
         "number_words": any(
             word.lstrip("-").replace(".", "", 1).isdigit()
             for words in missing.values()
@@ -428,6 +428,8 @@ def _number_spec(
         "missing": 0.0 if missing == "error" else missing,
         "indicator": feature.indicator,
     }
+    if feature.categories:
+        spec |= {"max_categories": section.max_categories}
     if isinstance(feature, PiecewiseLinearEncoder):
         encoding = section.encoding or config.input.encoding
         return {**spec, "bins": getattr(encoding, "bins", len(feature.edges) - 1)}
@@ -573,10 +575,12 @@ def _special_code(feature: FeatureEncoder) -> Iterator[str]:
         yield "parts.append(keras.layers.Flatten()(x))"
     elif isinstance(feature, NumericEncoder) and (form := feature.periodic) is not None:
         yield "# Sines and cosines of the number, with trained frequencies."
-        width = 1 + feature.indicator
+        width = len(feature.inputs)
         yield f"x = inputs[{name}] = keras.Input(({width},), name={name})"
-        if feature.indicator:
-            yield "parts.append(x[:, 1:])  # 1 where the number is missing"
+        if width > 1:
+            marks = ["for some values"] * bool(feature.categories)
+            marks += ["where the number is missing"] * feature.indicator
+            yield f"parts.append(x[:, 1:])  # 1 {' and '.join(marks)}"
             yield "x = x[:, :1]"
         start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
         arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]

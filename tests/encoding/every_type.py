@@ -65,6 +65,8 @@ FEATURES = {
     "none": (Numeric(scaling=Unscaled()), NUMBERS),
     "bins": (Numeric(encoding=PiecewiseLinear(bins=3)), NUMBERS),
     "waves": (Numeric(encoding=Periodic(frequencies=2)), NUMBERS),
+    "amount": (Numeric(scaling=Standard(), max_categories=2), FEW_NUMBERS | st.just(-0.0)),
+    "binned": (Numeric(encoding=PiecewiseLinear(bins=2), max_categories=9), FEW_NUMBERS),
     "größe=漢": (Categorical(), WORDS | TEXTS),
     "rare": (Categorical(max_categories=2, missing=MostFrequentCategory()), WORDS),
     "number": (Categorical(), FEW_NUMBERS),

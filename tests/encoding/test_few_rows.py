@@ -138,6 +138,11 @@ USUAL = {
         [1, 2.5, "3", None],
     ),
     "bins": (Numeric(encoding=PiecewiseLinear(bins=2)), [1.0, 2.0, 3.0, None], [0.5, 2, 9, None]),
+    "frequent": (
+        Numeric(scaling=Log(), max_categories=9),
+        [0.5, 0.5, 2.0, 2.0, None, 7.0],
+        [0.5, 2, "2.0", 7.0, 1.0, None],
+    ),
     "flag": (
         Boolean(),
         [True, False, None, True],
@@ -185,6 +190,7 @@ SEVERAL = {
     "marked": (Numeric(scaling=MinMax()), [-2.0, None, 7.0, 0.125]),
     "huge": (Numeric(), [1e30, -1e30, 2.0, 3.0]),
     "plain": (Numeric(scaling=Unscaled()), [0.25, 6.0, 7.5, 5.5]),
+    "frequent": (Numeric(max_categories=9), [6.5, 6.5, 0.5, 0.5]),
 }
 INSIDE = st.floats(0.5, 6.5) | st.integers(1, 6)
 """Numbers in the range of all training rows."""

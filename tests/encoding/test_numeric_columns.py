@@ -230,3 +230,27 @@ def test_a_first_missing_value_at_prediction_is_reported():
 def test_a_missing_value_with_an_indicator_needs_no_word():
     encoder = fit([1.0, None, 6.0])
     assert notes(encoder, [None, 4.0]) == []
+
+
+def test_frequent_values_have_inputs_besides_the_number():
+    """Those of two or more rows; of equally frequent ones the smallest, in ascending order."""
+    encoder = fit([7, 0.5, 7, 7, 3, 3, -2, -2, 9], Numeric(max_categories=2))
+    assert encoder.inputs == ("x", "x = -2", "x = 7")
+    assert inputs(encoder, [7, -2, 3, 7.0000001]) == [
+        *([7, 0, 1], [-2, 1, 0], [3, 0, 0]),
+        pytest.approx([7, 0, 0]),
+    ]
+    assert fit([1, 1, 2, 0.1, 0.1], Numeric(max_categories=9)).inputs == ("x", "x = 0.1", "x = 1")
+    assert fit([1, 2, 3], Numeric(max_categories=9)).inputs == ("x",)
+
+
+def test_a_missing_number_has_none_of_these_inputs_although_one_replaces_it():
+    encoder = fit([5, 5, 5, None, 1, 1], Numeric(max_categories=9))
+    assert encoder.inputs == ("x", "x = 1", "x = 5", "x is missing")
+    assert inputs(encoder, [None, 5]) == [[5, 0, 0, 1], [5, 0, 1, 0]]
+
+
+def test_values_beside_a_logarithm_are_in_the_unit_of_the_column():
+    encoder = fit([3, 3, 8, 8], Numeric(scaling=Log(), max_categories=9))
+    assert encoder.inputs == ("x", "x = 3", "x = 8")
+    assert [row[1:] for row in inputs(encoder, [8, 3, 0])] == [[0, 1], [1, 0], [0, 0]]

@@ -101,6 +101,12 @@ FEATURES = {
     "required": (Numeric(scaling=Unscaled(), missing=ErrorIfMissing()), range(8), NEW_NUMBERS),
     "constant": (Numeric(scaling=Quantile(quantiles=4)), [2.0] * 8, NEW_NUMBERS),
     "bins": (Numeric(encoding=PiecewiseLinear(bins=3)), NUMBERS, NEW_NUMBERS),
+    "frequent": (Numeric(scaling=Log(), max_categories=2), SIZES, [1.0, *NEW_NUMBERS[1:7], -1.0]),
+    "binned": (
+        Numeric(encoding=PiecewiseLinear(bins=2), max_categories=9),
+        [0.0, 0.0, None, 0.1, 0.1, 5.0, 17.0, 17.0],
+        [-0.0, 0.1, None, 0.1 + 1e-16, 17.0, 5.0, 1e39, 0.2],
+    ),
     "one bin": (Numeric(encoding=PiecewiseLinear(bins=2)), [2.0] * 8, NEW_NUMBERS),
     "größe=漢": (Categorical(), WORDS, NEW_WORDS),
     "rare": (Categorical(max_categories=2, missing=MostFrequentCategory()), WORDS, NEW_WORDS),
@@ -172,7 +178,12 @@ FEATURES = {
         [1e30, 1.6e9, 0.4999995, None, -6.3e10, float("nan"), 2.5e11, -1.0],
     ),
 }
-MISSING = {"standard": ("17",), "größe=漢": ("blue", "7"), "tf idf": ("good food", "N/A")}
+MISSING = {
+    "standard": ("17",),
+    "binned": ("17",),
+    "größe=漢": ("blue", "7"),
+    "tf idf": ("good food", "N/A"),
+}
 
 
 def table_of(values: dict[str, list[object]]) -> Table:

@@ -33,6 +33,8 @@ input:
     age: {type: numeric, scaling: quantile}
     height: {type: numeric, scaling: minmax}
     weight: {type: numeric, encoding: {name: piecewise_linear, bins: 4}}
+    rooms: {type: numeric, scaling: standard, max_categories: 2}
+    beds: {type: numeric, encoding: {name: piecewise_linear, bins: 2}, max_categories: 9}
     colour: {type: categorical, max_categories: 3}
     guessed_words: categorical
     fresh: boolean
@@ -44,6 +46,7 @@ hidden: [{units: 6, activation: tanh, batch_normalization: true, dropout: 0.1}]
 metrics: [rmse]
 epochs: 2
 """
+ROOMS = [2.0, 3.5, None, 5.0, 3.5, 4.0, 2.0, 3.5, 2.0]
 DATES = {
     "signed": ["1er mars 2024", "12 févr. 2024", "2 AOÛT 2023", "20 decembre 2023"],
     "sent": ["Mon, 01 Jul 2024 09:30:00 GMT", "Sunday, 1 Sept 2024 07:00:00 +0200", None],
@@ -56,6 +59,7 @@ data: {train: t.csv, target: fresh}
 input:
   features:
     phase: {type: numeric, encoding: {name: periodic, frequencies: 3}}
+    rooms: {type: numeric, encoding: {name: periodic, frequencies: 2}, max_categories: 2}
     town: {type: categorical, encoding: {name: embedding, units: 3}}
     photo: {type: image, shape: [3, 2, 1], augmentation: {shift: 1, flip: true, noise: 0.1}}
     depth: numeric
@@ -80,8 +84,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, write in (("weight", _in_accounts), ("height", "{}k".format)):
         texts = [None if each is None else write(each) for each in table[name].to_pylist()]
         table = table.set_column(table.column_names.index(name), name, [texts])
-    for name, dates in DATES.items():
-        table = table.append_column(name, [(dates * table.num_rows)[: table.num_rows]])
+    for name, values in {**DATES, "rooms": ROOMS, "beds": [*ROOMS, 1.0]}.items():
+        table = table.append_column(name, [(values * table.num_rows)[: table.num_rows]])
     pyarrow.csv.write_csv(table, folder / "t.csv")
     return folder
 
