@@ -1,19 +1,19 @@
-"""Checks of columns whose values name something: numbers that are codes, and many categories.
+"""Checks of columns whose values name something: codes, repeated amounts, and many categories.
 
 The number of a school, a state or an item names it. Read as an amount, the schools next to each
-other are taken for similar ones, and each is hard to learn.
+other are taken for similar ones, and each is hard to learn. Some amounts name something as well:
+the distance between two airports tells the route.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from dlcli.config import Categorical, Numeric
-from dlcli.data_checks.data_issue import DataIssue, column_issue
+from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue
 from dlcli.data_checks.sample import (
     Codes,
     Floats,
@@ -25,9 +25,14 @@ from dlcli.data_checks.sample import (
 )
 from dlcli.data_checks.split_checks import STEP, is_positive
 
-LEAST_EXPLAINED = 0.02
+NamingKind = Literal["codes", "repeated_amounts", "many_categories"]
+"""Numbers that are names alone, numbers that are also names, and texts with rare names."""
+
+_LEAST_EXPLAINED = 0.02
 """Share that the values of a column must explain, of what the other columns leave."""
-MOST_BY_NEAREST = 0.25
+_LEAST_OF_ALL = 0.002
+"""Share of the target that they must explain: others may leave hardly anything of it."""
+_MOST_BY_NEAREST = 0.25
 """Part of this share that the values next to each may explain, if they are codes."""
 MOST_VALUES = 1_000
 """Categories that a column may have."""
@@ -45,117 +50,123 @@ _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _MOST_COLUMNS = 100
 _SAME = 0.9
 """Part of a column's number of values that a copy of it has; districts are fewer than schools."""
+
 _A_PART = "a part of what other columns leave of the target"
-_ALL_VALUES = f"{{type: categorical, max_categories: {MOST_VALUES}}}"
+_ALL = f"max_categories: {MOST_VALUES}}}"
+_ISSUES: Mapping[NamingKind, tuple[Severity, str, str]] = {
+    "codes": (
+        "note",
+        f"whole numbers that explain {_A_PART}, but not by their order",
+        f"if they are codes and no amounts, declare {{type: categorical, {_ALL}",
+    ),
+    "repeated_amounts": (
+        "note",
+        f"numbers of which each one explains {_A_PART}, beyond the nearest ones",
+        f"if they recur in rows to predict, declare {{type: numeric, {_ALL}",
+    ),
+    "many_categories": (
+        "warning",
+        f"categories that explain {_A_PART}, also beyond the most frequent ones",
+        f"declare {{type: categorical, {_ALL}",
+    ),
+}
+"""The severity, message and advice for each kind."""
 
 
-def find_codes(sample: Sample) -> DataIssue | None:
-    """Find whole numbers that are read as amounts, but are codes as far as the target shows."""
-    message = f"whole numbers that explain {_A_PART}, but not by their order"
-    advice = f"if they are codes and no amounts, declare {_ALL_VALUES}"
-    return column_issue("codes", "note", _percent(select_codes(sample)), message, advice)
+class Naming(NamedTuple):
+    """The finding that a column's values name something."""
+
+    kind: NamingKind
+    share: float
+    """The share that they explain of what the other columns leave of the target."""
 
 
-def find_many_categories(sample: Sample) -> DataIssue | None:
-    """Find categorical columns whose rare values matter, but share one category by default."""
-    message = f"categories that explain {_A_PART}, also beyond the most frequent ones"
-    found = _percent(select_many_categories(sample))
-    return column_issue("many_categories", "warning", found, message, f"declare {_ALL_VALUES}")
+def find_naming_columns(sample: Sample, *, texts_only: bool = False) -> list[DataIssue | None]:
+    """Find columns whose values name something, but are not encoded so: an issue for each kind."""
+    found, issues = explain_by_values(sample, texts_only=texts_only), []
+    for kind, (severity, message, advice) in _ISSUES.items():
+        named = {name: each.share for name, each in found.items() if each.kind == kind}
+        shares = {name: f"{100 * share:.0f} %" for name, share in named.items()}
+        issues.append(column_issue(kind, severity, shares, message, advice))
+    return issues
 
 
-def _percent(shares: Mapping[str, float]) -> dict[str, str]:
-    return {name: f"{100 * share:.0f} %" for name, share in shares.items()}
+def select_names(sample: Sample) -> dict[str, NamingKind]:
+    """Return the columns whose values name something, without copies.
 
-
-def select_names(sample: Sample) -> list[str]:
-    """Return the columns of codes, and of categories beyond the most frequent ones, without copies.
-
-    A column is left out if another one has about as many values, and each of them tells its value,
-    as a country's code its name.
+    A column is omitted if another one has about as many values, each of which determines its value,
+    as a country's code does its name.
     """
-    found = [*_shares(sample, {**_possible_codes(sample), **_possible_categories(sample)})]
-    found.sort(key=lambda name: -sample.columns[name].distinct)
-    kept: list[str] = []
-    for name in found:
-        if not any(_tells(sample.columns[other], sample.columns[name]) for other in kept):
-            kept.append(name)
+    found = explain_by_values(sample)
+    kept: dict[str, NamingKind] = {}
+    for name in sorted(found, key=lambda name: _rank(found[name], sample.columns[name])):
+        if not any(_determines(sample.columns[other], sample.columns[name]) for other in kept):
+            kept[name] = found[name].kind
     return kept
 
 
-def _tells(one: SampledColumn, other: SampledColumn) -> bool:
+def _rank(naming: Naming, column: SampledColumn) -> tuple[int, bool]:
+    """Order columns: many values first, and names alone before amounts."""
+    return -column.distinct, naming.kind == "repeated_amounts"
+
+
+def _determines(one: SampledColumn, other: SampledColumn) -> bool:
     """Return whether each value of a column has one value of another, with nearly as many."""
     pairs = np.unique(np.stack([one.codes, other.codes]), axis=1).shape[1]
     return pairs == len(np.unique(one.codes)) and other.distinct >= _SAME * one.distinct
 
 
-def select_codes(sample: Sample) -> dict[str, float]:
-    """Return the columns of codes, and the share that they explain of what other columns leave.
+def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, Naming]:
+    """Return the columns whose values name something, with the share that they explain.
 
     What a linear model of the other columns leaves of the target is predicted for each row by the
     mean of the other rows with the same value, and by that of the rows with the nearest other
-    values, both moved toward 0. The column holds codes if the former explains at least 2 % of the
-    variance, the latter at most a fourth of that, and the difference over the values is significant
-    at a confidence of 99.9 %. Numbers count by normal scores of their ranks, classes one-hot. Times
-    and ages never are codes.
+    values, both moved toward 0. Numbers count by normal scores of their ranks, classes one-hot.
+
+    - Numbers name something if the former explains at least 2 % of the variance more. Whole ones
+      are codes if the latter explains at most a fourth of the former, but never times and ages;
+      others are repeated amounts.
+    - Texts are many categories if up to 1,000 values explain at least 2 % more than the 100 most
+      frequent ones, which are kept by default. Columns with another maximum are not looked at.
+
+    The difference must also be 0.2 % of the target's variance, and over the values significant at a
+    confidence of 99.9 %.
 
     Args:
         sample: rows of a table. Without a task, no column is found.
+        texts_only: whether numbers are left alone.
     """
-    return _shares(sample, _possible_codes(sample))
-
-
-def select_many_categories(sample: Sample) -> dict[str, float]:
-    """Return categorical columns whose rare values matter, and the share that these explain.
-
-    They are predicted as in `select_codes`, once with the 100 most frequent values, which are kept
-    by default, and once with up to 1,000. The difference is at least 2 % of the variance, and
-    significant. Columns with another maximum are not looked at.
-
-    Args:
-        sample: rows of a table. Without a task, no column is found.
-    """
-    return _shares(sample, _possible_categories(sample))
-
-
-def _possible_codes(sample: Sample) -> dict[str, Measure]:
-    return {
-        name: _share_as_codes
+    measures = {
+        name: measure
         for name, column in sample.columns.items()
-        if _may_be_codes(column) and not STEP.search(name)
+        if not (texts_only and isinstance(column.decision.feature, Numeric))
+        if (measure := _measure(name, column)) is not None
     }
-
-
-def _possible_categories(sample: Sample) -> dict[str, Measure]:
-    most = Categorical().max_categories
-    return {
-        name: partial(_share_of_rare, most=most)
-        for name, column in sample.columns.items()
-        if isinstance(feature := column.decision.feature, Categorical)
-        if feature.max_categories == most < column.distinct <= column.present / _FEWEST_ROWS
-    }
-
-
-def _shares(sample: Sample, measures: Mapping[str, Measure]) -> dict[str, float]:
-    """Return the shares that columns explain of what the others leave, where they are enough."""
     if sample.task is None or not measures:
         return {}
     left_by_others = _residuals(sample)
-    shares = {
+    found = {
         name: measure(_rows_of(sample.columns[name], left_by_others(name)))
         for name, measure in measures.items()
     }
-    return {name: share for name, share in shares.items() if share is not None}
+    return {name: each for name, each in found.items() if each is not None}
 
 
-def _may_be_codes(column: SampledColumn) -> bool:
-    """Return whether a column has whole numbers, some in several rows, and none in very many."""
-    if column.numbers is None or not isinstance(column.decision.feature, Numeric):
-        return False
-    rows = column.present
-    is_repeated = _FEWEST_VALUES <= column.distinct <= min(MOST_VALUES, rows / _FEWEST_ROWS)
-    if not is_repeated or column.counts.max() > _LARGEST_SHARE * rows:
-        return False
-    return bool((column.numbers == column.numbers.round()).all())
+def _measure(name: str, column: SampledColumn) -> Measure | None:
+    """Return what tells whether a column's values name something; None if they can't."""
+    feature, rows = column.decision.feature, column.present
+    if column.distinct > rows / _FEWEST_ROWS:
+        return None
+    if isinstance(feature, Categorical):
+        most = Categorical().max_categories
+        if feature.max_categories == most < column.distinct:
+            return lambda rows: _measure_rare(rows, most)
+    if isinstance(feature, Numeric) and column.numbers is not None:
+        is_repeated = _FEWEST_VALUES <= column.distinct <= MOST_VALUES
+        if is_repeated and column.counts.max() <= _LARGEST_SHARE * rows:
+            is_whole = bool((column.numbers == column.numbers.round()).all())
+            return lambda rows: _measure_numbers(rows, is_whole and not STEP.search(name))
+    return None
 
 
 def _residuals(sample: Sample) -> Callable[[str], Floats]:
@@ -200,9 +211,13 @@ class _Rows(NamedTuple):
         errors: Floats = self.squares - 2 * products + self.counts * (predicted**2).sum(axis=1)
         return errors
 
+    def share_without(self, errors: Floats) -> float:
+        """Return the share of the variance that squared errors of each value leave out."""
+        return float(1 - errors.sum() / max(float(self.squares.sum()), 1e-12))
 
-Measure = Callable[[_Rows], float | None]
-"""Returns the share of the variance that the values of a column explain; None if too little."""
+
+Measure = Callable[[_Rows], Naming | None]
+"""Returns whether values name something, from the rows of each."""
 
 
 def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
@@ -215,24 +230,31 @@ def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
     return _Rows(column.counts, sums, squares)
 
 
-def _share_as_codes(rows: _Rows) -> float | None:
-    """Return the share of the variance that values explain; None if they are amounts."""
+def _measure_numbers(rows: _Rows, may_be_codes: bool) -> Naming | None:
+    """Compare the values of numbers with the nearest ones."""
     own, nearest = _own_errors(rows), _nearest_errors(rows)
-    total = max(float(rows.squares.sum()), 1e-12)
-    share, by_nearest = 1 - own.sum() / total, 1 - nearest.sum() / total
-    if share < LEAST_EXPLAINED or by_nearest > MOST_BY_NEAREST * share:
+    if not _is_better(own, nearest, rows):
         return None
-    return float(share) if is_positive(nearest - own, rows.counts, _CONFIDENCE) else None
+    share, by_nearest = rows.share_without(own), rows.share_without(nearest)
+    is_code = may_be_codes and by_nearest <= _MOST_BY_NEAREST * share
+    return Naming("codes" if is_code else "repeated_amounts", share)
 
 
-def _share_of_rare(rows: _Rows, most: int) -> float | None:
-    """Return the share that values explain beyond the most frequent ones; None if too little."""
+def _measure_rare(rows: _Rows, most: int) -> Naming | None:
+    """Compare up to 1,000 categories with the most frequent ones."""
     ranks = np.empty(len(rows.counts), dtype=np.int64)
     ranks[np.argsort(-rows.counts, kind="stable")] = np.arange(len(ranks))
     few, many = (_own_errors(rows, np.minimum(ranks, kept)) for kept in (most, MOST_VALUES))
-    share = float((few - many).sum()) / max(float(rows.squares.sum()), 1e-12)
-    is_enough = share >= LEAST_EXPLAINED and is_positive(few - many, rows.counts, _CONFIDENCE)
-    return share if is_enough else None
+    if not _is_better(many, few, rows):
+        return None
+    return Naming("many_categories", rows.share_without(many) - rows.share_without(few))
+
+
+def _is_better(errors: Floats, others: Floats, rows: _Rows) -> bool:
+    """Return whether some squared errors are clearly smaller than others, (values,)."""
+    saved = others - errors
+    least = max(_LEAST_EXPLAINED * rows.squares.sum(), _LEAST_OF_ALL * rows.counts.sum())
+    return float(saved.sum()) >= least and is_positive(saved, rows.counts, _CONFIDENCE)
 
 
 def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:
@@ -260,11 +282,11 @@ def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:
 
 
 def _nearest_errors(rows: _Rows) -> Floats:
-    """Return the least errors of rows predicted by those of the nearest values, (values,)."""
+    """Return the least errors of rows predicted by those of the nearest values, or 0, (values,)."""
     count = len(rows.counts)
     before = np.concatenate([np.zeros((1, rows.sums.shape[1])), np.cumsum(rows.sums, axis=0)])
     counted = np.append(0, np.cumsum(rows.counts))
-    found = []
+    found = [rows.squares]
     for width in _WIDTHS:
         low = np.maximum(np.arange(count) - width, 0)
         high = np.minimum(np.arange(count) + width + 1, count)

@@ -121,7 +121,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
             *(
-                (code_checks.find_codes(sample), code_checks.find_many_categories(sample))
+                code_checks.find_naming_columns(sample)
                 if advice is None or not advice.is_clear  # to split by one of them
                 else ()
             ),
@@ -171,7 +171,8 @@ def inspect_split(
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:
-        found += _with_sample_size(sample, code_checks.find_many_categories(sample))
+        many = code_checks.find_naming_columns(sample, texts_only=True)
+        found += _with_sample_size(sample, *many)
     return [issue for issue in found if issue is not None and issue.severity == "warning"]
 
 

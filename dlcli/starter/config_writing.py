@@ -343,13 +343,13 @@ def _may_name_things(column: ColumnFacts) -> bool:
     """Return whether numbers are called identifiers, and several rows have the same."""
     values = column.values
     is_repeated = values.whole and 1 < values.distinct <= values.present / 2
-    is_plain = column.type == "numeric" and not values.may_be_codes
+    is_plain = column.feature == Numeric() and not values.may_be_codes
     return is_plain and is_repeated and has_identifier_name(column.name)
 
 
 def _column_line(column: ColumnFacts) -> Line:
     values = column.values
-    if column.type == "numeric" and values.bounds and values.may_be_codes:
+    if column.feature == Numeric() and values.bounds and values.may_be_codes:
         # The suggestion comes before what may be cut off.
         missing = "".join(f" ({count})" for count in _missing_count([column]))
         comment = f"whole numbers, {_range(*values.bounds)}; if codes, categorical{missing}"
@@ -373,6 +373,8 @@ def _written(feature: Feature) -> str:
         return f"{{type: datetime, format: {written}}}"
     if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
         return f"{{type: categorical, max_categories: {feature.max_categories}}}"
+    if isinstance(feature, Numeric) and feature.max_categories:
+        return f"{{type: numeric, max_categories: {feature.max_categories}}}"
     if isinstance(feature, Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
     if isinstance(feature, Text) and feature.encoding != Text().encoding:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
 from dlcli.config import Categorical, Image, Numeric
-from dlcli.starter.table_facts import ColumnFacts, TableFacts
+from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 
 Choice = TypeVar("Choice")
@@ -119,8 +119,6 @@ _BINS = ((2_000, 16), (math.inf, 48))
 _MOST_BINS = 3_200
 """The largest number of bins of all columns; there are fewer bins of each, but at least these:"""
 _FEWEST_BINS = 16
-MOST_ENCODED = 2**28
-"""The largest number of bins of all columns and rows: 1 GiB in memory."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +199,8 @@ class LargeEnsemble:
 
     def _inputs_of(self, column: ColumnFacts) -> int:
         match column.feature:
-            case Numeric():
-                return min(self._bins, column.values.distinct)
+            case Numeric(max_categories=most):
+                return min(self._bins, column.values.distinct) + most
             case Categorical(max_categories=most):
                 return min(most, column.values.distinct)
             case Image(shape=shape):

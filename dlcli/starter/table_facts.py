@@ -22,6 +22,7 @@ from dlcli.config import (
 )
 from dlcli.data_checks import (
     MOST_VALUES,
+    NamingKind,
     SplitAdvice,
     advise_split,
     draw_sample,
@@ -46,6 +47,8 @@ from dlcli.tasks import Task, drop_missing_targets, infer_task
 
 HELD_OUT = Shares(validation=0.15, test=0.15)
 """The shares of rows that are held out."""
+MOST_ENCODED = 2**28
+"""The largest number of further inputs of all rows: 1 GiB in memory."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,10 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
         named = select_names(sample)
+        most = min(MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
-            _with_all_values(column) if column.name in named else column for column in columns
+            _as_named(column, named[column.name], most) if column.name in named else column
+            for column in columns
         )
     return TableFacts(
         rows=table.rows,
@@ -157,14 +162,20 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-def _with_all_values(column: ColumnFacts) -> ColumnFacts:
-    """Return a column of codes, or of many categories, with a category for each value."""
-    most = max(Categorical().max_categories, min(column.values.distinct, MOST_VALUES))
-    is_code = column.type == "numeric"
-    reason = (
-        "codes, as their order explains nothing" if is_code else "text whose rare values matter"
-    )
-    return replace(column, feature=Categorical(max_categories=most), reason=reason, auto=False)
+_NAMING_REASONS: Mapping[NamingKind, str] = {
+    "codes": "codes, as their order explains nothing",
+    "repeated_amounts": "numbers that also name things",
+    "many_categories": "text whose rare values matter",
+}
+
+
+def _as_named(column: ColumnFacts, kind: NamingKind, most: int) -> ColumnFacts:
+    """Return a column whose values name something, with inputs for at most so many."""
+    most = min(column.values.distinct, most)
+    feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
+    if kind == "repeated_amounts":
+        feature = Numeric(max_categories=most)
+    return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
 
 
 def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:

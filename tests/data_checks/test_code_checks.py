@@ -1,21 +1,19 @@
-"""Whole numbers that are codes, and categories that matter, as far as the target shows."""
+"""Codes, repeated amounts, and categories that matter, as far as the target shows."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dlcli.config import Categorical, Input, load_config
+from dlcli.config import Categorical, Input, Numeric, load_config
 from dlcli.data_checks import inspect_split, inspect_table, select_names
 from dlcli.data_checks.code_checks import (
     _nearest_errors,
     _own_errors,
     _residuals,
     _Rows,
-    find_codes,
-    find_many_categories,
-    select_codes,
-    select_many_categories,
+    explain_by_values,
+    find_naming_columns,
 )
 from dlcli.data_checks.sample import feature_scores, target_scores
 from dlcli.encoding import Decision
@@ -32,13 +30,24 @@ GRADE = LEVEL[SCHOOL] + NOISE
 """Grades that depend on the school, and not on its number."""
 
 
+def of_kind(rows, kind):
+    return {name: each.share for name, each in explain_by_values(rows).items() if each.kind == kind}
+
+
+def issue_of(rows, check):
+    issues = [issue for issue in find_naming_columns(rows) if issue and issue.check == check]
+    return issues[0] if issues else None
+
+
 def found(sample, values, target=GRADE, name="x", **types):
-    return [*select_codes(sample({name: values, "y": target}, "y", **types))]
+    """The kind of a column, if it has one."""
+    naming = explain_by_values(sample({name: values, "y": target}, "y", **types))
+    return [each.kind for each in naming.values()]
 
 
 def test_codes_are_found_with_the_share_that_they_explain(sample):
     siblings = np.random.default_rng(0).integers(0, 12, ROWS)
-    issue = find_codes(sample({"school": SCHOOL, "siblings": siblings, "y": GRADE}, "y"))
+    issue = issue_of(sample({"school": SCHOOL, "siblings": siblings, "y": GRADE}, "y"), "codes")
     assert issue is not None
     assert issue.columns == ("school",)
     share = int(issue.message.partition("'school' (")[2].partition(" %")[0])
@@ -50,8 +59,8 @@ def test_what_another_column_explains_does_not_count(sample):
     """As the number of a farm, whose size explains the harvest."""
     size = LEVEL[SCHOOL]
     harvest = 3 * size + NOISE
-    assert found(sample, SCHOOL, harvest) == ["x"]
-    assert select_codes(sample({"farm": SCHOOL, "size": size, "y": harvest}, "y")) == {}
+    assert found(sample, SCHOOL, harvest) == ["codes"]
+    assert explain_by_values(sample({"farm": SCHOOL, "size": size, "y": harvest}, "y")) == {}
 
 
 @pytest.mark.parametrize("slope", [0.02, 0.1])
@@ -67,20 +76,28 @@ def test_nor_what_explains_hardly_anything(sample):
     assert found(sample, SCHOOL, NOISE) == []
 
 
+@pytest.mark.parametrize(("size", "expected"), [(3.0, ["codes"]), (40.0, [])])
+def test_what_others_hardly_leave_anything_of_is_not_looked_at(sample, size, expected):
+    """A network learns the rest from the other columns, and an input for each value adds noise."""
+    other = np.random.default_rng(3).normal(size=ROWS)
+    rows = sample({"x": SCHOOL, "other": other, "y": size * other + GRADE}, "y")
+    assert [each.kind for each in explain_by_values(rows).values()] == expected
+
+
 def test_nor_some_of_many_columns_by_chance(sample):
     rng = np.random.default_rng(0)
     columns = {f"x{i}": rng.integers(0, 30, ROWS) for i in range(200)}
-    assert select_codes(sample({**columns, "y": NOISE}, "y")) == {}
+    assert explain_by_values(sample({**columns, "y": NOISE}, "y")) == {}
 
 
 @pytest.mark.parametrize("name", ["year", "pupil_age", "Date", "visit2"])
 def test_times_and_ages_never_are(sample, name):
-    assert found(sample, SCHOOL) == ["x"]
-    assert found(sample, SCHOOL, name=name) == []
+    assert found(sample, SCHOOL) == ["codes"]
+    assert found(sample, SCHOOL, name=name) == ["repeated_amounts"]
 
 
 def test_fractions_and_declared_categories_are_not(sample):
-    assert found(sample, SCHOOL + 0.5) == []
+    assert found(sample, SCHOOL + 0.5) == ["repeated_amounts"]
     assert found(sample, SCHOOL, x="categorical") == []
 
 
@@ -90,7 +107,7 @@ def test_a_value_that_many_rows_have_makes_it_a_count(sample):
     assert found(sample, often, LEVEL[often] + NOISE) == []
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(4, ["x"]), (3, [])])
+@pytest.mark.parametrize(("rows", "expected"), [(4, ["codes"]), (3, [])])
 def test_each_value_needs_some_rows(sample, rows, expected):
     rng = np.random.default_rng(0)
     level = np.random.default_rng(9).normal(size=ROWS)
@@ -101,16 +118,16 @@ def test_each_value_needs_some_rows(sample, rows, expected):
 def test_classes_count_and_missing_values_do_not(sample):
     classes = np.where(GRADE > 0, "good", "bad")
     schools = [None if i % 5 == 0 else int(school) for i, school in enumerate(SCHOOL)]
-    assert found(sample, schools, classes) == ["x"]
+    assert found(sample, schools, classes) == ["codes"]
 
 
 def test_one_of_several_targets_is_enough(sample):
     rows = sample({"x": SCHOOL, "y": GRADE, "z": NOISE}, ("y", "z"))
-    assert [*select_codes(rows)] == ["x"]
+    assert [*of_kind(rows, "codes")] == ["x"]
 
 
 def test_without_a_target_nothing_is_known(sample):
-    assert select_codes(sample({"x": SCHOOL})) == {}
+    assert explain_by_values(sample({"x": SCHOOL})) == {}
 
 
 def test_what_other_columns_leave_is_that_of_ridge_regression_without_the_column(sample):
@@ -150,6 +167,7 @@ def test_a_row_is_predicted_by_others_only():
     least = min((errors(own, penalty) for penalty in penalties), key=np.sum)
     np.testing.assert_allclose(_own_errors(rows), least)
     around = [errors(near(w), penalty) for w in (1, 2, 4, 8) for penalty in penalties]
+    around.append(np.bincount(codes, (target**2).sum(axis=1)))  # predicted as 0
     np.testing.assert_allclose(_nearest_errors(rows), min(around, key=np.sum))
 
 
@@ -165,7 +183,7 @@ def towns(count, rows=6000):
 
 def test_categories_matter_beyond_the_most_frequent_ones(sample):
     town, level, noise = towns(180)
-    issue = find_many_categories(sample({"town": town, "y": level + noise}, "y"))
+    issue = issue_of(sample({"town": town, "y": level + noise}, "y"), "many_categories")
     assert issue is not None
     assert issue.columns == ("town",)
     assert issue.advice == "declare {type: categorical, max_categories: 1000}"
@@ -174,7 +192,7 @@ def test_categories_matter_beyond_the_most_frequent_ones(sample):
 @pytest.mark.parametrize(("count", "size"), [(180, 0), (100, 1)])
 def test_they_do_not_where_they_explain_nothing_or_are_kept(sample, count, size):
     town, level, noise = towns(count)
-    assert select_many_categories(sample({"town": town, "y": size * level + noise}, "y")) == {}
+    assert explain_by_values(sample({"town": town, "y": size * level + noise}, "y")) == {}
 
 
 def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_set(sample):
@@ -194,7 +212,7 @@ def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_s
 
 def test_neither_do_those_of_nearly_one_row_each(sample):
     town, level, noise = towns(3000, rows=3000)
-    assert select_many_categories(sample({"town": town, "y": 3 * level + noise}, "y")) == {}
+    assert explain_by_values(sample({"town": town, "y": 3 * level + noise}, "y")) == {}
 
 
 def test_copies_are_left_out_but_not_what_several_have_in_common(sample):
@@ -206,7 +224,44 @@ def test_copies_are_left_out_but_not_what_several_have_in_common(sample):
     name = [f"school {each}" for each in school]
     size = np.where(school == 3, 4, school)  # two have the same
     columns = {"district": district, "size": size, "school": school, "name": name, "y": grade}
-    assert select_names(sample(columns, "y")) == ["school", "district"]
+    assert select_names(sample(columns, "y")) == {"school": "codes", "district": "codes"}
+
+
+def routes(rng, slope=1.0):
+    """Distances of 60 routes, and fares that depend on both distance and route."""
+    kilometers = rng.permutation(600)[:60] * 7.5
+    route = rng.integers(0, 60, 1500)
+    level = rng.normal(size=60)[route]
+    distance = kilometers[route]
+    return distance, slope * distance / 1000 + level + rng.normal(size=1500)
+
+
+def test_repeated_amounts_are_found_with_the_share_that_each_explains(sample):
+    distance, fare = routes(np.random.default_rng(0))
+    rows = sample({"distance": distance, "y": fare}, "y")
+    issue = issue_of(rows, "repeated_amounts")
+    assert issue is not None
+    assert issue.columns == ("distance",)
+    assert "declare {type: numeric, max_categories: 1000}" in issue.advice
+    assert select_names(rows) == {"distance": "repeated_amounts"}
+
+
+def test_so_are_whole_numbers_whose_neighbours_are_alike_as_well(sample):
+    """Neither codes, as their order explains something, nor amounts alone."""
+    school = np.random.default_rng(0).integers(0, 60, 3000)
+    level = np.cos(np.arange(60) / 9) + np.random.default_rng(1).normal(size=60)
+    grade = level[school] + np.random.default_rng(2).normal(size=3000)
+    assert found(sample, school, grade) == ["repeated_amounts"]
+
+
+def test_amounts_that_a_code_determines_are_its_copies(sample):
+    school = np.random.default_rng(0).integers(1, 41, 3000)
+    size = np.random.default_rng(1).normal(size=41)[school]
+    grade = np.random.default_rng(2).normal(size=41)[school] + np.random.default_rng(3).normal(
+        size=3000
+    )
+    columns = {"size": size, "school": school, "y": grade}
+    assert select_names(sample(columns, "y")) == {"school": "codes"}
 
 
 # In a starter config
@@ -236,6 +291,25 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     assert "x: {type: categorical, max_categories: 130}" in text
     assert "# codes, as their order explains nothing: " in text
     assert "embedding" not in text
+
+
+def test_it_has_repeated_amounts_as_numbers_with_categories(tmp_path):
+    distance, fare = routes(np.random.default_rng(0))
+    other = np.random.default_rng(5).integers(0, 900, 1500) / 8
+    path = write(tmp_path, {"distance": distance, "other": other, "y": fare.round(4)})
+    text = starter_config(path, "y", config_folder=tmp_path)
+    (tmp_path / "t.yaml").write_text(text)
+    features = load_config(tmp_path / "t.yaml").config.input.features
+    assert features == {"distance": Numeric(max_categories=60), "other": Numeric()}
+    assert "# numbers that also name things, " in text
+
+
+def test_it_has_fewer_inputs_for_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlcli.starter.table_facts.MOST_ENCODED", 1500 * 40)
+    distance, fare = routes(np.random.default_rng(0))
+    path = write(tmp_path, {"distance": distance, "y": fare.round(4)})
+    text = starter_config(path, "y", config_folder=tmp_path)
+    assert "distance: {type: numeric, max_categories: 40}" in text
 
 
 def test_it_keeps_rare_categories_that_matter(tmp_path):
