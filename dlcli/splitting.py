@@ -235,7 +235,8 @@ def _split_by_group(
     sizes = np.bincount(groups)
     order = generator.permutation(len(names)).tolist()
     tested = _choose_groups(order, sizes, test, reserved=held_out_sets)
-    rest = [group for group in order if group not in set(tested)]
+    taken = set(tested)
+    rest = [group for group in order if group not in taken]
     validated = _choose_groups(rest, sizes, validation, reserved=1)
     of_sets = (np.flatnonzero(np.isin(groups, chosen)) for chosen in (validated, tested))
     return _assignment(table, *of_sets)
