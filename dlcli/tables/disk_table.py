@@ -150,7 +150,7 @@ def store(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> S
         DataError: from reading the rows.
         TrainingError: if they cannot be written.
     """
-    schema = _without_dictionaries(_no_rows(schema)).schema
+    schema = plain_schema(schema)
     ends: list[int] = []
     with storing(path.parent):
         path.touch(exist_ok=False)
@@ -196,6 +196,11 @@ def without_dictionary(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def _without_dictionaries(rows: pa.Table) -> pa.Table:
     """Return rows without dictionaries, of which an Arrow IPC file may have only one a column."""
     return pa.table({name: without_dictionary(rows.column(name)) for name in rows.column_names})
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns, with their types without dictionary."""
+    return _without_dictionaries(_no_rows(schema)).schema
 
 
 def _no_rows(schema: pa.Schema) -> pa.Table:

@@ -6,7 +6,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dlcli.config import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
-from dlcli.tables.disk_table import StoredColumns, store, without_dictionary
+from dlcli.tables.disk_table import StoredColumns, plain_schema, store, without_dictionary
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
 from dlcli.tables.sharded_table import (
@@ -240,13 +240,13 @@ def _read_shares(
             owners = np.full(rows, reader, np.int32)
         assert not isinstance(part.data, ShardedColumns)
         shares = RowShares.of(exchange, owners)
-        parts.append(replace(part, data=ShardedColumns(part.data, _schema(part), shares)))
+        parts.append(replace(part, data=ShardedColumns(part.data, part.schema, shares)))
     return parts
 
 
 def _describe(part: _Part) -> dict[str, Any]:
     """Describe a part for JSON."""
-    schema = b64encode(_schema(part).serialize().to_pybytes()).decode()
+    schema = b64encode(part.schema.serialize().to_pybytes()).decode()
     fields = {"delimiter": part.delimiter, "nameless": part.nameless, "unread": part.unread}
     return {"rows": part.data.num_rows, "schema": schema, "remarks": part.remarks, **fields}
 
@@ -349,6 +349,11 @@ class _Part:
     unread: tuple[str, ...] = ()
     """The columns of the file that were not read."""
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns, with their types without dictionary."""
+        return plain_schema(self.data.schema)
+
 
 def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], other: str) -> None:
     """Check that a file has the same columns as the first one, in any order.
@@ -400,7 +405,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
     remarks = _distinct_remarks(parts, name)
     delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
-    fields, text_types = _schema(_Part(name, data, None)), (pa.string(), pa.large_string())
+    fields, text_types = plain_schema(data.schema), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
     table.parse_together()
     notations, more = detect_notations(table, texts, form, delimiter)
@@ -429,10 +434,10 @@ def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns | ShardedCo
     Raises:
         DataError: for a column whose types in two files are incompatible.
     """
-    schema = _schema(parts[0])
+    schema = parts[0].schema
     for part in parts[1:]:
         try:
-            schema = pa.unify_schemas([schema, _schema(part)], promote_options="permissive")
+            schema = pa.unify_schemas([schema, part.schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise DataError(
                 f"can't be joined to {parts[0].file}: {error}", file=part.file
@@ -456,17 +461,9 @@ def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColum
         )
     for part in parts:  # a column is cast when it is read, which must not fail then
         for field in schema:
-            if _schema(part).field(field.name).type != field.type:
+            if part.schema.field(field.name).type != field.type:
                 _cast(part, field)
     return StoredColumns(tuple(piece for each in stored for piece in each.pieces), schema)
-
-
-def _schema(part: _Part) -> pa.Schema:
-    """Return the columns of a part, with their types without dictionary."""
-    fields = part.data.schema
-    return pa.schema(
-        [(f.name, without_dictionary(pa.chunked_array([], f.type)).type) for f in fields]
-    )
 
 
 def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
