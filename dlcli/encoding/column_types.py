@@ -60,15 +60,16 @@ def choose_features(
     """
     features = {"*": config.Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
+    known = dict.fromkeys(columns)  # looked up fast, as a config may name very many
     problems = [
         Problem(config.format_path(("input", "features", name)), message)
         for name, feature in features.items()
-        if (message := _complaint(name, columns, reserved, free))
+        if (message := _complaint(name, known, reserved, free))
         and not (name in reserved and isinstance(feature, config.Ignored))
     ]
     if problems:
         raise ConfigError(_one_column_problem(columns) or problems)
-    patterns = [name for name in features if _is_pattern(name, columns)]
+    patterns = [name for name in features if _is_pattern(name, known)]
     chosen = {}
     for column in free:
         key = column if column in features else matching_name(column, patterns)
@@ -84,7 +85,7 @@ def choose_features(
 
 
 def _complaint(
-    name: str, columns: Sequence[str], reserved: Sequence[str], free: Sequence[str]
+    name: str, columns: Collection[str], reserved: Sequence[str], free: Sequence[str]
 ) -> str | None:
     if name == "*":  # always a pattern, also of a table whose target is called so
         return None
@@ -93,7 +94,7 @@ def _complaint(
     if name in columns:
         return None
     if not _is_pattern(name, columns):
-        return f"no such column in the table{did_you_mean(name, columns)}"
+        return f"no such column in the table{did_you_mean(name, [*columns])}"
     return None if any(map(_regex(name).fullmatch, free)) else "fits no column of the table"
 
 
@@ -118,7 +119,7 @@ def matching_name(column: str, names: Collection[str]) -> str | None:
     return max(matching, key=len, default=None)  # of equally long ones, the first
 
 
-def _is_pattern(name: str, columns: Sequence[str]) -> bool:
+def _is_pattern(name: str, columns: Collection[str]) -> bool:
     # A column may be called 'smoker?', and its name doesn't match 'smokers'.
     return name == "*" or (("*" in name or "?" in name) and name not in columns)
 

@@ -170,7 +170,7 @@ class Encoding(Fitted):
     def _other_encoders(self) -> list[tuple[ColumnEncoder, slice]]:
         """The other encoders, with their inputs."""
         numbers = self._scaled_numbers
-        names = () if numbers is None else numbers.names
+        names = set() if numbers is None else {*numbers.names}
         return [(each, place) for each, place in self._places[1] if each.column not in names]
 
     @property
