@@ -290,12 +290,13 @@ def _pattern(pattern: str, columns: Sequence[ColumnFacts]) -> list[Line]:
     if not columns:
         return []
     usual = Counter(column.feature for column in columns).most_common(1)[0][0]
+    fitting = [column for column in columns if column.feature == usual]
     exceptions = [column for column in columns if column.feature != usual]
     written, kind = _written(usual), usual.type
     if sum(column.auto for column in exceptions) > _MANY:
         written, kind = "auto", "auto"
+        fitting = [column for column in columns if column.auto]
         exceptions = [column for column in columns if not column.auto]
-    fitting = [column for column in columns if column not in exceptions]
     summary = Line(scalar(pattern), written, _summary(fitting, kind))
     return [*map(_column_line, exceptions), summary]
 
