@@ -102,12 +102,12 @@ def starter_config(
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
-    training = aligned([*recipe.training_lines()])
+    training = aligned(recipe.training)
     return "\n".join(
         [
             EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
-            f"input:\n{aligned(recipe.input_lines(), indent=2)}  features:\n{features}",
+            f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
             f"{aligned([*_head_lines(facts)])}\n{training}",
             _tune(facts, recipe, training),

@@ -7,10 +7,9 @@ back; the ablations are in docs/accuracy.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from dlcli.config import Categorical, Image, Numeric
 from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
@@ -20,34 +19,30 @@ Choice = TypeVar("Choice")
 Preset = Literal["simple", "good"]
 
 
-class Recipe(Protocol):
-    """A network and its training, as lines of a config."""
+@dataclass(frozen=True)
+class Recipe:
+    """A network and its training, as parts of a config."""
 
-    @property
-    def has_folds(self) -> bool:
-        """True if no validation rows are held out, as each network has a fold of its own."""
-
-    @property
-    def hidden(self) -> str:
-        """The section `hidden`."""
-
-    def input_lines(self) -> Sequence[Line]:
-        """Return the settings of all columns."""
-
-    def training_lines(self) -> Iterator[Line]:
-        """Yield what stands below the network."""
+    hidden: str
+    """The section `hidden`."""
+    training: Sequence[Line]
+    """The lines below it."""
+    has_folds: bool
+    """True if no validation rows are held out, as each network has a fold of its own."""
+    input: Sequence[Line] = ()
+    """The settings of all columns."""
 
 
 def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     """Return the recipe of a preset for a table."""
     if preset == "simple":
-        return SmallNetwork(facts)
+        return _small_network(facts)
     members = _for_rows(facts.rows, _MEMBERS)
     # Large layers memorize rows by their words: of 150 test reviews, they classified .77 correctly,
     # the small network .80, and eight of them .82.
     if any(column.has_words for column in facts.columns):
-        return SmallNetwork(facts, members)
-    return LargeEnsemble(facts, members)
+        return _small_network(facts, members)
+    return _large_ensemble(facts, members)
 
 
 # A small network
@@ -59,51 +54,33 @@ _BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
 _FEW_ROWS = 1_000
 
 
-@dataclass(frozen=True)
-class SmallNetwork:
-    """A network of one or two layers, to learn with, or an ensemble of several."""
-
-    facts: TableFacts
-    members: int = 1
-
-    @property
-    def has_folds(self) -> bool:
-        """True for an ensemble, unless there are too few rows to validate on."""
-        return self.members > 1 and self.facts.holds_out
-
-    @property
-    def hidden(self) -> str:
-        """The section `hidden`."""
-        units = _for_rows(self.facts.rows, _STACKS)
-        size = "one small layer" if len(units) == 1 else "two layers of this size"
-        layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
-        dropout = f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
-        return (
-            f"hidden:  # for {self.facts.rows:,} rows, {size}: more units may overfit\n"
-            f"{layers}"
-            f"{dropout}  # against overfitting: drops a random fifth of the units at each step\n"
-        )
-
-    def input_lines(self) -> Sequence[Line]:
-        """Return the settings of all columns."""
-        return ()
-
-    def training_lines(self) -> Iterator[Line]:
-        """Yield what stands below the network."""
-        facts = self.facts
-        epochs = 500 if facts.rows < _FEW_ROWS else 100
-        stopping = "at most: early stopping may end training sooner"
-        batch = _for_rows(facts.rows, _BATCHES)
-        yield Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3")
-        yield Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows")
-        yield Line("batch_size", str(batch), "rows per step")
-        if facts.holds_out:
-            stopped = "{monitor: val_loss, patience: 20}"
-            yield Line("early_stopping", stopped, "epochs without improvement")
-        else:
-            yield Line("", "", "no early_stopping: it needs validation rows")
-        if self.members > 1:
-            yield _ensemble_line(self.members, has_folds=self.has_folds)
+def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
+    """Return a network of one or two layers, to learn with, or an ensemble of several."""
+    units = _for_rows(facts.rows, _STACKS)
+    size = "one small layer" if len(units) == 1 else "two layers of this size"
+    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
+    hidden = (
+        f"hidden:  # for {facts.rows:,} rows, {size}: more units may overfit\n"
+        f"{layers}"
+        f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
+        "  # against overfitting: drops a random fifth of the units at each step\n"
+    )
+    epochs = 500 if facts.rows < _FEW_ROWS else 100
+    stopping = "at most: early stopping may end training sooner"
+    training = [
+        Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3"),
+        Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows"),
+        Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
+    ]
+    if facts.holds_out:
+        stopped = "{monitor: val_loss, patience: 20}"
+        training.append(Line("early_stopping", stopped, "epochs without improvement"))
+    else:
+        training.append(Line("", "", "no early_stopping: it needs validation rows"))
+    has_folds = members > 1 and facts.holds_out
+    if members > 1:
+        training.append(_ensemble_line(members, has_folds=has_folds))
+    return Recipe(hidden, training, has_folds)
 
 
 # An ensemble of large networks
@@ -121,91 +98,66 @@ _MOST_BINS = 3_200
 _FEWEST_BINS = 16
 
 
-@dataclass(frozen=True)
-class LargeEnsemble:
-    """Several large networks, averaged, each validated on its own fold.
+def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
+    """Return several large networks, averaged, each validated on its own fold.
 
     Early stopping never ends training, but keeps each network's best epoch.
     """
+    layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
+    least, most = _EPOCHS
+    passes = _for_rows(facts.rows, _ROWS_TRAINED) / facts.rows
+    epochs = min(max(10 * round(passes / 10), least), most)
+    batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
+    training = [
+        Line(
+            "optimizer",
+            "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}",
+            "Adam with weight decay",
+        ),
+        Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch"),
+        Line("epochs", str(epochs), "passes over the rows"),
+        Line("batch_size", str(batch_size), "rows per step"),
+    ]
+    if facts.holds_out:
+        stopping = f"{{monitor: val_loss, patience: {epochs}}}"
+        never = "never ends training, but keeps the best epoch"
+        training.append(Line("early_stopping", stopping, never))
+    else:
+        training.append(Line("", "", "no early_stopping: there are too few rows to validate on"))
+    training.append(_ensemble_line(members, has_folds=facts.holds_out))
+    bins = _bins(facts)
+    inputs = sum(_inputs_of(column, bins) for column in facts.columns)
+    steps = members * epochs * facts.rows / batch_size
+    seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
+    training.append(Line("", "", f"all of it trains in about {seconds} on two cores"))
+    encoding = f"{{name: piecewise_linear, bins: {bins}}}"
+    line = Line("encoding", encoding, "each number as its position in so many bins")
+    return Recipe(
+        "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers),
+        training,
+        facts.holds_out,
+        [line] if bins > 1 else (),
+    )
 
-    facts: TableFacts
-    members: int
 
-    @property
-    def has_folds(self) -> bool:
-        """True unless there are too few rows to validate on."""
-        return self.facts.holds_out
+def _bins(facts: TableFacts) -> int:
+    """Return the bins that each number is encoded by; 1 if the numbers are scaled instead."""
+    numbers = sum(column.type == "numeric" for column in facts.columns)
+    most = min(_MOST_BINS, MOST_ENCODED // facts.rows) // max(numbers, 1)
+    bins = min(_for_rows(facts.rows, _BINS), most)
+    return bins if numbers and bins >= _FEWEST_BINS else 1
 
-    @property
-    def hidden(self) -> str:
-        """The section `hidden`."""
-        layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
-        return "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
 
-    @property
-    def _epochs(self) -> int:
-        low, high = _EPOCHS
-        epochs = _for_rows(self.facts.rows, _ROWS_TRAINED) / self.facts.rows
-        return min(max(10 * round(epochs / 10), low), high)
-
-    @property
-    def _batch_size(self) -> int:
-        return _for_rows(self.facts.rows, _LARGE_BATCHES)
-
-    @cached_property
-    def _bins(self) -> int:
-        """The bins that each number is encoded by; 1 if the numbers are scaled instead."""
-        numbers = sum(column.type == "numeric" for column in self.facts.columns)
-        most = min(_MOST_BINS, MOST_ENCODED // self.facts.rows) // max(numbers, 1)
-        bins = min(_for_rows(self.facts.rows, _BINS), most)
-        return bins if numbers and bins >= _FEWEST_BINS else 1
-
-    def input_lines(self) -> Sequence[Line]:
-        """Return the settings of all columns."""
-        if self._bins == 1:
-            return ()
-        encoding = f"{{name: piecewise_linear, bins: {self._bins}}}"
-        return [Line("encoding", encoding, "each number as its position in so many bins")]
-
-    def training_lines(self) -> Iterator[Line]:
-        """Yield what stands below the network."""
-        optimizer = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
-        yield Line("optimizer", optimizer, "Adam with weight decay")
-        yield Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch")
-        yield Line("epochs", str(self._epochs), "passes over the rows")
-        yield Line("batch_size", str(self._batch_size), "rows per step")
-        if self.has_folds:
-            stopping = f"{{monitor: val_loss, patience: {self._epochs}}}"
-            yield Line("early_stopping", stopping, "never ends training, but keeps the best epoch")
-        else:
-            yield Line("", "", "no early_stopping: there are too few rows to validate on")
-        yield _ensemble_line(self.members, has_folds=self.has_folds)
-        seconds = seconds_in_words(self._seconds)
-        yield Line("", "", f"all of it trains in about {seconds} on two cores")
-
-    @property
-    def _seconds(self) -> float:
-        """About how many seconds training takes."""
-        weights = sum(a * b for a, b in zip((self._inputs, *_UNITS), _UNITS, strict=False))
-        rows = self.facts.rows
-        steps = self.members * self._epochs * rows / self._batch_size
-        per_step = _SECONDS_A_STEP + self._batch_size * weights * _SECONDS_A_WEIGHT
-        return _SECONDS_BEFORE + steps * per_step
-
-    @property
-    def _inputs(self) -> int:
-        """About how many inputs the columns are encoded by."""
-        return sum(map(self._inputs_of, self.facts.columns))
-
-    def _inputs_of(self, column: ColumnFacts) -> int:
-        match column.feature:
-            case Numeric(max_categories=most):
-                return min(self._bins, column.values.distinct) + most
-            case Categorical(max_categories=most):
-                return min(most, column.values.distinct)
-            case Image(shape=shape):
-                return math.prod(shape)
-        return 1
+def _inputs_of(column: ColumnFacts, bins: int) -> int:
+    """Return about how many inputs a column is encoded by."""
+    match column.feature:
+        case Numeric(max_categories=most):
+            return min(bins, column.values.distinct) + most
+        case Categorical(max_categories=most):
+            return min(most, column.values.distinct)
+        case Image(shape=shape):
+            return math.prod(shape)
+    return 1
 
 
 _SECONDS_BEFORE = 11
@@ -214,6 +166,13 @@ are estimated at 15, 17, 27 and 37 seconds, and took 14, 18, 24 and 33."""
 _SECONDS_A_STEP = 7e-5
 _SECONDS_A_WEIGHT = 7e-11
 """Time of a step on two cores: apart from the weights, and for each weight and row."""
+
+
+def _seconds(steps: float, batch_size: int, inputs: int) -> float:
+    """Return about how many seconds training takes, given the steps of all networks."""
+    weights = sum(a * b for a, b in zip((inputs, *_UNITS), _UNITS, strict=False))
+    per_step = _SECONDS_A_STEP + batch_size * weights * _SECONDS_A_WEIGHT
+    return _SECONDS_BEFORE + steps * per_step
 
 
 def _ensemble_line(members: int, *, has_folds: bool) -> Line:
