@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,8 @@ class OnDiskInputs:
     """(rows, dense inputs)."""
     sparse: tuple[OnDiskSparse, ...] = ()
     """The inputs that are mostly 0; they follow the dense ones."""
+    matrix: ClassVar[None] = None
+    """None, since it is not in memory."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -151,11 +153,6 @@ class OnDiskInputs:
     def width(self) -> int:
         """Number of inputs."""
         return self.shape[1] + sum(part.width for part in self.sparse)
-
-    @property
-    def matrix(self) -> Matrix | None:
-        """None, since it is not in memory."""
-        return None
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width), read block by block."""
@@ -190,6 +187,8 @@ class SelectedInputs:
     """All rows."""
     rows: Indices
     """The indices of the selected ones, (rows,)."""
+    matrix: ClassVar[None] = None
+    """None, since it is not stored as a matrix."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -199,11 +198,6 @@ class SelectedInputs:
     def width(self) -> int:
         """Number of inputs."""
         return self.inputs.width
-
-    @property
-    def matrix(self) -> Matrix | None:
-        """None, since it is not stored as a matrix."""
-        return None
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width)."""
@@ -225,6 +219,8 @@ class ShardedInputs:
     """The inputs of this worker's rows."""
     shares: RowShares
     """The rows, of which some may be selected."""
+    matrix: ClassVar[None] = None
+    """None, since no worker has it."""
 
     def __len__(self) -> int:
         """Number of rows of all workers."""
@@ -234,11 +230,6 @@ class ShardedInputs:
     def width(self) -> int:
         """Number of inputs."""
         return self.stored.width
-
-    @property
-    def matrix(self) -> Matrix | None:
-        """None, since no worker has it."""
-        return None
 
     @property
     def own(self) -> SelectedInputs:
