@@ -75,11 +75,6 @@ class StoredColumns:
     selection: NDArray[np.int64] | None = None
     """The indices of the selected rows, in order; None for all."""
 
-    @cached_property
-    def column_names(self) -> list[str]:
-        """The columns' names."""
-        return list(self.schema.names)
-
     @property
     def num_rows(self) -> int:
         """The number of rows."""
@@ -132,7 +127,7 @@ class StoredColumns:
         for piece in self.pieces:
             first, last = max(start - before, 0), min(stop - before, piece.rows)
             if first < last:
-                part = piece.between(first, last).select(self.column_names)
+                part = piece.between(first, last).select(self.schema.names)
                 parts.append(part.cast(self.schema))
             before += piece.rows
         return pa.concat_tables(parts)

@@ -185,11 +185,6 @@ class ShardedColumns:
     shares: RowShares
     """The rows, of which some may be selected."""
 
-    @cached_property
-    def column_names(self) -> list[str]:
-        """The columns' names."""
-        return list(self.schema.names)
-
     @property
     def num_rows(self) -> int:
         """The number of rows of all workers."""
@@ -203,7 +198,7 @@ class ShardedColumns:
             return self.stored
         if isinstance(self.stored, StoredColumns):
             return self.stored.take(integers(rows))
-        names = self.column_names
+        names = self.schema.names
         return pa.table({name: widened(self.stored.column(name)) for name in names}).take(
             integers(rows)
         )
@@ -228,4 +223,4 @@ class ShardedColumns:
         """Read adjacent rows of all columns."""
         stop = min(start + length, self.num_rows)
         part = self.take(integers(np.arange(start, stop)))
-        return pa.table({name: part.column(name) for name in self.column_names})
+        return pa.table({name: part.column(name) for name in self.schema.names})

@@ -80,7 +80,7 @@ class Table:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns' names, in the order of the file."""
-        return tuple(self.data.column_names)
+        return tuple(self.data.schema.names)
 
     @property
     def rows(self) -> int:

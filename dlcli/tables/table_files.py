@@ -386,19 +386,19 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     first = parts[0]
     is_text = first.delimiter is not None
     for part in parts[1:]:
-        _check_same_names(first.data.column_names, first.file, part.data.column_names, part.file)
+        _check_same_names(first.schema.names, first.file, part.schema.names, part.file)
         if is_text != (part.delimiter is not None):
             message = f"is of another kind than {first.file}: either all files have typed values, "
             raise DataError(f"{message}as Parquet, or none; convert some", file=part.file)
     data = first.data if len(parts) == 1 else _concatenate(parts)
-    if not data.column_names:
+    if not data.schema.names:
         raise DataError("has no columns", file=name)
     if data.num_rows == 0:
         raise DataError("has a header but no rows", file=name)
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
-    words = {column: tuple(missing(column)) for column in data.column_names}
+    words = {column: tuple(missing(column)) for column in data.schema.names}
     table = Table(name, data, rows, words, nameless=nameless, unread=parts[0].unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)

@@ -38,9 +38,9 @@ def on_disk(tmp_path, *parts):
 @pytest.mark.usefixtures("batch_rows")
 def test_each_column_comes_back(tmp_path):
     columns = on_disk(tmp_path, ROWS)
-    assert columns.column_names == ["n", "word", "when"]
+    assert columns.schema.names == ["n", "word", "when"]
     assert columns.num_rows == 7
-    for name in columns.column_names:
+    for name in columns.schema.names:
         assert columns.column(name).to_pylist() == ROWS.column(name).to_pylist()
 
 
