@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import TrainingError, option
-from dlcli.tables.arrow_arrays import integers, plain, to_numpy, widened
+from dlcli.tables.arrow_arrays import integers, plain, widened
 
 _ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
@@ -89,12 +89,9 @@ class StoredColumns:
         values = widened(pa.chunked_array(chunks, storage))
         return values if self.selection is None else values.take(integers(self.selection))
 
-    def take(self, rows: pa.Array) -> StoredColumns:
+    def take(self, rows: NDArray[np.int64]) -> StoredColumns:
         """Select rows, in the order given, without reading them."""
-        indices = to_numpy(rows, np.int64)
-        return replace(
-            self, selection=indices if self.selection is None else self.selection[indices]
-        )
+        return replace(self, selection=rows if self.selection is None else self.selection[rows])
 
     def slice(self, start: int, length: int) -> pa.Table:
         """Read adjacent rows of all columns."""

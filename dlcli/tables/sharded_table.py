@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, DlcliError, RunError, TrainingError, UsageError, WorkerError
-from dlcli.tables.arrow_arrays import integers, to_numpy, widened
+from dlcli.tables.arrow_arrays import integers, take_rows, widened
 from dlcli.tables.disk_table import StoredColumns, without_dictionary
 
 Arrays = dict[str, NDArray[Any]]
@@ -197,11 +197,8 @@ class ShardedColumns:
         if self._are_all(rows):
             return self.stored
         if isinstance(self.stored, StoredColumns):
-            return self.stored.take(integers(rows))
-        names = self.schema.names
-        return pa.table({name: widened(self.stored.column(name)) for name in names}).take(
-            integers(rows)
-        )
+            return self.stored.take(rows)
+        return take_rows(self.stored, rows)
 
     def _are_all(self, rows: NDArray[np.int64]) -> bool:
         """Return whether some of this worker's rows are all of them, in their order."""
@@ -215,12 +212,12 @@ class ShardedColumns:
         values = without_dictionary(values)
         return widened(self.shares.gather_column(name, values.cast(self.schema.field(name).type)))
 
-    def take(self, rows: pa.Array) -> ShardedColumns:
+    def take(self, rows: NDArray[np.int64]) -> ShardedColumns:
         """Select rows, in the order given, without reading them."""
-        return replace(self, shares=self.shares.take(to_numpy(rows, np.int64)))
+        return replace(self, shares=self.shares.take(rows))
 
     def slice(self, start: int, length: int) -> pa.Table:
         """Read adjacent rows of all columns."""
         stop = min(start + length, self.num_rows)
-        part = self.take(integers(np.arange(start, stop)))
+        part = self.take(np.arange(start, stop))
         return pa.table({name: part.column(name) for name in self.schema.names})

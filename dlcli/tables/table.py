@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
-from dlcli.tables.arrow_arrays import integers, plain, strings, widened
+from dlcli.tables.arrow_arrays import integers, plain, strings, take_rows
 from dlcli.tables.column import (
     USUAL_MISSING_WORDS,
     Column,
@@ -106,9 +106,8 @@ class Table:
             rows: indices from 0, (rows,).
         """
         data = self.data
-        if isinstance(data, pa.Table):
-            data = pa.table({name: widened(data.column(name)) for name in self.columns})
-        return self._part(data.take(integers(rows)), rows)
+        taken = take_rows(data, rows) if isinstance(data, pa.Table) else data.take(rows)
+        return self._part(taken, rows)
 
     def only(self, names: Iterable[str]) -> Table:
         """Return the table of some columns, in memory."""
