@@ -295,7 +295,7 @@ class Column:
         if self.kind != "text" or self.lacks_usual_words:
             return {}
         texts = _trim(self.values)
-        found = texts.filter(pc.is_in(texts, value_set=strings(USUAL_MISSING_WORDS, texts.type)))
+        found = texts.filter(pc.is_in(texts, value_set=_word_set(USUAL_MISSING_WORDS, texts.type)))
         return {each["values"]: each["counts"] for each in found.value_counts().to_pylist()}
 
     def with_missing_words(self, words: tuple[str, ...]) -> Column:
