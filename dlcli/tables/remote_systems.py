@@ -53,11 +53,13 @@ def file_system(url: Url) -> tuple[FileSystem, str]:
     Raises:
         UsageError: for a scheme that is unknown or not installed, or a missing bucket.
     """
-    host, _, _ = url.path.partition("/")
     if url.scheme == "s3":
         endpoint = _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         region = _environment("AWS_REGION", "AWS_DEFAULT_REGION")
-        return _s3(url, host, endpoint, region), url.path.rstrip("/")
+        if region is None:
+            bucket, _, _ = url.path.partition("/")
+            region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
+        return _s3(endpoint, region), url.path.rstrip("/")
     if url.scheme in _ARROW_SCHEMES:
         return _arrow(url)
     return _fsspec(url)
@@ -86,12 +88,6 @@ def _environment(*names: str) -> str | None:
     return next((value for name in names if (value := os.environ.get(name))), None)
 
 
-def _s3(url: Url, bucket: str, endpoint: str | None, region: str | None) -> FileSystem:
-    if region is None:
-        region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
-    return _s3_of(endpoint, region)
-
-
 @cache
 def _region(bucket: str) -> str:
     from pyarrow.fs import resolve_s3_region
@@ -101,7 +97,7 @@ def _region(bucket: str) -> str:
 
 
 @cache
-def _s3_of(endpoint: str | None, region: str) -> FileSystem:
+def _s3(endpoint: str | None, region: str) -> FileSystem:
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     return S3FileSystem(
