@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -68,20 +68,21 @@ class ColumnIssues:
     """Rows whose value can't be read or is not allowed."""
 
     def add(self, other: ColumnIssues) -> None:
-        """Add the differences of further rows, without the first row's index.
-
-        Beyond some thousand values that are no categories, those that follow are counted as one, so
-        that there may be any number of rows.
-        """
-        for value, rows in other.unseen.items():
-            is_counted = value in self.unseen or len(self.unseen) < _MOST_COUNTED
-            self.unseen[value if is_counted else _OTHER_VALUES] += rows
+        """Add the differences of further rows, without the first row's index."""
+        self.unseen.update(other.unseen)
         for name in ("missing", "unencoded_missing", "without_tokens", "outside", "unreadable"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("unseen", "missing", "without_tokens"):
-            name = f"{name}_encoding"
+        for name in ("unseen_encoding", "missing_encoding", "without_tokens_encoding", "range"):
             setattr(self, name, getattr(self, name) or getattr(other, name))
-        self.range = self.range or other.range
+
+    def limit_values(self) -> None:
+        """Count values that are no categories as one beyond the first thousands of them.
+
+        So there may be any number of rows.
+        """
+        for value in [*islice(self.unseen, _MOST_COUNTED, None)]:
+            rows = self.unseen.pop(value)
+            self.unseen[_OTHER_VALUES] += rows
 
 
 Place = Callable[[int], str]
@@ -212,15 +213,11 @@ class ValueIssues:
         """
         for column, found in columns.items():
             issues = self.columns[column]
-            issues.unseen.update(found.unseen)
+            issues.add(found)
             if found.unseen_index is not None:
                 first = self.rows + int(rows[found.unseen_index])
                 known = issues.unseen_index
                 issues.unseen_index = first if known is None else min(known, first)
-            for name in ("missing", "unencoded_missing", "without_tokens", "outside"):
-                setattr(issues, name, getattr(issues, name) + getattr(found, name))
-            for name in ("unseen_encoding", "missing_encoding", "without_tokens_encoding", "range"):
-                setattr(issues, name, getattr(issues, name) or getattr(found, name))
             if issues.range is not None:
                 issues.range = (issues.range[0], issues.range[1])  # JSON has lists
 

@@ -73,6 +73,7 @@ class Differences:
         self.examples = [*self.examples, *other.examples][:SHOWN_BAD_ROWS]
         for name, column in other.columns.items():
             self.columns[name].add(column)
+            self.columns[name].limit_values()
 
     def as_issues(self) -> ValueIssues:
         """Return the record as that of encoding all rows at once, without their indices."""
