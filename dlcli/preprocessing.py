@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dlcli.config import Divide, Log, MinMax, Quantile, Robust, Scaling, Standard, Unscaled
-from dlcli.errors import DataError, listed, plural
+from dlcli.errors import DataError, listed, plural, truncate
 from dlcli.tables import Table
 
 Mask = NDArray[np.bool_]
@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 _KEPT_VALUES = 100
 """Values that a note keeps, of which there may be millions."""
 _SHOWN_VALUES = 3
+_LONGEST_VALUE = 40
 _MOST_LINES = 5
 """Lines of one kind of note, including the one that summarizes the rest."""
 _MOST_COUNTED = 10_000
@@ -239,8 +240,14 @@ class ValueIssues:
         Args:
             place: names the row of an index, as `Table.place` does.
         """
-        every = self.columns.items()
-        return [note for column, issues in every for note in _notes(column, issues, place)]
+        notes = []
+        for column, issues in self.columns.items():
+            if count := issues.unencoded_missing:
+                encoding = issues.missing_encoding
+                kind, detail = "without a value", f": {encoding}"
+                notes.append(Note(column, count, kind, detail, encoding=encoding))
+            notes += value_notes(column, issues, place)
+        return notes
 
 
 @dataclass(frozen=True)
@@ -330,31 +337,26 @@ def short_moments(moments: Sequence[str]) -> list[str]:
     return [*moments]
 
 
-def first_unseen(issues: ColumnIssues, place: Place | None) -> str:
-    """Name the first row with a value that is no category, to append; empty without places."""
-    if place is None or issues.unseen_index is None:
-        return ""
-    row = place(issues.unseen_index)
-    return f", {row}" if issues.unseen.total() == 1 else f", the first in {row}"
+def value_notes(column: str, issues: ColumnIssues, place: Place | None = None) -> Iterator[Note]:
+    """Describe values for which the network has no input of their own.
 
-
-def _notes(column: str, issues: ColumnIssues, place: Place | None) -> Iterator[Note]:
-    def note(
-        rows: int, kind: str, encoding: str, values: Sequence[str] = (), row: str = ""
-    ) -> Note:
-        some = f" ({listed(values, _SHOWN_VALUES)}){row}" if values else ""
-        return Note(
-            column, rows, kind, f"{some}: {encoding}", tuple(values[:_KEPT_VALUES]), encoding
-        )
-
-    if issues.unencoded_missing:
-        yield note(issues.unencoded_missing, "without a value", issues.missing_encoding)
+    Args:
+        column: the column.
+        issues: its differences from the training rows.
+        place: names the row of an index.
+    """
     if issues.unseen:
-        kind, row = "with values that are no category", first_unseen(issues, place)
-        yield note(issues.unseen.total(), kind, issues.unseen_encoding, [*issues.unseen], row)
+        count, encoding = issues.unseen.total(), issues.unseen_encoding
+        frequent = issues.unseen.most_common(_KEPT_VALUES)
+        values = tuple(truncate(value, _LONGEST_VALUE) for value, _ in frequent)
+        row = ""
+        if place is not None and issues.unseen_index is not None:
+            row = f"{', ' if count == 1 else ', the first in '}{place(issues.unseen_index)}"
+        detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}"
+        yield Note(column, count, "with values that are no category", detail, values, encoding)
     if issues.without_tokens:
         kind, encoding = "without a token that has an input", issues.without_tokens_encoding
-        yield note(issues.without_tokens, kind, encoding)
+        yield Note(column, issues.without_tokens, kind, f": {encoding}", encoding=encoding)
 
 
 # Scalings, fitted on training rows, for features and targets alike.

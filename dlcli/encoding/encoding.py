@@ -20,7 +20,6 @@ from pydantic import Field, TypeAdapter
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
-from dlcli.encoding.column_summary import shorten
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
 from dlcli.encoding.encoded_rows import (
     EncodedRows,
@@ -42,7 +41,7 @@ from dlcli.encoding.numeric_columns import (
 )
 from dlcli.encoding.text_columns import TextEncoder, fit_text
 from dlcli.encoding.type_rules import Decision
-from dlcli.errors import DataError, absent_columns, listed, plural
+from dlcli.errors import DataError, absent_columns, plural
 from dlcli.preprocessing import (
     ColumnIssues,
     Fitted,
@@ -50,9 +49,9 @@ from dlcli.preprocessing import (
     Note,
     Place,
     ValueIssues,
-    first_unseen,
     short_moments,
     summarize_notes,
+    value_notes,
 )
 from dlcli.tables import (
     FewRows,
@@ -357,7 +356,6 @@ _NOTABLE_SHARE = 0.05
 """Least difference between the shares of missing values that is reported."""
 _NOTABLE_DEVIATIONS = 3
 """Standard deviations of random variation that the difference must exceed as well."""
-_SHOWN_VALUES = 3
 _SHOWN_COLUMNS = 5
 _LISTED_VALUES = 20
 
@@ -409,23 +407,6 @@ class ColumnDifference:
             document["training_missing_share"] = self.training_missing_share
         return document
 
-    def notes(self, place: Place | None = None) -> Iterator[Note]:
-        """Describe the differences of values that are not missing.
-
-        Args:
-            place: names the row of an index.
-        """
-        issues = self.issues
-        if issues.unseen:
-            values = issues.unseen.most_common(_SHOWN_VALUES + 1)
-            some = listed([shorten(value) for value, _ in values], _SHOWN_VALUES)
-            kind = "with values that are no category"
-            detail = f" ({some}){first_unseen(issues, place)}: {issues.unseen_encoding}"
-            yield Note(self.column, issues.unseen.total(), kind, detail)
-        if issues.without_tokens:
-            kind, detail = "without a token that has an input", issues.without_tokens_encoding
-            yield Note(self.column, issues.without_tokens, kind, f": {detail}")
-
     def range_note(self) -> Note | None:
         """Describe values outside the training rows' range; `None` if there are none."""
         issues = self.issues
@@ -471,7 +452,9 @@ def difference_lines(
         differences: of all columns.
         place: names the row of an index, as `Table.place` does.
     """
-    yield from summarize_notes(note for each in differences for note in each.notes(place))
+    yield from summarize_notes(
+        note for each in differences for note in value_notes(each.column, each.issues, place)
+    )
     yield from _range_lines([note for each in differences if (note := each.range_note())])
     shares = [
         f"'{each.column}' {100 * each.missing_share:.3g} %, "
