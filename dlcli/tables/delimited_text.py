@@ -204,7 +204,11 @@ _LONG_HEADER = (
     f"its first line has over {_HEAD_BYTES >> 20} MiB, which no header may have; if it is a table, "
     "write it as Parquet"
 )
-_ORDER_MARKS = {b"\xef\xbb\xbf": _UTF_8, b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_ORDER_MARKS = {
+    codecs.BOM_UTF8: _UTF_8,
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 """Byte order marks; Python's `utf-16` takes the order from the mark."""
 _MIN_NULS = 0.3
 """The share of NUL among the high bytes of UTF-16 where text is partly Latin."""

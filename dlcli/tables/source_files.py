@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import io
 import os
@@ -351,7 +352,6 @@ _MAGIC_BYTES: tuple[tuple[bytes, Format], ...] = (
     (b"ARROW1\0\0", "arrow"),
     (b"\xff\xff\xff\xff", "arrow"),  # the first message of the stream format
 )
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 _CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
 """For a file with an ending of CSV, as a header may begin with a brace, too."""
@@ -403,7 +403,7 @@ def recognize(head: bytes, file: str) -> Format:
     Raises:
         DataError: for a file that is not a table, or that is a table only by its name.
     """
-    text = head.removeprefix(_BYTE_ORDER_MARK)
+    text = head.removeprefix(codecs.BOM_UTF8)
     for beginning, message in _NOT_TABLES:
         if re.match(beginning, text):
             raise DataError(message, file=file)

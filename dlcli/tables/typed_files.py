@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -180,7 +181,6 @@ def _without_views(storage: pa.DataType) -> pa.DataType:
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
 _BLOCK_BYTES = 2**24
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
 """A null that may be in place of an object, rather than in a text or in an object."""
 _KINDS = {
@@ -201,7 +201,7 @@ def open_json_lines(stored: SourceFile) -> Batches:
     Raises:
         DataError: for a line that is not an object, with its row, or a column of mixed types.
     """
-    if stored.head().removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
+    if stored.head().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
         message = "holds a JSON array; write JSON lines: one object per line, without brackets"
         raise DataError(message, file=stored.file)
     schema = pa.schema([])
@@ -256,7 +256,7 @@ def _first_error(stored: SourceFile) -> DataError | None:
     for row, line in enumerate(filter(bytes.strip, lines), start=1):
         message, column = "", None
         try:
-            record = _kinds(line.removeprefix(_BYTE_ORDER_MARK))
+            record = _kinds(line.removeprefix(codecs.BOM_UTF8))
         except UnicodeDecodeError as error:
             message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
         except json.JSONDecodeError as error:
