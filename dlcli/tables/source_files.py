@@ -76,17 +76,20 @@ class SourceFile:
         error = DataError(f"{message}if it is a table, unpack it first", file=self.file)
         return cast(BinaryIO, _Limited(unpacked, most, error))
 
+    @property
+    def size(self) -> int:
+        """Its bytes, possibly compressed."""
+        if self.remote is not None:
+            return self.remote.size
+        return len(self.content) if self.path is None else self.path.stat().st_size
+
     def most_bytes(self, ratio: int) -> int:
         """Return the most bytes that may be made of the content.
 
         Args:
             ratio: bytes for each byte of it, if it is not small.
         """
-        if self.remote is not None:
-            size = self.remote.size
-        else:
-            size = len(self.content) if self.path is None else self.path.stat().st_size
-        return max(_ALWAYS_ALLOWED, ratio * size)
+        return max(_ALWAYS_ALLOWED, ratio * self.size)
 
     def random_access(self) -> pa.NativeFile:
         """Open the decompressed content for random access: in memory if it is compressed.

@@ -213,9 +213,10 @@ def _read_shares(
     Parquet file if it has as many; otherwise each worker reads the file and keeps a part of it.
     """
     rank, workers, how = exchange.rank, exchange.size, (form, folder, columns)
-    sizes = [_size(file) for file in files]
+    sizes = [max(file.size, 1) for file in files]
     read_by: list[int | None] = [None] * len(files)
-    if len(files) >= workers and None not in sizes:
+    is_read_once = any(file.path is None and file.remote is None for file in files)  # as a pipe
+    if len(files) >= workers and not is_read_once:
         before = np.cumsum([0, *sizes])
         middle = (before[1:] + before[:-1]) / 2
         read_by = np.minimum(middle * workers // before[-1], workers - 1).astype(int).tolist()
@@ -286,13 +287,6 @@ def _read_share(
 
     part = read(choose=choose)
     return part, np.concatenate([*owners, np.empty(0, np.int32)])
-
-
-def _size(file: SourceFile) -> int | None:
-    """Return the size of a file in bytes; `None` for a pipe."""
-    if file.remote is not None:
-        return max(file.remote.size, 1)
-    return None if file.path is None else max(file.path.stat().st_size, 1)
 
 
 def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
