@@ -270,10 +270,8 @@ def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int
 
 
 def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
-    times = time_ranks(table, column)
+    order, edges = _order_in_time(table, column)
     validation, test = _held_out_rows(table, shares)
-    order = np.argsort(times, kind="stable")
-    edges = np.flatnonzero(np.diff(times[order])) + 1
     test_start = table.rows - test
     validation_start = test_start - validation
     boundaries = (validation > 0) + (test > 0)
@@ -284,6 +282,13 @@ def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
         if validation:
             validation_start = _nearest(edges[edges < test_start], validation_start)
     return _assignment(table, order[validation_start:test_start], order[test_start:])
+
+
+def _order_in_time(table: Table, column: str) -> tuple[Rows, Rows]:
+    """Return the rows in the order of their times, and the positions where a later time begins."""
+    times = time_ranks(table, column)
+    order = np.argsort(times, kind="stable")
+    return order, np.flatnonzero(np.diff(times[order])) + 1
 
 
 def _nearest(edges: Rows, wanted: int) -> int:
@@ -377,9 +382,7 @@ def make_folds(
             Fold(np.flatnonzero(numbers != number), np.flatnonzero(numbers == number))
             for number in range(folds)
         ]
-    for number, fold in enumerate(assigned, 1):
-        _check_enough(table, fold.train, classes, f" in fold {number} of {folds}")
-    return tuple(assigned)
+    return _checked(assigned, table, classes)
 
 
 def make_complete_folds(
@@ -395,10 +398,8 @@ def make_complete_folds(
     later = [fold.held_out for fold in _folds_in_time(table, how.column, folds - 1)]
     every = np.arange(table.rows)
     windows = [np.setdiff1d(every, np.concatenate(later)), *later]
-    assigned = tuple(Fold(np.setdiff1d(every, window), window) for window in windows)
-    for number, fold in enumerate(assigned, 1):
-        _check_enough(table, fold.train, classes, f" in fold {number} of {folds}")
-    return assigned
+    assigned = [Fold(np.setdiff1d(every, window), window) for window in windows]
+    return _checked(assigned, table, classes)
 
 
 def hold_out(table: Table, how: SplitChoice, classes: str | None, share: float, seed: Seed) -> Fold:
@@ -457,9 +458,7 @@ def _group_fold_numbers(
 
 
 def _folds_in_time(table: Table, column: str, folds: int) -> list[Fold]:
-    times = time_ranks(table, column)
-    order = np.argsort(times, kind="stable")
-    edges = np.flatnonzero(np.diff(times[order])) + 1
+    order, edges = _order_in_time(table, column)
     use = "one to begin with, one for each fold"
     _require(folds + 1, len(edges) + 1, "time", use, table, column)
     window = table.rows // (folds + 1)
@@ -471,6 +470,13 @@ def _folds_in_time(table: Table, column: str, folds: int) -> list[Fold]:
     return [
         Fold(np.sort(order[:start]), np.sort(order[start:end])) for start, end in pairwise(cuts)
     ]
+
+
+def _checked(folds: Sequence[Fold], table: Table, classes: str | None) -> tuple[Fold, ...]:
+    """Return the folds, if each has enough rows to train on."""
+    for number, fold in enumerate(folds, 1):
+        _check_enough(table, fold.train, classes, f" in fold {number} of {len(folds)}")
+    return tuple(folds)
 
 
 def _check_enough(table: Table, rows: Rows, classes: str | None, where: str = "") -> None:
