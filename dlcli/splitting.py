@@ -11,7 +11,6 @@ import hashlib
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -375,7 +374,11 @@ def make_folds(
     .. [1] `TimeSeriesSplit` of scikit-learn.
     """
     if isinstance(how, TimeSplit):
-        assigned = _folds_in_time(table, how.column, folds)
+        use = "one to begin with, one for each fold"
+        windows = _windows_in_time(table, how.column, folds + 1, use)
+        assigned = [
+            Fold(np.sort(np.concatenate(windows[:at])), windows[at]) for at in range(1, folds + 1)
+        ]
     else:
         numbers = _fold_numbers(table, how, classes, folds, _generator_of(seed, "folds"))
         assigned = [
@@ -395,9 +398,8 @@ def make_complete_folds(
     """
     if not isinstance(how, TimeSplit):
         return make_folds(table, how, classes, folds, seed)
-    later = [fold.held_out for fold in _folds_in_time(table, how.column, folds - 1)]
+    windows = _windows_in_time(table, how.column, folds, "one for each fold")
     every = np.arange(table.rows)
-    windows = [np.setdiff1d(every, np.concatenate(later)), *later]
     assigned = [Fold(np.setdiff1d(every, window), window) for window in windows]
     return _checked(assigned, table, classes)
 
@@ -457,19 +459,27 @@ def _group_fold_numbers(
     return numbers[groups]
 
 
-def _folds_in_time(table: Table, column: str, folds: int) -> list[Fold]:
+def _windows_in_time(table: Table, column: str, count: int, use: str) -> list[Rows]:
+    """Cut the rows, in the order of their times, into windows of about as many rows.
+
+    Args:
+        table: the rows.
+        column: the column of the times; rows of one time stay in one window.
+        count: the number of windows.
+        use: what the windows are needed for.
+
+    Returns:
+        The rows of each window, ascending.
+    """
     order, edges = _order_in_time(table, column)
-    use = "one to begin with, one for each fold"
-    _require(folds + 1, len(edges) + 1, "time", use, table, column)
-    window = table.rows // (folds + 1)
+    _require(count, len(edges) + 1, "time", use, table, column)
+    size = table.rows // count
     cuts = [table.rows]
-    for left in reversed(range(folds)):
+    for left in reversed(range(count - 1)):
         able = edges[left:]  # each earlier cut needs an edge of its own
-        wanted = table.rows - (folds - left) * window
+        wanted = table.rows - (count - 1 - left) * size
         cuts.insert(0, _nearest(able[able < cuts[0]], wanted))
-    return [
-        Fold(np.sort(order[:start]), np.sort(order[start:end])) for start, end in pairwise(cuts)
-    ]
+    return [np.sort(window) for window in np.split(order, cuts[:-1])]
 
 
 def _checked(folds: Sequence[Fold], table: Table, classes: str | None) -> tuple[Fold, ...]:
