@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dlcli.errors import printable
+from dlcli.errors import printable, truncate
 
 Severity = Literal["warning", "note"]
 """A warning is likely to spoil training or its metrics; a note is worth knowing."""
 
 _MOST_NAMED = 5
-_LONGEST = 40
+_LONGEST = 43
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def listed(details: Mapping[str, str], what: str = "columns") -> str:
 
 def quoted(value: str) -> str:
     """Quote a value on one line, cut if it is long."""
-    text = printable(value)
-    return f"'{text[:_LONGEST]}...'" if len(text) > _LONGEST else f"'{text}'"
+    return f"'{truncate(printable(value), _LONGEST)}'"
 
 
 def number(value: float) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError
+from dlcli.errors import DataError, truncate
 from dlcli.tables.arrow_arrays import FALSE, floats, mask_to_numpy, strings, to_numpy
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
 from dlcli.tables.number_notation import Notation
@@ -57,7 +57,7 @@ TRUE_WORDS = ("true", "1", "1.0")  # pandas writes 0/1 columns with gaps as 0.0 
 FALSE_WORDS = ("false", "0", "0.0")
 _MAY_BE_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$|(?i:nan|inf)"
 """Matches at least what Arrow converts to a number."""
-_SHOWN_CHARACTERS = 40
+_LONGEST_SHOWN = 43
 _ROWS_AT_ONCE = 8192
 """Rows of long texts that are converted at once, as several copies are made on the way."""
 
@@ -280,8 +280,7 @@ class Column:
 
     def shown(self, index: int) -> str:
         """Return a value in quotes, truncated if it is long."""
-        text = str(self.values[index].as_py())
-        return f"'{text[:_SHOWN_CHARACTERS]}...'" if len(text) > _SHOWN_CHARACTERS else f"'{text}'"
+        return f"'{truncate(str(self.values[index].as_py()), _LONGEST_SHOWN)}'"
 
     def missing_hint(self, index: int) -> str:
         """Suggest to declare a value as missing if it is a common spelling of that; else empty."""
