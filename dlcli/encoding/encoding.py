@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from dlcli import config
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
@@ -82,6 +82,9 @@ FeatureEncoder = Annotated[
     | ImageEncoder,
     Field(discriminator="encoding"),
 ]
+_ENCODER: TypeAdapter[FeatureEncoder] = TypeAdapter(
+    FeatureEncoder, config=ConfigDict(defer_build=True)
+)
 
 _FITS: dict[type[config.Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
     config.Boolean: fit_boolean,
@@ -201,18 +204,9 @@ def fit_encoding(
     def fit(column: str, rows: Table) -> FeatureEncoder:
         return fit_feature(column, chosen[column], section, rows)
 
-    features = train.by_column([*chosen], fit, Fitted.model_dump_json, _load_encoder)
+    features = train.by_column([*chosen], fit, Fitted.model_dump_json, _ENCODER.validate_json)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=tuple(features), task=task, notations=notations)
-
-
-def _load_encoder(document: str) -> FeatureEncoder:
-    return _encoder_adapter().validate_json(document)
-
-
-@cache
-def _encoder_adapter() -> TypeAdapter[FeatureEncoder]:
-    return TypeAdapter(FeatureEncoder)
 
 
 def fit_feature(
