@@ -535,8 +535,8 @@ def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
     from statistics import NormalDist  # takes long, and prediction needs none
 
     count = max(2, min(scaling.quantiles, len(values)))
-    points, place = np.unique(quantile_points(values, count), return_inverse=True)
-    shares = np.bincount(place, weights=np.linspace(0, 1, count)) / np.bincount(place)
+    points, index = np.unique(quantile_points(values, count), return_inverse=True)
+    shares = np.bincount(index, weights=np.linspace(0, 1, count)) / np.bincount(index)
     inverse = NormalDist().inv_cdf
     normals = map(inverse, np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE).tolist())
     return QuantileScaling(points=tuple(points.tolist()), normals=tuple(normals))

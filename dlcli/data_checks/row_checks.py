@@ -52,7 +52,7 @@ def find_duplicates(sample: Sample) -> DataIssue | None:
         message += f", {same:,} of them with the same target"
         if not same:
             severity = "note"
-            advice = "so they are no copies, but the features don't tell them apart"
+            advice = "so they are no copies, but the features don't distinguish them"
     return DataIssue("duplicates", severity, (), repeated, message, advice)
 
 

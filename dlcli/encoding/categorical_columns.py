@@ -214,7 +214,7 @@ def fit_categorical(
         raise DataError(message, file=train.file, column=column)
     kept = frequent[: feature.max_categories]
     if feature.unseen == "error" and len(kept) < len(texts):
-        message = f"has {len(texts)} values, and 'unseen: error' leaves rare ones no place"
+        message = f"has {len(texts)} values, and 'unseen: error' leaves no code for rare ones"
         raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
     missing = int((codes < 0).sum())
     is_category = isinstance(feature.missing, MissingCategory)

@@ -144,17 +144,17 @@ class Encoding(Fitted):
             NeedsTable: if something about the rows is rare or wrong; `transform` encodes them, or
                 words what is wrong.
         """
-        width, encoders = self._places
+        width, encoders = self._positions
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
         if (numbers := self._scaled_numbers) is not None and numbers.encode_plain(rows, matrix):
             encoders = self._other_encoders
-        for encoder, place in encoders:
-            encoder.encode_few(rows.column(encoder.column), matrix[:, place], issues)
+        for encoder, inputs in encoders:
+            encoder.encode_few(rows.column(encoder.column), matrix[:, inputs], issues)
         issues.rows += rows.rows
         return InMemoryInputs(matrix)
 
     @cached_property
-    def _places(self) -> tuple[int, list[tuple[ColumnEncoder, slice]]]:
+    def _positions(self) -> tuple[int, list[tuple[ColumnEncoder, slice]]]:
         """The number of inputs, and those of each encoder."""
         encoders, start = [], 0
         for encoder in [*self._dense, *self._sparse]:
@@ -166,14 +166,14 @@ class Encoding(Fitted):
     @cached_property
     def _scaled_numbers(self) -> ScaledNumbers | None:
         """The numeric columns that few rows are scaled in together; `None` for fewer than two."""
-        return ScaledNumbers.of(self._places[1])
+        return ScaledNumbers.of(self._positions[1])
 
     @cached_property
     def _other_encoders(self) -> list[tuple[ColumnEncoder, slice]]:
         """The other encoders, with their inputs."""
         numbers = self._scaled_numbers
         names = set() if numbers is None else {*numbers.names}
-        return [(each, place) for each, place in self._places[1] if each.column not in names]
+        return [(each, at) for each, at in self._positions[1] if each.column not in names]
 
     @property
     def _dense(self) -> list[DenseEncoder]:

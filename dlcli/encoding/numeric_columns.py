@@ -317,10 +317,10 @@ class PiecewiseLinearEncoder(NumberEncoder):
         """Write the column's inputs of few rows, see `ColumnEncoder`."""
         edges = self.edges
         for row, number in enumerate(self.read_few(values, "none", out, issues)):
-            place = bisect_right(edges, number, 1, len(edges) - 1) - 1
-            low, high = edges[place], edges[place + 1]
-            out[row, :place] = 1
-            out[row, place] = _within_float32((number - low) / (high - low))
+            at = bisect_right(edges, number, 1, len(edges) - 1) - 1
+            low, high = edges[at], edges[at + 1]
+            out[row, :at] = 1
+            out[row, at] = _within_float32((number - low) / (high - low))
 
 
 def _within_float32(scaled: float) -> float:

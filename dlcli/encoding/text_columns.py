@@ -123,8 +123,8 @@ class TextEncoder(SparseEncoder):
             counts += [tokens[column] for column in sorted(tokens)]
             without_tokens += not tokens and texts[row] is not None
         if rows:
-            place = np.array(rows), np.array(columns)
-            out[place] = self._values(*place, np.array(counts))
+            entries = np.array(rows), np.array(columns)
+            out[entries] = self._values(*entries, np.array(counts))
         issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
 
     def _token_counts(self, words: Sequence[str]) -> Counter[int]:

@@ -51,7 +51,7 @@ class Decision:
     otherwise: Decision | None = None
     """The type that a column would have which is ignored as an identifier, a constant or a risk."""
     values: ColumnSummary | None = None
-    """The counts behind it, of the rows looked at; None if declared."""
+    """The counts that it follows from, of the rows looked at; None if declared."""
 
 
 # Stray values: the few values of a column that are not of the same kind as all others.
@@ -300,8 +300,8 @@ _UNREAD_NUMBER = (
     rf"|{_MINUS}?\s?{_CURRENCY}\s?{_MINUS}?{_GROUPED}|[1-9][0-9]{{0,2}}(?: [0-9]{{3}})+"
     rf"|{_MINUS}?{_GROUPED}[eE]{_MINUS}?[0-9]+{_UNIT}|{_MINUS}?[0-9]*\s?[{_FRACTIONS}])$"
 )
-"""A number that is not read: of several currencies, with a minus sign apart, only spaces between
-thousands, an exponent and a unit, or a fraction such as ½."""
+"""A number that is not read: of several currencies, with a space after the minus sign,
+only spaces between thousands, an exponent and a unit, or a fraction such as ½."""
 _BEGINS_LIKE_AMOUNT = (
     rf"^[(+\x{{2212}}-]?\s?(?:(?:\p{{Sc}}|[A-Z]{{3}})\s?)?[0-9+\x{{2212}}{_FRACTIONS}{_DIGITS}-]"
 )

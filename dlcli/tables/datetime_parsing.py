@@ -251,7 +251,7 @@ def _any_case(word: str) -> str:
 
 
 def month_pattern(month: str) -> str:
-    """Return the pattern of a month's names, in any case and perhaps with a point behind."""
+    """Return the pattern of a month's names, in any case, perhaps with a point after it."""
     return rf"(?:{'|'.join(map(_any_case, MONTHS[month].split()))})[.]?"
 
 

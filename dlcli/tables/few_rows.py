@@ -178,7 +178,7 @@ class FewValues:
 
     def _unless_missing(self, number: float) -> float:
         """Return a number, NaN for one that is a missing value."""
-        if number == 0 and math.copysign(1, number) < 0:  # Arrow tells −0 and 0 apart here
+        if number == 0 and math.copysign(1, number) < 0:  # Arrow distinguishes −0 and 0 here
             raise NeedsTable
         return math.nan if number in self.reading.missing_numbers else number
 

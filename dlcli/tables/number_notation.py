@@ -28,11 +28,12 @@ NEGATIVES = {
     "n-": (r"^(.+)-$", r"-\1"),
 }
 """Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
-with one behind. Each has a regular expression, and what it is replaced by to have a - in front."""
+with one after the number. Each has a regular expression, and what it is replaced by to have a - in
+front."""
 _NEGATIVE_WORDS = {
     "(n)": "negative numbers in parentheses",
     "\u2212n": "\u2212 for minus",
-    "n-": "the minus sign behind negative numbers",
+    "n-": "the minus sign after negative numbers",
 }
 
 

@@ -45,7 +45,7 @@ def test_a_repeated_row_of_another_target_is_distinguished(sample):
     columns["y"][-1] = "b"  # row 3 has "a"
     found = find_duplicates(sample(columns, "y"))
     assert ", 0 of them with the same target" in found.message
-    assert found.advice == "so they are no copies, but the features don't tell them apart"
+    assert found.advice == "so they are no copies, but the features don't distinguish them"
 
 
 def test_even_many_repeated_rows_of_other_targets_are_no_warning(sample):

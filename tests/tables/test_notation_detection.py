@@ -423,7 +423,7 @@ class TestNegativeNumbers:
             (lambda x: f"{x}".replace("-", "\u2212"), "\u2212 for minus"),
             (
                 lambda x: f"{-x}-".replace(".", ",") if x < 0 else f"{x}".replace(".", ","),
-                "a decimal comma and the minus sign behind negative numbers",
+                "a decimal comma and the minus sign after negative numbers",
             ),
             (lambda x: f"USD {x}", "the unit USD"),
         ],
