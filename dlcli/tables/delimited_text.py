@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from dlcli.config import CsvFormat
 from dlcli.errors import DataError, listed, plural
+from dlcli.tables.remote_files import InputStream
 from dlcli.tables.source_files import (
     WRITE_HEADER,
     Batches,
@@ -126,7 +127,7 @@ def _open_utf_8(stored: SourceFile, encoding: str) -> BinaryIO:
     return recoded
 
 
-class _EndingWithNewline(io.RawIOBase):
+class _EndingWithNewline(InputStream):
     """A stream with a newline at its end, without which pyarrow may misread the last row.
 
     Where there is one already, it makes a blank line, which is not a row.
@@ -143,14 +144,10 @@ class _EndingWithNewline(io.RawIOBase):
         self._is_read = threading.Event()
         self._calls = 0
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
     def read(self, size: int = -1) -> bytes:
         """Return some bytes; none once all are read, or the stream is being closed."""
         self._calls += 1
-        block = b"" if self._is_closing else self._stream.read(size)
+        block: bytes = b"" if self._is_closing else self._stream.read(size)
         if block:
             return block
         if self._is_closing or self._at_end:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from glob import has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
@@ -93,17 +93,29 @@ def open_url(url: Url) -> BinaryIO:
     return found.open() if isinstance(found, RemoteFile) else found
 
 
-class _Stream(io.RawIOBase):
-    """The content of a file, fetched in blocks that grow."""
+class InputStream(io.RawIOBase):
+    """A stream that can be read, and that closes the one that it reads from."""
 
-    def __init__(self, file: RemoteFile) -> None:
-        self._file = file
-        self._handle: pa.NativeFile | None = None
-        self._fetched, self._block = len(file.beginning), io.BytesIO(file.beginning)
+    _stream: Any = None
+    """The other one; None if it is not open yet."""
 
     def readable(self) -> bool:
         """Return true."""
         return True
+
+    def close(self) -> None:
+        """Close both streams."""
+        if self._stream is not None:
+            self._stream.close()
+        super().close()
+
+
+class _Stream(InputStream):
+    """The content of a file, fetched in blocks that grow."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self._fetched, self._block = len(file.beginning), io.BytesIO(file.beginning)
 
     def read(self, size: int = -1) -> bytes:
         """Return some bytes, none at the end, or the rest without a size."""
@@ -116,9 +128,9 @@ class _Stream(io.RawIOBase):
         return block
 
     def _fetch(self) -> bytes:
-        self._handle = self._handle or self._file.random_access()
+        self._stream = self._stream or self._file.random_access()
         wanted = min(self._fetched, _MOST_BYTES, self._file.size - self._fetched)
-        read = partial(self._handle.read_at, wanted, self._fetched)
+        read = partial(self._stream.read_at, wanted, self._fetched)
         block: bytes = attempt(self._file.url, read)
         if len(block) != wanted:
             raise changed(self._file.url)
@@ -131,22 +143,12 @@ class _Stream(io.RawIOBase):
         buffer[: len(block)] = block
         return len(block)
 
-    def close(self) -> None:
-        """Close the stream."""
-        if self._handle is not None:
-            self._handle.close()
-        super().close()
 
-
-class _Retried(io.RawIOBase):
+class _Retried(InputStream):
     """A file for random access, of which a part is fetched again if the connection is lost."""
 
     def __init__(self, url: Url, file: pa.NativeFile) -> None:
-        self._url, self._file = url, file
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
+        self._url, self._stream = url, file
 
     def seekable(self) -> bool:
         """Return true."""
@@ -154,29 +156,24 @@ class _Retried(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Return some bytes, none at the end, or the rest without a size."""
-        start = self._file.tell()
+        start = self._stream.tell()
 
         def fetch() -> bytes:
-            self._file.seek(start)
-            block: bytes = self._file.read(None if size < 0 else size)
+            self._stream.seek(start)
+            block: bytes = self._stream.read(None if size < 0 else size)
             return block
 
         return attempt(self._url, fetch)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Change the position."""
-        position: int = self._file.seek(offset, whence)
+        position: int = self._stream.seek(offset, whence)
         return position
 
     def tell(self) -> int:
         """Return the position."""
-        position: int = self._file.tell()
+        position: int = self._stream.tell()
         return position
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()
 
 
 def changed(url: Url) -> DataError:
@@ -220,25 +217,17 @@ def _takes_ranges(url: Url, size: int) -> bool:
         return attempt(url, takes_range)
 
 
-class _Checked(io.RawIOBase):
+class _Checked(InputStream):
     """A stream whose errors name the URL."""
 
     def __init__(self, url: Url, stream: BinaryIO) -> None:
         self._url, self._stream = url, stream
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
     def read(self, size: int = -1) -> bytes:
         """Return some bytes, none at the end."""
         with explained(self._url):
-            return self._stream.read(size)
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
-        super().close()
+            block: bytes = self._stream.read(size)
+        return block
 
 
 def each_file(function: Callable[[Location], _Result], files: Sequence[Location]) -> list[_Result]:

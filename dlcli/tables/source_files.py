@@ -24,7 +24,13 @@ from dlcli.config import FormatChoice, Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
-from dlcli.tables.remote_files import RemoteFile, each_file, open_remote, remote_matches
+from dlcli.tables.remote_files import (
+    InputStream,
+    RemoteFile,
+    each_file,
+    open_remote,
+    remote_matches,
+)
 from dlcli.tables.table import Remark
 
 Source = str | Path | Sequence[str | Path]
@@ -143,28 +149,19 @@ class SourceFile:
             raise incomplete(self.compression, self.file, error) from None
 
 
-class _Limited(io.RawIOBase):
+class _Limited(InputStream):
     """A stream that raises an error instead of returning more bytes than it may have."""
 
     def __init__(self, stream: BinaryIO, most: int, error: DataError) -> None:
         self._stream, self._left, self._error = stream, most, error
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
     def read(self, size: int = -1) -> bytes:
         """Return some bytes; none once all are read."""
-        block = self._stream.read(size)
+        block: bytes = self._stream.read(size)
         self._left -= len(block)
         if self._left < 0:
             raise self._error
         return block
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
-        super().close()
 
 
 def _read_all(stream: BinaryIO) -> bytes:
