@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from typing import Literal
 
@@ -97,6 +97,14 @@ class Column:
     file: str
     missing_words: tuple[str, ...]
     notation: Notation = Notation()
+
+    # What `parse_together` finds out; until then it is not known.
+    lacks_usual_words: bool = field(default=False, init=False)
+    """True if no text is known to be a usual word for a missing value."""
+    _are_numbers: bool = field(default=False, init=False)
+    """True if there are texts, and all are known to be numbers in the notation."""
+    _codes: NDArray[np.int64] | None = field(default=None, init=False, repr=False)
+    """The index of each value among the distinct texts, -1 where missing, (rows,)."""
 
     @cached_property
     def kind(self) -> Kind:
@@ -323,8 +331,6 @@ class Column:
         """Where the value is not missing, (rows,)."""
         return mask_to_numpy(self._present)
 
-    # What `parse_together` knows; else the default.
-
     @cached_property
     def distinct(self) -> DistinctTexts:
         """The distinct canonical texts, and the number of rows of each.
@@ -338,21 +344,6 @@ class Column:
     def codes_are_known(self) -> bool:
         """True if the codes are known, as for short columns that were parsed together."""
         return self._codes is not None
-
-    @cached_property
-    def _codes(self) -> NDArray[np.int64] | None:
-        """The index of each value among the distinct texts, -1 where missing, (rows,)."""
-        return None
-
-    @cached_property
-    def _are_numbers(self) -> bool:
-        """True if there are texts, and all are known to be numbers in the notation."""
-        return False
-
-    @cached_property
-    def lacks_usual_words(self) -> bool:
-        """True if no text is known to be a usual word for a missing value."""
-        return False
 
     @cached_property
     def _parsed(self) -> NDArray[np.float64] | None:
