@@ -122,7 +122,7 @@ def _comparable(sample: Sample, held_out: Table) -> Table:
     if table.rows <= _MOST_COMPARED:
         return table
     column = max(sample.columns, key=lambda name: sample.columns[name].distinct)
-    values, wanted = table.keep(column), held_out.keep(column)
+    values, wanted = table.column(column).values, held_out.column(column).values
     rows = np.arange(table.rows)
     if values.type == wanted.type:
         rows = rows[mask_to_numpy(pc.is_in(values, value_set=wanted.combine_chunks()))]

@@ -77,7 +77,7 @@ def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
     """
     paths = train.column(column)
     if paths.kind != "text":
-        message = f"expected paths of images, the column holds {train.keep(column).type}"
+        message = f"expected paths of images, the column holds {paths.values.type}"
         raise paths.error(message)
     missing = paths.missing()
     require_values(int((~missing).sum()), column, train)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dlcli.data_checks import row_checks
@@ -108,6 +111,22 @@ def test_of_many_training_rows_only_those_that_may_be_equal_are_compared(
     monkeypatch.setattr(row_checks, "_MOST_COMPARED", 50)
     held_out = table(rows_of(plain(200), [97, 98, 99, *range(150, 160)]))
     found = find_duplicates_across(sample(plain(150), "y"), {"test": held_out})
+    assert found.rows == 3
+
+
+def test_categories_that_are_stored_with_codes_are_compared_as_texts(sample, table, monkeypatch):
+    def with_codes(rows):
+        columns = {name: rows.data.column(name).dictionary_encode() for name in rows.columns}
+        return replace(rows, data=pa.table(columns))
+
+    monkeypatch.setattr(row_checks, "_MOST_COMPARED", 50)
+    names = [f"n{at}" for at in range(200)]
+    columns = {"x": [at // 2 for at in range(200)], "name": names, "y": ["a", "b"] * 100}
+    held_out = table(rows_of(columns, [97, 98, 99, *range(150, 160)]))
+    train = sample(rows_of(columns, range(150)), "y", x="numeric", name="categorical")
+    found = find_duplicates_across(
+        replace(train, whole=with_codes(train.whole)), {"test": with_codes(held_out)}
+    )
     assert found.rows == 3
 
 
