@@ -38,6 +38,8 @@ and is distinguished from it by identity."""
 UNMATCHED_REASON = "not named"
 """The reason for it."""
 _DELIMITERS = (",", ";", "|", "\t")
+_MOST_SUGGESTED = 20
+"""Names that are no columns, up to which the most similar ones are looked for, which takes long."""
 
 
 def choose_features(
@@ -61,10 +63,12 @@ def choose_features(
     features = {"*": config.Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
     known = dict.fromkeys(columns)  # looked up fast, as a config may name very many
+    unknown = sum(name not in known for name in features)
+    similar = [*columns] if unknown <= _MOST_SUGGESTED else []
     problems = [
         Problem(config.format_path(("input", "features", name)), message)
         for name, feature in features.items()
-        if (message := _complaint(name, known, reserved, free))
+        if (message := _complaint(name, known, reserved, free, similar))
         and not (name in reserved and isinstance(feature, config.Ignored))
     ]
     if problems:
@@ -85,7 +89,11 @@ def choose_features(
 
 
 def _complaint(
-    name: str, columns: Collection[str], reserved: Sequence[str], free: Sequence[str]
+    name: str,
+    columns: Collection[str],
+    reserved: Sequence[str],
+    free: Sequence[str],
+    similar: Sequence[str],
 ) -> str | None:
     if name == "*":  # always a pattern, also of a table whose target is called so
         return None
@@ -94,7 +102,7 @@ def _complaint(
     if name in columns:
         return None
     if not _is_pattern(name, columns):
-        return f"no such column in the table{did_you_mean(name, [*columns])}"
+        return f"no such column in the table{did_you_mean(name, similar)}"
     return None if any(map(_regex(name).fullmatch, free)) else "fits no column of the table"
 
 

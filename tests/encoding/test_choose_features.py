@@ -60,3 +60,11 @@ def test_names_that_are_not_there_are_reported_one_by_one_in_any_other_table(col
         "input.features.c: no such column in the table",
         "input.features.d: no such column in the table",
     ]
+
+
+@pytest.mark.parametrize(("count", "end"), [(20, "; did you mean 'pixels_0'?"), (21, "")])
+def test_similar_columns_are_suggested_for_few_names(count, end):
+    features = {f"pixel_{at}": Auto() for at in range(count)}
+    found = problems(features, [f"pixels_{at}" for at in range(count)])
+    assert found[0] == f"input.features.pixel_0: no such column in the table{end}"
+    assert len(found) == count
