@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hmac
 import sys
 import time
@@ -168,7 +167,7 @@ def _has_key(request: Request, key: str) -> bool:
     if scheme.lower() == "basic":
         try:
             sent = base64.b64decode(given, validate=True).partition(b":")[2]
-        except binascii.Error:
+        except ValueError:  # no base64, or not even ASCII
             return False
     else:
         if scheme.lower() != "bearer":

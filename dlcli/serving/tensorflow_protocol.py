@@ -6,7 +6,6 @@ Rows are `instances`, or columns are `inputs`; a model of one column may leave o
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
@@ -117,7 +116,7 @@ def _plain(value: object, row: int, column: str) -> object:
     if isinstance(value, dict) and value.keys() == {"b64"}:
         try:
             return base64.b64decode(str(value["b64"]), validate=True).decode()
-        except (binascii.Error, UnicodeError):
+        except ValueError:  # no base64, or no UTF-8
             problem = Problem("expected UTF-8 in base64", row, column)
             raise RequestError.of_rows([problem], 1) from None
     return value

@@ -182,6 +182,7 @@ class TestKey:
             {},
             {"Authorization": "Bearer wrong"},
             {"Authorization": "Basic ?"},
+            {"Authorization": "Basic clé"},
             {"Authorization": "secret"},
             {"X-API-Key": ""},
         ],

@@ -58,6 +58,7 @@ def test_texts_may_be_in_base64(client):
         ({"instances": [ROW], "signature_name": "other"}, 400, "there is no signature 'other'"),
         ({"instances": [{**ROW, "size": "a"}]}, 422, "row 1, column 'size': expected a finite"),
         ({"instances": [{**ROW, "note": {"b64": "?"}}]}, 422, "row 1, column 'note': expected UTF"),
+        ({"instances": [{**ROW, "note": {"b64": "é"}}]}, 422, "row 1, column 'note': expected UTF"),
         ({"inputs": {"size": 5}}, 400, "expected a list of values for each column in 'inputs'"),
         ({"inputs": {"size": [1], "color": []}}, 422, "column 'color': has 0 values, the first"),
     ],
