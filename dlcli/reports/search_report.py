@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+
+from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER
@@ -409,11 +410,17 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
         yield commands_block(lines)
 
 
+class _Study(BaseModel):
+    """The fields of study.json that the report needs."""
+
+    storage: str | None = None
+    """The URL of a database that other processes may share."""
+
+
 def _repeatability(record: RunRecord, search: Search) -> str:
     """Say whether the same search finds the same config again."""
     tune, run = record.config.tune, record.run
-    study = json.loads(run.read_text("study.json")) if run.has("study.json") else {}
-    is_shared = isinstance(study, dict) and study.get("storage") is not None
+    is_shared = run.has("study.json") and run.parse("study.json", _Study).storage is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:
         return REPEATABLE

@@ -240,15 +240,18 @@ def search(**changes: Any) -> Search:
     return Search(**{**given, **changes})
 
 
-def search_run(folder: Path, found: Search | None = None) -> Run:
+def search_run(folder: Path, found: Search | None = None, study: str = "") -> Run:
     """The folder of a search.
 
     Args:
         folder: in which it is made, as `search`.
         found: what it came to.
+        study: the content of study.json, if there is one.
     """
     with new_run(folder / "search", "search") as writer:
         _begin(writer)
+        if study:
+            writer.write_text("study.json", study)
         writer.write_text("tune.json", (found or search()).model_dump_json())
         writer.write_text("best.yaml", "epochs: 2\n")
         writer.write_text("smallest.yaml", "epochs: 3\n")

@@ -330,6 +330,17 @@ def test_a_search_is_called_repeatable_only_where_it_is(tmp_path):
     assert text(workers=2).startswith("The candidates also depended on how fast they were trained")
 
 
+def test_a_search_with_a_database_is_not_called_repeatable(tmp_path):
+    run = search_run(tmp_path, study='{"storage": "sqlite:///a.db"}')
+    shown = parts(search_view(run), "reproduce")[0].text
+    assert shown.startswith("The candidates also depended on how fast they were trained")
+
+
+def test_a_damaged_study_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"study\.json: is "):
+        render_report(search_run(tmp_path, study="["))
+
+
 @pytest.mark.parametrize("number", [1, 2, 9])
 def test_a_best_without_a_value_is_refused(tmp_path, number):
     damaged = search().model_copy(update={"best": number})
