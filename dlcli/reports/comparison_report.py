@@ -110,14 +110,14 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
         listed = ", ".join(fmt.shorten_middle(file.name) for file in files[:_MOST_FILES])
         yield Text(f"The data are the same: {listed}")
         return
-    is_known = all(file.sha256 for side in comparison.sides for file in side.data)
-    why = "" if is_known else " may, as not all files have a known digest"
     listed_files = [
         (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
         for name, side in zip(names, comparison.sides, strict=True)
         for file in side.data[:_MOST_FILES]
     ]
-    caption = f"The data{why or ' do'} differ"
+    caption = "The data differ"
+    if not all(file.sha256 for side in comparison.sides for file in side.data):
+        caption = "The data may differ, as not all files have a known digest"
     yield Table(("run", "file", "SHA-256"), tuple(listed_files), caption, range(3))
 
 

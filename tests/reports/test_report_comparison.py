@@ -80,11 +80,18 @@ def test_baselines_of_different_rows_keep_the_numbers_of_their_runs_within_a_ter
     ]
 
 
-def test_data_that_differ_are_listed_with_their_digests(comparison):
-    view = comparison_view(replace(comparison, same_data=False))
-    captions = [caption for caption in tables(view, "config") if caption.startswith("The data")]
-    assert len(captions) == 1
-    assert [row[0] for row in tables(view, "config")[captions[0]].rows] == ["far", "near"]
+@pytest.mark.parametrize(
+    ("digest", "caption"),
+    [
+        ("2" * 64, "The data differ"),
+        (None, "The data may differ, as not all files have a known digest"),
+    ],
+)
+def test_data_that_differ_are_listed_with_their_digests(comparison, digest, caption):
+    far, near = comparison.sides
+    near = replace(near, data=(replace(near.data[0], sha256=digest),))
+    view = comparison_view(replace(comparison, sides=(far, near), same_data=False))
+    assert [row[0] for row in tables(view, "config")[caption].rows] == ["far", "near"]
 
 
 def test_what_a_run_contains_stays_text(comparison):
