@@ -61,7 +61,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
     finally:
         with ignoring_lost_output():
             log.close()
-    if as_json:
+    if as_json and result:  # of several workers, one has it
         _print_json("result", result)
 
 

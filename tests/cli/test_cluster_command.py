@@ -81,3 +81,12 @@ def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.Monk
 def test_other_commands_do_not_join(dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_cluster(monkeypatch, 0, *free_ports(2))
     assert dlcli("validate", "line.yaml").exit_code == 0
+
+
+def test_only_the_worker_that_reports_prints_a_result(
+    dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set_cluster(monkeypatch, 1, *free_ports(2))
+    monkeypatch.setattr("dlcli.pipeline.cluster_training.train_in_cluster", lambda *_: None)
+    result = dlcli("train", "line.yaml", "--json")
+    assert (result.exit_code, result.stdout) == (0, "")
