@@ -18,6 +18,8 @@ from dlcli.cli.messages import QUIET
 from dlcli.errors import UsageError, listed, run_url_advice
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from dlcli.config import ConfigFile, Location, Url
     from dlcli.runs import Run
 
@@ -50,6 +52,12 @@ class _Location(click.ParamType["Path | Url"]):
             return locate(value)
         except ValueError as error:
             raise UsageError(str(error)) from None
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete paths."""
+        return PATH.shell_complete(ctx, param, incomplete)
 
 
 LOCATION = _Location()

@@ -150,6 +150,13 @@ def test_help_explains_shell_completion(dlcli):
     assert 'eval "$(_DLCLI_COMPLETE=bash_source dlcli)"' in dlcli("--help").stdout
 
 
+@pytest.mark.parametrize("line", ["predict", "predict run", "train --output", "export --output"])
+def test_the_shell_completes_paths(line):
+    words = {"COMP_WORDS": f"dlcli {line} a", "COMP_CWORD": str(len(line.split()) + 1)}
+    result = CliRunner(env={**words, "_DLCLI_COMPLETE": "bash_complete"}).invoke(main)
+    assert result.stdout == "file,a\n"
+
+
 def test_version(dlcli):
     for option in ("-V", "--version"):
         assert dlcli(option).stdout == f"dlcli, version {package.__version__}\n"
