@@ -232,9 +232,9 @@ def install_command(extra: str) -> str:
     return f"in the folder of dlcli's source: pip install -e '.[{extra}]'"
 
 
-def run_url_advice(url: str) -> str:
-    """Return the message for a URL where a run folder is to be made."""
-    return f"{url}: a run is written to a local or mounted folder; copy it once it is finished"
+def local_path_advice(url: str) -> str:
+    """Return the message for a URL where a local file or folder is to be made."""
+    return f"{url}: only predictions are written to URLs; name a local path, and copy it from there"
 
 
 def first_names(names: Collection[str], most: int = 5) -> str:

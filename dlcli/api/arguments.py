@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
-from dlcli.errors import UsageError
+from dlcli.errors import UsageError, local_path_advice
+from dlcli.tables import locate_table
 
 _MOST_JOBS = 1024
 
@@ -87,3 +89,15 @@ def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]
         message = f"expected a mapping such as {{'epochs': 3}}, got {kind}"
         raise UsageError(f"overrides: {message}")
     return overrides
+
+
+def local_path(path: str | Path) -> Path:
+    """Return the path at which a file or folder is to be written.
+
+    Raises:
+        UsageError: for a URL.
+    """
+    location = locate_table(path)
+    if not isinstance(location, Path):
+        raise UsageError(local_path_advice(location))
+    return location

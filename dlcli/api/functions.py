@@ -12,6 +12,7 @@ from dlcli.api.arguments import (
     check_tolerance,
     integer,
     job_count,
+    local_path,
     overrides_of,
 )
 from dlcli.api.models import Model
@@ -35,11 +36,10 @@ from dlcli.config import (
     Config,
     ConfigFile,
     Location,
-    Url,
     load_config,
     make_config,
 )
-from dlcli.errors import UsageError, did_you_mean, run_url_advice
+from dlcli.errors import UsageError, did_you_mean
 from dlcli.runs import is_run_folder, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
 from dlcli.tables import MemoryTable, locate_table, memory_table
@@ -443,10 +443,7 @@ def _source(data: Data | str | Path) -> Location | MemoryTable:
 
 
 def _path(path: str | Path | None) -> Path | None:
-    location = None if path is None else locate_table(path)
-    if isinstance(location, Url):
-        raise UsageError(run_url_advice(location))
-    return location
+    return None if path is None else local_path(path)
 
 
 def _folder(run: str | Path | AnyResult) -> Path:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dlcli.api.arguments import check_level
+from dlcli.api.arguments import check_level, local_path
 from dlcli.config import Config
 from dlcli.errors import UsageError, listed
 from dlcli.runs import MetricsBySplit, Run, open_new_file, refuse_existing_file
@@ -79,11 +79,12 @@ class _FinishedRun(_Shown):
 
         if output is None:
             return write_report(self.folder)
-        refuse_existing_file(Path(output))
+        path = local_path(output)
+        refuse_existing_file(path)
         page = render_report(self.folder)
-        with open_new_file(Path(output)) as stream:
+        with open_new_file(path) as stream:
             stream.write(page.encode())
-        return Path(output)
+        return path
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -130,7 +131,7 @@ class TrainingRun(_FinishedRun):
         """Export the run, see `dlcli.export`."""
         from dlcli.exports import check_export_options, export_model, export_script, model_card
 
-        folder = Path(output)
+        folder = local_path(output)
         formats = get_args(ExportFormat)
         if format not in formats:
             raise UsageError(

@@ -15,7 +15,7 @@ import click
 
 from dlcli.cli.config_argument import config_names, read_config
 from dlcli.cli.messages import QUIET
-from dlcli.errors import UsageError, listed, run_url_advice
+from dlcli.errors import UsageError, listed, local_path_advice
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -29,9 +29,16 @@ PATH = click.Path(path_type=Path)
 
 
 class _Location(click.ParamType["Path | Url"]):
-    """A path, or the URL of a table or a run."""
+    """A path, or the URL of a table or a run.
+
+    Args:
+        is_local: whether URLs are refused, as nothing can be written to them.
+    """
 
     name = "path"
+
+    def __init__(self, *, is_local: bool = False) -> None:
+        self.is_local = is_local
 
     def convert(
         self,
@@ -42,16 +49,16 @@ class _Location(click.ParamType["Path | Url"]):
         """Return the path or the URL.
 
         Raises:
-            UsageError: for a URL with a secret.
+            UsageError: for a URL with a secret, or where a local path is needed.
         """
         if "://" not in str(value):
             return Path(value)
-        from dlcli.config import locate
+        from dlcli.tables import locate_table
 
-        try:
-            return locate(value)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        location = locate_table(value)
+        if self.is_local and not isinstance(location, Path):
+            raise UsageError(local_path_advice(location))
+        return location
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -60,7 +67,7 @@ class _Location(click.ParamType["Path | Url"]):
         return PATH.shell_complete(ctx, param, incomplete)
 
 
-LOCATION = _Location()
+LOCATION, LOCAL = _Location(), _Location(is_local=True)
 ARGUMENTS = "dlcli.arguments"
 """The key under which Click's context has the arguments of the program."""
 VERBOSE = "dlcli.verbose"
@@ -154,10 +161,8 @@ def output_width(without_terminal: int = sys.maxsize) -> int:
 
 
 def _refuse_existing_run(
-    ctx: click.Context, parameter: click.Parameter, path: Location | None
-) -> Location | None:
-    if path is not None and not isinstance(path, Path):
-        raise UsageError(run_url_advice(path))
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
     if path is not None and os.path.lexists(path):
         from dlcli.runs import existing_folder_advice, is_unfinished
 
@@ -272,7 +277,7 @@ settings = click.option(
 output_file = click.option(
     "-o",
     "--output",
-    type=PATH,
+    type=LOCAL,
     metavar="FILE",
     callback=_new_file_or_stdout,
     help="Write to a new file instead of standard output.",
@@ -321,7 +326,7 @@ def new_run_option(suffix: str) -> Option:
     return click.option(
         "-o",
         "--output",
-        type=LOCATION,
+        type=LOCAL,
         metavar="RUN",
         callback=_refuse_existing_run,
         help="Run folder to create. NAME is the config's name or file name. "
@@ -388,7 +393,7 @@ def new_path_option(metavar: str, text: str) -> Option:
         text: its help.
     """
     return click.option(
-        "-o", "--output", type=PATH, metavar=metavar, callback=refuse_existing, help=text
+        "-o", "--output", type=LOCAL, metavar=metavar, callback=refuse_existing, help=text
     )
 
 
@@ -438,7 +443,7 @@ bad_row_options = combined(
     ),
     click.option(
         "--rejected",
-        type=PATH,
+        type=LOCAL,
         metavar="FILE",
         callback=_new_file_or_folder,
         help="New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "

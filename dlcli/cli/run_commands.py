@@ -10,7 +10,7 @@ import click
 
 from dlcli.cli.messages import is_quiet, print_line, print_message
 from dlcli.cli.options import (
-    PATH,
+    LOCAL,
     json_object,
     new_path_option,
     open_output,
@@ -38,7 +38,7 @@ _PAGE_WIDTH = 80
 @new_path_option("FILE", "Write the page to a new file, and nothing to the run folder.")
 @click.option(
     "--curves",
-    type=PATH,
+    type=LOCAL,
     metavar="FILE",
     callback=refuse_existing,
     help="Also draw loss and metric of a training to a new PNG file.",

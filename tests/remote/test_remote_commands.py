@@ -153,11 +153,31 @@ class TestTraining:
     def test_a_run_is_not_written_to_a_url(self):
         Path("a.csv").write_bytes(ROWS)
         Path("a.yaml").write_text(DOUBLE.replace("URL", "a.csv"))
-        message = "s3://b/run: a run is written to a local or mounted folder; copy it once"
+        message = "s3://b/run: only predictions are written to URLs; name a local path"
         assert message in call("train", "a.yaml", "--output", "s3://b/run", code=2).stderr
         with pytest.raises(UsageError, match=message):
             dlcli.train("a.yaml", output="s3://b/run")
         assert not Path("s3:").exists()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["export", "RUN", "--format", "python", "--output"],
+            ["report", "RUN", "--output"],
+            ["report", "RUN", "--curves"],
+            ["schema", "--output"],
+        ],
+    )
+    def test_only_predictions_are_written_to_a_url(self, run, options):
+        arguments = [run if each == "RUN" else each for each in options]
+        done = call(*arguments, "s3://b/new", code=2)
+        assert "s3://b/new: only predictions are written to URLs; name a local path" in done.stderr
+        assert not Path("s3:").exists()
+
+    def test_python_does_not_write_to_a_url_either(self, run):
+        for write in (dlcli.open_run(run).report, lambda url: dlcli.export(run, "python", url)):
+            with pytest.raises(UsageError, match="^s3://b/new: only predictions are written"):
+                write("s3://b/new")
 
 
 class TestTables:
