@@ -40,7 +40,7 @@ from dlcli.config import (
     make_config,
 )
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.runs import is_run_folder, kind_of_unfinished
+from dlcli.runs import is_run_folder, is_unfinished, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
 from dlcli.tables import MemoryTable, locate_table, memory_table
 
@@ -208,9 +208,11 @@ def resume(
     from dlcli import pipeline
 
     folder, tables, jobs = _folder(run), _tables(data, validation_data, test_data), job_count(jobs)
-    kind = kind_of_unfinished(folder)
-    if kind == "train" and jobs > 1:
+    kind, is_there = kind_of_unfinished(folder), is_unfinished(folder)
+    if is_there and kind == "train" and jobs > 1:
         raise UsageError("jobs is for a cross-validation or a search, not for one training")
+    if is_there and kind != "tune" and storage is not None:
+        raise UsageError("storage is for a search, not for a cross-validation or a training")
     with listening(progress) as listener:
         if kind == "cv":
             resumed = pipeline.resume_cross_validation(folder, listener, jobs, tables)

@@ -289,6 +289,12 @@ class TestResume:
         with pytest.raises(dlcli.UsageError, match="jobs is for a cross-validation or a search"):
             dlcli.resume(interrupted, TABLE, jobs=2)
 
+    def test_refuses_a_storage_for_what_is_no_search(self, interrupted):
+        with pytest.raises(dlcli.UsageError, match="^storage is for a search, not for"):
+            dlcli.resume(interrupted, TABLE, storage="sqlite:///a.db")
+        with pytest.raises(dlcli.RunError, match="^runs/abse: "):
+            dlcli.resume("runs/abse", storage="sqlite:///a.db", jobs=2)
+
     def test_refuses_another_table(self, interrupted):
         with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
             dlcli.resume(interrupted, TABLE.slice(1))
