@@ -20,7 +20,7 @@ from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
 from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData, predict_batch
 from dlcli.preprocessing import Place, ValueIssues
-from dlcli.runs import opened_run
+from dlcli.runs import opened_network
 from dlcli.tables import MemoryTable, Source, Table, memory_table
 
 _SHOWN_ROWS = 10
@@ -52,8 +52,7 @@ class Model:
         Raises:
             RunError: if there is none, or it is damaged or has no network.
         """
-        with opened_run(folder) as run:
-            run.require_network()
+        with opened_network(folder) as run:
             return cls(folder, Predictor.load(run), TrainingData.of(run, folder))
 
     @property
@@ -206,7 +205,7 @@ class Model:
             return self.predictor
         check_level(interval)
         if interval not in self._by_level:
-            with opened_run(self.path) as run:
+            with opened_network(self.path) as run:
                 self._by_level[interval] = Predictor.load(run, interval)
         return self._by_level[interval]
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from dlcli.config import ConfigFile, Location, Url
-    from dlcli.runs import Run
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
@@ -129,24 +128,6 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
 
     with open_new_file(output) as stream:
         yield stream
-
-
-@contextmanager
-def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
-    """Open a run that has a network to predict with; one at a URL is removed at the end.
-
-    Args:
-        location: the run folder, or its URL.
-        with_baselines: whether its baselines are needed, too.
-
-    Raises:
-        RunError: if it has none, or can't be opened.
-    """
-    from dlcli.runs import opened_run
-
-    with opened_run(location, with_baselines=with_baselines) as run:
-        run.require_network()
-        yield run
 
 
 def output_width(without_terminal: int = sys.maxsize) -> int:

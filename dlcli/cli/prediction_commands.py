@@ -20,7 +20,6 @@ from dlcli.cli.options import (
     jobs_option,
     json_object,
     open_output,
-    opened_network,
     output_file_or_folder,
     quiet,
     refuse_existing_path,
@@ -118,6 +117,7 @@ def predict(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_remarks, print_unused_columns
     from dlcli.prediction import Predictor, assemble, choose_format, write_rows
+    from dlcli.runs import opened_network
 
     jobs = bad_rows.pop("jobs")
     if output is not None and _is_folder_of_parts(paths[1], output, named):
@@ -190,6 +190,7 @@ def _predict_folder(
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
     from dlcli.pipeline import predict_folder
+    from dlcli.runs import opened_network
 
     def listener(event: str, fields: dict[str, Any]) -> None:
         if event == "part":
@@ -250,6 +251,7 @@ def evaluate(
     from dlcli.comparison import check_evaluation, require_gates, required_baselines
     from dlcli.prediction import BaselineModels, Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
+    from dlcli.runs import opened_network
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths

@@ -18,7 +18,7 @@ from dlcli.runs.manifest import (
     resume_command,
 )
 from dlcli.runs.resume_files import Checkpoint, PartialResult, check_folder
-from dlcli.runs.run_copies import opened_run
+from dlcli.runs.run_copies import opened_network
 from dlcli.runs.run_folder import (
     cache_folder,
     existing_folder_advice,

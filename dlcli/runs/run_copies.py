@@ -29,8 +29,8 @@ _MOST_BYTES = 2**34
 
 
 @contextmanager
-def opened_run(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
-    """Open a finished run for predictions, which is at a path or at a URL.
+def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
+    """Open a run that has a network to predict with, at a path or at a URL.
 
     Of a run at a URL, what predictions need is copied to a temporary folder. It is verified there
     as any other run, and removed at the end.
@@ -40,15 +40,19 @@ def opened_run(location: Location, *, with_baselines: bool = False) -> Iterator[
         with_baselines: whether its baselines are copied, too.
 
     Raises:
-        RunError: if there is none, or it is unfinished, damaged or of a newer format.
+        RunError: if there is none, or it is unfinished, damaged, of a newer format or without one.
     """
     if not isinstance(location, Url):
-        yield open_run(location)
+        run = open_run(location)
+        run.require_network()
+        yield run
         return
     with tempfile.TemporaryDirectory(prefix="dlcli-") as folder:
         try:
             needed = (*_NEEDED, *(_OF_BASELINES if with_baselines else ()))
-            yield _copy(location, needed, Path(folder))
+            run = _copy(location, needed, Path(folder))
+            run.require_network()
+            yield run
         except RunError as error:
             raise RunError(str(error).replace(folder, location.rstrip("/"))) from None
 
