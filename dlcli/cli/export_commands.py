@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dlcli.cli.messages import print_message
 from dlcli.cli.options import (
     interval_option,
     json_object,
@@ -100,19 +101,14 @@ def print_export(exported: Export, as_json: bool) -> None:
         click.echo(json.dumps({"export": str(exported.path), **fields}, allow_nan=False))
         return
     if document.unchecked:
-        from dlcli.cli.messages import print_message
-
         print_message("note", f"only made-up rows were compared: {document.unchecked}")
     if not document.checked:
-        from dlcli.cli.messages import print_message
-
         message = "the files are intact; the model is not loaded, as that may run code"
         print_message("note", message)
     for rows, found in document.checked.items():
-        differences = found.relative_difference.values()
-        equal = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
-        parts = [f"numbers differ by up to {max(differences):.1e} of their scale"] * bool(
-            differences
-        )
-        click.echo(f"{found.rows:,} {rows}: {'; '.join([*parts, *equal])}")
+        parts = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
+        if differences := found.relative_difference.values():
+            largest = max(differences)
+            parts.insert(0, f"numbers differ by up to {largest:.1e} of their scale")
+        click.echo(f"{found.rows:,} {rows}: {'; '.join(parts)}")
     click.echo(f"export: {exported.path}")

@@ -247,7 +247,7 @@ def evaluate(
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
+    from dlcli.cli.event_log import print_remarks, print_unused_columns
     from dlcli.comparison import check_evaluation, require_gates, required_baselines
     from dlcli.prediction import BaselineModels, Predictor, TrainingData
     from dlcli.reports import evaluation_view, render_text
@@ -262,10 +262,10 @@ def evaluate(
     table = predictor.read(data, others=None if rejected else predictor.metric_columns)
     print_remarks(table.remarks)
     if warning := training_data.warning(data, table.file):
-        print_event("warning", {"message": warning})
+        print_message("warning", warning)
     evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
     if evaluation.warning:
-        print_event("warning", {"message": f"{table.file}: {evaluation.warning}"})
+        print_message("warning", f"{table.file}: {evaluation.warning}")
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     _print_uncertainty(predictor)
@@ -341,7 +341,6 @@ def _print_difference_warnings(
     place: Place | None = None,
 ) -> None:
     """Print warnings, and then those about differences from the training rows."""
-    from dlcli.cli.event_log import print_event
     from dlcli.encoding import difference_lines, find_differences
 
     warnings += [
@@ -349,7 +348,7 @@ def _print_difference_warnings(
         for line in difference_lines(find_differences(encoding, issues), place)
     ]
     for warning in warnings:
-        print_event("warning", {"message": f"{file}: {warning}"})
+        print_message("warning", f"{file}: {warning}")
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
