@@ -108,16 +108,16 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             raise RequestError(415, "expected a body that is not compressed")
         if name == b"content-length" and value.isdigit() and int(value[:19]) > limits.body_bytes:
             raise _too_long(limits)
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestError(400, "the body is incomplete")
-        part: bytes = message.get("body", b"")
-        if len(body) + len(part) > limits.body_bytes:
+        body += message.get("body", b"")
+        if len(body) > limits.body_bytes:
             raise _too_long(limits)
-        body, more = body + part if body else part, message.get("more_body", False)
-    return body
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 def _too_long(limits: Limits) -> RequestError:
