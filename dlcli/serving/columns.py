@@ -77,12 +77,11 @@ class ServedColumn:
             "text": ["string", "number", "boolean"],
             "time": ["string"],
         }[self.kind]
-        schema: dict[str, object] = {
+        return {
             "type": types if self.is_required else [*types, "null"],
             "description": self.description,
             "examples": [self.typical],
         }
-        return schema
 
 
 def served_columns(run: Run, predictor: Predictor) -> tuple[ServedColumn, ...]:

@@ -57,19 +57,17 @@ def describe_server(
         paths[f"/predict/{model.name}"] = operation
     answers = {"200": {"description": "It does."}}
     paths["/healthz"] = {"get": {"summary": "Whether the server answers.", "responses": answers}}
+    components: dict[str, object] = {"schemas": schemas}
     document: dict[str, object] = {
         "openapi": "3.1.0",
         "info": {"title": f"dlcli: {', '.join(models)}", "version": __version__},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": components,
     }
     if has_key:
-        document["components"] = {
-            "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
         document["security"] = [{"bearer": []}, {"header": []}]
     return document

@@ -242,9 +242,6 @@ def _listening(host: str, port: int) -> socket.socket:
 def _announce(
     settings: Settings, listening: socket.socket, report: Callable[[Label, str], None]
 ) -> None:
-    report("note", f"serving {', '.join(settings.runs)} at {_address(listening)}")
-
-
-def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    report("note", f"serving {', '.join(settings.runs)} at {address}")
