@@ -23,7 +23,7 @@ from dlcli.serving.inference_protocol import health_routes, inference_routes
 from dlcli.serving.metrics import CONTENT_TYPE
 from dlcli.serving.model_set import Handler, Models, json_response
 from dlcli.serving.openapi import describe_server
-from dlcli.serving.requests import RequestError, parse_json, timed_out
+from dlcli.serving.requests import RequestError, parse_json, read_body
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
@@ -81,18 +81,19 @@ class _Application(Starlette):
 
 def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handler]:
     """Return the handlers of dlcli's own protocol, by method and path."""
+    limits = models.limits
 
     async def predict(request: Request) -> Response:
-        model, rows = models.named(request), parse_json(await models.read(request))
-        return json_response((await models.predict(model, rows)).records)
+        model, body = models.named(request), await read_body(request, limits)
+        return json_response((await models.predict(model, parse_json(body))).records)
 
     async def openapi(request: Request) -> Response:
-        return json_response(describe_server(models.by_name, models.limits, has_key=has_key))
+        return json_response(describe_server(models.by_name, limits, has_key=has_key))
 
     async def docs(request: Request) -> Response:
         from dlcli.serving.pages import docs_page  # with Jinja, which few servers need
 
-        return docs_page(models.by_name, models.limits, request.url.netloc, has_key=has_key)
+        return docs_page(models.by_name, limits, request.url.netloc, has_key=has_key)
 
     async def form(request: Request) -> Response:
         from dlcli.serving.pages import form_page
@@ -101,8 +102,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
     async def fill_in(request: Request) -> Response:
         model, row = models.named(request), await models.read_object(request)
-        answer = await asyncio.to_thread(FormAnswer.of, model, row)
-        return json_response(await asyncio.to_thread(answer.to_json))
+        return json_response(await asyncio.to_thread(lambda: FormAnswer.of(model, row).to_json()))
 
     async def metrics(request: Request) -> Response:
         return Response(models.metrics.text(), media_type=CONTENT_TYPE)
@@ -147,7 +147,8 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
         except RequestError as error:
             return _explained(error)
         except TimeoutError:
-            return _explained(timed_out(limits))
+            message = f"not received and answered within {limits.seconds:g} s"
+            return _explained(RequestError(408, message))
         except Exception as error:
             return _explain_failure(error)
 

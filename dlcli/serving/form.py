@@ -11,7 +11,6 @@ import numpy as np
 from dlcli.prediction import Predictions
 from dlcli.preprocessing import ColumnIssues
 from dlcli.serving.columns import ServedColumn
-from dlcli.serving.requests import Problem, RequestError
 from dlcli.serving.served_model import ServedModel
 
 _POINTS = 25
@@ -37,16 +36,14 @@ class FormAnswer:
     """The values that training didn't see, by column."""
 
     @classmethod
-    def of(cls, model: ServedModel, row: object) -> FormAnswer:
+    def of(cls, model: ServedModel, row: Mapping[str, object]) -> FormAnswer:
         """Predict a row, with its interval if the run has held-out rows for one.
 
         Raises:
             RequestError: see `ServedModel.predict`.
         """
-        if not isinstance(row, dict):
-            raise RequestError.of_rows([Problem("expected an object of columns")], 1)
         answer = replace(model, predictor=model.form_predictor).predict([row])
-        return cls(model, row, answer.predictions, answer.differences)
+        return cls(model, row, answer.predictions, answer.issues.columns)
 
     def to_json(self) -> dict[str, object]:
         """Return what the page's script shows."""

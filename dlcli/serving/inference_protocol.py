@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from dlcli import __version__
 from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.requests import Problem, RequestError, parse_json
+from dlcli.serving.requests import Problem, RequestError, parse_json, read_body
 from dlcli.serving.served_model import Answer, ServedModel
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -50,7 +50,7 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def infer(request: Request) -> Response:
-        model, body = models.named(request), await models.read(request)
+        model, body = models.named(request), await read_body(request, models.limits)
         content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
         rows = _rows(content, binary, models)
         answer = await models.predict(model, rows)

@@ -40,17 +40,13 @@ class Models:
             raise RequestError(404, f"there is no model '{name}'{near}")
         return self.by_name[name]
 
-    async def read(self, request: Request) -> bytes:
-        """Read the body of a request; see `read_body`."""
-        return await read_body(request, self.limits)
-
     async def read_object(self, request: Request) -> dict[str, object]:
         """Read the JSON object of a request.
 
         Raises:
             RequestError: for anything else.
         """
-        return checked_object(parse_json(await self.read(request)))
+        return checked_object(parse_json(await read_body(request, self.limits)))
 
     async def predict(self, model: ServedModel, rows: object) -> Answer:
         """Predict the rows of a request, many of them in a thread, so that others are answered.
@@ -69,7 +65,7 @@ class Models:
         except RequestError as error:
             self.metrics.add_refused(model.name, error.rows)
             raise
-        self.metrics.add_rows(model.name, answer.rows, answer.differences)
+        self.metrics.add_rows(model.name, answer.rows, answer.issues.columns)
         return answer
 
 

@@ -137,8 +137,3 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RequestError(400, f"expected JSON: {error}") from None
-
-
-def timed_out(limits: Limits) -> RequestError:
-    """Return the error for a request that took too long."""
-    return RequestError(408, f"not received and answered within {limits.seconds:g} s")

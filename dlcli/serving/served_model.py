@@ -12,7 +12,7 @@ from pathlib import Path
 from dlcli.encoding import ImageEncoder
 from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
-from dlcli.preprocessing import ColumnIssues, ValueIssues
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
 from dlcli.serving.columns import AnswerColumns, ServedColumn, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
@@ -43,11 +43,6 @@ class Answer:
         columns = self.columns
         names, values = tuple(columns), zip(*columns.values(), strict=True)
         return [dict(zip(names, row, strict=True)) for row in values]
-
-    @property
-    def differences(self) -> Mapping[str, ColumnIssues]:
-        """By column, the values that training didn't see, and that are missing."""
-        return self.issues.columns
 
 
 @dataclass(frozen=True)
