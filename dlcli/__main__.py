@@ -23,14 +23,12 @@ def run() -> None:
     """Run the program in a process of its own, most of whose time may be its start.
 
     Imports make many objects and hardly any garbage, so nothing is collected before training, nor
-    at exit. pydantic's plugins are not for this program, and searching for them takes long. Arrow's
-    own allocator is no faster here than the system's, and keeps over 100 MB more for large tables.
+    at exit. pydantic's plugins are not for this program, and searching for them takes long.
     """
     _open_closed_streams()
     gc.disable()
     atexit.register(gc.freeze)  # or the interpreter would collect at last
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # The user's keras.json may name another backend, or a float type that changes the weights.
     # There is none below the null device, and none can be written.
     os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
