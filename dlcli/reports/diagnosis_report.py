@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from dlcli.diagnosis import Finding
 from dlcli.errors import plural
@@ -27,7 +26,7 @@ def diagnosis_view(
     if trials is None:
         count = plural(len(findings), "finding") if findings else "nothing stands out"
         head = Text(f"{run.path}: {count}")
-        return View(title, blocks=(head, Findings(tuple(findings), _config(run))))
+        return View(title, blocks=(head, Findings(tuple(findings), run.resolved_path())))
     best = winner(trials)
     table = Table.of(
         trials,
@@ -49,7 +48,7 @@ def diagnosis_view(
         "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
         "once, at the end."
     )
-    link = ("best change", best.patch.command(_config(run)))
+    link = ("best change", best.patch.command(run.resolved_path()))
     return View(title, sentences=(sentence,), blocks=(table,), links=(link,))
 
 
@@ -94,7 +93,7 @@ def diagnosis_document(
         findings: the most important first.
         trials: the changes that were trained; `None` if none were to be.
     """
-    config = _config(run)
+    config = run.resolved_path()
     document: dict[str, object] = {
         "run": str(run.path),
         "findings": [
@@ -133,7 +132,3 @@ def _trial_document(trial: Trial) -> dict[str, object]:
 
 def _fields(value: object, *names: str) -> dict[str, object]:
     return {name: getattr(value, name) for name in names}
-
-
-def _config(run: Run) -> Path:
-    return run.path / "resolved.yaml"

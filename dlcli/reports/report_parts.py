@@ -252,21 +252,18 @@ def baseline_sentences(
         verdict = _VERDICTS[found.verdict].format(f"the {name} baseline", subject=subject)
         if where:
             verdict = f"{where}, {verdict[:1].lower()}{verdict[1:]}"
-        values = f"{_value(found, found.network)} against {_value(found, found.baseline)}"
+        metric = found.metric
+        values = f"{fmt.metric(metric, found.network)} against {fmt.metric(metric, found.baseline)}"
         if found.verdict == "unknown":
             change = f" ({fmt.shorten(found.reason)})" if found.reason else ""
         else:
             change = f", difference {fmt.estimate(found, signed=True)}"
-        yield f"{verdict}: {fmt.metric_title(found.metric)} {values}{change}."
+        yield f"{verdict}: {fmt.metric_title(metric)} {values}{change}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     for name, conclusions in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
         if name in differences and differences[name].verdict in conclusions:
             yield conclusions[differences[name].verdict]
             break
-
-
-def _value(found: BaselineDifference, value: float | None) -> str:
-    return fmt.metric(found.metric, value)
 
 
 def footer(record: RunRecord) -> str:
