@@ -81,7 +81,10 @@ class LiveView:
         """Add an epoch, given the fields of its event, and draw a frame if one is due."""
         epoch, member = fields["epoch"], fields.get("member", 1)
         if member not in self._measures_of:
-            self._measures_of[member] = [_measure(name) for name in metric_names(fields)]
+            self._measures_of[member] = [
+                Measure(name, HIGHER_IS_BETTER.get(_bare(name), False))
+                for name in metric_names(fields)
+            ]
         for measure in self._measures_of[member]:
             measure.add(fields[measure.name], epoch)
         self._count.add("epoch", fields)
@@ -90,7 +93,8 @@ class LiveView:
         if now >= self._due or epoch == fields["of"]:
             self._due = now + SECONDS
             self._recent.append((now, self._count.done))
-            self._draw()
+            self._live = self._live or start_live(self._console)
+            self._live.update(self.frame(), refresh=True)
 
     def finish_member(self, fields: Mapping[str, Any]) -> None:
         """Show no longer a member of an ensemble, given the fields of its event."""
@@ -112,10 +116,6 @@ class LiveView:
             self._live.stop()
             self._live = None
         self._recent.clear()  # what happens in between does not count for the speed
-
-    def _draw(self) -> None:
-        self._live = self._live or start_live(self._console)
-        self._live.update(self.frame(), refresh=True)
 
     def frame(self) -> RenderableType:
         """Compose the current frame, within the size of the terminal."""
@@ -204,10 +204,6 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _measure(name: str) -> Measure:
-    return Measure(name, HIGHER_IS_BETTER.get(_bare(name), False))
 
 
 def _bare(name: str) -> str:
