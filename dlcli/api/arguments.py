@@ -8,8 +8,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from dlcli.config import Location
 from dlcli.errors import UsageError, local_path_advice
-from dlcli.tables import locate_table
+from dlcli.tables import MemoryTable, locate_table, memory_table
 
 _MOST_JOBS = 1024
 
@@ -101,3 +102,13 @@ def local_path(path: str | Path) -> Path:
     if not isinstance(location, Path):
         raise UsageError(local_path_advice(location))
     return location
+
+
+def table_source(data: object) -> Location | MemoryTable:
+    """Return the path or URL of a table, or the table in memory.
+
+    Raises:
+        UsageError: for a URL with a secret.
+        DataError: for something that is no table.
+    """
+    return locate_table(data) if isinstance(data, str | Path) else memory_table(data)

@@ -14,6 +14,7 @@ from dlcli.api.arguments import (
     job_count,
     local_path,
     overrides_of,
+    table_source,
 )
 from dlcli.api.models import Model
 from dlcli.api.notebook import Progress, listening, warn
@@ -31,14 +32,7 @@ from dlcli.api.results import (
     TrainingRun,
     result_of,
 )
-from dlcli.config import (
-    MEMORY_ARGUMENTS,
-    Config,
-    ConfigFile,
-    Location,
-    load_config,
-    make_config,
-)
+from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make_config
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.runs import is_run_folder, is_unfinished, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
@@ -357,7 +351,7 @@ def inspect(data: Data | str | Path, target: str | Sequence[str] | None = None) 
 
     if target is not None:
         check_columns("target", target)
-    table = read_for_inspection(_source(data), target)
+    table = read_for_inspection(table_source(data), target)
     for message in table.warnings:
         warn(message)
     return InspectionResult(inspect_table(table, target))
@@ -391,7 +385,7 @@ def starter_config(
 
     check_columns("target", target)
     return starter.starter_config(
-        _source(data),
+        table_source(data),
         target,
         ignore=(ignore,) if isinstance(ignore, str) else ignore,
         positive=positive,
@@ -438,10 +432,6 @@ def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, Mem
             message = f"expected a table, got a path; set data.{key} in the config to a file"
             raise UsageError(f"{name}: {message}")
     return {key: memory_table(table, name) for (key, name), table in given if table is not None}
-
-
-def _source(data: Data | str | Path) -> Location | MemoryTable:
-    return locate_table(data) if isinstance(data, str | Path) else memory_table(data)
 
 
 def _path(path: str | Path | None) -> Path | None:

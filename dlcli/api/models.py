@@ -6,14 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.api.arguments import check_level
+from dlcli.api.arguments import check_level, table_source
 from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
@@ -21,7 +20,7 @@ from dlcli.errors import UsageError, plural
 from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData, predict_batch
 from dlcli.preprocessing import Place, ValueIssues
 from dlcli.runs import opened_network
-from dlcli.tables import MemoryTable, Source, Table, memory_table
+from dlcli.tables import MemoryTable, Table, memory_table
 
 _SHOWN_ROWS = 10
 OnBadRow = Literal["error", "warn"]
@@ -87,7 +86,7 @@ class Model:
                 can't be read.
             UsageError: if the run has no held-out rows for intervals.
         """
-        predictor, table, issues = self._read(_source(data), interval, on_bad_row, [])
+        predictor, table, issues = self._read(table_source(data), interval, on_bad_row, [])
         predictions = predictor.predict(table, issues)
         self._warn_of(table, issues)
         return Prediction(predictions, _index_of(data))
@@ -169,7 +168,7 @@ class Model:
         Raises:
             DataError, UsageError: see `predict`.
         """
-        source = _source(data)
+        source = table_source(data)
         others = self.predictor.metric_columns
         predictor, table, issues = self._read(source, interval, on_bad_row, others)
         if message := self.training_data.warning(source, table.file):
@@ -185,7 +184,7 @@ class Model:
 
     def _read(
         self,
-        source: Source | MemoryTable,
+        source: Location | MemoryTable,
         interval: float | None,
         on_bad_row: OnBadRow,
         others: Sequence[str],
@@ -352,10 +351,6 @@ def _like(batch: Batch, rows: pa.Table) -> Batch:
 def _index_of(data: object) -> Any:  # noqa: ANN401  (pandas has no types of its own)
     pandas = sys.modules.get("pandas")
     return data.index if pandas and isinstance(data, pandas.DataFrame) else None
-
-
-def _source(data: object) -> Source | MemoryTable:
-    return data if isinstance(data, str | Path) else memory_table(data)
 
 
 def _cell(value: object) -> str:
