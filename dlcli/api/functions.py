@@ -36,15 +36,13 @@ from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.runs import is_run_folder, is_unfinished, kind_of_unfinished
 from dlcli.runs import open_run as open_folder
-from dlcli.tables import MemoryTable, locate_table, memory_table
+from dlcli.tables import MemoryTable, file_format, locate_table, memory_table
 
 ConfigSource = str | Path | Config | Mapping[str, Any]
 """A config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`."""
 Data = Any
 """A table: anything with the Arrow PyCapsule interface (`__arrow_c_stream__`: pandas, polars,
 pyarrow, DuckDB), a mapping of columns to arrays or lists, or a list of mappings."""
-_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".arrow", ".feather", ".xlsx")
-"""Extensions of files that are no configs."""
 
 
 def train(
@@ -420,7 +418,7 @@ def _refuse_other_file(path: Path) -> None:
     if not path.exists():
         names = [each.name for each in path.parent.glob("*.y*ml")]
         raise UsageError(f"{path}: no such file{did_you_mean(path.name, names)}")
-    if path.suffix.lower() in _TABLES:
+    if file_format(path.name) is not None or path.suffix.lower() == ".xlsx":
         message = "is a table, expected a config; `starter_config` writes one"
         raise UsageError(f"{path}: {message}")
 

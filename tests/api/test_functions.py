@@ -198,12 +198,14 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
         (7, TABLE, "expected a path, YAML, a mapping or a Config, got int"),
         ("first", TABLE, "first: is a run folder, expected a config; its config is first/resolved"),
         ("iris.csv", None, "iris.csv: is a table, expected a config; `starter_config` writes one"),
+        ("iris.csv.gz", None, "iris.csv.gz: is a table, expected a config"),
         ("flowre.yaml", None, "flowre.yaml: no such file; did you mean 'flower.yaml'"),
         (CONFIG, "iris.csv", "data: expected a table, got a path; set data.train in the config to"),
     ],
 )
 def test_something_else_than_a_config_is_refused(run, folder, config, data, message):
     (folder / "iris.csv").write_text("x,y\n1,2\n")
+    (folder / "iris.csv.gz").touch()
     (folder / "flower.yaml").touch()
     with pytest.raises(dlcli.UsageError, match=f"^{message}"):
         dlcli.train(config, data)
