@@ -17,7 +17,11 @@ from dlcli.prediction import Evaluation, Predictor
 from dlcli.runs import Document, Run
 from dlcli.tasks import DecodedRows
 
-_VERDICTS = {"worse": "worse than", "not_significant": "not clearly better than"}
+_VERDICTS = {
+    "worse": "worse than",
+    "same": "no better than",
+    "not_significant": "not clearly better than",
+}
 
 
 class GateResult(Document):
@@ -98,10 +102,10 @@ def _failures(
     if value is None and (gate.at_least is not None or gate.at_most is not None):
         yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
     elif value is not None and gate.at_least is not None and value < gate.at_least:
-        shown, bound = _told_apart(value, gate.at_least)
+        shown, bound = _distinguished(value, gate.at_least)
         yield f"{what} is {shown}, at least {bound} is required"
     elif value is not None and gate.at_most is not None and value > gate.at_most:
-        shown, bound = _told_apart(value, gate.at_most)
+        shown, bound = _distinguished(value, gate.at_most)
         yield f"{what} is {shown}, at most {bound} is required"
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
@@ -112,8 +116,8 @@ def _failures(
             yield f"the network is {words} the {gate.better_than} baseline"
 
 
-def _told_apart(value: float, bound: float) -> tuple[str, str]:
-    """Word a value and the bound that it misses, with as many digits as tell them apart."""
+def _distinguished(value: float, bound: float) -> tuple[str, str]:
+    """Word a value and the bound that it misses, with as many digits as distinguish them."""
     shown, limit = number(value), f"{bound:,.12g}"
     return (f"{value:,.12g}" if shown in (limit, number(bound)) else shown), limit
 

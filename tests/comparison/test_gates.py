@@ -89,6 +89,7 @@ def test_a_metric_is_compared_with_its_bounds(
         ("better", ()),
         ("worse", ("the network is worse than the linear baseline",)),
         ("not_significant", ("the network is not clearly better than the linear baseline",)),
+        ("same", ("the network is no better than the linear baseline",)),
         ("unknown", ("the network is not known to be better than the linear baseline",)),
     ],
 )
