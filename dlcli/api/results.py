@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from dlcli.api.arguments import check_level, local_path
 from dlcli.config import Config
 from dlcli.errors import UsageError, listed
-from dlcli.runs import MetricsBySplit, Run, open_new_file, refuse_existing_file
+from dlcli.runs import MetricsBySplit, Run, open_new_file, open_run, refuse_existing_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -204,8 +204,6 @@ class SearchRun(_FinishedRun):
         Raises:
             RunError: if its training failed.
         """
-        from dlcli.runs import open_run
-
         return TrainingRun(open_run(self.path / "best"))
 
 

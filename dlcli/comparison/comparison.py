@@ -32,7 +32,6 @@ from dlcli.tasks import DecodedRows, Task
 Indices = NDArray[np.int64]
 Numbers = dict[str, float | None]
 NumbersBySplit = Mapping[str, Numbers]
-Document = dict[str, object]
 
 SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
@@ -159,7 +158,7 @@ class HeldOut(DecodedRows):
 
     task: Task
     """The task of the run."""
-    row: NDArray[np.int64]
+    row: Indices
     """Row numbers in their files, `(rows,)`."""
     files: Sequence[str] | None = None
     """The file of each row, `(rows,)`, if there are several."""
@@ -517,7 +516,7 @@ def _without_rows(runs: Sequence[ComparedRun]) -> str:
     )
 
 
-def to_document(comparison: Comparison) -> Document:
+def to_document(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as one JSON object.
 
     ::
