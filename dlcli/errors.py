@@ -27,6 +27,7 @@ import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from numbers import Real
 from pathlib import Path
@@ -230,6 +231,26 @@ def override(path: str, value: str | float | None) -> str:
 def install_command(extra: str) -> str:
     """Return the command that installs an extra of dlcli, to append to a message."""
     return f"in the folder of dlcli's source: pip install -e '.[{extra}]'"
+
+
+def require_packages(needed_by: str, extra: str, *packages: str) -> None:
+    """Check that packages of an extra are installed, without loading them.
+
+    Args:
+        needed_by: the command or option that needs them.
+        extra: the extra of dlcli.
+        packages: import names.
+
+    Raises:
+        UsageError: with the command that installs them.
+    """
+    for package in packages:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:  # a mere folder of that name has no origin
+            raise UsageError(
+                f"{needed_by} needs the package {package}, which is not installed; install it "
+                f"{install_command(extra)}"
+            )
 
 
 def local_path_advice(url: str) -> str:

@@ -15,7 +15,7 @@ import click
 
 from dlcli.cli.config_argument import config_names, read_config
 from dlcli.cli.messages import QUIET
-from dlcli.errors import UsageError, listed, local_path_advice
+from dlcli.errors import UsageError, listed, local_path_advice, require_packages
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -442,9 +442,7 @@ TRACKERS = ("tensorboard", "mlflow")
 
 def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> bool:
     if enabled and parameter.name:
-        from dlcli.tracking import check_installed
-
-        check_installed(parameter.name, parameter.name)
+        require_packages(f"--{parameter.name}", parameter.name, parameter.name)
     return enabled
 
 

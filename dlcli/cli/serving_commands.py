@@ -115,11 +115,10 @@ def serve(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.messages import print_message
     from dlcli.cli.run_argument import missing_run
-    from dlcli.serving import Limits, Settings, check_installed, model_names, run_server
+    from dlcli.serving import Limits, Settings, model_names, run_server
 
     if run is None and not named:
         raise missing_run(click.get_current_context())
-    check_installed()
     key = os.environ.get(KEY_VARIABLE)
     key = None if key is None else key.strip()  # as from a file that ends with a newline
     if key == "":

@@ -7,4 +7,4 @@ checks and predicts, and the predictions into its own answer.
 
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel, model_names
-from dlcli.serving.server import Settings, check_installed, run_server
+from dlcli.serving.server import Settings, run_server

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcli.cluster import after_parent
-from dlcli.errors import DlcliError, UsageError, install_command
+from dlcli.errors import DlcliError, UsageError, require_packages
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -54,16 +53,6 @@ class Settings:
     """Number of processes."""
 
 
-def check_installed() -> None:
-    """Check that what the server needs is installed.
-
-    Raises:
-        UsageError: naming the extra.
-    """
-    if any(find_spec(name) is None for name in _NEEDED):
-        raise UsageError(f"dlcli serve needs the extra 'serve'; {install_command('serve')}")
-
-
 def load_models(settings: Settings) -> dict[str, ServedModel]:
     """Load all models.
 
@@ -87,8 +76,10 @@ def run_server(settings: Settings, report: Callable[[Label, str], None]) -> None
         report: takes notes and warnings: the server's address, once it listens, and reloads.
 
     Raises:
-        RunError, UsageError: see `ServedModel.load`; or for an address that can't be used.
+        RunError, UsageError: see `ServedModel.load`; or for an address that can't be used, or a
+            package that is not installed.
     """
+    require_packages("dlcli serve", "serve", *_NEEDED)
     models = load_models(settings)
     with _listening(settings.host, settings.port) as listening:
         if settings.workers == 1:

@@ -1,4 +1,3 @@
 """Tracking of trainings with TensorBoard and MLflow, as a listener to the pipeline's events."""
 
 from dlcli.tracking.tracked_events import tracked
-from dlcli.tracking.tracker import check_installed

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dlcli.errors import UsageError, truncate
+from dlcli.errors import UsageError, require_packages, truncate
 from dlcli.runs import (
     Run,
     RunWriter,
@@ -29,7 +29,6 @@ from dlcli.tracking.tracker import (
     Outcome,
     Parameter,
     Values,
-    check_installed,
     parameters_of,
     reason,
     without_credentials,
@@ -276,7 +275,7 @@ def connect() -> Store:
 
         uri = get_tracking_uri()
         if uri.partition(":")[0].partition("+")[0] in _DATABASES:
-            check_installed("mlflow", "sqlalchemy", "alembic")
+            require_packages("--mlflow", "mlflow", "sqlalchemy", "alembic")
         try:
             return _find(uri)
         except UsageError:

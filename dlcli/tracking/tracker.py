@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from importlib.util import find_spec
 from typing import Protocol
 
 from pydantic_core import to_jsonable_python
 
 from dlcli.config import Section, load_config
-from dlcli.errors import UsageError, install_command, truncate
+from dlcli.errors import truncate
 from dlcli.runs import Run, RunWriter
 
 Parameter = bool | int | float | str
@@ -105,22 +104,3 @@ def reason(error: Exception) -> str:
 def without_credentials(text: str) -> str:
     """Remove user names and passwords from addresses."""
     return _CREDENTIALS.sub("", text)
-
-
-def check_installed(extra: str, *packages: str) -> None:
-    """Check that the packages of an extra are installed, without loading them.
-
-    Args:
-        extra: the extra of dlcli; the option that needs it has the same name.
-        packages: import names.
-
-    Raises:
-        UsageError: with the command that installs them.
-    """
-    for package in packages:
-        spec = find_spec(package)
-        if spec is None or spec.origin is None:  # a mere folder of that name has no origin
-            raise UsageError(
-                f"--{extra} needs the package {package}, which is not installed; install it "
-                f"{install_command(extra)}"
-            )

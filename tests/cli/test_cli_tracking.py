@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.errors import TrainingError
+from dlcli.errors import TrainingError, UsageError, require_packages
 from dlcli.runs import new_run
-from dlcli.tracking import tracker
 from tests.cli.test_cli_imports import assert_loads
 
 CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
@@ -76,7 +75,7 @@ def missing(package):
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_a_missing_package_is_reported_before_anything_else(name, folder, monkeypatch, dlcli):
-    monkeypatch.setattr(tracker, "find_spec", missing(name))
+    monkeypatch.setattr("dlcli.errors.find_spec", missing(name))
     result = dlcli("train", "no-such.yaml", f"--{name}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
@@ -88,8 +87,8 @@ def test_a_missing_package_is_reported_before_anything_else(name, folder, monkey
 def test_a_folder_with_the_name_of_a_package_is_not_a_package(folder, monkeypatch):
     Path("tensorbird").mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    with pytest.raises(tracker.UsageError, match="needs the package tensorbird"):
-        tracker.check_installed("tensorboard", "tensorbird")
+    with pytest.raises(UsageError, match="^--board needs the package tensorbird"):
+        require_packages("--board", "tensorboard", "tensorbird")
 
 
 @pytest.mark.slow

@@ -311,8 +311,8 @@ def test_a_run_with_images_is_not_served(images):
 
 
 def test_a_missing_extra_is_named(runs, monkeypatch):
-    monkeypatch.setattr("dlcli.serving.server.find_spec", lambda name: None)
+    monkeypatch.setattr("dlcli.errors.find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["serve", str(runs["pets"])])
     assert result.exit_code == 2
-    assert "dlcli serve needs the extra 'serve'" in result.stderr
+    assert "dlcli serve needs the package starlette, which is not installed" in result.stderr
     assert "pip install -e '.[serve]'" in result.stderr

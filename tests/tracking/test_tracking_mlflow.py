@@ -11,7 +11,7 @@ import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.runs import RunWriter
-from dlcli.tracking import mlflow_tracker, tracker
+from dlcli.tracking import mlflow_tracker
 from dlcli.tracking.mlflow_tracker import connect, short_timeouts
 from tests.tracking.replay import (
     epoch,
@@ -342,7 +342,7 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
     def without(name):
         return None if name == "sqlalchemy" else find_spec(name)
 
-    monkeypatch.setattr(tracker, "find_spec", without)
+    monkeypatch.setattr("dlcli.errors.find_spec", without)
     with pytest.raises(UsageError) as caught:
         connect()
     assert str(caught.value) == (
