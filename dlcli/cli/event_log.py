@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli.messages import ignoring_lost_output, print_line, print_message
+from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, print_message
 from dlcli.errors import plural, printable
 from dlcli.reports import epoch_line, fmt, member_line, progress_line
 
@@ -403,13 +403,9 @@ def _print_json(event: str, fields: Fields) -> None:
     click.echo(json.dumps({"event": event, **fields}, allow_nan=False))
 
 
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def _interactive_console() -> Console | None:
     """Return the terminal of standard error, if its lines can be replaced."""
-    if not _is_terminal():
+    if not is_terminal():
         return None
     from rich.console import Console
 
@@ -419,7 +415,7 @@ def _interactive_console() -> Console | None:
 
 def _wrap(line: str) -> str:
     """Wrap a line to the width of the terminal, with continuation lines below its text."""
-    if not _is_terminal():
+    if not is_terminal():
         return line.rstrip()
     return textwrap.fill(
         line,

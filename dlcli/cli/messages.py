@@ -55,4 +55,9 @@ def is_quiet() -> bool:
 
 def _has_color() -> bool:
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return not is_plain and sys.stderr is not None and sys.stderr.isatty()
+    return not is_plain and is_terminal()
+
+
+def is_terminal() -> bool:
+    """Return whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
