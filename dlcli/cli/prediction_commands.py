@@ -21,6 +21,7 @@ from dlcli.cli.options import (
     json_object,
     open_output,
     output_file_or_folder,
+    output_width,
     quiet,
     refuse_existing_path,
     verbose,
@@ -284,7 +285,7 @@ def evaluate(
         _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
         classes = predictor.task.classes
         view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
-        click.echo(render_text(view))
+        click.echo(render_text(view, output_width()))
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, table.file)
