@@ -126,7 +126,7 @@ def _check_seconds(ctx: click.Context, parameter: click.Parameter, seconds: floa
     return seconds
 
 
-_workers_options = (
+_WORKERS_OPTIONS = (
     click.option(
         "--workers",
         type=IntegerFrom(2, _MOST_WORKERS),
@@ -149,7 +149,7 @@ _workers_options = (
 @_training_command(
     "",
     ("training", "the result is bit-identical to an uninterrupted run"),
-    first=_workers_options,
+    first=_WORKERS_OPTIONS,
 )
 def train(
     source: Source,
@@ -333,10 +333,10 @@ def tune(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import SearchSettings, resume_tuning, tune
 
-    how = SearchSettings(**{name: value for name, value in options.items() if value})
+    search = SearchSettings(**{name: value for name, value in options.items() if value})
     if isinstance(source, Path):
-        return resume_tuning(source, how, listener)
-    return tune(source, how, output, listener)
+        return resume_tuning(source, search, listener)
+    return tune(source, search, output, listener)
 
 
 def _check_tolerance(
