@@ -17,7 +17,15 @@ from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
 from dlcli.errors import UsageError, plural
-from dlcli.prediction import Intervals, Predictions, Predictor, TrainingData, predict_batch
+from dlcli.prediction import (
+    Intervals,
+    Predictions,
+    Predictor,
+    TrainingData,
+    bad_rows_text,
+    bad_values,
+    predict_batch,
+)
 from dlcli.preprocessing import Place, ValueIssues
 from dlcli.runs import opened_network
 from dlcli.tables import MemoryTable, Table, memory_table
@@ -214,15 +222,9 @@ class Model:
 
     def _warn_of(self, table: Table, issues: ValueIssues) -> None:
         """Warn of values that can't be read, and of differences from the training rows."""
-        if len(issues.bad_indices):
-            first = next(issues.bad_rows())
-            rows = plural(len(issues.bad_indices), "row")
-            _, row = table.where(first.index)
-            example = f"row {row}, column '{first.column}': {first.reason}"
-            warn(
-                f"{table.file}: {rows} with values that can't be used, treated as missing; the "
-                f"first: {example}"
-            )
+        if count := len(issues.bad_indices):
+            text = bad_rows_text(count, "treated as missing", bad_values(issues, table))
+            warn(f"{table.file}: {text}")
         self._warn_of_differences(table.file, issues, table.place)
 
     def _warn_of_differences(self, name: str, issues: ValueIssues, place: Place) -> None:

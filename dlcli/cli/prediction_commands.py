@@ -6,7 +6,6 @@ import glob
 import json
 import os
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from dlcli.preprocessing import Place, ValueIssues
     from dlcli.tables import Table
 
-_SHOWN_ROWS = 3
 _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing, "
     "--on-bad-row reject --rejected FILE skips their rows"
@@ -191,6 +189,7 @@ def _predict_folder(
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
     from dlcli.pipeline import predict_folder
+    from dlcli.prediction import bad_rows_text
     from dlcli.runs import opened_network
 
     def listener(event: str, fields: dict[str, Any]) -> None:
@@ -224,7 +223,7 @@ def _predict_folder(
     warnings = []
     if found.bad_rows:
         treatment = f"rejected to {options.rejected}" if options.rejected else "treated as missing"
-        warnings.append(_bad_rows_text(found.bad_rows, treatment, found.examples))
+        warnings.append(bad_rows_text(found.bad_rows, treatment, found.examples))
     _print_difference_warnings(str(data), warnings, predictor.encoding, found.as_issues())
 
 
@@ -353,6 +352,8 @@ def _print_difference_warnings(
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
+    from dlcli.prediction import bad_rows_text, bad_values
+
     count = len(issues.bad_indices)
     if rejected is not None:
         treatment = f"rejected to {rejected}"
@@ -362,20 +363,7 @@ def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, s
         treatment = "skipped"
     else:
         treatment = f"{skipped} of them skipped, the others treated as missing"
-    shown = []
-    for bad in islice(issues.bad_rows(), _SHOWN_ROWS + 1):
-        file, row = table.where(bad.index)
-        where = f"{file}: row {row}" if table.files else f"row {row}"
-        shown.append(f"{where}, column '{bad.column}': {bad.reason}")
-    return _bad_rows_text(count, treatment, shown)
-
-
-def _bad_rows_text(count: int, treatment: str, shown: list[str]) -> str:
-    """Word how many rows have values that can't be used, with the first of them."""
-    if count > _SHOWN_ROWS:
-        shown = [*shown[:_SHOWN_ROWS], "..."]
-    rows = "1 row has a value" if count == 1 else f"{count} rows have values"
-    return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
+    return bad_rows_text(count, treatment, bad_values(issues, table))
 
 
 def _differences_document(

@@ -5,6 +5,8 @@ from dlcli.prediction.batch_prediction import (
     Differences,
     PartOptions,
     PredictedPart,
+    bad_rows_text,
+    bad_values,
     lock_name,
     predict_batch,
     predict_file,

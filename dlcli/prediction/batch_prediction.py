@@ -26,8 +26,8 @@ from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import locked, os_error_text, write_atomically
 from dlcli.tables import Partition, Remark, SourceFile, Table, find, open_batches
 
-SHOWN_BAD_ROWS = 3
-"""Rows with bad values that are worded one by one."""
+_SHOWN_BAD_VALUES = 3
+"""Values that can't be used that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,14 @@ class Differences:
     bad_rows: int = 0
     """Rows with a value that can't be encoded."""
     examples: list[str] = field(default_factory=list)
-    """The first of these, each with its file, row, column and reason."""
+    """The first such values, each with its file, row, column and reason, see `bad_values`."""
     columns: defaultdict[str, ColumnIssues] = field(
         default_factory=lambda: defaultdict(ColumnIssues)
     )
 
     def add_rows(self, issues: ValueIssues, table: Table) -> None:
         """Add the record of encoding a table, without keeping its rows."""
-        examples = []
-        for bad in islice(issues.bad_rows(), SHOWN_BAD_ROWS):
-            file, row = table.where(bad.index)
-            examples.append(f"{file}: row {row}, column '{bad.column}': {bad.reason}")
+        examples = bad_values(issues, table, with_file=True)
         bad_rows = len(issues.bad_indices)
         self.add(Differences(table.rows, bad_rows, examples, issues.columns))
 
@@ -70,7 +67,7 @@ class Differences:
         """Add those of further rows."""
         self.rows += other.rows
         self.bad_rows += other.bad_rows
-        self.examples = [*self.examples, *other.examples][:SHOWN_BAD_ROWS]
+        self.examples = [*self.examples, *other.examples][: _SHOWN_BAD_VALUES + 1]
         for name, column in other.columns.items():
             self.columns[name].add(column)
             self.columns[name].limit_values()
@@ -92,6 +89,39 @@ class PredictedPart:
     """The columns that training did not have and that nothing reads."""
     remarks: tuple[Remark, ...]
     """Remarks on what was detected about the file."""
+
+
+def bad_values(issues: ValueIssues, table: Table, *, with_file: bool = False) -> list[str]:
+    """Name the first values that can't be used: those to show, and one more if there are more.
+
+    Args:
+        issues: recorded when the table was encoded.
+        table: the rows.
+        with_file: whether a single file is named, too.
+
+    Returns:
+        For each `row 3, column 'age': REASON`, after the file if there are several.
+    """
+    named = []
+    for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
+        file, row = table.where(bad.index)
+        where = f"{file}: row {row}" if with_file or table.files else f"row {row}"
+        named.append(f"{where}, column '{bad.column}': {bad.reason}")
+    return named
+
+
+def bad_rows_text(count: int, treatment: str, values: Sequence[str]) -> str:
+    """Say how many rows have values that can't be used, and name the first of these.
+
+    Args:
+        count: the number of rows.
+        treatment: of these rows: `treated as missing`.
+        values: see `bad_values`.
+    """
+    if len(values) > _SHOWN_BAD_VALUES:
+        values = [*values[:_SHOWN_BAD_VALUES], "..."]
+    rows = "1 row has a value" if count == 1 else f"{count} rows have values"
+    return f"{rows} that can't be used, {treatment}: {'; '.join(values)}"
 
 
 def predict_batch(

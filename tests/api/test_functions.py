@@ -383,7 +383,7 @@ class TestPredictions:
         rows = [{"size": "much", "color": "red", "day": "2024-01-01"}] * 2
         with pytest.raises(dlcli.DataError, match="data: row 1, column 'size': expected a fin"):
             run.model.predict(rows)
-        message = "2 rows with values that can't be used"
+        message = "2 rows have values that can't be used, treated as missing: row 1, column 'size'"
         with pytest.warns(dlcli.DataWarning, match=message) as found:
             run.model.predict(rows, on_bad_row="warn")
         assert found[0].filename == __file__
@@ -410,7 +410,7 @@ class TestPredictions:
         rows = [{"size": "much", "color": "red", "day": "2024-01-01"}]
         with pytest.raises(dlcli.DataError, match="data: row 1, column 'size': expected a fin"):
             run.model.predict_rows(rows)
-        with pytest.warns(dlcli.DataWarning, match="1 row with values that can't be used"):
+        with pytest.warns(dlcli.DataWarning, match="1 row has a value that can't be used"):
             run.model.predict_rows(rows, on_bad_row="warn")
 
     def test_of_other_columns_are_refused(self, run):

@@ -186,6 +186,15 @@ def test_at_most_three_bad_values_are_shown_in_row_order(dlcli):
 
 
 @pytest.mark.usefixtures("double")
+def test_values_beyond_those_shown_are_pointed_to_also_of_few_rows(dlcli):
+    text = "x,y\na,b\nc,d\n0,1\n"
+    result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
+    [warning] = [line for line in result.stderr.splitlines() if "can't be used" in line]
+    assert "2 rows have values that can't be used" in warning
+    assert (warning.count("column"), warning.endswith("; ...")) == (3, True)
+
+
+@pytest.mark.usefixtures("double")
 def test_differences_from_the_training_rows_are_summarized(dlcli):
     result = dlcli("predict", "runs/double", "-", text="x\n-1\n2\n2.5\n")
     assert result.stderr == (
