@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         policy,
         render_report,
         template_environment,
+        template_text,
         to_card,
         to_html,
         training_curves,
@@ -47,8 +48,8 @@ _NAMES = {
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
     "progress": ("EpochCount", "epoch_line", "member_line", "metric_names", "progress_line"),
     "report_files": (
-        *("policy", "render_report", "template_environment", "to_card", "to_html"),
-        *("training_curves", "view_of", "write_report", "write_report_if_cheap"),
+        *("policy", "render_report", "template_environment", "template_text", "to_card"),
+        *("to_html", "training_curves", "view_of", "write_report", "write_report_if_cheap"),
     ),
     "report_parts": ("evaluation_view", "inspection_view", "layer_table", "reproduction_view"),
     "search_charts": ("settings_text",),

@@ -132,7 +132,7 @@ def to_html(view: View) -> str:
     It works offline: scripts and styles are part of it and are allowed by their digests alone, and
     Vega interprets its expressions, so that not even it needs `eval`.
     """
-    script, style = _read("page.js"), style_variables() + _read("page.css")
+    script, style = template_text("page.js"), style_variables() + template_text("page.css")
     vega = vega_script()
     return (
         template_environment()
@@ -192,8 +192,10 @@ def _embedded(value: object) -> Markup:
     return Markup(text)
 
 
-def _read(name: str) -> str:
-    return files("dlcli.reports").joinpath("templates", name).read_text("utf-8")
+@cache
+def template_text(name: str, package: str = "dlcli.reports") -> str:
+    """Return a script or a style sheet of pages that a package has."""
+    return files(package).joinpath("templates", name).read_text("utf-8")
 
 
 def to_png(charts: Sequence[Chart], title: str) -> bytes:

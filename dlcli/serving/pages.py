@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 
 from starlette.responses import HTMLResponse, Response
 
-from dlcli.reports import policy, style_variables, template_environment
+from dlcli.reports import policy, style_variables, template_environment, template_text
 from dlcli.serving.openapi import STATUSES
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
 
+_PACKAGE = "dlcli.serving"
 _MOST_OPTIONS = 30
 """Categories that a field lists; for more, it is a text with suggestions."""
 
@@ -48,7 +47,7 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
     ]
     return _page(
         "form.html.j2",
-        _read("form.js"),
+        template_text("form.js", _PACKAGE),
         models=models,
         model=model,
         most_options=_MOST_OPTIONS,
@@ -63,8 +62,8 @@ def _curl(model: ServedModel, address: str) -> str:
 
 
 def _page(template: str, script: str = "", **values: object) -> Response:
-    style = style_variables() + _read("pages.css")
-    page = template_environment("dlcli.serving").get_template(template)
+    style = style_variables() + template_text("pages.css", _PACKAGE)
+    page = template_environment(_PACKAGE).get_template(template)
     text = page.render(style=style, script=script, **values)
     allowed = policy(scripts=[script], styles=[style])
     headers = {
@@ -74,8 +73,3 @@ def _page(template: str, script: str = "", **values: object) -> Response:
         "Cache-Control": "no-store",
     }
     return HTMLResponse(text, headers=headers)
-
-
-@cache
-def _read(name: str) -> str:
-    return files("dlcli.serving").joinpath("templates", name).read_text("utf-8")
