@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -203,31 +202,31 @@ def _missing_words(is_required: bool) -> str:
     return "null is refused." if is_required else "null is a missing value."
 
 
-@dataclass(frozen=True)
-class AnswerColumns:
-    """The columns of an answer, as those of one row show."""
+def answer_types(predictor: Predictor) -> dict[str, str]:
+    """Return the type in JSON of each column of an answer, as that to one row shows."""
+    inputs = InMemoryInputs(np.zeros((1, predictor.network.inputs), np.float32))
+    columns = predictor.predict_encoded(inputs).lists()
+    return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
 
-    predictor: Predictor
 
-    @cached_property
-    def types(self) -> dict[str, str]:
-        """The type of each column in JSON."""
-        inputs = InMemoryInputs(np.zeros((1, self.predictor.network.inputs), np.float32))
-        columns = self.predictor.predict_encoded(inputs).lists()
-        return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
+def answer_schemas(types: Mapping[str, str], classes: Sequence[str]) -> dict[str, object]:
+    """Return the JSON Schema of each column of an answer.
 
-    def schemas(self) -> Iterator[tuple[str, dict[str, object]]]:
-        """Yield name and JSON Schema of each column."""
-        classes = self.predictor.task.classes
-        for name, kind in self.types.items():
-            schema: dict[str, object] = {"type": kind if kind != "number" else ["number", "null"]}
-            if kind == "array":
-                schema["items"] = {}
-            elif name.startswith("probability_"):
-                schema |= {"minimum": 0, "maximum": 1}
-            elif name == "prediction" and kind == "string" and classes:
-                schema["enum"] = list(classes)
-            yield name, schema
+    Args:
+        types: see `answer_types`.
+        classes: those of the target.
+    """
+    schemas: dict[str, object] = {}
+    for name, kind in types.items():
+        schema: dict[str, object] = {"type": kind if kind != "number" else ["number", "null"]}
+        if kind == "array":
+            schema["items"] = {}
+        elif name.startswith("probability_"):
+            schema |= {"minimum": 0, "maximum": 1}
+        elif name == "prediction" and kind == "string" and classes:
+            schema["enum"] = list(classes)
+        schemas[name] = schema
+    return schemas
 
 
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", list: "array"}

@@ -269,8 +269,8 @@ def _binary(values: Sequence[Any], kind: str) -> bytes:
 
 
 def _output_types(model: ServedModel) -> dict[str, str]:
-    answers = model.outputs.types
-    return {name: _ANSWER_TYPES.get(kind, "FP64") for name, kind in answers.items()}
+    types = model.output_types
+    return {name: _ANSWER_TYPES.get(kind, "FP64") for name, kind in types.items()}
 
 
 def _metadata(model: ServedModel) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlcli import __version__
+from dlcli.serving.columns import answer_schemas
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
 
@@ -79,7 +80,7 @@ def _schemas(model: ServedModel) -> dict[str, object]:
         "properties": {column.name: column.schema for column in model.inputs},
         "required": [*model.columns],
     }
-    answer = dict(model.outputs.schemas())
+    answer = answer_schemas(model.output_types, model.predictor.task.classes)
     prediction = {"type": "object", "properties": answer, "required": [*answer]}
     return {f"{model.name}.Row": row, f"{model.name}.Prediction": prediction}
 

@@ -14,7 +14,7 @@ from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
-from dlcli.serving.columns import AnswerColumns, ServedColumn, served_columns
+from dlcli.serving.columns import ServedColumn, answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
 from dlcli.tables import memory_table
 
@@ -92,9 +92,9 @@ class ServedModel:
         return tuple(column.name for column in self.inputs)
 
     @cached_property
-    def outputs(self) -> AnswerColumns:
-        """The columns of an answer."""
-        return AnswerColumns(self.predictor)
+    def output_types(self) -> dict[str, str]:
+        """The type in JSON of each column of an answer."""
+        return answer_types(self.predictor)
 
     @property
     def typical_row(self) -> dict[str, object]:

@@ -135,12 +135,11 @@ def _metadata(model: ServedModel) -> dict[str, object]:
     def input_type(column: ServedColumn) -> str:
         return _TYPES.get(column.kind, "DT_STRING")
 
-    answers = model.outputs.types
     signature = {
         "inputs": {each.name: tensor(each.name, input_type(each)) for each in model.inputs},
         "outputs": {
             name: tensor(name, _ANSWER_TYPES.get(kind, "DT_DOUBLE"))
-            for name, kind in answers.items()
+            for name, kind in model.output_types.items()
         },
         "method_name": "tensorflow/serving/predict",
     }
