@@ -69,7 +69,7 @@ def progress_line(fields: Mapping[str, Any]) -> str:
     Returns:
         `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
     """
-    if "fold" in fields or "done" in fields:
+    if "done" in fields:
         place = f"fold {fields['done'] + 1}/{fields['folds']}"
         return f"{place}  epoch {fields['epoch']:,}/{fields['of']:,}"
     if "finalist" in fields:
