@@ -12,7 +12,6 @@ from dlcli.cli.options import PATH, IntegerFrom, interval_option, quiet, verbose
 from dlcli.errors import UsageError
 
 KEY_VARIABLE = "DLCLI_API_KEY"
-_PER_MEBIBYTE = 1 << 20
 
 
 def _named_runs(
@@ -123,10 +122,9 @@ def serve(
     key = None if key is None else key.strip()  # as from a file that ends with a newline
     if key == "":
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
-    body_bytes = numbers["limit_body"] * _PER_MEBIBYTE
-    each = Limits(body_bytes, numbers["limit_rows"], float(numbers["limit_time"]))
+    limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
-    settings = Settings(runs, host, port, each, level, key, numbers["workers"])
+    settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
     gc.freeze()  # imports stay for good
     gc.enable()  # a server runs on, unlike other commands, which end before garbage matters
     run_server(settings, print_message)

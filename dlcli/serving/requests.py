@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 20
 """Problems of rows that an answer lists, at most."""
-_PER_MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ class RequestError(Exception):
 class Limits:
     """The most that a request may take."""
 
-    body_bytes: int = 16 * _PER_MEBIBYTE
-    """Most bytes of a body."""
+    mebibytes: int = 16
+    """Most MiB of a body."""
     rows: int = 10_000
     """Most rows."""
     seconds: float = 30.0
@@ -103,26 +102,23 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     Raises:
         RequestError: for one that is too long, compressed, or not received completely.
     """
+    most = limits.mebibytes << 20
+    too_long = RequestError(413, f"expected a body of at most {limits.mebibytes} MiB")
     for name, value in request.scope["headers"]:
         if name == b"content-encoding" and value != b"identity":
             raise RequestError(415, "expected a body that is not compressed")
-        if name == b"content-length" and value.isdigit() and int(value[:19]) > limits.body_bytes:
-            raise _too_long(limits)
+        if name == b"content-length" and value.isdigit() and int(value[:19]) > most:
+            raise too_long
     body, more = bytearray(), True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestError(400, "the body is incomplete")
         body += message.get("body", b"")
-        if len(body) > limits.body_bytes:
-            raise _too_long(limits)
+        if len(body) > most:
+            raise too_long
         more = message.get("more_body", False)
     return bytes(body)
-
-
-def _too_long(limits: Limits) -> RequestError:
-    most = limits.body_bytes / _PER_MEBIBYTE
-    return RequestError(413, f"expected a body of at most {most:g} MiB")
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401

@@ -115,14 +115,14 @@ class TestLimits:
         assert (reply.status, reply.json["error"]) == (413, "expected at most 2 rows, got 3")
 
     def test_of_the_declared_size(self, serve):
-        reply = serve(body_bytes=2**20).post("/predict", b"", headers={"content-length": "9" * 30})
+        reply = serve(mebibytes=1).post("/predict", b"", headers={"content-length": "9" * 30})
         assert (reply.status, reply.json["error"]) == (413, "expected a body of at most 1 MiB")
 
     def test_of_a_size_that_is_not_declared(self, serve):
         async def endless():
             return {"type": "http.request", "body": b" " * 2**16, "more_body": True}
 
-        reply = serve(body_bytes=2**20).post("/predict", b"", parts=endless)
+        reply = serve(mebibytes=1).post("/predict", b"", parts=endless)
         assert reply.status == 413
 
     def test_of_the_time_of_a_slow_client(self, serve):
