@@ -35,7 +35,7 @@ def print_line(line: str) -> None:
 
 @contextmanager
 def ignoring_lost_output() -> Iterator[None]:
-    """Let work go on if standard error can't be written to: a full disk, a terminal that is gone.
+    """Continue if standard error can't be written to: a full disk, a terminal that is gone.
 
     Only a pipe whose reader has ended is an error, as the reader wants no more.
     """

@@ -91,7 +91,7 @@ def health_routes(models: Models) -> dict[tuple[str, str], Handler]:
 
 
 def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
-    """Split a body into its JSON and the tensors behind it.
+    """Split a body into its JSON and the tensors after it.
 
     Raises:
         RequestError: for a length that is none, or JSON that is no object.
@@ -144,7 +144,7 @@ class _Tensor:
     type: str
     rows: int
     size: int | None
-    """Bytes of its part behind the JSON; None if the values are within."""
+    """Bytes of its part after the JSON; `None` if the values are within it."""
     data: object
 
     @classmethod
@@ -178,7 +178,7 @@ class _Tensor:
         return [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
 
     def of_binary(self, data: bytes) -> list[object]:
-        """Return the values that are behind the JSON."""
+        """Return the values that are after the JSON."""
         if self.type == "BYTES":
             return [*self._texts(data)]
         dtype = np.dtype(_DTYPES[self.type])
@@ -211,7 +211,7 @@ class _Tensor:
 
 
 def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:
-    """Return an answer's columns as tensors, in JSON or behind it, as the request asks."""
+    """Return an answer's columns as tensors, in JSON or after it, as the request asks."""
     types, columns = _output_types(model), answer.columns
     parts, outputs = list[bytes](), list[dict[str, object]]()
     for name, is_binary in _wanted(content, types).items():

@@ -172,7 +172,7 @@ def _application(settings: Settings) -> Starlette:
     from dlcli.serving.application import make_application
     from dlcli.serving.model_set import Models
 
-    # Else they would go on to answer at the port, which no new server could have.
+    # Else they would continue to answer at the port, which no new server could have.
     after_parent(partial(signal.raise_signal, signal.SIGTERM))
     try:
         models = load_models(settings)
