@@ -95,7 +95,7 @@ def _rows(event: DataEvent, *, stops: bool) -> list[Block]:
 
 
 def _warnings(record: TrainingRecord) -> list[Block]:
-    texts = tuple(fmt.shorten(text, 600) for text in record.log.warnings)
+    texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in record.log.warnings)
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
     blocks: list[Block] = [Warnings(shown)] if shown else []
     if rest:

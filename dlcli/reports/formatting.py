@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
+LONGEST_SENTENCE = 600
+"""Characters of a note that are shown."""
 LONGEST_TEXT = 1_000
 """Characters of a paragraph that are shown; it may name columns."""
 SPLITS = ("test", "validation", "train")
@@ -180,9 +182,9 @@ def span(low: str, high: str, *, first: str = "") -> str:
     return f"{first} {low} to {high}".lstrip()
 
 
-def sentence(text: str, most: int = 600) -> str:
+def sentence(text: str) -> str:
     """Return a note as a sentence; a name at its beginning stays as it is."""
-    shown = shorten(text.strip(), most)
+    shown = shorten(text.strip(), LONGEST_SENTENCE)
     end = "" if shown.endswith((".", "!", "?", "…")) else "."
     is_word = shown.partition(" ")[0].isalpha()
     return f"{capitalize(shown) if is_word else shown}{end}"
