@@ -24,7 +24,7 @@ from dlcli.encoding import (
     OneHotEncoder,
     TextEncoder,
 )
-from dlcli.errors import ExportError, install_command
+from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts, other_codes
 from dlcli.exports.model_interface import (
@@ -185,12 +185,10 @@ def load_litert(folder: Path) -> Runner:
     """Load `model.tflite` into LiteRT's own interpreter.
 
     Raises:
-        ExportError: without the package, or for a file that is no such model.
+        UsageError: without the package that it needs.
+        ExportError: for a file that is no such model.
     """
-    from importlib.util import find_spec
-
-    if find_spec("ai_edge_litert") is None:
-        raise ExportError(f"LiteRT is not installed; {install_command('litert')}")
+    require_packages("a LiteRT model", "litert", "ai_edge_litert")
     from ai_edge_litert.interpreter import Interpreter
 
     try:

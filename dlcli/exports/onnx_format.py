@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.errors import ExportError, install_command, option
+from dlcli.errors import ExportError, option, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
@@ -19,6 +19,8 @@ from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.prediction_graph import predict
 
 FILE = "model.onnx"
+_NEEDED = ("an ONNX model", "onnx", "onnx", "onnxruntime")
+"""What needs packages, its extra, and these packages."""
 _ROWS = "rows"
 """Name of the dimension of the rows."""
 _DTYPES: dict[str, Any] = {"float64": np.float64, "string": object, "uint8": np.uint8}
@@ -28,9 +30,9 @@ def write_onnx(exported: Exported, folder: Path) -> None:
     """Write a run's predictor as `model.onnx`.
 
     Raises:
-        ExportError: without the packages that it needs.
+        UsageError: without the packages that it needs.
     """
-    require_packages()
+    require_packages(*_NEEDED)
     import onnx
     from onnx import helper
 
@@ -70,9 +72,10 @@ def load_onnx(folder: Path) -> Runner:
     """Load `model.onnx` into ONNX Runtime.
 
     Raises:
-        ExportError: without the packages that it needs, or for a file that is no such model.
+        UsageError: without the packages that it needs.
+        ExportError: for a file that is no such model.
     """
-    require_packages()
+    require_packages(*_NEEDED)
     import onnxruntime
 
     try:
@@ -87,14 +90,6 @@ def load_onnx(folder: Path) -> Runner:
         return dict(zip(names, session.run(names, dict(values)), strict=True))
 
     return run
-
-
-def require_packages() -> None:
-    """Raise `ExportError` unless ONNX and its runtime are installed."""
-    from importlib.util import find_spec
-
-    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
-        raise ExportError(f"ONNX is not installed; {install_command('onnx')}")
 
 
 def _tensor(name: str, dtype: Any, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
