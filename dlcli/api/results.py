@@ -75,16 +75,9 @@ class _FinishedRun(_Shown):
             UsageError: if that file exists or can't be created.
             RunError: if a file of the run is damaged, or the page can't be stored.
         """
-        from dlcli.reports import render_report, write_report
+        from dlcli.reports import write_report
 
-        if output is None:
-            return write_report(self.folder)
-        path = local_path(output)
-        refuse_existing_file(path)
-        page = render_report(self.folder)
-        with open_new_file(path) as stream:
-            stream.write(page.encode())
-        return path
+        return write_report(self.folder, None if output is None else local_path(output))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"

@@ -57,17 +57,12 @@ def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -
       dlcli report runs/houses --output houses.html
       dlcli report runs/houses --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.reports import render_report, write_report
+    from dlcli.reports import write_report
     from dlcli.runs import open_run
 
     chosen = open_run(run)
     picture = _curves_of(chosen) if curves is not None else b""
-    if output is None:
-        page = write_report(chosen)
-    else:
-        page, text = output, render_report(chosen)
-        with open_output(output) as stream:
-            stream.write(text.encode())
+    page = write_report(chosen, output)
     if curves is not None:
         with open_output(curves) as stream:
             stream.write(picture)

@@ -20,7 +20,7 @@ from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.vega_bundle import vega_script
 from dlcli.reports.views import Chart, View
-from dlcli.runs import Run, write_page
+from dlcli.runs import Run, open_new_file, refuse_existing_file, write_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,16 +59,23 @@ def render_report(run: Run) -> str:
     return to_html(view_of(run))
 
 
-def write_report(run: Run) -> Path:
-    """Write the page of a run to its folder, replacing an earlier one.
+def write_report(run: Run, output: Path | None = None) -> Path:
+    """Write the page of a run: to its folder, replacing an earlier one, or to a new file.
 
     Returns:
         The page.
 
     Raises:
         RunError: if a file of the run is damaged, or the page can't be stored.
+        UsageError: if there is such a file, or it can't be created.
     """
-    return write_page(run, render_report(run))
+    if output is None:
+        return write_page(run, render_report(run))
+    refuse_existing_file(output)
+    page = render_report(run)
+    with open_new_file(output) as stream:
+        stream.write(page.encode())
+    return output
 
 
 def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], None]) -> None:
