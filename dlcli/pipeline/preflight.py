@@ -186,7 +186,7 @@ def working_folder(
     """
     storage = file.config.data.storage
     if storage == "auto":
-        needed = sum(each_file(_expanded_size, data_files(file)))
+        needed = share * sum(each_file(_expanded_size, data_files(file)))
         storage = "disk" if needed > available_memory() / 2 else "memory"
     if storage == "memory":
         yield None

@@ -34,9 +34,12 @@ class TestDecision:
     """Of `auto`: half of the memory, at most, may be taken by rows."""
 
     @staticmethod
-    def waits_on_disk(monkeypatch, available, data="storage: auto", train_file="../data/t.csv"):
+    def waits_on_disk(
+        monkeypatch, available, data="storage: auto", train_file="../data/t.csv", share=1.0
+    ):
         monkeypatch.setattr(preflight, "available_memory", lambda: available)
-        with working_folder(config_for(data, train_file=train_file), None, Events()) as folder:
+        file = config_for(data, train_file=train_file)
+        with working_folder(file, None, Events(), share) as folder:
             assert folder is None or folder.is_dir()
             return folder is not None
 
@@ -66,6 +69,13 @@ class TestDecision:
         half = 100 * 4 + 20 * 4 + 3 * 8 + 4 * 4
         assert not self.waits_on_disk(monkeypatch, 2 * half, data, "../data/a-*.csv")
         assert self.waits_on_disk(monkeypatch, 2 * half - 1, data, "../data/a-*.csv")
+
+    def test_rows_of_other_machines_of_a_cluster_do_not_count(self, monkeypatch):
+        Path("../data/big.csv").write_bytes(bytes(1000))
+        half = 1000 * 4 / 5
+        big = "../data/big.csv"
+        assert not self.waits_on_disk(monkeypatch, 2 * half, train_file=big, share=1 / 5)
+        assert self.waits_on_disk(monkeypatch, 2 * half - 1, train_file=big, share=1 / 5)
 
     def test_the_setting_overrides_what_is_available(self, monkeypatch):
         assert not self.waits_on_disk(monkeypatch, 0, "storage: memory")
