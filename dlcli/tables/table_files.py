@@ -283,7 +283,8 @@ def _read_share(
             ends = np.arange(workers + 1) * batch.num_rows // workers
             owners.append(np.repeat(ranks, np.diff(ends)))
             start, stop = ends[rank : rank + 2].tolist()
-            yield batch.slice(start, stop - start)
+            # A copy, as a slice would keep the rows of others in memory.
+            yield batch.take(pa.array(np.arange(start, stop)))
 
     part = read(choose=choose)
     return part, np.concatenate([*owners, np.empty(0, np.int32)])

@@ -99,6 +99,18 @@ def test_row_groups_and_files_are_read_by_one_worker_each(tmp_path: Path) -> Non
         assert first.stored.num_rows % (4 if "groups" in name else 5) == 0
 
 
+def test_the_rows_of_others_are_not_held_in_memory(tmp_path: Path) -> None:
+    table = pa.table({"number": np.linspace(0.5, 1.0, 4000)})
+    _write_csv(tmp_path / "one.csv", table)
+    pq.write_table(table, tmp_path / "one.parquet")
+    for path in (tmp_path / "one.csv", tmp_path / "one.parquet"):
+        whole = read_table(path).data
+        for found in on_workers(4, lambda e, p=path: read_table(p, exchange=e).data):
+            assert isinstance(found, ShardedColumns) and isinstance(found.stored, pa.Table)
+            assert found.stored.num_rows == 1000
+            assert found.stored.get_total_buffer_size() < whole.get_total_buffer_size() / 3
+
+
 def test_a_file_that_one_worker_cannot_read_ends_all(tmp_path: Path) -> None:
     sources = _sources(tmp_path)
     (tmp_path / "part-3.csv").write_text("whole,number,text,flag\n1,2\n")
