@@ -614,7 +614,7 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
     Args:
         config: that of the folds.
         epochs: the median over folds of the best one.
-        events: receives a warning if the schedule can't be kept.
+        events: receives a warning if the schedule or a gate can't be kept.
     """
     if config.ensemble_folds is not None:  # each member still stops by its own fold
         return config
@@ -628,12 +628,18 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
             "there; the learning rate stays constant"
         )
         events.emit("warning", message=message)
+    gates = config.gates or {}
+    lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
+    for name in lost:
+        message = "needs validation rows, which are training rows there; it is omitted"
+        events.emit("warning", message=f"refit.yaml: gates.{name} {message}")
     return config.model_copy(
         update={
             "data": data,
             "early_stopping": None,
             "epochs": epochs,
             "learning_rate_schedule": schedule or ConstantLearningRate(),
+            "gates": {name: gates[name] for name in gates if name not in lost} or None,
         }
     )
 

@@ -85,3 +85,20 @@ def test_a_schedule_that_needs_validation_rows_is_omitted_with_a_warning():
 def test_one_that_waits_for_what_is_there_is_kept(settings):
     config, told = refitted(*settings)
     assert (config.learning_rate_schedule.name, told) == ("reduce_on_plateau", [])
+
+
+def test_a_gate_that_needs_validation_rows_is_omitted_with_a_warning():
+    gates = "gates={validation.mae: {at_most: 1}, train.mae: {at_most: 2}}"
+    config, told = refitted(*STEERED, gates)
+    assert [*config.gates] == ["train.mae"]
+    assert told == [
+        "refit.yaml: gates.validation.mae needs validation rows, which are training rows there; "
+        "it is omitted"
+    ]
+    config, told = refitted("data.validation=rows.csv", "epochs=100", gates)
+    assert ([*config.gates], told) == (["validation.mae", "train.mae"], [])
+
+
+def test_a_config_without_other_gates_has_none():
+    config, _ = refitted(*STEERED, "gates={validation.mae: {at_most: 1}}")
+    assert config.gates is None
