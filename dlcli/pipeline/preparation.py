@@ -506,9 +506,7 @@ def warn_of_random_split(
         events.emit("warning", message=message, check=found.check, columns=found.columns)
 
 
-def prepare_rows(
-    config: Config, dataset: Dataset, split: Split, events: Events, fits: int = 1
-) -> Prepared:
+def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
     """Infer types, fit the encoding and build the network for given rows.
 
     Args:
@@ -516,7 +514,6 @@ def prepare_rows(
         dataset: gives the target, and all labelled rows, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are those of the training rows.
         events: receives what was inferred.
-        fits: about how many fits will share a compiled program.
 
     Raises:
         ConfigError: for a config that contradicts the data.
@@ -554,7 +551,7 @@ def prepare_rows(
         events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head, config))
-    engine = choose_engine(config, network, train.rows, fits * config.networks)
+    engine = choose_engine(config, network, train.rows, config.networks)
     if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
         engine = CompiledEngine(jit_compile=False)
     events.emit("engine", **engine.model_dump())
