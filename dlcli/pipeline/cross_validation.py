@@ -446,7 +446,7 @@ def _store_fold(
     listener: Listener,
 ) -> None:
     """Store a finished fold, and report it."""
-    run_recording.write_unit(writer, fold.number, finished.document, finished.predictions)
+    writer.write_partial_result(fold.number, finished.document, finished.predictions)
     listener("fold", _fold_fields(finished.result, last, config))
 
 
@@ -560,7 +560,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
     Raises:
         RunError: if it is damaged, or of other rows.
     """
-    stored = run_recording.read_unit(writer, fold.number, StoredFold, fold.name)
+    stored = writer.read_partial_result(fold.number, StoredFold, fold.name)
     if stored is None:
         return None
     document, predictions = stored

@@ -16,9 +16,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from pydantic import BaseModel
-
 from dlcli.comparison import GateResult, GateResults
 from dlcli.config import (
     MEMORY,
@@ -42,8 +39,6 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.runs import (
     FOLDS,
-    AnyDocument,
-    PartialResult,
     Run,
     RunKind,
     RunWriter,
@@ -52,7 +47,6 @@ from dlcli.runs import (
     content_id,
     locked,
     new_run,
-    parse_document,
     read_resolved,
     unfinished_run,
 )
@@ -442,41 +436,6 @@ def _path_from(folder: Path, file: Path) -> str:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:
         return file.absolute().as_posix()
-
-
-def read_unit(
-    writer: RunWriter, number: int, kind: type[AnyDocument], what: str
-) -> tuple[AnyDocument, pa.Table | None] | None:
-    """Read a finished unit of work, such as a fold; `None` if it is not finished.
-
-    Args:
-        writer: the run folder, which may come from a stranger.
-        number: the number of the unit, from 1.
-        kind: the document that was stored.
-        what: names the unit in messages: `fold 2 of repeat 1`.
-
-    Returns:
-        The document, and the predictions that were stored with it.
-
-    Raises:
-        RunError: if it is damaged.
-    """
-    stored = writer.read_partial_result(number)
-    if stored is None:
-        return None
-    name = f"{writer.path}: the stored result of {what}"
-    return parse_document(kind, stored.result, name, way_out=""), stored.predictions
-
-
-def write_unit(
-    writer: RunWriter, number: int, document: BaseModel, predictions: pa.Table | None = None
-) -> None:
-    """Store a finished unit of work, such as a fold, which is not done again on resuming.
-
-    Raises:
-        TrainingError: if it can't be stored.
-    """
-    writer.write_partial_result(number, PartialResult(document.model_dump_json(), predictions))
 
 
 def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, object]:

@@ -53,7 +53,7 @@ from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
-from dlcli.pipeline.run_recording import claimed_unit, read_unit, write_unit
+from dlcli.pipeline.run_recording import claimed_unit
 from dlcli.pipeline.search_context import (
     SearchContext,
     TimeBudget,
@@ -485,7 +485,7 @@ def _finish_fold(
     if result is None:
         with stop.handling_signals():
             result = _search_without(outer, context, stop)
-            write_unit(writer, outer.number, result)
+            writer.write_partial_result(outer.number, result)
             folds = context.tune.folds or DEFAULT_FOLDS
             events.emit("nested", of=folds, **result.model_dump(mode="json"))
     return result
@@ -536,7 +536,7 @@ def _evaluate_best(
 def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
     """Read the stored result of an outer fold; `None` if it is not finished."""
     what = f"outer fold {outer.fold}"
-    stored = read_unit(writer, outer.number, NestedFold, what)
+    stored = writer.read_partial_result(outer.number, NestedFold, what)
     if stored is None:
         return None
     result, _ = stored

@@ -17,7 +17,7 @@ from dlcli.runs.manifest import (
     locked,
     resume_command,
 )
-from dlcli.runs.resume_files import Checkpoint, PartialResult, check_folder
+from dlcli.runs.resume_files import Checkpoint, check_folder
 from dlcli.runs.run_copies import opened_network
 from dlcli.runs.run_folder import (
     cache_folder,

@@ -22,9 +22,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
 
 from dlcli import __version__
 from dlcli.errors import RunError, TrainingError, option
@@ -33,6 +36,7 @@ from dlcli.runs.file_formats import Array, ArraySpec
 from dlcli.runs.manifest import FOLDS, LIMITS, LOCK, locked, resume_command
 from dlcli.runs.safe_files import (
     FORMAT,
+    AnyDocument,
     FileDigest,
     VerifiedDocument,
     damaged,
@@ -40,6 +44,7 @@ from dlcli.runs.safe_files import (
     is_folder,
     open_verified,
     os_error_text,
+    parse_document,
     read_bytes,
     read_object,
     sync,
@@ -89,16 +94,6 @@ class Checkpoint:
     def begun(self) -> int:
         """The number of epochs that have begun: within an epoch one more than completed ones."""
         return self.epochs + (self.step > 0)
-
-
-@dataclass(frozen=True)
-class PartialResult:
-    """The result of one fold."""
-
-    result: str
-    """JSON, which only the package that made it interprets."""
-    predictions: pa.Table | None = None
-    """Predictions of the held-out rows, if any."""
 
 
 class _Contents(VerifiedDocument):
@@ -264,25 +259,42 @@ class ResumableRun:
         check_folder(self.path / FOLDS)
         return read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
 
-    def write_partial_result(self, number: int, part: PartialResult) -> None:
+    def write_partial_result(
+        self, number: int, result: BaseModel, predictions: pa.Table | None = None
+    ) -> None:
         """Store the result of a fold, numbered from 1, and replace an earlier one.
+
+        Args:
+            number: from 1.
+            result: a document of the package that made it.
+            predictions: those of the held-out rows, if any.
 
         Raises:
             RunError: if the folder of partial results is a link.
         """
         files: dict[_File, Callable[[Path], object]] = {
-            "result.json": lambda path: path.write_text(part.result, "utf-8")
+            "result.json": lambda path: path.write_text(result.model_dump_json(), "utf-8")
         }
-        if (table := part.predictions) is not None:
-            files["predictions.parquet"] = lambda path: file_formats.write_parquet(path, table)
+        if predictions is not None:
+            files["predictions.parquet"] = partial(file_formats.write_parquet, table=predictions)
         with self._storing(FOLDS) as base:
             base.mkdir(exist_ok=True)
             check_folder(base)
             self._write_folder(base / str(number), files)
         self.has_partial_results = True
 
-    def read_partial_result(self, number: int) -> PartialResult | None:
+    def read_partial_result(
+        self, number: int, kind: type[AnyDocument], what: str
+    ) -> tuple[AnyDocument, pa.Table | None] | None:
         """Read the result of a fold, which a stranger may have written; `None` if there is none.
+
+        Args:
+            number: from 1.
+            kind: the document that was stored.
+            what: names the fold in messages: `fold 2 of repeat 1`.
+
+        Returns:
+            The document, and the predictions that were stored with it, if any.
 
         Raises:
             RunError: if it is damaged or of another config; the way out is to remove it.
@@ -301,7 +313,8 @@ class ResumableRun:
                 with contents.open(folder, name, LIMITS[name]) as stream:
                     table = file_formats.read_parquet(stream, folder / name)
         self.has_partial_results = True
-        return PartialResult(result, table)
+        document = parse_document(kind, result, f"{self.path}: the stored result of {what}", "")
+        return document, table
 
     def _checkpoint_folder(self, member: int | None) -> Path:
         base = self.path / CHECKPOINTS

@@ -9,13 +9,22 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import PartialResult, RunWriter
+from dlcli.runs import Document, RunWriter
 from dlcli.runs.manifest import kind_of_unfinished
 from dlcli.runs.resume_files import remove_resume_files
 
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
-PART = PartialResult('{"fold": 1}', TABLE)
 WAY_OUT = "restore the run from a copy, or train it again"
+
+
+class Fold(Document):
+    """The result of a fold."""
+
+    fold: int = 1
+
+
+def read(run, number=1):
+    return RunWriter(run).read_partial_result(number, Fold, f"fold {number}")
 
 
 @pytest.fixture
@@ -25,13 +34,13 @@ def run(tmp_path):
     folder.mkdir()
     (folder / "resolved.yaml").write_text("epochs: 1\n")
     RunWriter(folder).write_plan({"folds": 2})
-    RunWriter(folder).write_partial_result(1, PART)
+    RunWriter(folder).write_partial_result(1, Fold(), TABLE)
     return folder
 
 
 def refused(run, number=1):
     with pytest.raises(RunError) as caught:
-        RunWriter(run).read_partial_result(number)
+        read(run, number)
     return str(caught.value), getattr(caught.value, "__notes__", [])
 
 
@@ -43,28 +52,38 @@ def test_a_folder_with_a_plan_is_a_cross_validation(tmp_path):
 
 
 def test_a_partial_result_is_read(run):
-    part = RunWriter(run).read_partial_result(1)
-    assert part.result == PART.result
-    assert part.predictions.equals(TABLE)
+    result, predictions = read(run)
+    assert result == Fold()
+    assert predictions.equals(TABLE)
 
 
 def test_a_part_without_predictions_has_none(run):
-    RunWriter(run).write_partial_result(2, PartialResult("{}"))
-    assert RunWriter(run).read_partial_result(2) == PartialResult("{}", None)
+    RunWriter(run).write_partial_result(2, Fold(fold=2))
+    assert read(run, 2) == (Fold(fold=2), None)
 
 
 def test_an_unfinished_part_is_none(run):
-    assert RunWriter(run).read_partial_result(2) is None
+    assert read(run, 2) is None
 
 
 def test_leftovers_of_a_crash_are_ignored(run):
     half = run / "folds" / ".2.partial"
     half.mkdir()
     (half / "result.json").write_text("{")
-    assert RunWriter(run).read_partial_result(2) is None
-    RunWriter(run).write_partial_result(2, PART)
-    assert RunWriter(run).read_partial_result(2).result == PART.result
+    assert read(run, 2) is None
+    RunWriter(run).write_partial_result(2, Fold(), TABLE)
+    assert read(run, 2)[0] == Fold()
     assert sorted(os.listdir(run / "folds")) == ["1", "2", "plan.json"]
+
+
+def test_a_part_that_is_no_such_document_is_rejected(run):
+    class Trial(Document):
+        number: int
+
+    with pytest.raises(RunError) as caught:
+        RunWriter(run).read_partial_result(1, Trial, "trial 1")
+    problem = "the stored result of trial 1 is malformed at 'number': Field required"
+    assert str(caught.value) == f"{run}: {problem}"
 
 
 def test_a_part_of_another_config_is_an_error_with_advice(run):
@@ -90,7 +109,7 @@ def test_a_changed_file_is_rejected(run, name):
 
 
 def test_contents_without_a_result_are_rejected(run):
-    RunWriter(run).write_partial_result(1, PART)
+    RunWriter(run).write_partial_result(1, Fold(), TABLE)
     path = run / "folds" / "1" / "contents.json"
     fields = json.loads(path.read_text())
     del fields["files"]["result.json"]
@@ -110,7 +129,7 @@ def test_nothing_is_written_through_a_link(run, tmp_path):
     (run / "folds").rename(tmp_path / "elsewhere")
     (run / "folds").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunError):
-        RunWriter(run).write_partial_result(2, PART)
+        RunWriter(run).write_partial_result(2, Fold(), TABLE)
     assert sorted(os.listdir(tmp_path / "elsewhere")) == ["1", "plan.json"]
 
 
