@@ -150,12 +150,13 @@ def kind_of_unfinished(folder: Path) -> RunKind:
 def resume_command(folder: Path) -> str:
     """Return the command, or the call in Python, that resumes an unfinished run.
 
-    It names the database of a search that has one, and in Python the tables in memory.
+    It names the database of a search that has one, without its password, and in Python the tables
+    in memory.
     """
-    storage = _storage_of(folder)
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
     arguments = [repr(str(folder)), *_table_arguments(folder)]
-    if storage is not None:
+    storage = _stored(folder, STUDY, "storage")
+    if isinstance(storage, str):
         command += ["--storage", storage]
         arguments.append(f"storage={storage!r}")
     return by_caller(shlex.join(command), f"dlcli.resume({', '.join(arguments)})")
@@ -163,23 +164,17 @@ def resume_command(folder: Path) -> str:
 
 def _table_arguments(folder: Path) -> list[str]:
     """Return the arguments of `dlcli.resume` for the tables in memory that a run was begun with."""
-    file: FileName = "environment.json"
-    sources: object = None
-    with suppress(RunError):  # which reading the run reports
-        sources = read_object(folder / file, LIMITS[file]).get("data")
+    sources = _stored(folder, "environment.json", "data")
     listed_sources = sources if isinstance(sources, list) else []
     found = [(each.get("key"), each.get("file")) for each in listed_sources if type(each) is dict]
     names = [name for key, name in MEMORY_ARGUMENTS.items() if (f"data.{key}", name) in found]
     return [name if name == "data" else f"{name}={name}" for name in names]
 
 
-def _storage_of(folder: Path) -> str | None:
-    """Return the URL of a search's database, without a password; `None` if its trials are here."""
-    if not os.path.lexists(folder / STUDY):
-        return None
-    with suppress(RunError):  # which reading the run reports
-        storage = read_object(folder / STUDY, LIMITS[STUDY]).get("storage")
-        return storage if isinstance(storage, str) else None
+def _stored(folder: Path, file: FileName, key: str) -> object:
+    """Return an entry of a JSON file; `None` if it can't be read, which reading the run reports."""
+    with suppress(RunError):
+        return read_object(folder / file, LIMITS[file]).get(key)
     return None
 
 
