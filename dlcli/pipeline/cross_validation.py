@@ -380,7 +380,9 @@ def _fit_folds(
         if event == "fold":
             done += 1
             writer.has_partial_results = True
-        if event != "warning" or not events.has_warned(fields):
+        if event == "warning":
+            events.warn_once(event, fields)
+        else:
             events.emit(event, **fields)
 
     def fit_and_store(fold: CVFold, progress: Progress) -> FinishedFold:
@@ -503,7 +505,7 @@ def _fit_fold(
         result = context.fit(fold.config(config), split, progress, stop, take_notes)
         linear = None
         if "linear" in required_baselines(config.gates):
-            linear, _ = fit_linear_if_possible(result, stop, Events(context.warn_once))
+            linear, _ = fit_linear_if_possible(result, stop, Events(context.events.warn_once))
         return replace(_evaluate_fold(fold, result, linear, start), notes=notes)
     except (DivergenceError, ConfigError, DataError) as error:
         problem, network, epochs = release_memory(error), None, 0

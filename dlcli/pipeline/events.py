@@ -46,12 +46,18 @@ class Events:
             else:
                 self._writer.log(event, **fields)
 
-    def has_warned(self, fields: dict[str, object]) -> bool:
-        """Return whether a warning repeats one so far.
+    def warn_once(self, event: str, fields: dict[str, object]) -> None:
+        """Report a warning of a part of the work, such as a fold, unless it repeats one so far.
 
         Its message may be the same, or its check may have found all of its columns before: in the
-        folds of a table, the same problem is seen in other numbers of rows.
+        folds of a table, the same problem is seen in other numbers of rows. Other events are
+        ignored, so that this can be the listener of that part.
         """
+        with self._lock:
+            if event == "warning" and not self._has_warned(fields):
+                self.emit(event, **fields)
+
+    def _has_warned(self, fields: dict[str, object]) -> bool:
         if str(fields.get("message")) in self._warnings:
             return True
         check = fields.get("check")

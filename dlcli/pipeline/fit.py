@@ -583,7 +583,6 @@ class FitContext:
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
-    _warning: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def device(self) -> Device:
@@ -644,7 +643,7 @@ class FitContext:
         key = split, repr(config.input), repr(scaling)
         if key in self._kept:
             return self._kept[key]
-        events = Events(self.warn_once)
+        events = Events(self.events.warn_once)
         prepared = prepare_rows(config, self.dataset, split, events)
         report = partial(self._report, on_notes)
         pair = prepared, encode_sets(config.data.weight, prepared, events, report=report)
@@ -657,17 +656,6 @@ class FitContext:
     def _excess(self, encoded: Mapping[str, EncodedRows]) -> float:
         kept = sum(_size(rows) for _, rows in self._kept.values())
         return kept + _size(encoded) - (available_memory() + kept) / _MEMORY_SHARE
-
-    def warn_once(self, event: str, fields: dict[str, object]) -> None:
-        """Pass each warning on once: they are much the same for all folds.
-
-        Args:
-            event: the name of any event.
-            fields: its fields.
-        """
-        with self._warning:  # fits in several threads may have the same one
-            if event == "warning" and not self.events.has_warned(fields):
-                self.events.emit(event, **fields)
 
     def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.

@@ -271,18 +271,14 @@ def train_finalists(
     runs: dict[Name, Run] = {}
     notes: list[str] = []
 
-    def listener(event: str, fields: dict[str, object]) -> None:
-        # Finalists read the same rows as the search.
-        if event == "warning" and not events.has_warned(fields):
-            events.emit(event, **fields)
-
     for name in sorted(configs, key=["default", "best", "smallest"].index):
         data = configs[name].config.data
         if name == "default" and data.test is None and data.validation is None:
             continue
         events.emit("progress", finalist=name)
         try:
-            runs[name] = train_child_run(folder, name, configs[name], listener)
+            # It reads the same rows as the search.
+            runs[name] = train_child_run(folder, name, configs[name], events.warn_once)
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
