@@ -24,8 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
-from dlcli.config import Config
-from dlcli.config import Ensemble as EnsembleSection
+from dlcli.config import Config, Engine
 from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
@@ -480,7 +479,13 @@ def _fit_members(
             at_once = networks_at_once(
                 job.config.networks, job.config, prepared, job.train, options.device
             )
-    fit_one = _FitMember(job.config.ensemble, prepared, checkpointer, options)
+    engine = options.engine or prepared.engine
+
+    def fit_one(member: Member, report: EpochProgress) -> FittedMember:
+        trained = _fit_member(member, engine, report, checkpointer, options)
+        rows, seed = len(member.job.train.inputs), member.job.config.seed
+        return FittedMember(seed, member.job.task, rows, member.held_out, trained)
+
     try:
         with without_retracing_warnings():
             members = fit_each(make_members(job, prepared), fit_one, progress, at_once)
@@ -492,43 +497,34 @@ def _fit_members(
         raise caught.error from None
 
 
-@dataclass(frozen=True)
-class _FitMember:
-    """Trains a network, unless it is a member of an ensemble whose result is stored."""
+def _fit_member(
+    member: Member,
+    engine: Engine | LinearEngine,
+    report: EpochProgress,
+    checkpointer: EnsembleCheckpointer,
+    options: FitOptions,
+) -> TrainingResult:
+    """Train a network, unless it is a member of an ensemble whose result is stored."""
+    from dlcli.training import train_job
 
-    ensemble: EnsembleSection | None
-    prepared: Prepared
-    checkpointer: EnsembleCheckpointer
-    options: FitOptions
-
-    def __call__(self, member: Member, report: EpochProgress) -> FittedMember:
-        trained = self._trained(member, report)
-        rows, seed = len(member.job.train.inputs), member.job.config.seed
-        return FittedMember(seed, member.job.task, rows, member.held_out, trained)
-
-    def _trained(self, member: Member, report: EpochProgress) -> TrainingResult:
-        """Return the stored result, or that of training; store it."""
-        from dlcli.training import train_job
-
-        number, options, ensemble = member.number, self.options, self.ensemble
-        own: Checkpointer = self.checkpointer
+    number, ensemble = member.number, member.job.config.ensemble
+    own: Checkpointer = checkpointer
+    if ensemble is not None:
+        if options.until is None or number <= options.finished:
+            found = checkpointer.finished_member(number, member.job)
+            if found is not None:
+                return found
+        own = checkpointer.of_member(number)
+    try:
+        trained = train_job(member.job, engine, report, own, options.programs)
+    except DivergenceError as error:
         if ensemble is not None:
-            if options.until is None or number <= options.finished:
-                found = self.checkpointer.finished_member(number, member.job)
-                if found is not None:
-                    return found
-            own = self.checkpointer.of_member(number)
-        engine = options.engine or self.prepared.engine
-        try:
-            trained = train_job(member.job, engine, report, own, options.programs)
-        except DivergenceError as error:
-            if ensemble is not None:
-                error.args = (f"{error}, in member {number} of {ensemble.members}",)
-                error.member = number
-            raise MemberDivergence(error, member.job) from None
-        if ensemble is not None and options.until is None:
-            self.checkpointer.save_member(number, trained)
-        return trained
+            error.args = (f"{error}, in member {number} of {ensemble.members}",)
+            error.member = number
+        raise MemberDivergence(error, member.job) from None
+    if ensemble is not None and options.until is None:
+        checkpointer.save_member(number, trained)
+    return trained
 
 
 def advise(error: DivergenceError, job: Job) -> Magnitudes:
