@@ -132,8 +132,12 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
         # Read, split, encode, build.
         prepared = prepare(file, events, folder, workers)
         warn_of_linear_layers(config, events)
-        check = partial(check_memory, prepared, config, on_disk=folder is not None)
-        _on_all(workers, partial(check, share=recording.share))
+        on_disk, share = folder is not None, recording.share
+        check = partial(check_memory, prepared, config, on_disk=on_disk, share=share)
+        if workers is None:
+            check()
+        else:  # what fails on one of them fails on all
+            in_agreement(workers, check)
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
@@ -258,14 +262,6 @@ def _cluster_figures(
         "rows_per_second": round(len(job.train.inputs) * epochs / seconds, 1),
         "communication_share": round(min(1.0, each * job.steps * epochs / seconds), 3),
     }
-
-
-def _on_all(workers: Collectives | None, check: Callable[[], None]) -> None:
-    """Check something that may fail on one worker of a cluster, and then fails on all."""
-    if workers is None:
-        check()
-    else:
-        in_agreement(workers, check)
 
 
 def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> EnsembleCheckpointer:
@@ -460,8 +456,8 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
 
 def _is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
-    is_run = runs.is_unfinished(folder) or os.path.lexists(folder / runs.MANIFEST)
-    return is_run and runs.has_content(folder / "config.yaml", file.text.encode())
+    is_same = runs.has_content(folder / "config.yaml", file.text.encode())
+    return is_same and runs.is_run_folder(folder)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dlcli.runs.manifest import (
     DIVERGED,
     FOLDS,
     LIMITS,
-    MANIFEST,
     STUDY,
     RunKind,
     is_unfinished,

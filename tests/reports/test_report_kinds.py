@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from dlcli.cli import main
-from dlcli.runs import MANIFEST, Run
+from dlcli.runs import Run
+from dlcli.runs.manifest import MANIFEST
 from tests.reports.hand_made_experiments import cross_validation_run, search_run
 from tests.reports.hand_made_runs import number_run
 
