@@ -424,6 +424,12 @@ def after_parent(end: Callable[[], object]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def available_processors() -> int:
+    """Return the number of processors that this process may use, or of all if that is unknown."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports of this machine that nothing listens on at the moment."""
     with ExitStack() as stack:

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, runs
-from dlcli.cluster import Cluster, meet
+from dlcli.cluster import Cluster, available_processors, meet
 from dlcli.config import (
     CompiledEngine,
     Config,
@@ -45,7 +45,7 @@ from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_recorded
-from dlcli.pipeline.worker_pool import all_threads, threads_per_worker
+from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs import Run, fingerprint
 from dlcli.tables import gather_json
 
@@ -169,7 +169,7 @@ def _join(recording: Recording, cluster: Cluster) -> Collectives:
     """Load TensorFlow, connect to the other workers, and compare the data."""
     config = recording.file.config
     # A scheduler may have given each worker processors of its own already.
-    divides = all_threads("auto") == os.cpu_count()
+    divides = available_processors() == os.cpu_count()
     threads = threads_per_worker(config.threads, cluster.neighbors if divides else 1)
     config = config.model_copy(update={"threads": threads})
     recording.file = replace(recording.file, config=config)

@@ -37,6 +37,7 @@ from dlcli.pipeline.preparation import (
     initial_weights_run,
     sets,
 )
+from dlcli.pipeline.worker_pool import all_threads
 from dlcli.runs import (
     FOLDS,
     Run,
@@ -350,8 +351,7 @@ def _environment(
     if device is not None:
         name, threads = device.name, device.threads
     else:
-        name = resolved.device
-        threads = resolved.threads if isinstance(resolved.threads, int) else os.cpu_count() or 1
+        name, threads = resolved.device, all_threads(resolved.threads)
     cluster = {} if workers == 1 else {"workers": workers}
     environment = collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
     return {**environment, **cluster}

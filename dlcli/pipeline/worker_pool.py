@@ -19,7 +19,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Literal, NamedTuple
 
 from dlcli import is_command_line
-from dlcli.cluster import TERMINATING, after_parent
+from dlcli.cluster import TERMINATING, after_parent, available_processors
 from dlcli.errors import Interrupted, TrainingError, option, plural
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
@@ -65,17 +65,12 @@ def threads_per_worker(threads: int | Literal["auto"], jobs: int) -> int | Liter
     """Return the CPU threads of each of several processes: its share, if the config says `auto`."""
     if jobs == 1 or threads != "auto":
         return threads
-    return max(1, _available_cores() // jobs)
+    return max(1, available_processors() // jobs)
 
 
 def all_threads(threads: int | Literal["auto"]) -> int:
     """Return the CPU threads of a process that runs alone."""
-    return _available_cores() if threads == "auto" else threads
-
-
-def _available_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return available_processors() if threads == "auto" else threads
 
 
 def worker_name(process: int | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from dlcli.cluster import available_processors
 from dlcli.config import CompiledEngine, Engine
 from dlcli.encoding import ShardedInputs, stored_inputs
 from dlcli.errors import (
@@ -118,25 +119,18 @@ def _set_threads(threads: int | str) -> int:
     Raises:
         UsageError: if TensorFlow already runs with another number.
     """
-    count = _processors() if threads == "auto" else int(threads)
+    count = available_processors() if threads == "auto" else int(threads)
     setting = tf.config.threading
     try:
         setting.set_intra_op_parallelism_threads(count)
         setting.set_inter_op_parallelism_threads(count)
     except RuntimeError:  # it runs already, maybe with the same number; 0 means all processors
-        running: int = setting.get_intra_op_parallelism_threads() or _processors()
+        running: int = setting.get_intra_op_parallelism_threads() or available_processors()
         if threads not in ("auto", running):
             message = f"TensorFlow already runs in this process with threads: {running}"
             raise UsageError(f"{message}; set these, or start a new process") from None
         return running
     return count
-
-
-def _processors() -> int:
-    """Return the number of processors that this process may use, or of all if that is unknown."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def train_job(

@@ -135,7 +135,7 @@ def test_an_error_that_can_not_be_pickled_is_sent_as_its_text():
     [("auto", 1, "auto"), ("auto", 2, 4), ("auto", 3, 2), ("auto", 99, 1), (3, 4, 3)],
 )
 def test_each_worker_has_its_share_of_the_threads(monkeypatch, threads, jobs, expected):
-    monkeypatch.setattr(worker_pool, "_available_cores", lambda: 8)
+    monkeypatch.setattr(worker_pool, "available_processors", lambda: 8)
 
     assert threads_per_worker(threads, jobs) == expected
 
