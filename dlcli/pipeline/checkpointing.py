@@ -181,11 +181,6 @@ class RunCheckpointer(StopOnSignal):
         self._members: dict[int, _NetworkCheckpointer] = {}
 
     @property
-    def kept(self) -> int:
-        """Number of checkpoints that this process has stored."""
-        return self._own.kept + sum(member.kept for member in self._members.values())
-
-    @property
     def is_due(self) -> bool:
         """True if a checkpoint is wanted now: it is time for one, or training is to end."""
         return self._own.is_due
@@ -265,10 +260,8 @@ class _NetworkCheckpointer:
     """
 
     def __init__(self, run: RunCheckpointer, writer: RunWriter, member: int | None = None) -> None:
-        self.kept = 0
-        """Number of checkpoints that this process has stored."""
         self.epochs = 0
-        """Number of epochs before the latest of them."""
+        """Number of epochs before the latest checkpoint that this process has stored."""
         self._run = run
         self._writer = writer
         self._member = member
@@ -286,7 +279,6 @@ class _NetworkCheckpointer:
         start = self._run.clock()
         self._writer.write_checkpoint(checkpoint, self._member)
         end = self._run.clock()
-        self.kept += 1
         self.epochs = checkpoint.epochs
         self._next = end + max(self._run.seconds, _OVERHEAD * (end - start))
         self._run.check()
