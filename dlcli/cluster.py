@@ -78,7 +78,8 @@ class Cluster:
     @property
     def tf_config(self) -> str:
         """The value of `TF_CONFIG` that describes it to TensorFlow."""
-        return _tf_config(self.addresses, self.rank)
+        task = {"type": "worker", "index": self.rank}
+        return json.dumps({"cluster": {"worker": self.addresses}, "task": task})
 
     @property
     def neighbors(self) -> int:
@@ -91,11 +92,6 @@ class Cluster:
         """The number of this worker among those on its host, from 0."""
         hosts = [address.rpartition(":")[0] for address in self.addresses]
         return hosts[: self.rank].count(hosts[self.rank])
-
-
-def _tf_config(addresses: Sequence[str], rank: int) -> str:
-    task = {"type": "worker", "index": rank}
-    return json.dumps({"cluster": {"worker": [*addresses]}, "task": task})
 
 
 def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
@@ -148,7 +144,7 @@ def _addresses(cluster: Mapping[str, object], role: str) -> list[str]:
 
 
 def _wrong_tf_config(reason: str) -> UsageError:
-    example = _tf_config(["host-a:2222", "host-b:2222"], 0)
+    example = Cluster(("host-a:2222", "host-b:2222"), 0).tf_config
     return UsageError(f"{TF_CONFIG}: {reason}; expected a text such as {example}")
 
 
@@ -353,7 +349,7 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
     Returns:
         The exit code of worker 0, as a shell gives it.
     """
-    addresses = [f"localhost:{port}" for port in free_ports(count)]
+    addresses = tuple(f"localhost:{port}" for port in free_ports(count))
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
         # What a worker that is killed leaves is removed with it.
@@ -363,16 +359,16 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
         workers: list[subprocess.Popen[bytes]] = []
         stack.enter_context(_forwarding_signals(workers))
         for rank in range(count):
-            silent: dict[str, Any] = {}
-            if rank:
-                silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-                silent["stderr"] = logs[rank - 1]
-            environment = {**os.environ, TF_CONFIG: _tf_config(addresses, rank)}
-            environment[_LAUNCHER] = str(os.getpid())
+            environment = {**os.environ, _LAUNCHER: str(os.getpid())}
+            environment[TF_CONFIG] = Cluster(addresses, rank).tf_config
+            streams: dict[str, Any] = {}
             if rank:
                 environment["TMPDIR"] = folder
+                streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+                streams["stderr"] = logs[rank - 1]
             # Not in this group of processes, which receives Ctrl-C: it is passed on once.
-            workers.append(subprocess.Popen([*command], env=environment, process_group=0, **silent))
+            worker = subprocess.Popen([*command], env=environment, process_group=0, **streams)
+            workers.append(worker)
         frozen = _wait_for(workers)
         codes = [worker.returncode for worker in workers]
         for rank, code in enumerate(codes):
