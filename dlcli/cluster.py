@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -297,20 +297,18 @@ def _report(
     host, _, port = cluster.addresses[0].rpartition(":")
     while True:
         left = max(deadline - time.monotonic(), 0.001)
-        try:
+        with suppress(OSError, ValueError):  # it is not there yet, or something else is
             with socket.create_connection((host, int(port)), timeout=left) as connection:
                 _send_line(connection, {**greeting, "_rank": cluster.rank})
                 connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
                 answer = _read_line(connection)
             if "_error" in answer:
-                break
-        except (OSError, ValueError):
-            if time.monotonic() >= deadline:
-                absent = f"worker 0 ({cluster.addresses[0]})"
-                _check_reply(f"{absent} did not come within {seconds:g} seconds", is_absence=True)
-            time.sleep(_RETRY_SECONDS)
-    _check_reply(answer.pop("_error"), is_absence=answer.pop("_absent"))
-    return answer
+                _check_reply(answer.pop("_error"), is_absence=answer.pop("_absent"))
+                return answer
+        if time.monotonic() >= deadline:
+            absent = f"worker 0 ({cluster.addresses[0]})"
+            raise WorkerError(f"{absent} did not come within {seconds:g} seconds")
+        time.sleep(_RETRY_SECONDS)
 
 
 def _check_reply(error: str, *, is_absence: bool) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,22 @@ def test_strangers_at_the_port_are_ignored() -> None:
                 stranger.sendall(message)
         assert meet(Cluster(addresses, 1), {}, 60) == {"_run": "a"}
         assert leading.result() == {"_run": "a"}
+
+
+def test_something_else_at_the_port_of_worker_0_is_not_asked_for_ever() -> None:
+    addresses = _free_addresses(2)
+    with (
+        socket.create_server(("", int(addresses[0].split(":")[1]))) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.settimeout(0.1)
+        reporting = pool.submit(meet, Cluster(addresses, 1), {}, 0.5)
+        while not reporting.done():
+            with suppress(TimeoutError), other.accept()[0] as connection:
+                connection.makefile("rb").readline()
+                connection.sendall(b"{}\n")
+        with pytest.raises(WorkerError, match="^worker 0 .* did not come within 0.5 seconds$"):
+            reporting.result()
 
 
 @pytest.mark.parametrize(
