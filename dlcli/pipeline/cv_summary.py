@@ -150,7 +150,8 @@ def combine_folds(
         return found
 
     held_out = [read_fold(fold) for fold in folds]
-    by_repeat = [read(table) for table in _by_repeat(folds, repeats, path)]
+    tables = [*_by_repeat(folds, repeats, path)]
+    by_repeat = [read(table) for table in tables]
     results = [fold.result for fold in folds]
     pooled = pooled_estimates(by_repeat)
     means, deviations = fold_intervals(results, [*pooled])
@@ -158,11 +159,7 @@ def combine_folds(
     metric = main_metric(example.head.metrics, values)
     task, choice, head = dataset.task, dataset.split_choice, example.head
     constant = _constant_rows(folds, held_out, by_repeat)
-    linear = [
-        read(_by_linear_models(table))
-        for table in _by_repeat(folds, repeats, path)
-        if _linear_columns(table)
-    ]
+    linear = [read(_by_linear_models(table)) for table in tables if _linear_columns(table)]
 
     def compare_all(networks: Iterable[HeldOut], models: Iterable[HeldOut]) -> BaselineDifference:
         compared_by = task.comparison_metric(head.loss, head.output.scaling, config.class_weight)
