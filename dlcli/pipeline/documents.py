@@ -323,9 +323,8 @@ class Search(Document):
     @classmethod
     def _check_complete(cls, number: int | None, info: ValidationInfo) -> int | None:
         """Refuse the number of a trial that does not exist or has no value."""
-        trials: tuple[TrialResult, ...] = info.data.get("trials", ())
-        known = (each for each in trials if each.state == "complete" and each.value is not None)
-        if number is not None and "trials" in info.data and number not in (t.number for t in known):
+        known = [trial.number for trial in complete_trials(info.data.get("trials", ()))]
+        if number is not None and "trials" in info.data and number not in known:
             message = "expected the number of a complete candidate, got {number}"
             raise PydanticCustomError("candidate", message, {"number": number})
         return number
