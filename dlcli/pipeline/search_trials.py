@@ -320,8 +320,8 @@ class SearchAccess:
     """The URL of the storage with its password; `None`: it is in the folder."""
     budget: TimeBudget = field(default_factory=lambda: TimeBudget(None))
     """The time in which trials may start."""
-    threads: int | Literal["auto"] | None = None
-    """CPU threads of each process; `None`: as in the config."""
+    threads: int | Literal["auto"] = "auto"
+    """CPU threads of each process."""
     tables: Tables = field(default_factory=dict)
 
     @property
@@ -332,8 +332,7 @@ class SearchAccess:
             RunError: if it is damaged.
         """
         file = read_resolved(RunWriter(self.folder).resolved_path())
-        threads = file.config.threads if self.threads is None else self.threads
-        config = file.config.model_copy(update={"threads": threads})
+        config = file.config.model_copy(update={"threads": self.threads})
         return replace(file, config=config, tables=self.tables)
 
     @contextmanager
