@@ -239,23 +239,17 @@ def _not_json(constant: str) -> NoReturn:
 # Digests
 
 
-class Strict(BaseModel):
-    """A part of a document, without unknown fields or conversions."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Document(Strict):
+class Document(BaseModel):
     """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
 
-    model_config = ConfigDict(allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A number of things in a document, small enough for a float to hold it exactly."""
 
 
-class FileDigest(Strict):
+class FileDigest(Document):
     """Digest and size of a file."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -268,7 +262,7 @@ class FileDigest(Strict):
             return cls(sha256=sha256(stream), bytes=os.fstat(stream.fileno()).st_size)
 
 
-class VerifiedDocument(Strict):
+class VerifiedDocument(Document):
     """A JSON document that contains a digest of itself."""
 
     format: Literal[1]
