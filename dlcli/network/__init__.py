@@ -14,7 +14,6 @@ from dlcli.network.layers import (
     activation_of,
 )
 from dlcli.network.network import (
-    ROWS_AT_ONCE,
     Head,
     LayerSummary,
     Network,
