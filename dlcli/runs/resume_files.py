@@ -219,8 +219,7 @@ class ResumableRun:
             result: its weights and history.
         """
         with self._storing(MEMBERS) as base:
-            base.mkdir(exist_ok=True)
-            check_folder(base)
+            _make_folder(base)
             self._write_folder(base / str(number), _checkpoint_files(result))
         _remove(self._checkpoint_folder(number))
 
@@ -278,8 +277,7 @@ class ResumableRun:
         if predictions is not None:
             files["predictions.parquet"] = partial(file_formats.write_parquet, table=predictions)
         with self._storing(FOLDS) as base:
-            base.mkdir(exist_ok=True)
-            check_folder(base)
+            _make_folder(base)
             self._write_folder(base / str(number), files)
         self.has_partial_results = True
 
@@ -456,15 +454,12 @@ def check_folder(path: Path) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder, unless there is one. A link raises `OSError`: it may lead anywhere."""
-    if is_folder(path):
-        return
-    try:
-        path.mkdir()
-    except FileExistsError:
-        if not is_folder(path):  # another thread may have made it
-            raise
-    sync_folder(path.parent)
+    """Make a folder, unless there is one, or raise `RunError` for a link: it may lead anywhere."""
+    if not os.path.lexists(path):
+        with suppress(FileExistsError):  # another thread may have made it
+            path.mkdir()
+        sync_folder(path.parent)
+    check_folder(path)
 
 
 def _remove(path: Path) -> None:

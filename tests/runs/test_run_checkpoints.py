@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.errors import RunError, TrainingError
+from dlcli.errors import RunError
 from dlcli.runs import ArraySpec, Checkpoint, RunWriter
 from dlcli.runs.resume_files import remove_resume_files
+from tests.runs.faulty_disk import Disk
 
 KINDS = {
     "model/0": ArraySpec((2, 3), np.dtype(np.float32)),
@@ -281,10 +282,21 @@ def test_a_link_instead_of_the_folder_is_not_read_written_or_removed(two, tmp_pa
     (two / "checkpoint").symlink_to(tmp_path / "elsewhere")
     assert not RunWriter(two).can_resume
     assert RunWriter(two).read_checkpoint(KINDS) is None
-    with pytest.raises(TrainingError, match="could not be stored: File exists"):
+    with pytest.raises(RunError, match="checkpoint: is not a folder but a link"):
         write(two, 3)
     remove_resume_files(two)
     assert names(tmp_path / "elsewhere") == ["1", "2"]
+
+
+def test_a_finished_member_replaces_its_checkpoints_and_outlives_a_power_cut(run):
+    arrays = {"model/0": np.ones((2, 3), np.float32), "epoch": np.array(1)}
+    disk = Disk(run, lambda *_: None, at=0)
+    with disk.in_use():
+        RunWriter(run).write_checkpoint(Checkpoint(arrays, {"loss": [0.5]}), member=1)
+        RunWriter(run).write_member(1, Checkpoint(arrays, {"loss": [0.5]}))
+    disk.lose_power()
+    assert names(run / "checkpoint") == []
+    assert RunWriter(run).read_member(1, KINDS).history == {"loss": [0.5]}
 
 
 def test_removed_checkpoints_leave_nothing(two):
