@@ -54,7 +54,8 @@ def opened_network(location: Location, *, with_baselines: bool = False) -> Itera
             run.require_network()
             yield run
         except RunError as error:
-            raise RunError(str(error).replace(folder, location.rstrip("/"))) from None
+            error.args = (str(error).replace(folder, location.rstrip("/")),)
+            raise
 
 
 def _copy(url: Url, names: Sequence[FileName], folder: Path) -> Run:
