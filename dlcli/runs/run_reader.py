@@ -287,10 +287,9 @@ def require_folder(path: Path) -> None:
         # As a path, a URL lost a slash.
         if url := re.match(r"(?!file:)([a-zA-Z][\w+.-]+:)/(?=[^/])", str(path)):
             name = hide_secrets(f"{url[1]}//{str(path)[url.end() :]}")
-            message = (
-                "only predict, evaluate and dlcli.load take the URL of a run; copy it to a local "
-            )
-            raise RunError(f"{name}: {message}folder with the tool of its provider")
+            message = "only predict, evaluate and dlcli.load take the URL of a run"
+            way_out = "copy it to a local folder with the tool of its provider"
+            raise RunError(f"{name}: {message}; {way_out}")
         siblings = [entry.name for entry in _entries(path.parent) if entry.is_dir()]
         runs = [f"runs/{entry.name}" for entry in _entries(Path("runs"))]
         meant = meant or did_you_mean(path.name, siblings) or did_you_mean(f"runs/{path}", runs)
