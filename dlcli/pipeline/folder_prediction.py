@@ -384,8 +384,8 @@ def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
         stored = parse_document(_Plan, fields, f"{path}:", way_out)
     if stored.run != plan.run:
         raise UsageError(f"{folder}: has predictions of another run; {new}")
-    names = ("form", "keep", "spreadsheet_safe", "interval", "on_bad_row")
-    if others := [_OPTIONS[name] for name in names if getattr(stored, name) != getattr(plan, name)]:
+    others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]
+    if others:
         raise UsageError(f"{folder}: was begun with another {' and '.join(others)}; {new}")
     for part in parts:
         earlier = stored.inputs.get(part.name)
