@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
 from dlcli.prediction import Predictor
-from dlcli.runs import MetricsBySplit, Run, content_id
+from dlcli.runs import Run, content_id
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (
@@ -195,39 +195,54 @@ def _compare_weights(run: Run, again: Run) -> ReproducedPart:
     return ReproducedPart("weights", False, finding)
 
 
-def _compare_metrics(before: MetricsBySplit, now: MetricsBySplit) -> tuple[ReproducedPart, float]:
+def _compare_metrics(
+    before: Mapping[str, object], now: Mapping[str, object]
+) -> tuple[ReproducedPart, float]:
     """Compare the final metrics; the difference is infinite if they have others."""
-    if {split: values.keys() for split, values in before.items()} != {
-        split: values.keys() for split, values in now.items()
-    }:
+    before, now = _by_path(before), _by_path(now)
+    if before.keys() != now.keys():
         return ReproducedPart("metrics", False, "there are other metrics"), math.inf
-    differences = dict(_metric_differences(before, now))
+    differences = {path: _difference(value, now[path]) for path, value in before.items()}
     worst = max(differences, key=differences.__getitem__)
     difference = differences[worst]
     count = plural(len(differences), "metric")
     if difference == 0:
         return ReproducedPart("metrics", True, f"{count}, identical"), 0.0
-    split, metric = worst
-    values = " and ".join(_shown(each[split][metric]) for each in (before, now))
-    finding = f"the {split} rows' {metric} differs by {difference:.2g} of its size: {values}"
+    split, _, metric = worst.partition(".")
+    finding = f"the {split} rows' {metric} differs by {difference:.2g} of its size"
+    values = before[worst], now[worst]
+    if not any(isinstance(value, list) for value in values):
+        finding += f": {' and '.join(map(_shown, values))}"
     return ReproducedPart("metrics", False, finding), difference
+
+
+def _by_path(metrics: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return metrics by their paths: `test.accuracy`, `test.by_label.spam.auc`."""
+    found: dict[str, object] = {}
+    for name, value in metrics.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            found |= _by_path(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
+
+
+def _difference(value: object, other: object) -> float:
+    """Return the relative difference of a metric; of a confusion matrix, relative to its sum."""
+    if value == other:
+        return 0.0
+    try:
+        first, second = (np.asarray(each, dtype=np.float64) for each in (value, other))
+    except (TypeError, ValueError):
+        return math.inf
+    if first.shape != second.shape:
+        return math.inf
+    with np.errstate(all="ignore"):
+        size = max(np.abs(first).sum(), np.abs(second).sum())
+        difference = float(np.abs(first - second).max(initial=0.0) / size)
+    return difference if math.isfinite(difference) else math.inf  # one of them is undefined
 
 
 def _shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "undefined"
-
-
-def _metric_differences(
-    before: MetricsBySplit, now: MetricsBySplit
-) -> Iterator[tuple[tuple[str, str], float]]:
-    """Yield the relative difference of each metric of each set of rows."""
-    for split, values in before.items():
-        for metric, value in values.items():
-            other = now[split][metric]
-            if value == other:
-                difference = 0.0
-            elif isinstance(value, float) and isinstance(other, float):
-                difference = abs(value - other) / max(abs(value), abs(other))
-            else:  # one of them is undefined
-                difference = math.inf
-            yield (split, metric), difference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,30 @@ def test_metrics_decide_where_there_is_a_tolerance(run):
     near = replace(far, tolerance=far.metric_difference)
     assert far.differing == ("metrics",)
     assert near.differing == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "now", "difference", "finding"),
+    [
+        ("auc", 0.8, 0.6, 0.25, "auc differs by 0.25 of its size: 0.8 and 0.6"),
+        ("auc", None, 0.6, math.inf, "auc differs by inf of its size: undefined and 0.6"),
+        ("confusion", [[1, 0], [1, 2]], [[1, 0], [1.5, 1.5]], 0.125, "confusion differs by 0.12"),
+        ("confusion", [[1, 0], [1, 2]], [[1, 0]], math.inf, "confusion differs by inf"),
+        ("by_label", {"a": {"f1": 0.5}}, {"a": {"f1": 0.4}}, 0.2, "by_label.a.f1 differs by 0.2"),
+    ],
+)
+def test_metrics_of_all_kinds_are_compared_by_their_size(metric, before, now, difference, finding):
+    pair = ({"test": {"mse": 0.5, metric: each}} for each in (before, now))
+    part, found = reproduction._compare_metrics(*pair)
+    assert found == pytest.approx(difference)
+    assert part.finding.startswith(f"the test rows' {finding}")
+    assert not part.equal
+
+
+def test_metrics_of_other_labels_are_other_metrics():
+    pair = ({"test": {"by_label": {label: {"f1": 0.5}}}} for label in "ab")
+    part, found = reproduction._compare_metrics(*pair)
+    assert (part.finding, found) == ("there are other metrics", math.inf)
 
 
 def test_a_run_of_several_workers_is_reproduced_by_one():
