@@ -335,10 +335,11 @@ def environment_changes(before: Mapping[str, object], now: Mapping[str, object])
         now: those of another.
     """
     before, now = ({"workers": 1, **each} for each in (before, now))
+    found = {name: (before.get(name), now.get(name)) for name in EXACT}
     return {
-        name: f"{name} was {before.get(name)} and is {now.get(name)}"
-        for name in EXACT
-        if before.get(name) != now.get(name)
+        name: f"{name} was {earlier} and is {later}"
+        for name, (earlier, later) in found.items()
+        if earlier != later and "auto" not in (earlier, later)  # a device that workers choose
     }
 
 

@@ -129,6 +129,10 @@ def test_a_run_of_several_workers_is_reproduced_by_one():
     assert run_recording.environment_changes({"workers": 1}, {}) == {}
 
 
+def test_a_device_that_worker_processes_choose_has_not_changed():
+    assert run_recording.environment_changes({"device": "auto"}, {"device": "cpu"}) == {}
+
+
 def test_another_version_is_named(run, monkeypatch):
     collect = run_recording.collect_environment
     monkeypatch.setattr(
