@@ -20,6 +20,7 @@ from dlcli.config import Config, ConfigFile, Dimension, Value, candidate, count_
 from dlcli.encoding import Encoding
 from dlcli.errors import (
     ConfigError,
+    DataError,
     DivergenceError,
     OutOfMemoryError,
     RunError,
@@ -524,7 +525,8 @@ def _evaluate_best(
     config = candidate(context.file, best.values).config
     try:
         result = context.fits.fit(config, split, lambda *_: None, stop)
-    except (ConfigError, DivergenceError, OutOfMemoryError):
+    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
+        release_memory(error)
         return None
     return evaluate(result, context.plan.objective)
 

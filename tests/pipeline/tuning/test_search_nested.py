@@ -7,7 +7,14 @@ import pytest
 from pydantic import BaseModel
 
 from dlcli.config import dump_config
-from dlcli.errors import Interrupted, RunError
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    Interrupted,
+    OutOfMemoryError,
+    RunError,
+)
 from dlcli.pipeline import Events, Plan, TrialResult
 from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
@@ -186,6 +193,27 @@ def test_a_search_in_which_all_fails_has_no_value(file, context, writer, monkeyp
     assert [(each.trials, each.inner, each.value, each.metrics) for each in found] == [
         (0, None, None, {})
     ] * 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError([]),
+        DataError("a value can't be encoded"),
+        DivergenceError("diverged", 1),
+        OutOfMemoryError("too large"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_best_config_that_fails_without_an_outer_fold_has_no_value(
+    error, context, writer, monkeypatch
+):
+    def fit(*_):
+        raise error
+
+    monkeypatch.setattr(context.fits, "fit", fit)
+    best = TrialResult(number=0, state="complete", values={}, value=1.0, seconds=0.0)
+    assert nested._evaluate_best(context, best, context.splits[0], stop(writer)) is None
 
 
 class Anything(BaseModel, extra="allow"):
