@@ -683,6 +683,6 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
 
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
-    except (DivergenceError, OutOfMemoryError, UsageError) as error:
+    except (ConfigError, DivergenceError, OutOfMemoryError, UsageError) as error:
         events.emit("warning", message=f"{REFIT_FAILED}: {release_memory(error)}")
         return None

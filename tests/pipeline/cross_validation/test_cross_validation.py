@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.errors import ConfigError, DataError, DivergenceError, UsageError
+from dlcli.errors import ConfigError, DataError, DivergenceError, Problem, UsageError
 from dlcli.pipeline import CrossValidation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
@@ -147,14 +147,22 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     assert len(refit.read_history()["loss"]) == CrossValidation.of(run).best_epochs == 2
 
 
-def test_a_refit_that_fails_is_a_warning_and_the_folds_stay(monkeypatch):
-    def diverge(*_):
-        raise DivergenceError("training diverged", 2)
+@pytest.mark.parametrize(
+    "error",
+    [
+        DivergenceError("training diverged", 2),
+        ConfigError([Problem("data.storage", "training needs at least 9.00 GB")]),
+    ],
+    ids=["diverged", "too large for the memory"],
+)
+def test_a_refit_that_fails_is_a_warning_and_the_folds_stay(error, monkeypatch):
+    def fail(*_):
+        raise error
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validation.train_child_run", diverge)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.train_child_run", fail)
     told = []
     run = cv("input.features=[x]", folds=2, refit=True, listener=lambda *each: told.append(each))
-    assert ("warning", {"message": "training on all rows failed: training diverged"}) in told
+    assert ("warning", {"message": f"training on all rows failed: {error}"}) in told
     assert (run.kind, told[-1][1]["refit"]) == ("cv", None)
 
 
