@@ -208,7 +208,7 @@ def _tasks_per_node(text: str) -> list[int]:
 
 
 def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> dict[str, Any]:
-    """Wait for all workers, compare what they know, and hear from worker 0 what to do.
+    """Wait for all workers, compare what they know, and receive what worker 0 knows.
 
     Args:
         cluster: the workers.

@@ -254,7 +254,7 @@ class _Task:
 
 @contextmanager
 def _single_threaded_algebra() -> Iterator[None]:
-    """Let processes that are started use one thread for linear algebra, unless they are told to.
+    """Let processes that are started use one thread for linear algebra, unless their number is set.
 
     Sums are rounded otherwise with several.
     """

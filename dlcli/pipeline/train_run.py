@@ -397,7 +397,7 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     if result.config.ensemble_folds is not None and "test" in sets:
-        del sets["validation"]  # training rows, which tell less than test rows
+        del sets["validation"]  # training rows, which show less than test rows
     predictor, predictions = result.predictor, result.predictions
     return explain(predictor, sets, prepared.task, prepared.decisions, predictions, norms)
 

@@ -32,7 +32,7 @@ class _Trainings:
             self._count += 1
 
     def end(self) -> None:
-        """Restore the settings, unless another training goes on."""
+        """Restore the settings, unless another training is running."""
         with self._lock:
             self._count -= 1
             if not self._count:
