@@ -463,10 +463,10 @@ def _is_run_of(folder: Path, file: ConfigFile) -> bool:
 @contextmanager
 def _naming_parent(folder: Path, child: Path) -> Iterator[None]:
     """Have errors of a child run say how the parent is resumed."""
-    child_command, parent_command = runs.resume_command(child), runs.resume_command(folder)
     try:
         yield
     except BaseException as error:
+        child_command, parent_command = runs.resume_command(child), runs.resume_command(folder)
         error.args = tuple(
             each.replace(child_command, parent_command) if isinstance(each, str) else each
             for each in error.args

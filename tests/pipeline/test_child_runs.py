@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import Interrupted
 from dlcli.pipeline import train, train_run
 from dlcli.pipeline.train_run import train_child_run
+from dlcli.runs import resume_command
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -71,6 +75,22 @@ def test_an_interruption_names_the_command_that_resumes_the_parent(file, search,
         f"SIGINT after 2 epochs; resume with: dlcli.resume({str(search)!r})"
     )
     assert caught.value.exit_code == 130
+
+
+def test_so_does_one_of_a_run_of_a_table_in_memory(file, search, monkeypatch):
+    part = search / "best"
+
+    def end(*_):
+        part.mkdir()
+        data = [{"key": "data.train", "file": "data"}]
+        (part / "environment.json").write_text(json.dumps({"data": data}))
+        command = resume_command(part)
+        assert command.endswith(", data)")
+        raise Interrupted(f"SIGINT after 2 epochs; resume with: {command}", 2)
+
+    monkeypatch.setattr(train_run, "train", end)
+    with pytest.raises(Interrupted, match=f"; resume with: {re.escape(resume_command(search))}$"):
+        train_child_run(search, "best", file, quiet)
 
 
 def test_a_folder_that_was_ended_before_training_began_is_made_anew(file, search, monkeypatch):
