@@ -149,7 +149,8 @@ def networks_at_once(
     steps = config.epochs * -(-len(train.inputs) // batch)
     seconds = networks * steps * estimate_step_seconds(prepared.network, batch)
     each = sum(required_memory(prepared, config, on_disk=False).values())
-    most = min(networks, device.threads, 1 + int(available_memory() / (MEMORY_SHARE * each)))
+    room = 1 + available_memory() / (MEMORY_SHARE * each)  # infinite if the memory is unknown
+    most = int(min(networks, device.threads, room))
     count = 1
     while count < most and seconds / (count * (count + 1)) > SECONDS_TO_ADD:
         count += 1

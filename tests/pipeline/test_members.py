@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from pathlib import Path
@@ -204,3 +205,8 @@ def test_one_at_a_time_on_a_gpu_on_one_thread_and_with_little_memory(count, monk
     assert count(device=SimpleNamespace(name="cpu", threads=1)) == 1
     monkeypatch.setattr(members, "available_memory", lambda: 10_000)
     assert count() == 1
+
+
+def test_as_many_as_threads_where_the_system_reports_no_memory(count, monkeypatch):
+    monkeypatch.setattr(members, "available_memory", lambda: math.inf)
+    assert count() == 4
