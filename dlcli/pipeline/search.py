@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -164,7 +164,7 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
     with recording.begin(
         lambda folder: moved_config(file, folder, keep_tune=True),
         device=None,
-        store_inputs=lambda writer: record.store(writer, search_fingerprint(file)),
+        store_inputs=record.store,
     ) as writer:
         is_resumed = recording.writer is not None
         return _search(writer, context, record, settings, events, is_resumed=is_resumed)
@@ -364,9 +364,9 @@ class StudyRecord(BaseModel):
             message = f"its trials are in this folder; omit {option('storage')}"
             raise UsageError(f"{writer.path}: {message}")
 
-    def store(self, writer: RunWriter, fingerprint: Mapping[str, object]) -> None:
-        """Store it in the run folder, with the fingerprint of the search."""
-        writer.write_json(STUDY, {**self.model_dump(), "fingerprint": fingerprint})
+    def store(self, writer: RunWriter) -> None:
+        """Store it in the run folder."""
+        writer.write_json(STUDY, self.model_dump())
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:

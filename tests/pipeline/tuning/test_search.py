@@ -360,7 +360,7 @@ def test_an_invalid_candidate_is_reported_before_anything_is_created(tmp_path):
 def test_a_shared_storage_has_to_be_named_again(tmp_path):
     settings = SearchSettings(storage="postgresql://me:secret@host/db")
     writer = RunWriter(tmp_path)
-    StudyRecord.new(line_file(tmp_path), settings).store(writer, {})
+    StudyRecord.new(line_file(tmp_path), settings).store(writer)
 
     with pytest.raises(UsageError) as error:
         StudyRecord.read(writer).check_storage(None, writer)
@@ -374,7 +374,7 @@ def test_a_shared_storage_has_to_be_named_again(tmp_path):
 def test_an_interrupted_search_names_its_shared_storage_in_the_command_that_resumes_it(tmp_path):
     settings = SearchSettings(storage="postgresql://me:secret@host/db")
     writer = RunWriter(tmp_path)
-    StudyRecord.new(line_file(tmp_path), settings).store(writer, {})
+    StudyRecord.new(line_file(tmp_path), settings).store(writer)
     stop = stop_of_search(writer)
     stop.signal = signal.SIGTERM
 
@@ -396,7 +396,7 @@ def test_the_command_that_resumes_a_search_with_a_damaged_record_names_no_storag
 
 def test_a_storage_in_the_folder_is_not_named(tmp_path):
     writer = RunWriter(tmp_path)
-    StudyRecord.new(line_file(tmp_path), SearchSettings()).store(writer, {})
+    StudyRecord.new(line_file(tmp_path), SearchSettings()).store(writer)
 
     with pytest.raises(UsageError) as error:
         StudyRecord.read(writer).check_storage("sqlite:///study.db", writer)
