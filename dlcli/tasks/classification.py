@@ -98,9 +98,12 @@ class _Classes(Task):
         known = np.array([*(index.get(text, -1) for text in texts), -1], dtype=np.int64)
         indices = known[codes]
         shown = table.column(column).shown
-        message = f"{{}} is none of the classes ({', '.join(self.classes[:10])})".format
-        wrong = (indices < 0) & (codes >= 0)
-        issues.refuse(wrong, table, column, lambda at: message(shown(at)))
+        names = ", ".join(self.classes[:10])
+
+        def complaint(at: int) -> str:
+            return f"{shown(at)} is none of the classes ({names})"
+
+        issues.refuse((indices < 0) & (codes >= 0), table, column, complaint)
         return indices
 
     # Output, loss and metrics.
@@ -317,9 +320,12 @@ class Multilabel(Task):
                     rows[code, index[label]] = 1
                 else:
                     unknown[code] = label
-        message = f"'{{}}' is none of the labels ({', '.join(self.labels[:10])})".format
-        wrong = np.isin(codes, list(unknown))
-        issues.refuse(wrong, table, self.columns[0], lambda at: message(unknown[int(codes[at])]))
+        names = ", ".join(self.labels[:10])
+
+        def complaint(at: int) -> str:
+            return f"'{unknown[int(codes[at])]}' is none of the labels ({names})"
+
+        issues.refuse(np.isin(codes, list(unknown)), table, self.columns[0], complaint)
         return rows[codes]
 
     # Output, loss and metrics.

@@ -255,10 +255,10 @@ def test_classes_are_encoded_by_their_index():
 
 
 def test_a_class_that_training_never_saw_is_refused_with_its_row():
-    target = kind_of(["a", "b"]).fit(None, rows(y=["a"]))
+    target = kind_of(["a", "{b}"]).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueIssues())
-    assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, b)"
+    assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, {b})"
 
 
 def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
@@ -365,11 +365,11 @@ def test_an_empty_field_has_no_label_and_a_label_named_twice_counts_once():
 
 
 def test_a_label_that_no_table_had_is_refused_with_its_row():
-    table = rows(tags=["b|a", "b"])
+    table = rows(tags=["{b}|a", "{b}"])
     target = infer_task(TAGS, [table]).fit(None, table)
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueIssues())
-    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, b) (1 more such row)"
+    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, {b}) (1 more such row)"
     assert str(caught.value) == message
 
 
