@@ -468,6 +468,8 @@ def _delong_half_length(auc: Ranking, influences: Floats) -> float | None:
     """
     classes = auc.target == 1, auc.target != 1
     sizes = [effective_size(auc.weights[of_class]) for of_class in classes]
+    if min(sizes) <= 1:  # a single row has nearly all of the weight
+        return None
     of_classes = [influences[of_class] for of_class in classes]
     parts = [
         float(each @ each) * size / (size - 1) for each, size in zip(of_classes, sizes, strict=True)

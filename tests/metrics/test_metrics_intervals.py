@@ -274,6 +274,15 @@ def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
     assert found["auc"].reason == "undefined in too many resamples of the rows"
 
 
+def test_a_row_with_nearly_all_weight_of_its_class_leaves_the_auc_without_an_interval():
+    truth, weight = np.isin(np.arange(30), (10, 20)), np.where(np.arange(30) == 20, 1e-20, 1.0)
+    held = two_classes(truth.astype(int), np.linspace(0.9, 0.1, 30), weight=weight)
+    reason = "the same in every resample of the rows, so its uncertainty is unknown"
+    assert estimate_metrics(held, only=["auc"])["auc"].reason == reason
+    pair = estimate_differences(held, held, paired=True, only=["auc"])
+    assert pair["auc"].verdict == "same"
+
+
 def test_an_interval_does_not_exceed_the_range_of_its_metric():
     chances = np.where(np.arange(12) % 2, 0.9, 0.1)
     chances[3] = 0.3
