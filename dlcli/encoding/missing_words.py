@@ -40,7 +40,7 @@ def words_to_read(data: config.Data | None = None) -> MissingWords:
         data: the config's `data`; None without a config.
     """
 
-    def words(column: str) -> Sequence[str]:
+    def words(column: str) -> tuple[str, ...]:
         declared = data.missing_words(column) if data else None
         return USUAL_MISSING_WORDS if declared is None else declared
 
@@ -55,7 +55,7 @@ def words_to_predict(data: config.Data, features: Features) -> MissingWords:
         features: the resolved features.
     """
 
-    def words(column: str) -> Sequence[str]:
+    def words(column: str) -> tuple[str, ...]:
         declared = data.missing_words(column)
         if declared is None:
             return USUAL_MISSING_WORDS if _is_number_or_date(column, data, features) else ()

@@ -28,7 +28,6 @@ from dlcli.encoding import (
     TextEncoder,
 )
 from dlcli.errors import DlcliError
-from dlcli.exports.model_interface import missing_words
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
 from dlcli.tables import Notation, Table, memory_table
@@ -102,7 +101,7 @@ def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = Tru
     columns = {}
     for feature in predictor.encoding.features:
         notation = predictor.encoding.notations.get(feature.column, Notation())
-        typical, odd = _values(feature, missing_words(predictor, feature.column), folder)
+        typical, odd = _values(feature, predictor.missing_words(feature.column), folder)
         extreme = [each for each in odd if isinstance(each, float) and abs(each) >= _EXTREME]
         odd = [each for each in odd if each not in extreme]
         values = []

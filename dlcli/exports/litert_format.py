@@ -33,7 +33,6 @@ from dlcli.exports.model_interface import (
     ModelInput,
     example_inputs,
     input_of,
-    missing_words,
     outputs_of_model,
     values_of,
 )
@@ -171,8 +170,7 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, values: dict[str, Value
         elif isinstance(feature, DatetimeEncoder):
             parts.append(x)
         else:
-            words = missing_words(predictor, feature.column)
-            parts.append(encode_column(ops, feature, x, words))
+            parts.append(encode_column(ops, feature, x, predictor.missing_words(feature.column)))
     parts += [
         encode_counts(ops, feature, values[feature.column])
         for feature in features
@@ -234,7 +232,7 @@ def _recipe(exported: Exported) -> dict[str, Any]:
     """Return what becomes numbers how, as JSON."""
     predictor = exported.predictor
     columns = {
-        feature.column: _recipe_of(feature, missing_words(predictor, feature.column))
+        feature.column: _recipe_of(feature, predictor.missing_words(feature.column))
         for feature in predictor.encoding.features
     }
     task = predictor.task

@@ -30,7 +30,6 @@ from dlcli.encoding import (
     TextEncoder,
     image_files,
     read_images,
-    words_to_predict,
 )
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import outputs_of
@@ -171,12 +170,6 @@ class Exported:
         encoding = predictor.encoding
         inputs = tuple(input_of(feature, encoding) for feature in encoding.features)
         return cls(predictor, inputs, outputs_of_model(predictor))
-
-
-def missing_words(predictor: Predictor, column: str) -> tuple[str, ...]:
-    """Return the words that count as missing in a column, besides empty text."""
-    config = predictor.config
-    return tuple(words_to_predict(config.data, config.input.features or {})(column))
 
 
 def _kind(feature: FeatureEncoder) -> InputKind:

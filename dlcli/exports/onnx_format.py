@@ -14,7 +14,7 @@ from dlcli import __version__
 from dlcli.errors import ExportError, option, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
+from dlcli.exports.model_interface import Exported, ModelInput, example_inputs
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.prediction_graph import predict
 
@@ -45,7 +45,7 @@ def write_onnx(exported: Exported, folder: Path) -> None:
         )
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, _DTYPES[each.type]) for each in inputs}
-    missing = {each.name: missing_words(predictor, each.name) for each in inputs}
+    missing = {each.name: predictor.missing_words(each.name) for each in inputs}
     matrix = encode(ops, predictor.encoding.features, values, missing)
     found = predict(ops, predictor, matrix)
     outputs = {each: ops.output(found[each.name], each.name) for each in exported.outputs}

@@ -52,7 +52,6 @@ from dlcli.encoding import (
 )
 from dlcli.errors import DlcliError, ExportError, printable
 from dlcli.exports.export_folder import new_folder
-from dlcli.exports.model_interface import missing_words
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
 from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, find, read_layout
@@ -449,7 +448,7 @@ def _missing_words(facts: _Facts, column: str) -> list[str]:
 
     The usual ones are no numbers, and missing in columns of numbers for that.
     """
-    words = missing_words(facts.predictor, column)
+    words = facts.predictor.missing_words(column)
     if words == USUAL_MISSING_WORDS or column not in facts.table.columns:
         return []
     held = facts.table.column(column).usual_missing_words()

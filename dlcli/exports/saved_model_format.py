@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, example_inputs, missing_words
+from dlcli.exports.model_interface import Exported, ModelInput, example_inputs
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
     TensorflowOperations,
@@ -50,7 +50,7 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
             for each in exported.inputs
         }
         ops = TensorflowOperations()
-        missing = {name: missing_words(predictor, name) for name in values}
+        missing = {name: predictor.missing_words(name) for name in values}
         matrix = encode(ops, predictor.encoding.features, values, missing)
         matrix = tf.ensure_shape(matrix, [None, predictor.network.inputs])
         found = predict(ops, predictor, matrix)

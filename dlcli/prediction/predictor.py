@@ -208,7 +208,7 @@ class Predictor:
         """
         features = [feature.column for feature in self.encoding.features]
         columns = None if others is None else {*features, *others}
-        table = read_table(source, self._words, self.config.data.format, folder, columns)
+        table = read_table(source, self.missing_words, self.config.data.format, folder, columns)
         return table.written_like(self.encoding.notations)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
@@ -220,7 +220,7 @@ class Predictor:
             before: the number of rows that precede them there.
         """
         numbers = np.arange(before + 1, before + 1 + rows.num_rows, dtype=np.int64)
-        words = {name: tuple(self._words(name)) for name in rows.column_names}
+        words = {name: self.missing_words(name) for name in rows.column_names}
         return Table(file, rows, numbers, words, notations=self.encoding.notations)
 
     def reads_alike_in_batches(self, schema: pa.Schema) -> bool:
@@ -282,14 +282,15 @@ class Predictor:
         return self.predict_encoded(inputs), issues
 
     @cached_property
-    def _words(self) -> MissingWords:
+    def missing_words(self) -> MissingWords:
+        """A function of a column's name: the words that count as missing in it."""
         return words_to_predict(self.config.data, self.config.input.features or {})
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
         notations, columns = self.encoding.notations, [f.column for f in self.encoding.features]
         return {
-            name: Reading(tuple(self._words(name)), notations.get(name, Notation()))
+            name: Reading(self.missing_words(name), notations.get(name, Notation()))
             for name in columns
         }
 

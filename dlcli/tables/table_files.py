@@ -52,7 +52,7 @@ _MOST_EXPANDED = 200
 """Bytes that the rows of a file may have for each of its own, unless they are few."""
 _ROW_BYTES = 8
 """Of a row's number."""
-MissingWords = Callable[[str], Sequence[str]]
+MissingWords = Callable[[str], tuple[str, ...]]
 """The spellings of a missing value in a column, besides empty fields."""
 
 
@@ -393,7 +393,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
-    words = {column: tuple(missing(column)) for column in data.schema.names}
+    words = {column: missing(column) for column in data.schema.names}
     table = Table(name, data, rows, words, nameless=nameless, unread=parts[0].unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)

@@ -460,7 +460,7 @@ class TestReadingJsonLines:
 
 class TestMissing:
     def test_blank_fields_and_declared_words_are_missing(self):
-        table = read_table(write('a,b\n"",\n  ,x\n ?,y\nNA,z\n'), missing=lambda _: ["?"])
+        table = read_table(write('a,b\n"",\n  ,x\n ?,y\nNA,z\n'), missing=lambda _: ("?",))
         assert table.missing("a").tolist() == [True, True, True, False]
         assert table.missing("b").tolist() == [True, False, False, False]
 
@@ -726,7 +726,7 @@ class TestFormats:
         pq.write_table(pa.Table.from_pylist(records, STORAGE), "data.parquet")
         write("".join(json.dumps(record) + "\n" for record in records), "data.jsonl")
         first, *others = (
-            read_table(f"data.{ending}", lambda _: [missing])
+            read_table(f"data.{ending}", lambda _: (missing,))
             for ending in ("csv", "parquet", "jsonl")
         )
         for other in others:
@@ -777,7 +777,7 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
         files = ["data.csv", "p.parquet", "data.jsonl", "data.arrow", "text.gz"]
         for file in [*files, files[1::2]]:
             read_header(file)
-            table = read_table(file, lambda _: ["?"]).take(np.array([0]))
+            table = read_table(file, lambda _: ("?",)).take(np.array([0]))
             table.numbers("a"), table.missing("b"), table.texts("b"), table.booleans("c")
             b, c = table.column("b"), table.column("c")
             b.looks_numeric(), c.looks_boolean(), table.codes("a"), table.keep("a")
