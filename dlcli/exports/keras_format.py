@@ -31,7 +31,7 @@ def describe_for_keras(predictor: Predictor) -> Exported:
     if kind == "numbers":
         meaning = "The values in the target's unit"
     output = ModelOutput(_OUTPUT, "float32", (predictor.network.outputs,), f"{meaning}.")
-    return Exported(predictor, (ModelInput(_INPUT, "matrix", advice, (len(names),)),), (output,))
+    return Exported(predictor, (ModelInput(_INPUT, "float32", advice, (len(names),)),), (output,))
 
 
 def write_keras(exported: Exported, folder: Path) -> Runner:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts, other_codes
 from dlcli.exports.model_interface import (
     Exported,
-    InputKind,
     ModelInput,
     example_inputs,
     input_of,
@@ -105,16 +105,15 @@ def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
     name = feature.column
     if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
         advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
-        return ModelInput(name, "code", (advice,))
+        return ModelInput(name, "int32", (advice,))
     if isinstance(feature, DatetimeEncoder):
         advice = f"The parts of the date, computed as {RECIPE} says: {'; '.join(feature.inputs)}."
-        return ModelInput(name, "parts", (advice,), (len(feature.inputs),))
+        return ModelInput(name, "float32", (advice,), (len(feature.inputs),))
     if isinstance(feature, TextEncoder):
         advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
-        return ModelInput(name, "counts", (advice,), (len(feature.tokens),))
+        return ModelInput(name, "float32", (advice,), (len(feature.tokens),))
     of_column = input_of(feature, predictor.encoding)
-    kind: InputKind = "pixels" if of_column.kind == "pixels" else "float"
-    return ModelInput(name, kind, of_column.advice, of_column.shape)
+    return replace(of_column, type="uint8" if of_column.type == "uint8" else "float32")
 
 
 def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) -> None:
@@ -206,9 +205,8 @@ def load_litert(folder: Path) -> Runner:
 
 def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return what a client sends: what the recipe makes of the rows of a table."""
-    encoding = exported.predictor.encoding
     issues, found = ValueIssues(lenient=True), dict[str, NDArray[Any]]()
-    for feature in encoding.features:
+    for feature in exported.predictor.encoding.features:
         name = feature.column
         if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
             codes = feature.codes(table, issues)
@@ -222,7 +220,7 @@ def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
             dense = np.zeros((table.rows, 0), np.float32)
             found[name] = InMemoryInputs(dense, (counts,)).part(0, table.rows)
         else:
-            values = values_of(input_of(feature, encoding), feature, table)
+            values = values_of(feature, table)
             with np.errstate(over="ignore"):
                 found[name] = values.astype("uint8" if values.ndim > 1 else np.float32)
     return found

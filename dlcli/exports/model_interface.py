@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -37,21 +37,6 @@ from dlcli.exports.date_graph import is_supported
 from dlcli.prediction import Predictor
 from dlcli.tables import Notation, Table, strings
 
-InputKind = Literal[
-    "number",
-    "boolean",
-    "category",
-    "text",
-    "time",
-    "unix",
-    "pixels",
-    "float",
-    "code",
-    "parts",
-    "counts",
-    "matrix",
-]
-"""The kinds of values of a column, and below those that the client has made numbers of."""
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors; the other invisible characters are those of Unicode's category Cf."""
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
@@ -59,20 +44,6 @@ _SHOWN = 20
 """Categories that are listed, at most."""
 _SHOWN_INPUTS = 12
 """Inputs of an example, at most."""
-_TYPES = {
-    "number": "float64",
-    "boolean": "float64",
-    "unix": "float64",
-    "category": "string",
-    "text": "string",
-    "time": "string",
-    "pixels": "uint8",
-    "float": "float32",
-    "code": "int32",
-    "parts": "float32",
-    "counts": "float32",
-    "matrix": "float32",
-}
 
 
 @dataclass(frozen=True)
@@ -81,16 +52,12 @@ class ModelInput:
 
     name: str
     """The column's name."""
-    kind: InputKind
+    type: str
+    """NumPy's name of the values' type; `string` for texts."""
     advice: tuple[str, ...]
     """The values to send, in sentences."""
     shape: tuple[int, ...] = ()
     """The shape of a row's value; of a plain one ()."""
-
-    @property
-    def type(self) -> str:
-        """The type of the values: `float64`, `string` or `uint8`."""
-        return _TYPES[self.kind]
 
 
 def input_of(feature: FeatureEncoder, encoding: Encoding) -> ModelInput:
@@ -101,7 +68,7 @@ def input_of(feature: FeatureEncoder, encoding: Encoding) -> ModelInput:
     """
     notation = encoding.notations.get(feature.column, Notation())
     shape = feature.shape if isinstance(feature, ImageEncoder) else ()
-    return ModelInput(feature.column, _kind(feature), tuple(_advice(feature, notation)), shape)
+    return ModelInput(feature.column, _type_of(feature), tuple(_advice(feature, notation)), shape)
 
 
 @dataclass(frozen=True)
@@ -172,26 +139,22 @@ class Exported:
         return cls(predictor, inputs, outputs_of_model(predictor))
 
 
-def _kind(feature: FeatureEncoder) -> InputKind:
-    if isinstance(feature, BooleanEncoder):
-        return "boolean"
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
-        return "number"
-    if isinstance(feature, TextEncoder):
-        return "text"
+def _type_of(feature: FeatureEncoder) -> str:
+    if isinstance(feature, BooleanEncoder | NumericEncoder | PiecewiseLinearEncoder):
+        return "float64"
     if isinstance(feature, ImageEncoder):
-        return "pixels"
+        return "uint8"
     if not isinstance(feature, DatetimeEncoder):
-        return "category"
+        return "string"
     if feature.timezone != "UTC":
         raise ExportError(
             f"column '{feature.column}': an exported model can't convert to the time zone "
             f"{feature.timezone}; train with timezone: UTC, or with parts of the date as columns"
         )
     if feature.formats in (("unix",), ("unix_ms",)):
-        return "unix"
+        return "float64"
     if all(each not in ("unix", "unix_ms") and is_supported(each) for each in feature.formats):
-        return "time"
+        return "string"
     formats = " or ".join(feature.formats)
     raise ExportError(
         f"column '{feature.column}': an exported model can't read dates written as {formats}; "
@@ -233,7 +196,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
 
 
 def _date_advice(feature: DatetimeEncoder) -> str:
-    if _kind(feature) == "unix":
+    if feature.formats[0] in ("unix", "unix_ms"):
         unit = "milliseconds" if feature.formats[0] == "unix_ms" else "seconds"
         return f"The {unit} since 1970-01-01T00:00Z; NaN if it is missing."
     written = " or ".join("ISO 8601" if each == "iso" else each for each in feature.formats)
@@ -254,26 +217,26 @@ def client_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
         Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
     """
     features = exported.predictor.encoding.features
-    pairs = zip(exported.inputs, features, strict=True)
-    return {each.name: values_of(each, feature, table) for each, feature in pairs}
+    return {feature.column: values_of(feature, table) for feature in features}
 
 
-def values_of(each: ModelInput, feature: FeatureEncoder, table: Table) -> NDArray[Any]:
+def values_of(feature: FeatureEncoder, table: Table) -> NDArray[Any]:
     """Return what a client sends for one column of a table."""
-    column = table.column(each.name)
-    if each.kind in ("number", "unix"):
-        return column.numbers().values
-    if each.kind == "boolean":
+    column = table.column(feature.column)
+    if isinstance(feature, BooleanEncoder):
         return column.booleans().values
     if isinstance(feature, ImageEncoder):
-        codes, files = image_files(table, each.name)
+        codes, files = image_files(table, feature.column)
         pixels, _ = read_images(files, feature.shape)
         padded = np.concatenate([pixels, np.zeros((1, pixels.shape[1]), np.uint8)])
         return padded[codes].reshape(-1, *feature.shape)
+    if _type_of(feature) == "float64":
+        return column.numbers().values
     texts = column.values if column.kind == "text" else column.canonical()
-    texts = pc.fill_null(texts, strings([""], texts.type)[0])
-    values = np.array(texts.to_pylist(), dtype=object)
-    return np.array([*map(plain_text, values)], object) if each.kind == "text" else values
+    values = pc.fill_null(texts, strings([""], texts.type)[0]).to_pylist()
+    if isinstance(feature, TextEncoder):
+        values = [*map(plain_text, values)]
+    return np.array(values, dtype=object)
 
 
 def example_inputs(exported: Exported, example: Callable[[ModelInput], str]) -> Iterator[str]:

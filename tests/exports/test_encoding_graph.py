@@ -200,11 +200,8 @@ def encoding() -> Encoding:
     return fit_encoding(decide_types(chosen, train), Input(), train, task)
 
 
-def sent_values(
-    inputs: tuple[ModelInput, ...], encoding: Encoding, table: Table
-) -> dict[str, np.ndarray]:
-    pairs = zip(inputs, encoding.features, strict=True)
-    return {each.name: values_of(each, feature, table) for each, feature in pairs}
+def sent_values(encoding: Encoding, table: Table) -> dict[str, np.ndarray]:
+    return {feature.column: values_of(feature, table) for feature in encoding.features}
 
 
 def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table) -> np.ndarray:
@@ -227,7 +224,7 @@ def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Ta
     opsets = [helper.make_opsetid(*each) for each in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(["matrix"], sent_values(inputs, encoding, table))[0]
+    return session.run(["matrix"], sent_values(encoding, table))[0]
 
 
 def encode_by_tensorflow(
@@ -235,7 +232,7 @@ def encode_by_tensorflow(
 ) -> np.ndarray:
     import tensorflow as tf
 
-    sent = sent_values(inputs, encoding, table)
+    sent = sent_values(encoding, table)
     values = {name: tf.constant(array) for name, array in sent.items()}
     missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
     return encode(TensorflowOperations(), encoding.features, values, missing).numpy()
