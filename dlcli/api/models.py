@@ -262,9 +262,7 @@ class Prediction:
         """
         task, values = self.rows.task, self.rows.values
         if task.outcome == "classes":
-            classes = task.value_lists(np.arange(len(task.names)), "class")["class"]
-            is_text = isinstance(classes[0], str)
-            return np.array(classes, dtype=object if is_text else None)[values]
+            return task.class_values[values]
         is_single = task.outcome == "numbers" and values.shape[1] == 1
         return values[:, 0] if is_single else values
 

@@ -77,8 +77,7 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
             found |= {"lower": regions.array[:, :, 0], "upper": regions.array[:, :, 1]}
         return {name: values[:, 0] if task.width == 1 else values for name, values in found.items()}
     if task.outcome == "classes":
-        [names] = task.value_columns(predictions.values, "prediction").values()
-        found["prediction"] = np.array(names.to_pylist())
+        found["prediction"] = task.class_values[predictions.values]
     else:
         found["prediction"] = predictions.values
     if predictions.probabilities is None:

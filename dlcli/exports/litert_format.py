@@ -234,13 +234,7 @@ def _recipe(exported: Exported) -> dict[str, Any]:
         for feature in predictor.encoding.features
     }
     task = predictor.task
-    stored = getattr(task, "stored", "text")
-    classes: list[object] = [*task.classes]
-    if stored == "integer":
-        classes = [int(name) for name in task.classes]
-    if stored == "boolean":
-        classes = [name == "true" for name in task.classes]
-    return {"columns": columns, "classes": classes, "labels": [*task.labels]}
+    return {"columns": columns, "classes": task.class_values.tolist(), "labels": [*task.labels]}
 
 
 def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcli.config import Activation
 from dlcli.exports.operations import Operations, Value
@@ -28,13 +27,6 @@ from dlcli.network import (
 from dlcli.prediction import Conformal, Predictor
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Task
-
-_STORED: dict[str, Callable[[str], object]] = {
-    "text": str,
-    "integer": int,
-    "boolean": lambda name: name == "true",
-}
-_DTYPES: dict[str, type] = {"text": object, "integer": np.int64, "boolean": np.bool_}
 
 
 def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
@@ -345,11 +337,7 @@ def _classes(ops: Operations, predictor: Predictor, average: _Average) -> dict[s
         index = ops.cast(last > (0.0 if has_margin else 0.5), "int64")
     else:
         index = ops.argmax(outputs)
-    stored: str = getattr(task, "stored", "text")
-    names: NDArray[Any] = np.array(
-        [_STORED[stored](name) for name in task.classes], dtype=_DTYPES[stored]
-    )
-    found = {"prediction": ops.lookup(names, index)}
+    found = {"prediction": ops.lookup(task.class_values, index)}
     if has_margin:
         found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
     else:

@@ -81,6 +81,11 @@ class _Classes(Task):
             raise ValueError(f"the classes are not of the type '{self.stored}'")
         return self
 
+    @property
+    def class_values(self) -> NDArray[Any]:
+        values = [*map(_PYTHON_TYPES[self.stored], self.classes)]
+        return np.array(values, dtype=object if self.stored == "text" else None)
+
     def describe(self, columns: str, names: str) -> str:
         return f"{columns}, one of {self.words}: {names}"
 

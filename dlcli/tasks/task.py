@@ -132,6 +132,11 @@ class Task(Fitted):
         return self.columns[0] if self.classes else None
 
     @property
+    def class_values(self) -> NDArray[Any]:
+        """The classes as the target's table stores them, (classes,); texts are objects."""
+        return np.array([], dtype=object)
+
+    @property
     def words(self) -> str:
         """The target in words: `a number`, `3 classes`."""
         return f"{self.width:,} {self.outcome}"
