@@ -11,6 +11,7 @@ from pydantic import Field
 
 from dlcli.prediction import Intervals, Predictions
 from dlcli.runs import Count, Document, FileDigest
+from dlcli.tasks import Multilabel
 
 Arrays = Mapping[str, NDArray[Any]]
 """Values of inputs or outputs by name; the first axis are the rows."""
@@ -79,11 +80,12 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
     if task.outcome == "classes":
         found["prediction"] = task.class_values[predictions.values]
     else:
-        found["prediction"] = predictions.values
+        is_boolean = isinstance(task, Multilabel) and task.stored == "boolean"
+        found["prediction"] = predictions.values.astype(np.bool_ if is_boolean else np.int64)
     if predictions.probabilities is None:
-        found["margin"] = predictions.decoded[:, 0]
+        found["margin"] = predictions.decoded[:, 0].astype(np.float32)
     else:
-        found["probabilities"] = predictions.probabilities
+        found["probabilities"] = predictions.probabilities.astype(np.float32)
     if regions is not None:
         found["prediction_set"] = regions.array
     return found

@@ -48,7 +48,7 @@ from dlcli.exports.litert_format import (
     load_litert,
     write_litert,
 )
-from dlcli.exports.model_interface import Exported, client_values
+from dlcli.exports.model_interface import Exported, client_values, type_name
 from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
 from dlcli.exports.readme import readme_of
 from dlcli.exports.saved_model_format import (
@@ -289,7 +289,7 @@ def _check(
         has_extremes = format.tolerance == TOLERANCE and format.reads_extremes(predictor)
         rows = made_up_rows(predictor, Path(images), has_extremes=has_extremes)
         inputs, outputs = check(rows, MADE_UP)
-    _write_check(folder / CHECK, exported, inputs, outputs)
+    _write_check(folder / CHECK, inputs, outputs)
     return checked, "" if len(checked) > 1 else kind
 
 
@@ -299,12 +299,10 @@ def _require(agreement: Agreement, name: str, rows: str) -> None:
         raise ExportError(f"{name}: the exported model predicts otherwise on {rows}: {found}")
 
 
-def _write_check(path: Path, exported: Exported, inputs: Arrays, outputs: Arrays) -> None:
-    types = {each.name: each.type for each in exported.inputs}
-    types |= {each.name: each.type for each in exported.outputs}
+def _write_check(path: Path, inputs: Arrays, outputs: Arrays) -> None:
     document = {
         key: {
-            name: {"type": types[name], "shape": array.shape[1:], "values": array.tolist()}
+            name: {"type": type_name(array), "shape": array.shape[1:], "values": array.tolist()}
             for name, array in arrays.items()
         }
         for key, arrays in (("inputs", inputs), ("outputs", outputs))

@@ -76,7 +76,8 @@ def keras_outputs(predictions: Predictions) -> dict[str, NDArray[Any]]:
     """Return numbers in the target's unit, else the outputs as they are."""
     is_number = predictions.task.outcome == "numbers"
     outputs = predictions.decoded if is_number else predictions.outputs
-    return {_OUTPUT: np.asarray(outputs)}
+    with np.errstate(over="ignore"):
+        return {_OUTPUT: outputs.astype(np.float32)}
 
 
 def keras_usage(exported: Exported) -> str:

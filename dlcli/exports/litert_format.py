@@ -31,6 +31,7 @@ from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_cou
 from dlcli.exports.model_interface import (
     Exported,
     ModelInput,
+    ModelOutput,
     example_inputs,
     input_of,
     outputs_of_model,
@@ -59,7 +60,7 @@ _MOST_EXPONENT = 110.0
 
 
 class _FloatOperations(TensorflowOperations):
-    """Operations that LiteRT has built in: float32 instead of float64, and indices of classes."""
+    """Operations that LiteRT has built in: float32 instead of float64, and no texts."""
 
     far = 1e15
 
@@ -96,9 +97,9 @@ class _FloatOperations(TensorflowOperations):
 
 
 def describe_for_litert(predictor: Predictor) -> Exported:
-    """Describe the model with inputs of numbers."""
+    """Describe the model with inputs and outputs of numbers."""
     inputs = tuple(_input(feature, predictor) for feature in predictor.encoding.features)
-    return Exported(predictor, inputs, outputs_of_model(predictor))
+    return Exported(predictor, inputs, tuple(map(_output, outputs_of_model(predictor))))
 
 
 def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
@@ -114,6 +115,14 @@ def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
         return ModelInput(name, "float32", (advice,), (len(feature.tokens),))
     of_column = input_of(feature, predictor.encoding)
     return replace(of_column, type="uint8" if of_column.type == "uint8" else "float32")
+
+
+def _output(of_model: ModelOutput) -> ModelOutput:
+    """Describe an output of a model without texts and float64."""
+    if of_model.type == "string":
+        meaning = f"The index of the predicted class in `classes` of {RECIPE}."
+        return replace(of_model, type="int64", meaning=meaning)
+    return replace(of_model, type="float32") if of_model.type == "float64" else of_model
 
 
 def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) -> None:
@@ -196,7 +205,7 @@ def load_litert(folder: Path) -> Runner:
 
     def run(values: Arrays) -> dict[str, NDArray[Any]]:
         outputs: dict[str, NDArray[Any]] = runner(**values)
-        if classes:
+        if classes and isinstance(classes[0], str):
             outputs = {**outputs, "prediction": np.array(classes)[outputs["prediction"]]}
         return outputs
 

@@ -89,28 +89,28 @@ def outputs_of_model(predictor: Predictor) -> tuple[ModelOutput, ...]:
     outputs = outputs_of(predictor.predict_encoded(InMemoryInputs(row, ())))
     meanings = _meanings(predictor)
     return tuple(
-        ModelOutput(name, _type_name(values), values.shape[1:], meanings[name])
+        ModelOutput(name, type_name(values), values.shape[1:], meanings[name])
         for name, values in outputs.items()
     )
 
 
-def _type_name(values: NDArray[Any]) -> str:
-    if values.dtype.kind in "OU":
-        return "string"
-    return "float32" if values.dtype == np.float32 else str(values.dtype)
+def type_name(values: NDArray[Any]) -> str:
+    """Return NumPy's name of the type of values; `string` for texts."""
+    return "string" if values.dtype == object else str(values.dtype)
 
 
 def _meanings(predictor: Predictor) -> dict[str, str]:
     task = predictor.task
     names = ", ".join(task.names or task.columns)
+    of_columns = f": {names}" if task.width > 1 else ""
     prediction = {
-        "numbers": "The predicted value in the target's unit" + f": {names}." * (task.width > 1),
+        "numbers": f"The predicted value in the target's unit{of_columns}.",
         "classes": "The predicted class.",
         "labels": f"1 for each label that the row has: {names}.",
     }[task.outcome]
     share = f"contains the true value of {100 * predictor.level:g} % of rows like the training rows"
     return {
-        "prediction": prediction or "",
+        "prediction": prediction,
         "probabilities": f"The probability of each: {names}.",
         "margin": f"Above 0 for {names.rpartition(', ')[2]}.",
         "lower": f"The lower end of the interval that {share}.",

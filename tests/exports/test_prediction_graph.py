@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from onnx import helper
 from dlcli.config import Activation, make_config, members_of
 from dlcli.encoding import Block, EmbeddingTable, Encoding, InMemoryInputs, Layout, PeriodicForm
 from dlcli.exports.agreement import compare, outputs_of
+from dlcli.exports.litert_format import describe_for_litert, load_litert, write_litert
 from dlcli.exports.model_interface import outputs_of_model
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
 from dlcli.exports.prediction_graph import activate, forward, predict
@@ -150,6 +152,10 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
         COLORS,
     ),
+    "classes of whole numbers": (
+        {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
+        {**COLORS, "classes": ["1", "2", "4"], "stored": "integer"},
+    ),
     "labels": (
         {"loss": "binary_crossentropy", "output": {"units": 2, "activation": "sigmoid"}},
         {"kind": "multilabel", "columns": ["a", "b"], "labels": ["a", "b"], "stored": "boolean"},
@@ -225,6 +231,29 @@ def test_predictions_by_tensorflow_are_dlclis(name: str) -> None:
     if found["prediction"].dtype == object:
         found["prediction"] = np.array([each.decode() for each in found["prediction"]])
     assert compare(expected, found).failures == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["two classes, two units", "three classes", "classes of whole numbers"]
+)
+def test_predictions_by_litert_are_dlclis_and_of_the_types_described(
+    name: str, tmp_path: Path
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    predictor = predictor_of(name, members=1)
+    matrix = RNG.normal(0, 1, (300, 3)).astype(np.float32)
+    expected = outputs_of(predictor.predict_encoded(InMemoryInputs(matrix)))
+
+    exported = describe_for_litert(predictor)
+    write_litert(exported, tmp_path)
+
+    columns = {name: matrix[:, [at]].ravel() for at, name in enumerate("abc")}
+    assert compare(expected, load_litert(tmp_path)(columns)).failures == ()
+    model = Interpreter(model_path=str(tmp_path / "model.tflite"))
+    types = {key: array.dtype for key, array in model.get_signature_runner()(**columns).items()}
+    assert types == {each.name: each.type for each in exported.outputs}
 
 
 @pytest.mark.parametrize("members", [1, 4])

@@ -102,7 +102,7 @@ def run_litert(folder: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndar
     interpreter = Interpreter(model_path=str(folder / "model.tflite"))
     outputs = interpreter.get_signature_runner("serving_default")(**inputs)
     classes = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["classes"]
-    if classes:
+    if classes and isinstance(classes[0], str):
         outputs["prediction"] = np.array(classes)[outputs["prediction"]]
     return outputs
 
