@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -247,15 +247,10 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 def _load_predictor(run: Run, level: float | None) -> Predictor:
     """Load the predictor, with intervals if there can be any."""
-    if level is not None:
-        return Predictor.load(run, level)
-    predictor = Predictor.load(run)
-    if predictor.task.outcome != "labels" and run.has("conformal.json"):
-        try:
+    if level is None and run.has("conformal.json"):
+        with suppress(UsageError):  # of labels, or for too few held-out rows
             return Predictor.load(run, REPORTED_LEVEL)
-        except UsageError:  # there are too few held-out rows
-            pass
-    return predictor
+    return Predictor.load(run, level)
 
 
 # The check
@@ -326,9 +321,11 @@ def _array(type: str, shape: list[int], values: list[Any]) -> NDArray[Any]:
 
 def _digests(folder: Path) -> dict[str, FileDigest]:
     """Return the digests of the files of an export, but for `export.json` itself."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    names: Mapping[str, Path] = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {name: FileDigest.of(path) for name, path in names.items() if name != DOCUMENT}
+    return {
+        path.relative_to(folder).as_posix(): FileDigest.of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / DOCUMENT
+    }
 
 
 def _read(path: Path) -> str:
