@@ -25,8 +25,7 @@ from dlcli.network import (
     PeriodicLayer,
 )
 from dlcli.prediction import Conformal, Predictor
-from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import Task
+from dlcli.tasks import OutputUnit, Task
 
 
 def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
@@ -261,9 +260,7 @@ class _Average:
         ops, unit = self._ops, task.output_unit
         if unit is None:
             return ops.cast(outputs, "float64") if self._predictor.tasks else outputs
-        scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
-        decoded = ops.cast(outputs, "float64") * scale + offset
-        return ops.apply("exp", decoded) - 1.0 if unit.is_log else decoded
+        return _in_unit(ops, unit, ops.cast(outputs, "float64"))
 
 
 def _numbers(ops: Operations, predictor: Predictor, average: _Average) -> dict[str, Value]:
@@ -284,26 +281,27 @@ def _intervals(
     rank = conformal.stored_rank(predictor.level)
     unit = predictor.task.output_unit
     assert unit is not None
+    scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
+    numbers = [ops.log1p(fold) if unit.is_log else fold for fold in folds]
+    centers = [(each - offset) / scale for each in numbers]
     low, high = (None if end is None else float(end) for end in conformal.bounds)
-    ends: dict[str, list[Value]] = {"lower": [], "upper": []}
-    for at, scores in enumerate(conformal.scores):
-        scaling = LinearScaling(
-            name="log" if unit.is_log else "none", offset=unit.offset[at], scale=unit.scale[at]
-        )
-        centers = [_apply(ops, scaling, ops.column(fold, at)) for fold in folds]
-        for name, sign in (("lower", -1.0), ("upper", 1.0)):
-            end = _ranked_sum(ops, [x * sign for x in centers], scores, rank) * sign
-            y = end * scaling.scale + scaling.offset
-            y = ops.apply("exp", y) - 1.0 if unit.is_log else y
-            y = y if low is None else ops.maximum(y, low)
-            y = y if high is None else ops.minimum(y, high)
-            ends[name].append(ops.as_column(y))
-    return {name: ops.concat(columns) for name, columns in ends.items()}
+    ends: dict[str, Value] = {}
+    for name, sign in (("lower", -1.0), ("upper", 1.0)):
+        columns = []
+        for at, scores in enumerate(conformal.scores):
+            signed = [ops.column(each, at) * sign for each in centers]
+            columns.append(ops.as_column(_ranked_sum(ops, signed, scores, rank)))
+        y = _in_unit(ops, unit, ops.concat(columns) * sign)
+        y = y if low is None else ops.maximum(y, low)
+        ends[name] = y if high is None else ops.minimum(y, high)
+    return ends
 
 
-def _apply(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
-    x = ops.log1p(x) if scaling.name == "log" else x
-    return (x - scaling.offset) / scaling.scale
+def _in_unit(ops: Operations, unit: OutputUnit, x: Value) -> Value:
+    """Convert outputs, float64 (rows, columns), to the target's own unit."""
+    scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
+    y = x * scale + offset
+    return ops.apply("exp", y) - 1.0 if unit.is_log else y
 
 
 def _ranked_sum(
