@@ -117,12 +117,7 @@ def activate(ops: Operations, activation: Activation, x: Value) -> Value:
 
 
 def _relu(
-    ops: Operations,
-    x: Value,
-    *,
-    negative_slope: float = 0.0,
-    max_value: float | None = None,
-    threshold: float = 0.0,
+    ops: Operations, x: Value, *, negative_slope: float, max_value: float | None, threshold: float
 ) -> Value:
     y = ops.maximum(x, 0.0) if threshold == 0 else ops.where(x > threshold, x, 0.0)
     y = y if max_value is None else _clip(ops, y, 0.0, max_value)
@@ -133,11 +128,11 @@ def _clip(ops: Operations, x: Value, low: float, high: float) -> Value:
     return ops.minimum(ops.maximum(x, low), high)
 
 
-def _elu(ops: Operations, x: Value, *, alpha: float = 1.0) -> Value:
+def _elu(ops: Operations, x: Value, *, alpha: float) -> Value:
     return ops.maximum(x, 0.0) + (ops.apply("exp", ops.minimum(x, 0.0)) - 1.0) * alpha
 
 
-def _celu(ops: Operations, x: Value, *, alpha: float = 1.0) -> Value:
+def _celu(ops: Operations, x: Value, *, alpha: float) -> Value:
     below = ops.apply("exp", ops.minimum(x, 0.0) / alpha) - 1.0
     return ops.maximum(x, 0.0) + below * alpha
 
@@ -154,11 +149,11 @@ def _hard_sigmoid(ops: Operations, x: Value) -> Value:
     return _clip(ops, x + 3.0, 0.0, 6.0) / 6.0
 
 
-def _hard_shrink(ops: Operations, x: Value, *, threshold: float = 0.5) -> Value:
+def _hard_shrink(ops: Operations, x: Value, *, threshold: float) -> Value:
     return ops.where(ops.apply("abs", x) > threshold, x, 0.0)
 
 
-def _soft_shrink(ops: Operations, x: Value, *, threshold: float = 0.5) -> Value:
+def _soft_shrink(ops: Operations, x: Value, *, threshold: float) -> Value:
     below = ops.where(x < -threshold, x + threshold, 0.0)
     return ops.where(x > threshold, x - threshold, below)
 
@@ -180,14 +175,14 @@ def _softplus(ops: Operations, x: Value) -> Value:
     return ops.maximum(x, 0.0) + tail
 
 
-def _gelu(ops: Operations, x: Value, *, approximate: bool = False) -> Value:
+def _gelu(ops: Operations, x: Value, *, approximate: bool) -> Value:
     if approximate:
         angle = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
         return x * 0.5 * (ops.apply("tanh", angle) + 1.0)
     return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
 
 
-def _squareplus(ops: Operations, x: Value, *, b: float = 4) -> Value:
+def _squareplus(ops: Operations, x: Value, *, b: float) -> Value:
     return (x + ops.apply("sqrt", x * x + b)) / 2.0
 
 
@@ -210,7 +205,7 @@ _ACTIVATIONS: dict[str, Callable[..., Value]] = {
     "linear": lambda ops, x: x,
     "relu": _relu,
     "relu6": lambda ops, x: _clip(ops, x, 0.0, 6.0),
-    "leaky_relu": lambda ops, x, *, negative_slope=0.2: (
+    "leaky_relu": lambda ops, x, *, negative_slope: (
         ops.maximum(x, 0.0) + ops.minimum(x, 0.0) * negative_slope
     ),
     "elu": _elu,
