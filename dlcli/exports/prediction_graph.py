@@ -36,17 +36,32 @@ def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, V
         predictor: the run's.
         matrix: encoded rows, float32 (rows, inputs).
     """
-    numbers = range(1, predictor.members + 1)
-    outputs = {
-        number: forward(ops, predictor.network, matrix, predictor.weights_of(number))
-        for number in numbers
-    }
-    average = _Average(ops, predictor, outputs)
-    if predictor.task.outcome == "numbers":
-        return _numbers(ops, predictor, average)
-    if predictor.task.outcome == "labels":
-        return _labels(ops, predictor.task, average.of(numbers))
-    return _classes(ops, predictor, average)
+    task, numbers = predictor.task, range(1, predictor.members + 1)
+    members = {number: _member(ops, predictor, number, matrix) for number in numbers}
+
+    def average(chosen: Sequence[int]) -> Value:
+        each = [members[number] for number in chosen]
+        return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
+
+    outputs = average(numbers)
+    if task.outcome == "labels":
+        return _labels(ops, task, outputs)
+    folds = [average(chosen) for chosen in predictor.members_by_fold] or [outputs]
+    if task.outcome == "numbers":
+        return _numbers(ops, predictor, outputs, folds)
+    return _classes(ops, predictor, outputs, folds)
+
+
+def _member(ops: Operations, predictor: Predictor, number: int, matrix: Value) -> Value:
+    """Return a member's numbers in the target's unit, else probabilities or margins, (rows, units).
+
+    Numbers and what is averaged are float64.
+    """
+    outputs = forward(ops, predictor.network, matrix, predictor.weights_of(number))
+    if predictor.tasks or predictor.task.outcome == "numbers":
+        outputs = ops.cast(outputs, "float64")
+    unit = (predictor.tasks or (predictor.task,))[number - 1].output_unit
+    return outputs if unit is None else _in_unit(ops, unit, outputs)
 
 
 # The network
@@ -238,31 +253,11 @@ _ACTIVATIONS: dict[str, Callable[..., Value]] = {
 # Predictions
 
 
-class _Average:
-    """The mean of some members' predictions, as `Predictor` averages them."""
-
-    def __init__(self, ops: Operations, predictor: Predictor, outputs: Mapping[int, Value]) -> None:
-        self._ops, self._predictor, self._outputs = ops, predictor, outputs
-
-    def of(self, numbers: Sequence[int]) -> Value:
-        """Return numbers in the target's unit, else probabilities or margins, (rows, units)."""
-        tasks = self._predictor.tasks or (self._predictor.task,)
-        each = [self._decoded(tasks[at - 1], self._outputs[at]) for at in numbers]
-        return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
-
-    def _decoded(self, task: Task, outputs: Value) -> Value:
-        """Decode the output of a member; numbers and averages are float64."""
-        ops, unit = self._ops, task.output_unit
-        if unit is None:
-            return ops.cast(outputs, "float64") if self._predictor.tasks else outputs
-        return _in_unit(ops, unit, ops.cast(outputs, "float64"))
-
-
-def _numbers(ops: Operations, predictor: Predictor, average: _Average) -> dict[str, Value]:
-    numbers = range(1, predictor.members + 1)
-    found = {"prediction": average.of(numbers)}
+def _numbers(
+    ops: Operations, predictor: Predictor, outputs: Value, folds: Sequence[Value]
+) -> dict[str, Value]:
+    found = {"prediction": outputs}
     if predictor.conformal is not None:
-        folds = [average.of(fold) for fold in predictor.members_by_fold or [numbers]]
         found |= _intervals(ops, predictor, predictor.conformal, folds)
     if predictor.task.width == 1:
         return {name: ops.column(values, 0) for name, values in found.items()}
@@ -319,12 +314,12 @@ def _labels(ops: Operations, task: Task, probabilities: Value) -> dict[str, Valu
     }
 
 
-def _classes(ops: Operations, predictor: Predictor, average: _Average) -> dict[str, Value]:
+def _classes(
+    ops: Operations, predictor: Predictor, outputs: Value, folds: Sequence[Value]
+) -> dict[str, Value]:
     task, loss = predictor.task, predictor.config.loss
     assert loss is not None  # resolved
     has_margin = loss.output == "margin"
-    numbers = range(1, predictor.members + 1)
-    outputs = average.of(numbers)
     if task.width == 2:
         last = ops.column(outputs, predictor.network.outputs - 1)
         index = ops.cast(last > (0.0 if has_margin else 0.5), "int64")
@@ -334,17 +329,16 @@ def _classes(ops: Operations, predictor: Predictor, average: _Average) -> dict[s
     if has_margin:
         found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
     else:
-        found["probabilities"] = ops.cast(_shares(ops, task, outputs, predictor), "float32")
+        found["probabilities"] = ops.cast(_shares(ops, predictor, outputs), "float32")
     if predictor.conformal is not None:
-        folds = [average.of(fold) for fold in predictor.members_by_fold or [numbers]]
         scores = [_class_scores(ops, predictor, fold, has_margin) for fold in folds]
         found["prediction_set"] = _sets(ops, predictor, predictor.conformal, scores, index)
     return found
 
 
-def _shares(ops: Operations, task: Task, outputs: Value, predictor: Predictor) -> Value:
+def _shares(ops: Operations, predictor: Predictor, outputs: Value) -> Value:
     """Return the probability of each class, (rows, classes)."""
-    if task.width == 2 and predictor.network.outputs == 1:
+    if predictor.network.outputs == 1:
         return ops.concat([1.0 - outputs, outputs])
     return outputs
 
@@ -354,7 +348,7 @@ def _class_scores(ops: Operations, predictor: Predictor, outputs: Value, has_mar
     if has_margin:
         margin = ops.cast(outputs, "float64")
         return ops.concat([margin, -margin])
-    shares = _shares(ops, predictor.task, outputs, predictor)
+    shares = _shares(ops, predictor, outputs)
     return 1.0 - ops.cast(shares, "float64")
 
 
