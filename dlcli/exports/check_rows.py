@@ -65,28 +65,24 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
         data can't be read any more.
     """
     data, file = predictor.config.data, run.read_config()
-    sources: list[tuple[Files, str | None]] = []
-    for key in ("test", "validation"):
-        given = getattr(data, key)
-        if isinstance(given, str | tuple):
-            sources.append((given, None))
-        elif given is not None:
-            sources.append((data.train, key))
-    kind = "held-out rows" if sources else "training rows"
-    files, split = sources[0] if sources else (data.train, None)
+    key = next((key for key in ("test", "validation") if getattr(data, key) is not None), "train")
+    given = getattr(data, key)
+    is_share = isinstance(given, float)
+    files: Files = data.train if is_share else given
     if files == MEMORY:
         return None, "the run's table was in memory"
-    resolved = [file.locate(files)] if isinstance(files, str) else [*map(file.locate, files)]
     try:
-        table = predictor.read(resolved[0] if isinstance(files, str) else resolved)
+        table = predictor.read(
+            file.locate(files) if isinstance(files, str) else [*map(file.locate, files)]
+        )
     except DlcliError as error:
         return None, str(error)
     rows = np.arange(table.rows)
-    if split is not None:
+    if is_share:
         stored = run.read_predictions()
-        of_split = stored.filter(pc.equal(stored["split"], split))
+        of_split = stored.filter(pc.equal(stored["split"], key))
         rows = np.flatnonzero(np.isin(table.row_numbers, of_split["row"].to_numpy()))
-    return table.take(rows[:MOST_ROWS]), kind
+    return table.take(rows[:MOST_ROWS]), "training rows" if key == "train" else "held-out rows"
 
 
 def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
