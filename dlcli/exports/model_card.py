@@ -15,7 +15,7 @@ from dlcli.config import EDITOR_COMMENT
 from dlcli.diagnosis import diagnose
 from dlcli.errors import plural
 from dlcli.explanation import ColumnStatistics, Explanation
-from dlcli.exports.readme import cell
+from dlcli.exports.markdown import cell, code, describe_target, plain, table
 from dlcli.metrics import Estimate, estimate_statistics
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
 from dlcli.reports import fmt, view_of
@@ -78,11 +78,8 @@ def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
         comment.append(line.lstrip("#").strip())
     if text := "\n".join(comment).strip():
         yield text
-    task, features = predictor.task, predictor.encoding.features
-    names = fmt.join_names([f"`{_plain(name)}`" for name in task.names], 20)
-    target = task.describe(", ".join(f"`{_plain(name)}`" for name in task.columns), names)
-    noun = "column" if len(features) == 1 else "columns"
-    yield f"It predicts {target}, from {len(features)} {noun}."
+    columns = plural(len(predictor.encoding.features), "column")
+    yield f"It predicts {describe_target(predictor.task)}, from {columns}."
 
 
 def _model(run: Run, predictor: Predictor) -> Iterator[str]:
@@ -92,12 +89,14 @@ def _model(run: Run, predictor: Predictor) -> Iterator[str]:
     layers.append(f"{output.units} {output.activation.name}")
     environment, loss = run.read_environment(), predictor.config.loss
     assert loss is not None  # resolved
-    network = f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}"
-    members = f"the mean of {predictor.members} networks: " if predictor.members > 1 else ""
+    network = (
+        f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}; "
+        f"{predictor.network.parameters:,} parameters"
+    )
+    if predictor.members > 1:
+        network = f"the mean of {predictor.members} networks: {network} each"
     facts = {
-        "network": f"{members}{network}; {predictor.network.parameters:,} parameters each"
-        if members
-        else f"{network}; {predictor.network.parameters:,} parameters",
+        "network": network,
         "loss": loss.name,
         "trained": f"{run.created:%Y-%m-%d}",
         "seed": str(predictor.config.seed),
@@ -107,16 +106,15 @@ def _model(run: Run, predictor: Predictor) -> Iterator[str]:
             if environment.get(name)
         },
     }
-    yield _table(("", ""), [*facts.items()])
+    yield table(("", ""), [*facts.items()])
 
 
 def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     files = [
-        (f"`{_plain(PurePath(each.name).name)}`", f"`{(each.sha256 or '')[:16]}`")
-        for each in subject.data
+        (code(PurePath(each.name).name), f"`{(each.sha256 or '')[:16]}`") for each in subject.data
     ]
     if files:
-        yield _table(("file", "SHA-256 begins with"), files)
+        yield table(("file", "SHA-256 begins with"), files)
     words = _adjectives(subject)
     rows = [
         (words.get(name, name), f"{count:,}")
@@ -124,12 +122,12 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
         if words.get(name) != _OUT_OF_FOLD  # they are the training rows
     ]
     if rows:
-        yield _table(("rows", "number"), rows)
+        yield table(("rows", "number"), rows)
     targets = [each for each in explanation.columns if each.role == "target"]
     if targets:
-        yield _table(
+        yield table(
             ("target", "type", "values in training rows"),
-            [(f"`{_plain(each.name)}`", each.type, _values(each)) for each in targets],
+            [(code(each.name), each.type, _values(each)) for each in targets],
         )
 
 
@@ -153,7 +151,7 @@ def _results(
             for split in every
         ]
         lines.append((fmt.metric_title(name), *cells))
-    yield _table(("metric", *heads), lines)
+    yield table(("metric", *heads), lines)
     if estimates:
         biased = "Metrics of training rows are optimistically biased"
         if words["validation"] == _OUT_OF_FOLD:
@@ -168,8 +166,8 @@ def _results(
     if important:
         error = f"{explanation.importance_metric}{explanation.unit}"
         yield f"By how much the {error} rises if a column's values are permuted:"
-        pairs = [(f"`{_plain(each.column)}`", fmt.number(each.increase)) for each in important]
-        yield _table(("column", f"increase of {error}"), pairs)
+        pairs = [(code(each.column), fmt.number(each.increase)) for each in important]
+        yield table(("column", f"increase of {error}"), pairs)
 
 
 def _limits(
@@ -209,16 +207,11 @@ def _contract(explanation: Explanation) -> Iterator[str]:
     )
     rows = max(explanation.rows.get("train", 0), 1)
     lines = [
-        (
-            f"`{_plain(each.name)}`",
-            each.type,
-            _values(each),
-            fmt.percent(each.missing / rows),
-        )
+        (code(each.name), each.type, _values(each), fmt.percent(each.missing / rows))
         for each in explanation.columns
         if each.role == "feature" and each.inputs
     ]
-    yield _table(("column", "type", "range or values", "missing"), lines)
+    yield table(("column", "type", "range or values", "missing"), lines)
     if explanation.unlisted_columns:
         yield f"And {plural(explanation.unlisted_columns, 'more column')}."
 
@@ -236,25 +229,12 @@ def _values(column: ColumnStatistics) -> str:
     if not total or column.type in ("text", "image"):
         return f"{column.distinct:,} different" if column.distinct else ""
     shown = [
-        f"{_plain(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
+        f"{plain(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
         for each in column.values[:_MOST_VALUES]
     ]
     more = (column.distinct or len(column.values)) - len(shown)
     return ", ".join(shown) + (f", and {more:,} more" if more > 0 else "")
 
 
-# Markdown
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
-
-
 def _list(sentences: Iterator[str] | Sequence[str]) -> str:
     return "\n".join(f"- {cell(each)}" for each in sentences)
-
-
-def _plain(name: str) -> str:
-    """Return a name on one line, without what would end it in Markdown."""
-    return " ".join(name.split()).replace("`", "'")

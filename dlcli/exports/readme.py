@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dlcli.errors import first_names
 from dlcli.exports.agreement import ExportDocument
-from dlcli.exports.model_interface import Exported, ModelInput, ModelOutput
+from dlcli.exports.markdown import cell, code, describe_target, plain, table
+from dlcli.exports.model_interface import Exported, ModelInput
 
 
 def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
@@ -15,9 +15,11 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
         document: what its check found.
         usage: an example in Python.
     """
+    target = describe_target(exported.predictor.task)
+    outputs = [(code(o.name), _typed(o.type, o.shape), o.meaning) for o in exported.outputs]
     parts = [
-        f"# {document.run}, as {document.format}",
-        f"Exported by dlcli {document.dlcli}: predicts {_target(exported)}. "
+        f"# {plain(document.run)}, as {document.format}",
+        f"Exported by dlcli {document.dlcli}: predicts {target}. "
         "It takes the table's own columns, one value a row, in any number of rows.",
         f"```python\n{usage}```",
         "## Inputs",
@@ -25,66 +27,38 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
         "`--on-bad-row warn`: refuse it before if that matters.",
         _inputs_table(exported.inputs),
         "## Outputs",
-        _outputs_table(exported.outputs),
+        table(("output", "type", "meaning"), outputs),
         "## Check",
-        _check_text(document),
+        *_check_text(document),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _target(exported: Exported) -> str:
-    task = exported.predictor.task
-    names = first_names([f"`{name}`" for name in task.names], 20)
-    return task.describe(", ".join(f"`{name}`" for name in task.columns), names)
-
-
 def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
     """Return the inputs as a table, one line for those that take the same."""
-    alike: dict[tuple[str, str], list[ModelInput]] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for each in inputs:
-        key = (_type(each.type, each.shape), " ".join(each.advice))
-        alike.setdefault(key, []).append(each)
-    lines = ["| column | type | values |", "|---|---|---|"]
-    for (kind, advice), group in alike.items():
-        names = [_code(each.name) for each in group]
-        lines.append(f"| {', '.join(names)} | {kind} | {cell(advice)} |")
-    return "\n".join(lines)
+        key = (_typed(each.type, each.shape), " ".join(each.advice))
+        alike.setdefault(key, []).append(code(each.name))
+    lines = [(", ".join(names), kind, advice) for (kind, advice), names in alike.items()]
+    return table(("column", "type", "values"), lines)
 
 
-def _outputs_table(outputs: tuple[ModelOutput, ...]) -> str:
-    lines = ["| output | type | meaning |", "|---|---|---|"]
-    for each in outputs:
-        kind = _type(each.type, each.shape)
-        lines.append(f"| {_code(each.name)} | {kind} | {cell(each.meaning)} |")
-    return "\n".join(lines)
-
-
-def _check_text(document: ExportDocument) -> str:
-    lines = [
-        "The model was run in its own runtime and compared with dlcli; `dlcli validate` does so "
-        "again on the made-up rows of `check.json`.",
-        "",
-        "| rows | number | largest difference | equal |",
-        "|---|--:|---|---|",
-    ]
+def _check_text(document: ExportDocument) -> list[str]:
+    lines = []
     for rows, found in document.checked.items():
         differences = [f"{name} {size:.2g}" for name, size in found.largest_difference.items()]
         equal = [f"{name} {count:,}" for name, count in found.equal.items()]
-        cells = (rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal))
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append((rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
+    text = [
+        "The model was run in its own runtime and compared with dlcli; `dlcli validate` does so "
+        "again on the made-up rows of `check.json`.",
+        table(("rows", "number", "largest difference", "equal"), lines),
+    ]
     if document.unchecked:
-        lines += ["", f"There are only made-up rows, since {cell(document.unchecked)}."]
-    return "\n".join(lines)
+        text.append(f"There are only made-up rows, since {cell(document.unchecked)}.")
+    return text
 
 
-def _type(name: str, shape: tuple[int, ...]) -> str:
+def _typed(name: str, shape: tuple[int, ...]) -> str:
     return f"{name} ({', '.join(map(str, ('rows', *shape)))})"
-
-
-def _code(name: str) -> str:
-    return f"`{cell(name)}`"
-
-
-def cell(text: str) -> str:
-    """Return a text for a cell of a table of Markdown."""
-    return " ".join(text.split()).replace("|", "\\|")

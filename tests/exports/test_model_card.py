@@ -11,7 +11,7 @@ import pytest
 from dlcli.comparison import BaselineComparison, BaselineDifference
 from dlcli.config import EDITOR_COMMENT, Config
 from dlcli.errors import RunError
-from dlcli.exports import model_card
+from dlcli.exports import markdown, model_card
 from dlcli.reports import view_of
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.runs import Run
@@ -125,3 +125,9 @@ def test_a_diverged_run_has_no_card(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="diverged"):
         model_card(run)
+
+
+def test_no_name_ends_code_or_a_cell() -> None:
+    assert markdown.code("a`b\nc") == "`a'b c`"
+    table = markdown.table(("x", "y"), [("a|b\nc", "d")])
+    assert table == "| x | y |\n| --- | --- |\n| a\\|b c | d |"
