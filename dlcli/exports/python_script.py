@@ -273,7 +273,7 @@ def _one_line(value: object) -> str:
 
 
 def _table_values(facts: _Facts) -> dict[str, Any]:
-    metrics, evaluated = facts.run.read_metrics() if facts.run.has("metrics.json") else {}, ""
+    metrics = facts.run.read_metrics() if facts.run.has("metrics.json") else {}
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
         f"{name} {value:.4g}"
@@ -289,7 +289,6 @@ def _table_values(facts: _Facts) -> dict[str, Any]:
         "precision": facts.config.precision,
         "members": facts.predictor.members,
         "folds": facts.config.ensemble_folds,
-        "reader": "csv",
         "delimiter": "",
         "encoding": "",
         **facts.form,
@@ -466,7 +465,6 @@ def _target_values(facts: _Facts) -> dict[str, Any]:
     assert config.loss is not None  # resolved
     is_numbers, is_classes = task.outcome == "numbers", task.outcome == "classes"
     units = facts.predictor.network.outputs
-    scaling = config.output.scaling
     one_hot = bool(config.loss.one_hot)
     words = "0 or 1" if units == 1 else "a row with a single 1" if one_hot else "its index"
     predicted = "the probability of each class" if is_classes else "the probability of each label"
@@ -482,8 +480,7 @@ def _target_values(facts: _Facts) -> dict[str, Any]:
         "units": units,
         "one_hot": one_hot,
         "target_words": words,
-        "target_scaling": getattr(scaling, "name", "none"),
-        "target_divisor": getattr(scaling, "by", 1.0),
+        "target_scaling": getattr(config.output.scaling, "name", "none"),
         "delimiter_of_labels": getattr(task, "delimiter", None),
         "predicted": "the values in the target's unit" if is_numbers else predicted,
     }
