@@ -26,9 +26,11 @@ from dlcli.config import (
     MEMORY,
     Categorical,
     Config,
+    ConfigFile,
     CosineDecay,
     CsvFormat,
     ExponentialDecay,
+    Files,
     Hidden,
     Numeric,
     Output,
@@ -54,7 +56,7 @@ from dlcli.errors import DlcliError, ExportError, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
-from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, find, read_layout
+from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, expand, find, read_layout
 
 SCRIPT = "train.py"
 _WIDTH = 98
@@ -123,20 +125,13 @@ class _Facts:
     def of(cls, run: Run, output: Path) -> _Facts:
         predictor, file = Predictor.load(run), run.read_config()
         data = file.config.data
-        paths: dict[str, Path] = {}
-        for key in ("train", *_SETS):
-            given = getattr(data, key)
-            if given == MEMORY or isinstance(given, tuple) or "*" in str(given):
-                kind = "in memory" if given == MEMORY else "in several files"
-                raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
-            if isinstance(given, str):
-                location = file.locate(given)
-                if isinstance(location, Url) or location.is_dir():
-                    kind = "at a URL" if isinstance(location, Url) else "in several files"
-                    raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
-                paths[key] = location
         try:
+            paths: dict[str, Path] = {
+                key: _single_file(run, file, getattr(data, key)) for key in data.sources
+            }
             table = predictor.read(paths["train"])
+        except ExportError:
+            raise
         except DlcliError as error:
             raise ExportError(f"the run's table can't be read: {error}") from None
         files = {
@@ -156,6 +151,21 @@ class _Facts:
         """The sets of held-out rows that there are."""
         stored = set(self.split["set"].to_pylist()) if self.split is not None else set()
         return [name for name in _SETS if name in stored or name in self.files]
+
+
+def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
+    """Return the only file that a key of `data` names."""
+    located = [*map(file.locate, [files] if isinstance(files, str) else files)]
+    if files == MEMORY:
+        kind = "in memory"
+    elif any(isinstance(each, Url) for each in located):
+        kind = "at a URL"
+    else:
+        [first, *others] = expand(located)
+        if isinstance(first, Path) and not first.is_dir() and not others:
+            return first
+        kind = "in several files"
+    raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
 
 
 def _split(run: Run) -> pa.Table | None:

@@ -159,13 +159,17 @@ def test_a_script_reads_its_table_in_the_encoding_of_the_run(tmp_path: Path, enc
     assert 'sep=";",\n' in script
 
 
-def test_a_table_in_several_files_is_refused(folder: Path) -> None:
-    run = run_of(folder, "several", CONFIG.replace("t.csv", "t*.csv"))
+@pytest.mark.parametrize("files", ["part*.csv", "part-?.csv", "[part-1.csv, part-2.csv]"])
+def test_a_table_in_several_files_is_refused(files: str, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"part-{number}.csv").write_text("x,y\n1,2\n2,4\n3,5\n")
+    config = f"data: {{train: {files}, target: y}}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "several", config)
 
     with pytest.raises(ExportError, match="its table is in several files"):
-        export_script(run, folder / "several-script")
+        export_script(run, tmp_path / "script")
 
-    assert not (folder / "several-script").exists()
+    assert not (tmp_path / "script").exists()
     assert json.loads((run.path / "manifest.json").read_text())["kind"] == "train"
 
 
