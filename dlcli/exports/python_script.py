@@ -291,7 +291,7 @@ def _table_values(facts: _Facts) -> dict[str, Any]:
         if name in _SHOWN_METRICS and isinstance(value, int | float)
     ]
     return {
-        "run": facts.run.path.resolve().name,
+        "run": re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name)),
         "version": __version__,
         "metrics": ", ".join(shown),
         "evaluated": evaluated,

@@ -173,6 +173,18 @@ def test_a_table_in_several_files_is_refused(files: str, tmp_path: Path) -> None
     assert json.loads((run.path / "manifest.json").read_text())["kind"] == "train"
 
 
+def test_the_name_of_a_run_is_within_the_docstring(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n2,4\n3,5\n")
+    config = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, 'a"""\\b', config)
+
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert ast.get_docstring(ast.parse(script)).startswith(
+        "Train the network of the dlcli run `a____b` with Keras."
+    )
+
+
 @given(st.text())
 def test_a_text_is_written_as_python_reads_it(text: str) -> None:
     literal = _literal(text)
