@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -329,7 +330,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         for kind in (*_KINDS, "image")
     }
     inputs = {name: spec.get("input") for spec, names in specs for name in names}
-    special = [each for each in features if inputs[each.column] or isinstance(each, ImageEncoder)]
+    input_names = _input_names(facts)
     encodings = [spec["encoding"] for spec, _ in specs if spec["type"] == "text"]
     words = {
         "multi_hot": "1 if the text has it",
@@ -353,9 +354,9 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         )
         else "",
         "scalings": [*dict.fromkeys(spec["scaling"] for spec in numbers)],
-        "special": bool(special),
-        "has_numbers": len(special) < len(features),
-        "input_names": {each.column: _identifier(each.column) for each in special},
+        "special": bool(input_names),
+        "has_numbers": len(input_names) < len(features),
+        "input_names": input_names,
         "wave_columns": [name for name, kind in inputs.items() if kind == "waves"],
         "embedding_columns": [name for name, kind in inputs.items() if kind == "embedding"],
         "text_words": "; ".join(words[each] for each in dict.fromkeys(encodings)),
@@ -464,10 +465,20 @@ def _missing_words(facts: _Facts, column: str) -> list[str]:
     return [word for word in words if word in held or word not in USUAL_MISSING_WORDS]
 
 
-def _identifier(name: str) -> str:
-    """Return a column's name as one of a Keras input."""
-    plain = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_")
-    return plain if plain and plain[0].isalpha() else f"column_{plain}"
+def _input_names(facts: _Facts) -> dict[str, str]:
+    """Return names for the Keras inputs of columns that layers of their own read; all differ."""
+    taken = {"numbers", *(layer.name for layer in facts.predictor.network.layers)}
+    names: dict[str, str] = {}
+    for feature in facts.predictor.encoding.features:
+        is_periodic = isinstance(feature, NumericEncoder) and feature.periodic is not None
+        if is_periodic or isinstance(feature, EmbeddingEncoder | ImageEncoder):
+            plain = re.sub(r"\W+", "_", feature.column.lower(), flags=re.ASCII).strip("_")
+            plain = plain if plain[:1].isalpha() else f"column_{plain}".rstrip("_")
+            numbered = (f"{plain}_{number}" for number in count(2))
+            name = next(each for each in chain([plain], numbered) if each not in taken)
+            names[feature.column] = name
+            taken.add(name)
+    return names
 
 
 def _target_values(facts: _Facts) -> dict[str, Any]:
@@ -529,23 +540,20 @@ def _plain(value: object) -> str:
 
 def _network_code(facts: _Facts) -> Iterator[str]:
     features, config = facts.predictor.encoding.features, facts.config
-    special = [
-        each
-        for each in features
-        if isinstance(each, EmbeddingEncoder | ImageEncoder) or getattr(each, "periodic", None)
-    ]
-    if not special:
+    names = _input_names(facts)
+    if not names:
         yield "width = encode(train.head(1)).shape[1]"
         yield 'inputs = keras.Input((width,), name="numbers")'
         yield "x = inputs"
     else:
         yield "inputs, parts = {}, []"
-        if len(special) < len(features):
+        if len(names) < len(features):
             yield 'width = encode(train.head(1))["numbers"].shape[1]'
             yield 'inputs["numbers"] = keras.Input((width,), name="numbers")'
             yield 'parts.append(inputs["numbers"])'
-        for each in special:
-            yield from _special_code(each)
+        for each in features:
+            if each.column in names:
+                yield from _special_code(each, names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
     for number, section in enumerate(config.hidden, start=1):
         yield from _hidden_code(f"hidden_{number}", section)
@@ -553,9 +561,9 @@ def _network_code(facts: _Facts) -> Iterator[str]:
     yield "return keras.Model(inputs, x)"
 
 
-def _special_code(feature: FeatureEncoder) -> Iterator[str]:
+def _special_code(feature: FeatureEncoder, input_name: str) -> Iterator[str]:
     """Yield the layers that read one column by themselves."""
-    name, column = _literal(_identifier(feature.column)), _literal(feature.column)
+    name, column = _literal(input_name), _literal(feature.column)
     if isinstance(feature, EmbeddingEncoder):
         yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
         yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"

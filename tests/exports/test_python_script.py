@@ -185,6 +185,24 @@ def test_the_name_of_a_run_is_within_the_docstring(tmp_path: Path) -> None:
     )
 
 
+def test_inputs_of_columns_with_layers_of_their_own_have_names_that_differ(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "城市,街道,Output,y\na,b,c,1\nb,a,d,2\na,a,d,4\n", encoding="utf-8"
+    )
+    features = dict.fromkeys(
+        ("城市", "街道", "Output"), {"type": "categorical", "encoding": "embedding"}
+    )
+    data, layers = {"train": "t.csv", "target": "y"}, [{"units": 2}]
+    config = {"data": data, "input": {"features": features}, "hidden": layers, "epochs": 1}
+    run = run_of(tmp_path, "run", json.dumps(config))
+
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    names = '{"城市": "column", "街道": "column_2", "Output": "output_2"}'
+    assert f"INPUT_NAMES = {names}\n" in script
+    assert 'keras.Input((), name="column_2", dtype="int32")' in script
+
+
 @given(st.text())
 def test_a_text_is_written_as_python_reads_it(text: str) -> None:
     literal = _literal(text)
