@@ -324,12 +324,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         else:
             alike.append(feature.column)
     numbers = [spec for spec, _ in specs if spec["type"] == "number"]
-    kinds = [kind for kind in _KINDS if any(spec["type"] == kind for spec, _ in specs)]
-    of_kind = {
-        f"{kind}_columns": [name for spec, names in specs if spec["type"] == kind for name in names]
-        for kind in (*_KINDS, "image")
-    }
-    inputs = {name: spec.get("input") for spec, names in specs for name in names}
+    kinds = {spec["type"] for spec, _ in specs}
     input_names = _input_names(facts)
     encodings = [spec["encoding"] for spec, _ in specs if spec["type"] == "text"]
     words = {
@@ -338,13 +333,14 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "tf_idf": "more for rare tokens, and a norm of 1",
     }
     formats = [each for spec, _ in specs for each in spec.get("formats", ())]
+    directives = "".join(formats)
+    parts = {part for spec, _ in specs for part in spec.get("parts", ())}
     missing: dict[str, list[str]] = {}
-    for name in [*inputs, *facts.predictor.task.columns]:
+    for name in [*(each.column for each in features), *facts.predictor.task.columns]:
         if found := _missing_words(facts, name):
             missing[name] = found
     return {
-        **of_kind,
-        "kinds": kinds,
+        "kinds": [kind for kind in _KINDS if kind in kinds],
         "features": specs,
         "alone": _ALONE
         if any(
@@ -357,8 +353,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "special": bool(input_names),
         "has_numbers": len(input_names) < len(features),
         "input_names": input_names,
-        "wave_columns": [name for name, kind in inputs.items() if kind == "waves"],
-        "embedding_columns": [name for name, kind in inputs.items() if kind == "embedding"],
+        "input_kinds": {spec.get("input") for spec, _ in specs},
         "text_words": "; ".join(words[each] for each in dict.fromkeys(encodings)),
         "missing": missing,
         "number_categories": any("max_categories" in spec for spec in numbers),
@@ -367,13 +362,13 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
             for words in missing.values()
             for word in words
         ),
-        "date_parts": {part for spec, _ in specs for part in spec.get("parts", ())},
-        "months": dict(enumerate(MONTHS.values(), 1)) if "%b" in "".join(formats) else {},
-        "weekdays": "%a" in "".join(formats),
-        "quarters": "%q" in "".join(formats),
-        "weeks": "%V" in "".join(formats),
+        "date_parts": parts,
+        "months": dict(enumerate(MONTHS.values(), 1)) if "%b" in directives else {},
+        "weekdays": "%a" in directives,
+        "quarters": "%q" in directives,
+        "weeks": "%V" in directives,
         "has_unix": any(each in ("unix", "unix_ms") for each in formats),
-        "scaled_dates": any({"elapsed", "year"} & {*spec.get("parts", ())} for spec, _ in specs),
+        "scaled_dates": bool(parts & {"elapsed", "year"}),
         "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),
         "notations": {
             name: each.replacements
@@ -383,7 +378,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
     }
 
 
-_KINDS = ("number", "boolean", "category", "date", "text")
+_KINDS = ("number", "boolean", "category", "date", "text", "image")
 
 
 def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
