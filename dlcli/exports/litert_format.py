@@ -159,7 +159,7 @@ def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) ->
         try:
             content = converter.convert()
         except Exception as error:  # the converter has no base class of its errors
-            first = str(error).strip().splitlines()[0]
+            first = str(error).strip().partition("\n")[0]
             raise ExportError(f"LiteRT has not all operations of the network: {first}") from None
     (folder / FILE).write_bytes(content)
     recipe = json.dumps(_recipe(exported), indent=2, ensure_ascii=False)
