@@ -228,10 +228,10 @@ def new_folder(output: Path) -> Iterator[Path]:
     temporary = output.with_name(f".{output.name}-{secrets.token_hex(4)}.partial")
     missing = [parent for parent in output.parents if not parent.exists()]
     try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"{output}: can't be made: {os_error_text(error)}") from error
-    try:
+        try:
+            temporary.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(f"{output}: can't be made: {os_error_text(error)}") from error
         yield temporary
         temporary.rename(output)
     except OSError as error:

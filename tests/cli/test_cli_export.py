@@ -199,3 +199,13 @@ def test_a_keras_model_is_never_loaded_again(dlcli):
         "note: the files are intact; the model is not loaded, as that may run code\n"
     )
     assert (changed.exit_code, changed.stdout) == (7, "")
+
+
+@pytest.mark.usefixtures("double")
+def test_a_folder_that_can_not_be_made_leaves_no_folder_above_it(dlcli):
+    output = f"new/{'x' * 250}"  # too long with the ending of an unfinished one
+
+    result = dlcli("export", "runs/double", "--format", "python", "--output", output)
+
+    assert (result.exit_code, f"{output}: can't be made" in result.stderr) == (2, True)
+    assert not Path("new").exists()
