@@ -239,10 +239,9 @@ def dump_config(config: Config) -> str:
 def to_plain(value: object) -> object:
     """Convert sections, mappings and tuples to dicts and lists, without optional nulls."""
     if isinstance(value, Section):
-        # A section's own keys come before those that it shares with others of its kind.
-        kinds = [kind for kind in type(value).__mro__ if issubclass(kind, Section)]
-        kinds = [kind for kind in kinds if kind not in (Section, Choice)]
         # Keys that a section shares with all others of its kind come last.
+        bases = {*Section.__mro__, Choice}
+        kinds = [kind for kind in type(value).__mro__ if kind not in bases]
         own = {key for kind in kinds[:-1] or kinds for key in kind.__annotations__}
         keys = sorted(type(value).model_fields, key=lambda key: key not in own)
         fields = ((key, getattr(value, key)) for key in keys)

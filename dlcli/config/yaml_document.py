@@ -145,9 +145,7 @@ def _check_characters(text: str, name: str) -> None:
     if (found := _FORBIDDEN.search(text)) is None:
         return
     sign = found[0]
-    if (
-        "\ud800" <= sign <= "\udfff"
-    ):  # a byte of an argument that is invalid in the terminal's encoding
+    if "\ud800" <= sign <= "\udfff":  # of an argument not in the terminal's encoding
         message = "is not UTF-8"
     elif sign == "\0":
         message = "has a NUL character; save the file as UTF-8"

@@ -244,11 +244,7 @@ def _without_formula(value: str | None) -> str | None:
 def _json_lines(rows: pa.Table) -> Iterator[str]:
     """Yield the text of some rows at a time."""
     names = rows.column_names
-    converted = _convert_columns(
-        rows,
-        _json_values,
-        "jsonl",
-    )
+    converted = _convert_columns(rows, _json_values, "jsonl")
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [map(finite_or_none, column.to_pylist()) for column in batch.columns]
         records = zip(*columns, strict=True)
