@@ -297,18 +297,6 @@ class Gate(Section):
     """The number that is compared with `at_least` and `at_most`: the value of the metric, or the
     worse end of its 95 % confidence interval."""
 
-    @property
-    def is_empty(self) -> bool:
-        """True if nothing is required."""
-        return self.at_least is None and self.at_most is None and self.better_than is None
-
-    @property
-    def is_impossible(self) -> bool:
-        """True if no value is within both limits."""
-        return (
-            self.at_least is not None and self.at_most is not None and self.at_least > self.at_most
-        )
-
 
 class Checkpoint(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
@@ -522,10 +510,11 @@ class Config(Section):
             if split not in ("train", *has_rows) or "." not in name:
                 yield path, "expected a set of rows and a metric, such as test.accuracy"
                 continue
-            if gate.is_empty:
+            least, most = gate.at_least, gate.at_most
+            if least is None and most is None and gate.better_than is None:
                 yield path, "requires nothing; set at_least, at_most or better_than"
-            if gate.is_impossible:
-                yield path, f"no value is at least {gate.at_least:g} and at most {gate.at_most:g}"
+            if least is not None and most is not None and least > most:
+                yield path, f"no value is at least {least:g} and at most {most:g}"
             if not has_rows.get(split, True):
                 yield path, f"needs {split} rows; set data.{split}: 0.15"
             if split == "train" and gate.better_than is not None:
