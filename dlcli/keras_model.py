@@ -119,26 +119,29 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
     return keras.Model(model.input, y, name="network")
 
 
-def build_portable_ensemble(
+def build_trained_model(
     network: Network, members: Sequence[tuple[Task, Mapping[str, NDArray[np.floating[Any]]]]]
 ) -> keras.Model:
-    """Build the trained model that averages the members of an ensemble, each a model in itself.
+    """Build a trained model for the user's own Keras code, of an ensemble the mean of its members.
 
     Args:
         network: the layers of each member.
-        members: the task of each, and its weights by name.
+        members: the task of each, and its weights by name; only one without an ensemble.
 
     Returns:
         A model from encoded rows (rows, inputs) to the mean of the members' probabilities, or of
         their numbers in the target's unit (rows, outputs).
     """
+    models = [build_portable_model(network, task) for task, _ in members]
+    for model, (_, weights) in zip(models, members, strict=True):
+        assign_weights(model, network, weights)
+    if len(models) == 1:
+        return models[0]
     inputs = keras.Input((network.inputs,), name="input")
     outputs = []
-    for number, (task, weights) in enumerate(members, start=1):
-        member = build_portable_model(network, task)
-        assign_weights(member, network, weights)
-        member.name = f"member_{number}"
-        outputs.append(member(inputs))
+    for number, model in enumerate(models, start=1):
+        model.name = f"member_{number}"
+        outputs.append(model(inputs))
     return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="network")
 
 

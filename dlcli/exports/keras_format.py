@@ -40,22 +40,13 @@ def write_keras(exported: Exported, folder: Path) -> Runner:
     Returns:
         The model itself. It is not loaded again, as a stranger's file may run code when it is.
     """
-    from dlcli.keras_model import (
-        assign_weights,
-        build_portable_ensemble,
-        build_portable_model,
-    )
+    from dlcli.keras_model import build_trained_model
 
     predictor = exported.predictor
+    tasks = predictor.tasks or (predictor.task,)
+    members = [(task, predictor.weights_of(number)) for number, task in enumerate(tasks, start=1)]
     with tensorflow_loaded():
-        if predictor.tasks:
-            members = [
-                (task, predictor.weights_of(at)) for at, task in enumerate(predictor.tasks, 1)
-            ]
-            model = build_portable_ensemble(predictor.network, members)
-        else:
-            model = build_portable_model(predictor.network, predictor.task)
-            assign_weights(model, predictor.network, predictor.weights)
+        model = build_trained_model(predictor.network, members)
         model.save(folder / FILE)
     text = predictor.encoding.model_dump_json(indent=2)
     (folder / "encoding.json").write_text(text, encoding="utf-8")

@@ -314,23 +314,16 @@ def _save_last_finite(
 
 def _save_network(result: FitResult, writer: RunWriter) -> None:
     """Store the trained network for dlcli and as a Keras model, and its explanation."""
-    from dlcli.keras_model import (
-        assign_weights,
-        build_portable_ensemble,
-        build_portable_model,
-    )
+    from dlcli.keras_model import build_trained_model
 
-    prepared, weights = result.prepared, result.training.weights
+    prepared = result.prepared
     writer.write_text("encoding.json", prepared.encoding.model_dump_json(indent=2))
-    writer.write_arrays("weights.npz", weights)
+    writer.write_arrays("weights.npz", result.training.weights)
     writer.write_history(result.training.history)
-    if result.ensemble is None:
-        model = build_portable_model(prepared.network, prepared.encoding.task)
-        assign_weights(model, prepared.network, weights)
-    else:
+    if result.ensemble is not None:
         writer.write_text("ensemble.json", result.ensemble.model_dump_json())
-        members = [(each.task, each.training.weights) for each in result.members]
-        model = build_portable_ensemble(prepared.network, members)
+    members = [(each.task, each.training.weights) for each in result.members]
+    model = build_trained_model(prepared.network, members)
     with writer.model_file() as path:
         model.save(path)
     writer.write_text("explanation.json", explain_result(result, writer).model_dump_json())
