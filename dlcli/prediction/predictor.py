@@ -298,17 +298,14 @@ class Predictor:
         """Predict encoded rows."""
         if self.conformal is None:
             return self.decode(self.outputs(inputs))
-        by_fold, folds = self.members_by_fold, []
-        if by_fold:
-            numbers = range(1, len(self.tasks) + 1)
-            each = [self.network.forward(inputs, self.weights_of(number)) for number in numbers]
-            predictions = self.decode(self._average(each, numbers))
-            for chosen in by_fold:
-                outputs = self._average([each[number - 1] for number in chosen], chosen)
-                folds.append(self.decode(outputs))
-        else:
-            predictions = self.decode(self.outputs(inputs))
-            folds.append(predictions)
+        numbers = range(1, self.members + 1)
+        each = [self.network.forward(inputs, self.weights_of(number)) for number in numbers]
+
+        def predict(chosen: Sequence[int]) -> Predictions:
+            return self.decode(self._average([each[number - 1] for number in chosen], chosen))
+
+        predictions = predict(numbers)
+        folds = [predict(chosen) for chosen in self.members_by_fold] or [predictions]
         return replace(predictions, regions=self.conformal.regions(predictions, folds, self.level))
 
     @property
@@ -327,13 +324,13 @@ class Predictor:
         Returns:
             (rows, units).
         """
-        if not self.tasks:
-            return self.network.forward(inputs, self.weights)
-        chosen = numbers or range(1, len(self.tasks) + 1)
+        chosen = numbers or range(1, self.members + 1)
         outputs = [self.network.forward(inputs, self.weights_of(number)) for number in chosen]
         return self._average(outputs, chosen)
 
     def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
+        if not self.tasks:
+            return outputs[0]
         return self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
 
     def weights_of(self, number: int) -> Mapping[str, NDArray[np.floating[Any]]]:
