@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dlcli.exports.operations import BLANKS, WORD, Dtype, Function, Operations
+from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations
 
 OPSETS = {"": 21, "ai.onnx.ml": 4, "com.microsoft": 1}
 """The version of each set of operators."""
 IR_VERSION = 10
 _TEXT = np.dtype(object)
 _FUNCTIONS: dict[Function, str] = {"isnan": "IsNaN"}
-_NO_DIGITS = "-1"
 _LOCALE = "C.UTF-8"
 """The locale of lower case letters; with any other, ONNX Runtime leaves those beyond ASCII."""
 
@@ -165,7 +164,7 @@ class OnnxOperations(Operations):
             return x
         return self.node("Cast", [x], wanted, to=helper.np_dtype_to_tensor_dtype(wanted))
 
-    def where(self, condition: Node, x: Node | float, y: Node | float) -> Node:
+    def where(self, condition: Node, x: Node | float | str, y: Node | float) -> Node:
         dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
         chosen = [self._as_node(each, dtype) for each in (x, y)]
         if dtype == np.bool_:  # for which ONNX Runtime has no `Where`
@@ -266,14 +265,14 @@ class OnnxOperations(Operations):
         return self.node("RegexFullMatch", [x], np.bool_, pattern=pattern)
 
     def digits(self, x: Node, count: int) -> Node:
-        runs = self._filled(self._tokens(x, "[0-9]{1,18}", _NO_DIGITS), x, [_NO_DIGITS] * count)
+        runs = self._filled(self._tokens(x, "[0-9]{1,18}", NO_DIGITS), x, [NO_DIGITS] * count)
         return self.columns(runs, range(count))
 
     def number(self, x: Node) -> Node:
         return self.node("Cast", [x], np.int64, to=7)  # 7: INT64
 
     def fraction(self, x: Node) -> Node:
-        digits = self.where(self.equal(x, _NO_DIGITS), self.constant(np.array("0", object)), x)
+        digits = self.where(self.equal(x, NO_DIGITS), "0", x)
         point = self.constant(np.array("0.", dtype=object))
         joined = self.node("StringConcat", [point, digits])
         return self.node("Cast", [joined], np.float64, to=11)  # 11: DOUBLE

@@ -37,6 +37,8 @@ def _word_pattern() -> str:
 
 
 WORD = _word_pattern()
+NO_DIGITS = "-1"
+"""Stands for the digits that a text lacks."""
 
 
 class Operations(ABC):
@@ -143,7 +145,7 @@ class Operations(ABC):
 
     @abstractmethod
     def digits(self, x: Value, count: int) -> Value:
-        """Return the first runs of digits in texts, (rows, count); `-1` where there are fewer."""
+        """Return the first runs of digits in texts, (rows, count); `NO_DIGITS` for any more."""
 
     @abstractmethod
     def number(self, x: Value) -> Value:

@@ -8,10 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dlcli.exports.operations import BLANKS, WORD, Dtype, Function, Operations, Value
+from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations, Value
 
 _FUNCTIONS: dict[Function, str] = {"isnan": "is_nan"}
-_NO_DIGITS = "-1"
 
 
 @contextmanager
@@ -134,14 +133,14 @@ class TensorflowOperations(Operations):
         strings = self._tf.strings
         runs = strings.regex_replace(x, "[^0-9]+", " ")
         runs = strings.split(strings.regex_replace(runs, "([0-9]{18})", r"\1 "))
-        filled = runs.to_tensor(_NO_DIGITS, shape=[None, count])
+        filled = runs.to_tensor(NO_DIGITS, shape=[None, count])
         return self._tf.ensure_shape(filled, [None, count])
 
     def number(self, x: Value) -> Value:
         return self._tf.strings.to_number(x, self._tf.int64)
 
     def fraction(self, x: Value) -> Value:
-        digits = self.where(self.equal(x, _NO_DIGITS), "0", x)
+        digits = self.where(self.equal(x, NO_DIGITS), "0", x)
         return self._tf.strings.to_number(self._tf.strings.join(["0.", digits]), self._tf.float64)
 
     def counts(self, x: Value, tokens: Sequence[str]) -> Value:
