@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -246,12 +247,12 @@ def _read_parts(
             parts[run[0][0]] = number
             continue
         # All numbers have a fixed width but the last, which may have one digit of two.
-        behind = sum(width for _, width in run)
-        is_short = ops.matches(text, f"[0-9]{{{behind - 1}}}")
+        remaining = sum(width for _, width in run)
+        is_short = ops.matches(text, f"[0-9]{{{remaining - 1}}}")
         aligned = ops.where(is_short, number * 10, number)
         for name, width in run:
-            behind -= width
-            parts[name] = (aligned // 10**behind) % 10**width
+            remaining -= width
+            parts[name] = (aligned // 10**remaining) % 10**width
         last, width = run[-1]
         parts[last] = ops.where(is_short, number % 10, number % 10**width)
     if "%b" in tokens:
@@ -303,14 +304,11 @@ def _assemble(
 
 def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
     """Return the parts of each run of digits, with their numbers of digits."""
-    runs: list[list[tuple[str, int]]] = []
-    goes_on = False
-    for token in tokens:
-        if token in TIME_DIRECTIVES:
-            name, _, most = TIME_DIRECTIVES[token]
-            runs[len(runs) - goes_on :] = [[*(runs[-1] if goes_on else []), (name, most)]]
-        goes_on = token in TIME_DIRECTIVES
-    return runs
+    return [
+        [(name, most) for name, _, most in map(TIME_DIRECTIVES.__getitem__, run)]
+        for is_of_digits, run in groupby(tokens, key=TIME_DIRECTIVES.__contains__)
+        if is_of_digits
+    ]
 
 
 def _pattern(tokens: Sequence[str], month: str = "", half: str = "[AaPp][Mm]") -> str:
