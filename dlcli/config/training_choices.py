@@ -483,8 +483,8 @@ class PiecewiseConstant(Choice, name="piecewise_constant"):
         if list(self.boundaries) != sorted(set(self.boundaries)):
             yield "boundaries", "expected increasing epochs"
         if len(self.values) != len(self.boundaries):
-            wanted, came = len(self.boundaries), len(self.values)
-            yield "values", f"expected as many rates as boundaries ({wanted}), got {came}"
+            expected, got = len(self.boundaries), len(self.values)
+            yield "values", f"expected as many rates as boundaries ({expected}), got {got}"
 
 
 class CosineDecay(Choice, name="cosine_decay"):

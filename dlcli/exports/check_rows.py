@@ -2,7 +2,7 @@
 
 Made-up rows combine typical values of each column with what models stumble over: missing values,
 categories that training never saw, odd texts, dates that are none, and numbers beyond any range.
-They are made from the encoding alone, so that they can leave together with the model.
+They are made from the encoding alone, so that they can be stored with the model.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ def _with_indicator(
     feature: NumericEncoder | PiecewiseLinearEncoder | BooleanEncoder,
     empty: Value,
 ) -> Value:
-    marks = [ops.as_column(ops.cast(empty, "float32"))] if feature.indicator else []
-    return ops.concat([*parts, *marks])
+    indicator = [ops.as_column(ops.cast(empty, "float32"))] if feature.indicator else []
+    return ops.concat([*parts, *indicator])
 
 
 def _scale(ops: Operations, scaling: FeatureScaling, x: Value) -> Value:
@@ -269,7 +269,7 @@ def _is_linear(
 def _encode_together(
     ops: Operations, features: Sequence[NumericEncoder], values: Mapping[str, Value], is_log: bool
 ) -> Value:
-    """Encode several columns of numbers: all scaled, then the marks of missing values."""
+    """Encode several columns of numbers: all scaled, then the indicators of missing values."""
     scalings = [each.scaling for each in features if isinstance(each.scaling, LinearScaling)]
     fills, offsets, scales = (
         ops.constant(np.array([numbers], dtype=np.float64))

@@ -95,7 +95,7 @@ def _front(ops: Operations, front: Front, x: Value, weights: Mapping[str, Floats
 
 
 def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
-    """Return sines and cosines; a block-diagonal kernel keeps the inputs apart."""
+    """Return sines and cosines; a block-diagonal kernel keeps the inputs separate."""
     inputs, frequencies = kernel.shape
     blocks = np.zeros((inputs, inputs * frequencies), np.float32)
     for at, row in enumerate(kernel):

@@ -144,8 +144,8 @@ def _holds_numbers(column: Column) -> bool:
     if column.looks_numeric() or column.kind != "text":
         return column.looks_numeric()
     words = column.usual_missing_words()
-    gaps = (*column.missing_words, *words)
-    return bool(words) and replace(column, missing_words=gaps).looks_numeric()
+    missing_words = (*column.missing_words, *words)
+    return bool(words) and replace(column, missing_words=missing_words).looks_numeric()
 
 
 def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
