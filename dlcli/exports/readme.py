@@ -20,7 +20,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
     parts = [
         f"# {plain(document.run)}, as {document.format}",
         f"Exported by dlcli {document.dlcli}: predicts {target}. "
-        "It takes the table's own columns, one value a row, in any number of rows.",
+        "It takes any number of rows, each with a value for every input below.",
         f"```python\n{usage}```",
         "## Inputs",
         "A value that `dlcli predict` refuses counts as missing here, as with "
