@@ -146,7 +146,7 @@ def _results(
     for name in names:
         cells = [
             fmt.estimate(estimates[name])
-            if split == (splits or [""])[0] and name in estimates
+            if name in estimates and split == splits[0]
             else fmt.number(subject.metrics[split].get(name))
             for split in every
         ]

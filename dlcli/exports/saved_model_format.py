@@ -42,10 +42,7 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
         # The columns are read from examples unless they are given.
         values = {
             each.name: v1.placeholder_with_default(
-                tf.cast(parsed[each.name], each.type)
-                if each.type != "string"
-                else parsed[each.name],
-                [None, *each.shape],
+                tf.cast(parsed[each.name], each.type), [None, *each.shape]
             )
             for each in exported.inputs
         }
