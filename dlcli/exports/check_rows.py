@@ -23,8 +23,7 @@ from dlcli.encoding import (
     DatetimeEncoder,
     FeatureEncoder,
     ImageEncoder,
-    NumericEncoder,
-    PiecewiseLinearEncoder,
+    NumberEncoder,
     TextEncoder,
 )
 from dlcli.errors import DlcliError
@@ -116,7 +115,7 @@ def _values(
     feature: FeatureEncoder, missing: Sequence[str], folder: Path
 ) -> tuple[list[Any], list[Any]]:
     """Return typical and odd values of a column."""
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+    if isinstance(feature, NumberEncoder):
         span = feature.high - feature.low or 1.0
         numbers = [feature.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
         numbers += feature.categories[:_CATEGORIES]

@@ -14,12 +14,14 @@ import numpy as np
 
 from dlcli.encoding import (
     BooleanEncoder,
+    CategoryEncoder,
     DatetimeEncoder,
     EmbeddingEncoder,
     FeatureEncoder,
+    FilledEncoder,
     ImageEncoder,
+    NumberEncoder,
     NumericEncoder,
-    OneHotEncoder,
     PiecewiseLinearEncoder,
     TextEncoder,
 )
@@ -53,11 +55,11 @@ def encode_column(
     Returns:
         The column's inputs of the network, float32 (rows, inputs).
     """
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+    if isinstance(feature, NumberEncoder):
         return _encode_numbers(ops, feature, x, missing)
     if isinstance(feature, BooleanEncoder):
         return _encode_booleans(ops, feature, x)
-    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+    if isinstance(feature, CategoryEncoder):
         return _encode_categories(ops, feature, x, missing)
     if isinstance(feature, TextEncoder):
         return _encode_texts(ops, feature, x, missing)
@@ -109,10 +111,7 @@ def _encode_booleans(ops: Operations, feature: BooleanEncoder, x: Value) -> Valu
 
 
 def _with_indicator(
-    ops: Operations,
-    parts: list[Value],
-    feature: NumericEncoder | PiecewiseLinearEncoder | BooleanEncoder,
-    empty: Value,
+    ops: Operations, parts: list[Value], feature: FilledEncoder, empty: Value
 ) -> Value:
     indicator = [ops.as_column(ops.cast(empty, "float32"))] if feature.indicator else []
     return ops.concat([*parts, *indicator])
@@ -147,10 +146,7 @@ def _interpolate(ops: Operations, scaling: QuantileScaling, x: Value) -> Value:
 
 
 def _encode_categories(
-    ops: Operations,
-    feature: OneHotEncoder | EmbeddingEncoder,
-    x: Value,
-    missing: Sequence[str],
+    ops: Operations, feature: CategoryEncoder, x: Value, missing: Sequence[str]
 ) -> Value:
     other, without = other_codes(feature)
     known = {
@@ -162,7 +158,7 @@ def _encode_categories(
     return encode_codes(ops, feature, ops.codes(ops.trimmed(x), known, other))
 
 
-def other_codes(feature: OneHotEncoder | EmbeddingEncoder) -> tuple[int, int]:
+def other_codes(feature: CategoryEncoder) -> tuple[int, int]:
     """Return the codes of any other value and of a missing one; the number of codes for none."""
     count = len(feature.code_names)
     found = (feature.other_code, feature.missing_code)
@@ -170,7 +166,7 @@ def other_codes(feature: OneHotEncoder | EmbeddingEncoder) -> tuple[int, int]:
     return other, missing
 
 
-def encode_codes(ops: Operations, feature: OneHotEncoder | EmbeddingEncoder, codes: Value) -> Value:
+def encode_codes(ops: Operations, feature: CategoryEncoder, codes: Value) -> Value:
     """Encode codes of categories, int64; a value without one has their number."""
     if isinstance(feature, EmbeddingEncoder):
         return ops.as_column(ops.cast(codes, "float32"))

@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding import (
+    CategoryEncoder,
     DatetimeEncoder,
-    EmbeddingEncoder,
     FeatureEncoder,
     InMemoryInputs,
-    OneHotEncoder,
     TextEncoder,
 )
 from dlcli.errors import ExportError, require_packages
@@ -104,7 +103,7 @@ def describe_for_litert(predictor: Predictor) -> Exported:
 
 def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
     name = feature.column
-    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+    if isinstance(feature, CategoryEncoder):
         advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
         return ModelInput(name, "int32", (advice,))
     if isinstance(feature, DatetimeEncoder):
@@ -173,7 +172,7 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, values: dict[str, Value
     parts = []
     for feature in dense:
         x = values[feature.column]
-        if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        if isinstance(feature, CategoryEncoder):
             parts.append(encode_codes(ops, feature, ops.cast(x, "int64")))
         elif isinstance(feature, DatetimeEncoder):
             parts.append(x)
@@ -217,7 +216,7 @@ def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     issues, found = ValueIssues(lenient=True), dict[str, NDArray[Any]]()
     for feature in exported.predictor.encoding.features:
         name = feature.column
-        if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+        if isinstance(feature, CategoryEncoder):
             codes = feature.codes(table, issues)
             found[name] = np.where(codes < 0, len(feature.code_names), codes).astype(np.int32)
         elif isinstance(feature, DatetimeEncoder):
@@ -247,7 +246,7 @@ def _recipe(exported: Exported) -> dict[str, Any]:
 
 
 def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+    if isinstance(feature, CategoryEncoder):
         other, without = other_codes(feature)
         return {
             "steps": [

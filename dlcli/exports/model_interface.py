@@ -25,8 +25,7 @@ from dlcli.encoding import (
     FilledEncoder,
     ImageEncoder,
     InMemoryInputs,
-    NumericEncoder,
-    PiecewiseLinearEncoder,
+    NumberEncoder,
     TextEncoder,
     image_files,
     read_images,
@@ -140,7 +139,7 @@ class Exported:
 
 
 def _type_of(feature: FeatureEncoder) -> str:
-    if isinstance(feature, BooleanEncoder | NumericEncoder | PiecewiseLinearEncoder):
+    if isinstance(feature, BooleanEncoder | NumberEncoder):
         return "float64"
     if isinstance(feature, ImageEncoder):
         return "uint8"
@@ -164,7 +163,7 @@ def _type_of(feature: FeatureEncoder) -> str:
 
 def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
     """Yield what a client must know about a column."""
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+    if isinstance(feature, NumberEncoder):
         unit = f" in {notation.unit}" if notation.unit else ""
         yield f"A number{unit}; NaN if it is missing."
     elif isinstance(feature, BooleanEncoder):
@@ -190,7 +189,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
         if feature.unseen == "error":
             known = ", ".join(feature.categories[:_SHOWN])
             yield f"dlcli refuses any other value than its categories: {known}."
-    is_required = getattr(feature, "fill", "") is None and isinstance(feature, FilledEncoder)
+    is_required = isinstance(feature, FilledEncoder) and feature.fill is None
     if is_required or getattr(feature, "missing", "") == "error":
         yield "dlcli refuses a missing value: refuse it before."
 

@@ -44,12 +44,13 @@ from dlcli.config import (
 )
 from dlcli.encoding import (
     BooleanEncoder,
+    CategoryEncoder,
     DatetimeEncoder,
     EmbeddingEncoder,
     FeatureEncoder,
     ImageEncoder,
+    NumberEncoder,
     NumericEncoder,
-    OneHotEncoder,
     PiecewiseLinearEncoder,
     TextEncoder,
 )
@@ -383,12 +384,12 @@ _KINDS = ("number", "boolean", "category", "date", "text", "image")
 
 def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
     """Return the settings of a column's encoding, as the script has them."""
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
+    if isinstance(feature, NumberEncoder):
         assert isinstance(section, Numeric)
         return _number_spec(feature, section, config)
     if isinstance(feature, BooleanEncoder):
         return {"type": "boolean", "indicator": feature.indicator}
-    if isinstance(feature, OneHotEncoder | EmbeddingEncoder):
+    if isinstance(feature, CategoryEncoder):
         assert isinstance(section, Categorical)
         spec = {
             "type": "category",
