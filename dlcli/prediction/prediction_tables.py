@@ -19,7 +19,7 @@ from dlcli.config import Location
 from dlcli.errors import RunError, UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import Table, blanked, integers, plain, strings, to_numpy
+from dlcli.tables import Table, blanked, column_kind, integers, plain, strings, to_numpy
 
 Format = Literal["csv", "parquet", "jsonl"]
 
@@ -193,7 +193,7 @@ def check_spreadsheet_safe(spreadsheet_safe: bool, form: Format) -> None:
 def _csv_lines(rows: pa.Table, spreadsheet_safe: bool, *, has_header: bool) -> Iterator[str]:
     """Yield the header, if there is one, and the text of some rows at a time."""
     texts = _convert_columns(rows, _texts, "csv")
-    is_text = [not _is_plain(field.type, decimals=True) for field in rows.schema]
+    is_text = [column_kind(field.type) in ("text", "other") for field in rows.schema]
     header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
     if has_header:
         yield _csv([header])
@@ -258,14 +258,8 @@ def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return values as types that Python writes as JSON."""
     if pa.types.is_float32(values.type):
         return values.cast(pa.string()).cast(pa.float64())  # or they had the digits of a float64
-    return values if _is_plain(values.type) or _is_list(values.type) else values.cast(pa.string())
-
-
-def _is_plain(storage: pa.DataType, *, decimals: bool = False) -> bool:
-    """Return whether a type's values are numbers or booleans."""
-    checks = [pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean]
-    checks += [pa.types.is_decimal] if decimals else []
-    return any(check(storage) for check in checks)
+    is_plain = column_kind(values.type) in ("number", "boolean") or _is_list(values.type)
+    return values if is_plain and not pa.types.is_decimal(values.type) else values.cast(pa.string())
 
 
 def _is_list(storage: pa.DataType) -> bool:

@@ -31,6 +31,7 @@ from dlcli.tables import (
     Reading,
     Source,
     Table,
+    column_kind,
     read_table,
 )
 from dlcli.tasks import AnyTask, DecodedRows, Outputs, Task, drop_missing_targets
@@ -228,7 +229,7 @@ class Predictor:
 
         It does not if numbers are texts, whose notation all values of a column decide.
         """
-        texts = {field.name for field in schema if _is_text(field.type)}
+        texts = {field.name for field in schema if column_kind(field.type) == "text"}
         numbers = (each for each in self.encoding.features if isinstance(each, NumberEncoder))
         return texts.isdisjoint(each.column for each in numbers)
 
@@ -411,11 +412,6 @@ class Predictor:
             values = self.task.values(used, ValueIssues())[rows]
             interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
         return Evaluation(table, warning, used, metrics, decoded, interval)
-
-
-def _is_text(storage: pa.DataType) -> bool:
-    plain = storage.value_type if pa.types.is_dictionary(storage) else storage
-    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
 
 
 def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:

@@ -23,6 +23,7 @@ from dlcli.tables.column import (
     UNKNOWN_WORDS,
     USUAL_MISSING_WORDS,
     Column,
+    column_kind,
     missing_setting,
 )
 from dlcli.tables.datetime_parsing import (
