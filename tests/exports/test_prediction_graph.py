@@ -29,6 +29,12 @@ RNG = np.random.default_rng(3)
 WIDE = np.concatenate([RNG.normal(0, 3, (40, 5)), RNG.choice([-1.0, 0.0, 1.0, 30], (10, 5))])
 
 
+@pytest.fixture(autouse=True)
+def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test draw the same numbers, whichever ran before it."""
+    monkeypatch.setitem(globals(), "RNG", np.random.default_rng(3))
+
+
 def run_graph(
     ops: OnnxOperations, outputs: Mapping[str, Node], matrix: np.ndarray
 ) -> dict[str, np.ndarray]:
