@@ -1,6 +1,6 @@
 """Checks of a table: each finds one kind of problem, and gives advice."""
 
-from dlcli.data_checks.code_checks import MOST_VALUES, NamingKind, select_names
+from dlcli.data_checks.code_checks import MOST_VALUES, NamingKind, explain_by_values
 from dlcli.data_checks.data_issue import DataIssue, number
 from dlcli.data_checks.inspection import (
     ColumnOverview,

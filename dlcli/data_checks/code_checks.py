@@ -28,10 +28,8 @@ from dlcli.data_checks.split_checks import STEP, is_positive
 NamingKind = Literal["codes", "repeated_amounts", "many_categories"]
 """Numbers that are names alone, numbers that are also names, and texts with rare names."""
 
-_LEAST_EXPLAINED = 0.02
-"""Share that the values of a column must explain, of what the other columns leave."""
-_LEAST_OF_ALL = 0.002
-"""Share of the target that they must explain: others may leave hardly anything of it."""
+_LEAST_EXPLAINED = 0.05
+"""Share that the values of a column must explain more, of what the other columns leave."""
 _MOST_BY_NEAREST = 0.25
 """Part of this share that the values next to each may explain, if they are codes."""
 MOST_VALUES = 1_000
@@ -42,14 +40,12 @@ _FEWEST_ROWS = 4
 """Rows that values have on average. With 3.3 for each baseball player, a network gained nothing
 from more players; with 5 to 7 for each county, firm or state, the error fell by 7 to 39 %."""
 _LARGEST_SHARE = 0.1
-"""Of the rows, with one value; more have mostly the 0 of amounts."""
+"""Of the rows, with one code; more have mostly the 0 of amounts."""
 _CONFIDENCE = 0.999
 _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Rows of mean 0 that are added to those of a value, or of its neighbours."""
 _MOST_COLUMNS = 100
-_SAME = 0.9
-"""Part of a column's number of values that a copy of it has; districts are fewer than schools."""
 
 _A_PART = "a part of what other columns leave of the target"
 _ALL = f"max_categories: {MOST_VALUES}}}"
@@ -91,31 +87,6 @@ def find_naming_columns(sample: Sample, *, texts_only: bool = False) -> list[Dat
     return issues
 
 
-def select_names(sample: Sample) -> dict[str, NamingKind]:
-    """Return the columns whose values name something, without copies.
-
-    A column is omitted if another one has about as many values, each of which determines its value,
-    as a country's code does its name.
-    """
-    found = explain_by_values(sample)
-    kept: dict[str, NamingKind] = {}
-    for name in sorted(found, key=lambda name: _rank(found[name], sample.columns[name])):
-        if not any(_determines(sample.columns[other], sample.columns[name]) for other in kept):
-            kept[name] = found[name].kind
-    return kept
-
-
-def _rank(naming: Naming, column: SampledColumn) -> tuple[int, bool]:
-    """Order columns: many values first, and names alone before amounts."""
-    return -column.distinct, naming.kind == "repeated_amounts"
-
-
-def _determines(one: SampledColumn, other: SampledColumn) -> bool:
-    """Return whether each value of a column has one value of another, with nearly as many."""
-    pairs = np.unique(np.stack([one.codes, other.codes]), axis=1).shape[1]
-    return pairs == len(np.unique(one.codes)) and other.distinct >= _SAME * one.distinct
-
-
 def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, Naming]:
     """Return the columns whose values name something, with the share that they explain.
 
@@ -123,14 +94,15 @@ def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, 
     mean of the other rows with the same value, and by that of the rows with the nearest other
     values, both moved toward 0. Numbers count by normal scores of their ranks, classes one-hot.
 
-    - Numbers name something if the former explains at least 2 % of the variance more. Whole ones
+    - Numbers name something if the former explains at least 5 % more of the variance. Whole ones
       are codes if the latter explains at most a fourth of the former, but never times and ages;
       others are repeated amounts.
-    - Texts are many categories if up to 1,000 values explain at least 2 % more than the 100 most
+    - Texts are many categories if up to 1,000 values explain at least 5 % more than the 100 most
       frequent ones, which are kept by default. Columns with another maximum are not looked at.
 
-    The difference must also be 0.2 % of the target's variance, and over the values significant at a
-    confidence of 99.9 %.
+    The difference over the values must be significant at a confidence of 99.9 %. What the means of
+    a column explain is left out for the next ones, so that of a country's name and code one is
+    found: codes and texts before amounts, then those that explain most.
 
     Args:
         sample: rows of a table. Without a task, no column is found.
@@ -145,11 +117,26 @@ def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, 
     if sample.task is None or not measures:
         return {}
     left_by_others = _residuals(sample)
-    found = {
-        name: measure(_rows_of(sample.columns[name], left_by_others(name)))
+    alone = {
+        name: found
         for name, measure in measures.items()
+        if (found := measure(_rows_of(sample.columns[name], left_by_others(name))))
     }
-    return {name: each for name, each in found.items() if each is not None}
+    explained = np.zeros((sample.table.rows, 1))
+    together = dict[str, Naming]()
+    for name in sorted(alone, key=lambda name: _rank(alone[name], sample.columns[name])):
+        column, left = sample.columns[name], left_by_others(name) - explained
+        rows = _rows_of(column, left)
+        if found := measures[name](rows):
+            together[name] = found
+            means = rows.sums / (rows.counts + 1)[:, np.newaxis]
+            explained = explained + np.vstack([means, np.zeros_like(means[:1])])[column.codes]
+    return {name: together[name] for name in alone if name in together}
+
+
+def _rank(naming: Naming, column: SampledColumn) -> tuple[bool, float, int]:
+    """Order columns; of those that explain the same, one with more values before its near copy."""
+    return naming.kind == "repeated_amounts", -round(naming.share, 2), -column.distinct
 
 
 def _measure(name: str, column: SampledColumn) -> Measure | None:
@@ -161,12 +148,14 @@ def _measure(name: str, column: SampledColumn) -> Measure | None:
         most = Categorical().max_categories
         if feature.max_categories == most < column.distinct:
             return lambda rows: _measure_rare(rows, most)
-    if isinstance(feature, Numeric) and column.numbers is not None:
-        is_repeated = _FEWEST_VALUES <= column.distinct <= MOST_VALUES
-        if is_repeated and column.counts.max() <= _LARGEST_SHARE * rows:
-            is_whole = bool((column.numbers == column.numbers.round()).all())
-            return lambda rows: _measure_numbers(rows, is_whole and not STEP.search(name))
-    return None
+    if not isinstance(feature, Numeric) or column.numbers is None:
+        return None
+    if not _FEWEST_VALUES <= column.distinct <= MOST_VALUES:
+        return None
+    is_whole = bool((column.numbers == column.numbers.round()).all())
+    is_spread = column.counts.max() <= _LARGEST_SHARE * rows
+    may_be_codes = is_whole and is_spread and not STEP.search(name)
+    return lambda rows: _measure_numbers(rows, may_be_codes)
 
 
 def _residuals(sample: Sample) -> Callable[[str], Floats]:
@@ -253,8 +242,8 @@ def _measure_rare(rows: _Rows, most: int) -> Naming | None:
 def _is_better(errors: Floats, others: Floats, rows: _Rows) -> bool:
     """Return whether some squared errors are clearly smaller than others, (values,)."""
     saved = others - errors
-    least = max(_LEAST_EXPLAINED * rows.squares.sum(), _LEAST_OF_ALL * rows.counts.sum())
-    return float(saved.sum()) >= least and is_positive(saved, rows.counts, _CONFIDENCE)
+    is_enough = saved.sum() >= _LEAST_EXPLAINED * rows.squares.sum()
+    return bool(is_enough) and is_positive(saved, rows.counts, _CONFIDENCE)
 
 
 def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:

@@ -27,8 +27,8 @@ from dlcli.data_checks import (
     advise_split,
     draw_sample,
     explain_by_columns,
+    explain_by_values,
     select_leaks,
-    select_names,
     type_without_classes,
 )
 from dlcli.encoding import (
@@ -140,10 +140,10 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = select_names(sample)
+        named = explain_by_values(sample)
         most = min(MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
-            _as_named(column, named[column.name], most) if column.name in named else column
+            _as_named(column, named[column.name].kind, most) if column.name in named else column
             for column in columns
         )
     return TableFacts(
