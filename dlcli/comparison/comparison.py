@@ -413,9 +413,9 @@ def _check_different(paths: Sequence[Path]) -> None:
         raise UsageError(f"expected two runs or more to compare, got {len(paths)}")
     known: dict[Path, Path] = {}
     for path in paths:
-        other = known.setdefault(path.resolve(), path)
-        if other is not path:
+        if other := known.get(path.resolve()):
             raise UsageError(f"{path}: is the same run as {other}; name each run once")
+        known[path.resolve()] = path
 
 
 def _check_targets(runs: Sequence[ComparedRun]) -> None:
