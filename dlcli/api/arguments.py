@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
@@ -81,24 +82,28 @@ def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]
     """Return overrides, or an empty mapping for none.
 
     Raises:
-        UsageError: if they are no mapping.
+        UsageError: if they are no mapping of paths.
     """
     if overrides is None:
         return {}
     if not isinstance(overrides, Mapping):
-        kind = type(overrides).__name__
-        message = f"expected a mapping such as {{'epochs': 3}}, got {kind}"
-        raise UsageError(f"overrides: {message}")
-    return overrides
+        got = type(overrides).__name__
+    elif others := [each for each in overrides if not isinstance(each, str)]:
+        got = f"the key {others[0]!r}"
+    else:
+        return overrides
+    raise UsageError(f"overrides: expected a mapping such as {{'epochs': 3}}, got {got}")
 
 
-def local_path(path: str | Path) -> Path:
+def output_path(output: str | os.PathLike[str]) -> Path:
     """Return the path at which a file or folder is to be written.
 
     Raises:
-        UsageError: for a URL.
+        UsageError: for a URL, or what is no path.
     """
-    location = locate_table(path)
+    if not isinstance(output, str | os.PathLike):
+        raise UsageError(f"output: expected a path, got {type(output).__name__}")
+    location = locate_table(os.fspath(output))
     if not isinstance(location, Path):
         raise UsageError(local_path_advice(location))
     return location

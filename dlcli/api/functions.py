@@ -12,7 +12,7 @@ from dlcli.api.arguments import (
     check_tolerance,
     integer,
     job_count,
-    local_path,
+    output_path,
     overrides_of,
     table_source,
 )
@@ -433,7 +433,7 @@ def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, Mem
 
 
 def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else local_path(path)
+    return None if path is None else output_path(path)
 
 
 def _folder(run: str | Path | AnyResult) -> Path:

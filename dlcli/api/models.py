@@ -117,7 +117,7 @@ class Model:
             DataError, UsageError: see `predict`.
         """
         predictor = self._predictor(interval, on_bad_row)
-        found = predictor.predict_rows(rows)
+        found = predictor.predict_rows(rows) if isinstance(rows, list | tuple) else None
         if found is None:
             return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
         self._warn_of_uncertainty(predictor)

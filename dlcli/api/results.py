@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dlcli.api.arguments import check_level, local_path
+from dlcli.api.arguments import check_level, output_path
 from dlcli.config import Config
 from dlcli.errors import UsageError, listed
 from dlcli.runs import MetricsBySplit, Run, open_new_file, open_run, refuse_existing_file
@@ -77,7 +77,7 @@ class _FinishedRun(_Shown):
         """
         from dlcli.reports import write_report
 
-        return write_report(self.folder, None if output is None else local_path(output))
+        return write_report(self.folder, None if output is None else output_path(output))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -124,7 +124,7 @@ class TrainingRun(_FinishedRun):
         """Export the run, see `dlcli.export`."""
         from dlcli.exports import check_export_options, export_model, export_script, model_card
 
-        folder = local_path(output)
+        folder = output_path(output)
         formats = get_args(ExportFormat)
         if format not in formats:
             raise UsageError(

@@ -226,6 +226,13 @@ def test_arguments_of_a_wrong_kind_are_named(run):
             r"overrides: expected a mapping such as {'epochs': 3}, got str",
         ),
         (
+            lambda run: dlcli.train(CONFIG, TABLE, overrides={3: "epochs"}),
+            r"overrides: expected a mapping such as {'epochs': 3}, got the key 3",
+        ),
+        (lambda run: dlcli.train(CONFIG, TABLE, output=3), "output: expected a path, got int"),
+        (lambda run: run.report(3), "output: expected a path, got int"),
+        (lambda run: dlcli.compare(run, run), ".*: is the same run as .*; name each run once"),
+        (
             lambda run: dlcli.reproduce(run, TABLE, tolerance=-1),
             "tolerance: expected a share from 0 to below 1, got -1",
         ),
@@ -412,6 +419,8 @@ class TestPredictions:
             run.model.predict_rows(rows)
         with pytest.warns(dlcli.DataWarning, match="1 row has a value that can't be used"):
             run.model.predict_rows(rows, on_bad_row="warn")
+        with pytest.raises(dlcli.DataError, match="data: expected a data frame, an Arrow table"):
+            run.model.predict_rows(None)
 
     def test_of_other_columns_are_refused(self, run):
         with pytest.raises(dlcli.DataError, match="data: has no columns 'size', 'day', which"):
