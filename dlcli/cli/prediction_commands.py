@@ -297,13 +297,13 @@ def _print_uncertainty(predictor: Predictor) -> None:
 
 def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
     """Return the record of values that can't be used, as `--on-bad-row` and `--rejected` ask."""
-    from dlcli.prediction import choose_format
+    from dlcli.prediction import format_of
     from dlcli.preprocessing import ValueIssues
 
     _check_rejected(on_bad_row, rejected)
     if rejected is not None:
         refuse_existing_path(rejected)
-        choose_format(None, rejected)
+        format_of(rejected)
     return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
 
 
@@ -391,8 +391,8 @@ def _differences_document(
 
 def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:
     """Write the rows with values that can't be used to a new file, if one is named."""
-    from dlcli.prediction import choose_format, rejected_rows, write_rows
+    from dlcli.prediction import format_of, rejected_rows, write_rows
 
     if path is not None:
         with open_output(path) as stream:
-            write_rows(rejected_rows(table, issues), choose_format(None, path), stream)
+            write_rows(rejected_rows(table, issues), format_of(path), stream)

@@ -19,6 +19,7 @@ from dlcli.prediction.prediction_tables import (
     assemble,
     check_spreadsheet_safe,
     choose_format,
+    format_of,
     rejected_rows,
     write_rows,
 )

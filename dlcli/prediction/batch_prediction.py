@@ -18,7 +18,7 @@ from dlcli.prediction.prediction_tables import (
     Format,
     RowWriter,
     assemble,
-    choose_format,
+    format_of,
     rejected_rows,
 )
 from dlcli.prediction.predictor import Predictor
@@ -205,7 +205,7 @@ def predict_file(
             bad = issues.bad_indices if rejected else None
             output.write(assemble(predictions, table, options.keep, bad))
             if rejected and issues.bad_indices.size:
-                form = choose_format(None, rejected)
+                form = format_of(rejected)
                 rejects = rejects or stack.enter_context(_new_file(rejected, form))
                 rejects.write(rejected_rows(table, issues))
             found.add_rows(issues, table)

@@ -43,12 +43,24 @@ def choose_format(named: Format | None, output: Location | None) -> Format:
     """
     if named is not None or output is None:
         return named or "csv"
-    extension = output.suffix.lower()
+    return format_of(output, ", or add --format csv")
+
+
+def format_of(file: Location, way_out: str = "") -> Format:
+    """Return the format that a file's extension stands for.
+
+    Args:
+        file: the file.
+        way_out: ends the message: what to do instead of using another extension.
+
+    Raises:
+        UsageError: for an unknown extension.
+    """
+    extension = file.suffix.lower()
     if extension not in _EXTENSIONS:
         known = ", ".join(_EXTENSIONS)
-        raise UsageError(
-            f"{output}: the ending '{extension}' names no format ({known}); add --format csv"
-        )
+        message = f"the ending '{extension}' names no format; use one of {known}{way_out}"
+        raise UsageError(f"{file}: {message}")
     return _EXTENSIONS[extension]
 
 

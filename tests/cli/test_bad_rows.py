@@ -113,7 +113,10 @@ def test_rejected_rows_are_written_in_the_format_of_the_extension(dlcli):
             ("--on-bad-row", "warn", "--rejected", "r.csv"),
             "--rejected FILE needs --on-bad-row reject",
         ),
-        (("--rejected", "r.xlsx", "--on-bad-row", "reject"), "'.xlsx' names no format"),
+        (
+            ("--rejected", "r.xlsx", "--on-bad-row", "reject"),
+            "'.xlsx' names no format; use one of .csv, .parquet, .pq, .jsonl, .ndjson\n",
+        ),
         (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: exists already"),
     ],
 )
