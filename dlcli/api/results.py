@@ -161,7 +161,7 @@ class CrossValidationRun(_FinishedRun):
         """All folds and their combined metrics, as in cv.json."""
         from dlcli.pipeline import CrossValidation
 
-        return self.folder.parse("cv.json", CrossValidation)
+        return CrossValidation.of(self.folder)
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -182,7 +182,7 @@ class SearchRun(_FinishedRun):
         """All trials and what was chosen, as in tune.json."""
         from dlcli.pipeline import Search
 
-        return self.folder.parse("tune.json", Search)
+        return Search.of(self.folder)
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
