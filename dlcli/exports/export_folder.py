@@ -52,6 +52,7 @@ from dlcli.exports.model_interface import Exported, client_values, type_name
 from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
 from dlcli.exports.readme import readme_of
 from dlcli.exports.saved_model_format import (
+    describe_for_saved_model,
     load_saved_model,
     saved_model_usage,
     write_saved_model,
@@ -93,7 +94,9 @@ class ModelFormat:
 
 FORMATS: dict[str, ModelFormat] = {
     "onnx": ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage),
-    "saved_model": ModelFormat(Exported.of, write_saved_model, load_saved_model, saved_model_usage),
+    "saved_model": ModelFormat(
+        describe_for_saved_model, write_saved_model, load_saved_model, saved_model_usage
+    ),
     "litert": ModelFormat(
         describe_for_litert,
         *(write_litert, load_litert, litert_usage, litert_values),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from dlcli.exports.model_interface import (
     input_of,
     outputs_of_model,
     values_of,
+    with_signature_names,
 )
 from dlcli.exports.operations import WORD, Dtype, Function, Value
 from dlcli.exports.prediction_graph import predict
@@ -97,7 +99,9 @@ class _FloatOperations(TensorflowOperations):
 
 def describe_for_litert(predictor: Predictor) -> Exported:
     """Describe the model with inputs and outputs of numbers."""
-    inputs = tuple(_input(feature, predictor) for feature in predictor.encoding.features)
+    inputs = with_signature_names(
+        _input(feature, predictor) for feature in predictor.encoding.features
+    )
     return Exported(predictor, inputs, tuple(map(_output, outputs_of_model(predictor))))
 
 
@@ -144,7 +148,7 @@ def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) ->
                 for each in exported.inputs
             }
             ops = _FloatOperations()
-            outputs = predict(ops, predictor, _matrix(ops, predictor, values))
+            outputs = predict(ops, predictor, _matrix(ops, predictor, [*values.values()]))
             named = {name: tf.identity(each) for name, each in outputs.items()}
             signature = v1.saved_model.signature_def_utils.predict_signature_def(values, named)
             builder = v1.saved_model.Builder(saved)
@@ -165,9 +169,10 @@ def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) ->
     (folder / RECIPE).write_text(f"{recipe}\n", encoding="utf-8")
 
 
-def _matrix(ops: _FloatOperations, predictor: Predictor, values: dict[str, Value]) -> Value:
-    """Encode what the client sends, float32 (rows, inputs)."""
+def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]) -> Value:
+    """Encode what the client sends for each column, float32 (rows, inputs)."""
     features = predictor.encoding.features
+    values = {feature.column: x for feature, x in zip(features, inputs, strict=True)}
     dense = [each for each in features if not isinstance(each, TextEncoder)]
     parts = []
     for feature in dense:
@@ -214,8 +219,8 @@ def load_litert(folder: Path) -> Runner:
 def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return what a client sends: what the recipe makes of the rows of a table."""
     issues, found = ValueIssues(lenient=True), dict[str, NDArray[Any]]()
-    for feature in exported.predictor.encoding.features:
-        name = feature.column
+    for each, feature in zip(exported.inputs, exported.predictor.encoding.features, strict=True):
+        name = each.name
         if isinstance(feature, CategoryEncoder):
             codes = feature.codes(table, issues)
             found[name] = np.where(codes < 0, len(feature.code_names), codes).astype(np.int32)

@@ -7,10 +7,11 @@ sentence of the model's documentation. `client_values` does what these sentences
 
 from __future__ import annotations
 
+import keyword
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class ModelInput:
     """One input of an exported model: a column of the table, one value a row."""
 
     name: str
-    """The column's name."""
+    """The column's name, as far as the format allows it."""
     type: str
     """NumPy's name of the values' type; `string` for texts."""
     advice: tuple[str, ...]
@@ -138,6 +139,29 @@ class Exported:
         return cls(predictor, inputs, outputs_of_model(predictor))
 
 
+def with_signature_names(inputs: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
+    """Return inputs with names that TensorFlow can load as those of a signature.
+
+    It makes parameters of Python of them: a name that becomes a keyword, or the same as another,
+    gets `_` at its end, and a digit as in `km²` becomes `_`.
+    """
+    taken, named = {*keyword.kwlist}, []
+    for each in inputs:
+        name = "".join(c if f"a{c}".isidentifier() or not c.isalnum() else "_" for c in each.name)
+        while (parameter := _parameter(name)) in taken:
+            name += "_"
+        taken.add(parameter)
+        advice = each.advice if name == each.name else (f"Column '{each.name}'.", *each.advice)
+        named.append(replace(each, name=name, advice=advice))
+    return tuple(named)
+
+
+def _parameter(name: str) -> str:
+    """Return the parameter that TensorFlow makes of a name."""
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain[0].isalpha() else f"arg_{plain}"
+
+
 def _type_of(feature: FeatureEncoder) -> str:
     if isinstance(feature, BooleanEncoder | NumberEncoder):
         return "float64"
@@ -215,8 +239,8 @@ def client_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     Returns:
         Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
     """
-    features = exported.predictor.encoding.features
-    return {feature.column: values_of(feature, table) for feature in features}
+    pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
+    return {each.name: values_of(feature, table) for each, feature in pairs}
 
 
 def values_of(feature: FeatureEncoder, table: Table) -> NDArray[Any]:

@@ -1,12 +1,14 @@
 """Export to TensorFlow's SavedModel: a graph of lookup tables and `tf.strings`, without Python.
 
-It is written as TensorFlow 1 did, whose signatures have the columns' own names: those of a
-`tf.function` are arguments of Python, and renamed if they are no identifiers. All loaders read it.
+It is written as TensorFlow 1 did, whose signatures have the columns' own names, as far as loaders
+can read them: those of a `tf.function` are arguments of Python, and renamed if they are no
+identifiers. All loaders read it.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,34 @@ from numpy.typing import NDArray
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, example_inputs
+from dlcli.exports.model_interface import (
+    Exported,
+    ModelInput,
+    example_inputs,
+    with_signature_names,
+)
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
     TensorflowOperations,
     store_saved_model,
     tensorflow_loaded,
 )
+from dlcli.prediction import Predictor
 
 FOLDER = "model"
 _DEFAULT = "serving_default"
 _EXAMPLES = "serving_examples"
 """The signature that takes serialized messages of `tf.train.Example`."""
+
+
+def describe_for_saved_model(predictor: Predictor) -> Exported:
+    """Describe the model with inputs that a signature may have.
+
+    Raises:
+        ExportError: for a column whose values can't be read within a model, with its name.
+    """
+    exported = Exported.of(predictor)
+    return replace(exported, inputs=with_signature_names(exported.inputs))
 
 
 def write_saved_model(exported: Exported, folder: Path) -> None:
@@ -46,9 +64,10 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
             )
             for each in exported.inputs
         }
-        ops = TensorflowOperations()
-        missing = {name: predictor.missing_words(name) for name in values}
-        matrix = encode(ops, predictor.encoding.features, values, missing)
+        ops, features = TensorflowOperations(), predictor.encoding.features
+        columns = dict(zip((each.column for each in features), values.values(), strict=True))
+        missing = {name: predictor.missing_words(name) for name in columns}
+        matrix = encode(ops, features, columns, missing)
         matrix = tf.ensure_shape(matrix, [None, predictor.network.inputs])
         found = predict(ops, predictor, matrix)
         outputs = {name: tf.identity(value) for name, value in found.items()}

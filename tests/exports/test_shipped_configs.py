@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from untrained_runs import make_run
 
 from dlcli.config import Activation, members_of
 from dlcli.errors import UsageError
-from dlcli.exports import export_model, validate_export
+from dlcli.exports import Export, export_model, validate_export
 from dlcli.exports.litert_format import _FloatOperations
 from dlcli.exports.prediction_graph import activate
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
@@ -135,13 +136,17 @@ def test_models_of_tensorflow_run_in_their_runtimes_alone(
     tmp_path: Path,
     forks: Forks,
 ) -> None:
-    """In a fork of a process that has TensorFlow, as it takes long to load it."""
     exports = [
         export_model(shipped_runs[name], format, tmp_path / f"{name}-{format}")
         for format, names in configs.items()
         for name in names
     ]
 
+    assert_alike_alone(exports, forks)
+
+
+def assert_alike_alone(exports: list[Export], forks: Forks) -> None:
+    """Runs models in a fork of a process that has TensorFlow, where dlcli can't be imported."""
     folders = [str(each.path) for each in exports]
     ended = forks.run(str(RUNNERS), *folders, module="tests.exports.alone")
     assert ended.code == 0, ended.errors
@@ -149,3 +154,22 @@ def test_models_of_tensorflow_run_in_their_runtimes_alone(
 
     assert len(found) == len(exports)
     assert all(size < 1e-5 for size in found.values()), found
+
+
+@pytest.mark.slow
+def test_columns_may_have_names_that_are_no_parameters_of_python(
+    tmp_path: Path, forks: Forks
+) -> None:
+    names = ["class", "a b", "a_b", "a-b", "a_b_", "km²", "1st", "arg_1st", "_", "y"]
+    lines = [",".join(f"{(7 * row + at) % 10}.5" for at in range(10)) for row in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join([",".join(names), *lines]), encoding="utf-8")
+    config = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
+    (tmp_path / "t.yaml").write_text(config)
+    run = make_run(tmp_path / "t.yaml", tmp_path / "run")
+
+    exports = [export_model(run, each, tmp_path / each) for each in ("saved_model", "litert")]
+
+    assert_alike_alone(exports, forks)
+    readme = (exports[0].path / "README.md").read_text("utf-8")
+    for name, column in {"class_": "class", "a_b_": "a_b", "km_": "km²"}.items():
+        assert f"| `{name}` | float64 (rows) | Column '{column}'. A number" in readme
