@@ -34,6 +34,7 @@ from dlcli.preprocessing import (
     QuantileScaling,
     RobustScaling,
 )
+from dlcli.tables import MissingWords
 
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
@@ -216,7 +217,7 @@ def encode(
     ops: Operations,
     features: Sequence[FeatureEncoder],
     values: Mapping[str, Value],
-    missing: Mapping[str, Sequence[str]],
+    missing: MissingWords,
 ) -> Value:
     """Encode all columns in the order of the network's inputs, float32 (rows, inputs).
 
@@ -229,7 +230,7 @@ def encode(
     places: dict[str, list[int]] = {}
     width = 0
     for is_log in (False, True):
-        group = [each for each in dense if _is_linear(each, missing[each.column], is_log)]
+        group = [each for each in dense if _is_linear(each, missing(each.column), is_log)]
         if len(group) > 1:
             parts.append(_encode_together(ops, group, values, is_log))
             marked = [each.column for each in group if each.indicator]
@@ -242,7 +243,7 @@ def encode(
     for feature in (*dense, *sparse):
         if feature.column not in places:
             name, count = feature.column, len(feature.inputs)
-            parts.append(encode_column(ops, feature, values[name], missing[name]))
+            parts.append(encode_column(ops, feature, values[name], missing(name)))
             places[name] = [*range(width, width + count)]
             width += count
     order = [at for feature in (*dense, *sparse) for at in places[feature.column]]

@@ -45,8 +45,7 @@ def write_onnx(exported: Exported, folder: Path) -> None:
         )
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, _DTYPES[each.type]) for each in inputs}
-    missing = {each.name: predictor.missing_words(each.name) for each in inputs}
-    matrix = encode(ops, predictor.encoding.features, values, missing)
+    matrix = encode(ops, predictor.encoding.features, values, predictor.missing_words)
     found = predict(ops, predictor, matrix)
     outputs = {each: ops.output(found[each.name], each.name) for each in exported.outputs}
     graph = helper.make_graph(

@@ -66,8 +66,7 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
         }
         ops, features = TensorflowOperations(), predictor.encoding.features
         columns = dict(zip((each.column for each in features), values.values(), strict=True))
-        missing = {name: predictor.missing_words(name) for name in columns}
-        matrix = encode(ops, features, columns, missing)
+        matrix = encode(ops, features, columns, predictor.missing_words)
         matrix = tf.ensure_shape(matrix, [None, predictor.network.inputs])
         found = predict(ops, predictor, matrix)
         outputs = {name: tf.identity(value) for name, value in found.items()}

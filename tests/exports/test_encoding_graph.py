@@ -36,7 +36,7 @@ from dlcli.config import (
 from dlcli.config.input_section import MultiHot, TfIdf
 from dlcli.encoding import Encoding, decide_types, fit_encoding
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import ModelInput, input_of, values_of
+from dlcli.exports.model_interface import input_of, values_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.preprocessing import ValueIssues
@@ -204,12 +204,16 @@ def sent_values(encoding: Encoding, table: Table) -> dict[str, np.ndarray]:
     return {feature.column: values_of(feature, table) for feature in encoding.features}
 
 
-def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table) -> np.ndarray:
+def missing_words(column: str) -> tuple[str, ...]:
+    return MISSING.get(column, ())
+
+
+def encode_by_onnx(encoding: Encoding, table: Table) -> np.ndarray:
+    inputs = [input_of(each, encoding) for each in encoding.features]
     types = {"float64": np.float64, "string": object, "uint8": np.uint8}
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, types[each.type]) for each in inputs}
-    missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
-    matrix = ops.output(encode(ops, encoding.features, values, missing), "matrix")
+    matrix = ops.output(encode(ops, encoding.features, values, missing_words), "matrix")
     kinds = {"float64": 11, "string": 8}
     graph = helper.make_graph(
         ops.nodes,
@@ -227,15 +231,12 @@ def encode_by_onnx(encoding: Encoding, inputs: tuple[ModelInput, ...], table: Ta
     return session.run(["matrix"], sent_values(encoding, table))[0]
 
 
-def encode_by_tensorflow(
-    encoding: Encoding, inputs: tuple[ModelInput, ...], table: Table
-) -> np.ndarray:
+def encode_by_tensorflow(encoding: Encoding, table: Table) -> np.ndarray:
     import tensorflow as tf
 
     sent = sent_values(encoding, table)
     values = {name: tf.constant(array) for name, array in sent.items()}
-    missing = {each.name: MISSING.get(each.name, ()) for each in inputs}
-    return encode(TensorflowOperations(), encoding.features, values, missing).numpy()
+    return encode(TensorflowOperations(), encoding.features, values, missing_words).numpy()
 
 
 @pytest.mark.parametrize(
@@ -250,9 +251,7 @@ def test_a_graph_encodes_each_column_as_dlcli_does(
     inputs = encoding.transform(table, ValueIssues(lenient=True))
     expected = inputs.part(0, len(inputs))
 
-    computed = encode_by(
-        encoding, tuple(input_of(each, encoding) for each in encoding.features), table
-    )
+    computed = encode_by(encoding, table)
 
     wrong = {
         f"{block.column}, row {row}": (expected[row, where], computed[row, where])
