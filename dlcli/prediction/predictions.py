@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.metrics import Metrics
 from dlcli.prediction.regions import Regions
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -71,10 +70,6 @@ class Predictions:
     def errors(self, values: Values) -> NDArray[np.float64]:
         """Measure how far outputs are from true values, see `Task.errors`."""
         return self.task.errors(values, self.outputs, has_margin=self.has_margin)
-
-    def metrics(self, table: Table, weights: NDArray[np.float64] | None) -> Metrics:
-        """Compute all metrics of the rows; see `with_truth` for arguments and errors."""
-        return self.task.metrics(self.with_truth(table, weights))
 
     def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
         """Return the rows with their true values, as metrics compare them.

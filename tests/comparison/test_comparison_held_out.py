@@ -74,7 +74,7 @@ def test_the_metrics_are_those_that_were_taken_of_the_predictions(case, weights)
     columns = StoredPredictions(stored(predictions, weights), "here").of_split("test")
 
     held = read_rows(columns, target, has_deviance=facts.get("has_deviance", False))
-    expected = predictions.metrics(TABLE, weights)
+    expected = target.metrics(predictions.with_truth(TABLE, weights))
     for name, value in target.metrics(held).items():
         if not isinstance(value, list | dict):
             assert value == pytest.approx(expected[name], rel=1e-9), name

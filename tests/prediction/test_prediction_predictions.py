@@ -38,6 +38,10 @@ def predictions(target, outputs, **options):
     return Predictions(target, np.array(outputs, np.float32), **options)
 
 
+def measured(found, table, weights):
+    return found.task.metrics(found.with_truth(table, weights))
+
+
 def columns(target, outputs, **options):
     found = predictions(target, outputs, **options).columns()
     return {name: values.to_pylist() for name, values in found.items()}
@@ -138,21 +142,21 @@ WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
     both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
-    found = predictions(classes("no", "yes"), both[:, 2 - outputs :]).metrics(TRUTH, weights)
+    found = measured(predictions(classes("no", "yes"), both[:, 2 - outputs :]), TRUTH, weights)
     assert found == metric_values(binary_statistics(np.array([1, 0, 1, 0]), POSITIVE, weights))
 
 
 def test_one_class_more_is_scored_by_all_probabilities():
     table = rows(y=["c", "a", "b"])
     outputs = [[0.25, 0.25, 0.5], [0.25, 0.5, 0.25], [0.25, 0.5, 0.25]]
-    scores = predictions(classes("a", "b", "c"), outputs).metrics(table, None)
+    scores = measured(predictions(classes("a", "b", "c"), outputs), table, None)
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["confusion"] == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_a_margin_has_no_log_loss():
-    scores = predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True).metrics(
-        TRUTH, None
+    scores = measured(
+        predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True), TRUTH, None
     )
     assert scores["accuracy"] == 0.75
     assert "log_loss" not in scores
@@ -163,18 +167,20 @@ def test_scores_count_the_class_that_was_predicted_even_by_the_last_bit(rounding
     # A softmax may give 0.5 and a bit less than 0.5: neither sums to 1 nor is above one half.
     found = predictions(classes("no", "yes"), [[0.5 - rounding, 0.5]])
     predicted = found.columns()["prediction"].to_pylist()
-    assert found.metrics(rows(y=predicted), None)["accuracy"] == 1
+    assert measured(found, rows(y=predicted), None)["accuracy"] == 1
 
 
 def test_numbers_are_scored_in_their_own_unit():
     target = numbers("y", name="standard", offset=10.0, scale=2.0)
-    scores = predictions(target, [[0], [1]]).metrics(rows(y=[11.0, 15.0]), None)
+    scores = measured(predictions(target, [[0], [1]]), rows(y=[11.0, 15.0]), None)
     assert scores["mae"] == 2  # predicted 10 and 12
     assert scores["mse"] == 5
 
 
 def test_row_weights_reach_the_scores_of_numbers():
-    scores = predictions(numbers("y"), [[0], [0]]).metrics(rows(y=[1.0, 5.0]), np.array([3.0, 1.0]))
+    scores = measured(
+        predictions(numbers("y"), [[0], [0]]), rows(y=[1.0, 5.0]), np.array([3.0, 1.0])
+    )
     assert scores["mae"] == 2
 
 
@@ -243,7 +249,7 @@ def test_without_rows_labels_in_one_column_have_empty_columns():
 @pytest.mark.parametrize("weights", [None, np.array([1.0, 3.0])], ids=["plain", "weighted"])
 def test_labels_are_scored_with_their_names(weights):
     outputs = np.array([[0.75, 0.25], [0.625, 0.875]])
-    found = predictions(labels("u", "v"), outputs).metrics(rows(u=[1, 0], v=[0, 1]), weights)
+    found = measured(predictions(labels("u", "v"), outputs), rows(u=[1, 0], v=[0, 1]), weights)
     marks = np.array([[1, 0], [0, 1]])
     by_label = {
         name: metric_values(binary_statistics(marks[:, at], outputs[:, at], weights))
@@ -255,19 +261,19 @@ def test_labels_are_scored_with_their_names(weights):
 
 def test_several_numbers_are_also_scored_by_column_in_their_own_units():
     target = numbers("u", "v", name="standard", offset=10.0, scale=2.0)
-    scores = predictions(target, [[0, 0], [1, 1]]).metrics(rows(u=[11, 15], v=[10, 12]), None)
+    scores = measured(predictions(target, [[0, 0], [1, 1]]), rows(u=[11, 15], v=[10, 12]), None)
     assert scores["mae"] == 1
     assert {name: part["mae"] for name, part in scores["by_column"].items()} == {"u": 2, "v": 0}
 
 
 def test_one_number_has_no_scores_by_column_and_no_deviance():
-    scores = predictions(numbers("y"), [[1.0]]).metrics(rows(y=[1.0]), None)
+    scores = measured(predictions(numbers("y"), [[1.0]]), rows(y=[1.0]), None)
     assert not {"by_column", "poisson_deviance"} & set(scores)
 
 
 def test_means_of_counts_are_scored_by_their_deviance():
     found = predictions(numbers("y"), [[1.0], [3.0]], has_deviance=True)
-    scores = found.metrics(rows(y=[0, 3]), None)
+    scores = measured(found, rows(y=[0, 3]), None)
     assert scores["poisson_deviance"] == 1  # 2 (0 - 0 + 1) and 0
 
 
