@@ -107,11 +107,8 @@ class DataError(DlcliError):
         column: str | None = None,
     ) -> None:
         self.message, self.row, self.column = message, row, column
-        spot = [f"row {row}"] if row is not None else []
-        spot += [f"column '{column}'"] if column is not None else []
         where = [str(file)] if file is not None else []
-        where += [", ".join(spot)] if spot else []
-        super().__init__(": ".join([*where, message]))
+        super().__init__(": ".join([*where, in_cell(message, row, column)]))
 
 
 class TrainingError(DlcliError):
@@ -172,6 +169,17 @@ class ExportError(DlcliError):
     """A model that a format can't express, or an exported one that predicts otherwise."""
 
     exit_code = 7
+
+
+def in_cell(message: str, row: int | None, column: str | None) -> str:
+    """Begin a message with the cell that it is about, as far as it is known.
+
+    Returns:
+        `row 3, column 'age': MESSAGE`, `row 3: MESSAGE`, or the message alone.
+    """
+    cell = [f"row {row}"] if row is not None else []
+    cell += [f"column '{column}'"] if column is not None else []
+    return f"{', '.join(cell)}: {message}" if cell else message
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

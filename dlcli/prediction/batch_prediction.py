@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dlcli.errors import DataError, RunError
+from dlcli.errors import DataError, RunError, in_cell
 from dlcli.prediction.prediction_tables import (
     Format,
     RowWriter,
@@ -105,8 +105,8 @@ def bad_values(issues: ValueIssues, table: Table, *, with_file: bool = False) ->
     named = []
     for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
         file, row = table.where(bad.index)
-        where = f"{file}: row {row}" if with_file or table.files else f"row {row}"
-        named.append(f"{where}, column '{bad.column}': {bad.reason}")
+        cell = in_cell(bad.reason, row, bad.column)
+        named.append(f"{file}: {cell}" if with_file or table.files else cell)
     return named
 
 

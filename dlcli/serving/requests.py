@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlcli.errors import in_cell, plural
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -29,9 +31,7 @@ class Problem:
         return {name: part for name, part in parts.items() if part is not None}
 
     def __str__(self) -> str:
-        spot = [f"row {self.row}"] if self.row is not None else []
-        spot += [f"column '{self.column}'"] if self.column is not None else []
-        return ": ".join([*([", ".join(spot)] if spot else []), self.message])
+        return in_cell(self.message, self.row, self.column)
 
 
 class RequestError(Exception):
@@ -62,7 +62,7 @@ class RequestError(Exception):
             count: number of all problems, if there are more.
         """
         more = (count or len(problems)) - 1
-        others = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+        others = f" ({plural(more, 'more problem')})" if more else ""
         return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
 
     def to_json(self) -> dict[str, object]:
