@@ -302,6 +302,7 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
     errors = "strict" if encoding else "surrogateescape"
     decoder = codecs.getincrementaldecoder(text.encoding)(errors)
     position = line_start = 0
+    last = ""
     with stored.open() as stream:
         head = _read_exactly(stream, _HEAD_BYTES)
         rest = () if head_only else chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""])
@@ -309,7 +310,8 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             decoded = decoder.decode(block, final=not block)
             text.head = text.head or decoded
             text.has_quotes |= '"' in decoded
-            text.has_escaped_quotes |= '\\"' in decoded
+            text.has_escaped_quotes |= '\\"' in decoded or last + decoded[:1] == '\\"'
+            last = decoded[-1:] or last
             text.has_nul = "\0" in decoded
             if text.has_nul:
                 break
