@@ -234,7 +234,8 @@ def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tup
             if not _CALENDAR.search(column) or not table.column(column).looks_numeric():
                 continue
             numbers = table.column(column).numbers().values
-            if not (np.nanmin(numbers) >= _YEARS[0] and np.nanmax(numbers) <= _YEARS[1]):
+            least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)  # NaN if all are
+            if not (least >= _YEARS[0] and most <= _YEARS[1]):
                 continue
         ranks = _ranks(table, column)
         if ranks is not None and ranks.max() + 1 >= _FEWEST_TIMES and _are_ordered(ranks):

@@ -57,6 +57,7 @@ TRUE_WORDS = ("true", "1", "1.0")  # pandas writes 0/1 columns with gaps as 0.0 
 FALSE_WORDS = ("false", "0", "0.0")
 _MAY_BE_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$|(?i:nan|inf)"
 """Matches at least what Arrow converts to a number."""
+_INFINITY = r"^[+-]?(?i:inf(?:inity)?)$"
 _LONGEST_SHOWN = 43
 _ROWS_AT_ONCE = 8192
 """Rows of long texts that are converted at once, as several copies are made on the way."""
@@ -439,8 +440,8 @@ def missing_texts(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def missing_numbers(words: Iterable[str]) -> list[float]:
-    """Return the numbers that are missing values, given the words for these."""
-    is_number = re.compile(Notation().pattern).match
+    """Return the numbers that are missing values, given the words for these, `inf` included."""
+    is_number = re.compile(f"{Notation().pattern}|{_INFINITY}").match
     return [float(word) for word in map(str.strip, words) if is_number(word)]
 
 

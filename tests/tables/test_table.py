@@ -492,6 +492,13 @@ class TestMissing:
     def test_a_declared_fraction_is_not_rounded_to_an_integer(self):
         assert column(0, 1, missing=("0.5",)).missing("x").tolist() == [False, False]
 
+    @pytest.mark.parametrize("storage", [pa.float16(), pa.float32(), pa.float64()])
+    def test_declared_infinities_are_found_among_numbers(self, storage):
+        values = [np.float16(v) if storage == pa.float16() else v for v in (np.inf, 1, -np.inf)]
+        table = column(*values, storage=storage, missing=("inf", "-Infinity"))
+        assert table.missing("x").tolist() == [True, False, True]
+        np.testing.assert_array_equal(table.numbers("x"), [np.nan, 1.0, np.nan])
+
     @pytest.mark.parametrize("word", ["-999", "-999.0"])
     def test_a_declared_whole_number_counts_with_and_without_point_in_text(self, word):
         table = csv_column("-999", "-999.0", "-9990", missing=(word,))
