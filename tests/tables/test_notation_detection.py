@@ -31,7 +31,8 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
         writer = csv.writer(stream, delimiter=delimiter)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-    return read_table("data.csv", lambda _: missing, CsvFormat(delimiter=delimiter, **declared))
+    form = CsvFormat(delimiter=delimiter, **declared)
+    return read_table("data.csv", lambda _: tuple(missing), form)
 
 
 @pytest.mark.parametrize(
