@@ -173,8 +173,9 @@ def read_candidates(file: ConfigFile, events: Events) -> Dataset:
         events: receives what was found.
 
     Raises:
-        UsageError: for a file that does not exist, or for rows that are to be kept on disk.
-        ConfigError: for initial weights, which may have been trained on any of the rows.
+        UsageError: for a file that does not exist.
+        ConfigError: for initial weights, which may have been trained on any of the rows; or for
+            rows that are to be kept on disk.
         ConfigError, DataError: see `read_dataset`.
     """
     if file.config.initial_weights is not None:
@@ -184,11 +185,11 @@ def read_candidates(file: ConfigFile, events: Events) -> Dataset:
         )
         raise ConfigError([Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
-        raise UsageError(
-            f"{file.path}: with data.storage: disk, each training reads the rows again; "
-            "cross-validation and search need them in memory: "
+        message = (
+            "'disk' is for a single training; cross-validation and search need the rows in memory: "
             f"{override('data.storage', 'memory')}"
         )
+        raise ConfigError([Problem("data.storage", message)])
     dataset = read_dataset(file, events)
     events.emit(
         "rows",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import load_config
-from dlcli.errors import ConfigError, DataError, UsageError
+from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import Events, fit
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
@@ -167,6 +167,9 @@ def test_weights_that_may_have_seen_the_rows_are_refused(config):
 
 
 def test_rows_on_disk_are_refused(config):
-    file = config("data.storage=disk")
-    with pytest.raises(UsageError, match="need them in memory"):
-        context_of(file)
+    with pytest.raises(ConfigError) as error:
+        context_of(config("data.storage=disk"))
+    assert str(error.value) == (
+        "data.storage: 'disk' is for a single training; cross-validation and search need the rows "
+        "in memory: overrides={'data.storage': 'memory'}"
+    )
