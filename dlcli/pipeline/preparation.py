@@ -585,7 +585,13 @@ def encode_sets(
     for name, table in sets(prepared.split).items():
         issues = ValueIssues()
         writer = None if folder is None else InputsWriter(folder, name)
-        encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
+        try:
+            encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
+        except DataError as error:
+            if weight is None or (error.column, error.row) != (weight, None) or name == "train":
+                raise
+            message = f"{error.message} in the {name} rows; split otherwise, or omit data.weight"
+            raise DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         notes = [] if name == "train" else issues.notes(table.place)
         if notes and report is not None:

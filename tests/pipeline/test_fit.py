@@ -11,7 +11,7 @@ from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import Events, fit
 from dlcli.pipeline.fit import FitContext
-from dlcli.pipeline.preparation import read_candidates
+from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates
 from dlcli.splitting import Split
 from dlcli.training import NO_CHECKPOINTS
 
@@ -173,3 +173,14 @@ def test_rows_on_disk_are_refused(config):
         "data.storage: 'disk' is for a single training; cross-validation and search need the rows "
         "in memory: overrides={'data.storage': 'memory'}"
     )
+
+
+def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
+    for name, weight in (("t.csv", 1), ("v.csv", 0)):
+        (tmp_path / name).write_text(f"x,y,w\n1,2,{weight}\n2,4,{weight}\n")
+    data = "{train: t.csv, validation: v.csv, target: y, weight: w}"
+    (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
+    prepared = prepare(load_config(tmp_path / "c.yaml"), Events())
+    message = "v.csv: column 'w': all weights are 0 in the validation rows; split otherwise"
+    with pytest.raises(DataError, match=message):
+        encode_sets("w", prepared, Events())
