@@ -167,7 +167,7 @@ def has_identifier_name(column: str) -> bool:
 
 
 def find_identity(
-    table: Table, column: str, type_name: str, unfit: int = 0, share: float = 1.0
+    table: Table, column: str, type_name: str, unfit: int, share: float
 ) -> str | None:
     """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
 
