@@ -104,7 +104,7 @@ class Column:
     """True if no text is known to be a usual word for a missing value."""
     _are_numbers: bool = field(default=False, init=False)
     """True if there are texts, and all are known to be numbers in the notation."""
-    _codes: NDArray[np.int64] | None = field(default=None, init=False, repr=False)
+    known_codes: NDArray[np.int64] | None = field(default=None, init=False, repr=False)
     """The index of each value among the distinct texts, -1 where missing, (rows,)."""
 
     @cached_property
@@ -218,8 +218,8 @@ class Column:
         Raises:
             DataError: for values without a text form, such as lists.
         """
-        if self._codes is not None:
-            return self._codes.copy(), [*self.distinct.words]
+        if self.known_codes is not None:
+            return self.known_codes.copy(), [*self.distinct.words]
         if pa.types.is_nested(self.values.type):
             raise self.error(f"expected plain values, the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
@@ -341,11 +341,6 @@ class Column:
         """
         return count_texts(self.canonical_texts())
 
-    @property
-    def codes_are_known(self) -> bool:
-        """True if the codes are known, as for short columns that were parsed together."""
-        return self._codes is not None
-
     @cached_property
     def _parsed(self) -> NDArray[np.float64] | None:
         """The present values as numbers, undefined elsewhere, (rows,); None if one can't be."""
@@ -411,7 +406,7 @@ def parse_together(columns: Sequence[Column]) -> None:
         codes[chosen], distinct = count_together(canonical, held, owners, len(columns))
         for at in np.flatnonzero(group).tolist():
             known = vars(columns[at])
-            known["distinct"], known["_codes"] = distinct[at], codes[at]
+            known["distinct"], known["known_codes"] = distinct[at], codes[at]
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:

@@ -286,10 +286,9 @@ def _pattern(format: str, month_names: str = _MONTH_NAMES) -> str:
 
 def _read_texts(column: Column, format: str) -> _Read:
     """Read text or numbers by a format such as `%d.%m.%Y` or `iso`, each distinct text once."""
-    if column.codes_are_known and format in _GUESSED:
+    if column.known_codes is not None and format in _GUESSED:
         found = column.distinct.compute(_read_distinct, format)
-        rows = column.codes()[0]
-        return _Read._make(np.append(each, False)[rows] for each in found)
+        return _Read._make(np.append(each, False)[column.known_codes] for each in found)
     texts = column.values if column.kind == "text" else column.canonical()
     texts = pc.fill_null(texts, strings([""], texts.type)[0])
     encoded = pa.chunked_array(texts.dictionary_encode()).combine_chunks()
