@@ -20,7 +20,7 @@ from dlcli.exports.prediction_graph import predict
 
 FILE = "model.onnx"
 _NEEDED = ("an ONNX model", "onnx", "onnx", "onnxruntime")
-"""What needs packages, its extra, and these packages."""
+"""The name of the format for messages, its extra, and its packages."""
 _ROWS = "rows"
 """Name of the dimension of the rows."""
 _DTYPES: dict[str, Any] = {"float64": np.float64, "string": object, "uint8": np.uint8}
