@@ -23,7 +23,7 @@ from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
 from dlcli.config import load_config
 from dlcli.encoding import Matrix, fit_encoding, type_columns
-from dlcli.network import ROWS_AT_ONCE
+from dlcli.network import rows_at_once
 from dlcli.prediction import Predictor, assemble, choose_format, write_rows
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
@@ -155,8 +155,10 @@ def lower_bound(data: Path, run: Path, result: Path) -> None:
     rows = parquet.read_table(data).num_rows
     layers = Predictor.load(open_run(run)).network.layers
     kernels = [np.ones(layer.weights[0].shape, np.float32) for layer in layers]
-    matrix = np.ones((ROWS_AT_ONCE, len(kernels[0])), np.float32)
-    outputs = [_products(matrix[: rows - start], kernels) for start in range(0, rows, ROWS_AT_ONCE)]
+    inputs = len(kernels[0])
+    matrix = np.ones((rows_at_once(inputs), inputs), np.float32)
+    starts = range(0, rows, len(matrix))
+    outputs = [_products(matrix[: rows - start], kernels) for start in starts]
     values = floats(np.concatenate(outputs)[:, 0])
     parquet.write_table(pa.table({"prediction": values}), result)
 

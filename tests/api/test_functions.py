@@ -183,7 +183,7 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
     with pytest.raises(dlcli.UsageError, match="^interval=0.99: the run has too few held-out"):
         run.model.predict(TABLE, interval=0.99)
     config = {**CONFIG, "data": {**CONFIG["data"], "storage": "disk"}}
-    with pytest.raises(dlcli.UsageError, match="overrides={'data.storage': 'memory'}$"):
+    with pytest.raises(dlcli.ConfigError, match="overrides={'data.storage': 'memory'}$"):
         dlcli.cross_validate(config, TABLE)
     with pytest.raises(dlcli.DivergenceError) as caught:
         dlcli.train({**CONFIG, "optimizer": {"name": "sgd", "learning_rate": 1e30}}, TABLE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.errors import ConfigError, DataError, DivergenceError, Problem, UsageError
+from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import CrossValidation
 from dlcli.runs import open_run
 from tests.pipeline.cross_validation.small_rows import cv
@@ -211,7 +211,7 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
 
 
 def test_rows_that_wait_on_disk_are_refused():
-    with pytest.raises(UsageError, match="storage: disk"):
+    with pytest.raises(ConfigError, match="data.storage: 'disk' is for a single training"):
         cv("data.storage=disk")
 
 
