@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dlcli.config import Data, Ignored, Input, Target
-from dlcli.data_checks import code_checks, feature_checks, row_checks, target_checks
+from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
@@ -121,7 +121,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
             *(
-                code_checks.find_naming_columns(sample)
+                naming_checks.find_naming_columns(sample)
                 if advice is None or not advice.is_clear  # to split by one of them
                 else ()
             ),
@@ -171,7 +171,7 @@ def inspect_split(
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:
-        many = code_checks.find_naming_columns(sample, texts_only=True)
+        many = naming_checks.find_naming_columns(sample, texts_only=True)
         found += _with_sample_size(sample, *many)
     return [issue for issue in found if issue is not None and issue.severity == "warning"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from dlcli.config import Categorical, Input, Numeric, load_config
 from dlcli.data_checks import inspect_split, inspect_table
-from dlcli.data_checks.code_checks import (
+from dlcli.data_checks.naming_checks import (
     _nearest_errors,
     _own_errors,
     _residuals,
