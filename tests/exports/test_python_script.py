@@ -136,6 +136,17 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
 
 
 @pytest.mark.slow
+def test_a_constant_target_is_not_divided_by_0(tmp_path: Path, forks: Forks) -> None:
+    lines = [f"{row},1,{row % 3}" for row in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,z", *lines]))
+    config = "data: {train: t.csv, target: [y, z]}\nhidden: []\nepochs: 1\n"
+    folder = export_script(run_of(tmp_path, "run", config), tmp_path / "script")
+    output = run_script(forks, folder / "train.py")
+    assert "train: rmse " in output
+    assert "rmse nan" not in output
+
+
+@pytest.mark.slow
 def test_a_script_is_readable_python_of_the_runs_network(
     shipped_runs: dict[str, Run], tmp_path: Path
 ) -> None:
