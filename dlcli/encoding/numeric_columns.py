@@ -130,8 +130,9 @@ class NumberEncoder(FilledEncoder):
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
         issues.add_outside(self.column, outside, self.low, self.high)
         if self.categories:
-            found = np.searchsorted(self.categories, values).clip(max=len(self.categories) - 1)
-            rows = np.flatnonzero(np.array(self.categories)[found] == values)
+            categories = np.array(self.categories)
+            found = np.searchsorted(categories, values).clip(max=len(categories) - 1)
+            rows = np.flatnonzero(categories[found] == values)
             out[rows, self._first_category + found[rows]] = 1
         missing = np.isnan(values) & ~wrong
         return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
@@ -145,11 +146,14 @@ class NumberEncoder(FilledEncoder):
             NeedsTable: as `encode_few`.
         """
         numbers, fill = values.numbers(), self.fill or 0.0
+        if self.categories:
+            found = ((row, self._codes.get(number)) for row, number in enumerate(numbers))
+            for row, code in found:
+                if code is not None:
+                    out[row, self._first_category + code] = 1
         missing: list[int] = []
         outside = 0
         for row, number in enumerate(numbers):
-            if (code := self._codes.get(number)) is not None:
-                out[row, self._first_category + code] = 1
             if number != number:
                 missing.append(row)
                 numbers[row] = fill
