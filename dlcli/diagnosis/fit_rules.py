@@ -8,6 +8,7 @@ from dlcli.comparison import BaselineDifference
 from dlcli.config import Config, ConstantLearningRate
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
+    LEARNED_NOTHING,
     LEARNED_WELL,
     STANDARD_ERRORS,
     Case,
@@ -17,6 +18,7 @@ from dlcli.diagnosis.case import (
 )
 from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
+from dlcli.metrics import HIGHER_IS_BETTER
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
@@ -315,6 +317,8 @@ def underfitting(case: Case) -> Finding | None:
     linear = case.error("train", "linear") if case.config.hidden else None
     is_worse = linear is not None and error.is_more_than(linear, by=LEARNED_WELL)
     if case.learned_nothing:
+        if not is_worse and error.share * (1 - _later_gain(case)) < LEARNED_NOTHING:
+            return None
         better = "hardly better" if error.share < 1 else "no better"
         observation = f"even training rows are predicted {better} than by always the same "
         observation += f"answer: {error.words}"
@@ -347,6 +351,25 @@ def underfitting(case: Case) -> Finding | None:
         ),
         source=f"{_GOODFELLOW}, sections 5.2 and 11.4.1; {_BENGIO}",
     )
+
+
+def _later_gain(case: Case) -> float:
+    """Return the share of its loss by which training fell after the epoch whose weights were kept.
+
+    A network that goes on to fit its training rows has the capacity and the time for them; what it
+    learned then did not hold for the rows that are monitored.
+    """
+    stopping, train = case.config.early_stopping, case.curve("loss")
+    if stopping is None or not stopping.restore_best_weights or len(train) < FEWEST_EPOCHS:
+        return 0.0
+    monitored = case.curve(stopping.monitor).values[: len(train)]
+    if not monitored:
+        return 0.0
+    is_higher_better = HIGHER_IS_BETTER.get(stopping.monitor.removeprefix("val_"), False)
+    best = max(monitored) if is_higher_better else min(monitored)
+    kept = train.values[monitored.index(best)]
+    size = abs(scale_of(train, kept, case.config.loss))
+    return (kept - train.part(0.9, 1).level) / size if size > 0 else 0.0
 
 
 def no_better_than_constant(case: Case) -> Finding | None:

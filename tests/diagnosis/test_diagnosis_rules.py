@@ -111,6 +111,26 @@ def test_more_epochs_are_not_advised_where_early_stopping_would_end_training_aga
     assert [patch.name for patch in finding.patches] == names
 
 
+@pytest.mark.parametrize(
+    ("settings", "end", "speaks"),
+    [
+        ([], 0.4, True),
+        (["early_stopping={patience: 50}"], 0.4, False),  # the weights of the first epoch
+        (["early_stopping={patience: 50}"], 0.97, True),
+        (["early_stopping={patience: 50, restore_best_weights: false}"], 0.4, True),
+        (["early_stopping={monitor: val_r2, patience: 50}"], 0.4, True),  # those of the last
+    ],
+)
+def test_a_network_that_memorized_rows_after_the_epoch_that_was_kept_is_not_underfitted(
+    named, settings, end, speaks
+):
+    falling = [end + (1 - end) * math.exp(-at / 6) for at in range(40)]
+    rising = [1 + at / 100 for at in range(40)]
+    history = {"loss": falling, "val_loss": rising, "val_r2": rising}
+    rules = named(*settings, history=history, metrics=r2(0.03, 0.0))
+    assert ("underfitting" in rules) is speaks
+
+
 def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(named):
     linear = {"linear": r2(0.8, 0.8)}
     assert named(metrics=r2(0.5, 0.5), baselines=linear)[0] == "underfitting"
