@@ -13,6 +13,7 @@ from dlcli.comparison.comparison import (
     SPLITS,
     ComparedRun,
     Comparison,
+    DataFile,
     HeldOut,
     RunDifference,
     Side,

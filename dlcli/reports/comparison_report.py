@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison import Comparison, RunDifference, Side, as_text
-from dlcli.errors import plural
+from dlcli.comparison import Comparison, DataFile, RunDifference, Side, as_text
+from dlcli.errors import first_names, plural
 from dlcli.metrics import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, Axis, interval_chart, series_colors, spans_decades
@@ -105,20 +105,36 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
         yield Table(("environment", *names), _shortened(rows, 100), text_columns=texts)
-    files = comparison.sides[0].data
+    yield from _data(comparison, names)
+
+
+def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
+    """Yield the files that runs have read: those that differ, and which are the same in all."""
+    sides = comparison.sides
     if comparison.same_data:
-        listed = ", ".join(fmt.shorten_middle(file.name) for file in files[:_MOST_FILES])
-        yield Text(f"The data are the same: {listed}")
+        yield Text(f"The data are the same: {_file_names(sides[0].data)}")
         return
-    listed_files = [
+    common = set.intersection(*({file.sha256 for file in side.data} for side in sides)) - {None}
+    if all(file.sha256 in common for side in sides for file in side.data):
+        common = set()  # only their order differs
+    own = [[file for file in side.data if file.sha256 not in common] for side in sides]
+    rows = [
         (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
-        for name, side in zip(names, comparison.sides, strict=True)
-        for file in side.data[:_MOST_FILES]
+        for name, files in zip(names, own, strict=True)
+        for file in files[:_MOST_FILES]
     ]
     caption = "The data differ"
-    if not all(file.sha256 for side in comparison.sides for file in side.data):
+    if not all(file.sha256 for side in sides for file in side.data):
         caption = "The data may differ, as not all files have a known digest"
-    yield Table(("run", "file", "SHA-256"), tuple(listed_files), caption, range(3))
+    yield Table(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
+    if (rest := sum(map(len, own)) - len(rows)) > 0:
+        yield Text(f"{plural(rest, 'more file')} not shown.")
+    if same := [file for file in sides[0].data if file.sha256 in common]:
+        yield Text(f"The same in all runs: {_file_names(same)}")
+
+
+def _file_names(files: Sequence[DataFile]) -> str:
+    return first_names([fmt.shorten_middle(file.name) for file in files], _MOST_FILES)
 
 
 def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, ...], ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dlcli.comparison import Comparison, Setting, compare
+from dlcli.comparison import Comparison, DataFile, Setting, compare
 from dlcli.reports import comparison_view, render_text, to_html
 from tests.comparison.hand_made import number_run
 from tests.reports.views import anchors, charts, datasets, tables
@@ -92,6 +92,25 @@ def test_data_that_differ_are_listed_with_their_digests(comparison, digest, capt
     near = replace(near, data=(replace(near.data[0], sha256=digest),))
     view = comparison_view(replace(comparison, sides=(far, near), same_data=False))
     assert [row[0] for row in tables(view, "config")[caption].rows] == ["far", "near"]
+
+
+def test_only_files_that_not_all_runs_have_read_are_listed(comparison):
+    january, *months = (DataFile(f"{at:02}.csv", f"{at:064}") for at in range(1, 13))
+    far, near = (replace(side, data=(january,)) for side in comparison.sides)
+    near = replace(near, data=(january, *months[:1]))
+    blocks = comparison_view(replace(comparison, sides=(far, near), same_data=False)).blocks
+    assert next(each.rows for each in blocks if each.kind == "table" and each.caption) == (
+        ("near", "02.csv", "000000000000…"),
+    )
+    assert "The same in all runs: 01.csv" in [each.text for each in blocks if each.kind == "text"]
+
+
+def test_files_beyond_the_first_are_counted(comparison):
+    months = tuple(DataFile(f"{at:02}.csv", f"{at:064}") for at in range(1, 8))
+    far, near = (replace(side, data=()) for side in comparison.sides)
+    near = replace(near, data=months)
+    blocks = comparison_view(replace(comparison, sides=(far, near), same_data=False)).blocks
+    assert "2 more files not shown." in [each.text for each in blocks if each.kind == "text"]
 
 
 def test_what_a_run_contains_stays_text(comparison):
