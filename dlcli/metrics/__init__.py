@@ -56,4 +56,5 @@ from dlcli.metrics.statistic import (
     mean_of_all,
     mean_of_defined,
     positive_weights,
+    weighted_quantile,
 )

@@ -463,7 +463,7 @@ class Median(Statistic):
         """Return the metric for other weights."""
         if not len(self.weights):
             return np.asarray(np.nan)
-        each = [_weighted_quantile(losses, weights, 0.5) for losses in self.losses]
+        each = [weighted_quantile(losses, weights, 0.5) for losses in self.losses]
         return np.asarray(np.mean(each, axis=0))
 
     def influences(self) -> Floats:
@@ -476,13 +476,14 @@ class Median(Statistic):
         total = np.zeros(len(self.weights))
         for losses in self.losses:
             low, middle, high = (
-                _weighted_quantile(losses, self.weights, 0.5 + shift) for shift in (-half, 0, half)
+                weighted_quantile(losses, self.weights, 0.5 + shift) for shift in (-half, 0, half)
             )
             total += np.sign(losses - middle) / 2 * (high - low) / (2 * half)
         return np.asarray(self.weights * total / self.weights.sum() / len(self.losses))
 
 
-def _weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
+def weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
+    """Return a quantile of values, (rows,), for their weights, (..., rows); see `Median`."""
     order = np.argsort(values)
     reached = np.cumsum(weights[..., order], axis=-1)
     wanted = reached[..., -1:] * share

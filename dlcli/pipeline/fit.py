@@ -364,12 +364,14 @@ class FitResult:
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
-        prepared = self.prepared
-        return prepared.encoding.task.constant_outputs(
+        prepared, task = self.prepared, self.prepared.encoding.task
+        head, class_weight = prepared.head, self.config.class_weight
+        return task.constant_outputs(
             prepared.split.train,
             self.encoded["train"].weights,
             prepared.network.outputs,
-            has_margin=prepared.head.has_margin,
+            metric=task.comparison_metric(head.loss, head.output.scaling, class_weight),
+            has_margin=head.has_margin,
         )
 
     def constant_decoded(self, name: str) -> DecodedRows:

@@ -292,7 +292,7 @@ def _metric_table(record: CrossValidationRecord) -> Table:
         "other rows been sampled. The interval of the mean includes how much networks fitted to "
         "other rows differ; it is widened because folds share most of their training rows (Nadeau "
         "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
-        "the mean or the most frequent class.",
+        "the mean (the median, if absolute errors are compared) or the most frequent class.",
     )
     return replace(table, marks=tuple(map(direction_mark, record.metrics)))
 

@@ -107,8 +107,8 @@ def _metric_table(record: TrainingRecord) -> Table:
     if models:
         note += (
             f" Baselines are evaluated on the {record.adjective(first)} rows: “constant” always "
-            "predicts the mean or the most frequent class; “linear” has the same inputs and no "
-            "hidden layers. A network should beat both."
+            "predicts the mean (the median, if absolute errors are compared) or the most frequent "
+            "class; “linear” has the same inputs and no hidden layers. A network should beat both."
         )
     heads = [
         "out-of-fold" if record.is_out_of_fold and name == "validation" else name for name in splits

@@ -155,7 +155,13 @@ class _Classes(Task):
     # Predictions.
 
     def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+        self,
+        train: Table,
+        weights: Floats | None,
+        units: int,
+        *,
+        metric: str = "",
+        has_margin: bool = False,
     ) -> Floats:
         counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=self.width)
         if has_margin:
@@ -379,7 +385,13 @@ class Multilabel(Task):
         return decide(decoded)
 
     def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+        self,
+        train: Table,
+        weights: Floats | None,
+        units: int,
+        *,
+        metric: str = "",
+        has_margin: bool = False,
     ) -> Floats:
         return weighted_mean(self.encode(train, ValueIssues()), weights)
 

@@ -26,7 +26,13 @@ from dlcli.config import (
     Unscaled,
 )
 from dlcli.errors import DataError
-from dlcli.metrics import Metrics, Statistic, metric_values, regression_statistics
+from dlcli.metrics import (
+    Metrics,
+    Statistic,
+    metric_values,
+    regression_statistics,
+    weighted_quantile,
+)
 from dlcli.preprocessing import (
     Floats,
     LinearScaling,
@@ -216,11 +222,22 @@ class _Numbers(Task):
         return None
 
     def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+        self,
+        train: Table,
+        weights: Floats | None,
+        units: int,
+        *,
+        metric: str = "",
+        has_margin: bool = False,
     ) -> Floats:
-        means = weighted_mean(self.values(train, ValueIssues()), weights)
-        pairs = zip(self._scalings, means, strict=True)
-        return np.array([scaling.apply(np.array([mean]))[0] for scaling, mean in pairs])
+        values = self.values(train, ValueIssues())
+        if metric == "mae":
+            rows = np.ones(len(values)) if weights is None else weights
+            centers = np.array([weighted_quantile(column, rows, 0.5) for column in values.T])
+        else:
+            centers = weighted_mean(values, weights)
+        pairs = zip(self._scalings, centers, strict=True)
+        return np.array([scaling.apply(np.array([center]))[0] for scaling, center in pairs])
 
     # Evaluation.
 

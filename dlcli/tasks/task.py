@@ -339,7 +339,13 @@ class Task(Fitted):
 
     @abstractmethod
     def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, has_margin: bool = False
+        self,
+        train: Table,
+        weights: Floats | None,
+        units: int,
+        *,
+        metric: str = "",
+        has_margin: bool = False,
     ) -> Floats:
         """Return the outputs of a model that has seen only the target of its training rows.
 
@@ -347,10 +353,12 @@ class Task(Fitted):
             train: the training rows.
             weights: their weights, (rows,), if they have any.
             units: the output's width.
+            metric: the one that it is compared by, see `comparison_metric`.
             has_margin: see the class.
 
         Returns:
-            The output as trained on, (units,): the mean Σwy / Σw of each column of numbers; the
+            The output as trained on, (units,): the mean Σwy / Σw of each column of numbers, or the
+            weighted median, which minimizes it, if they are compared by the absolute error; the
             share of each class, as scikit-learn's `DummyClassifier(strategy="prior")` has it, or a
             margin of 1 on the side of the more frequent class, and of -1 where both are as
             frequent; the share of each label.

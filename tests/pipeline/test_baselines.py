@@ -97,6 +97,17 @@ def least_squares(matrix, target, weights=None):
     return solution[:-1], solution[-1]
 
 
+@pytest.mark.parametrize(
+    ("settings", "constant"),
+    [("loss: mean_squared_error", 2.0), ("loss: huber", 0.0), ("output: {scaling: log}", 0.0)],
+)
+def test_the_constant_is_the_best_by_the_error_that_is_compared(settings, constant):
+    file = write(f"{SMALL}{settings}\n", a=range(10), y=[0, 0, 0, 0, 0, 0, 0, 0, 8, 12])
+    result = untrained(file)
+    decoded = result.prepared.encoding.task.decode(result.constant_outputs[np.newaxis])
+    assert decoded.tolist() == [[pytest.approx(constant)]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "data", "columns"),

@@ -46,6 +46,20 @@ def test_of_a_number_it_is_the_mean_in_the_numbers_own_unit(scaling, weights, me
     assert target.decode(np.array([outputs])).tolist()[0] == pytest.approx([mean])
 
 
+@pytest.mark.parametrize(
+    ("scaling", "weights", "median"),
+    [
+        (UNSCALED, None, 3.0),
+        (STANDARD, np.array([1.0, 1.0, 2.0]), 7.5),  # of 0, 3, 12 and 12
+        (LOG, np.array([1.0, 3.0, 1.0]), 0.0),
+    ],
+)
+def test_of_a_number_that_is_compared_by_absolute_errors_it_is_the_median(scaling, weights, median):
+    target = Regression(columns=("y",), scalings=(scaling,))
+    outputs = constant(target, rows(y=[3.0, 0.0, 12.0]), weights, metric="mae")
+    assert target.decode(np.array([outputs])).tolist()[0] == pytest.approx([median])
+
+
 def test_of_several_numbers_it_is_the_mean_of_each():
     target = Regression(columns=("u", "v"), scalings=(UNSCALED, STANDARD))
     table = rows(u=[0.0, 4.0, 4.0], v=[10.0, 10.0, 16.0])
