@@ -173,6 +173,10 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
     elif facts.split:
         yield Line("", "", facts.split.reason)
         yield Line("", "", facts.split.issue.advice)
+        name = facts.split.choice.column
+        if any(column.name == name and column.type != "ignored" for column in facts.columns):
+            why = "as no value of those rows is trained on"
+            yield Line("", "", f"  and among the features {scalar(name)}: ignored, {why}")
 
 
 def _target_comment(facts: TableFacts) -> str:

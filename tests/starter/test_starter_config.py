@@ -337,6 +337,20 @@ def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
         "optimistically biased\n"
         "  # to evaluate on new values of 'patient', set data.split: {name: group, column: "
         "patient}\n"
+        "  #   and among the features patient: ignored, as no value of those rows is trained on\n"
+    ) in text
+    groups = text.replace("  test:", "  split: {name: group, column: patient}\n  test:")
+    split = prepared(groups.replace("patient: numeric", "patient: ignored"), tmp_path)[1].split
+    assert split.test is not None
+
+
+def test_rows_that_follow_a_date_may_be_split_by_it(tmp_path: Path) -> None:
+    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(280)]
+    level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
+    text = starter(table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level))
+    assert (
+        "  # to evaluate on later rows, set data.split: {name: time, column: date}\n"
+        "  #   and among the features date: ignored, as no value of those rows is trained on\n"
     ) in text
 
 
