@@ -63,6 +63,11 @@ _WHY_FOLDS = (
     "fold. A single split into training and test rows is one random choice; the folds show how "
     "much the result depends on it."
 )
+_WHY_FOLDS_IN_TIME = (
+    "For each fold a network is fitted to the rows before it and predicts the rows of the fold. A "
+    "single split into earlier and later rows evaluates one period; the folds show how much the "
+    "result depends on it."
+)
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,8 @@ def _sections(
     cv = record.document
     if record.metrics:
         charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        yield Section("result", "The result", (Text(_WHY_FOLDS), metrics, Grid(charts)))
+        folds = Text(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
+        yield Section("result", "The result", (folds, metrics, Grid(charts)))
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"

@@ -101,6 +101,7 @@ def test_the_earliest_of_rows_in_time_evaluate_nothing(tmp_path):
         "Cross-validated in 2 folds (time). 8 of 12 rows were predicted, each by a network fitted "
         "to earlier rows."
     )
+    assert "a network is fitted to the rows before it" in parts(view, "result")[0].text
     assert "the earliest rows being used for fitting only" in parts(view, "config")[0].text
 
 
