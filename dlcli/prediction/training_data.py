@@ -69,7 +69,7 @@ class TrainingData:
             call = f"dlcli.open_run({str(self.run)!r}).metrics[{self.held_out!r}]"
             shown = by_caller(f"dlcli report {self.run}", call)
             way_out = f"`{shown}` has those of the {self.held_out} rows"
-        return (
-            f"{file}: {self.run} was trained on rows of this table, so these metrics are "
-            f"optimistically biased; {way_out}"
-        )
+        what = f"{self.run} was trained on rows of this table, so"
+        if len(self.sizes) > 1:  # all rows of the latest month may be test rows
+            what = f"has rows that {self.run} was made from; unless all of them were held out,"
+        return f"{file}: {what} these metrics are optimistically biased; {way_out}"

@@ -1,0 +1,21 @@
+"""The warning of a table that a run was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlcli.prediction import TrainingData
+from dlcli.runs import fingerprint
+
+
+def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> None:
+    months = [tmp_path / f"2024-{at:02}.csv" for at in (1, 2, 3)]
+    for at, month in enumerate(months):
+        month.write_text(f"x,y\n{at},1\n")
+    sizes = {str(fingerprint(month)["sha256"]): 8 for month in months[:2]}
+    known = TrainingData("runs/a", sizes, "test")
+    assert known.warning(months[1], "2024-02.csv").startswith(
+        "2024-02.csv: has rows that runs/a was made from; unless all of them were held out, these "
+        "metrics are optimistically biased; "
+    )
+    assert known.warning(months[2], "2024-03.csv") == ""
