@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+# Several test processes share the cores, and threads of OpenBLAS would wait for each other there.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from dlcli import is_command_line
 from dlcli.config import Engine
 from dlcli.pipeline.fit import pause_collection
@@ -31,7 +34,7 @@ if "DLCLI_TESTS_BESIDE_PANDAS" not in os.environ:
 
 LONGEST = "test_beside_pandas"
 """The file with the longest test, which takes more than half a minute."""
-EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
+EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "25"))
 """Examples of each property that names no number of its own."""
 settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES)  # machines may be busy
 settings.load_profile("untimed")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.config import load_config
@@ -186,9 +185,6 @@ def test_later_problems_are_located_and_sorted(
     ]
 
 
-EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "50"))
-
-
 def load_or_explain(path: Path, overrides: list[str]) -> None:
     """Load a config, or check that each of its problems is explained on one line."""
     try:
@@ -208,7 +204,6 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "c.yaml"
 
 
-@settings(max_examples=EXAMPLES)
 @given(
     content=st.binary()
     | st.text().map(str.encode)
@@ -256,7 +251,6 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=EXAMPLES)
 @given(text=mutated())
 def test_a_mangled_config_is_loaded_or_explained(scratch: Path, text: str) -> None:
     scratch.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -273,7 +267,6 @@ ARGUMENTS = st.text() | st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=EXAMPLES)
 @given(overrides=st.lists(ARGUMENTS, min_size=1, max_size=3))
 def test_any_override_is_loaded_or_explained(scratch: Path, overrides: list[str]) -> None:
     scratch.write_text(REAL)

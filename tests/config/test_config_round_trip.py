@@ -5,7 +5,6 @@ For more configs: `DLCLI_FUZZ=10000 pytest tests/config`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -168,7 +167,6 @@ def written_and_read(config: object, path: Path) -> Config:
 
 @pytest.mark.slow
 @settings(
-    max_examples=int(os.environ.get("DLCLI_FUZZ", "40")),
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(config=CONFIGS)

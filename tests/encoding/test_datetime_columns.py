@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -226,7 +226,6 @@ EVERY_PART = (
 )
 
 
-@settings(max_examples=25)  # a zone is read from disk when it is first met
 @given(
     st.lists(MOMENTS, min_size=1).filter(any),
     st.lists(MOMENTS, min_size=2),
@@ -250,7 +249,6 @@ def test_whole_in_parts_and_after_json_the_bits_are_the_same(train, values, zone
     assert np.isfinite(whole).all()
 
 
-@settings(max_examples=25)
 @given(st.permutations(["2024-01-01", "2024-03-01", "1999-12-31T10:00", "2011-11-11", None]))
 def test_what_is_fitted_does_not_depend_on_the_order_of_rows(values):
     assert fit(values, parts=EVERY_PART) == fit(sorted(values, key=str), parts=EVERY_PART)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -107,7 +107,6 @@ def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one():
         matrix_of(fitted(train, chosen=chosen), rows(home=["a"]))
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=2, max_size=6),
     st.lists(st.sampled_from(["red", "blue", "green", ""]), min_size=2, max_size=6),
@@ -167,7 +166,6 @@ def encodings(draw):
     return fit_encoding(decide_types(features, train), Input(), train, fitted_target), train
 
 
-@settings(max_examples=25)
 @given(encodings())
 def test_to_json_and_back_it_is_the_same_to_the_bit(made):
     encoding, train = made

@@ -406,7 +406,6 @@ FEATURE = TypeAdapter(FeatureEncoder)
 
 
 @settings(
-    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -464,7 +463,6 @@ for form in ("PNG", "JPEG"):
 
 
 @settings(
-    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -161,7 +161,6 @@ def definition(edges, value):
     return shares
 
 
-@settings(max_examples=25)
 @given(st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=30), BINS, TABLES)
 def test_inputs_are_those_of_the_papers_definition(train, bins, others):
     encoder = fit(train, bins)
@@ -172,7 +171,6 @@ def test_inputs_are_those_of_the_papers_definition(train, bins, others):
     np.testing.assert_array_equal(matrix(encoder, others), expected[fair])
 
 
-@settings(max_examples=25)
 @given(TABLES, BINS)
 def test_training_rows_fill_bins_from_zero_to_one(train, bins):
     encoded = matrix(fit(train, bins), train)
@@ -181,7 +179,6 @@ def test_training_rows_fill_bins_from_zero_to_one(train, bins):
     assert encoded.max() <= 1
 
 
-@settings(max_examples=25)
 @given(TABLES, BINS, TABLES, st.integers(0, 12))
 def test_to_json_and_back_whole_or_in_parts_inputs_are_the_same_to_the_bit(
     train, bins, others, cut

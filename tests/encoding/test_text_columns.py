@@ -8,7 +8,7 @@ from math import log, sqrt
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -181,7 +181,6 @@ def counted_plainly(texts, most, least, longest):
 LETTERS = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
 
 
-@settings(max_examples=25)
 @given(
     st.lists(LETTERS, min_size=1, max_size=8).filter(any),
     st.integers(1, 30),
@@ -289,7 +288,6 @@ def arrays(part):
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
 @given(fitted())
 def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
     encoder, texts = made
@@ -299,7 +297,6 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):
     encoder, texts = made
@@ -319,7 +316,6 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     assert arrays(encode(whole, texts)) == expected
 
 
-@settings(max_examples=25)
 @given(TEXTS, st.randoms())
 def test_the_order_of_training_rows_makes_no_difference(texts, random):
     shuffled = ["a word", *texts]
@@ -327,13 +323,11 @@ def test_the_order_of_training_rows_makes_no_difference(texts, random):
     assert fit(shuffled, TfIdf(ngrams=2)) == fit(["a word", *texts], TfIdf(ngrams=2))
 
 
-@settings(max_examples=25)
 @given(ODD)
 def test_texts_that_look_alike_have_the_same_words(text):
     assert words(unicodedata.normalize("NFD", text)) == words(unicodedata.normalize("NFC", text))
 
 
-@settings(max_examples=25)
 @given(ODD)
 def test_a_word_has_a_letter_or_a_digit_or_an_underscore_and_no_space(text):
     for word in words(text):  # C: assigned since this Python's Unicode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.config import Activation, Hidden, Initializer, KernelRegularizer, Output, members_of
@@ -46,7 +46,6 @@ LAYERS = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
 @given(st.lists(LAYERS, max_size=3), st.integers(1, 4), st.booleans())
 def test_layers_shapes_and_parameters_are_those_of_keras(hidden, inputs, use_bias):
     net = network(*hidden, inputs=inputs, use_bias=use_bias)

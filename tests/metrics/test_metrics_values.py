@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.metrics import (
@@ -507,9 +506,6 @@ def test_labels_without_a_defined_metric_do_not_lower_its_mean():
     assert metrics["by_label"]["c"]["auc"] is None
 
 
-few = settings(max_examples=int(os.environ.get("DLCLI_FUZZ", "40")))
-
-
 def tables(*columns):
     """Rows of a table, each with a whole weight: two arrays and the weights."""
     rows = st.lists(st.tuples(*columns, st.integers(0, 4)), min_size=1, max_size=12)
@@ -537,7 +533,6 @@ every_kind = st.sampled_from(SCORED).flatmap(
 )
 
 
-@few
 @given(every_kind)
 def test_a_whole_weight_is_worth_as_many_rows(scored):
     score, target, prediction, weight = scored
@@ -545,7 +540,6 @@ def test_a_whole_weight_is_worth_as_many_rows(scored):
     assert_same_metrics(score(target, prediction, weight), repeated)
 
 
-@few
 @given(every_kind)
 def test_only_the_proportions_of_weights_count(scored):
     score, target, prediction, weight = scored
@@ -553,7 +547,6 @@ def test_only_the_proportions_of_weights_count(scored):
     assert_same_metrics(scaled, score(target, prediction, weight) | {"confusion": None})
 
 
-@few
 @given(every_kind)
 def test_every_result_is_valid_json(scored):
     score, target, prediction, weight = scored
@@ -561,7 +554,6 @@ def test_every_result_is_valid_json(scored):
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
-@few
 @given(SCORED[1][1])
 def test_ranking_metrics_do_not_change_with_a_monotone_transform(table):
     target, positive, weight = table

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 from pathlib import Path
 
@@ -113,7 +112,6 @@ def put(text, path, literal):
     return json.dumps(document).replace('"@"', literal)
 
 
-EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "40"))
 LITERALS = st.sampled_from(
     ["0", "-1", "1e400", "NaN", "-Infinity", "5e-324", "1.7e308", "1000000000000", "9" * 5000]
     + ["null", "true", '""', '"a"', '"\\u0000"', '"\\ud800"', "[]", "{}", '["a", "a"]', "[1, 1]"]
@@ -123,7 +121,6 @@ LITERALS = st.sampled_from(
 
 
 @settings(
-    max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(data=st.data())

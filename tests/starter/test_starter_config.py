@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -43,8 +43,6 @@ SHIPPED = [
     "xor",
 ]
 SHARED = {"steering_search": "steering"}
-EXAMPLES = max(25, int(os.environ.get("DLCLI_FUZZ", "0")))
-"""Random tables that configs are written for. For more, by hand: `DLCLI_FUZZ=10000`."""
 
 
 def table(folder: Path, **columns: list[object]) -> Path:
@@ -641,7 +639,6 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[object]]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=EXAMPLES)
 @given(tables(), st.data())
 def test_every_config_loads_and_fits_its_table(
     drawn: tuple[list[str], list[list[object]]], data: st.DataObject

@@ -278,7 +278,6 @@ class TestZones:
             "Asia/Kathmandu",
         ],
     )
-    @settings(max_examples=25)  # a zone is read from disk when it is first met
     @given(data=st.data())
     def test_zones_agree_with_python(self, zone, data):
         days = st.datetimes(datetime(1900, 1, 1), datetime(2037, 12, 31))

@@ -723,7 +723,6 @@ STORAGE = pa.schema(
 
 class TestFormats:
     @pytest.mark.slow
-    @settings(max_examples=25)  # it writes three files
     @given(st.lists(RECORDS, min_size=1, max_size=8), st.sampled_from(["3", "-2.0", "a", "?"]))
     def test_one_table_is_the_same_in_every_format(self, records, missing):
         with Path("data.csv").open("w", newline="", encoding="utf-8") as stream:

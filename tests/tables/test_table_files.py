@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError, UsageError
@@ -263,7 +263,6 @@ class TestTypes:
         )
 
 
-@settings(max_examples=25)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5).filter(any))
 def test_several_files_are_one_table(counts):
     rows = iter(range(99))
