@@ -135,8 +135,9 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """Check a table before training on it.
 
     Each column of DATA, a file or `-` for standard input, is listed with the type that dlcli infers
-    and the reason. Below are possible problems and what to do about them: duplicate rows, columns
-    that leak the target, codes for missing values, rare classes, and more.
+    and the reason; of more than 40 columns, numbered ones of the same type together. Below are
+    possible problems and what to do about them: duplicate rows, columns that leak the target, codes
+    for missing values, rare classes, and more.
 
     \b
       dlcli inspect houses.csv --target price

@@ -26,6 +26,7 @@ from dlcli.encoding.column_types import (
     has_identifier_name,
     infer_type,
     matching_name,
+    numbered_prefix,
     type_columns,
     type_warnings,
 )

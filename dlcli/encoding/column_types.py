@@ -166,6 +166,12 @@ def has_identifier_name(column: str) -> bool:
     return _IDENTIFIER_NAME.search(column) is not None
 
 
+def numbered_prefix(column: str) -> str | None:
+    """Return what numbered columns begin with, `pixel_` of `pixel_3_7`; None if not numbered."""
+    match = re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column, re.S)
+    return match and match[1]
+
+
 def find_identity(
     table: Table, column: str, type_name: str, unfit: int, share: float
 ) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
+from dlcli.encoding import numbered_prefix
 from dlcli.errors import joined, plural
 from dlcli.metrics import HIGHER_IS_BETTER, Verdict
 from dlcli.reports import formatting as fmt
@@ -61,6 +63,9 @@ MOST_CHARACTERS = 60_000
 _MOST_LAYERS = 60
 _LONGEST_NAME = 40
 _LONGEST_CELL = 60
+_MOST_COLUMNS = 40
+"""Columns that are listed one by one, even if they are numbered."""
+_FEWEST_ALIKE = 3
 _MOST_FILES = 100
 _MOST_NOTES = 20
 _VERSIONS = ("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow")
@@ -73,7 +78,7 @@ def inspection_view(inspection: Inspection) -> View:
     columns = inspection.columns
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     header = ("column", "type", "missing", "distinct", "values", "why")
-    rows = tuple(map(_overview_row, columns))
+    rows = tuple(_overview_rows(columns))
     found = (Issue(each.severity, each.message, each.advice) for each in inspection.issues)
     blocks = (
         Text(f"{inspection.file}: {size}"),
@@ -83,9 +88,43 @@ def inspection_view(inspection: Inspection) -> View:
     return View("", blocks=blocks)
 
 
+def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each column; of many columns, one for numbered neighbors of the same type."""
+
+    def kind(column: ColumnOverview) -> tuple[str | None, str, str]:
+        prefix = numbered_prefix(column.name) if len(columns) > _MOST_COLUMNS else None
+        return prefix, column.type, column.reason
+
+    for (prefix, *_), group in groupby(columns, kind):
+        alike = tuple(group)
+        if prefix is not None and len(alike) >= _FEWEST_ALIKE:
+            yield _joint_row(alike)
+        else:
+            yield from map(_overview_row, alike)
+
+
+def _joint_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
+    summaries = [column.values for column in columns]
+    missing = sum(each.missing for each in summaries)
+    distinct = [each.distinct for each in summaries]
+    bounds = [bound for each in summaries for bound in each.bounds or ()]
+    names = (fmt.shorten(column.name, _LONGEST_NAME // 2) for column in (columns[0], columns[-1]))
+    return (
+        " to ".join(names) + f" ({len(columns):,})",
+        columns[0].type,
+        _percent(missing, missing + sum(each.present for each in summaries)),
+        fmt.span(f"{min(distinct):,}", f"{max(distinct):,}"),
+        fmt.span(*map(fmt.number, (min(bounds), max(bounds)))) if bounds else "",
+        fmt.shorten(columns[0].reason, _LONGEST_CELL),
+    )
+
+
+def _percent(missing: int, rows: int) -> str:
+    return f"{100 * missing / rows:.3g} %" if missing else ""
+
+
 def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     values = column.values
-    missing = f"{100 * values.missing / (values.missing + values.present):.3g} %"
     if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
         held = fmt.span(*map(fmt.format_within(*values.bounds), values.bounds))
     else:
@@ -93,7 +132,7 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     return (
         fmt.shorten(column.name, _LONGEST_NAME),
         column.type,
-        missing if values.missing else "",
+        _percent(values.missing, values.missing + values.present),
         f"{values.distinct:,}",
         held,
         fmt.shorten(column.reason, _LONGEST_CELL),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +33,7 @@ from dlcli.encoding import (
     MIN_ROWS,
     has_identifier_name,
     matching_name,
+    numbered_prefix,
     settle_missing_words,
     words_to_read,
 )
@@ -280,11 +280,8 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
 
 
 def _prefixes(columns: Sequence[ColumnFacts]) -> list[str]:
-    """Return the common prefixes of numbered columns (`pixel_3_7`), the longest first."""
-    numbered = (
-        re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column.name, re.S) for column in columns
-    )
-    counts = Counter(match[1] for match in numbered if match)
+    """Return the common prefixes of numbered columns, the longest first."""
+    counts = Counter(filter(None, (numbered_prefix(column.name) for column in columns)))
     common = [prefix for prefix, count in counts.items() if count >= _MIN_PATTERN_COLUMNS]
     return sorted(common, key=len, reverse=True)
 

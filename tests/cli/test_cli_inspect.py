@@ -46,6 +46,28 @@ def test_a_table_without_problems_is_reported(dlcli):
     assert result.stdout.endswith("\n\nno problems found\n")
 
 
+@pytest.mark.usefixtures("folder")
+def test_of_many_columns_numbered_ones_of_the_same_type_are_listed_together(dlcli):
+    names = [*(f"pixel_{at}" for at in range(38)), "label", "note1", "note2"]
+    lines = [",".join(names)]
+    for row in range(30):
+        values = [*(f"{at + row / 10}" for at in range(38)), f"{row % 2}", "ab"[row % 2], "-"]
+        lines.append(",".join(["" if row else values[0], *values[1:]]))
+    Path("many.csv").write_text("\n".join(lines) + "\n")
+    shown = dlcli("inspect", "many.csv").stdout.splitlines()
+    assert [" ".join(line.split()) for line in shown[2:8]] == [
+        "column type missing distinct values why",
+        "pixel_0 ignored 96.7 % 1 0 (1) 1 value in 30 rows is too few",
+        "pixel_1 to pixel_37 (37) numeric 30 1 to 39.9 all numbers",
+        "label numeric 2 0 (15), 1 (15) all numbers",
+        "note1 categorical 2 a (15), b (15) text, 2 values",
+        "note2 ignored 1 - (30) the same value in all rows: -",
+    ]
+    fewer = "\n".join(line.split(",", 1)[1] for line in lines)
+    Path("many.csv").write_text(fewer + "\n")
+    assert len(dlcli("inspect", "many.csv").stdout.splitlines()) > 40
+
+
 @pytest.mark.usefixtures("staff")
 def test_json_is_one_object(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "left", "--json")
