@@ -8,6 +8,7 @@ They are made from the encoding alone, so that they can be stored with the model
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dlcli.config import MEMORY, Files
 from dlcli.encoding import (
@@ -80,8 +82,27 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
     if is_share:
         stored = run.read_predictions()
         of_split = stored.filter(pc.equal(stored["split"], key))
-        rows = np.flatnonzero(np.isin(table.row_numbers, of_split["row"].to_numpy()))
+        rows = np.flatnonzero(_are_stored(table, of_split))
     return table.take(rows[:MOST_ROWS]), "training rows" if key == "train" else "held-out rows"
+
+
+def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:
+    """Return whether stored predictions have each row of a table, (rows,).
+
+    Of several files, the one with most of its path in common is meant, from its name upward, as the
+    run may have been trained from another folder.
+    """
+    if "file" not in stored.column_names:
+        return np.isin(table.row_numbers, stored["row"].to_numpy())
+    paths = [name.split("/")[::-1] for name in table.files or (table.file,)]
+    numbers = table.file_numbers if table.file_numbers is not None else np.zeros(table.rows)
+    found = np.zeros(table.rows, bool)
+    for name in stored["file"].unique().to_pylist():
+        path = name.split("/")[::-1]
+        common = [len(os.path.commonprefix([path, each])) for each in paths]
+        rows = stored.filter(pc.equal(stored["file"], name))["row"].to_numpy()
+        found |= (numbers == np.argmax(common)) & np.isin(table.row_numbers, rows)
+    return found
 
 
 def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
