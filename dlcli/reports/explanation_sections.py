@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from dlcli.config import TimeSplit
 from dlcli.errors import plural
 from dlcli.explanation import (
     ColumnStatistics,
@@ -76,7 +77,8 @@ def data_section(record: TrainingRecord) -> Section:
         blocks += _rows(record.log.data, stops=record.config.early_stopping is not None)
     blocks += _warnings(record)
     if record.explanation and record.explanation.columns:
-        blocks += _columns(record.explanation)
+        is_in_time = isinstance(record.config.data.split, TimeSplit)
+        blocks += _columns(record.explanation, is_in_time=is_in_time)
     elif record.log.features:
         blocks.append(_types(record.log.features))
     return Section("data", "The data", tuple(blocks))
@@ -103,12 +105,13 @@ def _warnings(record: TrainingRecord) -> list[Block]:
     return blocks
 
 
-def _columns(explanation: Explanation) -> list[Block]:
+def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     read = [column for column in columns if column.type != "ignored"]
     text = "Bars show the distribution of the values in training rows."
     if any(name != "train" for name in explanation.rows):
-        text += " The orange line or ticks are the held-out rows: they should look alike."
+        text += " The orange line or ticks are the held-out rows: they should look alike"
+        text += ", but for what changes over time." if is_in_time else "."
     blocks: list[Block] = [Text(text), column_cards(read[:MOST_OPEN_CARDS], rows)]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
         blocks.append(Fold(plural(len(folded), "more column"), (column_cards(folded, rows),)))

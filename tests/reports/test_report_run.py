@@ -376,6 +376,18 @@ def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
     assert row[6] == "2"  # its range, of one value
 
 
+@pytest.mark.parametrize(
+    ("split", "end"),
+    [("random", "look alike."), ("time", "look alike, but for what changes over time.")],
+)
+def test_rows_of_another_time_need_not_look_alike(tmp_path, split, end):
+    chosen = {"name": "time", "column": "x"} if split == "time" else split
+    data = {"train": "table.csv", "target": "y", "test": 0.25, "split": chosen}
+    view = view_of(number_run(tmp_path, config={"data": data}))
+    texts = [each.text for each in parts(view, "data") if isinstance(each, blocks.Text)]
+    assert any(text.endswith(f"they should {end}") for text in texts)
+
+
 def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
     view = view_of(number_run(tmp_path, explanation=full_explanation(columns=13)))
     folds = [each.title for each in parts(view, "data") if isinstance(each, blocks.Fold)]
