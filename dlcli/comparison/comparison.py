@@ -64,6 +64,7 @@ class ComparedRun:
     file: ConfigFile
     """Its resolved config."""
     task: Task
+    """See `Task.for_loss`."""
     metrics: NumbersBySplit
     """By split the metrics that are single numbers."""
     baselines: Mapping[str, NumbersBySplit]
@@ -83,12 +84,12 @@ class ComparedRun:
             RunError: if it has diverged, or its files can't be read.
         """
         run.require_network()
-        environment = run.read_environment()
+        file, environment = run.read_config(), run.read_environment()
         baselines = run.read_baselines() if run.has("baselines.json") else {}
         return cls(
             run,
-            run.read_config(),
-            run.parse("encoding.json", Encoding).task,
+            file,
+            run.parse("encoding.json", Encoding).task.for_loss(file.config.loss),
             _numbers(run.read_metrics()),
             {model: _numbers(metrics) for model, metrics in baselines.items()},
             run.read_history(),
@@ -112,9 +113,7 @@ class ComparedRun:
         """
         assert self.held_out is not None
         columns = self.held_out.of_split(split)
-        loss = self.file.config.loss
-        has_deviance = loss is not None and loss.name == "poisson"
-        held = read_rows(columns, self.task, has_deviance=has_deviance)
+        held = read_rows(columns, self.task)
         if not held.rows:
             message = f"has no {split} rows, but metrics.json has their metrics; train it again"
             raise RunError(f"{columns.path}: {message}")
@@ -157,7 +156,7 @@ class HeldOut(DecodedRows):
     """The held-out rows of one split."""
 
     task: Task
-    """The task of the run."""
+    """The task of the run, see `Task.for_loss`."""
     row: Indices
     """Row numbers in their files, `(rows,)`."""
     files: Sequence[str] | None = None
@@ -189,13 +188,12 @@ class HeldOut(DecodedRows):
         return {name: each for name, each in statistics.items() if only is None or name in only}
 
 
-def read_rows(columns: StoredPredictions, task: Task, *, has_deviance: bool) -> HeldOut:
+def read_rows(columns: StoredPredictions, task: Task) -> HeldOut:
     """Read the rows of a table of predictions.
 
     Args:
         columns: stored predictions of one split.
-        task: the task of the run.
-        has_deviance: whether the Poisson deviance is one of the metrics.
+        task: the task of the run, see `Task.for_loss`.
 
     Raises:
         RunError: for columns that don't fit the task.
@@ -203,13 +201,10 @@ def read_rows(columns: StoredPredictions, task: Task, *, has_deviance: bool) -> 
     weights = columns.floats("weight")[:, 0] if columns.has("weight") else None
     if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
         raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
-    has_margin = columns.has("margin")
     return HeldOut(
         task.read_values(columns, "target"),
-        task.read_decoded(columns, has_margin=has_margin),
+        task.read_decoded(columns),
         weights,
-        has_margin,
-        has_deviance,
         task=task,
         row=columns.integers("row"),
         files=columns.texts("file") if columns.has("file") else None,

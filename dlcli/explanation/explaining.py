@@ -63,8 +63,6 @@ def explain(
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
     network, weights, task = predictor.network, predictor.weights_of(1), predictor.task
-    loss = predictor.config.loss
-    assert loss is not None  # resolved
     layout = predictor.encoding.layout
 
     listed, unlisted = list_columns(target, predictor.config.data.weight, decisions)
@@ -96,7 +94,6 @@ def explain(
         ranked = [each.column for each in importances] or columns
         worst = analysis.worst_rows(task, held_out, predictions, units, ranked)
         columns = [each.column for each in importances if each.increase > 0]
-    error_name = task.error_name(has_margin=loss.output == "margin")
     return Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
         sampled_rows={"train": len(train), **({"held_out": len(sample)} if held_out else {})},
@@ -104,7 +101,7 @@ def explain(
         unlisted_columns=unlisted,
         layers=layers,
         outputs=tuple(outputs),
-        importance_metric=error_name if importances else None,
+        importance_metric=task.error_name if importances else None,
         importances=importances,
         partial_dependences=analysis.partial_dependences(predictor, sample, columns, outputs),
         worst=worst,

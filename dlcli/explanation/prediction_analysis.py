@@ -393,9 +393,7 @@ def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> 
     Returns:
         The index of each among all outputs, by name.
     """
-    task = predictor.task
-    assert predictor.config.loss is not None  # resolved
-    names = task.score_names(has_margin=predictor.config.loss.output == "margin")
+    task, names = predictor.task, predictor.task.score_names
     if task.outcome == "classes" and len(names) > 1:
         counts = np.bincount(truth.values, weights, minlength=task.width)
         indices = np.sort(np.argsort(-counts, kind="stable")[:MOST_OUTPUTS]).tolist()

@@ -317,21 +317,19 @@ def _labels(ops: Operations, task: Task, probabilities: Value) -> dict[str, Valu
 def _classes(
     ops: Operations, predictor: Predictor, outputs: Value, folds: Sequence[Value]
 ) -> dict[str, Value]:
-    task, loss = predictor.task, predictor.config.loss
-    assert loss is not None  # resolved
-    has_margin = loss.output == "margin"
+    task = predictor.task
     if task.width == 2:
         last = ops.column(outputs, predictor.network.outputs - 1)
-        index = ops.cast(last > (0.0 if has_margin else 0.5), "int64")
+        index = ops.cast(last > (0.5 if task.has_probabilities else 0.0), "int64")
     else:
         index = ops.argmax(outputs)
     found = {"prediction": ops.lookup(task.class_values, index)}
-    if has_margin:
-        found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
-    else:
+    if task.has_probabilities:
         found["probabilities"] = ops.cast(_shares(ops, predictor, outputs), "float32")
+    else:
+        found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
     if predictor.conformal is not None:
-        scores = [_class_scores(ops, predictor, fold, has_margin) for fold in folds]
+        scores = [_class_scores(ops, predictor, fold) for fold in folds]
         found["prediction_set"] = _sets(ops, predictor, predictor.conformal, scores, index)
     return found
 
@@ -343,9 +341,9 @@ def _shares(ops: Operations, predictor: Predictor, outputs: Value) -> Value:
     return outputs
 
 
-def _class_scores(ops: Operations, predictor: Predictor, outputs: Value, has_margin: bool) -> Value:
+def _class_scores(ops: Operations, predictor: Predictor, outputs: Value) -> Value:
     """Return the score that a row has if a class is the true one, float64 (rows, classes)."""
-    if has_margin:
+    if not predictor.task.has_probabilities:
         margin = ops.cast(outputs, "float64")
         return ops.concat([margin, -margin])
     shares = _shares(ops, predictor, outputs)

@@ -769,8 +769,7 @@ def _weighting_code(facts: _Facts) -> Iterator[str]:
 
 def _evaluation_code(facts: _Facts) -> Iterator[str]:
     sets = ", ".join(f"{_literal(name)}: {name}" for name in ("train", *facts.held_out))
-    task, config = facts.predictor.task, facts.config
-    assert config.loss is not None  # resolved
+    task = facts.predictor.task
     yield f"for name, rows in {{{sets}}}.items():"
     yield "    predicted = predict(rows)"
     if task.outcome == "numbers":
@@ -783,7 +782,7 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         yield "    codes = as_text(rows[TARGET]).map({each: at for at, each in enumerate(CLASSES)})"
         yield "    codes = codes.to_numpy().astype(int)"
         if facts.predictor.network.outputs == 1:
-            border = "0" if config.loss.output == "margin" else "0.5"
+            border = "0.5" if task.has_probabilities else "0"
             yield f"    accuracy = np.mean((predicted[:, 0] > {border}) == codes)"
         else:
             yield "    accuracy = np.mean(predicted.argmax(axis=1) == codes)"

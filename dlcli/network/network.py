@@ -83,11 +83,6 @@ class Head:
     metrics: tuple[MetricName, ...]
     """The metrics that each epoch shows next to the loss."""
 
-    @property
-    def has_margin(self) -> bool:
-        """True if the one output for two classes is a margin around 0, not a probability."""
-        return bool(self.loss.output == "margin")
-
 
 def resolve_head(config: Config, task: Task) -> Head:
     """Complete what the config omits of output, loss and metrics.

@@ -134,11 +134,11 @@ def combine_folds(
     Raises:
         RunError: if stored predictions do not fit each other.
     """
+    choice, head = dataset.split_choice, example.head
+    task = example.encoding.task.for_loss(head.loss)
 
     def read(table: pa.Table) -> HeldOut:
-        columns = StoredPredictions(table, f"{path}: its predictions")
-        is_counts = example.head.loss.name == "poisson"
-        return read_rows(columns, example.encoding.task, has_deviance=is_counts)
+        return read_rows(StoredPredictions(table, f"{path}: its predictions"), task)
 
     def read_fold(fold: FinishedFold) -> HeldOut | None:
         if fold.predictions is None:
@@ -156,8 +156,7 @@ def combine_folds(
     pooled = pooled_estimates(by_repeat)
     means, deviations = fold_intervals(results, [*pooled])
     values = {name: found.value for name, found in pooled.items()}
-    metric = main_metric(example.head.metrics, values)
-    task, choice, head = dataset.task, dataset.split_choice, example.head
+    metric = main_metric(head.metrics, values)
     constant = _constant_rows(folds, held_out, by_repeat)
     linear = [read(_by_linear_models(table)) for table in tables if _linear_columns(table)]
 

@@ -364,14 +364,13 @@ class FitResult:
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
-        prepared, task = self.prepared, self.prepared.encoding.task
-        head, class_weight = prepared.head, self.config.class_weight
+        prepared, head, class_weight = self.prepared, self.prepared.head, self.config.class_weight
+        task = prepared.encoding.task.for_loss(head.loss)
         return task.constant_outputs(
             prepared.split.train,
             self.encoded["train"].weights,
             prepared.network.outputs,
             metric=task.comparison_metric(head.loss, head.output.scaling, class_weight),
-            has_margin=head.has_margin,
         )
 
     def constant_decoded(self, name: str) -> DecodedRows:

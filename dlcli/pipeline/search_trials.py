@@ -99,7 +99,7 @@ def evaluate(result: FitResult, objective: str) -> Evaluation:
         metrics = {LOSS: value, **metrics}
     else:
         columns = StoredPredictions(result.prediction_table(name), "the predictions")
-        rows = read_rows(columns, predictions.task, has_deviance=predictions.has_deviance)
+        rows = read_rows(columns, predictions.task)
         value = metrics.get(objective)
         error = standard_error_of_rows(rows, objective)
     best_epoch = trained.best_epoch or trained.epochs

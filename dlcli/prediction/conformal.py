@@ -263,7 +263,7 @@ def _true_scores(predictions: Predictions, values: Values) -> Floats:
 def _class_scores(predictions: Predictions) -> Floats:
     """Return the score that a row has if a class is the true one, (rows, classes)."""
     scores = predictions.scores
-    return np.hstack([scores, -scores]) if predictions.has_margin else 1 - scores
+    return 1 - scores if predictions.task.has_probabilities else np.hstack([scores, -scores])
 
 
 def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dlcli.prediction.regions import Regions
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables import Table, floats
 from dlcli.tasks import DecodedRows, Outputs, Task, Values
 
 
@@ -23,13 +23,9 @@ class Predictions:
     """Predictions of some rows."""
 
     task: Task
-    """The prediction task."""
+    """The prediction task, see `Task.for_loss`."""
     outputs: Outputs
     """The network's outputs as trained on, (rows, units)."""
-    has_margin: bool = False
-    """True if the one output for two classes is a margin around 0, not a probability."""
-    has_deviance: bool = False
-    """True if numbers are trained as means of counts, so that their deviance is a metric."""
     regions: Regions | None = None
     """The rows' intervals, or sets of classes, if they were asked for."""
 
@@ -54,12 +50,12 @@ class Predictions:
     @property
     def values(self) -> Values:
         """The predicted values, in the form of true values."""
-        return self.task.predict(self.decoded, has_margin=self.has_margin)
+        return self.task.predict(self.decoded)
 
     @cached_property
     def probabilities(self) -> Outputs | None:
         """The probability of each class or label, (rows, names); none for numbers and margins."""
-        return self.task.probabilities(self.outputs, has_margin=self.has_margin)
+        return self.task.probabilities(self.outputs) if self.task.has_probabilities else None
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -69,7 +65,7 @@ class Predictions:
 
     def errors(self, values: Values) -> NDArray[np.float64]:
         """Measure how far outputs are from true values, see `Task.errors`."""
-        return self.task.errors(values, self.outputs, has_margin=self.has_margin)
+        return self.task.errors(values, self.outputs)
 
     def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
         """Return the rows with their true values, as metrics compare them.
@@ -81,8 +77,7 @@ class Predictions:
         Raises:
             DataError: for a target that is missing or can't be encoded.
         """
-        values = self.task.values(table, ValueIssues())
-        return DecodedRows(values, self.decoded, weights, self.has_margin, self.has_deviance)
+        return DecodedRows(self.task.values(table, ValueIssues()), self.decoded, weights)
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
         """Return the true values as columns: `target`, or `target_<column>` for several.
@@ -104,7 +99,8 @@ class Predictions:
                 computed, instead of float64; numbers in the target's unit are always float64.
         """
         regions = {} if self.regions is None else self.regions.columns()
-        scores = self.task.score_columns(self.outputs, has_margin=self.has_margin)
+        columns = self.task.score_columns(self.outputs).items()
+        scores = {name: floats(values) for name, values in columns}
         if as_computed and self.outputs.dtype == np.float32:
             scores = {name: values.cast(pa.float32()) for name, values in scores.items()}
         return {**self.task.value_columns(self.values, "prediction"), **regions, **scores}
@@ -117,11 +113,8 @@ class Predictions:
         """
         regions = {} if self.regions is None else self.regions.lists()
         columns = {**self.task.value_lists(self.values, "prediction"), **regions}
-        if self.has_margin:
-            columns["margin"] = _shortest(self.outputs[:, 0])
-        elif self.probabilities is not None:
-            for name, column in zip(self.task.names, self.probabilities.T, strict=True):
-                columns[f"probability_{name}"] = _shortest(column)
+        for name, values in self.task.score_columns(self.outputs).items():
+            columns[name] = _shortest(values)
         return {name: [*map(finite_or_none, column)] for name, column in columns.items()}
 
 

@@ -178,10 +178,10 @@ class Predictor:
         """A note on how far the coverage of intervals may be off their level; empty if hardly."""
         return self.conformal.uncertainty(self.level) if self.conformal else ""
 
-    @property
+    @cached_property
     def task(self) -> Task:
-        """The prediction task."""
-        return self.encoding.task
+        """The prediction task, see `Task.for_loss`."""
+        return self.encoding.task.for_loss(self.config.loss)
 
     @property
     def members(self) -> int:
@@ -343,14 +343,7 @@ class Predictor:
 
     def decode(self, outputs: Outputs) -> Predictions:
         """Return the predictions of a network's outputs as trained on, (rows, units)."""
-        loss = self.config.loss
-        assert loss is not None  # resolved
-        return Predictions(
-            self.task,
-            outputs,
-            has_margin=loss.output == "margin",
-            has_deviance=loss.name == "poisson",
-        )
+        return Predictions(self.task, outputs)
 
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
         """Return the columns of a table that training did not have and that nothing reads.

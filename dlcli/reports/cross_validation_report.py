@@ -130,7 +130,7 @@ class CrossValidationRecord(RunRecord):
         columns = StoredPredictions(self.run.read_predictions(), place, "cv.json")
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
-        rows = PredictedRows.of(columns, self._task(), "test")
+        rows = PredictedRows.of(columns, self._task().for_loss(self.config.loss), "test")
         return rows if rows.rows else None
 
     def _task(self) -> Task:

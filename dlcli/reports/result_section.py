@@ -109,7 +109,7 @@ def prediction_blocks(
         seed: of the random choice of points where there are too many.
         metrics: of all rows of the set, as metrics.json has them.
     """
-    names = rows.task.charts(has_margin=rows.has_margin)
+    names = rows.task.charts
     if rows.task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
     charts: list[Block] = []

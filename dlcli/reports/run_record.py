@@ -215,7 +215,7 @@ class PredictedRows:
             without_weight = part.rows - int(np.count_nonzero(counts))
             part, weights = part.filtered(counts), weights[counts]
         if task.names:
-            scores = task.read_decoded(part, has_margin=part.has("margin"))
+            scores = task.read_decoded(part)
             finite = np.asarray(np.isfinite(scores).all(axis=1))
             part, weights = part.filtered(finite), weights[finite]
         return cls(split, task, is_sample, weights, is_weighted, part, without_weight)
@@ -224,11 +224,6 @@ class PredictedRows:
     def rows(self) -> int:
         """The number of rows."""
         return len(self.weights)
-
-    @property
-    def has_margin(self) -> bool:
-        """True if the network gives a margin around 0 and no probability."""
-        return self._columns.has("margin")
 
     @cached_property
     def values(self) -> Values:
@@ -243,7 +238,7 @@ class PredictedRows:
     @cached_property
     def decoded(self) -> Floats:
         """The decoded outputs of the network: probabilities, margins or numbers."""
-        return self.task.read_decoded(self._columns, has_margin=self.has_margin)
+        return self.task.read_decoded(self._columns)
 
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:

@@ -93,7 +93,7 @@ class FormAnswer:
             chosen = self._chosen()
             index = next((at for at, is_chosen in enumerate(chosen) if is_chosen), 0)
             label = f"probability of {task.names[index]}"
-            if self.predictions.has_margin:
+            if not task.has_probabilities:
                 index, label = 0, f"margin, above 0 for {task.names[1]}"
         for column in self.model.inputs[:MOST_CURVES]:
             values = [*_values_along(column)]

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +70,7 @@ class _Classes(Task):
 
     type = "categorical"
     outcome = "classes"
+    charts: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall", "calibration")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -88,10 +89,6 @@ class _Classes(Task):
 
     def describe(self, columns: str, names: str) -> str:
         return f"{columns}, one of {self.words}: {names}"
-
-    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        probabilistic = () if has_margin else ("calibration",)
-        return ("confusion", "roc", "precision_recall", *probabilistic)
 
     # Encoding.
 
@@ -155,28 +152,16 @@ class _Classes(Task):
     # Predictions.
 
     def constant_outputs(
-        self,
-        train: Table,
-        weights: Floats | None,
-        units: int,
-        *,
-        metric: str = "",
-        has_margin: bool = False,
+        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
     ) -> Floats:
         counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=self.width)
-        if has_margin:
-            return np.array([1.0 if counts[1] > counts[0] else -1.0])
         shares: Floats = counts / counts.sum()
         return shares[-units:]
 
     # Evaluation.
 
-    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
-        probabilities = self.probabilities(outputs, has_margin=has_margin)
-        if probabilities is None:
-            sides = np.where(values == 1, 1.0, -1.0)[:, np.newaxis]
-            hinges: Floats = np.maximum(0.0, 1.0 - sides * outputs)
-            return hinges
+    def errors(self, values: Values, outputs: Outputs) -> Floats:
+        probabilities = self.probabilities(outputs)
         return cross_entropy(np.take_along_axis(probabilities, values[:, np.newaxis], axis=1))
 
     # Columns of stored predictions.
@@ -194,14 +179,11 @@ class _Classes(Task):
 
 
 class Binary(_Classes):
-    """One of two classes; probabilities and margins are those of the second."""
+    """One of two classes; its one probability is that of the second."""
 
     kind: Literal["binary"] = "binary"
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
-
-    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        probabilistic = () if has_margin else ("thresholds",)
-        return (*super().charts(has_margin=has_margin), *probabilistic)
+    charts: ClassVar[tuple[str, ...]] = (*_Classes.charts, "thresholds")
 
     def output_units(self, loss: Loss) -> int:
         return 2 if loss.output == "shares" else 1
@@ -223,28 +205,57 @@ class Binary(_Classes):
     def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
         return ("accuracy", "auc", "precision", "recall", "f1")
 
+    def for_loss(self, loss: Loss | None) -> Binary:
+        is_margin = loss is not None and loss.output == "margin"
+        return (_Margin if is_margin else Binary)(**dict(self))
+
     def decode(self, outputs: Outputs) -> Outputs:
         return outputs[:, -1:]
 
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
-        return decide(decoded[:, 0], probabilistic=not has_margin)
+    def predict(self, decoded: Outputs) -> NDArray[np.int64]:
+        return decide(decoded[:, 0], probabilistic=self.has_probabilities)
 
-    def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> Outputs | None:
-        if has_margin:
-            return None
+    def probabilities(self, outputs: Outputs) -> Outputs:
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return binary_statistics(
-            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=not rows.has_margin
+            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=self.has_probabilities
         )
 
-    def score_names(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        return self.classes[1:] if has_margin else self.classes
+    @property
+    def decoded_columns(self) -> tuple[str, ...]:
+        return super().decoded_columns[1:]
 
-    def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        names = super().decoded_columns(has_margin=has_margin)
-        return names if has_margin else names[1:]
+
+class _Margin(Binary):
+    """One of two classes by a margin, which is above 0 for the second; of hinge losses."""
+
+    has_probabilities = False
+    error_name = "hinge"
+    charts = ("confusion", "roc", "precision_recall")
+
+    def constant_outputs(
+        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
+    ) -> Floats:
+        counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=2)
+        return np.array([1.0 if counts[1] > counts[0] else -1.0])
+
+    def errors(self, values: Values, outputs: Outputs) -> Floats:
+        sides = np.where(values == 1, 1.0, -1.0)[:, np.newaxis]
+        hinges: Floats = np.maximum(0.0, 1.0 - sides * outputs)
+        return hinges
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return self.classes[1:]
+
+    def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
+        return {"margin": outputs[:, 0]}
+
+    @property
+    def decoded_columns(self) -> tuple[str, ...]:
+        return ("margin",)
 
 
 class Multiclass(_Classes):
@@ -262,7 +273,7 @@ class Multiclass(_Classes):
             return ("accuracy", "f1", "top_3_accuracy")
         return ("accuracy", "f1")
 
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
+    def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
         return indices
 
@@ -282,6 +293,7 @@ class Multilabel(Task):
 
     type = "multi_label"
     outcome = "labels"
+    charts = ("roc", "precision_recall", "calibration")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -301,9 +313,6 @@ class Multilabel(Task):
 
     def describe(self, columns: str, names: str) -> str:
         return f"which of {self.words} a row has: {names}"
-
-    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        return ("roc", "precision_recall", "calibration")
 
     # Encoding.
 
@@ -381,17 +390,11 @@ class Multilabel(Task):
 
     # Predictions.
 
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> NDArray[np.int64]:
+    def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         return decide(decoded)
 
     def constant_outputs(
-        self,
-        train: Table,
-        weights: Floats | None,
-        units: int,
-        *,
-        metric: str = "",
-        has_margin: bool = False,
+        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
     ) -> Floats:
         return weighted_mean(self.encode(train, ValueIssues()), weights)
 
@@ -405,7 +408,7 @@ class Multilabel(Task):
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return multilabel_statistics(rows.values, rows.decoded, rows.weights)
 
-    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
+    def errors(self, values: Values, outputs: Outputs) -> Floats:
         probabilities = outputs.astype(np.float64)
         return cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
 

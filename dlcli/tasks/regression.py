@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from dlcli.config import (
     Activation,
@@ -41,7 +41,7 @@ from dlcli.preprocessing import (
     out_of_range,
     scale_column,
 )
-from dlcli.tables import Table
+from dlcli.tables import Table, floats
 from dlcli.tasks.task import (
     DecodedRows,
     Outputs,
@@ -49,7 +49,6 @@ from dlcli.tasks.task import (
     StoredColumns,
     Task,
     Values,
-    float_columns,
     refuse_missing,
     weighted_mean,
 )
@@ -63,8 +62,14 @@ class _Numbers(Task):
 
     scalings: tuple[LinearScaling, ...] = ()
     """The scaling of each column, fitted on training rows; before that there are none."""
+    has_deviance: bool = Field(default=False, exclude=True)
+    """True if numbers are trained as means of counts, so that their Poisson deviance is a metric;
+    see `for_loss`."""
 
     outcome = "numbers"
+    has_probabilities = False
+    error_name = "rmse"
+    charts = ("predicted_and_true", "residuals", "deciles")
     noun: ClassVar[str]
     """The content of each column: `number`."""
 
@@ -86,9 +91,6 @@ class _Numbers(Task):
 
     def describe(self, columns: str, names: str) -> str:
         return f"{columns}, {self.words}" if self.width == 1 else f"{self.words}: {columns}"
-
-    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        return ("predicted_and_true", "residuals", "deciles")
 
     # Encoding.
 
@@ -203,6 +205,9 @@ class _Numbers(Task):
 
     # Predictions.
 
+    def for_loss(self, loss: Loss | None) -> Self:
+        return self.model_copy(update={"has_deviance": isinstance(loss, Poisson)})
+
     def decode(self, outputs: Outputs) -> Floats:
         if len(self._scalings) == 1:  # the quick way for one row
             return self._scalings[0].invert(outputs)
@@ -215,20 +220,11 @@ class _Numbers(Task):
         columns = zip(self._scalings, means.T, strict=True)
         return np.stack([scaling.apply(values) for scaling, values in columns], axis=1)
 
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Outputs:
+    def predict(self, decoded: Outputs) -> Outputs:
         return decoded
 
-    def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> None:
-        return None
-
     def constant_outputs(
-        self,
-        train: Table,
-        weights: Floats | None,
-        units: int,
-        *,
-        metric: str = "",
-        has_margin: bool = False,
+        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
     ) -> Floats:
         values = self.values(train, ValueIssues())
         if metric == "mae":
@@ -267,34 +263,34 @@ class _Numbers(Task):
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         return regression_statistics(
-            rows.values, rows.decoded, rows.weights, deviance=rows.has_deviance
+            rows.values, rows.decoded, rows.weights, deviance=self.has_deviance
         )
 
-    def error_name(self, *, has_margin: bool = False) -> str:
-        return "rmse"
-
-    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
+    def errors(self, values: Values, outputs: Outputs) -> Floats:
         return np.abs(self.decode(outputs) - values)
 
-    def score_names(self, *, has_margin: bool = False) -> tuple[str, ...]:
+    @property
+    def score_names(self) -> tuple[str, ...]:
         return self.columns
 
     # Columns of stored predictions.
 
     def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
-        return float_columns(self._named(prefix), values)
+        columns = zip(self._named(prefix), values.T, strict=True)
+        return {name: floats(column) for name, column in columns}
 
     def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
         names = self._named(prefix)
         return {name: column.tolist() for name, column in zip(names, values.T, strict=True)}
 
-    def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
+    def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
         return {}
 
     def read_values(self, columns: StoredColumns, prefix: str) -> Values:
         return columns.floats(*self._named(prefix))
 
-    def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
+    @property
+    def decoded_columns(self) -> tuple[str, ...]:
         return self._named("prediction")
 
     def _named(self, prefix: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from dlcli.config import (
 from dlcli.errors import first_names
 from dlcli.metrics import Metrics, Statistic, metric_values
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
-from dlcli.tables import Table, floats
+from dlcli.tables import Table
 
 Values = NDArray[Any]
 """True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
@@ -66,10 +66,6 @@ class DecodedRows:
     """See `Task.decode`."""
     weights: Floats | None
     """The rows' weights, (rows,), if they have any."""
-    has_margin: bool = False
-    """See `Task`."""
-    has_deviance: bool = False
-    """See `Task`."""
 
 
 class Task(Fitted):
@@ -79,9 +75,8 @@ class Task(Fitted):
     metrics suit it, how outputs become predictions, and how these are measured, stored, shown and
     worded. It is inferred from the rows by `infer_task`; `fit` adds statistics of training rows.
 
-    Two facts that follow from the loss are passed to some methods: `has_margin` if the one output
-    for two classes is a margin around 0, not a probability; and `has_deviance` if numbers are
-    trained as means of counts, so that their Poisson deviance is a metric.
+    What outputs mean follows from the loss, too: `for_loss` returns the task by which the outputs
+    of a trained network become predictions, and by which these are measured, stored and shown.
     """
 
     kind: str
@@ -103,6 +98,12 @@ class Task(Fitted):
     """The type by which the config declares the target."""
     outcome: ClassVar[Literal["numbers", "classes", "labels"]]
     """The prediction for a row: numbers, one of several classes, or any of several labels."""
+    has_probabilities: ClassVar[bool] = True
+    """True if outputs are probabilities; false for numbers and margins."""
+    error_name: ClassVar[str] = "log_loss"
+    """The name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
+    charts: ClassVar[tuple[str, ...]]
+    """The charts that show predictions well, in the order of a report."""
 
     # Description.
 
@@ -149,10 +150,6 @@ class Task(Fitted):
             columns: the columns, as they are to be shown.
             names: the classes or labels, as they are to be shown.
         """
-
-    @abstractmethod
-    def charts(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        """Return the charts that show predictions well, in the order of a report."""
 
     # Encoding.
 
@@ -304,6 +301,14 @@ class Task(Fitted):
 
     # Predictions.
 
+    def for_loss(self, loss: Loss | None) -> Task:
+        """Return the task for the outputs of a network that was trained with a loss.
+
+        Args:
+            loss: the resolved config's.
+        """
+        return self
+
     def decode(self, outputs: Outputs) -> Outputs:
         """Decode a network's outputs to the form that metrics compare with true values.
 
@@ -326,26 +331,16 @@ class Task(Fitted):
         return np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
 
     @abstractmethod
-    def predict(self, decoded: Outputs, *, has_margin: bool = False) -> Values:
+    def predict(self, decoded: Outputs) -> Values:
         """Return the predicted values of decoded outputs, in the form of true values."""
 
-    def probabilities(self, outputs: Outputs, *, has_margin: bool = False) -> Outputs | None:
-        """Return the probability of each class or label, (rows, names).
-
-        Returns:
-            None for numbers and margins.
-        """
-        return None if has_margin else outputs
+    def probabilities(self, outputs: Outputs) -> Outputs:
+        """Return the probability of each class or label, (rows, names), if outputs have any."""
+        return outputs
 
     @abstractmethod
     def constant_outputs(
-        self,
-        train: Table,
-        weights: Floats | None,
-        units: int,
-        *,
-        metric: str = "",
-        has_margin: bool = False,
+        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
     ) -> Floats:
         """Return the outputs of a model that has seen only the target of its training rows.
 
@@ -354,7 +349,6 @@ class Task(Fitted):
             weights: their weights, (rows,), if they have any.
             units: the output's width.
             metric: the one that it is compared by, see `comparison_metric`.
-            has_margin: see the class.
 
         Returns:
             The output as trained on, (units,): the mean Σwy / Σw of each column of numbers, or the
@@ -376,17 +370,11 @@ class Task(Fitted):
 
     def metric_names(self, loss: Loss) -> tuple[str, ...]:
         """Return the names of the metrics of a set of rows that are single numbers."""
-        has_margin, has_deviance = loss.output == "margin", loss.name == "poisson"
-        decoded = np.empty((0, self.width))
-        rows = DecodedRows(self.predict(decoded), decoded, None, has_margin, has_deviance)
-        return tuple(self.statistics(rows))
-
-    def error_name(self, *, has_margin: bool = False) -> str:
-        """Return the name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
-        return "hinge" if has_margin else "log_loss"
+        task, decoded = self.for_loss(loss), np.empty((0, self.width))
+        return tuple(task.statistics(DecodedRows(task.predict(decoded), decoded, None)))
 
     @abstractmethod
-    def errors(self, values: Values, outputs: Outputs, *, has_margin: bool = False) -> Floats:
+    def errors(self, values: Values, outputs: Outputs) -> Floats:
         """Measure how far a network's outputs are from the true values.
 
         Returns:
@@ -395,8 +383,9 @@ class Task(Fitted):
             margin m the hinge max(0, 1 − y·m) with y = ±1, (rows, 1).
         """
 
-    def score_names(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        """Return a name for each probability of a row, or for each decoded output without any."""
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """A name for each probability of a row, or for each decoded output without any."""
         return self.names
 
     # Columns of stored predictions.
@@ -414,13 +403,10 @@ class Task(Fitted):
     def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
         """Return values as `value_columns` does, in lists of Python's own."""
 
-    def score_columns(self, outputs: Outputs, *, has_margin: bool = False) -> dict[str, pa.Array]:
-        """Return the columns `probability_<name>` or `margin` of a network's outputs."""
-        if has_margin:
-            return {"margin": floats(outputs[:, 0])}
-        probabilities = self.probabilities(outputs, has_margin=has_margin)
-        assert probabilities is not None
-        return float_columns([f"probability_{name}" for name in self.names], probabilities)
+    def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
+        """Return the columns `probability_<name>` or `margin` of a network's outputs, (rows,)."""
+        columns = zip(self.names, self.probabilities(outputs).T, strict=True)
+        return {f"probability_{name}": column for name, column in columns}
 
     @abstractmethod
     def read_values(self, columns: StoredColumns, prefix: str) -> Values:
@@ -430,18 +416,17 @@ class Task(Fitted):
             RunError: for columns that are damaged or of another task.
         """
 
-    def read_decoded(self, columns: StoredColumns, *, has_margin: bool = False) -> Floats:
+    def read_decoded(self, columns: StoredColumns) -> Floats:
         """Read decoded outputs back from stored columns.
 
         Raises:
             RunError: for columns that are damaged or of another task.
         """
-        return columns.floats(*self.decoded_columns(has_margin=has_margin))
+        return columns.floats(*self.decoded_columns)
 
-    def decoded_columns(self, *, has_margin: bool = False) -> tuple[str, ...]:
-        """Return the names of the stored columns that hold decoded outputs."""
-        if has_margin:
-            return ("margin",)
+    @property
+    def decoded_columns(self) -> tuple[str, ...]:
+        """The names of the stored columns that hold decoded outputs."""
         return tuple(f"probability_{name}" for name in self.names)
 
     def row_text(self, values: Mapping[str, object], texts: Mapping[str, str]) -> str:
@@ -486,8 +471,3 @@ def weighted_mean(values: Values, weights: Floats | None) -> Floats:
     """Return the mean Σwy / Σw of each column, (columns,)."""
     mean: Floats = np.average(values.astype(np.float64), axis=0, weights=weights)
     return mean
-
-
-def float_columns(names: Sequence[str], values: NDArray[np.floating[Any]]) -> dict[str, pa.Array]:
-    """Name the columns of a matrix of numbers, (rows, names)."""
-    return {name: floats(column) for name, column in zip(names, values.T, strict=True)}

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.comparison import HeldOut
-from dlcli.config import ConfigFile, dump_config, load_config
+from dlcli.config import ConfigFile, Loss, dump_config, load_config
 from dlcli.pipeline import Events, prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs import Run, RunWriter, fingerprint, new_run
@@ -33,9 +33,16 @@ def two_classes(truth: Sequence[int], chances: Sequence[float], **more: Any) -> 
     return held_out(TWO, np.array(truth), np.array(chances, float)[:, np.newaxis], **more)
 
 
-def held_out(task: Task, truth: Any, outputs: Any, weight: Any = None, **more: Any) -> HeldOut:
-    weights = None if weight is None else np.array(weight, float)
-    return HeldOut(truth, outputs, weights, task=task, row=np.arange(1, len(truth) + 1), **more)
+def held_out(
+    task: Task,
+    truth: Any,
+    outputs: Any,
+    weight: Any = None,
+    loss: Loss | None = None,
+    **more: Any,
+) -> HeldOut:
+    weights, row = None if weight is None else np.array(weight, float), np.arange(1, len(truth) + 1)
+    return HeldOut(truth, outputs, weights, task=task.for_loss(loss), row=row, **more)
 
 
 def number_run(

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 
 from dlcli.comparison import read_rows
+from dlcli.config import Poisson
+from dlcli.config.training_choices import Hinge
 from dlcli.errors import RunError
 from dlcli.prediction import Predictions, StoredPredictions
 from dlcli.preprocessing import LinearScaling
@@ -30,24 +32,16 @@ TABLE = Table("rows.csv", pa.table(COLUMNS), np.arange(1, 5))
 KINDS = Multiclass(columns=("kind",), classes=("cat", "cow", "dog"))
 DIGITS = Binary(columns=("digit",), classes=("7", "9"), stored="integer")
 TRUTHS = Binary(columns=("is",), classes=("false", "true"), stored="boolean")
-CASES: dict[str, tuple[Task, int, dict[str, bool]]] = {
-    "a number": (Regression(columns=("n",), scalings=(SCALED,)), 1, {}),
-    "numbers": (Regression(columns=("n", "m"), scalings=(SCALED, BARE)), 2, {}),
-    "a count": (
-        Counts(columns=("count",), scalings=(BARE,)),
-        1,
-        {"has_deviance": True},
-    ),
-    "classes": (KINDS, 3, {}),
-    "two classes": (DIGITS, 1, {}),
-    "two outputs": (TRUTHS, 2, {}),
-    "a margin": (TRUTHS, 1, {"has_margin": True}),
-    "labels": (Multilabel(columns=("p", "q"), labels=("p", "q")), 2, {}),
-    "labels of one text": (
-        Multilabel(columns=("tags",), labels=("a", "b"), delimiter="|"),
-        2,
-        {},
-    ),
+CASES: dict[str, tuple[Task, int]] = {
+    "a number": (Regression(columns=("n",), scalings=(SCALED,)), 1),
+    "numbers": (Regression(columns=("n", "m"), scalings=(SCALED, BARE)), 2),
+    "a count": (Counts(columns=("count",), scalings=(BARE,)).for_loss(Poisson()), 1),
+    "classes": (KINDS, 3),
+    "two classes": (DIGITS, 1),
+    "two outputs": (TRUTHS, 2),
+    "a margin": (TRUTHS.for_loss(Hinge()), 1),
+    "labels": (Multilabel(columns=("p", "q"), labels=("p", "q")), 2),
+    "labels of one text": (Multilabel(columns=("tags",), labels=("a", "b"), delimiter="|"), 2),
 }
 
 
@@ -66,14 +60,14 @@ def stored(predictions: Predictions, weights: np.ndarray | None) -> pa.Table:
 @pytest.mark.parametrize("weights", [None, np.array([1.0, 0.0, 2.5, 1.0])])
 @pytest.mark.parametrize("case", CASES)
 def test_the_metrics_are_those_that_were_taken_of_the_predictions(case, weights):
-    target, width, facts = CASES[case]
+    target, width = CASES[case]
     outputs = np.random.default_rng(5).uniform(0.05, 0.95, (4, width)).astype(np.float32)
     if width > 1 and target.kind == "classes":
         outputs /= outputs.sum(axis=1, keepdims=True)
-    predictions = Predictions(target, outputs, **facts)
+    predictions = Predictions(target, outputs)
     columns = StoredPredictions(stored(predictions, weights), "here").of_split("test")
 
-    held = read_rows(columns, target, has_deviance=facts.get("has_deviance", False))
+    held = read_rows(columns, target)
     expected = target.metrics(predictions.with_truth(TABLE, weights))
     for name, value in target.metrics(held).items():
         if not isinstance(value, list | dict):
@@ -101,15 +95,15 @@ NUMBER = Regression(columns=("n",), scalings=(BARE,))
 )
 def test_columns_that_hold_something_else_are_refused(columns, finding):
     with pytest.raises(RunError) as caught:
-        read_rows(table(**columns), NUMBER, has_deviance=False)
+        read_rows(table(**columns), NUMBER)
     assert str(caught.value) == f"run/predictions.parquet: {finding}; train it again"
 
 
 def test_a_column_that_is_not_there_is_refused():
     with pytest.raises(RunError) as caught:
-        read_rows(table(), KINDS, has_deviance=False)
+        read_rows(table(), KINDS)
     assert "holds a value that its encoding.json doesn't list" in str(caught.value)
     with pytest.raises(RunError) as caught:
         two = Regression(columns=("n", "m"), scalings=(BARE, BARE))
-        read_rows(table(), two, has_deviance=False)
+        read_rows(table(), two)
     assert "column 'target_n' is missing, or there twice" in str(caught.value)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.encoding import InMemoryInputs
 from dlcli.explanation.prediction_analysis import (
     read_true_values,
     target_units,
@@ -18,16 +17,14 @@ from dlcli.metrics import (
     multilabel_statistics,
     regression_statistics,
 )
+from dlcli.prediction import Predictions
 
 
 def scored(made, outputs):
     """The truth of a case's rows, and predictions that are given."""
-    target = made.predictor.encoding.task
+    target = made.predictor.task
     truth = read_true_values(target, [made.table], target_units(target, made.table))
-    predictions = made.predictor.predict_encoded(InMemoryInputs(np.zeros((0, 1), np.float32)))
-    return truth, type(predictions)(
-        target, np.array(outputs, np.float32), has_margin=predictions.has_margin
-    )
+    return truth, Predictions(target, np.array(outputs, np.float32))
 
 
 X = {"x": [1.0, 2.0, 3.0]}
@@ -53,7 +50,7 @@ def test_of_several_numbers_differences_are_in_standard_deviations():
     assert truth.row_errors(predictions).tolist() == pytest.approx([0, 1 / deviation, 2])
     roots = [(1 / 3) ** 0.5 / deviation, (0.25 / 3) ** 0.5 / deviation, (4 / 3) ** 0.5]
     assert truth.error(predictions, np.ones(3)) == pytest.approx(sum(roots) / 3)
-    assert made.predictor.task.error_name() == "rmse"
+    assert made.predictor.task.error_name == "rmse"
 
 
 def test_of_two_classes_it_is_the_log_loss():
@@ -64,7 +61,7 @@ def test_of_two_classes_it_is_the_log_loss():
     )
     scores = binary_statistics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
     assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"].value)
-    assert made.predictor.task.error_name() == "log_loss"
+    assert made.predictor.task.error_name == "log_loss"
 
 
 def test_of_three_classes_likewise():
@@ -93,7 +90,7 @@ def test_of_margins_it_is_the_hinge():
     truth, predictions = scored(made, [[0.5], [0.5], [3]])
     assert truth.row_errors(predictions).tolist() == [1.5, 0.5, 0]
     assert truth.error(predictions, WEIGHTS) == (1.5 + 2 * 0.5) / 4
-    assert made.predictor.task.error_name(has_margin=True) == "hinge"
+    assert made.predictor.task.error_name == "hinge"
 
 
 def test_what_is_no_number_is_the_worst_there_is_and_has_no_mean():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dlcli.comparison import HeldOut
+from dlcli.config.training_choices import Hinge
 from dlcli.metrics import (
     Share,
     estimate_statistic_differences,
@@ -352,7 +353,7 @@ def test_a_difference_on_few_rows_of_many_has_an_interval():
 
 
 def test_a_metric_of_one_of_the_runs_alone_is_no_difference():
-    margin = two_classes([0, 1], [-1, 1], has_margin=True)
+    margin = two_classes([0, 1], [-1, 1], loss=Hinge())
     found = estimate_differences(two_classes([0, 1], [0.1, 0.9]), margin, paired=True)
     assert "log_loss" not in found
     assert found["accuracy"].value == 0

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from dlcli.comparison import HeldOut
+from dlcli.config import Poisson
+from dlcli.config.training_choices import Hinge
 from dlcli.metrics import Mean, Metrics
 from dlcli.metrics.statistic import Difference
 from dlcli.tasks import Counts, Multiclass, Multilabel
@@ -36,8 +38,8 @@ def of_every_kind(weighted: bool) -> dict[str, HeldOut]:
         "labels": (LABELS, marks, tenths),
     }
     rows = {name: held_out(*each, weight=weight) for name, each in given.items()}
-    rows["counts"] = held_out(*given["counts"], weight=weight, has_deviance=True)
-    rows["margin"] = held_out(TWO, marks[:, 0], tenths[:, :1] - 0.5, weight, has_margin=True)
+    rows["counts"] = held_out(*given["counts"], weight=weight, loss=Poisson())
+    rows["margin"] = held_out(TWO, marks[:, 0], tenths[:, :1] - 0.5, weight, Hinge())
     return rows
 
 

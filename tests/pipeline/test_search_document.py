@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from dlcli.config import Poisson
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import Dimension, Search, TrialResult, leaderboard
 from dlcli.pipeline.cv_summary import standard_error_of_rows
@@ -202,7 +203,7 @@ def drawn(rows: int, generator: np.random.Generator):
     of_marks = 1 / (1 + np.exp(-generator.normal(size=(rows, 2)) - 2 * marks + 1))
     counts = generator.poisson(3.0, rows).astype(float)
     return (
-        numbers(counts, 3.0 + 0.2 * generator.normal(size=rows), has_deviance=True),
+        numbers(counts, 3.0 + 0.2 * generator.normal(size=rows), loss=Poisson()),
         numbers(truth := generator.normal(size=rows), truth + 0.5 * generator.normal(size=rows)),
         two_classes((chances > generator.random(rows)).astype(int), chances),
         held_out(THREE, classes, shares),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli.config import Output
+from dlcli.config.training_choices import Hinge
 from dlcli.errors import RunError, UsageError
 from dlcli.prediction import Conformal, Predictions, conformal
 from dlcli.runs import parse_document
@@ -27,15 +28,15 @@ def column(*values):
     return np.array(values, dtype=np.float64)[:, np.newaxis]
 
 
-def fit(task, *folds, section=None, **facts):
+def fit(task, *folds, section=None):
     """Fit on folds of outputs and encoded true values."""
-    each = [(Predictions(task, outputs, **facts), values) for outputs, values in folds]
+    each = [(Predictions(task, outputs), values) for outputs, values in folds]
     return Conformal.fit(each, section or output())
 
 
-def split(task, outputs, values, **facts):
+def split(task, outputs, values, **options):
     """Fit on validation rows, which are one fold."""
-    return fit(task, (outputs, values), **facts)
+    return fit(task, (outputs, values), **options)
 
 
 def ends(fitted, task, level, *folds):
@@ -222,10 +223,10 @@ def test_sets_have_the_classes_that_few_held_out_rows_speak_against(level):
 
 
 def test_sets_of_margins_compare_the_side_and_the_distance():
-    task = Binary(columns=("y",), classes=("no", "yes"))
+    task = Binary(columns=("y",), classes=("no", "yes")).for_loss(Hinge())
     margins, truth = column(*[2, 2, 2, 2, -2, -2, -2, 0.5, -0.5]), np.array([1] * 4 + [0] * 5)
-    fitted = split(task, margins, truth, has_margin=True)  # the score at rank 9 is 0.5
-    new = Predictions(task, column(3, 0.4, -0.4, -3), has_margin=True)
+    fitted = split(task, margins, truth)  # the score at rank 9 is 0.5
+    new = Predictions(task, column(3, 0.4, -0.4, -3))
     assert fitted.regions(new, [new], 0.9).array.tolist() == [
         [False, True],
         [True, True],

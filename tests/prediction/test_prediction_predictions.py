@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.config import Poisson
+from dlcli.config.training_choices import Hinge
 from dlcli.metrics import binary_statistics, metric_values, multilabel_statistics
 from dlcli.prediction import Intervals, Predictions, write_rows
 from dlcli.prediction.regions import ClassSets
@@ -26,6 +28,7 @@ def labels(*names, stored="integer"):
     return Multilabel(columns=names, labels=names, stored=stored)
 
 
+MARGIN = classes("no", "yes").for_loss(Hinge())
 TAGS = Multilabel(columns=("tags",), labels=("a", "b", "c"), delimiter="|")
 
 
@@ -34,16 +37,16 @@ def numbers(*columns, name="none", offset=0.0, scale=1.0):
     return Regression(columns=columns, scalings=(scaling,) * len(columns))
 
 
-def predictions(target, outputs, **options):
-    return Predictions(target, np.array(outputs, np.float32), **options)
+def predictions(target, outputs):
+    return Predictions(target, np.array(outputs, np.float32))
 
 
 def measured(found, table, weights):
     return found.task.metrics(found.with_truth(table, weights))
 
 
-def columns(target, outputs, **options):
-    found = predictions(target, outputs, **options).columns()
+def columns(target, outputs):
+    found = predictions(target, outputs).columns()
     return {name: values.to_pylist() for name, values in found.items()}
 
 
@@ -96,7 +99,7 @@ def test_several_classes_have_a_probability_each():
 
 
 def test_a_margin_is_given_as_it_is_and_above_0_means_the_second_class():
-    assert columns(classes("no", "yes"), [[-2], [0], [0.25]], has_margin=True) == {
+    assert columns(MARGIN, [[-2], [0], [0.25]]) == {
         "prediction": ["no", "no", "yes"],
         "margin": [-2, 0, 0.25],
     }
@@ -155,9 +158,7 @@ def test_one_class_more_is_scored_by_all_probabilities():
 
 
 def test_a_margin_has_no_log_loss():
-    scores = measured(
-        predictions(classes("no", "yes"), [[1], [-1], [2], [1]], has_margin=True), TRUTH, None
-    )
+    scores = measured(predictions(MARGIN, [[1], [-1], [2], [1]]), TRUTH, None)
     assert scores["accuracy"] == 0.75
     assert "log_loss" not in scores
 
@@ -272,28 +273,28 @@ def test_one_number_has_no_scores_by_column_and_no_deviance():
 
 
 def test_means_of_counts_are_scored_by_their_deviance():
-    found = predictions(numbers("y"), [[1.0], [3.0]], has_deviance=True)
+    found = predictions(numbers("y").for_loss(Poisson()), [[1.0], [3.0]])
     scores = measured(found, rows(y=[0, 3]), None)
     assert scores["poisson_deviance"] == 1  # 2 (0 - 0 + 1) and 0
 
 
 @pytest.mark.parametrize(
-    ("target", "outputs", "options"),
+    ("target", "outputs"),
     [
-        (numbers("y", name="standard", offset=30.0, scale=4.0), [[0.1], [np.nan]], {}),
-        (numbers("u", "v"), [[1, 2], [3, np.inf]], {}),
-        (classes("no", "yes"), [[0.1], [0.75]], {}),
-        (classes("0", "1", stored="integer"), [[0.1], [0.75]], {}),
-        (classes("false", "true", stored="boolean"), [[0.1], [0.75]], {}),
-        (classes("no", "yes"), [[-0.1], [0.75]], {"has_margin": True}),
-        (classes("a", "b", "c"), [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], {}),
-        (labels("u", "v"), [[0.1, 0.9], [0.8, 0.2]], {}),
-        (labels("u", "v", stored="boolean"), [[0.1, 0.9], [0.8, 0.2]], {}),
-        (TAGS, [[0.1, 0.9, 0.8], [0.2, 0.2, 0.2]], {}),
+        (numbers("y", name="standard", offset=30.0, scale=4.0), [[0.1], [np.nan]]),
+        (numbers("u", "v"), [[1, 2], [3, np.inf]]),
+        (classes("no", "yes"), [[0.1], [0.75]]),
+        (classes("0", "1", stored="integer"), [[0.1], [0.75]]),
+        (classes("false", "true", stored="boolean"), [[0.1], [0.75]]),
+        (MARGIN, [[-0.1], [0.75]]),
+        (classes("a", "b", "c"), [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]),
+        (labels("u", "v"), [[0.1, 0.9], [0.8, 0.2]]),
+        (labels("u", "v", stored="boolean"), [[0.1, 0.9], [0.8, 0.2]]),
+        (TAGS, [[0.1, 0.9, 0.8], [0.2, 0.2, 0.2]]),
     ],
 )
-def test_lists_are_what_json_lines_have(target, outputs, options):
-    found = predictions(target, outputs, **options)
+def test_lists_are_what_json_lines_have(target, outputs):
+    found = predictions(target, outputs)
     if target.outcome == "classes":
         sets = ClassSets(target, np.ones((2, target.width), np.bool_))
         found = replace(found, regions=sets)

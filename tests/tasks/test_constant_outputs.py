@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.config.training_choices import Hinge
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
 from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
@@ -25,9 +26,9 @@ def constant(target, table, weights=None, outputs=1, **options):
     return target.constant_outputs(table, weights, outputs, **options).tolist()
 
 
-def two_classes(*values, weights=None, **options):
-    target = Binary(columns=("y",), classes=("cat", "dog"))
-    return constant(target, rows(y=list(values)), weights, **options)
+def two_classes(*values, weights=None, outputs=1, loss=None):
+    target = Binary(columns=("y",), classes=("cat", "dog")).for_loss(loss)
+    return constant(target, rows(y=list(values)), weights, outputs)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,12 @@ def test_of_two_classes_one_output_has_the_share_of_the_second():
     [(("dog", "dog", "cat"), 1.0), (("dog", "cat", "cat"), -1.0), (("dog", "cat"), -1.0)],
 )
 def test_a_margin_is_on_the_side_of_the_more_frequent_class(pets, margin):
-    assert two_classes(*pets, has_margin=True) == [margin]
+    assert two_classes(*pets, loss=Hinge()) == [margin]
 
 
 def test_weights_say_which_class_is_more_frequent():
-    assert two_classes("cat", "cat", "dog", weights=np.array([1.0, 1.0, 3.0]), has_margin=True) == [
-        1.0
-    ]
+    weights = np.array([1.0, 1.0, 3.0])
+    assert two_classes("cat", "cat", "dog", weights=weights, loss=Hinge()) == [1.0]
 
 
 def test_of_labels_it_is_the_share_of_each():

@@ -70,6 +70,11 @@ def test_a_task_goes_to_json_and_back(task):
     assert Encoding.model_validate_json(encoding.model_dump_json()) == encoding
 
 
+@pytest.mark.parametrize("loss", [Hinge(), Poisson()])
+def test_the_loss_is_no_part_of_a_tasks_json(task, loss):
+    assert task.for_loss(loss).model_dump_json() == task.model_dump_json()
+
+
 def test_true_values_are_read_back_from_their_columns(task, table):
     values = task.values(table, ValueIssues())
     again = task.read_values(stored(task.value_columns(values, "target")), "target")
