@@ -197,22 +197,47 @@ def decide_booleans(view: ColumnView) -> Decision | None:
     return Decision(config.Boolean(), "all true or false")
 
 
+_DATE_FORMATS = [
+    "^" + sign.join(digits) + "(?:[T ].*)?$"
+    for digits in (
+        ("[0-9]{4}", "[0-9]{1,2}", "[0-9]{1,2}"),
+        ("[0-9]{1,2}", "[0-9]{1,2}", "[0-9]{4}"),
+    )
+    for sign in ("-", r"\.", "/")
+]
+
+
 def decide_dates(view: ColumnView) -> Decision | None:
     """Decide for dates with separators, and times. Years and seconds since 1970 are numbers.
 
     A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
-    will refuse them unless they are declared missing.
+    will refuse them unless they are declared missing. Dates in several formats, as of files that
+    were written by different programs, are ignored.
     """
     if guess := guess_times(view.column):
         return _dates(view, guess)
     if view.column.kind != "text":
         return None
     strays = find_strays(view, ~view.matches("[0-9]"))
-    if strays is None:
+    if strays is not None:
+        missing_words = (*view.column.missing_words, *strays.words)
+        if guess := guess_times(replace(view.column, missing_words=missing_words)):
+            return _dates(view, guess, strays)
+    return _dates_in_several_formats(view)
+
+
+def _dates_in_several_formats(view: ColumnView) -> Decision | None:
+    if view.share(view.matches("^[0-9]{1,4}[-./][0-9]")) < NEARLY_ALL:
         return None
-    missing_words = (*view.column.missing_words, *strays.words)
-    guess = guess_times(replace(view.column, missing_words=missing_words))
-    return _dates(view, guess, strays) if guess else None
+    found = [which for which in map(view.matches, _DATE_FORMATS) if which.any()]
+    if len(found) < 2 or view.share(np.logical_or.reduce(found)) < NEARLY_ALL:
+        return None
+    examples = listed([*map(view.example, found)])
+    reason = (
+        f"dates in several formats, as {examples}; name each: {{type: datetime, format: [...]}}"
+    )
+    warning = "ignored, since as categories they would not be dates"
+    return Decision(config.Ignored(), reason, warning)
 
 
 def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
@@ -311,7 +336,7 @@ _MOST_UNITS = 3
 
 
 def decide_amounts(view: ColumnView) -> Decision | None:
-    """Ignore numbers with several units, such as `12 GB` and `512 MB`, or in unread notations.
+    """Ignore numbers with several units, as `12 GB` and `512 MB`, in several or unread notations.
 
     They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
     must differ; fewer are probably names, such as `36 months` and `60 months`. If nearly all have
@@ -342,9 +367,15 @@ def _unread_amounts(view: ColumnView) -> str | None:
             return f"numbers with the units {listed(units.to_pylist())}; write them in one unit"
     unread = view.matches(_UNREAD_NUMBER)
     which = unread | view.matches(rf"^-?{_GROUPED}$")
-    if unread.any() and view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
+    if view.share(which) < NEARLY_ALL or which.sum() <= MAX_CODES:
+        return None
+    if unread.any():
         return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
-    return None
+    plain = view.matches(r"^-?[0-9]+(?:\.[0-9]+)?$")
+    if not plain.any() or not (which & ~plain).any():
+        return None
+    written = f"'{view.example(plain)}' and '{view.example(which & ~plain)}'"
+    return f"numbers in several notations, as {written}; write them plainly, as -1234.5"
 
 
 FEWEST_WORDS = 3

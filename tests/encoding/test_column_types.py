@@ -691,6 +691,50 @@ def test_numbers_with_fractions_are_left_out_with_a_warning():
     assert decided(values) == ("ignored", reason)
 
 
+def test_numbers_in_several_notations_are_left_out_with_a_warning():
+    """As of files of which one was written in another country."""
+    values = [*(f"{number}.75" for number in range(1, 12)), "4,99", "1.204,5", "-7"]
+    reason = "numbers in several notations, as '1.75' and '4,99'; write them plainly, as -1234.5"
+    assert decided(values) == ("ignored", reason)
+    assert warnings_of(values) == [
+        f"ignored, since as categories they would not be amounts: 'x' ({reason})"
+    ]
+
+
+@pytest.mark.parametrize("other", ["1,2,3", "4,99 EUR", "5.1.2"])
+def test_numbers_and_codes_are_categories(other):
+    values = [*(f"{number}.75" for number in range(1, 12)), other, other, other]
+    assert decided(values)[0] == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("days", "others"),
+    [
+        ("2024-01-{}", "{}.02.2024"),
+        ("{}/1/2024", "{}.02.2024"),
+        ("2024/01/{} 12:30", "2024-02-{}T12:30"),
+    ],
+)
+def test_dates_in_several_formats_are_left_out_with_a_warning(days, others):
+    values = [written.format(day) for written in (days, others) for day in range(11, 18)]
+    kind, reason = decided(values)
+    shown = sorted((values[0], values[7]), key=reason.index)
+    assert (kind, reason) == (
+        "ignored",
+        f"dates in several formats, as '{shown[0]}', '{shown[1]}'; "
+        "name each: {type: datetime, format: [...]}",
+    )
+    assert warnings_of(values) == [
+        f"ignored, since as categories they would not be dates: 'x' ({reason})"
+    ]
+
+
+@pytest.mark.parametrize("write", ["{}.2.2024", "2024.{}.1", "{}-1-86"])
+def test_numbers_with_points_in_one_way_are_no_dates_in_several_formats(write):
+    values = [write.format(number) for number in range(30, 45)]
+    assert decided(values)[0] == "categorical"
+
+
 @pytest.mark.parametrize(
     "values",
     [
