@@ -24,8 +24,6 @@ _FAR = 1e6
 """Multiple of the typical size beyond which a prediction is that of an extreme number."""
 _LARGE = 1e32
 """Size from which on terms may be beyond 32 bits though their sum is not."""
-_IN_UNITS = ("prediction", "lower", "upper")
-"""Outputs whose columns have the units of the target's."""
 _DECIDING = ("probabilities", "margin")
 """Outputs that decide on the class."""
 
@@ -91,13 +89,16 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
     return found
 
 
-def compare(expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE) -> Agreement:
+def compare(
+    expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE, *, of_numbers: bool
+) -> Agreement:
     """Compare the outputs of an exported model with dlcli's.
 
     Args:
         expected: dlcli's outputs.
         computed: the model's.
         tolerance: largest difference of a number, as a share of the output's scale.
+        of_numbers: whether the target is numbers, so that outputs have the units of its columns.
     """
     largest: dict[str, float] = {}
     relative: dict[str, float] = {}
@@ -110,7 +111,7 @@ def compare(expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE) ->
             failures.append(f"{name}: the shape is {values.shape}, not {wanted.shape}")
         elif np.issubdtype(wanted.dtype, np.floating):
             differences, scales = _differences(
-                wanted.astype(np.float64), values, by_column=name in _IN_UNITS
+                wanted.astype(np.float64), values, by_column=of_numbers
             )
             largest[name] = float(np.max(differences, initial=0))
             relative[name] = float(np.max(differences / scales, initial=0))
@@ -140,7 +141,8 @@ def _differences(
     The scale is the size that a tenth of the rows exceed, or the number's own size if that is
     larger: odd rows may have predictions beyond all others. Of those far beyond, it is the size of
     the largest, as large terms that cancel leave few digits. If sums in 32 bits may overflow, what
-    is not finite equals any number that large: it depends on which sum overflows first.
+    is not finite equals any number that large: it depends on which sum overflows first. Of
+    probabilities, a row's size is that of its largest, and all of them depend on each sum.
 
     Args:
         wanted: dlcli's numbers, (rows,) or (rows, columns).
@@ -152,11 +154,12 @@ def _differences(
         differences = np.abs(values.astype(np.float64) - wanted)
     is_finite = np.isfinite(wanted) & np.isfinite(values)
     both_overflow = _may_overflow(wanted) & _may_overflow(values) & ~is_finite
+    sizes = of_rows = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
+    if not by_column and wanted.ndim == 2:
+        both_overflow = both_overflow.any(axis=1, keepdims=True)
+        of_rows = np.max(sizes, axis=1)
     differences = np.where((values == wanted) | both_overflow, 0.0, differences)
-    sizes = np.abs(np.where(np.isfinite(wanted), wanted, 0.0))
-    typical, largest = np.quantile(sizes, 0.9, axis=0), np.max(sizes, axis=0, initial=0.0)
-    if not by_column:
-        typical, largest = np.max(typical), np.max(largest)
+    typical, largest = np.quantile(of_rows, 0.9, axis=0), np.max(of_rows, axis=0, initial=0.0)
     typical = np.maximum(typical, 1e-30)
     # The result is written as JSON, which has no infinity.
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))

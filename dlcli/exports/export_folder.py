@@ -203,17 +203,19 @@ def validate_export(path: Path) -> Export:
     )
     if document.format not in FORMATS:
         raise ExportError(f"{path}: is of the unknown format {document.format!r}")
-    found = _digests(path)
+    digests = _digests(path)
     for name, digest in document.files.items():
-        if found.get(name) != digest:
-            finding = "has changed" if name in found else "is missing"
+        if digests.get(name) != digest:
+            finding = "has changed" if name in digests else "is missing"
             raise ExportError(f"{path / name}: {finding}; export the run again")
     load = FORMATS[document.format].load
     if load is None:
         return Export(path, document.model_copy(update={"checked": {}}))
     inputs, outputs = _read_check(path / CHECK)
     with quiet_tensorflow():
-        agreement = compare(outputs, load(path)(inputs), document.tolerance)
+        of_numbers = not document.names
+        found = load(path)(inputs)
+        agreement = compare(outputs, found, document.tolerance, of_numbers=of_numbers)
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
 
@@ -271,11 +273,13 @@ def _check(
         ExportError: if they differ.
     """
     predictor, checked = exported.predictor, dict[str, Agreement]()
+    of_numbers = predictor.task.outcome == "numbers"
 
     def check(table: Table, kind: str) -> tuple[Arrays, Arrays]:
         inputs = format.values(exported, table)
         outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
-        checked[kind] = compare(outputs, runner(inputs), format.tolerance)
+        found = runner(inputs)
+        checked[kind] = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
         _require(checked[kind], str(run.path), kind)
         return inputs, outputs
 
