@@ -74,6 +74,8 @@ _SEED = 0
 NO_SPREAD = "the same in every resample of the rows, so its uncertainty is unknown"
 UNDEFINED = "undefined in too many resamples of the rows"
 TOO_FEW = f"fewer than {FEWEST} rows"
+ONE_ROW = "a single row has most of the weight"
+NO_VALUE = "undefined on these rows"
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def difference_estimate(
         paired: whether both metrics are of the same rows.
     """
     if ends is None:
-        return DifferenceEstimate(value)
+        return DifferenceEstimate(value, reason=NO_VALUE if value is None else None)
     if isinstance(ends, str):
         is_same = paired and ends == NO_SPREAD and value == 0
         verdict: Verdict = "same" if is_same else "unknown"
@@ -271,6 +273,8 @@ def resampled_intervals(
             rows = len(each.weights)
             if rows < FEWEST:
                 found[name] = TOO_FEW
+            elif effective_size(each.weights) < 2:
+                found[name] = ONE_ROW
             elif rows > MANY or (each.sorts > 1 and rows * each.sorts > _MOST_SORTED):
                 found[name] = normal_interval(float(each.of(each.weights)), each.standard_error())
             else:

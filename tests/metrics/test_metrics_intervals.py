@@ -16,6 +16,7 @@ from dlcli.metrics import (
     estimate_statistics,
     intervals,
 )
+from dlcli.metrics.definitions import regression_statistics
 from dlcli.metrics.intervals import (
     expanded_tail,
     paired_share_interval,
@@ -365,3 +366,25 @@ def test_squares_that_overflow_have_no_interval():
     assert large.lower < (large.value or 0)
     larger = estimate_metrics(numbers([0] * 20, np.linspace(1e153, 2e154, 20)))["mse"]
     assert (larger.value, larger.lower) == (None, None)
+
+
+def test_a_row_with_most_of_the_weight_leaves_no_interval_of_a_difference():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=40)
+    weights = np.ones(40)
+    weights[0] = 1e6
+    first, second = (
+        regression_statistics(truth[:, np.newaxis], truth[:, np.newaxis] + noise, weights)
+        for noise in rng.normal(size=(2, 40, 1))
+    )
+    found = estimate_statistic_differences(first, second, paired=True)
+    assert {(each.lower, each.reason, each.verdict) for each in found.values()} == {
+        (None, "a single row has most of the weight", "unknown")
+    }
+
+
+def test_an_undefined_metric_says_so_in_a_comparison():
+    truth = np.column_stack([np.arange(20.0), np.full(20, 5.0)])
+    metrics = regression_statistics(truth, truth + 0.1)
+    found = estimate_statistic_differences({"r2": metrics["r2"]}, metrics, paired=True)["r2"]
+    assert (found.value, found.reason) == (None, "undefined on these rows")
