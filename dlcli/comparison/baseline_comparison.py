@@ -105,7 +105,7 @@ class NearlyPerfect(Document):
     metric: Literal["r2", "accuracy"]
     value: float
     column: str | None = None
-    """The column that alone removes most of the target's error over training rows."""
+    """The column that alone removes the most of the target's error over training rows."""
     share: float | None = None
     """The share that it removes."""
 
@@ -170,7 +170,7 @@ class BaselineComparison(Document):
                 "accuracy hides whether rare classes are found: see balanced_accuracy and log_loss",
             )
         most = ""
-        if found.column is not None and found.share is not None:
+        if found.column is not None and found.share is not None and found.share > 1 / 2:
             most = f", most of it by the column '{_shown(found.column)}'"
             most += f" ({_percent(found.share)} of the target alone)"
         return Suspicion(

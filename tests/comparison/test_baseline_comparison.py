@@ -164,6 +164,11 @@ def perfect(model="linear", **more):
             (),
         ),
         (
+            BaselineComparison(nearly_perfect=perfect(column="x", share=0.182)),
+            "a linear model is nearly perfect: r2 0.9998 on test rows",
+            (),
+        ),
+        (
             BaselineComparison(nearly_perfect=perfect("network")),
             "a linear model is nearly perfect: r2 0.9998 on test rows",
             (),
