@@ -288,7 +288,8 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         metric = (explanation.importance_metric or "error") + explanation.unit
         blocks.append(importance_chart(explanation.importances, metric, read))
     if charts := _dependence_charts(explanation, of_classes=record.task.outcome == "classes"):
-        group = Group("Partial dependence", (Text(_DEPENDENCE), Grid(tuple(charts))))
+        text = Text(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
+        group = Group("Partial dependence", (text, Grid(tuple(charts))))
         blocks.append(group)
     if explanation.worst:
         is_number = record.task.outcome == "numbers"
@@ -308,6 +309,10 @@ _DEPENDENCE = (
     "Each chart shows the mean prediction if one column had the same value in every row and all "
     "other columns were as they are. Steep means a strong dependence, flat means none. Where "
     "columns depend on one another, it includes rows that can't exist."
+)
+_STANDARDIZED = (
+    "Each number is drawn in standard deviations from its mean over the training rows, as numbers "
+    "may have units of their own."
 )
 
 
@@ -367,20 +372,37 @@ def _counted(count: int, which: str) -> str:
 
 def _dependence_charts(explanation: Explanation, *, of_classes: bool) -> list[Chart]:
     types = {column.name: column.type for column in explanation.columns}
+    scales = _target_scales(explanation) if explanation.unit else None
     charts = (
         dependence_chart(
             each,
             explanation.outputs,
             is_time=types.get(each.column) == "datetime",
             of_classes=of_classes,
+            scales=scales,
         )
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
     return [chart for chart in charts if chart is not None]
 
 
+def _target_scales(explanation: Explanation) -> list[tuple[float, float]]:
+    """Return mean and standard deviation of each of several numbers; 0 and 1 of a constant one."""
+    targets = {each.name: each for each in explanation.columns if each.role == "target"}
+    found = (targets.get(name) for name in explanation.outputs)
+    return [
+        (each.mean or 0.0, each.deviation) if each and each.deviation else (0.0, 1.0)
+        for each in found
+    ]
+
+
 def dependence_chart(
-    each: PartialDependence, outputs: Sequence[str], *, is_time: bool, of_classes: bool
+    each: PartialDependence,
+    outputs: Sequence[str],
+    *,
+    is_time: bool,
+    of_classes: bool,
+    scales: Sequence[tuple[float, float]] | None = None,
 ) -> Chart | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
@@ -389,6 +411,8 @@ def dependence_chart(
         outputs: the names of the predictions of its points.
         is_time: whether the column's numbers are seconds since 1970.
         of_classes: whether the predictions are probabilities of classes.
+        scales: mean and standard deviation of each output, by which outputs with units of their own
+            are drawn; without them they have the same unit.
     """
     # Of two classes the second is shown, as it determines the first.
     places = (
@@ -401,6 +425,11 @@ def dependence_chart(
     lines = {
         name: [p.predictions[at] for p in points] for name, at in zip(names, places, strict=True)
     }
+    scaled = dict(lines)
+    if scales is not None:
+        for (name, values), at in zip(lines.items(), places, strict=True):
+            mean, deviation = scales[at]
+            scaled[name] = [(value - mean) / deviation for value in values]
     labels = fmt.shorten_names((point.label for point in points), 20)
     is_number = all(point.number is not None for point in points)
     across: Sequence[object] = labels
@@ -408,20 +437,21 @@ def dependence_chart(
         numbers = [point.number or 0 for point in points]
         across = list(map(milliseconds, numbers)) if is_time else numbers
     rows = [
-        {"x": x, "y": value, "s": name, "t": label}
+        {"x": x, "y": y, "s": name, "t": label, "v": value}
         for name, values in lines.items()
-        for x, value, label in zip(across, values, labels, strict=True)
+        for x, y, label, value in zip(across, scaled[name], labels, values, strict=True)
     ]
     column, colors = fmt.shorten(each.column, 40), series_colors(names)
-    tips = {"t": "value", "s": "of", "y": "mean prediction|.4~g"}
-    y = Axis("mean prediction")
+    tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
+    y = Axis("mean prediction" + (" (standardized)" if scales is not None else ""))
     if is_number:
         x = Axis(column, is_time=is_time)
         spec = line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
         styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
         spec = scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
-    name, values = max(lines.items(), key=lambda pair: max(pair[1]) - min(pair[1]))
+    name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
+    values = lines[name]
     return Chart(
         title=column,
         spec=spec,

@@ -318,6 +318,30 @@ def test_of_two_numbers_or_labels_both_are_drawn():
     assert chart.description == "If only x changes, the mean prediction of u goes from 5 to 10."
 
 
+def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
+    points = [
+        Point(label=str(value), number=value, predictions=(5000.0 + 10 * value, 20.0 + value))
+        for value in (1, 4)
+    ]
+    dependence = PartialDependence(column="x", points=tuple(points))
+    chart = dependence_chart(
+        dependence,
+        ("revenue", "degrees"),
+        is_time=False,
+        of_classes=False,
+        scales=[(5000.0, 1000.0), (20.0, 2.0)],
+    )
+    assert [(row["s"], row["y"], row["v"]) for row in datasets(chart)["rows"]] == [
+        ("revenue", 0.01, 5010),
+        ("revenue", 0.04, 5040),
+        ("degrees", 0.5, 21),
+        ("degrees", 2, 24),
+    ]
+    assert chart.description == (
+        "If only x changes, the mean prediction of degrees goes from 21 to 24."
+    )
+
+
 def test_a_row_without_labels_is_shown_as_such():
     row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
     assert worst_table([row], "log loss").rows == (("1", "test", "(none)", "(none)", "1"),)
