@@ -489,8 +489,10 @@ def _target_values(facts: _Facts) -> dict[str, Any]:
         predicted = f"the probability of '{task.classes[1]}'"
     if config.loss.output == "margin":
         predicted = f"the margin, above 0 for '{task.classes[1]}',"
+    delimiter = getattr(task, "delimiter", None)
+    is_text = is_classes or delimiter is not None
     return {
-        "target": [*task.columns] if not is_classes else task.columns[0],
+        "target": task.columns[0] if is_text else [*task.columns],
         "is_numbers": is_numbers,
         "is_classes": is_classes,
         "classes": [*task.names],
@@ -498,7 +500,7 @@ def _target_values(facts: _Facts) -> dict[str, Any]:
         "one_hot": one_hot,
         "target_words": words,
         "target_scaling": getattr(config.output.scaling, "name", "none"),
-        "delimiter_of_labels": getattr(task, "delimiter", None),
+        "delimiter_of_labels": delimiter,
         "predicted": "the values in the target's unit" if is_numbers else predicted,
     }
 
@@ -775,8 +777,12 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
     if task.outcome == "numbers":
         yield "    true = rows[TARGET].apply(as_number).to_numpy()"
         yield "    errors = predicted - true"
-        yield "    rmse, mae = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors))"
-        yield "    r2 = 1 - np.sum(errors**2) / np.sum((true - true.mean(axis=0)) ** 2)"
+        of_several = ", axis=0" if task.width > 1 else ""
+        yield f"    rmse, mae = np.sqrt(np.mean(errors**2{of_several})), np.mean(np.abs(errors))"
+        yield f"    deviations = np.sum((true - true.mean(axis=0)) ** 2{of_several})"
+        yield f"    r2 = 1 - np.sum(errors**2{of_several}) / deviations"
+        if of_several:
+            yield "    rmse, r2 = np.mean(rmse), np.mean(r2)  # over the columns"
         yield '    print(f"{name}: rmse {rmse:.4g}, mae {mae:.4g}, r2 {r2:.4g}")'
     elif task.outcome == "classes":
         yield "    codes = as_text(rows[TARGET]).map({each: at for at, each in enumerate(CLASSES)})"

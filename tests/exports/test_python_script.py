@@ -136,6 +136,35 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
 
 
 @pytest.mark.slow
+def test_labels_in_one_column_are_separated(tmp_path: Path, forks: Forks) -> None:
+    lines = [f"{row},{('red', 'red;big', 'big', '')[row % 4]}" for row in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,tags", *lines]))
+    target = "{column: tags, type: multi_label, delimiter: ;}"
+    config = f"data: {{train: t.csv, target: {target}}}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "tags", config)
+    export_script(run, tmp_path / "script")
+    assert "train: accuracy " in run_script(forks, tmp_path / "script/train.py")
+
+
+@pytest.mark.slow
+def test_metrics_of_several_numbers_are_means_over_columns(tmp_path: Path, forks: Forks) -> None:
+    lines = [f"{row},{row % 5},{1e9 * (row % 3)}" for row in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,u,v", *lines]))
+    run = run_of(tmp_path, "two", "data: {train: t.csv, target: [u, v]}\nhidden: []\nepochs: 1\n")
+    script = tmp_path / "script/train.py"
+    export_script(run, script.parent)
+    with script.open("a") as stream:
+        stream.write("from sklearn import metrics\n")
+        stream.write("true, found = train[TARGET].apply(as_number).to_numpy(), predict(train)\n")
+        stream.write("rmse = np.mean(metrics.root_mean_squared_error(true, found))\n")
+        stream.write("r2 = metrics.r2_score(true, found)\n")
+        stream.write('print(f"expected: rmse {rmse:.4g}, r2 {r2:.4g}")\n')
+    *_, printed, expected = run_script(forks, script).splitlines()
+    rmse, _, r2 = printed.removeprefix("train: ").split(", ")
+    assert expected == f"expected: {rmse}, {r2}"
+
+
+@pytest.mark.slow
 def test_a_constant_target_is_not_divided_by_0(tmp_path: Path, forks: Forks) -> None:
     lines = [f"{row},1,{row % 3}" for row in range(12)]
     (tmp_path / "t.csv").write_text("\n".join(["x,y,z", *lines]))
