@@ -142,19 +142,21 @@ class BaselineComparison(Document):
         """Return the differences on one split, by baseline."""
         return {model: each[split] for model, each in self.differences.items() if split in each}
 
-    def suspicion(self, *, out_of_fold: bool) -> Suspicion | None:
+    def suspicion(self, *, out_of_fold: bool, of_several: bool = False) -> Suspicion | None:
         """Return why results may be too good to be true; `None` without a sign of that.
 
         Args:
             out_of_fold: True if training rows stand for validation rows, as in an ensemble with
                 folds.
+            of_several: True if the target has several columns, of which one is predicted.
         """
+        target = "a column of the target" if of_several else "the target"
         if self.leaks:
             names = tuple(map(_shown, self.leaks))
             least = min(self.leaks.values())
             which = f"the column {listed(names)}" if len(names) == 1 else f"each of {listed(names)}"
             return Suspicion(
-                f"{which} alone predicts {_percent(least)} of the target",
+                f"{which} alone predicts {_percent(least)} of {target}",
                 "check that its value is known when predictions are made, and is not derived from "
                 "the target",
                 tuple(self.leaks),
@@ -172,7 +174,7 @@ class BaselineComparison(Document):
         most = ""
         if found.column is not None and found.share is not None and found.share > 1 / 2:
             most = f", most of it by the column '{_shown(found.column)}'"
-            most += f" ({_percent(found.share)} of the target alone)"
+            most += f" ({_percent(found.share)} of {target} alone)"
         return Suspicion(
             f"a linear model is nearly perfect: {value}{most}",
             "this is usual where the target follows from a formula; among measured values, check "

@@ -177,7 +177,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
 
 
 def find_leakage(
-    explained: Mapping[str, float], identities: Collection[str] = ()
+    explained: Mapping[str, float], identities: Collection[str] = (), *, of_several: bool = False
 ) -> DataIssue | None:
     """Find columns from which alone the target of other rows can be predicted almost without error.
 
@@ -186,13 +186,15 @@ def find_leakage(
     Args:
         explained: the share of the target's error that each column removes.
         identities: the columns that merely distinguish or number the rows.
+        of_several: whether the target has several columns, of which one is predicted.
     """
     leaks = {
         name: f"{np.floor(share * 1000) / 10:g} %"
         for name, share in select_leaks(explained).items()
         if name not in identities
     }
-    message = "one column alone predicts nearly all of the target"
+    target = "a column of the target" if of_several else "the target"
+    message = f"one column alone predicts nearly all of {target}"
     advice = (
         "check that its value is known when predictions are made, and not derived from the target; "
         "otherwise declare it ignored in input.features"

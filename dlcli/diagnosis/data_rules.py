@@ -286,7 +286,10 @@ def _classes(case: Case) -> list[_Class]:
 
 def too_good(case: Case) -> Finding | None:
     """Find a column that gives the target away, or a simple model that is nearly perfect."""
-    doubt = case.comparison.suspicion(out_of_fold=case.config.ensemble_folds is not None)
+    doubt = case.comparison.suspicion(
+        out_of_fold=case.config.ensemble_folds is not None,
+        of_several=len(case.config.data.target.columns) > 1,
+    )
     if doubt is None:
         return None
     features = case.config.input.features or {}

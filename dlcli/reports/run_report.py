@@ -140,7 +140,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
-    doubt = record.comparison.suspicion(out_of_fold=record.is_out_of_fold)
+    doubt = record.comparison.suspicion(
+        out_of_fold=record.is_out_of_fold, of_several=len(record.task.columns) > 1
+    )
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."

@@ -251,10 +251,10 @@ as many explain 0.13 of the variance of other users' ratings in six epochs, the 
 _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
 _DOUBTS = (
-    "it alone predicts nearly all of the target: if it is derived from it, or",
+    "it alone predicts nearly all of {}: if it is derived from it, or",
     "unknown when predictions are made, write ignored",
 )
-"""The remark on a column that may give the target away."""
+"""The remark on a column that may give the target away, or a column of it."""
 
 
 def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> list[Line]:
@@ -265,10 +265,10 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
         targets: the targets, whose names a pattern must not have.
     """
     if len(columns) <= _MANY:
-        return [line for column in columns for line in _column_lines(column)]
+        return [line for column in columns for line in _column_lines(column, targets)]
     taken = {column.name for column in columns} | {*targets}
     rest = [column for column in columns if not column.leaks]
-    lines = [line for column in columns if column.leaks for line in _column_lines(column)]
+    lines = [line for column in columns if column.leaks for line in _column_lines(column, targets)]
     for prefix in _prefixes(columns):
         if f"{prefix}*" not in taken:
             # The longest prefixes come first, as the longest pattern that fits is used.
@@ -322,10 +322,11 @@ def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
     return [f"{missing:,} missing"] if missing else []
 
 
-def _column_lines(column: ColumnFacts) -> list[Line]:
+def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
     """Write a column's line, and a suggestion below it if there is one."""
     if column.leaks:
-        return [_column_line(column), *(Line("", "", text) for text in _DOUBTS)]
+        target = "a column of the target" if len(targets) > 1 else "the target"
+        return [_column_line(column), *(Line("", "", text.format(target)) for text in _DOUBTS)]
     if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
         below = [Line("", "", way)] if way else []

@@ -186,6 +186,11 @@ def test_what_is_too_good_is_named(comparison, observation, leaks):
     assert (doubt.observation, doubt.leaks) == (observation, leaks)
 
 
+def test_of_several_targets_one_is_predicted():
+    doubt = BaselineComparison(leaks={"a": 0.995}).suspicion(out_of_fold=False, of_several=True)
+    assert doubt.observation == "the column 'a' alone predicts 99.5 % of a column of the target"
+
+
 def test_without_a_sign_of_a_leak_nothing_is_suspected():
     assert BaselineComparison().suspicion(out_of_fold=False) is None
 
