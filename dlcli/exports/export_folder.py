@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli import __version__
+from dlcli.encoding import DatetimeEncoder
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import (
     TOLERANCE,
@@ -68,6 +70,8 @@ CHECK = "check.json"
 README = "README.md"
 MADE_UP = "made-up rows"
 _DTYPES: dict[str, Any] = {"string": object}
+_OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
+"""The end of a text with a time and its offset from UTC."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,7 @@ def _check(
         outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
         found = runner(inputs)
         checked[kind] = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
-        _require(checked[kind], str(run.path), kind)
+        _require(checked[kind], str(run.path), kind, _unread_dates(exported, table))
         return inputs, outputs
 
     table, kind = held_out_rows(run, predictor)
@@ -295,10 +299,27 @@ def _check(
     return checked, "" if len(checked) > 1 else kind
 
 
-def _require(agreement: Agreement, name: str, rows: str) -> None:
+def _require(agreement: Agreement, name: str, rows: str, reason: str = "") -> None:
     if agreement.failures:
-        found = "; ".join(agreement.failures)
+        found = "; ".join([*agreement.failures, *[reason] * bool(reason)])
         raise ExportError(f"{name}: the exported model predicts otherwise on {rows}: {found}")
+
+
+def _unread_dates(exported: Exported, table: Table) -> str:
+    """Return the reason for differences if texts of times have an offset from UTC, else nothing."""
+    texts = {each.name for each in exported.inputs if each.type == "string"}
+    for feature in exported.predictor.encoding.features:
+        if isinstance(feature, DatetimeEncoder) and feature.column in texts:
+            column = table.column(feature.column)
+            if (
+                column.kind == "text"
+                and pc.any(pc.match_substring_regex(column.present_texts(), _OFFSET)).as_py()
+            ):
+                return (
+                    f"column '{feature.column}' has times with an offset from UTC, which an "
+                    "exported model can't read: write them in UTC"
+                )
+    return ""
 
 
 def _write_check(path: Path, inputs: Arrays, outputs: Arrays) -> None:

@@ -109,6 +109,18 @@ def test_a_time_zone_is_refused_by_the_name_of_its_column(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
+def test_times_with_an_offset_are_named_as_the_reason_why_a_model_predicts_otherwise(dlcli):
+    times = [f"2024-0{month}-01T10:00:00+0{month}:00,{month}" for month in range(1, 7)]
+    Path("times.csv").write_text("\n".join(["when,y", *times]))
+    hand_made.make_run("data: {train: times.csv, target: y}\nhidden: []\nepochs: 1\n", "times")
+
+    result = dlcli("export", "runs/times", "--format", "onnx", "--output", "out")
+
+    assert result.exit_code == 7
+    assert "column 'when' has times with an offset from UTC" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_column_named_like_an_output_is_refused_in_onnx(dlcli):
     Path("taken.csv").write_text("prediction,y\n0,1\n1,3\n2,4\n")
     hand_made.make_run("data: {train: taken.csv, target: y}\nhidden: []\nepochs: 1\n", "taken")
