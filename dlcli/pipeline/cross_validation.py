@@ -527,7 +527,6 @@ def _evaluate_fold(
         epochs=trained.epochs,
         best_epoch=trained.best_epoch,
         metrics=scalar_metrics(result.metrics("test")),
-        train_metrics=scalar_metrics(result.metrics("train")),
         constant=scalar_metrics(result.predictor.task.metrics(result.constant_decoded("test"))),
         history=some_epochs(trained.history),
     )

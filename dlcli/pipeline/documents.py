@@ -60,8 +60,6 @@ class FoldResult(Document):
     """The time that encoding, training and evaluation took."""
     metrics: Mapping[str, Number] = {}
     """Of the fold's rows, in the target's own unit; empty if training failed."""
-    train_metrics: Mapping[str, Number] = {}
-    """Of the training rows."""
     constant: Mapping[str, Number] = {}
     """Of a constant model on the fold's rows."""
     history: Mapping[str, tuple[Number, ...]] = {}

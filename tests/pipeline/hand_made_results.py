@@ -23,7 +23,6 @@ def fold(at: int, metrics: Mapping[str, float | None], **more: Any) -> FoldResul
         "best_epoch": None,
         "seconds": 1.0,
         "metrics": metrics,
-        "train_metrics": {},
         "constant": {},
         "history": {},
     }

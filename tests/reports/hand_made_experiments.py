@@ -47,7 +47,6 @@ def fold(
         "best_epoch": 2,
         "seconds": 0.5,
         "metrics": {"accuracy": accuracy, "log_loss": 0.5},
-        "train_metrics": {"accuracy": 1.0},
         "constant": {"accuracy": 0.5},
         "history": HISTORY,
     }

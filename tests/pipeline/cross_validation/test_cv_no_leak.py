@@ -58,7 +58,7 @@ def test_a_category_that_gives_each_row_away_is_of_no_use_on_rows_that_were_held
     Path("rows.csv").write_text(f"who,y\n{rows}\n")
     settings = ("input.features={who: categorical}", "epochs=300", "optimizer.learning_rate=0.5")
     found = CrossValidation.of(cv(*settings))
-    assert all(each.train_metrics["r2"] > 0.99 for each in found.results)
+    assert all(each.history["loss"][-1] < 0.01 for each in found.results)  # of a variance of 1
     assert found.pooled["r2"].value < 0.01
 
 

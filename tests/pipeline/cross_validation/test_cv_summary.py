@@ -252,7 +252,6 @@ def finished(number, columns, constant, repeat=1, **changes):
         best_epoch=None,
         seconds=0.5,
         metrics=changes.pop("metrics", {}),
-        train_metrics={},
         constant=changes.pop("alone", {}),
         history={},
         problem=changes.pop("problem", None),
