@@ -49,7 +49,7 @@ def test_the_licence_is_the_one_that_is_declared() -> None:
 
 
 def test_contributing_the_readme_and_ci_set_up_in_the_same_way() -> None:
-    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest -n 2"
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest -n 3"
 
     for name in ("README.md", "CONTRIBUTING.md", ".ci/run"):
         assert command in page(name).splitlines(), name
