@@ -193,7 +193,6 @@ def _result(
         best_epoch=None,
         seconds=0.0,
         metrics=metrics,
-        train_metrics={},
         constant={},
         history={},
     )

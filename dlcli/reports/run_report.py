@@ -141,7 +141,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
     doubt = record.comparison.suspicion(
-        out_of_fold=record.is_out_of_fold, of_several=len(record.task.columns) > 1
+        out_of_fold=record.is_out_of_fold, of_several=len(record.config.data.target.columns) > 1
     )
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""

@@ -47,6 +47,7 @@ def untrained(line, monkeypatch):
         for event, fields in EVENTS:
             listener(event, fields)
         with new_run(Path("runs/line"), "line") as writer:
+            writer.write_resolved(LINE)
             writer.write_json("metrics.json", {"train": {"mse": 0.25}})
             return writer.finish()
 
