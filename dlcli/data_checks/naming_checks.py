@@ -153,7 +153,7 @@ def _measure(name: str, column: SampledColumn) -> Measure | None:
     if not _FEWEST_VALUES <= column.distinct <= MOST_VALUES:
         return None
     is_whole = bool((column.numbers == column.numbers.round()).all())
-    is_spread = column.counts.max() <= _LARGEST_SHARE * rows
+    is_spread = bool(column.counts.max() <= _LARGEST_SHARE * rows)
     may_be_codes = is_whole and is_spread and not STEP.search(name)
     return lambda rows: _measure_numbers(rows, may_be_codes)
 
