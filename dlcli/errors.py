@@ -282,6 +282,11 @@ def listed(names: Collection[str], most: int = 5) -> str:
     return first_names([f"'{name}'" for name in names], most)
 
 
+def predicted_target(*, of_several: bool) -> str:
+    """Name what a single column of a table predicts: of a target of several columns one of them."""
+    return "a column of the target" if of_several else "the target"
+
+
 _MOST_COLUMNS = 12
 
 

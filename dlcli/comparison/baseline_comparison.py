@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator
 
-from dlcli.errors import listed, printable, truncate
+from dlcli.errors import listed, predicted_target, printable, truncate
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
     DifferenceEstimate,
@@ -150,7 +150,7 @@ class BaselineComparison(Document):
                 folds.
             of_several: True if the target has several columns, of which one is predicted.
         """
-        target = "a column of the target" if of_several else "the target"
+        target = predicted_target(of_several=of_several)
         if self.leaks:
             names = tuple(map(_shown, self.leaks))
             least = min(self.leaks.values())

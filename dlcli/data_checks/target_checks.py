@@ -14,7 +14,7 @@ from dlcli.config import Datetime
 from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, infer_type
-from dlcli.errors import plural
+from dlcli.errors import plural, predicted_target
 from dlcli.tables import Table
 from dlcli.tasks import Task
 
@@ -193,8 +193,7 @@ def find_leakage(
         for name, share in select_leaks(explained).items()
         if name not in identities
     }
-    target = "a column of the target" if of_several else "the target"
-    message = f"one column alone predicts nearly all of {target}"
+    message = f"one column alone predicts nearly all of {predicted_target(of_several=of_several)}"
     advice = (
         "check that its value is known when predictions are made, and not derived from the target; "
         "otherwise declare it ignored in input.features"

@@ -25,6 +25,7 @@ from dlcli.errors import listed, plural
 from dlcli.preprocessing import LARGEST, Mask
 from dlcli.tables import (
     CURRENCY_CODES,
+    Notation,
     TimeGuess,
     compact_dates,
     guess_times,
@@ -371,10 +372,11 @@ def _unread_amounts(view: ColumnView) -> str | None:
         return None
     if unread.any():
         return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
-    plain = view.matches(r"^-?[0-9]+(?:\.[0-9]+)?$")
-    if not plain.any() or not (which & ~plain).any():
+    plain = which & view.matches(Notation().pattern)
+    others = which & ~plain
+    if not plain.any() or not others.any():
         return None
-    written = f"'{view.example(plain)}' and '{view.example(which & ~plain)}'"
+    written = f"'{view.example(plain)}' and '{view.example(others)}'"
     return f"numbers in several notations, as {written}; write them plainly, as -1234.5"
 
 

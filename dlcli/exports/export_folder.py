@@ -283,8 +283,10 @@ def _check(
         inputs = format.values(exported, table)
         outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
         found = runner(inputs)
-        checked[kind] = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
-        _require(checked[kind], str(run.path), kind, _unread_dates(exported, table))
+        agreement = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
+        reason = _unread_dates(exported, table) if agreement.failures else ""
+        _require(agreement, str(run.path), kind, reason)
+        checked[kind] = agreement
         return inputs, outputs
 
     table, kind = held_out_rows(run, predictor)

@@ -37,7 +37,7 @@ from dlcli.encoding import (
     settle_missing_words,
     words_to_read,
 )
-from dlcli.errors import UsageError, did_you_mean, listed, option
+from dlcli.errors import UsageError, did_you_mean, listed, option, predicted_target
 from dlcli.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
@@ -325,7 +325,7 @@ def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
 def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
     """Write a column's line, and a suggestion below it if there is one."""
     if column.leaks:
-        target = "a column of the target" if len(targets) > 1 else "the target"
+        target = predicted_target(of_several=len(targets) > 1)
         return [_column_line(column), *(Line("", "", text.format(target)) for text in _DOUBTS)]
     if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
