@@ -28,7 +28,9 @@ TABLES = ("iris", "breast_cancer", "digits")
 FOLDS = 5
 TRIALS = 50
 DLCLI_CV, KERAS_CV = "dlcli cv", "Keras loop over folds"
-DLCLI_TUNE, KERAS_TUNE, TUNER = "dlcli tune", "Keras loop over candidates", "KerasTuner"
+JOBS = 2
+DLCLI_TUNE, DLCLI_TUNE_JOBS = "dlcli tune", f"dlcli tune --jobs {JOBS}"
+KERAS_TUNE, TUNER = "Keras loop over candidates", "KerasTuner"
 SPACE = (
     "{optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}, "
     "hidden: {layers: {low: 1, high: 4}, units: [16, 32, 64, 128], "
@@ -78,7 +80,8 @@ def cv_cases(selection: Selection, folder: Path) -> Iterator[Case]:
 def search_cases(selection: Selection, folder: Path, rivals_python: str) -> Iterator[Case]:
     """Yield a search by dlcli, by a plain Keras script and by KerasTuner, if it is installed.
 
-    The Keras script trains the same candidates as the search of dlcli just before.
+    dlcli searches in one process and in several, which try the same candidates. The Keras script
+    trains those of the search just before.
 
     Args:
         selection: the config and the number of trials.
@@ -88,6 +91,7 @@ def search_cases(selection: Selection, folder: Path, rivals_python: str) -> Iter
     runs = (folder / f"tune-{selection.config}-{number}" for number in count())
     task = folder / f"tune-{selection.config}.json"
     yield Case(DLCLI_TUNE, partial(_search, selection, runs, task))
+    yield Case(DLCLI_TUNE_JOBS, partial(_search, selection, runs, task, "--jobs", str(JOBS)))
     yield Case(KERAS_TUNE, partial(_script, sys.executable, "keras_search", task))
     find = "import importlib.util as u; print(u.find_spec('keras_tuner') is not None)"
     if output([rivals_python, "-c", find]).strip() == "True":
@@ -141,11 +145,11 @@ def _cross_validate(selection: Selection, runs: Iterator[Path]) -> Figures:
     return {"wall_seconds": seconds, "training_seconds": training_seconds}
 
 
-def _search(selection: Selection, runs: Iterator[Path], task: Path) -> Figures:
+def _search(selection: Selection, runs: Iterator[Path], task: Path, *options: str) -> Figures:
     """Search, and write the candidates that were tried as a task for the rivals."""
     run = next(runs)
     settings = selection.search_settings
-    seconds = _dlcli("tune", selection.path, *_set(settings), "--output", run)
+    seconds = _dlcli("tune", selection.path, *_set(settings), *options, "--output", run)
     result = _read(run / "tune.json")
     file = load_config(selection.path, settings)
     configs = (candidate(file, trial["values"]).config for trial in result["trials"])
