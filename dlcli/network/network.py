@@ -208,12 +208,6 @@ class Network:
         """The number of elements of the weights that steps change."""
         return sum(weight.size for weight in self.weights if weight.trainable)
 
-    @property
-    def is_random(self) -> bool:
-        """True if training draws random numbers in a step: for dropout, or to augment images."""
-        has_dropout = any(isinstance(layer, DropoutLayer) for layer in self.layers)
-        return has_dropout or bool(self.front.augments)
-
     def forward(self, inputs: Inputs, arrays: Arrays) -> Floats:
         """Compute the output.
 

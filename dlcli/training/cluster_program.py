@@ -161,7 +161,7 @@ class ClusterProgram(ChunkedProgram):
     ) -> tf.Tensor:
         """Update the weights once; return the whole batch's loss times its rows."""
         learner, floats = self.learner, keras.config.floatx()
-        learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
+        learner.begin_step(epoch, step)
         learner.batch_share.positions = positions
         rows = len(self.job.train.inputs) - step * self.job.batch_size
         count = tf.cast(tf.minimum(rows, self.job.batch_size), floats)

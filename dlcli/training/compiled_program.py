@@ -150,7 +150,7 @@ class Program:
     def handles(self) -> list[tf.Tensor]:
         """The handles of all variables, in the same order for all jobs with this program."""
         learner = self.learner
-        variables = [*self._variables.values(), learner.moment, *learner.runtime.variables]
+        variables = [*self._variables.values(), learner.keys, *learner.runtime.variables]
         return [variable.handle for variable in variables]
 
     def finish(self, state: State) -> None:
@@ -173,8 +173,7 @@ class Program:
     def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Update the weights once; return the batch's loss times its rows."""
         learner, rows = self.learner, self.job.batch_size
-        if self.job.network.is_random:
-            learner.moment.assign(tf.cast(tf.stack([epoch, step]), tf.uint32))
+        learner.begin_step(epoch, step)
         batch = fetch(step)
         count = tf.minimum(self.rows - step * rows, rows)
         pads = self.pads_last_batch

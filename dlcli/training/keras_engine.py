@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras.callbacks import EarlyStopping
 from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ def fit(
 
     Checkpoints are taken at the end of an epoch: `fit` can't be resumed within one.
     """
-    learner = build_learner(job)
+    learner = build_learner(job, is_reference=True)
     is_weighted = job.train.weights is not None
     learner.model.compile(
         learner.optimizer,
@@ -110,7 +111,7 @@ def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callba
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Set the moment of dropout masks, record epochs, take checkpoints; must be the last callback.
+    """Set the keys of random layers, record epochs, take checkpoints; must be the last callback.
 
     Args:
         job: the job.
@@ -131,6 +132,7 @@ class _Recorder(keras.callbacks.Callback):
         super().__init__()
         self._columns = job.columns
         self._learner = learner
+        self._begin_step = tf.function(learner.begin_step)
         self._monitors = monitors
         self._progress = progress
         self._checkpointer = checkpointer
@@ -149,7 +151,7 @@ class _Recorder(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._learner.moment.assign(np.array([self.epoch, batch], dtype=np.uint32))
+        self._begin_step(tf.constant(self.epoch), tf.constant(batch))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at a non-finite loss, and store the newest checkpoint if training is to end."""

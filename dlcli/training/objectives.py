@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -42,16 +43,28 @@ from dlcli.keras_model import (
 )
 from dlcli.network import DenseLayer, DropoutLayer, Layer
 from dlcli.tasks import OutputUnit, Task
+from dlcli.training.compiled_objects import (
+    COMPACT,
+    BatchNormalization,
+    BatchShare,
+    SummedDense,
+    silu,
+)
 from dlcli.training.job import MODEL, Job, Weights
 from dlcli.training.process_settings import deterministic_tensorflow
-from dlcli.training.randomness import AugmentedImages, MaskedDropout, random_bits
+from dlcli.training.randomness import (
+    AugmentedImages,
+    MaskedDropout,
+    as_tensor,
+    random_bits,
+    step_keys,
+    stream_keys,
+    streams_of,
+)
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
 """The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the
 program, so that its factors are part of the program."""
-MOST_SUMMED_INPUTS = 1024
-"""Most inputs of a unit whose products are summed: with more, the product of matrix and vector is
-the faster one, as these come from the gathered rows, which sums would gather twice."""
 Decode = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Maps labels and outputs, as trained on, to labels and predictions in the target's unit."""
 
@@ -119,7 +132,7 @@ def optimizer_without_values(job: Job) -> Optimizer:
 
 
 def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generic]]:
-    yield "seed", np.uint32(job.config.seed)
+    yield "stream_keys", stream_keys(job.config.seed, streams_of(job.network))
     yield "rows", np.int32(len(job.train.inputs))
     yield "validation_rows", np.int32(0 if job.validation is None else len(job.validation.inputs))
     yield "epochs", np.int32(job.epochs)
@@ -127,7 +140,7 @@ def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generi
     for layer in job.network.layers:
         if isinstance(layer, DropoutLayer):
             yield f"{layer.name}/threshold", np.uint32(round(layer.rate * 2**32))
-            yield f"{layer.name}/kept", np.float64(1 - layer.rate)
+            yield f"{layer.name}/scale", np.float64(1 / (1 - layer.rate))
         if isinstance(layer, DenseLayer):
             for role, section, parameter in _factors(layer):
                 weight = f"{layer.name}/{role.removesuffix('_regularizer')}"
@@ -151,16 +164,6 @@ def _weight_type() -> type[np.floating[Any]]:
     return np.float64 if keras.config.floatx() == "float64" else np.float32
 
 
-@dataclass
-class BatchShare:
-    """A share of the rows of a batch."""
-
-    positions: tf.Tensor | None = None
-    """Their indices in the whole batch, int64 (rows,); `None` if it has all of them."""
-    real: tf.Tensor | None = None
-    """1 for a row, 0 for padding, (rows,); `None` if there is no padding."""
-
-
 @dataclass(frozen=True)
 class Learner:
     """A model, and the objects that train it; both engines use it."""
@@ -171,8 +174,8 @@ class Learner:
     loss: keras.losses.Loss
     """The loss without regularization penalties, which the model has."""
     metrics: list[keras.metrics.Metric]
-    moment: tf.Variable
-    """Epoch and step within it, from 0, which an engine sets before each step: uint32 (2,)."""
+    keys: tf.Variable
+    """What random bits of a step follow from, see `step_keys`; an engine sets it before each."""
     runtime: RuntimeValues
     """The values that a shared program reads when it runs."""
     batch_share: BatchShare
@@ -187,6 +190,17 @@ class Learner:
             for group, variables in groups.items()
             for index, variable in enumerate(variables)
         }
+
+    def begin_step(self, epoch: tf.Tensor, step: tf.Tensor) -> None:
+        """Set the keys of a step.
+
+        Args:
+            epoch: the epoch, from 0.
+            step: the step within it, from 0.
+        """
+        if self.keys.shape[0]:
+            keys = as_tensor(self.runtime["stream_keys"], tf.uint32)
+            self.keys.assign(step_keys(keys, epoch, step))
 
     def rate(self) -> tf.Tensor:
         """Return the learning rate of the last step; before the first, that of the first."""
@@ -210,6 +224,7 @@ def build_learner(
     *,
     shared: bool = False,
     jit_compile: bool = False,
+    is_reference: bool = False,
     sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> Learner:
     """Build the Keras objects of a job, with its initial weights.
@@ -218,16 +233,17 @@ def build_learner(
         job: the job.
         shared: whether other jobs follow in the same program, with other runtime values.
         jit_compile: whether XLA compiles the program.
+        is_reference: whether loss and optimizer are Keras's own, even where the compiled engine has
+            some of fewer operations.
         sum_over_workers: adds up the same tensor of all workers of a cluster.
     """
     config, dropout_index, augment_index = job.config, count(), count()
-    runtime = RuntimeValues(job, shared=shared)
-    moment = tf.Variable([0, 0], dtype=tf.uint32, trainable=False)
+    runtime, streams = RuntimeValues(job, shared=shared), streams_of(job.network)
+    keys = tf.Variable(np.zeros((len(streams), 2), np.uint32), trainable=False)
     share = BatchShare()
 
-    def draw(rows: tf.Tensor, width: int, stream: int) -> tf.Tensor:
-        seed, positions = runtime["seed"], share.positions
-        return random_bits(rows, width, stream, seed=seed, moment=moment, positions=positions)
+    def draw(rows: tf.Tensor | int, width: int, stream: int) -> tf.Tensor:
+        return random_bits(rows, width, keys[streams.index(stream)], share.positions)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
         made = plain_regularizer(section, weight)
@@ -236,8 +252,8 @@ def build_learner(
         return made
 
     def dropout(layer: DropoutLayer) -> keras.layers.Layer:
-        threshold, kept = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "kept"))
-        return MaskedDropout(layer, threshold, kept, draw, next(dropout_index))
+        threshold, scale = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "scale"))
+        return MaskedDropout(layer, threshold, scale, draw, next(dropout_index))
 
     model = build_model(
         job.network,
@@ -254,83 +270,33 @@ def build_learner(
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
-    optimizer = keras_optimizer(config, job.steps, runtime)
+    optimizer = keras_optimizer(config, job.steps, runtime, is_compact=not is_reference)
     # `fit` would build it where nothing has values yet, and schedule_free_adamw copies the weights.
     optimizer.build(model.trainable_variables)
     outputs, loss = job.network.outputs, job.head.loss
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
-    return Learner(model, optimizer, keras_loss(loss), metrics, moment, runtime, share)
+    made = keras_loss(loss, is_compact=not is_reference)
+    return Learner(model, optimizer, made, metrics, keys, runtime, share)
 
 
-def silu(x: tf.Tensor) -> tf.Tensor:
-    """Return `x σ(x)`, as Keras's `silu` does.
-
-    TensorFlow's own function registers its gradient permanently, and with it the graph of each
-    training: a program that trains again and again would need more and more memory.
-    """
-    return x * tf.sigmoid(x)
-
-
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization with the mean and variance of the whole batch without padding.
+def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
+    """Return the Keras loss that a section describes.
 
     Args:
-        share: the rows of a batch.
-        sum_over_workers: in a cluster, adds up the same tensor of all workers.
-        settings: the arguments of Keras's layer.
+        section: the loss.
+        is_compact: whether to take one of fewer operations, if there is one.
     """
-
-    def __init__(
-        self,
-        share: BatchShare,
-        sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
-        **settings: Any,  # noqa: ANN401
-    ) -> None:
-        super().__init__(**settings)
-        self._share = share
-        self._sum = sum_over_workers
-
-    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
-        if self._sum is None and self._share.real is None:
-            moments: tuple[tf.Tensor, tf.Tensor] = super()._moments(inputs, mask)
-            return moments
-        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
-        kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
-        add_up = self._sum or tf.identity
-        x, real = tf.cast(inputs, kind), self._share.real
-        real = tf.ones(tf.shape(x)[:1], kind) if real is None else tf.cast(real, kind)
-        weights = real[:, tf.newaxis]
-        total = add_up(tf.concat([tf.reduce_sum(weights * x, 0), tf.reduce_sum(weights, 0)], 0))
-        mean = total[:-1] / total[-1]
-        deviations = add_up(tf.reduce_sum(weights * tf.square(x - mean), 0))
-        return tf.cast(mean, inputs.dtype), tf.cast(deviations / total[-1], inputs.dtype)
+    made: keras.losses.Loss = _class_of(keras.losses, section, is_compact)(**parameters_of(section))
+    return made
 
 
-class SummedDense(keras.layers.Dense):
-    """A Dense layer of one unit, as products that are summed over the inputs.
-
-    XLA would fuse the activation before it into the product of matrix and vector, and compute it
-    anew for each term of the kernel's gradient, column by column: half of a step's time with 4,096
-    rows of 825 units. It fuses the sums as well, but in the order of the rows in memory.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
-        """Map (rows, inputs) to (rows, 1)."""
-        if inputs.shape[-1] > MOST_SUMMED_INPUTS:
-            return super().call(inputs, training=training)
-        x = keras.ops.sum(inputs * keras.ops.transpose(self.kernel), axis=-1, keepdims=True)
-        if self.bias is not None:
-            x += self.bias
-        return x if self.activation is None else self.activation(x)
-
-
-def keras_loss(section: Loss) -> keras.losses.Loss:
-    """Return the Keras loss that a section describes."""
-    return getattr(keras.losses, type(section).__name__)(**parameters_of(section))
+def _class_of(module: ModuleType, section: Section, is_compact: bool) -> Any:  # noqa: ANN401
+    name = type(section).__name__
+    return COMPACT[name] if is_compact and name in COMPACT else getattr(module, name)
 
 
 def keras_optimizer(
-    config: Config, steps: int, runtime: RuntimeValues
+    config: Config, steps: int, runtime: RuntimeValues, *, is_compact: bool = False
 ) -> keras.optimizers.Optimizer:
     """Return the Keras optimizer that a config describes, with its schedule.
 
@@ -339,10 +305,11 @@ def keras_optimizer(
             `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
         steps: steps per epoch.
         runtime: the values that a shared program reads when it runs.
+        is_compact: whether to take one of fewer operations, if there is one.
     """
     section = config.optimizer
     rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
-    kind = getattr(keras.optimizers, type(section).__name__)
+    kind = _class_of(keras.optimizers, section, is_compact)
     optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
     # Summing over replicas, of which there is one, would register a gradient function with
     # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.

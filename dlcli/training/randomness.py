@@ -10,7 +10,7 @@ flips each output bit in nearly half of the cases.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -19,13 +19,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.encoding import block_rows
-from dlcli.network import AugmentLayer, DropoutLayer
+from dlcli.network import AugmentLayer, DropoutLayer, Network
 
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""
-Draw: TypeAlias = Callable[[tf.Tensor, int, int], tf.Tensor]
+Draw: TypeAlias = Callable[[tf.Tensor | int, int, int], tf.Tensor]
 """`random_bits` of a job, given rows, width and stream."""
 _FIRST_AUGMENTATION_STREAM = 2**31
+"""Dropout layers draw from the streams 0, 1, 2, ..., layers that augment images from two each."""
 GROUP = 256
 """Blocks whose rows are shuffled as one."""
 WHOLE_GROUPS = 4
@@ -64,81 +65,94 @@ def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArra
         yield rng.permutation(group[group < rows])
 
 
+def streams_of(network: Network) -> tuple[int, ...]:
+    """Return the streams from which the layers of a network draw."""
+    dropouts = sum(isinstance(layer, DropoutLayer) for layer in network.layers)
+    first = _FIRST_AUGMENTATION_STREAM
+    return *range(dropouts), *range(first, first + 2 * len(network.front.augments))
+
+
+def stream_keys(seed: int, streams: Sequence[int]) -> NDArray[np.uint32]:
+    """Return the key of each stream, uint32 (streams,)."""
+    part = tf.constant(streams, tf.uint32)
+    keys: NDArray[np.uint32] = _combine(_hash(tf.constant(seed, tf.uint32)), part).numpy()
+    return keys
+
+
+def step_keys(keys: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """Return the keys of the bits that are drawn in a step.
+
+    Args:
+        keys: those of the streams, uint32 (streams,).
+        epoch: the epoch, from 0.
+        step: the step within it, from 0.
+
+    Returns:
+        For each stream the keys of both rounds of the hash, uint32 (streams, 2).
+    """
+    for part in (epoch, step):
+        keys = _combine(keys, tf.cast(part, tf.uint32))
+    return tf.stack([keys, _hash(keys)], axis=1)
+
+
 def random_bits(
-    rows: tf.Tensor | int,
-    width: int,
-    stream: int,
-    *,
-    seed: Number,
-    moment: tf.Variable | tf.Tensor,
-    positions: tf.Tensor | None = None,
+    rows: tf.Tensor | int, width: int, keys: tf.Tensor, positions: tf.Tensor | None = None
 ) -> tf.Tensor:
     """Draw random bits for each entry of a batch.
 
     Args:
         rows: rows of the batch.
         width: entries per row.
-        stream: the layer that draws, below 2**32: dropout layers are counted from 0, layers that
-            augment images from 2**31.
-        seed: the config's seed, below 2**32, or the uint32 variable of a shared program.
-        moment: epoch and step within it, both from 0, which the engine sets; uint32 (2,).
+        keys: those of a stream, see `step_keys`.
         positions: the index of each row in the batch, int64 (rows,); omitted if all are here.
 
     Returns:
         uint32, (rows, width).
     """
-    if isinstance(seed, tf.Variable):
-        key = _combine(_hash(tf.convert_to_tensor(seed)), tf.constant(stream, tf.uint32))
+    first, second = tf.unstack(keys)
+    if positions is None:
+        counter = tf.range(rows * width, dtype=tf.int64)
     else:
-        with tf.init_scope():  # computed once, not in each run of the program
-            known = int(
-                _combine(_hash(tf.constant(seed, tf.uint32)), tf.constant(stream, tf.uint32))
-            )
-        key = tf.constant(known, tf.uint32)
-    moment = tf.convert_to_tensor(moment)
-    key = _combine(_combine(key, moment[0]), moment[1])
-    counter = tf.range(tf.cast(rows * width, tf.int64))
-    if positions is not None:
         entries = positions[:, tf.newaxis] * width + tf.range(width, dtype=tf.int64)
         counter = tf.reshape(entries, [-1])
-    bits = _hash(tf.cast(counter, tf.uint32) + key)
-    bits = _hash(tf.bitwise.bitwise_xor(bits, _hash(key)))
-    return tf.reshape(bits, (-1, width))
+    bits = _hash(tf.cast(counter, tf.uint32) + first)
+    bits = _hash(tf.bitwise.bitwise_xor(bits, second))
+    return tf.reshape(bits, (rows if isinstance(rows, int) else -1, width))
 
 
-def _combine(key: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
-    """Make a key that also depends on another number."""
-    return _hash(key + part + tf.constant(0x9E3779B9, tf.uint32))
+def _combine(keys: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+    """Make keys that also depend on another number."""
+    return _hash(keys + part + tf.constant(0x9E3779B9, tf.uint32))
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
     """Hash uint32 of any shape."""
-    shift = tf.bitwise.right_shift
-    x = tf.bitwise.bitwise_xor(x, shift(x, tf.constant(16, tf.uint32)))
+    shift, half = tf.bitwise.right_shift, tf.constant(16, tf.uint32)
+    x = tf.bitwise.bitwise_xor(x, shift(x, half))
     x *= tf.constant(0x7FEB352D, tf.uint32)
     x = tf.bitwise.bitwise_xor(x, shift(x, tf.constant(15, tf.uint32)))
     x *= tf.constant(0x846CA68B, tf.uint32)
-    return tf.bitwise.bitwise_xor(x, shift(x, tf.constant(16, tf.uint32)))
+    return tf.bitwise.bitwise_xor(x, shift(x, half))
 
 
 class MaskedDropout(keras.layers.Layer):
-    """Keras's Dropout with dlcli's masks: kept entries are divided by 1 − rate.
+    """Keras's Dropout with dlcli's masks.
 
     Args:
         layer: its name and units.
         threshold: random bits below it drop a unit: the rate times 2**32.
-        kept: the share that is kept: 1 − rate.
+        scale: the factor of units that are kept: 1 / (1 − rate).
         draw: see `Draw`.
         index: which dropout layer, counted from 0.
     """
 
     def __init__(
-        self, layer: DropoutLayer, threshold: Number, kept: Number, draw: Draw, index: int
+        self, layer: DropoutLayer, threshold: Number, scale: Number, draw: Draw, index: int
     ) -> None:
         super().__init__(name=layer.name)
         self.units = layer.units
         self.threshold = threshold
-        self.kept = kept
+        self.scale = scale
         self.draw = draw
         self.index = index
 
@@ -146,10 +160,15 @@ class MaskedDropout(keras.layers.Layer):
         """Map (rows, units) to (rows, units)."""
         if not training:
             return inputs
-        bits = self.draw(tf.shape(inputs)[0], self.units, self.index)
+        bits = self.draw(_rows(inputs), self.units, self.index)
         is_kept = bits >= as_tensor(self.threshold, tf.uint32)
-        share = as_tensor(self.kept, inputs.dtype)
-        return tf.where(is_kept, inputs / share, tf.zeros_like(inputs))
+        # A factor for each unit, whose gradient takes fewer operations than that of a choice.
+        return inputs * (tf.cast(is_kept, inputs.dtype) * as_tensor(self.scale, inputs.dtype))
+
+
+def _rows(inputs: tf.Tensor) -> tf.Tensor | int:
+    """Return the number of rows, as a constant if it is known when a program is traced."""
+    return tf.shape(inputs)[0] if inputs.shape[0] is None else int(inputs.shape[0])
 
 
 def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
@@ -187,7 +206,7 @@ class AugmentedImages(keras.layers.Layer):
         shift, flip = self.images.augmentation.shift, self.images.augmentation.flip
         if not (shift or flip):
             return pixels
-        bits = self.draw(tf.shape(pixels)[0], 3, self.stream)
+        bits = self.draw(_rows(pixels), 3, self.stream)
         down, right = (_uniform(bits[:, at], 2 * shift + 1) - shift for at in (0, 1))
         flipped = _uniform(bits[:, 2], 2) * int(flip)
         return move_images(pixels, self.images.shape, down, right, flipped)
@@ -199,7 +218,7 @@ class AugmentedImages(keras.layers.Layer):
             return pixels
         half = -(-pixels.shape[1] // 2)
         # A separate stream, so that noise doesn't change how images are shifted.
-        bits = self.draw(tf.shape(pixels)[0], 2 * half, self.stream + 1)
+        bits = self.draw(_rows(pixels), 2 * half, self.stream + 1)
         noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
         return pixels + deviation * noise[:, : pixels.shape[1]]
 

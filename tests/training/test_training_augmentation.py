@@ -7,7 +7,6 @@ doesn't; the bounds are five standard deviations of truly random numbers.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +18,13 @@ from dlcli.keras_model import build_portable_model
 from dlcli.network import AugmentLayer, build_network
 from dlcli.training import objectives
 from dlcli.training.objectives import build_learner
-from dlcli.training.randomness import AugmentedImages, move_images, random_bits
+from dlcli.training.randomness import (
+    AugmentedImages,
+    move_images,
+    random_bits,
+    step_keys,
+    stream_keys,
+)
 
 # Keras's own plateau asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -68,7 +73,13 @@ def test_each_row_moves_in_its_own_way():
 
 def layer(shape, start=0, seed=0, index=0, moment=(0, 0), **augmentation):
     images = AugmentLayer("augmentation_1", start, shape, Augmentation(**augmentation))
-    draw = partial(random_bits, seed=seed, moment=tf.Variable(moment, dtype=tf.uint32))
+    streams = [2**31 + 2 * index, 2**31 + 2 * index + 1]
+    known = stream_keys(seed, streams)
+
+    def draw(rows, width, stream):
+        keys = step_keys(tf.constant(known), *(tf.constant(part, tf.uint32) for part in moment))
+        return random_bits(rows, width, keys[streams.index(stream)])
+
     return AugmentedImages(images, draw, index)
 
 
@@ -269,22 +280,27 @@ def test_a_trained_model_has_layers_for_varying_images_and_the_portable_one_has_
 
 def test_two_images_of_a_row_vary_independently(make_job):
     job = image_job(make_job, 13, Augmentation(noise=1.0))
-    layers = [item for item in build_learner(job).model.layers if "augmentation" in item.name]
+    learner = build_learner(job)
+    learner.begin_step(tf.constant(0), tf.constant(0))
+    layers = [item for item in learner.model.layers if "augmentation" in item.name]
     rows = np.zeros((50, 25), np.float32)
     first, second = (item(rows, training=True).numpy() for item in layers)
     assert abs(np.corrcoef(first[:, 1:13].ravel(), second[:, 13:].ravel())[0, 1]) < 5 / np.sqrt(600)
 
 
 def test_each_random_layer_has_its_own_stream(make_job, monkeypatch):
-    streams = []
+    drawn = []
 
-    def recorded(rows, width, stream, **key):
-        streams.append(stream)
-        return random_bits(rows, width, stream, **key)
+    def recorded(rows, width, keys, positions):
+        drawn.append(keys.numpy().tolist())
+        return random_bits(rows, width, keys, positions)
 
-    monkeypatch.setattr(objectives, "random_bits", recorded)
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), hidden=(DROPPING, DROPPING))
-    model = build_learner(job).model
-    streams.clear()  # those of building
-    model(np.zeros((2, 25), np.float32), training=True)
-    assert sorted(streams) == [0, 1, 2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3]
+    learner = build_learner(job)
+    learner.begin_step(tf.constant(4), tf.constant(2))
+    monkeypatch.setattr(objectives, "random_bits", recorded)
+    learner.model(np.zeros((2, 25), np.float32), training=True)
+
+    streams = [0, 1, 2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3]
+    keys = step_keys(tf.constant(stream_keys(job.config.seed, streams)), 4, 2)
+    assert sorted(drawn) == sorted(keys.numpy().tolist())

@@ -6,19 +6,24 @@ not; the bounds are five standard deviations of truly random draws.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dlcli.network import DropoutLayer
-from dlcli.training.randomness import MaskedDropout, random_bits
+from dlcli.training.randomness import MaskedDropout, random_bits, step_keys, stream_keys
+
+
+def keys_of(seed, stream, epoch, step):
+    """The keys of a stream in a step, next to those of other streams."""
+    with tf.init_scope():  # outside of the program that is traced
+        known = stream_keys(seed, [stream ^ 1, stream])
+    keys = tf.constant(known)
+    return step_keys(keys, *(tf.cast(part, tf.uint32) for part in (epoch, step)))[1]
 
 
 def bits(rows=256, units=64, seed=0, layer=0, epoch=0, step=0):
-    moment = tf.constant([epoch, step], tf.uint32)
-    return random_bits(rows, units, layer, seed=seed, moment=moment).numpy()
+    return random_bits(rows, units, keys_of(seed, layer, epoch, step)).numpy()
 
 
 def mix(x):
@@ -44,12 +49,12 @@ def expected_bits(rows, units, seed, layer, epoch, step):
 @pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_bits_are_those_of_the_hash_in_every_engine(seed, jit_compile):
-    def draw(moment):
-        return random_bits(7, 5, 2, seed=seed, moment=moment)
+    def draw(epoch, step):
+        return random_bits(7, 5, keys_of(seed, 2, epoch, step))
 
     if jit_compile is not None:
         draw = tf.function(draw, jit_compile=jit_compile)
-    result = draw(tf.constant([3, 2**31], tf.uint32)).numpy()
+    result = draw(*(tf.constant(part, tf.uint32) for part in (3, 2**31))).numpy()
     assert result.dtype == np.uint32
     assert (result == expected_bits(7, 5, seed, 2, 3, 2**31)).all()
 
@@ -116,8 +121,11 @@ def test_no_two_masks_of_a_training_are_alike():
 
 def dropout(rate, seed=0, moment=(0, 0)):
     layer = DropoutLayer("hidden_1_dropout", 64, rate)
-    draw = partial(random_bits, seed=seed, moment=tf.Variable(moment, dtype=tf.uint32))
-    return MaskedDropout(layer, round(rate * 2**32), 1 - rate, draw, 0)
+
+    def draw(rows, width, stream):
+        return random_bits(rows, width, keys_of(seed, stream, *moment))
+
+    return MaskedDropout(layer, round(rate * 2**32), 1 / (1 - rate), draw, 0)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

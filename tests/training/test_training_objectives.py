@@ -12,12 +12,13 @@ from dlcli.config import Loss
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression, classification
 from dlcli.training import keras_loss
-from dlcli.training.objectives import (
+from dlcli.training.compiled_objects import (
+    COMPACT,
     MOST_SUMMED_INPUTS,
-    RuntimeValues,
+    OneHotCrossentropy,
     SummedDense,
-    keras_metrics,
 )
+from dlcli.training.objectives import RuntimeValues, keras_metrics
 from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
@@ -257,3 +258,48 @@ def test_a_summed_unit_equals_keras_dense(width, use_bias):
     for expected, found in zip(*results, strict=True):
         assert expected.shape == found.shape
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy_by_one_hot_labels_is_that_of_keras_with_its_gradient():
+    labels = tf.constant([2, 0, 1, 2])
+    logits = np.array([[3, -1, 0.5], [90, 0, -90], [-90, 0, 90], [0, 0, 0]], np.float32)
+    weights = tf.constant([1.0, 0.5, 2.0, 0.0])
+
+    def loss_and_gradient(loss):
+        with tf.GradientTape() as tape:
+            given = tf.Variable(logits)
+            value = loss(labels, keras.activations.softmax(given * 1), sample_weight=weights)
+        return [value.numpy(), *tape.gradient(value, given).numpy().ravel()]
+
+    expected = loss_and_gradient(keras.losses.SparseCategoricalCrossentropy())
+    assert loss_and_gradient(OneHotCrossentropy()) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("Adam", {"beta_1": 0.8, "epsilon": 1e-3}),
+        ("Adam", {"amsgrad": True}),
+        ("Adam", {"gradient_accumulation_steps": 2}),
+        ("AdamW", {"weight_decay": 0.1, "clipnorm": 0.5, "use_ema": True}),
+    ],
+    ids=str,
+)
+def test_the_update_of_all_weights_at_once_is_that_of_keras_to_the_bit(name, options):
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return tf.constant(rng.normal(size=shape), tf.float32)
+
+    # As of a layer, and as of an embedding.
+    gradients = [(draw(3, 2), tf.IndexedSlices(draw(2, 2), [1, 3], [4, 2])) for _ in range(4)]
+
+    def train(kind):
+        weights = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 2), (4, 2))]
+        optimizer = kind(learning_rate=0.1, **options)
+        optimizer.build(weights)
+        for given in gradients:
+            optimizer.apply([*given], weights)
+        return [variable.numpy().tolist() for variable in (*weights, *optimizer.variables)]
+
+    assert train(COMPACT[name]) == train(getattr(keras.optimizers, name))
