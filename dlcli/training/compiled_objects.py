@@ -1,7 +1,7 @@
-"""Keras's layers, loss and optimizer with fewer operations, for the compiled engine.
+"""Layers, a loss and optimizers of Keras with fewer or faster operations, for the compiled engine.
 
 A program is traced operation by operation, at half a millisecond each, and as a graph starts each
-of them in every step. These take one operation where Keras has many, with the same mathematics.
+of them in every step. What is here has the mathematics of Keras.
 """
 
 from __future__ import annotations
