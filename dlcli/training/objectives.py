@@ -408,6 +408,15 @@ def keras_metrics(
     return [DecodedMetric(_METRICS[name](thresholds), decode, name) for name in names]
 
 
+def _is_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """Return 1 for each row whose class is the most probable one, else 0, (rows,).
+
+    Keras's `categorical_accuracy` does the same by four times as many operations.
+    """
+    classes, predicted = (tf.argmax(each, axis=-1) for each in (labels, probabilities))
+    return tf.cast(classes == predicted, probabilities.dtype)
+
+
 def _all_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     """Return 1 for each row whose labels are all right, else 0, (rows,)."""
     right = (labels > 0.5) == (probabilities > 0.5)
@@ -428,7 +437,7 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "r2": lambda _: keras.metrics.R2Score(),
     "poisson_deviance": lambda _: keras.metrics.MeanMetricWrapper(_poisson_deviance),
     "accuracy": lambda thresholds: (
-        keras.metrics.BinaryAccuracy() if thresholds else keras.metrics.CategoricalAccuracy()
+        keras.metrics.BinaryAccuracy() if thresholds else keras.metrics.MeanMetricWrapper(_is_right)
     ),
     "auc": lambda thresholds: (
         keras.metrics.AUC(multi_label=True, num_labels=thresholds)
