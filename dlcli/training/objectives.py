@@ -175,7 +175,7 @@ class Learner:
     """The loss without regularization penalties, which the model has."""
     metrics: list[keras.metrics.Metric]
     keys: tf.Variable
-    """What random bits of a step follow from, see `step_keys`; an engine sets it before each."""
+    """Keys of the random bits of a step, see `step_keys`; an engine sets them before each."""
     runtime: RuntimeValues
     """The values that a shared program reads when it runs."""
     batch_share: BatchShare
