@@ -18,6 +18,7 @@ from benchmarks.model_selection import (
 )
 from benchmarks.runner import Outcome
 from benchmarks.whole_processes import LIVE, QUIET, REPORT_ROWS, TENSORFLOW, report_case_name
+from benchmarks.workloads import WORKLOADS
 
 
 @dataclass(frozen=True)
@@ -143,18 +144,7 @@ TARGETS = (
     *_tutorial(),
     *_small_table(),
     *_encoding(),
-    *_trainings(
-        {
-            "small": 150,
-            "digits": 15,
-            "table": 2,
-            "mnist": 2,
-            "large": 2,
-            "wide": 2,
-            "dropout": 2,
-            "validation": 2,
-        }
-    ),
+    *_trainings(dict.fromkeys((each.name for each in WORKLOADS), 2) | {"small": 150, "digits": 15}),
     Target("mnist", "dlcli / sgemm alone, per epoch", "epoch_seconds", "dlcli", "NumPy sgemm", 1.2),
     Target(
         "dropout",

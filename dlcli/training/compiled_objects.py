@@ -94,7 +94,7 @@ class OneHotCrossentropy(keras.losses.CategoricalCrossentropy):
     """Keras's sparse categorical cross-entropy, by way of one-hot labels.
 
     Where operations have to be deterministic, TensorFlow gathers the probability of each row's
-    class by some 30 operations, and its gradient by 140. Keras's loss for one-hot labels has 35.
+    class by some 30 operations, and its gradient by 140. Here it is a product and a sum.
     """
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
