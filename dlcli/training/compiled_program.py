@@ -19,6 +19,7 @@ a loss is NaN or infinite, so is the sum, and all loops end.
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -157,6 +158,27 @@ class Program:
         """Set the model to its final weights, as `fit` does."""
         self.learner.optimizer.finalize_variable_values(self.learner.model.trainable_variables)
         self.monitor.restore_best(state)
+
+    def compiled(self, function: Any, signature: Any = None) -> Any:  # noqa: ANN401
+        """Return the program of a function.
+
+        Args:
+            function: takes and returns tensors.
+            signature: the specifications of its arguments, for which it is traced once.
+        """
+        if self._keeps_loops:
+            function = _with_functional_loops(function)
+        return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
+
+    @property
+    def _keeps_loops(self) -> bool:
+        """True if loops are kept as functions: where they run on a single device, in float32.
+
+        Products of bfloat16 outside of such functions are those of oneDNN, which processors with
+        AMX compute several times as fast.
+        """
+        is_single = not tf.config.get_visible_devices("GPU")
+        return not self.jit_compile and is_single and self.job.config.precision == "float32"
 
     def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
@@ -310,6 +332,22 @@ class Program:
         self._results()
 
 
+def _with_functional_loops(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have loops and branches that a function builds stay functions of the graph.
+
+    TensorFlow otherwise replaces them by operations that pass on single values, which takes some
+    tenths of a second before the first step, and more time in each. There is no option for it but
+    this one, which has no other effect here: the function is built under it, and not called.
+    """
+
+    @functools.wraps(function)
+    def build(*given: Any, **named: Any) -> Any:  # noqa: ANN401
+        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
+            return function(*given, **named)
+
+    return build
+
+
 class ResidentProgram(Program):
     """One compiled program over rows that are on the device.
 
@@ -401,8 +439,7 @@ class ResidentProgram(Program):
             if self._function is None and self._original is not None:
                 self._function = _rebind(self._original, self, given)
             elif self._function is None:
-                function = tf.function(self._run, jit_compile=self.jit_compile, autograph=False)
-                self._function = function.get_concrete_function(*given)
+                self._function = self.compiled(self._run).get_concrete_function(*given)
             return self._function
 
     def _run(
@@ -499,17 +536,10 @@ class ChunkedProgram(Program):
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
         self._train_values = self.compiled(self.train_values)
-        self._evaluate_block = self.compiled(self.evaluate)
+        self._evaluate_block = self.compiled(
+            self._evaluate_once if self._keeps_loops else self.evaluate
+        )
         self._close = self.compiled(self.close_epoch)
-
-    def compiled(self, function: Any, signature: Any = None) -> Any:  # noqa: ANN401
-        """Return the program of a function.
-
-        Args:
-            function: takes and returns tensors.
-            signature: the specifications of its arguments, for which it is traced once.
-        """
-        return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
 
     @abstractmethod
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
@@ -525,6 +555,17 @@ class ChunkedProgram(Program):
     @abstractmethod
     def validation_blocks(self) -> Iterator[Block]:
         """Yield the validation rows in order, some at a time."""
+
+    def _evaluate_once(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+        """Call `evaluate` in a loop, as `ResidentProgram` does.
+
+        TensorFlow computes products outside of loops by oneDNN, which rounds otherwise.
+        """
+
+        def one(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return index + 1, self.evaluate(block, total)
+
+        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
 
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""

@@ -314,6 +314,28 @@ def test_the_graph_of_a_job_is_released_at_its_end_whatever_its_activations(make
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "gpus", "functions"),
+    [("float32", [], True), ("mixed_bfloat16", [], False), ("float32", ["GPU:0"], False)],
+)
+def test_a_graph_keeps_its_loops_as_functions_in_float32_on_one_device(
+    make_job, monkeypatch, precision, gpus, functions
+):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    traced, make = [], ResidentProgram.traced
+
+    def record(*given):
+        traced.append(make(*given))
+        return traced[-1]
+
+    monkeypatch.setattr(ResidentProgram, "traced", record)
+    compiled_engine.run(make_job({"epochs": 1, "precision": precision}), False, **QUIET)
+    nodes = traced[0].graph.as_graph_def().node
+    (loop,) = (node for node in nodes if node.op in ("While", "StatelessWhile"))
+    assert ("_lower_using_switch_merge" not in loop.attr) is functions
+
+
+@pytest.mark.slow
 @each_compiler
 def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
     make_job, jit_compile
