@@ -57,8 +57,8 @@ class Factories:
     """Takes the arguments of Keras's batch normalization."""
     activation: Callable[[str], str | Callable[[Any], Any]] = str
     """Returns what Keras applies for an activation of this name without parameters."""
-    single_unit: Callable[..., keras.layers.Dense] = keras.layers.Dense
-    """Takes the arguments of Keras's Dense, for layers of one unit."""
+    dense: Callable[[DenseLayer], type[keras.layers.Dense]] = lambda _: keras.layers.Dense
+    """Returns the class of a Dense layer."""
 
 
 PLAIN = Factories()
@@ -176,7 +176,7 @@ def _dense(layer: DenseLayer, seed: int, policy: str, factories: Factories) -> k
             settings[f"{part}_regularizer"] = factories.regularizer(penalty, weight)
     if layer.activation.is_default:
         settings["activation"] = factories.activation(layer.activation.name)
-    made = factories.single_unit if layer.units == 1 else keras.layers.Dense
+    made = factories.dense(layer)
     return made(layer.units, use_bias=layer.use_bias, name=layer.name, dtype=policy, **settings)
 
 

@@ -97,31 +97,33 @@ def handles_signals() -> Iterator[None]:
     is_command_line.reset(token)
 
 
-_compiled: dict[str, _Shared] = {}
-"""The programs that tests with `compiled_once` share, by key, the latest last."""
-MOST_PROGRAMS = 20
-"""Programs to keep, of some 20 MB each."""
+_programs: list[ProgramCache] = []
+"""The cache of programs that tests with `compiled_once` share, once there is one."""
+MOST_PROGRAMS = 30
+"""Programs to keep, which share graphs of some 20 MB each."""
 
 
 @pytest.fixture(scope="module")
 def compiled_once() -> Iterator[None]:
-    """Compile each program once: it takes most of the time of a training on a few rows.
+    """Trace each graph once: it takes most of the time of a training on a few rows.
 
-    What a cache of programs would compile may be there from another test, and a training without a
-    cache has one of its own. Not for tests that compare bits: a program that is shared has as
-    variables what another one has as constants, and may round otherwise.
+    What a cache of programs would trace may be there from another test, and a training without a
+    cache uses it, too. Not for tests that compare bits: a program that is shared has as variables
+    what another one has as constants, and may round otherwise.
     """
     from dlcli import training
-    from dlcli.training import compiled_engine
+    from dlcli.training.compiled_engine import program_key
 
-    compile_program, train_job = compiled_engine._Shared, training.train_job
+    make, train_job = training.ProgramCache._make, training.train_job
+    if not _programs:
+        _programs.append(training.ProgramCache(any_size=True))
 
-    def find_or_compile(job: Job, jit_compile: bool) -> _Shared:
-        key = compiled_engine.program_key(job, jit_compile)
-        found = _compiled.pop(key, None)
-        _compiled[key] = program = found or compile_program(job, jit_compile)
-        if len(_compiled) > MOST_PROGRAMS:
-            del _compiled[next(iter(_compiled))]
+    def find_or_make(programs: ProgramCache, job: Job, jit_compile: bool) -> _Shared:
+        key, kept = program_key(job, jit_compile), _programs[0]._kept
+        programs.made += 1
+        kept[key] = program = kept.pop(key, None) or make(_programs[0], job, jit_compile)
+        if len(kept) > MOST_PROGRAMS:
+            del kept[next(iter(kept))]
         return program
 
     def train_with_cache(
@@ -131,11 +133,10 @@ def compiled_once() -> Iterator[None]:
         checkpointer: Checkpointer = training.NO_CHECKPOINTS,
         programs: ProgramCache | None = None,
     ) -> TrainingResult:
-        programs = programs or training.ProgramCache()
-        return train_job(job, engine, progress, checkpointer, programs)
+        return train_job(job, engine, progress, checkpointer, programs or _programs[0])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_engine, "_Shared", find_or_compile)
+        patch.setattr(training.ProgramCache, "_make", find_or_make)
         patch.setattr(training, "train_job", train_with_cache)
         yield
 

@@ -569,6 +569,7 @@ class FitContext:
         events: receives warnings about the rows, each once.
         fits: about how many fits will share a program; compiling pays off over many.
         keep_encodings: whether encoded rows are kept for other configs on the same rows.
+        any_size: whether configs differ in batch size, or in the units of hidden layers.
     """
 
     dataset: Dataset
@@ -576,6 +577,7 @@ class FitContext:
     events: Events
     fits: int = 1
     keep_encodings: bool = True
+    any_size: bool = False
     at_once: int = field(default=1, init=False)
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
@@ -592,7 +594,7 @@ class FitContext:
         assert self.device
         from dlcli.training import ProgramCache
 
-        return ProgramCache()
+        return ProgramCache(any_size=self.any_size)
 
     def fit(
         self,

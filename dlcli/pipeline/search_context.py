@@ -44,6 +44,8 @@ _RUNTIME_VALUES = (
     *("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs"),
 )
 """Settings whose values share a compiled program, see `dlcli.training.RuntimeValues`."""
+_SIZES = ("hidden", "units", "batch_size")
+"""Settings whose values share a graph, see `dlcli.training.ProgramCache`."""
 _TRIALS_BY_TIME = 1_000
 """Assumed number of trials if only time limits them."""
 _MANY_COMBINATIONS = 10_000
@@ -170,7 +172,13 @@ class SearchContext:
         tune, plan = tune_section(file), SearchPlan.of(file)
         resolve_head(file.config, dataset.task)  # which refuses a metric of another task
         splits = make_splits(dataset, tune, file.config.seed)
-        fits = FitContext(dataset, file.config, events, fits_per_program(tune, len(splits)))
+        fits = FitContext(
+            dataset,
+            file.config,
+            events,
+            fits_per_program(tune, len(splits)),
+            any_size=any(parse_path(each.path)[-1] in _SIZES for each in dimensions_of(tune)),
+        )
         return cls(file, tune, plan, splits, fits)
 
     def rows_of(self, config: Config, split: Split) -> Split:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,10 +26,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.config import ConstantLearningRate, ReduceOnPlateau
+from dlcli.config import ConstantLearningRate, OrthogonalRegularizer, ReduceOnPlateau
 from dlcli.encoding import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
-from dlcli.network import estimate_step_seconds
+from dlcli.network import DenseLayer, estimate_step_seconds
 from dlcli.runs import Checkpoint
 from dlcli.training.compiled_program import (
     VALIDATION_ROWS,
@@ -52,11 +53,18 @@ from dlcli.training.job import (
     record_epoch,
     values_of,
 )
-from dlcli.training.objectives import build_learner, optimizer_without_values, without_values
+from dlcli.training.objectives import (
+    build_learner,
+    optimizer_without_values,
+    without_sizes,
+    without_values,
+)
 from dlcli.training.randomness import epoch_order
 
-MOST_PROGRAMS = 8
+MOST_PROGRAMS = 16
 """Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
+OPTIMIZERS_BY_SHAPE = ("adafactor", "muon")
+"""Optimizers whose operations follow from the shape of a weight."""
 MOST_STARTS = 8
 """Seeds whose initial weights are kept with a program."""
 SECONDS_PER_DISPATCH = 0.1
@@ -69,12 +77,19 @@ Item = TypeVar("Item")
 
 
 class ProgramCache:
-    """The programs of earlier jobs, and of jobs that run at the same time in other threads."""
+    """The programs of earlier jobs, and of jobs that run at the same time in other threads.
 
-    def __init__(self) -> None:
+    Args:
+        any_size: whether jobs that differ in batch size and in the units of hidden layers share a
+            graph, too; XLA compiles one for each size.
+    """
+
+    def __init__(self, *, any_size: bool = False) -> None:
         self.made = 0
-        """Number of programs that were compiled."""
+        """Number of programs that were traced."""
+        self._any_size = any_size
         self._kept: dict[str, _Shared] = {}
+        self._originals: dict[str, ResidentProgram] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -87,26 +102,54 @@ class ProgramCache:
         """
         key = program_key(job, jit_compile)
         with self._lock:
-            shared = self._kept.pop(key, None)
-            if shared is None:
-                self.made += 1
-                shared = _Shared(job, jit_compile)
-            self._kept[key] = shared
-            if len(self._kept) > MOST_PROGRAMS:
-                del self._kept[next(iter(self._kept))]
+            shared = self._kept.pop(key, None) or self._make(job, jit_compile)
+            _keep(self._kept, key, shared)
         with shared.lend(job) as program:
             yield program
 
+    def _make(self, job: Job, jit_compile: bool) -> _Shared:
+        if jit_compile or not self._any_size or not can_have_any_size(job):
+            self.made += 1
+            return _Shared(job, jit_compile)
+        key = program_key(job, jit_compile, any_size=True)
+        original = self._originals.pop(key, None)
+        self.made += original is None
+        shared = _Shared(job, jit_compile, original, any_size=original is None)
+        _keep(self._originals, key, original or shared.first)
+        return shared
+
+
+def _keep(kept: dict[str, Item], key: str, item: Item) -> None:
+    """Add the latest item, and drop the least recently used one of too many."""
+    kept[key] = item
+    if len(kept) > MOST_PROGRAMS:
+        del kept[next(iter(kept))]
+
 
 class _Shared:
-    """A program with a set of variables for each thread, and their initial values by seed."""
+    """A program with a set of variables for each thread, and their initial values by seed.
 
-    def __init__(self, job: Job, jit_compile: bool) -> None:
-        learner = build_learner(job, shared=True, jit_compile=jit_compile)
-        self._original = ResidentProgram(job, learner, jit_compile)
-        self._idle = [self._original]
+    Args:
+        job: the first job.
+        jit_compile: whether XLA compiles it.
+        original: the program of a job of another size, whose graph this one shares.
+        any_size: whether jobs of other sizes will share its graph.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        jit_compile: bool,
+        original: ResidentProgram | None = None,
+        *,
+        any_size: bool = False,
+    ) -> None:
+        learner = build_learner(job, shared=True, jit_compile=jit_compile, any_size=any_size)
+        self.first = ResidentProgram(job, learner, jit_compile, original)
+        """The program of the first job; all jobs share its graph."""
+        self._idle = [self.first]
         self._starts: dict[int, Arrays] = {}
-        self._keep_start(job.config.seed, self._original.arrays(State.start()))
+        self._keep_start(job.config.seed, self.first.arrays(State.start()))
         self._lock = threading.Lock()
 
     @contextmanager
@@ -128,9 +171,9 @@ class _Shared:
             self._idle.append(program)
 
     def _copy(self, job: Job) -> ResidentProgram:
-        original = self._original
-        learner = build_learner(job, shared=True, jit_compile=original.jit_compile)
-        program = ResidentProgram(job, learner, original.jit_compile, original)
+        first = self.first
+        learner = build_learner(job, shared=True, jit_compile=first.jit_compile)
+        program = ResidentProgram(job, learner, first.jit_compile, first)
         self._keep_start(job.config.seed, program.arrays(State.start()))
         return program
 
@@ -154,25 +197,45 @@ def can_share(job: Job) -> bool:
     return begins and job.until is None
 
 
-def program_key(job: Job, jit_compile: bool) -> str:
+def can_have_any_size(job: Job) -> bool:
+    """Return whether the program of a job can be traced for any batch size and units.
+
+    That is where no operation follows from the shape of a weight, as those of some optimizers do.
+    """
+    optimizer, layers = job.config.optimizer, job.network.layers
+    if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:
+        return False
+    sections = [each.kernel_regularizer for each in layers if isinstance(each, DenseLayer)]
+    if any(isinstance(section, OrthogonalRegularizer) for section in sections):
+        return False
+    return job.config.precision == "float32"
+
+
+def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
     """Return a key that is equal for jobs with the same program.
 
     Args:
         job: the job.
         jit_compile: whether XLA compiles it.
+        any_size: whether the program is for any batch size, and any units of hidden layers.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
     follows_epochs = not isinstance(
         config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
     )
+    layers, sizes = [*map(without_values, network.layers)], (job.batch_size, job.steps)
+    if any_size:
+        layers = [*map(without_sizes, layers)]
+        layers[-1] = replace(layers[-1], units=network.outputs)
+        sizes = (0, job.steps if follows_epochs else 0)
     validation = len(job.validation.inputs) if job.validation else 0
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
-        *(network.front, [*map(without_values, network.layers)]),
+        *(network.front, layers),
         *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
         config.epochs if follows_epochs else None,
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
-        *(job.batch_size, job.steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
+        *(*sizes, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),
         *(job.labels.shape[1:], job.labels.dtype),
     )
@@ -283,7 +346,7 @@ def _orders(program: ResidentProgram, epoch: int) -> Iterator[tuple[int, NDArray
             orders[index, :rows] = epoch_order(
                 rows, job.train.inputs.width, job.config.seed, first + index
             )
-        yield first, orders
+        yield first, orders.reshape(count, job.steps, job.batch_size)
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:

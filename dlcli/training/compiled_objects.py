@@ -90,6 +90,17 @@ class SummedDense(keras.layers.Dense):
         return x if self.activation is None else self.activation(x)
 
 
+class BiasedDense(keras.layers.Dense):
+    """A Dense layer that adds the bias as Keras does, where the number of units is not known."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
+        """Map (rows, inputs) to (rows, units)."""
+        x = keras.ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            x = tf.nn.bias_add(x, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+
 class OneHotCrossentropy(keras.losses.CategoricalCrossentropy):
     """Keras's sparse categorical cross-entropy, by way of one-hot labels.
 

@@ -36,7 +36,7 @@ from dlcli.encoding import EncodedRows, Inputs, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
-from dlcli.training.randomness import order_parts
+from dlcli.training.randomness import order_parts, size_of
 
 ConcreteFunction = Any
 """A `tf.types.experimental.ConcreteFunction`: TensorFlow has no types to check."""
@@ -76,7 +76,7 @@ class Block(NamedTuple):
             None if weights is None else tf.constant(weights, dtype=floats),
         )
 
-    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Block:
+    def map(self, function: Callable[[Any], Any]) -> Block:
         """Apply a function to each of the parts."""
         return Block(*(None if part is None else function(part) for part in self))
 
@@ -194,9 +194,10 @@ class Program:
 
     def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Update the weights once; return the batch's loss times its rows."""
-        learner, rows = self.learner, self.job.batch_size
+        learner = self.learner
         learner.begin_step(epoch, step)
         batch = fetch(step)
+        rows = size_of(batch.matrix, 0)
         count = tf.minimum(self.rows - step * rows, rows)
         pads = self.pads_last_batch
         real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if pads else None
@@ -207,7 +208,7 @@ class Program:
         def loss_of(outputs: tf.Tensor) -> tf.Tensor:
             loss = learner.loss(batch.labels, outputs, sample_weight=batch.weights)
             if pads:
-                loss *= rows / share
+                loss *= tf.cast(rows, share.dtype) / share
             return loss + self._penalty()
 
         loss, outputs, gradients = self.differentiate(batch, loss_of)
@@ -226,7 +227,7 @@ class Program:
             loss_of: returns the loss of the outputs.
         """
         with tf.GradientTape() as tape:
-            outputs = self.learner.model(batch.matrix, training=True)
+            outputs = self._outputs(batch, training=True)
             loss = loss_of(outputs)
             scaled = self.learner.optimizer.scale_loss(loss)
         return loss, outputs, tape.gradient(scaled, self.learner.model.trainable_variables)
@@ -282,7 +283,7 @@ class Program:
     def _evaluate_part(self, part: Block) -> tf.Tensor:
         """Return the part's loss times its share of the rows."""
         part = Block(*self._isolate(part))
-        outputs = self.learner.model(part.matrix, training=False)
+        outputs = self._outputs(part, training=False)
         loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
         is_weighted = self.weighs_metrics or self.is_padded
         self._measure(part.labels, outputs, part.weights if is_weighted else None)
@@ -307,6 +308,11 @@ class Program:
         present = [tensor for tensor in tensors if tensor is not None]
         passed = iter(optimization_barrier(*present))
         return [None if tensor is None else next(passed) for tensor in tensors]
+
+    def _outputs(self, rows: Block, *, training: bool) -> tf.Tensor:
+        outputs = self.learner.model(rows.matrix, training=training)
+        outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
+        return outputs
 
     def _penalty(self) -> tf.Tensor:
         """Return the sum of regularization penalties."""
@@ -418,7 +424,7 @@ class ResidentProgram(Program):
         """Run steps.
 
         Args:
-            orders: the row order of each of some epochs, int32 (epochs, steps · batch size); excess
+            orders: the row order of each of some epochs, int32 (epochs, steps, batch size); excess
                 entries of the last batch are not read, or have weight 0.
             first: the epoch of the first order, int32.
             state: the state before.
@@ -439,6 +445,7 @@ class ResidentProgram(Program):
             if self._function is None and self._original is not None:
                 self._function = _rebind(self._original, self, given)
             elif self._function is None:
+                given = _of_any_size(given) if self.learner.any_size else given
                 self._function = self.compiled(self._run).get_concrete_function(*given)
             return self._function
 
@@ -453,26 +460,26 @@ class ResidentProgram(Program):
         train, validation = blocks
         runtime = self.learner.runtime
         epochs = runtime["epochs"] if runtime.shared else self.job.epochs
-        end = tf.minimum(first + self.epochs_at_once, epochs)
-        width = len(self.job.columns) + 1
-        history = tf.zeros((self.epochs_at_once, width), keras.config.floatx())
+        at_once, steps = size_of(orders, 0), size_of(orders, 1)
+        end = tf.minimum(first + at_once, epochs)
+        history = tf.zeros((at_once, len(self.job.columns) + 1), keras.config.floatx())
 
         def continues(state: State, history: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
             finite = tf.math.is_finite(state.total)
             return (left > 0) & (state.epoch < end) & ~state.stopped & finite
 
         def part(state: State, history: tf.Tensor, left: tf.Tensor) -> tuple[Any, ...]:
-            upto = tf.minimum(state.step + left, self.job.steps)
+            upto = tf.minimum(state.step + left, steps)
             left -= upto - state.step
             order = tf.gather(orders, state.epoch - first)
 
             def batch(step: tf.Tensor) -> Block:
-                index = tf.slice(order, [step * self.job.batch_size], [self.job.batch_size])
+                index = tf.gather(order, step)
                 return train.map(lambda whole: tf.gather(whole, index))
 
             total = self.steps(batch, state, upto)
             state = state._replace(step=upto, total=total)
-            ended = (upto == self.job.steps) & tf.math.is_finite(total)
+            ended = (upto == steps) & tf.math.is_finite(total)
             state, history = tf.cond(
                 ended,
                 lambda: self._end_epoch(validation, state, history, first),
@@ -513,6 +520,16 @@ def _rebind(
         ]
     )
     return function
+
+
+def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the specifications of arguments of `ResidentProgram.run` of any number of rows."""
+    orders, first, state, count, (train, validation) = tf.nest.map_structure(
+        lambda part: None if part is None else tf.TensorSpec.from_tensor(part), given
+    )
+    orders = tf.TensorSpec((None, None, None), orders.dtype)
+    train = train.map(lambda spec: tf.TensorSpec((None, *spec.shape[1:]), spec.dtype))
+    return orders, first, state, count, (train, validation)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,10 @@ class EpochMonitor:
         self.learner = learner
         self.restores = self.stopping is not None and self.stopping.restore_best_weights
         self._weights = learner.model.weights if self.restores else []
-        self.best_weights = [tf.Variable(each.value, trainable=False) for each in self._weights]
+        self.best_weights = [
+            tf.Variable(weight.value, trainable=False, shape=weight.value.shape)
+            for weight in self._weights
+        ]
         """The best epoch's weights, if they are kept."""
 
     def update(self, state: State, values: Mapping[str, tf.Tensor]) -> State:

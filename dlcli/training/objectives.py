@@ -47,6 +47,7 @@ from dlcli.training.compiled_objects import (
     COMPACT,
     BatchNormalization,
     BatchShare,
+    BiasedDense,
     SummedDense,
     silu,
 )
@@ -117,6 +118,15 @@ def without_values(layer: Layer) -> Layer:
     return layer
 
 
+def without_sizes(layer: Layer) -> Layer:
+    """Return what layers have in common that differ only in inputs and units, of which none has 1.
+
+    One unit has a dimension that TensorFlow may broadcast.
+    """
+    layer = replace(layer, units=min(layer.units, 2))
+    return replace(layer, inputs=0) if isinstance(layer, DenseLayer) else layer
+
+
 def _factors(layer: DenseLayer) -> Iterator[tuple[str, Section, str]]:
     """Yield role, section and parameter of each regularizer whose factor is a runtime value."""
     for role in ("kernel_regularizer", "bias_regularizer"):
@@ -178,6 +188,8 @@ class Learner:
     """Keys of the random bits of a step, see `step_keys`; an engine sets them before each."""
     runtime: RuntimeValues
     """The values that a shared program reads when it runs."""
+    any_size: bool
+    """True if its program is traced for any batch size, and any units of hidden layers."""
     batch_share: BatchShare
     """The rows of a batch that this worker of a cluster has, while a program of them is traced."""
 
@@ -225,6 +237,7 @@ def build_learner(
     shared: bool = False,
     jit_compile: bool = False,
     is_reference: bool = False,
+    any_size: bool = False,
     sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> Learner:
     """Build the Keras objects of a job, with its initial weights.
@@ -235,6 +248,7 @@ def build_learner(
         jit_compile: whether XLA compiles the program.
         is_reference: whether loss and optimizer are Keras's own, even where the compiled engine has
             some of fewer operations.
+        any_size: whether the program is traced for any batch size, and any units of hidden layers.
         sum_over_workers: adds up the same tensor of all workers of a cluster.
     """
     config, dropout_index, augment_index = job.config, count(), count()
@@ -242,7 +256,7 @@ def build_learner(
     keys = tf.Variable(np.zeros((len(streams), 2), np.uint32), trainable=False)
     share = BatchShare()
 
-    def draw(rows: tf.Tensor | int, width: int, stream: int) -> tf.Tensor:
+    def draw(rows: tf.Tensor | int, width: tf.Tensor | int, stream: int) -> tf.Tensor:
         return random_bits(rows, width, keys[streams.index(stream)], share.positions)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
@@ -253,7 +267,12 @@ def build_learner(
 
     def dropout(layer: DropoutLayer) -> keras.layers.Layer:
         threshold, scale = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "scale"))
-        return MaskedDropout(layer, threshold, scale, draw, next(dropout_index))
+        return MaskedDropout(layer.name, threshold, scale, draw, next(dropout_index))
+
+    def dense(layer: DenseLayer) -> type[keras.layers.Dense]:
+        if layer.units == 1:
+            return SummedDense if jit_compile else keras.layers.Dense
+        return BiasedDense if any_size else keras.layers.Dense
 
     model = build_model(
         job.network,
@@ -265,18 +284,32 @@ def build_learner(
             regularizer=regularizer,
             normalization=partial(BatchNormalization, share, sum_over_workers),
             activation=lambda name: silu if name == "silu" else name,
-            single_unit=SummedDense if jit_compile else keras.layers.Dense,
+            dense=dense,
         ),
     )
     if job.initial_weights is not None:
         assign_weights(model, job.network, job.initial_weights)
+    if any_size:
+        _forget_shapes(model.variables)
     optimizer = keras_optimizer(config, job.steps, runtime, is_compact=not is_reference)
     # `fit` would build it where nothing has values yet, and schedule_free_adamw copies the weights.
     optimizer.build(model.trainable_variables)
+    if any_size:
+        _forget_shapes(optimizer.variables)
     outputs, loss = job.network.outputs, job.head.loss
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
     made = keras_loss(loss, is_compact=not is_reference)
-    return Learner(model, optimizer, made, metrics, keys, runtime, share)
+    return Learner(model, optimizer, made, metrics, keys, runtime, any_size, share)
+
+
+def _forget_shapes(variables: Sequence[keras.Variable]) -> None:
+    """Have TensorFlow know the rank of variables, but not their shape, when it traces a program.
+
+    Another job's variables may then take their place.
+    """
+    for variable in variables:
+        value, shape = variable.value, [None] * variable.shape.rank
+        variable._initialize(tf.Variable(value, trainable=variable.trainable, shape=shape))
 
 
 def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:

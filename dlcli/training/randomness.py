@@ -23,7 +23,7 @@ from dlcli.network import AugmentLayer, DropoutLayer, Network
 
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""
-Draw: TypeAlias = Callable[[tf.Tensor | int, int, int], tf.Tensor]
+Draw: TypeAlias = Callable[[tf.Tensor | int, tf.Tensor | int, int], tf.Tensor]
 """`random_bits` of a job, given rows, width and stream."""
 _FIRST_AUGMENTATION_STREAM = 2**31
 """Dropout layers draw from the streams 0, 1, 2, ..., layers that augment images from two each."""
@@ -96,7 +96,10 @@ def step_keys(keys: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
 
 def random_bits(
-    rows: tf.Tensor | int, width: int, keys: tf.Tensor, positions: tf.Tensor | None = None
+    rows: tf.Tensor | int,
+    width: tf.Tensor | int,
+    keys: tf.Tensor,
+    positions: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Draw random bits for each entry of a batch.
 
@@ -111,13 +114,13 @@ def random_bits(
     """
     first, second = tf.unstack(keys)
     if positions is None:
-        counter = tf.range(rows * width, dtype=tf.int64)
+        counter = tf.range(tf.cast(rows * width, tf.int64))
     else:
         entries = positions[:, tf.newaxis] * width + tf.range(width, dtype=tf.int64)
         counter = tf.reshape(entries, [-1])
     bits = _hash(tf.cast(counter, tf.uint32) + first)
     bits = _hash(tf.bitwise.bitwise_xor(bits, second))
-    return tf.reshape(bits, (rows if isinstance(rows, int) else -1, width))
+    return tf.reshape(bits, (-1, width))
 
 
 def _combine(keys: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
@@ -139,18 +142,15 @@ class MaskedDropout(keras.layers.Layer):
     """Keras's Dropout with dlcli's masks.
 
     Args:
-        layer: its name and units.
+        name: its name.
         threshold: random bits below it drop a unit: the rate times 2**32.
         scale: the factor of units that are kept: 1 / (1 − rate).
         draw: see `Draw`.
         index: which dropout layer, counted from 0.
     """
 
-    def __init__(
-        self, layer: DropoutLayer, threshold: Number, scale: Number, draw: Draw, index: int
-    ) -> None:
-        super().__init__(name=layer.name)
-        self.units = layer.units
+    def __init__(self, name: str, threshold: Number, scale: Number, draw: Draw, index: int) -> None:
+        super().__init__(name=name)
         self.threshold = threshold
         self.scale = scale
         self.draw = draw
@@ -160,15 +160,16 @@ class MaskedDropout(keras.layers.Layer):
         """Map (rows, units) to (rows, units)."""
         if not training:
             return inputs
-        bits = self.draw(_rows(inputs), self.units, self.index)
+        bits = self.draw(size_of(inputs, 0), size_of(inputs, 1), self.index)
         is_kept = bits >= as_tensor(self.threshold, tf.uint32)
         # A factor for each unit, whose gradient takes fewer operations than that of a choice.
         return inputs * (tf.cast(is_kept, inputs.dtype) * as_tensor(self.scale, inputs.dtype))
 
 
-def _rows(inputs: tf.Tensor) -> tf.Tensor | int:
-    """Return the number of rows, as a constant if it is known when a program is traced."""
-    return tf.shape(inputs)[0] if inputs.shape[0] is None else int(inputs.shape[0])
+def size_of(tensor: tf.Tensor, axis: int) -> tf.Tensor | int:
+    """Return the size of an axis, as a constant if it is known when a program is traced."""
+    size = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if size is None else int(size)
 
 
 def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
@@ -206,7 +207,7 @@ class AugmentedImages(keras.layers.Layer):
         shift, flip = self.images.augmentation.shift, self.images.augmentation.flip
         if not (shift or flip):
             return pixels
-        bits = self.draw(_rows(pixels), 3, self.stream)
+        bits = self.draw(size_of(pixels, 0), 3, self.stream)
         down, right = (_uniform(bits[:, at], 2 * shift + 1) - shift for at in (0, 1))
         flipped = _uniform(bits[:, 2], 2) * int(flip)
         return move_images(pixels, self.images.shape, down, right, flipped)
@@ -218,7 +219,7 @@ class AugmentedImages(keras.layers.Layer):
             return pixels
         half = -(-pixels.shape[1] // 2)
         # A separate stream, so that noise doesn't change how images are shifted.
-        bits = self.draw(_rows(pixels), 2 * half, self.stream + 1)
+        bits = self.draw(size_of(pixels, 0), 2 * half, self.stream + 1)
         noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
         return pixels + deviation * noise[:, : pixels.shape[1]]
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.network import DropoutLayer
 from dlcli.training.randomness import MaskedDropout, random_bits, step_keys, stream_keys
 
 
@@ -120,12 +119,10 @@ def test_no_two_masks_of_a_training_are_alike():
 
 
 def dropout(rate, seed=0, moment=(0, 0)):
-    layer = DropoutLayer("hidden_1_dropout", 64, rate)
-
     def draw(rows, width, stream):
         return random_bits(rows, width, keys_of(seed, stream, *moment))
 
-    return MaskedDropout(layer, round(rate * 2**32), 1 / (1 - rate), draw, 0)
+    return MaskedDropout("hidden_1_dropout", round(rate * 2**32), 1 / (1 - rate), draw, 0)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

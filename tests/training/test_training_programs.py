@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config import Activation, members_of
+from dlcli.config import Activation, Optimizer, members_of
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine, keras_engine
-from dlcli.training.compiled_engine import MOST_PROGRAMS, program_key
+from dlcli.training.compiled_engine import MOST_PROGRAMS, OPTIMIZERS_BY_SHAPE, program_key
 from dlcli.training.compiled_program import ResidentProgram
 
 QUIET = dict(progress=lambda *_: None)
@@ -277,6 +277,72 @@ def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
         k: v.tobytes() for k, v in again.weights.items()
     }
     assert once.history == again.history
+
+
+OF_ANY_SIZE = {
+    "dropout": {**hidden(dropout=0.3), "metrics": ("mae",)},
+    "batch normalization": hidden(batch_normalization=True),
+    "regularizers": hidden(kernel_regularizer={"name": "l2", "l2": 0.01}, bias_regularizer="l1"),
+    "no bias": hidden(use_bias=False),
+    "early stopping": {**hidden(), "early_stopping": {"patience": 2}},
+    "plateau": {**hidden(), "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1}},
+    "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
+    "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},
+    "amsgrad": {**hidden(), "optimizer": {"name": "adam", "amsgrad": True}},
+    **{
+        name: {**hidden(), "optimizer": name}
+        for name in sorted({*members_of(Optimizer)} - {*OPTIMIZERS_BY_SHAPE})
+    },
+    **{
+        name: {**hidden(activation=name), **adam()}
+        for name in sorted({*members_of(Activation)} - {"threshold", "linear", "tanh"})
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OF_ANY_SIZE)
+def test_jobs_of_any_batch_size_and_units_share_a_graph_and_have_the_bits_of_their_own(
+    make_job, case
+):
+    config = OF_ANY_SIZE[case]
+    (layer,) = config["hidden"]
+    sizes = ((4, 4), (7, 5), (2, 30))
+    jobs = [
+        make_job(
+            {**config, "hidden": (layer | {"units": units},), "batch_size": size},
+            rows=23,
+            validation=9,
+        )
+        for units, size in sizes
+    ]
+    programs = ProgramCache(any_size=True)
+    for job in jobs:
+        result = compiled_engine.run(job, False, programs=programs, **QUIET)
+        expected, _ = train_in_turn([job])
+        assert result.history == expected.history
+        for name, weight in expected.weights.items():
+            np.testing.assert_array_equal(result.weights[name], weight, err_msg=name)
+    assert programs.made == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**hidden(), "optimizer": "muon"},
+        {**hidden(), "optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
+        hidden(kernel_regularizer="orthogonal_regularizer"),
+        {**hidden(), "precision": "mixed_bfloat16"},
+    ],
+)
+def test_jobs_whose_operations_follow_from_shapes_share_no_graph(make_job, config):
+    (layer,) = config["hidden"]
+    programs = ProgramCache(any_size=True)
+    for units in (4, 7):
+        job = make_job({**config, "hidden": (layer | {"units": units},), "epochs": 1})
+        compiled_engine.run(job, False, programs=programs, **QUIET)
+    assert programs.made == 2
 
 
 @pytest.mark.slow

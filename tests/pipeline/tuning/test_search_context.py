@@ -180,6 +180,21 @@ def test_candidates_that_differ_in_runtime_values_share_a_program():
     assert shared_by(1, 40, hidden={"units": (8, 16), "dropout": {"low": 0.1, "high": 0.5}}) == 20
 
 
+@pytest.mark.parametrize(
+    ("space", "shared"),
+    [
+        ("{batch_size: [4, 8]}", True),
+        ("{hidden: [[{units: 3}], [{units: 4}]]}", True),
+        ("{hidden: {units: [3, 4]}}", True),
+        ("{hidden: {activation: [relu, tanh]}, optimizer.learning_rate: [0.1, 0.2]}", False),
+    ],
+)
+def test_candidates_that_differ_in_sizes_share_a_graph(tmp_path, space, shared):
+    context = context_of(line_file(tmp_path, overrides=[f"tune.space={space}"]))
+
+    assert context.fits.any_size is shared
+
+
 def test_the_folds_of_a_candidate_with_its_own_shape_share_a_program():
     assert shared_by(5, 40, batch_size={"low": 1, "high": 1000}) == 5
     assert shared_by(1, 40, **{"optimizer.beta_1": {"low": 0.5, "high": 0.9}}) == 1
