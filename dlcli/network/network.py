@@ -50,14 +50,14 @@ ROWS_AT_ONCE = 8192
 NUMBERS_AT_ONCE = 2**26
 """Most inputs of these rows, so that wide ones need no large matrix either: 256 MiB."""
 
-SECONDS_SAVED_A_LAYER = 55e-6
+SECONDS_SAVED_A_LAYER = 45e-6
 """Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
 its kernels."""
-SECONDS_SAVED_A_WEIGHT = 4e-9
+SECONDS_SAVED_A_WEIGHT = 2e-9
 """Time that XLA saves at each step for each weight, which it reads and writes fewer times."""
-SECONDS_SAVED_AN_ACTIVATION = 5e-9
+SECONDS_SAVED_AN_ACTIVATION = 2e-9
 """Time that XLA saves at each step for each unit and row, whose operations it fuses."""
-SECONDS_SAVED_AN_EPOCH = 200e-6
+SECONDS_SAVED_AN_EPOCH = 250e-6
 """Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
 """Time that XLA saves at each step that augments images."""
@@ -66,9 +66,9 @@ SECONDS_SAVED_A_PIXEL = 10e-9
 SHARE_BEFORE_STOPPING = 1 / 3
 """Epochs of those that a config allows until early stopping ends training: the median of 14
 tables."""
-SECONDS_TO_COMPILE = 0.25
+SECONDS_TO_COMPILE = 0.6
 """Time that XLA takes longer than a graph to compile a program."""
-SECONDS_TO_COMPILE_A_LAYER = 0.15
+SECONDS_TO_COMPILE_A_LAYER = 0.14
 """Time in addition for each layer."""
 
 
