@@ -112,18 +112,17 @@ def compiled_once() -> Iterator[None]:
     what another one has as constants, and may round otherwise.
     """
     from dlcli import training
-    from dlcli.training.compiled_engine import program_key
+    from dlcli.training import compiled_engine
 
     make, train_job = training.ProgramCache._make, training.train_job
     if not _programs:
         _programs.append(training.ProgramCache(any_size=True))
 
     def find_or_make(programs: ProgramCache, job: Job, jit_compile: bool) -> _Shared:
-        key, kept = program_key(job, jit_compile), _programs[0]._kept
+        key, kept = compiled_engine.program_key(job, jit_compile), _programs[0]._kept
         programs.made += 1
-        kept[key] = program = kept.pop(key, None) or make(_programs[0], job, jit_compile)
-        if len(kept) > MOST_PROGRAMS:
-            del kept[next(iter(kept))]
+        program = kept.pop(key, None) or make(_programs[0], job, jit_compile)
+        compiled_engine._keep(kept, key, program, MOST_PROGRAMS)
         return program
 
     def train_with_cache(
@@ -136,6 +135,7 @@ def compiled_once() -> Iterator[None]:
         return train_job(job, engine, progress, checkpointer, programs or _programs[0])
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled_engine, "MOST_PROGRAMS", MOST_PROGRAMS)
         patch.setattr(training.ProgramCache, "_make", find_or_make)
         patch.setattr(training, "train_job", train_with_cache)
         yield

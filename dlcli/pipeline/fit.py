@@ -561,7 +561,8 @@ class FitContext:
     """The state that many fits in one process share.
 
     TensorFlow is loaded once; rows are encoded once for all configs that encode them alike; and
-    fits whose programs differ only in runtime values share one, see `dlcli.training.ProgramCache`.
+    fits whose programs differ only in runtime values, or in sizes, share one, see
+    `dlcli.training.ProgramCache`.
 
     Args:
         dataset: all rows, and their target.

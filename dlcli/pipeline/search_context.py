@@ -44,8 +44,6 @@ _RUNTIME_VALUES = (
     *("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs"),
 )
 """Settings whose values share a compiled program, see `dlcli.training.RuntimeValues`."""
-_SIZES = ("hidden", "units", "batch_size")
-"""Settings whose values share a graph, see `dlcli.training.ProgramCache`."""
 _TRIALS_BY_TIME = 1_000
 """Assumed number of trials if only time limits them."""
 _MANY_COMBINATIONS = 10_000
@@ -177,7 +175,7 @@ class SearchContext:
             file.config,
             events,
             fits_per_program(tune, len(splits)),
-            any_size=any(parse_path(each.path)[-1] in _SIZES for each in dimensions_of(tune)),
+            any_size=any(_is_size(parse_path(each.path)) for each in dimensions_of(tune)),
         )
         return cls(file, tune, plan, splits, fits)
 
@@ -292,6 +290,13 @@ def fits_per_program(tune: Tune, folds: int) -> int:
     if number is None:
         return folds
     return folds * max(1, (max_trials(tune) or _TRIALS_BY_TIME) // number)
+
+
+def _is_size(path: tuple[str | int, ...]) -> bool:
+    """Return whether a setting may change sizes alone, for which candidates share a graph."""
+    if path[0] == "hidden":  # all of it, layers by number, or their units
+        return path[-1] in ("hidden", "units") or isinstance(path[-1], int)
+    return path == ("batch_size",)
 
 
 def combination(

@@ -7,7 +7,8 @@ the program. The number of steps in a dispatch is a run-time argument and change
 
 Compiling takes far longer than training on a small table. Jobs that differ only in runtime values
 (see `RuntimeValues`), and in a few rows more or less, have the same program: `ProgramCache`. Jobs
-that run at the same time, in threads, share it, too, each with variables of its own.
+that run at the same time, in threads, share it, too, each with variables of its own. Where many
+jobs differ in batch size or in the units of hidden layers, graphs are traced without these sizes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dlcli.training.compiled_program import (
     Program,
     ResidentProgram,
     StreamingProgram,
+    keeps_loops,
 )
 from dlcli.training.epoch_monitor import State
 from dlcli.training.job import (
@@ -61,8 +63,10 @@ from dlcli.training.objectives import (
 )
 from dlcli.training.randomness import epoch_order
 
-MOST_PROGRAMS = 16
+MOST_PROGRAMS = 8
 """Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
+MOST_GRAPHS = 16
+"""Graphs for any size that are kept, of some 20 MB each; twice as many, as more jobs use each."""
 OPTIMIZERS_BY_SHAPE = ("adafactor", "muon")
 """Optimizers whose operations follow from the shape of a weight."""
 MOST_STARTS = 8
@@ -86,7 +90,7 @@ class ProgramCache:
 
     def __init__(self, *, any_size: bool = False) -> None:
         self.made = 0
-        """Number of programs that were traced."""
+        """Number of programs that are not another one's with other sizes."""
         self._any_size = any_size
         self._kept: dict[str, _Shared] = {}
         self._originals: dict[str, ResidentProgram] = {}
@@ -103,7 +107,7 @@ class ProgramCache:
         key = program_key(job, jit_compile)
         with self._lock:
             shared = self._kept.pop(key, None) or self._make(job, jit_compile)
-            _keep(self._kept, key, shared)
+            _keep(self._kept, key, shared, MOST_PROGRAMS)
         with shared.lend(job) as program:
             yield program
 
@@ -112,17 +116,18 @@ class ProgramCache:
             self.made += 1
             return _Shared(job, jit_compile)
         key = program_key(job, jit_compile, any_size=True)
-        original = self._originals.pop(key, None)
-        self.made += original is None
+        original = self._originals.get(key)
         shared = _Shared(job, jit_compile, original, any_size=original is None)
-        _keep(self._originals, key, original or shared.first)
+        self.made += original is None
+        self._originals.pop(key, None)
+        _keep(self._originals, key, original or shared.first, MOST_GRAPHS)
         return shared
 
 
-def _keep(kept: dict[str, Item], key: str, item: Item) -> None:
+def _keep(kept: dict[str, Item], key: str, item: Item, most: int) -> None:
     """Add the latest item, and drop the least recently used one of too many."""
     kept[key] = item
-    if len(kept) > MOST_PROGRAMS:
+    if len(kept) > most:
         del kept[next(iter(kept))]
 
 
@@ -200,7 +205,8 @@ def can_share(job: Job) -> bool:
 def can_have_any_size(job: Job) -> bool:
     """Return whether the program of a job can be traced for any batch size and units.
 
-    That is where no operation follows from the shape of a weight, as those of some optimizers do.
+    That is where no operation follows from the shape of a weight, as those of some optimizers do,
+    nor the kernel of a product, as where TensorFlow lowers loops, see `keeps_loops`.
     """
     optimizer, layers = job.config.optimizer, job.network.layers
     if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:
@@ -208,7 +214,7 @@ def can_have_any_size(job: Job) -> bool:
     sections = [each.kernel_regularizer for each in layers if isinstance(each, DenseLayer)]
     if any(isinstance(section, OrthogonalRegularizer) for section in sections):
         return False
-    return job.config.precision == "float32"
+    return keeps_loops(job)
 
 
 def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
@@ -223,19 +229,20 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
     follows_epochs = not isinstance(
         config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
     )
-    layers, sizes = [*map(without_values, network.layers)], (job.batch_size, job.steps)
+    *hidden, output = map(without_values, network.layers)
     if any_size:
-        layers = [*map(without_sizes, layers)]
-        layers[-1] = replace(layers[-1], units=network.outputs)
-        sizes = (0, job.steps if follows_epochs else 0)
+        hidden = [*map(without_sizes, hidden)]
+        output = replace(without_sizes(output), units=network.outputs)
+    batch_size = None if any_size else job.batch_size
+    steps = job.steps if follows_epochs or not any_size else None
     validation = len(job.validation.inputs) if job.validation else 0
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
-        *(network.front, layers),
+        *(network.front, hidden, output),
         *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
         config.epochs if follows_epochs else None,
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
-        *(*sizes, job.validation is None, -(-validation // VALIDATION_ROWS)),
+        *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),
         *(job.labels.shape[1:], job.labels.dtype),
     )

@@ -32,7 +32,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from dlcli.encoding import EncodedRows, Inputs, resident_matrix
+from dlcli.encoding import EncodedRows, Inputs, ShardedInputs, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
@@ -172,13 +172,7 @@ class Program:
 
     @property
     def _keeps_loops(self) -> bool:
-        """True if loops are kept as functions: where they run on a single device, in float32.
-
-        Products of bfloat16 outside of such functions are those of oneDNN, which processors with
-        AMX compute several times as fast.
-        """
-        is_single = not tf.config.get_visible_devices("GPU")
-        return not self.jit_compile and is_single and self.job.config.precision == "float32"
+        return not self.jit_compile and keeps_loops(self.job)
 
     def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
@@ -311,6 +305,7 @@ class Program:
 
     def _outputs(self, rows: Block, *, training: bool) -> tf.Tensor:
         outputs = self.learner.model(rows.matrix, training=training)
+        # Losses and metrics have to know it, even where it follows from a weight of any size.
         outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
         return outputs
 
@@ -338,12 +333,25 @@ class Program:
         self._results()
 
 
+def keeps_loops(job: Job) -> bool:
+    """Return whether the loops of a graph are kept as functions.
+
+    These run on a single device, so that with a GPU the CPU would have no part in them. Outside of
+    them, products of bfloat16 are those of oneDNN, several times as fast on processors with AMX.
+    Workers match their sums by the rounds of lowered loops.
+    """
+    is_single = not tf.config.get_visible_devices("GPU")
+    is_alone = not isinstance(job.train.inputs, ShardedInputs)
+    return is_single and is_alone and job.config.precision == "float32"
+
+
 def _with_functional_loops(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have loops and branches that a function builds stay functions of the graph.
 
-    TensorFlow otherwise replaces them by operations that pass on single values, which takes some
-    tenths of a second before the first step, and more time in each. There is no option for it but
-    this one, which has no other effect here: the function is built under it, and not called.
+    TensorFlow otherwise lowers them to operations that pass on single values, which takes some
+    tenths of a second before the first step, and more time in each. It has no option for this, but
+    never lowers those that are built for its single-threaded executor. Which executor runs the
+    function is decided where it is called, outside of this block.
     """
 
     @functools.wraps(function)
@@ -361,7 +369,7 @@ class ResidentProgram(Program):
         job: the job.
         learner: its Keras objects.
         jit_compile: whether XLA compiles it.
-        original: a program of such a job, which is traced and compiled for both.
+        original: the program whose graph this one shares, of a job that may have other sizes.
     """
 
     def __init__(
@@ -443,7 +451,7 @@ class ResidentProgram(Program):
         """Return the function for these arguments; only the first time is it traced."""
         with self._tracing:
             if self._function is None and self._original is not None:
-                self._function = _rebind(self._original, self, given)
+                self._function, self._original = _rebind(self._original, self, given), None
             elif self._function is None:
                 given = _of_any_size(given) if self.learner.any_size else given
                 self._function = self.compiled(self._run).get_concrete_function(*given)
@@ -504,7 +512,7 @@ class ResidentProgram(Program):
 def _rebind(
     original: ResidentProgram, program: ResidentProgram, given: tuple[Any, ...]
 ) -> ConcreteFunction:
-    """Return the original's function with the variables of a program of an equal job.
+    """Return the original's function with the variables of a program that shares its graph.
 
     A traced function takes the handles of its variables as further arguments, so that XLA compiles
     it once for all.
@@ -523,13 +531,10 @@ def _rebind(
 
 
 def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the specifications of arguments of `ResidentProgram.run` of any number of rows."""
-    orders, first, state, count, (train, validation) = tf.nest.map_structure(
-        lambda part: None if part is None else tf.TensorSpec.from_tensor(part), given
-    )
-    orders = tf.TensorSpec((None, None, None), orders.dtype)
-    train = train.map(lambda spec: tf.TensorSpec((None, *spec.shape[1:]), spec.dtype))
-    return orders, first, state, count, (train, validation)
+    """Return what arguments of `ResidentProgram.run` have in common for any number of rows."""
+    orders, *others, (train, validation) = given
+    train = train.map(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype))
+    return tf.TensorSpec((None, None, None), orders.dtype), *others, (train, validation)
 
 
 @dataclass(frozen=True)
@@ -553,10 +558,8 @@ class ChunkedProgram(Program):
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
         self._train_values = self.compiled(self.train_values)
-        self._evaluate_block = self.compiled(
-            self._evaluate_once if self._keeps_loops else self.evaluate
-        )
-        self._close = self.compiled(self.close_epoch)
+        self._evaluate_block = self.compiled(self._evaluate_in_loop)
+        self._close = self.compiled(self._close_in_loop)
 
     @abstractmethod
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
@@ -573,16 +576,34 @@ class ChunkedProgram(Program):
     def validation_blocks(self) -> Iterator[Block]:
         """Yield the validation rows in order, some at a time."""
 
-    def _evaluate_once(self, block: Block, total: tf.Tensor) -> tf.Tensor:
-        """Call `evaluate` in a loop, as `ResidentProgram` does.
+    def _evaluate_in_loop(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+        return self._in_loop(lambda: self.evaluate(block, total), total)
 
-        TensorFlow computes products outside of loops by oneDNN, which rounds otherwise.
+    def _close_in_loop(
+        self, state: State, values: Values, validation_loss: tf.Tensor
+    ) -> tuple[State, tf.Tensor]:
+        row = tf.zeros(len(self.job.columns) + 1, keras.config.floatx())
+        found: tuple[State, tf.Tensor] = self._in_loop(
+            lambda: self.close_epoch(state, values, validation_loss), (state, row)
+        )
+        return found
+
+    def _in_loop(self, compute: Callable[[], Any], like: Any) -> Any:  # noqa: ANN401
+        """Compute tensors as `ResidentProgram` does, in a loop if these are kept as functions.
+
+        TensorFlow computes products outside of such loops by oneDNN, which rounds otherwise.
+
+        Args:
+            compute: returns tensors.
+            like: tensors of the same shapes and dtypes.
         """
+        if not self._keeps_loops:
+            return compute()
 
-        def one(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return index + 1, self.evaluate(block, total)
+        def one(index: tf.Tensor, _: Any) -> tuple[tf.Tensor, Any]:  # noqa: ANN401
+            return index + 1, compute()
 
-        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
+        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), like))[1]
 
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""

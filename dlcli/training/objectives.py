@@ -119,9 +119,9 @@ def without_values(layer: Layer) -> Layer:
 
 
 def without_sizes(layer: Layer) -> Layer:
-    """Return what layers have in common that differ only in inputs and units, of which none has 1.
+    """Return what layers have in common that differ only in inputs and units.
 
-    One unit has a dimension that TensorFlow may broadcast.
+    One unit stays apart from several: another operation adds its bias.
     """
     layer = replace(layer, units=min(layer.units, 2))
     return replace(layer, inputs=0) if isinstance(layer, DenseLayer) else layer

@@ -6,6 +6,7 @@ import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -284,11 +285,15 @@ OF_ANY_SIZE = {
     "batch normalization": hidden(batch_normalization=True),
     "regularizers": hidden(kernel_regularizer={"name": "l2", "l2": 0.01}, bias_regularizer="l1"),
     "no bias": hidden(use_bias=False),
+    "parameters": hidden(activation={"name": "leaky_relu", "negative_slope": 0.4}),
     "early stopping": {**hidden(), "early_stopping": {"patience": 2}},
     "plateau": {**hidden(), "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1}},
     "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
     "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},
     "amsgrad": {**hidden(), "optimizer": {"name": "adam", "amsgrad": True}},
+    "classes": {**hidden(), **adam(), "metrics": ("accuracy", "f1"), "class_weight": "balanced"},
+    "labels": {**hidden(), **adam(), "metrics": ("auc",)},
+    "weights": {**hidden(), "metrics": ("r2",)},
     **{
         name: {**hidden(), "optimizer": name}
         for name in sorted({*members_of(Optimizer)} - {*OPTIMIZERS_BY_SHAPE})
@@ -298,6 +303,11 @@ OF_ANY_SIZE = {
         for name in sorted({*members_of(Activation)} - {"threshold", "linear", "tanh"})
     },
 }
+ROWS_OF_ANY_SIZE = {
+    "classes": {"target": "four"},
+    "labels": {"target": "labels"},
+    "weights": {"weighted": "train validation"},
+}
 
 
 @pytest.mark.slow
@@ -305,19 +315,13 @@ OF_ANY_SIZE = {
 def test_jobs_of_any_batch_size_and_units_share_a_graph_and_have_the_bits_of_their_own(
     make_job, case
 ):
-    config = OF_ANY_SIZE[case]
+    config, rows = OF_ANY_SIZE[case], ROWS_OF_ANY_SIZE.get(case, {})
     (layer,) = config["hidden"]
-    sizes = ((4, 4), (7, 5), (2, 30))
-    jobs = [
-        make_job(
-            {**config, "hidden": (layer | {"units": units},), "batch_size": size},
-            rows=23,
-            validation=9,
-        )
-        for units, size in sizes
-    ]
     programs = ProgramCache(any_size=True)
-    for job in jobs:
+    for batch_size, units in ((4, (4, 3)), (1, (7, 2)), (30, (2, 5))):
+        layers = tuple({**layer, "units": width} for width in units)
+        changed = {**config, "hidden": layers, "batch_size": batch_size}
+        job = make_job(changed, rows=23, validation=9, **rows)
         result = compiled_engine.run(job, False, programs=programs, **QUIET)
         expected, _ = train_in_turn([job])
         assert result.history == expected.history
@@ -343,6 +347,18 @@ def test_jobs_whose_operations_follow_from_shapes_share_no_graph(make_job, confi
         job = make_job({**config, "hidden": (layer | {"units": units},), "epochs": 1})
         compiled_engine.run(job, False, programs=programs, **QUIET)
     assert programs.made == 2
+
+
+@pytest.mark.slow
+def test_a_job_that_runs_out_of_memory_leaves_the_graph_to_others(make_job, monkeypatch):
+    programs = ProgramCache(any_size=True)
+    first, second, third = (make_job({"batch_size": size, "epochs": 1}) for size in (4, 5, 6))
+    compiled_engine.run(first, False, programs=programs, **QUIET)
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(compiled_engine, "build_learner", Mock(side_effect=MemoryError))
+        compiled_engine.run(second, False, programs=programs, **QUIET)
+    compiled_engine.run(third, False, programs=programs, **QUIET)
+    assert programs.made == 1
 
 
 @pytest.mark.slow

@@ -186,10 +186,12 @@ def test_candidates_that_differ_in_runtime_values_share_a_program():
         ("{batch_size: [4, 8]}", True),
         ("{hidden: [[{units: 3}], [{units: 4}]]}", True),
         ("{hidden: {units: [3, 4]}}", True),
+        ("{'hidden[0]': [{units: 3}, {units: 4}]}", True),
+        ("{'hidden[0].units': [3, 4]}", True),
         ("{hidden: {activation: [relu, tanh]}, optimizer.learning_rate: [0.1, 0.2]}", False),
     ],
 )
-def test_candidates_that_differ_in_sizes_share_a_graph(tmp_path, space, shared):
+def test_graphs_are_for_any_size_where_candidates_differ_in_size(tmp_path, space, shared):
     context = context_of(line_file(tmp_path, overrides=[f"tune.space={space}"]))
 
     assert context.fits.any_size is shared
