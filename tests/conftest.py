@@ -99,7 +99,7 @@ def handles_signals() -> Iterator[None]:
 
 _programs: list[ProgramCache] = []
 """The cache of programs that tests with `compiled_once` share, once there is one."""
-MOST_PROGRAMS = 30
+MOST_PROGRAMS = 20
 """Programs to keep, which share graphs of some 20 MB each."""
 
 
