@@ -27,7 +27,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.config import ConstantLearningRate, OrthogonalRegularizer, ReduceOnPlateau
+from dlcli.config import (
+    ConstantLearningRate,
+    OrthogonalRegularizer,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+)
 from dlcli.encoding import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
 from dlcli.network import DenseLayer, estimate_step_seconds
@@ -58,6 +63,7 @@ from dlcli.training.job import (
 from dlcli.training.objectives import (
     build_learner,
     optimizer_without_values,
+    schedule_durations,
     without_sizes,
     without_values,
 )
@@ -226,21 +232,20 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         any_size: whether the program is for any batch size, and any units of hidden layers.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
-    follows_epochs = not isinstance(
-        config.learning_rate_schedule, ConstantLearningRate | ReduceOnPlateau
-    )
+    has_boundaries = isinstance(config.learning_rate_schedule, PiecewiseConstant)
+    warms_up = schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
     *hidden, output = map(without_values, network.layers)
     if any_size:
         hidden = [*map(without_sizes, hidden)]
         output = replace(without_sizes(output), units=network.outputs)
     batch_size = None if any_size else job.batch_size
-    steps = job.steps if follows_epochs or not any_size else None
+    steps = job.steps if has_boundaries or not any_size else None
     validation = len(job.validation.inputs) if job.validation else 0
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, hidden, output),
-        *(optimizer_without_values(job), config.learning_rate_schedule, config.early_stopping),
-        config.epochs if follows_epochs else None,
+        *(optimizer_without_values(job), config.learning_rate_schedule, warms_up),
+        config.early_stopping,
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),

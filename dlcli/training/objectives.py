@@ -147,6 +147,8 @@ def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generi
     yield "validation_rows", np.int32(0 if job.validation is None else len(job.validation.inputs))
     yield "epochs", np.int32(job.epochs)
     yield from _optimizer_values(job)
+    for name, steps in schedule_durations(job.config, job.steps).items():
+        yield name, np.float32(steps)  # in which Keras's schedules compute
     for layer in job.network.layers:
         if isinstance(layer, DropoutLayer):
             yield f"{layer.name}/threshold", np.uint32(round(layer.rate * 2**32))
@@ -340,8 +342,8 @@ def keras_optimizer(
         runtime: the values that a shared program reads when it runs.
         is_compact: whether to take one of fewer operations, if there is one.
     """
-    section = config.optimizer
-    rate = _rate(config.learning_rate_schedule, section.learning_rate, config.epochs, steps)
+    section, durations = config.optimizer, schedule_durations(config, steps)
+    rate = _rate(config.learning_rate_schedule, section.learning_rate, steps, durations)
     kind = _class_of(keras.optimizers, section, is_compact)
     optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
     # Summing over replicas, of which there is one, would register a gradient function with
@@ -354,33 +356,51 @@ def keras_optimizer(
         # Without a schedule, Keras itself keeps the rate in a variable.
         warms_up = getattr(rate, "warmup_target", None) is not None
         setattr(rate, "warmup_target" if warms_up else "initial_learning_rate", variable)
+        for name in durations:
+            setattr(rate, name, runtime.variable(name))
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 
-def _rate(schedule: Schedule, rate: float, epochs: int, steps: int) -> Any:  # noqa: ANN401
+def _rate(schedule: Schedule, rate: float, steps: int, durations: Mapping[str, float]) -> Any:  # noqa: ANN401
     schedules = keras.optimizers.schedules
     if isinstance(schedule, ExponentialDecay):
-        decay_steps = schedule.decay_epochs * steps
         return schedules.ExponentialDecay(
-            rate, decay_steps, schedule.decay_rate, staircase=schedule.staircase
+            rate, **durations, decay_rate=schedule.decay_rate, staircase=schedule.staircase
         )
     if isinstance(schedule, PiecewiseConstant):
         # Keras uses a value up to and including its boundary; steps are counted from 0.
         boundaries = [epoch * steps - 1 for epoch in schedule.boundaries]
         return schedules.PiecewiseConstantDecay(boundaries, [rate, *schedule.values])
     if isinstance(schedule, CosineDecay):
-        warmup = round(schedule.warmup_epochs * steps)
-        decay_epochs = schedule.decay_epochs or epochs - schedule.warmup_epochs
+        warms_up = durations["warmup_steps"] > 0
         return schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else rate,
-            decay_steps=max(round(decay_epochs * steps), 1),
+            initial_learning_rate=0.0 if warms_up else rate,
             alpha=schedule.alpha,
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
+            warmup_target=rate if warms_up else None,
+            **durations,
         )
     return rate
+
+
+def schedule_durations(config: Config, steps: int) -> dict[str, float]:
+    """Return how many steps the parts of a schedule take, by the names of Keras's arguments.
+
+    Args:
+        config: reads `learning_rate_schedule` and `epochs`.
+        steps: steps per epoch.
+    """
+    schedule = config.learning_rate_schedule
+    if isinstance(schedule, ExponentialDecay):
+        return {"decay_steps": schedule.decay_epochs * steps}
+    if isinstance(schedule, CosineDecay):
+        decay_epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
+        return {
+            "decay_steps": max(round(decay_epochs * steps), 1),
+            "warmup_steps": round(schedule.warmup_epochs * steps),
+        }
+    return {}
 
 
 class DecodedMetric(keras.metrics.Metric):

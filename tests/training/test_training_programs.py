@@ -100,6 +100,11 @@ SHARED = {
         {**momentum(learning_rate=0.25), **FALLING},
         {},
     ),
+    "epochs of a schedule": (
+        {**momentum(), **COSINE, "epochs": 4},
+        {**momentum(), **COSINE, "epochs": 7},
+        {},
+    ),
     "rate on a plateau, and epochs": (
         {**momentum(), **PLATEAU, "epochs": 3},
         {**momentum(learning_rate=0.25), **PLATEAU, "epochs": 9},
@@ -214,7 +219,7 @@ DIFFERENT = {
         {"early_stopping": {"patience": 5}, "epochs": 12, **adam(learning_rate=0.6)},
         {"validation": 9},
     ),
-    "epochs of a schedule": ({**COSINE, "epochs": 4}, {**COSINE, "epochs": 7}, {}),
+    "warm-up": (COSINE, {"learning_rate_schedule": {"name": "cosine_decay"}}, {}),
     "rates after boundaries": (
         {"learning_rate_schedule": {"name": "piecewise_constant", "boundaries": (2,), "values": v}}
         for v in ((0.01,), (0.3,))
@@ -288,6 +293,8 @@ OF_ANY_SIZE = {
     "parameters": hidden(activation={"name": "leaky_relu", "negative_slope": 0.4}),
     "early stopping": {**hidden(), "early_stopping": {"patience": 2}},
     "plateau": {**hidden(), "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1}},
+    "cosine": {**hidden(), **COSINE},
+    "falling": {**hidden(), **FALLING},
     "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
     "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},
     "amsgrad": {**hidden(), "optimizer": {"name": "adam", "amsgrad": True}},
