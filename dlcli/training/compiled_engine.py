@@ -96,7 +96,7 @@ class ProgramCache:
 
     def __init__(self, *, any_size: bool = False) -> None:
         self.made = 0
-        """Number of programs that are not another one's with other sizes."""
+        """Number of programs that share no other one's graph."""
         self._any_size = any_size
         self._kept: dict[str, _Shared] = {}
         self._originals: dict[str, ResidentProgram] = {}

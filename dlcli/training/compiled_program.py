@@ -559,7 +559,7 @@ class ChunkedProgram(Program):
         super().__init__(job, learner, jit_compile)
         self._train_values = self.compiled(self.train_values)
         self._evaluate_block = self.compiled(self._evaluate_in_loop)
-        self._close = self.compiled(self._close_in_loop)
+        self._close = self.compiled(self.close_epoch)
 
     @abstractmethod
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
@@ -577,33 +577,17 @@ class ChunkedProgram(Program):
         """Yield the validation rows in order, some at a time."""
 
     def _evaluate_in_loop(self, block: Block, total: tf.Tensor) -> tf.Tensor:
-        return self._in_loop(lambda: self.evaluate(block, total), total)
+        """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
 
-    def _close_in_loop(
-        self, state: State, values: Values, validation_loss: tf.Tensor
-    ) -> tuple[State, tf.Tensor]:
-        row = tf.zeros(len(self.job.columns) + 1, keras.config.floatx())
-        found: tuple[State, tf.Tensor] = self._in_loop(
-            lambda: self.close_epoch(state, values, validation_loss), (state, row)
-        )
-        return found
-
-    def _in_loop(self, compute: Callable[[], Any], like: Any) -> Any:  # noqa: ANN401
-        """Compute tensors as `ResidentProgram` does, in a loop if these are kept as functions.
-
-        TensorFlow computes products outside of such loops by oneDNN, which rounds otherwise.
-
-        Args:
-            compute: returns tensors.
-            like: tensors of the same shapes and dtypes.
+        TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
         """
         if not self._keeps_loops:
-            return compute()
+            return self.evaluate(block, total)
 
-        def one(index: tf.Tensor, _: Any) -> tuple[tf.Tensor, Any]:  # noqa: ANN401
-            return index + 1, compute()
+        def one(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return index + 1, self.evaluate(block, total)
 
-        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), like))[1]
+        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
 
     def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
         """End an epoch; return the next state and the row of history, (1, columns)."""
