@@ -318,7 +318,9 @@ def small_validation(case: Case) -> Finding | None:
     if case.config.ensemble_folds is not None:  # they are all rows but test rows
         return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
-    rarest = f", {max(1, round(rows * min(shares)))} of the rarest class" if shares else ""
+    rarest = ""
+    if shares and case.config.data.weight is None:  # else they are shares of the weight
+        rarest = f", {round(rows * min(shares))} of the rarest class"
     share = case.config.data.validation
     patches: tuple[Patch, ...] = ()
     if isinstance(share, float):
@@ -330,7 +332,7 @@ def small_validation(case: Case) -> Finding | None:
         )
     return Finding(
         rule="small_validation",
-        observation=f"there are {plural(rows, 'validation row')}{rarest}"
+        observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
         meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
         "choice based on them is largely random. Hold out more rows, or evaluate configs with "
