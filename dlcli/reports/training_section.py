@@ -180,11 +180,13 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
         parts.append(f"{split} {ends}{at_best}")
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     epochs = len(history[name])
+    reading = _READING + (_READING_OF_BEST if best else "")
     return Chart(
         title=fmt.capitalize(title),
         spec=curves_spec(lines, SET_COLORS, title, best_epoch),
-        description=f"{fmt.capitalize(title)} over {epochs:,} epochs: {'; '.join(parts)}.{best}",
-        reading=_READING if len(lines) > 1 and name == "loss" else "",
+        description=f"{fmt.capitalize(title)} over {plural(epochs, 'epoch')}: "
+        f"{'; '.join(parts)}.{best}",
+        reading=reading if len(lines) > 1 and name == "loss" else "",
         numbers=_listed_epochs(lines),
         legend=tuple(SET_COLORS.items()) if len(lines) > 1 else (),
         offers_log=spans_decades([value for values in lines.values() for value in values]),
@@ -193,9 +195,9 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
 
 _READING = (
     "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
-    "the validation loss rises, the network overfits. The dashed line marks the epoch whose "
-    "weights were kept."
+    "the validation loss rises, the network overfits."
 )
+_READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
 
 
 def curves_spec(

@@ -131,6 +131,13 @@ def test_the_best_epoch_is_marked():
         "Loss over 3 epochs: training from 4 to 1, 2 at the best; validation from 5 to 3.5, 3 at "
         "the best. The best epoch is 2."
     )
+    assert loss.reading.endswith(" The dashed line marks the epoch whose weights were kept.")
+
+
+def test_without_a_best_epoch_no_line_is_explained():
+    loss, _ = curve_charts({name: values[:1] for name, values in HISTORY.items()}, None)
+    assert loss.description == "Loss over 1 epoch: training 4; validation 5."
+    assert loss.reading.endswith("the validation loss rises, the network overfits.")
 
 
 def test_a_best_epoch_that_was_never_trained_does_not_stretch_the_chart():
