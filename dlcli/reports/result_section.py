@@ -20,6 +20,7 @@ from dlcli.metrics import (
     decision_metrics,
     expected_calibration_error,
     stored_confusion,
+    weighted_quantile,
 )
 from dlcli.prediction import REPORTED_LEVEL
 from dlcli.reports import formatting as fmt
@@ -486,7 +487,7 @@ def _error_histogram(output: PredictedNumbers) -> Chart:
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
     rows = [{"l": low, "u": high, "y": share} for low, high, share in bins]
     mean = float(np.average(errors, weights=output.weights))
-    low, high = np.quantile(errors, [0.1, 0.9]).tolist()
+    low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
     return Chart(
         title="Errors",
         spec=histogram(

@@ -427,6 +427,14 @@ class TrainingRecord(RunRecord):
             split = "train"
         return self.log.data.rows.get(split) if self.log.data else None
 
+    def counted_rows(self, split: str) -> int | None:
+        """Return the number of rows of a set without held-out rows of weight 0."""
+        rows = self.rows(split)
+        if rows is None or self.config.data.weight is None:
+            return rows
+        held_out = [each for each in self.predicted if not each.is_sample]
+        return rows - sum(each.without_weight for each in held_out if each.split == split)
+
     @property
     def main_metric(self) -> str | None:
         """The metric that decides: the first of the config's that can be compared."""

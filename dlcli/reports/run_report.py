@@ -135,7 +135,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield "No metric is defined."
         return
     split = record.splits[0]
-    rows, scores = record.rows(split), record.metrics[split]
+    rows, scores = record.counted_rows(split), record.metrics[split]
     adjective = record.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
@@ -150,7 +150,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     verdicts = {each.verdict for each in record.comparison.on(split).values()}
     # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
     is_open = are_few and split == "test" and verdicts != {"better"}
-    many = record.rows("validation") if is_open else None
+    many = record.counted_rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
         on_many = record.comparison.on("validation")

@@ -471,6 +471,30 @@ def test_rows_of_weight_zero_are_omitted(tmp_path):
     ]
 
 
+def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
+    outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
+    config = {"data": {"train": "table.csv", "target": "y", "weight": "x", "test": 0.5}}
+    record = TrainingRecord.of(number_run(tmp_path, outputs=outputs, config=config))
+    data = DataEvent(file="table.csv", rows={"train": 2, "test": 2})
+    sentences = training_view(
+        TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
+    ).sentences
+    assert sentences[0] == "On 1 test row, mean absolute error (mae) is 0.5."
+    assert sentences[-1] == "With only 1 test row, this is uncertain."
+
+
+def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
+    outputs = {
+        "weight": [8.0, 1.0, 1.0, 90.0],
+        "target": [0.0, 0.0, 0.0, 0.0],
+        "prediction": [-5.0, -2.0, 2.0, 1.0],
+    }
+    drawn = charts(view_of(number_run(tmp_path, outputs=outputs)), "result")
+    assert drawn["Errors"].description == (
+        "The mean error (prediction - true value) is 0.5; eight of ten errors are between 1 and 1."
+    )
+
+
 @pytest.mark.parametrize(
     ("all_rows", "text"),
     [
