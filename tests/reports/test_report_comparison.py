@@ -37,6 +37,12 @@ def test_the_sentence_names_what_is_significantly_better(comparison):
     )
 
 
+def test_too_few_rows_to_test_for_significance_are_no_finding(tmp_path):
+    runs = [number_run(tmp_path, name, {1: 1.5, 2: 2.5}) for name in ("first", "second")]
+    view = comparison_view(compare(runs))
+    assert view.sentences == ("It is unknown whether second is better than first.",)
+
+
 def test_each_metric_has_a_chart_of_its_intervals(comparison):
     drawn = charts(comparison_view(comparison), "result")
     assert list(drawn)[:2] == ["Mean squared error", "Rmse"]
