@@ -34,7 +34,7 @@ def training_section(record: TrainingRecord) -> Section:
     if record.is_diverged:
         text = (
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
-            f"{record.epochs:,} epochs before."
+            f"{plural(record.epochs, 'epoch')} before."
         )
         blocks.append(Text(text))
     charts = _member_charts(record) or curve_charts(record.history, record.best_epoch)
@@ -59,10 +59,11 @@ def _figures(record: TrainingRecord) -> Figures:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
         seconds = log.trained.seconds
-        done = log.trained.epochs
+        done, what = log.trained.epochs, "an epoch"
         if record.ensemble:
             done = sum(each.epochs for each in record.ensemble.members)
-        each = f"{fmt.duration(seconds / max(1, done))} an epoch"
+            what = "an epoch of a member"
+        each = f"{fmt.duration(seconds / max(1, done))} {what}"
         figures.append(Figure("Training time", fmt.duration(seconds), each))
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()

@@ -13,6 +13,7 @@ from dlcli.comparison import BaselineComparison, BaselineDifference, NearlyPerfe
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
+from dlcli.prediction import Ensemble, EnsembleMember
 from dlcli.reports import render_report, render_text, to_html, view_of
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
@@ -23,6 +24,7 @@ from dlcli.reports.run_record import (
     Log,
     NetworkEvent,
     TargetEvent,
+    TrainedEvent,
     TrainingRecord,
 )
 from dlcli.reports.run_report import training_view
@@ -361,6 +363,24 @@ def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path
         "[-0.5, -0.125].",
         "With only 10 test rows, this is uncertain.",
     )
+
+
+def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
+    run = number_run(tmp_path)
+    log = Log.of(run).model_copy(update={"trained": TrainedEvent(epochs=4, seconds=6.0)})
+    record = TrainingRecord(run, log)
+    task = record.task
+    vars(record)["ensemble"] = Ensemble(
+        members=tuple(
+            EnsembleMember(seed=0, task=task, rows=3, best_epoch=1, history={"loss": losses})
+            for losses in ((4.0, 3.0, 2.0, 1.0), (2.0, 1.0))
+        )
+    )
+    [figures] = [
+        each for each in parts(training_view(record), "training") if each.kind == "figures"
+    ]
+    [time] = [each for each in figures.figures if each.label == "Training time"]
+    assert (time.value, time.note) == ("6 s", "1 s an epoch of a member")
 
 
 def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
