@@ -46,7 +46,7 @@ def test_folds_in_which_the_network_is_significantly_worse_than_a_constant_are_c
         for verdict in ("better", "not_significant", "worse")
     )
     assert notes(folds("accuracy", [0.8] * 3), compared=[better, unclear, worse]) == [
-        "in 1 of 3 folds the network is worse than a constant model, by log_loss"
+        "in 1 of 3 folds the network is significantly worse than a constant model, by log_loss"
     ]
     assert notes(folds("accuracy", [0.8] * 2), compared=[better, unclear]) == []
 
