@@ -60,6 +60,10 @@ HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
     }
 )
 """Every metric that is a single number, and so can be compared."""
+_LARGEST: Mapping[str, float] = MappingProxyType(
+    {"log_loss": -math.log(np.finfo(np.float64).eps), "brier": 1.0}
+)
+"""The most that a metric can be which is better if lower, unless it may be anything."""
 
 _SIGNED_LOSSES = ("poisson", "cosine_similarity", "kl_divergence")
 """Losses that can be below 0 for some targets."""
@@ -101,7 +105,8 @@ def metric_bounds(metric: str | None, loss: str | None = None) -> tuple[float, f
     name = (metric or "").removeprefix("val_")
     if name not in HIGHER_IS_BETTER:
         return -math.inf, math.inf
-    return -math.inf if name == "r2" else 0.0, 1.0 if HIGHER_IS_BETTER[name] else math.inf
+    most = _LARGEST.get(name, 1.0 if HIGHER_IS_BETTER[name] else math.inf)
+    return -math.inf if name == "r2" else 0.0, most
 
 
 # Numbers

@@ -228,7 +228,8 @@ def difference_estimate(
         is_same = paired and ends == NO_SPREAD and value == 0
         verdict: Verdict = "same" if is_same else "unknown"
         return DifferenceEstimate(value, reason=ends, verdict=verdict)
-    lower, upper = ends
+    least, most = metric_bounds(name)
+    lower, upper = max(least - most, ends[0]), min(most - least, ends[1])
     if lower <= 0 <= upper:
         return DifferenceEstimate(value, lower, upper, verdict="not_significant")
     is_better = (lower > 0) == HIGHER_IS_BETTER[name]

@@ -294,6 +294,18 @@ def test_an_interval_does_not_exceed_the_range_of_its_metric():
     assert found["auc"].upper is None or found["auc"].upper <= 1
 
 
+def test_one_row_of_nearly_all_loss_leaves_intervals_within_the_range_of_their_metrics():
+    truth = np.arange(52) % 2
+    right = 1 - np.geomspace(1e-6, 1e-2, 52)
+    chances = np.where(truth == 1, right, 1 - right)
+    wrong = two_classes(truth, np.where(np.arange(52) == 50, 1 - chances, chances))
+    good = two_classes(truth, np.where(truth == 1, 0.999 * right, 1 - 0.999 * right))
+    found = estimate_metrics(wrong, ["log_loss"])["log_loss"]
+    assert (found.lower, found.upper) == (0, -math.log(np.finfo(np.float64).eps))  # of 0
+    change = estimate_differences(wrong, good, paired=True, only=["brier"])["brier"]
+    assert change.lower == -1
+
+
 def test_rows_of_weight_0_are_ignored():
     few = estimate_metrics(numbers([0] * 12, range(12)))
     more = numbers([0] * 14, [*range(12), 100, 200], weight=[1] * 12 + [0] * 2)
