@@ -397,8 +397,8 @@ def notes_of(
         )
     if worse := [each.metric for each in compared if each.verdict == "worse"]:
         yield (
-            f"in {len(worse)} of {plural(len(compared), 'fold')} the network is significantly worse "
-            f"than a constant model, by {worse[0]}"
+            f"in {len(worse)} of {plural(len(compared), 'fold')} the network is significantly "
+            f"worse than a constant model, by {worse[0]}"
         )
     if metric is not None:
         yield from _about_spread(results, held_out, metric, split)
