@@ -456,8 +456,8 @@ def dependence_chart(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),
-        description=f"If only {column} changes, the mean prediction of {name} goes from "
-        f"{fmt.number(min(values))} to {fmt.number(max(values))}.",
+        description=f"If only {column} changes, the mean prediction of {name} is between "
+        f"{fmt.number(min(values))} and {fmt.number(max(values))}.",
     )
 
 

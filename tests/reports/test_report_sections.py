@@ -306,23 +306,24 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
         ("blue", 0.5, "yes"),
     ]
     assert chart.description == (
-        "If only color changes, the mean prediction of yes goes from 0.5 to 0.75."
+        "If only color changes, the mean prediction of yes is between 0.5 and 0.75."
     )
 
 
 def test_of_two_numbers_or_labels_both_are_drawn():
     points = [
-        Point(label=str(value), number=value, predictions=(5 * value, -value)) for value in (1, 2)
+        Point(label=str(value), number=value, predictions=(15 - 5 * value, -value))
+        for value in (1, 2)
     ]
     dependence = PartialDependence(column="x", points=tuple(points))
     chart = dependence_chart(dependence, ("u", "v"), is_time=False, of_classes=False)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
-        (1, 5, "u"),
-        (2, 10, "u"),
+        (1, 10, "u"),
+        (2, 5, "u"),
         (1, -1, "v"),
         (2, -2, "v"),
     ]
-    assert chart.description == "If only x changes, the mean prediction of u goes from 5 to 10."
+    assert chart.description == "If only x changes, the mean prediction of u is between 5 and 10."
 
 
 def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
@@ -345,7 +346,7 @@ def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
         ("degrees", 2, 24),
     ]
     assert chart.description == (
-        "If only x changes, the mean prediction of degrees goes from 21 to 24."
+        "If only x changes, the mean prediction of degrees is between 21 and 24."
     )
 
 
