@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from dlcli.config import TimeSplit
+from dlcli.config import Config, TimeSplit
 from dlcli.errors import plural
 from dlcli.explanation import (
     ColumnStatistics,
@@ -74,7 +74,7 @@ def data_section(record: TrainingRecord) -> Section:
     """Describe the data of a run."""
     blocks: list[Block] = []
     if record.log.data:
-        blocks += _rows(record.log.data, stops=record.config.early_stopping is not None)
+        blocks += _rows(record.log.data, record.config)
     blocks += _warnings(record)
     if record.explanation and record.explanation.columns:
         is_in_time = isinstance(record.config.data.split, TimeSplit)
@@ -84,8 +84,11 @@ def data_section(record: TrainingRecord) -> Section:
     return Section("data", "The data", tuple(blocks))
 
 
-def _rows(event: DataEvent, *, stops: bool) -> list[Block]:
-    total = sum(event.rows.values())
+def _rows(event: DataEvent, config: Config) -> list[Block]:
+    total, data = sum(event.rows.values()), config.data
+    shares = (("validation", data.validation), ("test", data.test))
+    separate = [name for name, share in shares if not isinstance(share, float | None)]
+    stops = config.early_stopping is not None
     uses = _USES if stops else {**_USES, "validation": (_USES["validation"][0], "not trained on")}
     figures = tuple(
         Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
@@ -93,7 +96,10 @@ def _rows(event: DataEvent, *, stops: bool) -> list[Block]:
         if (count := event.rows.get(name))
     )
     split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""
-    return [Text(f"{total:,} rows of {fmt.shorten(event.file, 200)}{split}."), Figures(figures)]
+    files = fmt.shorten(event.file, 200)
+    if separate:
+        files += f" and of the files of {' and '.join(separate)} rows"
+    return [Text(f"{total:,} rows of {files}{split}."), Figures(figures)]
 
 
 def _warnings(record: TrainingRecord) -> list[Block]:
@@ -107,14 +113,15 @@ def _warnings(record: TrainingRecord) -> list[Block]:
 
 def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
+    cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if column.type != "ignored"]
     text = "Bars show the distribution of the values in training rows."
     if any(name != "train" for name in explanation.rows):
         text += " The orange line or ticks are the held-out rows: they should look alike"
         text += ", but for what changes over time." if is_in_time else "."
-    blocks: list[Block] = [Text(text), column_cards(read[:MOST_OPEN_CARDS], rows)]
+    blocks: list[Block] = [Text(text), cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
-        blocks.append(Fold(plural(len(folded), "more column"), (column_cards(folded, rows),)))
+        blocks.append(Fold(plural(len(folded), "more column"), (cards(folded),)))
     blocks.append(Fold("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
         blocks.append(
@@ -133,16 +140,17 @@ def _types(event: FeaturesEvent) -> Table:
     return Table(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
-def column_cards(columns: Sequence[ColumnStatistics], rows: int) -> ColumnCards:
+def column_cards(columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0) -> ColumnCards:
     """Make a card for each column.
 
     Args:
         columns: what is known of them.
         rows: the number of training rows.
+        held_out: the number of other rows.
     """
     names = fmt.shorten_names(column.name for column in columns)
     cards = [
-        ColumnCard(name, _type(column), tuple(_facts(column, rows)), _chart(column))
+        ColumnCard(name, _type(column), tuple(_facts(column, rows)), _chart(column, rows, held_out))
         for name, column in zip(names, columns, strict=True)
     ]
     return ColumnCards(tuple(cards))
@@ -205,11 +213,11 @@ def _range(column: ColumnStatistics, first: str = "") -> str:
     return fmt.span(low, high, first=first)
 
 
-def _chart(column: ColumnStatistics) -> Chart | None:
+def _chart(column: ColumnStatistics, rows: int, held_out: int) -> Chart | None:
     if column.histogram is not None and any(column.histogram.train):
         return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
-        return _frequencies(column)
+        return _frequencies(column, rows, held_out)
     return None
 
 
@@ -248,14 +256,17 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     )
 
 
-def _frequencies(column: ColumnStatistics) -> Chart:
-    """Draw bars of the most frequent values."""
+def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
+    """Draw bars of the most frequent values, as shares of all rows."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
-    train = max(1, sum(value.train for value in column.values))
-    held_out = max(1, sum(value.held_out for value in column.values))
     rows = [
-        {"y": name, "x": value.train / train, "n": value.train, "h": value.held_out / held_out}
+        {
+            "y": name,
+            "x": value.train / max(1, train),
+            "n": value.train,
+            "h": value.held_out / max(1, held_out),
+        }
         for name, value in zip(names, values, strict=True)
     ]
     has_held_out = any(value.held_out for value in values)

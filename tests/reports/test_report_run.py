@@ -408,6 +408,15 @@ def test_rows_of_another_time_need_not_look_alike(tmp_path, split, end):
     assert any(text.endswith(f"they should {end}") for text in texts)
 
 
+def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
+    config = {"data": {"train": "table.csv", "target": "y", "validation": 0.5, "test": "table.csv"}}
+    run = number_run(tmp_path, config=config)
+    data = DataEvent(file="table.csv", rows={"train": 2, "validation": 2, "test": 4})
+    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
+    texts = [each.text for each in parts(training_view(record), "data") if each.kind == "text"]
+    assert texts[0] == "8 rows of table.csv and of the files of test rows."
+
+
 def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
     view = view_of(number_run(tmp_path, explanation=full_explanation(columns=13)))
     folds = [each.title for each in parts(view, "data") if isinstance(each, blocks.Fold)]

@@ -102,9 +102,11 @@ def test_years_have_no_separator_of_thousands():
 
 
 def test_without_a_histogram_the_most_frequent_values_are_shown():
-    value = ValueCount(value="2024-02-29", train=3, held_out=0)
+    value = ValueCount(value="2024-02-29", train=3, held_out=1)
     bare = times(minimum=None, maximum=None, histogram=None, values=(value,))
-    [card] = column_cards([bare], 4).columns
+    [card] = column_cards([bare], 4, held_out=5).columns
+    [bar] = datasets(card.chart)["rows"]
+    assert (bar["x"], bar["h"]) == (0.75, 0.2)  # of all rows, also of those of other values
     assert card.facts == ("dates", "3 distinct")
     assert card.chart.description == "Most frequent values of when: 2024-02-29 (3)."
 
