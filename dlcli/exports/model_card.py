@@ -127,7 +127,10 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     if targets:
         yield table(
             ("target", "type", "values in training rows"),
-            [(code(each.name), each.type, _values(each)) for each in targets],
+            [
+                (code(each.name), each.type, _values(each, explanation.rows.get("train", 0)))
+                for each in targets
+            ],
         )
 
 
@@ -207,7 +210,7 @@ def _contract(explanation: Explanation) -> Iterator[str]:
     )
     rows = max(explanation.rows.get("train", 0), 1)
     lines = [
-        (code(each.name), each.type, _values(each), fmt.percent(each.missing / rows))
+        (code(each.name), each.type, _values(each, rows), fmt.percent(each.missing / rows))
         for each in explanation.columns
         if each.role == "feature" and each.inputs
     ]
@@ -216,8 +219,13 @@ def _contract(explanation: Explanation) -> Iterator[str]:
         yield f"And {plural(explanation.unlisted_columns, 'more column')}."
 
 
-def _values(column: ColumnStatistics) -> str:
-    """Return the range of a column, or its most frequent values with their shares."""
+def _values(column: ColumnStatistics, rows: int) -> str:
+    """Return the range of a column, or its most frequent values with their shares.
+
+    Args:
+        column: what is known of it.
+        rows: the number of training rows; shares are of those with a value.
+    """
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
         if column.type == "datetime":
@@ -225,8 +233,8 @@ def _values(column: ColumnStatistics) -> str:
             return " to ".join(ends)
         mean = "" if column.mean is None else f", mean {fmt.number(column.mean)}"
         return f"{fmt.number(low)} to {fmt.number(high)}{mean}"
-    total = sum(each.train for each in column.values)
-    if not total or column.type in ("text", "image"):
+    total = rows - column.missing
+    if total <= 0 or not column.values or column.type in ("text", "image"):
         return f"{column.distinct:,} different" if column.distinct else ""
     shown = [
         f"{plain(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"

@@ -11,6 +11,7 @@ import pytest
 from dlcli.comparison import BaselineComparison, BaselineDifference
 from dlcli.config import EDITOR_COMMENT, Config
 from dlcli.errors import RunError
+from dlcli.explanation import ValueCount
 from dlcli.exports import markdown, model_card
 from dlcli.reports import view_of
 from dlcli.reports.run_record import TrainingRecord
@@ -44,6 +45,16 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     assert "| column | type | range or values | missing |" in section(
         card, "What new rows must be like"
     )
+
+
+def test_shares_of_the_most_frequent_values_are_of_all_rows_with_a_value(tmp_path: Path) -> None:
+    full = full_explanation()
+    frequent = (ValueCount(value="a", train=20, held_out=0),)
+    kinds = {"type": "categorical", "minimum": None, "maximum": None, "missing": 20, "inputs": 50}
+    column = full.columns[-1].model_copy(update={**kinds, "distinct": 50, "values": frequent})
+    explanation = full.model_copy(update={"columns": (column,), "rows": {"train": 100}})
+    card = model_card(number_run(tmp_path, explanation=explanation))
+    assert "| a 25.0 %, and 49 more | 20.0 % |" in section(card, "What new rows must be like")
 
 
 def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
