@@ -32,6 +32,7 @@ from dlcli.config import (
     CsvFormat,
     ExponentialDecay,
     Files,
+    GroupSplit,
     Hidden,
     Numeric,
     Output,
@@ -292,6 +293,7 @@ def _table_values(facts: _Facts) -> dict[str, Any]:
         for name, value in metrics.get(evaluated, {}).items()
         if name in _SHOWN_METRICS and isinstance(value, int | float)
     ]
+    split = facts.config.data.split
     return {
         "run": re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name)),
         "version": __version__,
@@ -301,6 +303,7 @@ def _table_values(facts: _Facts) -> dict[str, Any]:
         "precision": facts.config.precision,
         "members": facts.predictor.members,
         "folds": facts.config.ensemble_folds,
+        "group": split.column if isinstance(split, GroupSplit) else "",
         "delimiter": "",
         "encoding": "",
         **facts.form,
@@ -774,25 +777,30 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
     task = facts.predictor.task
     yield f"for name, rows in {{{sets}}}.items():"
     yield "    predicted = predict(rows)"
+    weight, weighting = facts.config.data.weight, ""
+    if weight is not None:
+        yield f"    weights = as_number(rows[{_literal(weight)}]).to_numpy()"
+        weighting = ", weights=weights"
     if task.outcome == "numbers":
         yield "    true = rows[TARGET].apply(as_number).to_numpy()"
         yield "    errors = predicted - true"
-        of_several = ", axis=0" if task.width > 1 else ""
-        yield f"    rmse, mae = np.sqrt(np.mean(errors**2{of_several})), np.mean(np.abs(errors))"
-        yield f"    deviations = np.sum((true - true.mean(axis=0)) ** 2{of_several})"
-        yield f"    r2 = 1 - np.sum(errors**2{of_several}) / deviations"
-        if of_several:
-            yield "    rmse, r2 = np.mean(rmse), np.mean(r2)  # over the columns"
+        yield f"    squares = np.average(errors**2, axis=0{weighting})"
+        yield f"    center = np.average(true, axis=0{weighting})"
+        yield f"    spread = np.average((true - center) ** 2, axis=0{weighting})"
+        yield f"    mae = np.mean(np.average(np.abs(errors), axis=0{weighting}))"
+        note = "  # over the columns" if task.width > 1 else ""
+        yield f"    rmse, r2 = np.mean(np.sqrt(squares)), np.mean(1 - squares / spread){note}"
         yield '    print(f"{name}: rmse {rmse:.4g}, mae {mae:.4g}, r2 {r2:.4g}")'
     elif task.outcome == "classes":
         yield "    codes = as_text(rows[TARGET]).map({each: at for at, each in enumerate(CLASSES)})"
         yield "    codes = codes.to_numpy().astype(int)"
         if facts.predictor.network.outputs == 1:
             border = "0.5" if task.has_probabilities else "0"
-            yield f"    accuracy = np.mean((predicted[:, 0] > {border}) == codes)"
+            yield f"    accuracy = np.average((predicted[:, 0] > {border}) == codes{weighting})"
         else:
-            yield "    accuracy = np.mean(predicted.argmax(axis=1) == codes)"
+            yield f"    accuracy = np.average(predicted.argmax(axis=1) == codes{weighting})"
         yield '    print(f"{name}: accuracy {accuracy:.4g}")'
     else:
-        yield "    accuracy = np.mean((predicted > 0.5) == encode_target(rows))"
+        yield "    is_right = (predicted > 0.5) == encode_target(rows)"
+        yield f"    accuracy = np.average(is_right.mean(axis=1){weighting})"
         yield '    print(f"{name}: accuracy {accuracy:.4g}")'

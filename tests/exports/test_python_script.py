@@ -147,21 +147,51 @@ def test_labels_in_one_column_are_separated(tmp_path: Path, forks: Forks) -> Non
 
 
 @pytest.mark.slow
-def test_metrics_of_several_numbers_are_means_over_columns(tmp_path: Path, forks: Forks) -> None:
-    lines = [f"{row},{row % 5},{1e9 * (row % 3)}" for row in range(24)]
-    (tmp_path / "t.csv").write_text("\n".join(["x,u,v", *lines]))
-    run = run_of(tmp_path, "two", "data: {train: t.csv, target: [u, v]}\nhidden: []\nepochs: 1\n")
+@pytest.mark.parametrize("weight", ["", ", weight: w"])
+def test_metrics_of_several_numbers_are_means_over_columns(
+    weight: str, tmp_path: Path, forks: Forks
+) -> None:
+    lines = [f"{row},{row % 5},{1e9 * (row % 3)},{row % 4}" for row in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,u,v,w", *lines]))
+    config = f"data: {{train: t.csv, target: [u, v]{weight}}}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "two", config)
     script = tmp_path / "script/train.py"
     export_script(run, script.parent)
     with script.open("a") as stream:
         stream.write("from sklearn import metrics\n")
         stream.write("true, found = train[TARGET].apply(as_number).to_numpy(), predict(train)\n")
-        stream.write("rmse = np.mean(metrics.root_mean_squared_error(true, found))\n")
-        stream.write("r2 = metrics.r2_score(true, found)\n")
+        stream.write(f"weights = {'row_weights(train)' if weight else None}\n")
+        stream.write(
+            "rmse = np.mean(metrics.root_mean_squared_error(true, found, sample_weight=weights))\n"
+        )
+        stream.write("r2 = metrics.r2_score(true, found, sample_weight=weights)\n")
         stream.write('print(f"expected: rmse {rmse:.4g}, r2 {r2:.4g}")\n')
     *_, printed, expected = run_script(forks, script).splitlines()
     rmse, _, r2 = printed.removeprefix("train: ").split(", ")
     assert expected == f"expected: {rmse}, {r2}"
+
+
+@pytest.mark.slow
+def test_rows_of_one_group_are_in_one_fold_and_metrics_are_weighted(
+    tmp_path: Path, forks: Forks
+) -> None:
+    lines = [f"{row},{'ab'[row % 2]},g{row % 6},{row % 3}" for row in range(48)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,g,w", *lines]))
+    split = "{name: group, column: g}"
+    config = (
+        f"data: {{train: t.csv, target: y, weight: w, split: {split}}}\nhidden: []\nepochs: 1\n"
+        "ensemble: {members: 2, folds: 2}\n"
+    )
+    script = tmp_path / "script/train.py"
+    export_script(run_of(tmp_path, "grouped", config), script.parent)
+    with script.open("a") as stream:
+        stream.write("print(sorted({*train['g'].iloc[folds[0]]} & {*train['g'].iloc[folds[1]]}))\n")
+        stream.write("print(sum(map(len, folds)))\n")
+        stream.write("right = (predict(train)[:, 0] > 0.5) == (train['y'] == 'b')\n")
+        stream.write("weights = as_number(train['w'])\n")
+        stream.write('print(f"train: accuracy {(right * weights).sum() / weights.sum():.4g}")\n')
+    *_, printed, shared, count, expected = run_script(forks, script).splitlines()
+    assert (shared, count, printed) == ("[]", "48", expected)
 
 
 @pytest.mark.slow
