@@ -181,9 +181,13 @@ def _limits(
     explanation: Explanation,
 ) -> Iterator[str]:
     """Yield what the model can't do, and what is known to be doubtful."""
+    rows = explanation.rows.get(splits[0], 0) if splits else 0
+    if rows and subject.held_out is not None:
+        weights = subject.rows_of(splits[0]).weights
+        rows -= 0 if weights is None else int((weights == 0).sum())
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
-    elif (rows := explanation.rows.get(splits[0], 0)) < 1_000:
+    elif rows < 1_000:
         yield f"It was evaluated on only {plural(rows, f'{_adjectives(subject)[splits[0]]} row')}."
     yield (
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "

@@ -47,6 +47,12 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     )
 
 
+def test_rows_of_weight_0_are_none_that_it_was_evaluated_on(tmp_path: Path) -> None:
+    outputs = {"weight": [1, 0, 0, 2], "target": [1, 2, 3, 4], "prediction": [1, 2, 3, 5]}
+    card = model_card(number_run(tmp_path, outputs=outputs))
+    assert "only 2 test rows" in section(card, "Limits")
+
+
 def test_shares_of_the_most_frequent_values_are_of_all_rows_with_a_value(tmp_path: Path) -> None:
     full = full_explanation()
     frequent = (ValueCount(value="a", train=20, held_out=0),)
