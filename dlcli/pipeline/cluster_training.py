@@ -44,7 +44,7 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
-from dlcli.pipeline.train_run import train_recorded
+from dlcli.pipeline.train_run import is_run_of, train_recorded
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs import Run, fingerprint
 from dlcli.tables import gather_json
@@ -114,7 +114,7 @@ def _lead(
 ) -> Run:
     if isinstance(source, Path):
         recorded = run_recording.resumed_run(source, "train", listener)
-    elif output is not None and _is_begun(output, source):
+    elif output is not None and is_run_of(output, source) and runs.is_unfinished(output):
         recorded = run_recording.resumed_run(output, "train", listener)
     else:
         recorded = run_recording.recorded_run(source, output, source.name, listener)
@@ -148,12 +148,6 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
             except (UsageError, ConfigError, DataError, DivergenceError) as error:
                 error.is_reported = True  # by worker 0, which finds the same
                 raise
-
-
-def _is_begun(folder: Path, file: ConfigFile) -> bool:
-    """Return whether a folder is an unfinished run of a config."""
-    is_same = runs.has_content(folder / "config.yaml", file.text.encode())
-    return is_same and runs.is_unfinished(folder)
 
 
 def _greeting(source: ConfigFile | Path) -> dict[str, object]:

@@ -449,7 +449,11 @@ def _store_fold(
 ) -> None:
     """Store a finished fold, and report it."""
     writer.write_partial_result(fold.number, finished.document, finished.predictions)
-    listener("fold", _fold_fields(finished.result, last, config))
+    result = finished.result
+    kept = {"repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem"}
+    fields = result.model_dump(mode="json", include=kept)
+    metric = main_metric(config.metrics or (), result.metrics)
+    listener("fold", {**fields, "of": last.fold, "repeats": last.repeat, "metric": metric})
 
 
 class _EpochCount:
@@ -575,17 +579,6 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
     if not fits:
         raise RunError(f"{path} is of other rows; begin the cross-validation again")
     return FinishedFold.of(document, predictions)
-
-
-def _fold_fields(result: FoldResult, last: CVFold, config: Config) -> dict[str, object]:
-    """Return the fields of the `fold` event."""
-    kept = {"repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem"}
-    return {
-        **result.model_dump(mode="json", include=kept),
-        "of": last.fold,
-        "repeats": last.repeat,
-        "metric": main_metric(config.metrics or (), result.metrics),
-    }
 
 
 def _check_any_trained(results: Sequence[FinishedFold], writer: RunWriter) -> None:

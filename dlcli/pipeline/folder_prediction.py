@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -172,7 +173,7 @@ def predict_folder(
         outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
         progress = _Progress(outcome, listener)
         threads = all_threads(threads_per_worker("auto", jobs))
-        task = _Task(predictor, tuple(left), folder, options, threads)
+        task = partial(_predict_parts, predictor, left, folder, options, threads)
         try:
             if left:
                 with _single_threaded_algebra():
@@ -222,34 +223,29 @@ class _Progress(SignalStop):
         self._listener(event, fields)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """The work of each process: to predict all files that no other one predicts."""
-
-    predictor: Predictor
-    parts: tuple[_Part, ...]
-    folder: Path
-    options: FolderOptions
-    threads: int
-
-    def __call__(self, listener: Listener) -> None:
-        pa.set_cpu_count(self.threads)
-        given = self.options
-        for part in self.parts:
-            options = PartOptions(
-                part.form,
-                given.keep,
-                given.spreadsheet_safe,
-                lenient=given.on_bad_row != "error",
-                hint=given.hint,
-            )
-            rejected = None if given.rejected is None else given.rejected / part.name
-            target = self.folder / part.name
-            outcome = predict_file(
-                self.predictor, part.source, target, options, rejected, part.partition
-            )
-            if outcome is not None:
-                listener("part", {"file": str(part.source), "part": part.name, "outcome": outcome})
+def _predict_parts(
+    predictor: Predictor,
+    parts: Sequence[_Part],
+    folder: Path,
+    given: FolderOptions,
+    threads: int,
+    listener: Listener,
+) -> None:
+    """Predict all files that no other process predicts."""
+    pa.set_cpu_count(threads)
+    for part in parts:
+        options = PartOptions(
+            part.form,
+            given.keep,
+            given.spreadsheet_safe,
+            lenient=given.on_bad_row != "error",
+            hint=given.hint,
+        )
+        rejected = None if given.rejected is None else given.rejected / part.name
+        target = folder / part.name
+        outcome = predict_file(predictor, part.source, target, options, rejected, part.partition)
+        if outcome is not None:
+            listener("part", {"file": str(part.source), "part": part.name, "outcome": outcome})
 
 
 @contextmanager

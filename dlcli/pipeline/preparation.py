@@ -229,7 +229,9 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
     try:
         chosen = choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if not isinstance(feature, Ignored)]
-        problems += [problem for header in others for problem in _missing_features(read, header)]
+        for file, columns in others:
+            if message := absent_columns(read, columns):
+                problems.append(Problem("input.features", f"{file} {message}"))
     except ConfigError as error:
         problems += error.problems
     if problems:
@@ -241,13 +243,6 @@ def _missing_column(path: str, column: str, header: Header) -> Iterator[Problem]
     if column not in columns:
         hint = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
         yield Problem(path, f"no column '{column}' in {file}{hint}")
-
-
-def _missing_features(read: Sequence[str], header: Header) -> Iterator[Problem]:
-    """Yield a problem if a validation or test file lacks columns that the network reads."""
-    file, columns = header
-    if message := absent_columns(read, columns):
-        yield Problem("input.features", f"{file} {message}")
 
 
 def read_headers(file: ConfigFile) -> list[Header]:

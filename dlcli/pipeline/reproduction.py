@@ -11,6 +11,7 @@ import numpy as np
 
 from dlcli.config import MEMORY, Tables
 from dlcli.errors import UsageError, listed, plural
+from dlcli.metrics import finite
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
@@ -67,9 +68,7 @@ class Reproduction:
             "parts": {each.part: each.equal for each in self.parts},
             "findings": {each.part: each.finding for each in self.parts},
             "causes": [*self.causes],
-            "metric_difference": self.metric_difference
-            if math.isfinite(self.metric_difference)
-            else None,
+            "metric_difference": finite(self.metric_difference),
             "tolerance": self.tolerance,
         }
 

@@ -247,7 +247,10 @@ class Study:
         with quiet_optuna():
             while self._has_more():
                 trial = self._study.ask(self._distributions)
-                self._record_heartbeat(trial)  # first, so that every trial with a worker has one
+                if isinstance(self._storage, RDBStorage):
+                    # Optuna takes no trial without a heartbeat for dead. It comes first, so that
+                    # every trial with a worker has one.
+                    self._storage.record_heartbeat(trial._trial_id)
                 trial.set_user_attr(WORKER, {"run": self.run, "name": worker_name()})
                 numbers = candidate_numbers(trials := self._trials())
                 candidate = numbers[trial.number]
@@ -262,11 +265,6 @@ class Study:
                     return running
                 self.interrupt(running)
             return None
-
-    def _record_heartbeat(self, trial: optuna.Trial) -> None:
-        """Let a trial in a database have a heartbeat: Optuna takes none without one for dead."""
-        if isinstance(self._storage, RDBStorage):
-            self._storage.record_heartbeat(trial._trial_id)
 
     def _has_more(self) -> bool:
         trials = self._trials()

@@ -435,7 +435,7 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
     """
     child = folder / name
     with _naming_parent(folder, child):
-        if not _is_run_of(child, file):
+        if not is_run_of(child, file):
             if os.path.isdir(child) and not child.is_symlink():
                 shutil.rmtree(child)  # of another config, or interrupted before it began
             return train(file, child, listener)
@@ -447,7 +447,7 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
         return run
 
 
-def _is_run_of(folder: Path, file: ConfigFile) -> bool:
+def is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
     is_same = runs.has_content(folder / "config.yaml", file.text.encode())
     return is_same and runs.is_run_folder(folder)
