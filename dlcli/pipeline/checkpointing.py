@@ -177,13 +177,16 @@ class RunCheckpointer(StopOnSignal):
         self.seconds = seconds
         self.on_resume = on_resume
         self.clock = clock
-        self._own = _NetworkCheckpointer(self, writer)
-        self._members: dict[int, _NetworkCheckpointer] = {}
+        self._epochs = 0
+        """Number of epochs before the latest checkpoint that this process has stored."""
+        self._member: int | None = None
+        self._members: dict[int, RunCheckpointer] = {}
+        self._next = clock() + seconds
 
     @property
     def is_due(self) -> bool:
         """True if a checkpoint is wanted now: it is time for one, or training is to end."""
-        return self._own.is_due
+        return self.is_ending or self.clock() >= self._next
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint.
@@ -192,7 +195,12 @@ class RunCheckpointer(StopOnSignal):
             TrainingError: if it can't be stored.
             Interrupted: if a signal has arrived.
         """
-        self._own.save(checkpoint)
+        start = self.clock()
+        self._writer.write_checkpoint(checkpoint, self._member)
+        end = self.clock()
+        self._epochs = checkpoint.epochs
+        self._next = end + max(self.seconds, _OVERHEAD * (end - start))
+        self.check()
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return the newest checkpoint that is not past the end of a job; `None` without one.
@@ -205,12 +213,24 @@ class RunCheckpointer(StopOnSignal):
             RunError: if none of those that are stored can be read, or the newest does not belong to
                 such a job; or if there is none for a job that can't start over.
         """
-        return self._own.latest(job, kinds)
+
+        def is_usable(checkpoint: Checkpoint) -> bool:
+            return job.until is None or checkpoint.begun <= job.until
+
+        checkpoint = self._writer.read_checkpoint(kinds, is_usable, self._member)
+        if checkpoint is None:
+            if not job.can_begin:
+                message = "has no checkpoint to resume from; train it again"
+                raise RunError(f"{self._writer.path}: {message}")
+            return None
+        if complaint := job.complaint(checkpoint):
+            raise damaged(self._writer.path, f"its checkpoint {complaint}")
+        self.on_resume(checkpoint.epochs, self._member)
+        return checkpoint
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member of an ensemble, numbered from 1."""
-        member = _NetworkCheckpointer(self, self._writer, number)
-        self._members[number] = member
+        self._members[number] = member = _MemberCheckpointer(self, self._writer, number)
         return member
 
     def save_member(self, number: int, result: TrainingResult) -> None:
@@ -245,58 +265,25 @@ class RunCheckpointer(StopOnSignal):
 
     def _describe_finished(self) -> str:
         if not self._members:
-            return plural(self._own.epochs, "epoch")
-        epochs = sum(member.epochs for member in self._members.values())
+            return plural(self._epochs, "epoch")
+        epochs = sum(member._epochs for member in self._members.values())
         return f"{plural(epochs, 'epoch')} of {plural(len(self._members), 'member')}"
 
 
-class _NetworkCheckpointer:
-    """The checkpoints of a single network, or of a member of an ensemble.
+class _MemberCheckpointer(RunCheckpointer):
+    """The checkpointer of a member of an ensemble, which ends when its run does."""
 
-    Args:
-        run: the checkpointer of the run, which knows whether to end.
-        writer: the run.
-        member: which member, from 1.
-    """
-
-    def __init__(self, run: RunCheckpointer, writer: RunWriter, member: int | None = None) -> None:
-        self.epochs = 0
-        """Number of epochs before the latest checkpoint that this process has stored."""
+    def __init__(self, run: RunCheckpointer, writer: RunWriter, number: int) -> None:
+        super().__init__(writer, run.seconds, run.on_resume, run.clock)
         self._run = run
-        self._writer = writer
-        self._member = member
-        self._next = run.clock() + run.seconds
+        self._member = number
 
     @property
     def is_ending(self) -> bool:
         return self._run.is_ending
 
-    @property
-    def is_due(self) -> bool:
-        return self.is_ending or self._run.clock() >= self._next
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        start = self._run.clock()
-        self._writer.write_checkpoint(checkpoint, self._member)
-        end = self._run.clock()
-        self.epochs = checkpoint.epochs
-        self._next = end + max(self._run.seconds, _OVERHEAD * (end - start))
+    def check(self) -> None:
         self._run.check()
-
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
-        def is_usable(checkpoint: Checkpoint) -> bool:
-            return job.until is None or checkpoint.begun <= job.until
-
-        checkpoint = self._writer.read_checkpoint(kinds, is_usable, self._member)
-        if checkpoint is None:
-            if not job.can_begin:
-                message = "has no checkpoint to resume from; train it again"
-                raise RunError(f"{self._writer.path}: {message}")
-            return None
-        if complaint := job.complaint(checkpoint):
-            raise damaged(self._writer.path, f"its checkpoint {complaint}")
-        self._run.on_resume(checkpoint.epochs, self._member)
-        return checkpoint
 
 
 class _SharedNetworkCheckpointer:
