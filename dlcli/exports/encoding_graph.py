@@ -94,7 +94,7 @@ def _encode_numbers(
         )
         low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
         low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins have no end
-        scaled = ops.minimum(ops.maximum(shares, ops.constant(low)), ops.constant(high))
+        scaled = ops.clip(shares, ops.constant(low), ops.constant(high))
     usable = ops.apply("abs", scaled) <= LARGEST
     parts = [ops.cast(ops.where(usable, scaled, 0.0), "float32")]
     if feature.categories:
@@ -124,7 +124,7 @@ def _scale(ops: Operations, scaling: FeatureScaling, x: Value) -> Value:
         return (x - scaling.offset) / scaling.scale
     if isinstance(scaling, RobustScaling):
         ratios = (x - scaling.median) / scaling.scale / scaling.limit
-        ratios = ops.minimum(ops.maximum(ratios, -ops.far), ops.far)
+        ratios = ops.clip(ratios, -ops.far, ops.far)
         return ratios / ops.apply("sqrt", ratios * ratios + 1.0) * scaling.limit
     return _interpolate(ops, scaling, x)
 
@@ -133,7 +133,7 @@ def _interpolate(ops: Operations, scaling: QuantileScaling, x: Value) -> Value:
     points, normals = np.array(scaling.points), np.array(scaling.normals)
     if len(points) == 1:
         return x * 0.0 + float(normals[0])
-    x = ops.minimum(ops.maximum(x, float(points[0])), float(points[-1]))
+    x = ops.clip(x, float(points[0]), float(points[-1]))
     reached = ops.as_column(x) >= ops.constant(points[None, 1:-1])
     index = (
         ops.sum_last(ops.cast(reached, "int64")) if len(points) > 2 else ops.cast(x * 0.0, "int64")

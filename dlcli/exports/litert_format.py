@@ -41,6 +41,7 @@ from dlcli.exports.model_interface import (
 from dlcli.exports.operations import WORD, Dtype, Function, Value
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
+    SIGNATURE,
     TensorflowOperations,
     store_saved_model,
     tensorflow_loaded,
@@ -53,7 +54,6 @@ FILE = "model.tflite"
 RECIPE = "recipe.json"
 QUANTIZED_TOLERANCE = 0.1
 """Largest difference of a number of a model with weights of 8 bits, as a share of its scale."""
-_SIGNATURE = "serving_default"
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
 """2π as a sum, whose first parts have few digits."""
 _MOST_EXPONENT = 110.0
@@ -80,10 +80,10 @@ class _FloatOperations(TensorflowOperations):
             turns = self._tf.floor(x / (2 * math.pi) + 0.5)
             for part in _TURN:
                 x = x - turns * part
-            x = self.minimum(self.maximum(x, -math.pi), math.pi)
+            x = self.clip(x, -math.pi, math.pi)
         if function == "exp":
             # LiteRT's sigmoid, which the converter makes of it, is NaN from about 1e27 on.
-            x = self.minimum(self.maximum(x, -_MOST_EXPONENT), _MOST_EXPONENT)
+            x = self.clip(x, -_MOST_EXPONENT, _MOST_EXPONENT)
         return super().apply(function, x)
 
     def log1p(self, x: Value) -> Value:
@@ -141,21 +141,17 @@ def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) ->
     """
     predictor = exported.predictor
     with tensorflow_loaded() as tf, tempfile.TemporaryDirectory() as temporary:
-        v1, saved = tf.compat.v1, str(Path(temporary) / "model")
+        saved = Path(temporary) / "model"
         with tf.Graph().as_default():
             values = {
-                each.name: v1.placeholder(each.type, [None, *each.shape])
+                each.name: tf.compat.v1.placeholder(each.type, [None, *each.shape])
                 for each in exported.inputs
             }
             ops = _FloatOperations()
             outputs = predict(ops, predictor, _matrix(ops, predictor, [*values.values()]))
             named = {name: tf.identity(each) for name, each in outputs.items()}
-            signature = v1.saved_model.signature_def_utils.predict_signature_def(values, named)
-            builder = v1.saved_model.Builder(saved)
-            with v1.Session() as session:
-                builder.add_meta_graph_and_variables(session, ["serve"], {_SIGNATURE: signature})
-            store_saved_model(builder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=[_SIGNATURE])
+            store_saved_model(saved, {SIGNATURE: (values, named)})
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantize:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -202,7 +198,7 @@ def load_litert(folder: Path) -> Runner:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        runner = Interpreter(model_path=str(folder / FILE)).get_signature_runner(_SIGNATURE)
+        runner = Interpreter(model_path=str(folder / FILE)).get_signature_runner(SIGNATURE)
         classes = json.loads((folder / RECIPE).read_text(encoding="utf-8"))["classes"]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
@@ -312,7 +308,7 @@ def litert_usage(exported: Exported) -> str:
         "import numpy as np",
         "from ai_edge_litert.interpreter import Interpreter",
         "",
-        f'model = Interpreter(model_path="{FILE}").get_signature_runner("{_SIGNATURE}")',
+        f'model = Interpreter(model_path="{FILE}").get_signature_runner("{SIGNATURE}")',
         "outputs = model(",
         "    **{",
     ]

@@ -79,6 +79,10 @@ class Operations(ABC):
     def maximum(self, x: Value, y: Value) -> Value:
         """Return the greater of two numbers."""
 
+    def clip(self, x: Value, low: Value, high: Value) -> Value:
+        """Return the number of a range that is nearest to each number."""
+        return self.minimum(self.maximum(x, low), high)
+
     @abstractmethod
     def lookup(self, table: NDArray[Any], index: Value) -> Value:
         """Return the rows of a constant table, or the elements of a vector, at indices."""

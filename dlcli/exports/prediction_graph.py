@@ -17,7 +17,6 @@ from dlcli.exports.operations import Operations, Value
 from dlcli.network import (
     ActivationLayer,
     DenseLayer,
-    EmbeddingLayer,
     Floats,
     Front,
     Network,
@@ -90,7 +89,8 @@ def _front(ops: Operations, front: Front, x: Value, weights: Mapping[str, Floats
     for layer in front.periodic:
         parts += _waves(ops, layer, x, weights[f"{layer.name}/kernel"])
     for embedding in front.embeddings:
-        parts.append(_embed(ops, embedding, x, weights[f"{embedding.name}/embeddings"]))
+        codes = ops.cast(ops.column(x, embedding.column), "int64")
+        parts.append(ops.lookup(weights[f"{embedding.name}/embeddings"], codes))
     return ops.concat(parts)
 
 
@@ -102,10 +102,6 @@ def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> l
         blocks[at, at * frequencies : (at + 1) * frequencies] = row
     phases = ops.matmul(ops.columns(x, layer.columns), blocks) * (2 * math.pi)
     return [ops.apply("sin", phases), ops.apply("cos", phases)]
-
-
-def _embed(ops: Operations, layer: EmbeddingLayer, x: Value, table: Floats) -> Value:
-    return ops.lookup(table, ops.cast(ops.column(x, layer.column), "int64"))
 
 
 def _normalize(
@@ -135,12 +131,8 @@ def _relu(
     ops: Operations, x: Value, *, negative_slope: float, max_value: float | None, threshold: float
 ) -> Value:
     y = ops.maximum(x, 0.0) if threshold == 0 else ops.where(x > threshold, x, 0.0)
-    y = y if max_value is None else _clip(ops, y, 0.0, max_value)
+    y = y if max_value is None else ops.clip(y, 0.0, max_value)
     return y - ops.maximum(threshold - x, 0.0) * negative_slope if negative_slope else y
-
-
-def _clip(ops: Operations, x: Value, low: float, high: float) -> Value:
-    return ops.minimum(ops.maximum(x, low), high)
 
 
 def _elu(ops: Operations, x: Value, *, alpha: float) -> Value:
@@ -157,11 +149,11 @@ def _selu(ops: Operations, x: Value) -> Value:
 
 
 def _hard_tanh(ops: Operations, x: Value) -> Value:
-    return _clip(ops, x, -1.0, 1.0)
+    return ops.clip(x, -1.0, 1.0)
 
 
 def _hard_sigmoid(ops: Operations, x: Value) -> Value:
-    return _clip(ops, x + 3.0, 0.0, 6.0) / 6.0
+    return ops.clip(x + 3.0, 0.0, 6.0) / 6.0
 
 
 def _hard_shrink(ops: Operations, x: Value, *, threshold: float) -> Value:
@@ -219,7 +211,7 @@ def _log_softmax(ops: Operations, x: Value) -> Value:
 _ACTIVATIONS: dict[str, Callable[..., Value]] = {
     "linear": lambda ops, x: x,
     "relu": _relu,
-    "relu6": lambda ops, x: _clip(ops, x, 0.0, 6.0),
+    "relu6": lambda ops, x: ops.clip(x, 0.0, 6.0),
     "leaky_relu": lambda ops, x, *, negative_slope: (
         ops.maximum(x, 0.0) + ops.minimum(x, 0.0) * negative_slope
     ),

@@ -339,10 +339,11 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
     formats = [each for spec, _ in specs for each in spec.get("formats", ())]
     directives = "".join(formats)
     parts = {part for spec, _ in specs for part in spec.get("parts", ())}
-    missing: dict[str, list[str]] = {}
-    for name in [*(each.column for each in features), *facts.predictor.task.columns]:
-        if found := _missing_words(facts, name):
-            missing[name] = found
+    missing = {
+        name: found
+        for name in [*(each.column for each in features), *facts.predictor.task.columns]
+        if (found := _missing_words(facts, name))
+    }
     return {
         "kinds": [kind for kind in _KINDS if kind in kinds],
         "features": specs,
@@ -518,8 +519,7 @@ def _code(facts: _Facts) -> dict[str, Any]:
         "weighting": textwrap.indent("\n".join(_weighting_code(facts)), "    "),
         "evaluation": "\n".join(_evaluation_code(facts)),
         "is_weighted": _is_weighted(facts.config),
-        "weight": facts.config.data.weight or "",
-        "is_weighted_evaluation": facts.config.data.weight is not None,
+        "weight": facts.config.data.weight,
     }
 
 

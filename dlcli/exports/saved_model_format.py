@@ -26,6 +26,7 @@ from dlcli.exports.model_interface import (
 )
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
+    SIGNATURE,
     TensorflowOperations,
     store_saved_model,
     tensorflow_loaded,
@@ -33,7 +34,6 @@ from dlcli.exports.tensorflow_operations import (
 from dlcli.prediction import Predictor
 
 FOLDER = "model"
-_DEFAULT = "serving_default"
 _EXAMPLES = "serving_examples"
 """The signature that takes serialized messages of `tf.train.Example`."""
 
@@ -70,19 +70,8 @@ def write_saved_model(exported: Exported, folder: Path) -> None:
         matrix = tf.ensure_shape(matrix, [None, predictor.network.inputs])
         found = predict(ops, predictor, matrix)
         outputs = {name: tf.identity(value) for name, value in found.items()}
-        signature = v1.saved_model.signature_def_utils.predict_signature_def
-        builder = v1.saved_model.Builder(str(folder / FOLDER))
-        with v1.Session() as session:
-            builder.add_meta_graph_and_variables(
-                session,
-                [v1.saved_model.tag_constants.SERVING],
-                {
-                    _DEFAULT: signature(values, outputs),
-                    _EXAMPLES: signature({"examples": examples}, outputs),
-                },
-                main_op=v1.tables_initializer(),
-            )
-        store_saved_model(builder)
+        signatures = {SIGNATURE: (values, outputs), _EXAMPLES: ({"examples": examples}, outputs)}
+        store_saved_model(folder / FOLDER, signatures, v1.tables_initializer())
 
 
 def load_saved_model(folder: Path) -> Runner:
@@ -98,7 +87,7 @@ def load_saved_model(folder: Path) -> Runner:
             loaded = v1.saved_model.load(session, ["serve"], str(folder / FOLDER))
         except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
             raise ExportError(f"{folder / FOLDER}: can't be loaded: {error}") from None
-    signature = loaded.signature_def[_DEFAULT]
+    signature = loaded.signature_def[SIGNATURE]
     outputs = {name: each.name for name, each in signature.outputs.items()}
 
     def run(values: Arrays) -> dict[str, NDArray[Any]]:
@@ -116,7 +105,7 @@ def saved_model_usage(exported: Exported) -> str:
         "import tensorflow as tf",
         "",
         f'model = tf.saved_model.load("{FOLDER}")',
-        f'outputs = model.signatures["{_DEFAULT}"](',
+        f'outputs = model.signatures["{SIGNATURE}"](',
         "    **{",
     ]
     return "\n".join([*lines, *example_inputs(exported, _example), "    }", ")", ""])

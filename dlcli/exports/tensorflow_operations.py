@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations, Value
 
+SIGNATURE = "serving_default"
+"""The name of the signature that servers take."""
 _FUNCTIONS: dict[Function, str] = {"isnan": "is_nan"}
 
 
@@ -33,14 +36,29 @@ def tensorflow_loaded() -> Iterator[Any]:
         logger.setLevel(level)
 
 
-def store_saved_model(builder: Any) -> None:  # noqa: ANN401
-    """Write what a builder of SavedModels holds.
+def store_saved_model(
+    folder: Path,
+    signatures: Mapping[str, tuple[Mapping[str, Value], Mapping[str, Value]]],
+    start: Value = None,
+) -> None:
+    """Write the graph that is being built as a SavedModel.
+
+    Args:
+        folder: the folder to make.
+        signatures: the inputs and outputs of each, by its name.
+        start: the operation to run when it is loaded.
 
     Raises:
         OSError: if it can't be stored.
     """
     import tensorflow as tf
 
+    v1 = tf.compat.v1
+    define = v1.saved_model.signature_def_utils.predict_signature_def
+    defined = {name: define(*each) for name, each in signatures.items()}
+    builder = v1.saved_model.Builder(str(folder))
+    with v1.Session() as session:
+        builder.add_meta_graph_and_variables(session, ["serve"], defined, main_op=start)
     try:
         builder.save()
     except tf.errors.OpError as error:  # whose message is the path and the system's text

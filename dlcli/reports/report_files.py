@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +22,8 @@ from dlcli.reports.charts import LIGHT, settings, style_variables
 from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
-from dlcli.reports.vega_bundle import vega_script
 from dlcli.reports.views import Chart, View
-from dlcli.runs import Run, open_new_file, refuse_existing_file, write_page
+from dlcli.runs import Run, open_new_file, refuse_existing_file, write_atomically, write_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,6 +34,8 @@ LONG_SECONDS = 60.0
 _WIDTH = 420
 """Of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
+_REQUEST = "window.vegaEmbed = vegaEmbed;"
+"""The statement that pages need at the end of Vega's code."""
 
 
 def view_of(run: Run) -> View:
@@ -248,3 +253,56 @@ def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (an
     if "legend" in filled:  # a page has one of its own
         filled["legend"] = {"orient": "top", "title": None, "symbolType": "circle"}
     return filled
+
+
+# The code of Vega, so that charts of pages work offline
+
+
+@cache
+def vega_script() -> str:
+    """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: some 900 KB.
+
+    Nothing in it may end its element: `</script` and `<!--` could only occur in strings and regular
+    expressions, where a backslash before a character that needs none changes nothing.
+    """
+    return _bundle().replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _bundle() -> str:
+    """Return vl-convert's bundle, from the user's cache if it is there.
+
+    Making it takes about as long as all the rest of a small page. A file in the cache that is
+    damaged, or was made by another request, has another digest and is replaced.
+    """
+    import vl_convert
+
+    path = _cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        content = path.read_bytes().decode()
+        bundle = content.partition("\n")[2]
+        if content == _stored(bundle):
+            return bundle
+    bundle = vl_convert.javascript_bundle(_REQUEST)
+    with suppress(OSError):  # without it, the next page takes longer
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path, is_locked=False) as temporary:
+            temporary.write_bytes(_stored(bundle).encode())
+    return bundle
+
+
+def _stored(bundle: str) -> str:
+    """Return a bundle as it is in the cache: below a digest of it and the request."""
+    digest = hashlib.sha256(f"{_REQUEST}\n{bundle}".encode()).hexdigest()
+    return f"// {digest}\n{bundle}"
+
+
+def _cache_folder() -> Path:
+    """Return the user's folder for what dlcli can make again at any time.
+
+    On Linux it is that of the XDG Base Directory Specification.
+    """
+    given = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given, "dlcli")
+    caches = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return Path(os.path.expanduser(caches), "dlcli")

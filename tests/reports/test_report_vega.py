@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import vl_convert
 
-from dlcli.reports.vega_bundle import vega_script
+from dlcli.reports.report_files import vega_script
 
 BUNDLE = 'a("</script>"); b("<!--");\r\n"é"'
 SCRIPT = 'a("<\\/script>"); b("<\\!--");\r\n"é"'
