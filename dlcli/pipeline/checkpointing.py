@@ -26,7 +26,7 @@ from dlcli.runs import (
 from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, EnsembleCheckpointer, Job, TrainingResult
+    from dlcli.training import Checkpointer, Job, TrainingResult
 
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
@@ -228,7 +228,7 @@ class RunCheckpointer(StopOnSignal):
         self.on_resume(checkpoint.epochs, self._member)
         return checkpoint
 
-    def of_member(self, number: int) -> Checkpointer:
+    def of_member(self, number: int) -> RunCheckpointer:
         """Return the checkpointer of a member of an ensemble, numbered from 1."""
         self._members[number] = member = _MemberCheckpointer(self, self._writer, number)
         return member
@@ -286,12 +286,17 @@ class _MemberCheckpointer(RunCheckpointer):
         self._run.check()
 
 
-class _SharedNetworkCheckpointer:
-    """The checkpoints of a network that a cluster trains, see `SharedCheckpointer`."""
+class SharedCheckpointer:
+    """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
 
-    def __init__(self, exchange: Exchange, own: Checkpointer | None) -> None:
+    Args:
+        exchange: to the other workers.
+        own: the checkpointer of worker 0; that of others is not used.
+    """
+
+    def __init__(self, exchange: Exchange, own: RunCheckpointer | None) -> None:
         self._exchange = exchange
-        self._own = own
+        self._own = own if exchange.rank == 0 else None
 
     @property
     def is_due(self) -> bool:
@@ -322,34 +327,21 @@ class _SharedNetworkCheckpointer:
         arrays = gather_arrays(self._exchange, {} if found is None else found.arrays)[0]
         return Checkpoint(arrays, history)
 
-
-class SharedCheckpointer(_SharedNetworkCheckpointer):
-    """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
-
-    Args:
-        exchange: to the other workers.
-        own: the checkpointer of worker 0; that of others is not used.
-    """
-
-    def __init__(self, exchange: Exchange, own: EnsembleCheckpointer) -> None:
-        self._members = own if exchange.rank == 0 else None
-        super().__init__(exchange, self._members)
-
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
-        own = None if self._members is None else self._members.of_member(number)
-        return _SharedNetworkCheckpointer(self._exchange, own)
+        own = None if self._own is None else self._own.of_member(number)
+        return SharedCheckpointer(self._exchange, own)
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member on worker 0."""
-        if self._members is not None:
-            self._members.save_member(number, result)
+        if self._own is not None:
+            self._own.save_member(number, result)
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
         """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
 
         def load() -> Checkpoint | None:
-            own = self._members
+            own = self._own
             result = None if own is None else own.finished_member(number, job)
             return None if result is None else _as_checkpoint(result)
 
