@@ -224,13 +224,12 @@ def encode(
     Numbers that are scaled alike are encoded together, as a runtime takes longer to start an
     operation than to carry it out for a row.
     """
-    sparse = [feature for feature in features if isinstance(feature, TextEncoder)]
-    dense = [feature for feature in features if not isinstance(feature, TextEncoder)]
+    ordered = in_input_order(features)
     parts: list[Value] = []
     places: dict[str, list[int]] = {}
     width = 0
     for is_log in (False, True):
-        group = [each for each in dense if _is_linear(each, missing(each.column), is_log)]
+        group = [each for each in ordered if _is_linear(each, missing(each.column), is_log)]
         if len(group) > 1:
             parts.append(_encode_together(ops, group, values, is_log))
             marked = [each.column for each in group if each.indicator]
@@ -240,15 +239,20 @@ def encode(
                     mark = width + len(group) + marked.index(each.column)
                     places[each.column].append(mark)
             width += len(group) + len(marked)
-    for feature in (*dense, *sparse):
+    for feature in ordered:
         if feature.column not in places:
             name, count = feature.column, len(feature.inputs)
             parts.append(encode_column(ops, feature, values[name], missing(name)))
             places[name] = [*range(width, width + count)]
             width += count
-    order = [at for feature in (*dense, *sparse) for at in places[feature.column]]
+    order = [at for feature in ordered for at in places[feature.column]]
     matrix = ops.concat(parts)
     return matrix if order == [*range(width)] else ops.columns(matrix, order)
+
+
+def in_input_order(features: Sequence[FeatureEncoder]) -> list[FeatureEncoder]:
+    """Return encoders in the order of the network's inputs: those of texts come last."""
+    return sorted(features, key=lambda feature: isinstance(feature, TextEncoder))
 
 
 def _is_linear(

@@ -27,7 +27,13 @@ from dlcli.encoding import (
 )
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import encode_codes, encode_column, encode_counts, other_codes
+from dlcli.exports.encoding_graph import (
+    encode_codes,
+    encode_column,
+    encode_counts,
+    in_input_order,
+    other_codes,
+)
 from dlcli.exports.model_interface import (
     Exported,
     ModelInput,
@@ -169,21 +175,17 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]
     """Encode what the client sends for each column, float32 (rows, inputs)."""
     features = predictor.encoding.features
     values = {feature.column: x for feature, x in zip(features, inputs, strict=True)}
-    dense = [each for each in features if not isinstance(each, TextEncoder)]
     parts = []
-    for feature in dense:
+    for feature in in_input_order(features):
         x = values[feature.column]
         if isinstance(feature, CategoryEncoder):
             parts.append(encode_codes(ops, feature, ops.cast(x, "int64")))
         elif isinstance(feature, DatetimeEncoder):
             parts.append(x)
+        elif isinstance(feature, TextEncoder):
+            parts.append(encode_counts(ops, feature, x))
         else:
             parts.append(encode_column(ops, feature, x, predictor.missing_words(feature.column)))
-    parts += [
-        encode_counts(ops, feature, values[feature.column])
-        for feature in features
-        if isinstance(feature, TextEncoder)
-    ]
     return ops.concat(parts)
 
 

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations
@@ -19,66 +20,36 @@ _TEXT = np.dtype(object)
 _FUNCTIONS: dict[Function, str] = {"isnan": "IsNaN"}
 _LOCALE = "C.UTF-8"
 """The locale of lower case letters; with any other, ONNX Runtime leaves those beyond ASCII."""
+_OPERATORS = {
+    np.add: "Add",
+    np.subtract: "Sub",
+    np.multiply: "Mul",
+    np.true_divide: "Div",
+    np.floor_divide: "Div",
+    np.remainder: "Mod",
+    np.negative: "Neg",
+    np.less: "Less",
+    np.less_equal: "LessOrEqual",
+    np.greater: "Greater",
+    np.greater_equal: "GreaterOrEqual",
+    np.bitwise_and: "And",
+    np.bitwise_or: "Or",
+    np.invert: "Not",
+}
+"""ONNX's operators, by NumPy's functions for those of Python."""
+_COMPARISONS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """An output of a node, a constant or an input."""
+class Node(NDArrayOperatorsMixin):
+    """An output of a node, a constant or an input. Python's operators add a node to the graph."""
 
     graph: OnnxOperations
     name: str
     dtype: np.dtype[Any]
 
-    def __add__(self, other: Node | float) -> Node:
-        return self.graph.binary("Add", self, other)
-
-    __radd__ = __add__
-
-    def __mul__(self, other: Node | float) -> Node:
-        return self.graph.binary("Mul", self, other)
-
-    __rmul__ = __mul__
-
-    def __sub__(self, other: Node | float) -> Node:
-        return self.graph.binary("Sub", self, other)
-
-    def __rsub__(self, other: float) -> Node:
-        return self.graph.binary("Sub", other, self)
-
-    def __truediv__(self, other: Node | float) -> Node:
-        return self.graph.binary("Div", self, other)
-
-    def __rtruediv__(self, other: float) -> Node:
-        return self.graph.binary("Div", other, self)
-
-    __floordiv__ = __truediv__
-
-    def __mod__(self, other: int) -> Node:
-        return self.graph.binary("Mod", self, other)
-
-    def __neg__(self) -> Node:
-        return self.graph.node("Neg", [self])
-
-    def __lt__(self, other: Node | float) -> Node:
-        return self.graph.binary("Less", self, other, boolean=True)
-
-    def __le__(self, other: Node | float) -> Node:
-        return self.graph.binary("LessOrEqual", self, other, boolean=True)
-
-    def __gt__(self, other: Node | float) -> Node:
-        return self.graph.binary("Greater", self, other, boolean=True)
-
-    def __ge__(self, other: Node | float) -> Node:
-        return self.graph.binary("GreaterOrEqual", self, other, boolean=True)
-
-    def __and__(self, other: Node) -> Node:
-        return self.graph.binary("And", self, other)
-
-    def __or__(self, other: Node) -> Node:
-        return self.graph.binary("Or", self, other)
-
-    def __invert__(self) -> Node:
-        return self.graph.node("Not", [self])
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return self.graph.elementwise(_OPERATORS[ufunc], *inputs)
 
 
 @dataclass
@@ -127,11 +98,11 @@ class OnnxOperations(Operations):
         self.nodes.append(helper.make_node(kind, names, [output], domain=domain, **attributes))
         return Node(self, output, np.dtype(dtype or inputs[0].dtype))
 
-    def binary(self, kind: str, x: Node | float, y: Node | float, *, boolean: bool = False) -> Node:
-        """Add a node of two inputs, one of which may be a number."""
-        dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
-        nodes = [self._as_node(each, dtype) for each in (x, y)]
-        return self.node(kind, nodes, np.bool_ if boolean else dtype)
+    def elementwise(self, kind: str, *inputs: Node | float) -> Node:
+        """Add a node of inputs of the same dtype, some of which may be numbers."""
+        dtype = next(each.dtype for each in inputs if isinstance(each, Node))
+        nodes = [self._as_node(each, dtype) for each in inputs]
+        return self.node(kind, nodes, np.bool_ if kind in _COMPARISONS else dtype)
 
     def _as_node(self, x: Node | ArrayLike, dtype: np.dtype[Any]) -> Node:
         return x if isinstance(x, Node) else self.constant(np.array(x, dtype))
@@ -168,7 +139,8 @@ class OnnxOperations(Operations):
         dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
         chosen = [self._as_node(each, dtype) for each in (x, y)]
         if dtype == np.bool_:  # for which ONNX Runtime has no `Where`
-            return (condition & chosen[0]) | (~condition & chosen[1])
+            either: Node = (condition & chosen[0]) | (~condition & chosen[1])
+            return either
         return self.node("Where", [condition, *chosen], dtype)
 
     def equal(self, x: Node, y: Node | float | str) -> Node:
@@ -179,10 +151,10 @@ class OnnxOperations(Operations):
         return self.node(_FUNCTIONS.get(function, function.capitalize()), [x], dtype)
 
     def minimum(self, x: Node, y: Node | float) -> Node:
-        return self.binary("Min", x, y)
+        return self.elementwise("Min", x, y)
 
     def maximum(self, x: Node, y: Node | float) -> Node:
-        return self.binary("Max", x, y)
+        return self.elementwise("Max", x, y)
 
     def lookup(self, table: NDArray[Any], index: Node) -> Node:
         return self.node("Gather", [self.constant(table), index], table.dtype, axis=0)

@@ -239,24 +239,21 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
     if len(names) > MOST_LISTED:
-        order = np.argsort(-true, kind="stable")[:MOST_LISTED].tolist()
-    rows = tuple(
-        (
-            shown[at],
-            fmt.number(true[at]),
-            fmt.percent(_ratio(right[at], predicted[at])),
-            fmt.percent(_ratio(right[at], true[at])),
-            fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
-        )
-        for at in order
-    )
-    return Table(
-        ("class", "rows", "precision", "recall", "F1"),
-        rows,
-        caption="Each class",
+        order = np.argsort(-true, kind="stable").tolist()
+    return Table.of(
+        order,
+        {
+            "class": lambda at: shown[at],
+            "rows": lambda at: fmt.number(true[at]),
+            "precision": lambda at: fmt.percent(_ratio(right[at], predicted[at])),
+            "recall": lambda at: fmt.percent(_ratio(right[at], true[at])),
+            "F1": lambda at: fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
+        },
+        "Each class",
         note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
-        "the share of the rows of this class that are predicted as such. F1: their harmonic mean. "
-        + fmt.omitted(len(names) - len(rows), "but rarer classes"),
+        "the share of the rows of this class that are predicted as such. F1: their harmonic mean.",
+        most=MOST_LISTED,
+        noun="but rarer classes",
     )
 
 
