@@ -94,6 +94,7 @@ from dlcli.config.layer_choices import (
     BiasRegularizer,
     Constant,
     Exponential,
+    Gelu,
     Initializer,
     KernelRegularizer,
     Linear,

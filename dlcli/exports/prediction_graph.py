@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from dlcli.config import Activation
+from dlcli.config import Activation, Gelu
 from dlcli.exports.operations import Operations, Value
 from dlcli.network import (
     ActivationLayer,
@@ -23,6 +25,7 @@ from dlcli.network import (
     NormalizationLayer,
     PeriodicLayer,
 )
+from dlcli.network import activate as activate_array
 from dlcli.prediction import Conformal, Predictor
 from dlcli.tasks import OutputUnit, Task
 
@@ -118,128 +121,72 @@ def _normalize(
     return y + ops.constant(weights[beta][None]) if parameters.center else y
 
 
-# Activations, as in `dlcli.network.activations`, whose formulas these are
+# Activations
 
 
 def activate(ops: Operations, activation: Activation, x: Value) -> Value:
-    """Apply an activation to (rows, units)."""
-    formula = _ACTIVATIONS[activation.name]
-    return formula(ops, x, **activation.model_dump(exclude={"name"}))
+    """Apply an activation to (rows, units), by the formula that predictions use in NumPy."""
+    if isinstance(activation, Gelu) and not activation.approximate:
+        # LiteRT has the error function as a part of just this formula.
+        return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
+    traced: Any = _Traced(ops, x)
+    found: Any = activate_array(activation.name, traced, **activation.model_dump(exclude={"name"}))
+    return found.value
 
 
-def _relu(
-    ops: Operations, x: Value, *, negative_slope: float, max_value: float | None, threshold: float
-) -> Value:
-    y = ops.maximum(x, 0.0) if threshold == 0 else ops.where(x > threshold, x, 0.0)
-    y = y if max_value is None else ops.clip(y, 0.0, max_value)
-    return y - ops.maximum(threshold - x, 0.0) * negative_slope if negative_slope else y
+@dataclass(frozen=True, eq=False)
+class _Traced(NDArrayOperatorsMixin):
+    """A value of a graph in place of an array: NumPy's functions become operations on it.
+
+    NumPy passes the calls of its functions and operators on to a class with these methods:
+    https://numpy.org/doc/stable/user/basics.interoperability.html
+    """
+
+    ops: Operations
+    value: Value
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return self._call(ufunc.__name__, inputs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: object, inputs: Sequence[Any], kwargs: object
+    ) -> _Traced:
+        return self._call(function.__name__, inputs)
+
+    def _call(self, function: str, inputs: Sequence[Any]) -> _Traced:
+        values = [each.value if isinstance(each, _Traced) else each for each in inputs]
+        return _Traced(self.ops, _FUNCTIONS[function](self.ops, *values))
+
+    def max(self, *, axis: int, keepdims: bool) -> _Traced:
+        return _Traced(self.ops, self.ops.max_last(self.value))
+
+    def sum(self, *, axis: int, keepdims: bool) -> _Traced:
+        return _Traced(self.ops, self.ops.sum_last(self.value, keep=True))
 
 
-def _elu(ops: Operations, x: Value, *, alpha: float) -> Value:
-    return ops.maximum(x, 0.0) + (ops.apply("exp", ops.minimum(x, 0.0)) - 1.0) * alpha
-
-
-def _celu(ops: Operations, x: Value, *, alpha: float) -> Value:
-    below = ops.apply("exp", ops.minimum(x, 0.0) / alpha) - 1.0
-    return ops.maximum(x, 0.0) + below * alpha
-
-
-def _selu(ops: Operations, x: Value) -> Value:
-    return _elu(ops, x, alpha=1.6732632423543772) * 1.0507009873554805
-
-
-def _hard_tanh(ops: Operations, x: Value) -> Value:
-    return ops.clip(x, -1.0, 1.0)
-
-
-def _hard_sigmoid(ops: Operations, x: Value) -> Value:
-    return ops.clip(x + 3.0, 0.0, 6.0) / 6.0
-
-
-def _hard_shrink(ops: Operations, x: Value, *, threshold: float) -> Value:
-    return ops.where(ops.apply("abs", x) > threshold, x, 0.0)
-
-
-def _soft_shrink(ops: Operations, x: Value, *, threshold: float) -> Value:
-    below = ops.where(x < -threshold, x + threshold, 0.0)
-    return ops.where(x > threshold, x - threshold, below)
-
-
-def _threshold(ops: Operations, x: Value, *, threshold: float, default_value: float) -> Value:
-    return ops.where(x > threshold, x, default_value)
-
-
-def _sigmoid(ops: Operations, x: Value) -> Value:
-    return 1.0 / (ops.apply("exp", -x) + 1.0)
-
-
-def _silu(ops: Operations, x: Value) -> Value:
-    return x * _sigmoid(ops, x)
-
-
-def _softplus(ops: Operations, x: Value) -> Value:
-    tail = ops.apply("log", ops.apply("exp", -ops.apply("abs", x)) + 1.0)
-    return ops.maximum(x, 0.0) + tail
-
-
-def _gelu(ops: Operations, x: Value, *, approximate: bool) -> Value:
-    if approximate:
-        angle = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
-        return x * 0.5 * (ops.apply("tanh", angle) + 1.0)
-    return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
-
-
-def _squareplus(ops: Operations, x: Value, *, b: float) -> Value:
-    return (x + ops.apply("sqrt", x * x + b)) / 2.0
-
-
-def _sparse_plus(ops: Operations, x: Value) -> Value:
-    curve = (x + 1.0) * (x + 1.0) * 0.25
-    return ops.where(x <= -1.0, 0.0, ops.where(x < 1.0, curve, x))
-
-
-def _softmax(ops: Operations, x: Value) -> Value:
-    powers = ops.apply("exp", x - ops.max_last(x))
-    return powers / ops.sum_last(powers, keep=True)
-
-
-def _log_softmax(ops: Operations, x: Value) -> Value:
-    shifted = x - ops.max_last(x)
-    return shifted - ops.apply("log", ops.sum_last(ops.apply("exp", shifted), keep=True))
-
-
-_ACTIVATIONS: dict[str, Callable[..., Value]] = {
-    "linear": lambda ops, x: x,
-    "relu": _relu,
-    "relu6": lambda ops, x: ops.clip(x, 0.0, 6.0),
-    "leaky_relu": lambda ops, x, *, negative_slope: (
-        ops.maximum(x, 0.0) + ops.minimum(x, 0.0) * negative_slope
-    ),
-    "elu": _elu,
-    "celu": _celu,
-    "selu": _selu,
-    "hard_tanh": _hard_tanh,
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_silu": lambda ops, x: x * _hard_sigmoid(ops, x),
-    "hard_shrink": _hard_shrink,
-    "soft_shrink": _soft_shrink,
-    "tanh_shrink": lambda ops, x: x - ops.apply("tanh", x),
-    "threshold": _threshold,
-    "exponential": lambda ops, x: ops.apply("exp", x),
-    "sigmoid": _sigmoid,
-    "silu": _silu,
-    "softplus": _softplus,
-    "log_sigmoid": lambda ops, x: -_softplus(ops, -x),
-    "mish": lambda ops, x: x * ops.apply("tanh", _softplus(ops, x)),
-    "gelu": _gelu,
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "add": lambda ops, x, y: x + y,
+    "subtract": lambda ops, x, y: x - y,
+    "multiply": lambda ops, x, y: x * y,
+    "divide": lambda ops, x, y: x / y,
+    "negative": lambda ops, x: -x,
+    "less": lambda ops, x, y: x < y,
+    "less_equal": lambda ops, x, y: x <= y,
+    "greater": lambda ops, x, y: x > y,
+    "maximum": lambda ops, x, y: ops.maximum(x, y),
+    "minimum": lambda ops, x, y: ops.minimum(x, y),
+    "clip": lambda ops, x, low, high: ops.clip(x, low, high),
+    "where": lambda ops, condition, x, y: ops.where(condition, x, y),
+    "square": lambda ops, x: x * x,
+    "absolute": lambda ops, x: ops.apply("abs", x),
+    "sqrt": lambda ops, x: ops.apply("sqrt", x),
+    "exp": lambda ops, x: ops.apply("exp", x),
+    "expm1": lambda ops, x: ops.apply("exp", x) - 1.0,
+    "log": lambda ops, x: ops.apply("log", x),
+    "log1p": lambda ops, x: ops.apply("log", x + 1.0),
     "tanh": lambda ops, x: ops.apply("tanh", x),
-    "softsign": lambda ops, x: x / (ops.apply("abs", x) + 1.0),
-    "squareplus": _squareplus,
-    "sparse_plus": _sparse_plus,
-    "sparse_sigmoid": lambda ops, x: (_hard_tanh(ops, x) + 1.0) * 0.5,
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
 }
+"""The functions of NumPy that activations are made of."""
 
 
 # Predictions

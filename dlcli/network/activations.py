@@ -7,6 +7,8 @@ Keras has them. `activate` applies one by its name.
 
 As in the config, `glu`, `sparsemax`, `swish` and `hard_swish` are omitted. The softmax family works
 over the last axis, a Dense layer's units.
+
+Exported models are built by the same functions, applied to values of a graph in place of arrays.
 """
 
 from __future__ import annotations

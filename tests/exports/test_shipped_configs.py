@@ -115,6 +115,15 @@ def test_litert_has_the_sine_and_cosine_of_many_turns(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_litert_has_the_exact_gelu_though_no_error_function(tmp_path: Path) -> None:
+    x, gelu = np.linspace(-6, 6, 25, dtype=np.float32), members_of(Activation)["gelu"]()
+
+    found = by_litert({"y": lambda ops, x: activate(ops, gelu, x)}, x, tmp_path)["y"]
+
+    np.testing.assert_allclose(found, activate_by_dlcli("gelu", x), atol=1e-6)
+
+
+@pytest.mark.slow
 def test_litert_has_the_sigmoid_of_any_number(tmp_path: Path) -> None:
     x = np.float32([0, 1, -1, 30, -30, 200, -200, 1e20, -1e20, 1e30, -1e30, 3e38, -3e38])
     sigmoid = members_of(Activation)["sigmoid"]()
