@@ -146,6 +146,7 @@ def resume_tuning(
 
 def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -> Run:
     file, events = recording.file, recording.events
+    # Read the rows, and make the search space.
     own = file.config.tune
     if own is not None and own.space is not None:
         tune_section(file)  # what is missing there is reported before the rows are read
@@ -160,51 +161,39 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
     warn_of_large_grid(context.tune, events)
     if settings.nested:
         check_outer_folds(context)
-    prepare_example(file.config, context.fits.dataset, context.splits[0], events)
+    prepare_example(file.config, dataset, context.splits[0], events)
     with recording.begin(
         lambda folder: moved_config(file, folder, keep_tune=True),
         device=None,
         store_inputs=record.store,
     ) as writer:
-        is_resumed = recording.writer is not None
-        return _search(writer, context, record, settings, events, is_resumed=is_resumed)
-
-
-def _search(
-    writer: RunWriter,
-    context: SearchContext,
-    record: StudyRecord,
-    settings: SearchSettings,
-    events: Events,
-    *,
-    is_resumed: bool,
-) -> Run:
-    events.emit("run", folder=str(writer.path))
-    with _open_study(writer, context, record, settings, events) as (access, study):
-        if is_resumed and not study.has_trials:
-            events.emit("warning", message=_lost_study(record, writer))
-        _evaluate_candidates(writer, context, study, access, settings.jobs, events)
-        search = summarize_trials(context, study.results(), study.default)
-        _check_any_trained(writer, search)
-        configs = _write_selected(writer, access.file, search)
-        trained = train_finalists(writer.path, configs, search.metric, events)
-        found: dict[str, object] = {
-            "finalists": trained.finalists,
-            "notes": (*search.notes, *trained.notes),
-        }
-        if settings.nested:
-            stop = stop_of_search(writer, study)
-            if settings.jobs > 1:
-                run_nested_workers(access, settings.jobs, context, writer, stop, events)
-            found["nested"] = outer = evaluate_search(context, writer, stop, events)
-            loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
-            found["nested_value"] = combine(outer, search.metric, loss)
-        seconds = round(access.budget.spent, 3)
-        search = search.model_copy(update={**found, "seconds": seconds})
-        writer.write_text("tune.json", search.model_dump_json())
-        events.emit("result", run=str(writer.path), **_result_fields(search))
-        remove_lock(writer.path)
-        return writer.finish("tune")
+        events.emit("run", folder=str(writer.path))
+        with _open_study(writer, context, record, settings, events) as (access, study):
+            if recording.writer is not None and not study.has_trials:
+                events.emit("warning", message=_lost_study(record, writer))
+            # Evaluate candidates, select, train the finalists, evaluate the search.
+            _evaluate_candidates(writer, context, study, access, settings.jobs, events)
+            search = summarize_trials(context, study.results(), study.default)
+            _check_any_trained(writer, search)
+            configs = _write_selected(writer, access.file, search)
+            trained = train_finalists(writer.path, configs, search.metric, events)
+            found: dict[str, object] = {
+                "finalists": trained.finalists,
+                "notes": (*search.notes, *trained.notes),
+            }
+            if settings.nested:
+                stop = stop_of_search(writer, study)
+                if settings.jobs > 1:
+                    run_nested_workers(access, settings.jobs, context, writer, stop, events)
+                found["nested"] = outer = evaluate_search(context, writer, stop, events)
+                loss = resolve_head(context.file.config, dataset.task).loss.name
+                found["nested_value"] = combine(outer, search.metric, loss)
+            seconds = round(access.budget.spent, 3)
+            search = search.model_copy(update={**found, "seconds": seconds})
+            writer.write_text("tune.json", search.model_dump_json())
+            events.emit("result", run=str(writer.path), **_result_fields(search))
+            remove_lock(writer.path)
+            return writer.finish("tune")
 
 
 def _lost_study(record: StudyRecord, writer: RunWriter) -> str:
