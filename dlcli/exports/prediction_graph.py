@@ -78,10 +78,12 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
             if layer.use_bias:
                 x = x + ops.constant(weights[f"{layer.name}/bias"][None])
             x = activate(ops, layer.activation, x)
-        elif isinstance(layer, NormalizationLayer):
-            x = _normalize(ops, layer, x, weights)
         elif isinstance(layer, ActivationLayer):
             x = activate(ops, layer.activation, x)
+        elif isinstance(layer, NormalizationLayer):
+            traced: Any = _Traced(ops, x)
+            normalized: Any = layer.forward(traced, weights)
+            x = normalized.value
     return x
 
 
@@ -107,21 +109,7 @@ def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> l
     return [ops.apply("sin", phases), ops.apply("cos", phases)]
 
 
-def _normalize(
-    ops: Operations, layer: NormalizationLayer, x: Value, weights: Mapping[str, Floats]
-) -> Value:
-    parameters = layer.parameters
-    variance = weights[f"{layer.name}/moving_variance"]
-    scale = 1 / np.sqrt(variance + np.float32(parameters.epsilon))
-    if parameters.scale:
-        scale = scale * weights[f"{layer.name}/gamma"]
-    mean = weights[f"{layer.name}/moving_mean"]
-    y = (x - ops.constant(mean[None])) * ops.constant(scale[None])
-    beta = f"{layer.name}/beta"
-    return y + ops.constant(weights[beta][None]) if parameters.center else y
-
-
-# Activations
+# Formulas of `dlcli.network`, which are written for NumPy
 
 
 def activate(ops: Operations, activation: Activation, x: Value) -> Value:
@@ -154,8 +142,13 @@ class _Traced(NDArrayOperatorsMixin):
         return self._call(function.__name__, inputs)
 
     def _call(self, function: str, inputs: Sequence[Any]) -> _Traced:
-        values = [each.value if isinstance(each, _Traced) else each for each in inputs]
+        values = map(self._operand, inputs)
         return _Traced(self.ops, _FUNCTIONS[function](self.ops, *values))
+
+    def _operand(self, x: Any) -> Value:  # noqa: ANN401
+        if isinstance(x, _Traced):
+            return x.value
+        return self.ops.constant(x[None]) if isinstance(x, np.ndarray) else x  # of all rows
 
     def max(self, *, axis: int, keepdims: bool) -> _Traced:
         return _Traced(self.ops, self.ops.max_last(self.value))
@@ -186,7 +179,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "log1p": lambda ops, x: ops.apply("log", x + 1.0),
     "tanh": lambda ops, x: ops.apply("tanh", x),
 }
-"""The functions of NumPy that activations are made of."""
+"""The functions of NumPy that these formulas are made of."""
 
 
 # Predictions
