@@ -77,8 +77,7 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
             x = ops.matmul(x, weights[f"{layer.name}/kernel"])
             if layer.use_bias:
                 x = x + ops.constant(weights[f"{layer.name}/bias"][None])
-            x = activate(ops, layer.activation, x)
-        elif isinstance(layer, ActivationLayer):
+        if isinstance(layer, DenseLayer | ActivationLayer):
             x = activate(ops, layer.activation, x)
         elif isinstance(layer, NormalizationLayer):
             traced: Any = _Traced(ops, x)
@@ -134,14 +133,14 @@ class _Traced(NDArrayOperatorsMixin):
     value: Value
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        return self._call(ufunc.__name__, inputs)
+        return self._call(ufunc, inputs)
 
     def __array_function__(
-        self, function: Callable[..., Any], types: object, inputs: Sequence[Any], kwargs: object
+        self, function: object, types: object, inputs: Sequence[Any], kwargs: object
     ) -> _Traced:
-        return self._call(function.__name__, inputs)
+        return self._call(function, inputs)
 
-    def _call(self, function: str, inputs: Sequence[Any]) -> _Traced:
+    def _call(self, function: object, inputs: Sequence[Any]) -> _Traced:
         values = map(self._operand, inputs)
         return _Traced(self.ops, _FUNCTIONS[function](self.ops, *values))
 
@@ -157,27 +156,27 @@ class _Traced(NDArrayOperatorsMixin):
         return _Traced(self.ops, self.ops.sum_last(self.value, keep=True))
 
 
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "add": lambda ops, x, y: x + y,
-    "subtract": lambda ops, x, y: x - y,
-    "multiply": lambda ops, x, y: x * y,
-    "divide": lambda ops, x, y: x / y,
-    "negative": lambda ops, x: -x,
-    "less": lambda ops, x, y: x < y,
-    "less_equal": lambda ops, x, y: x <= y,
-    "greater": lambda ops, x, y: x > y,
-    "maximum": lambda ops, x, y: ops.maximum(x, y),
-    "minimum": lambda ops, x, y: ops.minimum(x, y),
-    "clip": lambda ops, x, low, high: ops.clip(x, low, high),
-    "where": lambda ops, condition, x, y: ops.where(condition, x, y),
-    "square": lambda ops, x: x * x,
-    "absolute": lambda ops, x: ops.apply("abs", x),
-    "sqrt": lambda ops, x: ops.apply("sqrt", x),
-    "exp": lambda ops, x: ops.apply("exp", x),
-    "expm1": lambda ops, x: ops.apply("exp", x) - 1.0,
-    "log": lambda ops, x: ops.apply("log", x),
-    "log1p": lambda ops, x: ops.apply("log", x + 1.0),
-    "tanh": lambda ops, x: ops.apply("tanh", x),
+_FUNCTIONS: dict[object, Callable[..., Value]] = {
+    np.add: lambda ops, x, y: x + y,
+    np.subtract: lambda ops, x, y: x - y,
+    np.multiply: lambda ops, x, y: x * y,
+    np.divide: lambda ops, x, y: x / y,
+    np.negative: lambda ops, x: -x,
+    np.less: lambda ops, x, y: x < y,
+    np.less_equal: lambda ops, x, y: x <= y,
+    np.greater: lambda ops, x, y: x > y,
+    np.maximum: lambda ops, x, y: ops.maximum(x, y),
+    np.minimum: lambda ops, x, y: ops.minimum(x, y),
+    np.clip: lambda ops, x, low, high: ops.clip(x, low, high),
+    np.where: lambda ops, condition, x, y: ops.where(condition, x, y),
+    np.square: lambda ops, x: x * x,
+    np.absolute: lambda ops, x: ops.apply("abs", x),
+    np.sqrt: lambda ops, x: ops.apply("sqrt", x),
+    np.exp: lambda ops, x: ops.apply("exp", x),
+    np.expm1: lambda ops, x: ops.apply("exp", x) - 1.0,
+    np.log: lambda ops, x: ops.apply("log", x),
+    np.log1p: lambda ops, x: ops.apply("log", x + 1.0),
+    np.tanh: lambda ops, x: ops.apply("tanh", x),
 }
 """The functions of NumPy that these formulas are made of."""
 

@@ -143,8 +143,10 @@ def fit_linear_if_possible(
     Raises:
         Interrupted: if a signal has arrived.
     """
-    if (reason := _reason_for_no_linear(result.prepared.network)) is not None:
-        return None, reason
+    if is_linear(result.prepared.network):
+        return None, "the network itself is linear"
+    if not is_affordable(result.prepared.network):
+        return None, "it would be too large compared with the network"
     try:
         return fit_linear(result, stop), None
     except (DivergenceError, OutOfMemoryError) as error:
@@ -198,15 +200,6 @@ def _nearly_perfect(result: FitResult, baselines: Baselines) -> NearlyPerfect | 
         find_nearly_perfect(model, split, each, constant, rows) for model, each in metrics.items()
     )
     return next(filter(None, found), None)
-
-
-def _reason_for_no_linear(network: Network) -> str | None:
-    """Return why no linear model is trained, to follow on `no linear one`; `None` if it is."""
-    if is_linear(network):
-        return "the network itself is linear"
-    if not is_affordable(network):
-        return "it would be too large compared with the network"
-    return None
 
 
 def is_linear(network: Network) -> bool:

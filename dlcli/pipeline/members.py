@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -188,45 +188,40 @@ class _Ended(Exception):
     """A network is no longer needed, as another one has failed."""
 
 
+@dataclass
 class _Threads(Generic[Item, Epoch, Fitted]):
     """Fits several networks at a time."""
 
-    def __init__(
-        self,
-        fit: Callable[[Item, Callable[Epoch, None]], Fitted],
-        progress: Callable[Concatenate[int, Epoch], None],
-        count: int,
-    ) -> None:
-        self._fit = fit
-        self._progress = progress
-        self._count = count
-        self._lock = threading.Lock()
-        self._end_from = math.inf
-        """The number of the first network that is to end with its current epoch."""
+    fit: Callable[[Item, Callable[Epoch, None]], Fitted]
+    progress: Callable[Concatenate[int, Epoch], None]
+    count: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    end_from: float = math.inf
+    """The number of the first network that is to end with its current epoch."""
 
     def run(self, items: Iterable[Item]) -> Iterator[Fitted]:
         """Fit members or folds, and yield the results in order."""
         begun: deque[tuple[int, Future[Fitted]]] = deque()
-        with ThreadPoolExecutor(self._count) as pool:
+        with ThreadPoolExecutor(self.count) as pool:
             try:
                 for item in items:
                     future = pool.submit(copy_context().run, self._fit_one, item)
                     begun.append((item.number, future))
                     del item  # with its rows
-                    yield from self._finished(begun, self._count - 1)
+                    yield from self._finished(begun, self.count - 1)
                 yield from self._finished(begun, 0)
             except BaseException:
-                self._end_from = 0
+                self.end_from = 0
                 raise
 
     def _fit_one(self, item: Item) -> Fitted:
         def report(*epoch: Epoch.args, **named: Epoch.kwargs) -> None:
-            with self._lock:
-                if item.number >= self._end_from:
+            with self.lock:
+                if item.number >= self.end_from:
                     raise _Ended
-                self._progress(item.number, *epoch, **named)
+                self.progress(item.number, *epoch, **named)
 
-        return self._fit(item, report)
+        return self.fit(item, report)
 
     def _finished(self, begun: deque[tuple[int, Future[Fitted]]], most: int) -> Iterator[Fitted]:
         """Wait until at most so many are running; yield the finished ones that no other precedes.
@@ -252,9 +247,9 @@ class _Threads(Generic[Item, Epoch, Fitted]):
     def _end_others(self, number: int, error: BaseException) -> None:
         """End networks that are no longer needed, as one has failed."""
         if isinstance(error, MemberDivergence):
-            self._end_from = min(self._end_from, number + 1)
+            self.end_from = min(self.end_from, number + 1)
         elif not isinstance(error, Interrupted | _Ended):  # interrupted ones store a checkpoint
-            self._end_from = 0
+            self.end_from = 0
 
 
 def mean_history(trainings: Sequence[TrainingResult]) -> dict[str, list[float]]:
