@@ -62,6 +62,8 @@ class Factories:
 
 
 PLAIN = Factories()
+FEATURE_SCALE = "feature_scale"
+"""The name of the weights that `with_feature_scale` adds to a layer."""
 
 
 def build_model(
@@ -146,8 +148,10 @@ def build_trained_model(
 
 
 def weights_of(model: keras.Model, network: Network) -> dict[str, NDArray[np.floating[Any]]]:
-    """Copy a model's weights, by name: `hidden_1/kernel`."""
-    return {name: variable.value.numpy() for name, variable in _variables(model, network)}
+    """Copy a model's weights, by name: `hidden_1/kernel`, with the factors of columns."""
+    arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
+    first = model.get_layer(network.layers[0].name)
+    return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
 
 
 def assign_weights(
@@ -161,8 +165,35 @@ def assign_weights(
 def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
     for layer in network.weighted:
         variables = model.get_layer(layer.name).weights if layer.weights else []
-        for weight, variable in zip(layer.weights, variables, strict=True):
+        named = [each for each in variables if each.name != FEATURE_SCALE]
+        for weight, variable in zip(layer.weights, named, strict=True):
             yield weight.name, variable
+
+
+def with_feature_scale(
+    dense: type[keras.layers.Dense], speed: float, columns: NDArray[np.int64]
+) -> type[keras.layers.Dense]:
+    """Derive a Dense layer, for training, that has a trained factor for each column of the table.
+
+    They multiply the rows of the kernel, which have a gradient already, as the inputs have not.
+
+    Args:
+        dense: the class.
+        speed: the learning rate of the factors, as a multiple of that of other weights.
+        columns: the column of each input, as an index.
+    """
+
+    class Scaled(dense):
+        def build(self, input_shape: tuple[int | None, ...]) -> None:
+            super().build(input_shape)
+            self._changes = self.add_weight((columns.max() + 1,), "zeros", name=FEATURE_SCALE)
+
+        @property
+        def kernel(self) -> Any:  # noqa: ANN401
+            factors = keras.ops.take(1 + speed * self._changes, columns)
+            return super().kernel * keras.ops.expand_dims(factors, 1)
+
+    return Scaled
 
 
 def _dense(layer: DenseLayer, seed: int, policy: str, factories: Factories) -> keras.layers.Dense:

@@ -121,6 +121,7 @@ from dlcli.config.training_choices import (
     CategoricalCrossentropy,
     ConstantLearningRate,
     CosineDecay,
+    CosineDecayRestarts,
     CosineSimilarity,
     ExponentialDecay,
     Loss,

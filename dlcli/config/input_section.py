@@ -506,6 +506,11 @@ class Input(Section):
     """Default scaling of numeric features."""
     encoding: NumericEncoding = Direct()
     """Default encoding of numeric features."""
+    feature_scale: Positive | None = None
+    """Learning rate of a trained factor of each column, first 1, as a multiple of the optimizer's
+    (its square with those that don't adapt to each weight, as sgd). So training can tone down a
+    column as a whole (similar to Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491). The
+    trained network has the factors in the first layer's kernel. Omitted: there are none."""
     features: Features | None = None
     """Columns with their types, or a list of columns. In patterns, `*` is any text and `?` any
     character; a name has priority over a pattern, a longer pattern over a shorter one. Omitted:

@@ -498,6 +498,27 @@ class CosineDecay(Choice, name="cosine_decay"):
     """Last rate as a fraction of the first, from 0 to 1."""
 
 
+class CosineDecayRestarts(Choice, name="cosine_decay_restarts"):
+    """Half cosines in turn, from the optimizer's rate to alpha times it (Loshchilov & Hutter)."""
+
+    first_decay_epochs: Positive | None = None
+    """Epochs of the first cosine. Omitted: as many as let the last cycle end with training."""
+    cycles: Annotated[int, Field(ge=1, le=20), Expected("an integer from 1 to 20")] = 4
+    """Number of cosines in all epochs, where first_decay_epochs is omitted."""
+    t_mul: Annotated[float, Field(ge=1, le=10), Expected("a number from 1 to 10")] = 2.0
+    """Length of each as a multiple of the one before: with 4 cycles and 2.0, they take 1/15, 2/15,
+    4/15 and 8/15 of the epochs."""
+    m_mul: Positive = 1.0
+    """First rate of each as a multiple of that of the one before."""
+    alpha: Share = 0.0
+    """Last rate of each as a fraction of the optimizer's, from 0 to 1."""
+
+    def first_decay(self, epochs: int) -> float:
+        """Return the epochs that the first cosine takes, of all that there are."""
+        shares = sum(self.t_mul**cycle for cycle in range(self.cycles))
+        return self.first_decay_epochs or epochs / shares
+
+
 class ReduceOnPlateau(Choice, name="reduce_on_plateau"):
     """Multiply the rate by factor whenever the monitored value stops improving."""
 
@@ -517,6 +538,11 @@ class ReduceOnPlateau(Choice, name="reduce_on_plateau"):
 
 
 Schedule = Annotated[
-    ConstantLearningRate | ExponentialDecay | PiecewiseConstant | CosineDecay | ReduceOnPlateau,
+    ConstantLearningRate
+    | ExponentialDecay
+    | PiecewiseConstant
+    | CosineDecay
+    | CosineDecayRestarts
+    | ReduceOnPlateau,
     OneOf("schedule"),
 ]

@@ -365,20 +365,9 @@ def first_layer_effects(
     with np.errstate(all="ignore"):
         numbers = network.front.forward(matrix, weights)
         variances = numbers.var(axis=0, dtype=np.float64)
-        kernel = weights[f"{network.layers[0].name}/kernel"].astype(np.float64)
+        kernel = weights[network.first_kernel].astype(np.float64)
         moved = np.nan_to_num(variances * np.square(kernel).sum(axis=1))
-    # The column of each input, then of each number that the first layer reads, as an index.
-    of_input = np.empty(network.inputs, np.int64)
-    for at, indices in enumerate(input_indices(network.layout).values()):
-        of_input[indices] = at
-    front = network.front
-    waves = [
-        np.tile(np.repeat(of_input[list(layer.columns)], layer.frequencies), 2)  # sines, cosines
-        for layer in front.periodic
-    ]
-    tables = [np.full(layer.units, of_input[layer.column]) for layer in front.embeddings]
-    owners = np.concatenate([of_input[list(front.unchanged)], *waves, *tables])
-    sums = np.bincount(owners, moved, minlength=len(columns))
+    sums = np.bincount(network.columns_of_inputs, moved, minlength=len(columns))
     return dict(zip(columns, np.sqrt(sums).tolist(), strict=True))
 
 

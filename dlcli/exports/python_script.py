@@ -29,6 +29,7 @@ from dlcli.config import (
     Config,
     ConfigFile,
     CosineDecay,
+    CosineDecayRestarts,
     CsvFormat,
     ExponentialDecay,
     Files,
@@ -556,6 +557,12 @@ def _network_code(facts: _Facts) -> Iterator[str]:
             if each.column in names:
                 yield from _special_code(each, names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
+    if (speed := config.input.feature_scale) is not None:
+        yield f"# A trained factor for each input, first 1, which learns {speed:g} times as fast;"
+        yield "# dlcli has one for each column."
+        arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
+        yield from _wrapped("changes = keras.layers.EinsumDense", arguments, "(x)")
+        yield f"x = x + {speed!r} * changes"
     for number, section in enumerate(config.hidden, start=1):
         yield from _hidden_code(f"hidden_{number}", section)
     yield from _dense_code("output", config.output)
@@ -712,6 +719,11 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
             warmup = f"warmup_steps=round({schedule.warmup_epochs!r} * steps)"
             arguments += [f"warmup_target={rate}", warmup]
         return "rate", [steps, *_wrapped(f"{start}CosineDecay", arguments)]
+    if isinstance(schedule, CosineDecayRestarts):
+        first = f"{schedule.first_decay(config.epochs)!r} * steps"
+        multiples = [f"t_mul={schedule.t_mul!r}", f"m_mul={schedule.m_mul!r}"]
+        arguments = [rate, first, *multiples, f"alpha={schedule.alpha!r}"]
+        return "rate", [steps, *_wrapped(f"{start}CosineDecayRestarts", arguments)]
     return rate, []
 
 

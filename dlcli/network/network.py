@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcli.config import (
     Activation,
@@ -197,6 +198,24 @@ class Network:
     def weighted(self) -> tuple[AnyLayer, ...]:
         """The layers that may have weights, those of the front first."""
         return (*self.front.trained, *self.layers)
+
+    @property
+    def first_kernel(self) -> str:
+        """The name of the weights of the first Dense layer."""
+        return self.layers[0].weights[0].name
+
+    @property
+    def columns_of_inputs(self) -> NDArray[np.int64]:
+        """The table's column of each number that the first Dense layer reads, as an index."""
+        names = [block.column for block in self.layout.blocks for _ in block.inputs]
+        indices = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        read, front = np.array([indices[name] for name in names], np.int64), self.front
+        waves = [
+            np.tile(np.repeat(read[list(layer.columns)], layer.frequencies), 2)  # sines, cosines
+            for layer in front.periodic
+        ]
+        tables = [np.full(layer.units, read[layer.column]) for layer in front.embeddings]
+        return np.concatenate([read[list(front.unchanged)], *waves, *tables])
 
     @property
     def parameters(self) -> int:

@@ -306,8 +306,10 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
     batch = batch_size(rows, width)
     epochs = max(1, round(UPDATES / -(-rows // batch)))
     stopping = EarlyStopping(patience=epochs) if "validation" in result.encoded else None
-    return result.job.config.model_copy(
+    config = result.job.config
+    return config.model_copy(
         update={
+            "input": config.input.model_copy(update={"feature_scale": None}),
             "hidden": (),
             "metrics": (),
             "optimizer": Adam(learning_rate=rate),

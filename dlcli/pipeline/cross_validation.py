@@ -20,6 +20,7 @@ from dlcli.config import (
     ConfigFile,
     ConstantLearningRate,
     CosineDecay,
+    CosineDecayRestarts,
     GroupSplit,
     PiecewiseConstant,
     ReduceOnPlateau,
@@ -655,6 +656,9 @@ def _refit_schedule(config: Config, epochs: int, *, has_validation: bool) -> Sch
         decay = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         warmup = min(schedule.warmup_epochs, epochs - 1)
         return schedule.model_copy(update={"decay_epochs": decay, "warmup_epochs": warmup})
+    if isinstance(schedule, CosineDecayRestarts):
+        first = schedule.first_decay(config.epochs)
+        return schedule.model_copy(update={"first_decay_epochs": first})
     return schedule
 
 

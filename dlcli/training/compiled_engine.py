@@ -245,7 +245,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, hidden, output),
         *(optimizer_without_values(job), config.learning_rate_schedule, warms_up),
-        config.early_stopping,
+        *(config.early_stopping, config.input.feature_scale),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),

@@ -25,6 +25,7 @@ from dlcli.config import (
     L2,
     Config,
     CosineDecay,
+    CosineDecayRestarts,
     ExponentialDecay,
     Loss,
     MetricName,
@@ -40,6 +41,7 @@ from dlcli.keras_model import (
     build_model,
     parameters_of,
     plain_regularizer,
+    with_feature_scale,
 )
 from dlcli.network import DenseLayer, DropoutLayer, Layer
 from dlcli.tasks import OutputUnit, Task
@@ -271,11 +273,6 @@ def build_learner(
         threshold, scale = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "scale"))
         return MaskedDropout(layer.name, threshold, scale, draw, next(dropout_index))
 
-    def dense(layer: DenseLayer) -> type[keras.layers.Dense]:
-        if layer.units == 1:
-            return SummedDense if jit_compile else keras.layers.Dense
-        return BiasedDense if any_size else keras.layers.Dense
-
     model = build_model(
         job.network,
         seed=config.seed,
@@ -286,7 +283,7 @@ def build_learner(
             regularizer=regularizer,
             normalization=partial(BatchNormalization, share, sum_over_workers),
             activation=lambda name: silu if name == "silu" else name,
-            dense=dense,
+            dense=partial(_dense_class, job, jit_compile, any_size),
         ),
     )
     if job.initial_weights is not None:
@@ -302,6 +299,20 @@ def build_learner(
     metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
     made = keras_loss(loss, is_compact=not is_reference)
     return Learner(model, optimizer, made, metrics, keys, runtime, any_size, share)
+
+
+def _dense_class(
+    job: Job, jit_compile: bool, any_size: bool, layer: DenseLayer
+) -> type[keras.layers.Dense]:
+    kind: type[keras.layers.Dense] = keras.layers.Dense
+    if layer.units == 1 and jit_compile:
+        kind = SummedDense
+    elif layer.units > 1 and any_size:
+        kind = BiasedDense
+    speed = job.config.input.feature_scale
+    if speed is not None and layer is job.network.layers[0]:
+        kind = with_feature_scale(kind, speed, job.network.columns_of_inputs)
+    return kind
 
 
 def _forget_shapes(variables: Sequence[keras.Variable]) -> None:
@@ -381,6 +392,9 @@ def _rate(schedule: Schedule, rate: float, steps: int, durations: Mapping[str, f
             warmup_target=rate if warms_up else None,
             **durations,
         )
+    if isinstance(schedule, CosineDecayRestarts):
+        multiples = {"t_mul": schedule.t_mul, "m_mul": schedule.m_mul}
+        return schedules.CosineDecayRestarts(rate, **durations, **multiples, alpha=schedule.alpha)
     return rate
 
 
@@ -400,6 +414,8 @@ def schedule_durations(config: Config, steps: int) -> dict[str, float]:
             "decay_steps": max(round(decay_epochs * steps), 1),
             "warmup_steps": round(schedule.warmup_epochs * steps),
         }
+    if isinstance(schedule, CosineDecayRestarts):
+        return {"first_decay_steps": schedule.first_decay(config.epochs) * steps}
     return {}
 
 

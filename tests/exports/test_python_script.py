@@ -43,6 +43,7 @@ input:
     hired: {type: datetime, parts: [year, elapsed, month, day, weekday, day_of_year, hour]}
     photo: {type: image, shape: [2, 2, 1]}
 hidden: [{units: 6, activation: tanh, batch_normalization: true, dropout: 0.1}]
+learning_rate_schedule: {name: cosine_decay_restarts, cycles: 2}
 metrics: [rmse]
 epochs: 2
 """
@@ -57,6 +58,7 @@ DATES = {
 SPECIAL = """\
 data: {train: t.csv, target: fresh}
 input:
+  feature_scale: 2
   features:
     phase: {type: numeric, encoding: {name: periodic, frequencies: 3}}
     rooms: {type: numeric, encoding: {name: periodic, frequencies: 2}, max_categories: 2}

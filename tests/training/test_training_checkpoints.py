@@ -13,6 +13,7 @@ from dlcli.training import compiled_engine, train_job
 from dlcli.training.job import is_finite
 
 EVERYTHING = {
+    "input": {"feature_scale": 2.0},
     "hidden": (
         {"units": 5, "activation": "tanh", "dropout": 0.3},
         {"units": 4, "activation": "relu", "use_bias": False, "batch_normalization": {}},

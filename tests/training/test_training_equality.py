@@ -86,6 +86,7 @@ OPTIMIZERS = {
             *("adam", "log_cosh"),
             metrics=("rmse",),
             hidden=hidden(dropout=0.5),
+            input={"feature_scale": 3.0},
             learning_rate_schedule=PLATEAU,
         ),
     },
@@ -149,7 +150,11 @@ LAYERS_AND_BATCHES = {
         "validation": 5,
         "weighted": "train",
         "target": "two",
-        "config": {"hidden": TWO_LAYERS, "metrics": ("accuracy", "auc")},
+        "config": {
+            "hidden": TWO_LAYERS,
+            "metrics": ("accuracy", "auc"),
+            "input": {"feature_scale": 2.0},
+        },
     },
     "a count, penalized output and bias, a padded rest": {
         "rows": 11,
@@ -159,6 +164,7 @@ LAYERS_AND_BATCHES = {
             "output": {"kernel_regularizer": PENALTY, "bias_regularizer": PENALTY},
             "loss": "poisson",
             "metrics": ("poisson_deviance", "mae"),
+            "learning_rate_schedule": {"name": "cosine_decay_restarts"},
         },
     },
 }

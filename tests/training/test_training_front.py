@@ -70,7 +70,8 @@ def test_in_float64_they_agree_over_many_steps(optimizer, engine, job_of, train)
 
 @pytest.mark.slow
 def test_in_float32_they_agree_over_few_steps(job_of, train):
-    job = job_of(optimizer={"name": "adam", "learning_rate": 0.02}, epochs=8)
+    scale = {"feature_scale": 3.0}
+    job = job_of(optimizer={"name": "adam", "learning_rate": 0.02}, epochs=8, input=scale)
     assert_equal(train(job, "graph"), train(job, "keras"), 2e-6)
 
 
@@ -81,3 +82,23 @@ def test_training_changes_frequencies_and_only_the_embeddings_of_present_categor
     moved = (before["embedding_1/embeddings"] != after["embedding_1/embeddings"]).all(axis=1)
     assert moved.tolist() == [True] * 4 + [False]
     assert not after["embedding_1/embeddings"][-1].any()
+
+
+@pytest.mark.usefixtures("float64")
+def test_trained_factors_of_the_columns_are_part_of_the_first_kernel(make_job, train):
+    kernel, bias = np.array([[0.5], [-1.0], [2.0]]), np.array([0.25])
+    config = {"hidden": (), "epochs": 1, "batch_size": 13, "output": {"scaling": "none"}}
+    start = {"output/kernel": kernel, "output/bias": bias}
+    job = make_job({**config, "input": {"feature_scale": 3.0}}, initial_weights=start)
+    two = Layout((Block("size", "numeric", ("size", "none")), Block("age", "numeric", ("age",))))
+    network = build_network(two, (), job.head.output)
+    job = dataclasses.replace(job, network=network)
+    x, y = job.train.inputs.dense.astype(np.float64), job.labels
+    slopes = 2 / 13 * (x @ kernel + bias - y)
+    by_kernel = x.T @ slopes  # as all factors are 1
+    size, none, age = (kernel * by_kernel)[:, 0]
+    factors = 1 - 0.1 * 3 * 3 * np.array([[size + none], [size + none], [age]])
+    expected = factors * (kernel - 0.1 * by_kernel)
+    weights = train(job, "keras").weights
+    assert weights["output/kernel"] == pytest.approx(expected, abs=1e-12)
+    assert weights["output/bias"] == pytest.approx(bias - 0.1 * slopes.sum(), abs=1e-12)

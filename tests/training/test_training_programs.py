@@ -66,6 +66,7 @@ def check_alike(result, expected, tolerance=1e-12):
 
 STOPPING = {"early_stopping": {"patience": 2, "monitor": "val_loss"}}
 COSINE = {"learning_rate_schedule": {"name": "cosine_decay", "warmup_epochs": 1}}
+RESTARTS = {"learning_rate_schedule": {"name": "cosine_decay_restarts", "cycles": 2}}
 FALLING = {
     "learning_rate_schedule": {"name": "exponential_decay", "decay_epochs": 1, "decay_rate": 0.5}
 }
@@ -103,6 +104,11 @@ SHARED = {
     "epochs of a schedule": (
         {**momentum(), **COSINE, "epochs": 4},
         {**momentum(), **COSINE, "epochs": 7},
+        {},
+    ),
+    "epochs of a schedule with restarts": (
+        {**momentum(), **RESTARTS, "epochs": 3},
+        {**momentum(), **RESTARTS, "epochs": 5},
         {},
     ),
     "rate on a plateau, and epochs": (
@@ -213,6 +219,7 @@ DIFFERENT = {
         hidden(kernel_regularizer={"name": "l1_l2", "l2": 0.1}),
         {},
     ),
+    "feature scale": ({}, {"input": {"feature_scale": 2.0}}, {}),
     "initializer": ({}, hidden(kernel_initializer="zeros"), {}),
     "patience": (
         {"early_stopping": {"patience": 0}, "epochs": 12, **adam(learning_rate=0.6)},
@@ -294,6 +301,8 @@ OF_ANY_SIZE = {
     "early stopping": {**hidden(), "early_stopping": {"patience": 2}},
     "plateau": {**hidden(), "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1}},
     "cosine": {**hidden(), **COSINE},
+    "restarts": {**hidden(), **RESTARTS},
+    "feature scale": {**hidden(), "input": {"feature_scale": 2.0}},
     "falling": {**hidden(), **FALLING},
     "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
     "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},

@@ -24,6 +24,13 @@ def late_cosine(step):
     return 0.05 * (1 + cos(pi * min(step, 4) / 4))
 
 
+def restarted_cosine(step, *, length, second, m_mul):
+    """Half a cosine from 0.1 to 0.01 over the first steps, then one over the others."""
+    begun = step >= length
+    share = (step - length) / second if begun else step / length
+    return 0.1 * (0.9 * (m_mul if begun else 1) * 0.5 * (1 + cos(pi * share)) + 0.1)
+
+
 LAST_STEPS = [1, 3, 5, 7, 9, 11]
 SCHEDULES = {
     "constant": ({"name": "constant"}, [0.1] * 6),
@@ -46,6 +53,16 @@ SCHEDULES = {
     "cosine of its own length": (
         {"name": "cosine_decay", "decay_epochs": 2.0},
         [late_cosine(step) for step in LAST_STEPS],
+    ),
+    # 12 steps, 4 and 8 of the cosines.
+    "cosines in all epochs": (
+        {"name": "cosine_decay_restarts", "cycles": 2, "alpha": 0.1},
+        [restarted_cosine(step, length=4, second=8, m_mul=1) for step in LAST_STEPS],
+    ),
+    "cosines from a length on": (
+        {"name": "cosine_decay_restarts", "first_decay_epochs": 3.0, "t_mul": 1.0, "m_mul": 0.5}
+        | {"alpha": 0.1},
+        [restarted_cosine(step, length=6, second=6, m_mul=0.5) for step in LAST_STEPS],
     ),
 }
 
