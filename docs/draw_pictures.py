@@ -54,7 +54,7 @@ SLOWEST, FASTEST = 0.5, 1_000
 """The range of relative speeds that is shown."""
 SHOWN_SHARE = 0.6
 """The share of the epochs after which a training is pictured."""
-LEAST, MOST = 0.2, 6.0
+LEAST, MOST = 0.15, 6.0
 """The range of relative errors that is shown."""
 
 

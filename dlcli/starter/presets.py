@@ -101,7 +101,7 @@ _FEWEST_BINS = 16
 def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     """Return several large networks, averaged, each validated on its own fold.
 
-    Early stopping never ends training, but keeps each network's best epoch.
+    Early stopping keeps each network's best epoch.
     """
     layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
     least, most = _EPOCHS
@@ -114,14 +114,18 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
             "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}",
             "Adam with weight decay",
         ),
-        Line("learning_rate_schedule", "cosine_decay", "falls to 0 at the last epoch"),
+        Line(
+            "learning_rate_schedule",
+            "cosine_decay_restarts",
+            "falls to 0 four times, ever more slowly",
+        ),
         Line("epochs", str(epochs), "passes over the rows"),
         Line("batch_size", str(batch_size), "rows per step"),
     ]
     if facts.holds_out:
-        stopping = f"{{monitor: val_loss, patience: {epochs}}}"
-        never = "never ends training, but keeps the best epoch"
-        training.append(Line("early_stopping", stopping, never))
+        stopping = f"{{monitor: val_loss, patience: {epochs // 2}}}"
+        why = "epochs without improvement; the best is kept"
+        training.append(Line("early_stopping", stopping, why))
     else:
         training.append(Line("", "", "no early_stopping: there are too few rows to validate on"))
     training.append(_ensemble_line(members, has_folds=facts.holds_out))
@@ -129,14 +133,15 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     inputs = sum(_inputs_of(column, bins) for column in facts.columns)
     steps = members * epochs * facts.rows / batch_size
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
-    training.append(Line("", "", f"all of it trains in about {seconds} on two cores"))
+    training.append(Line("", "", f"all of it trains in up to about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
-    line = Line("encoding", encoding, "each number as its position in so many bins")
+    bins_line = Line("encoding", encoding, "each number as its position in so many bins")
+    scale_line = Line("feature_scale", "40", "a trained factor for each column")
     return Recipe(
         "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers),
         training,
         facts.holds_out,
-        [line] if bins > 1 else (),
+        [*[bins_line] * (bins > 1), scale_line],
     )
 
 
