@@ -232,6 +232,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         any_size: whether the program is for any batch size, and any units of hidden layers.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
+    speed = config.input.feature_scale
     has_boundaries = isinstance(config.learning_rate_schedule, PiecewiseConstant)
     warms_up = schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
     *hidden, output = map(without_values, network.layers)
@@ -245,7 +246,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, hidden, output),
         *(optimizer_without_values(job), config.learning_rate_schedule, warms_up),
-        *(config.early_stopping, config.input.feature_scale),
+        *(config.early_stopping, speed, speed and network.columns_of_inputs.tolist()),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),

@@ -13,6 +13,8 @@ import pytest
 import tensorflow as tf
 
 from dlcli.config import Activation, Optimizer, members_of
+from dlcli.encoding import Block, Layout
+from dlcli.network import build_network
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Regression
 from dlcli.training import ProgramCache, compiled_engine, keras_engine
@@ -239,6 +241,18 @@ DIFFERENT["rates after boundaries"] = (*DIFFERENT["rates after boundaries"], {})
 def test_jobs_that_differ_in_structure_have_different_programs(first, second, rows, make_job):
     one, other = make_job(first, **rows), make_job(second, **rows)
     assert program_key(one, False) != program_key(other, False)
+
+
+def test_factors_of_other_columns_have_a_program_of_their_own(make_job):
+    config = {"input": {"feature_scale": 2.0}}
+    one, other = make_job(config), make_job(config)
+    ends = (("a", "b"), ("c",)), (("a",), ("b", "c"))
+    for job, blocks in zip((one, other), ends, strict=True):
+        layout = Layout(tuple(Block(inputs[0], "numeric", inputs) for inputs in blocks))
+        network = build_network(layout, job.config.hidden, job.head.output)
+        object.__setattr__(job, "network", network)
+    assert program_key(one, False) != program_key(other, False)
+    assert program_key(one, False, any_size=True) != program_key(other, False, any_size=True)
 
 
 @pytest.mark.slow
