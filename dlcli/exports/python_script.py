@@ -33,7 +33,6 @@ from dlcli.config import (
     CsvFormat,
     ExponentialDecay,
     Files,
-    GroupSplit,
     Hidden,
     Numeric,
     Output,
@@ -65,8 +64,6 @@ from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, expand, f
 SCRIPT = "train.py"
 _WIDTH = 98
 _SETS = ("validation", "test")
-_ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff"
-"""About the characters that are words of their own, see `encoding.text_columns`."""
 _METRICS = {
     "mae": '"mae"',
     "mse": '"mse"',
@@ -224,7 +221,15 @@ def _render(facts: _Facts) -> str:
     )
     environment.filters["literal"] = _literal
     text = environment.get_template("train.py.j2").render(
-        **_table_values(facts), **_feature_values(facts), **_target_values(facts), **_code(facts)
+        facts=facts,
+        config=facts.config,
+        predictor=facts.predictor,
+        task=facts.predictor.task,
+        form=facts.form,
+        version=__version__,
+        **_heading(facts),
+        **_feature_values(facts),
+        **_code(facts),
     )
     return "\n".join(_spaced(text.split("\n")))
 
@@ -286,7 +291,8 @@ def _one_line(value: object) -> str:
     return repr(value)
 
 
-def _table_values(facts: _Facts) -> dict[str, Any]:
+def _heading(facts: _Facts) -> dict[str, str]:
+    """Return the run's name, and its metrics on the rows that it is evaluated on."""
     metrics = facts.run.read_metrics() if facts.run.has("metrics.json") else {}
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
@@ -294,73 +300,32 @@ def _table_values(facts: _Facts) -> dict[str, Any]:
         for name, value in metrics.get(evaluated, {}).items()
         if name in _SHOWN_METRICS and isinstance(value, int | float)
     ]
-    split = facts.config.data.split
-    return {
-        "run": re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name)),
-        "version": __version__,
-        "metrics": ", ".join(shown),
-        "evaluated": evaluated,
-        "seed": facts.config.seed,
-        "precision": facts.config.precision,
-        "members": facts.predictor.members,
-        "folds": facts.config.ensemble_folds,
-        "group": split.column if isinstance(split, GroupSplit) else "",
-        "delimiter": "",
-        "encoding": "",
-        **facts.form,
-        "train_file": facts.files["train"],
-        "files": facts.files,
-        "held_out": facts.held_out,
-        "has_split": facts.split is not None,
-        "has_validation": "validation" in facts.held_out,
-    }
+    name = re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name))
+    return {"run": name, "evaluated": evaluated, "metrics": ", ".join(shown)}
 
 
 def _feature_values(facts: _Facts) -> dict[str, Any]:
     """Return the columns with the settings of their encoding."""
     features = facts.predictor.encoding.features
     sections = facts.config.input.features or {}
-    specs: list[tuple[dict[str, Any], list[str]]] = []
+    inputs = _input_names(facts)
+    alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for feature in features:
         spec = _spec(feature, sections[feature.column], facts.config)
-        alike = next((names for other, names in specs if other == spec), None)
-        if alike is None:
-            specs.append((spec, [feature.column]))
-        else:
-            alike.append(feature.column)
-    numbers = [spec for spec, _ in specs if spec["type"] == "number"]
-    kinds = {spec["type"] for spec, _ in specs}
-    input_names = _input_names(facts)
-    encodings = [spec["encoding"] for spec, _ in specs if spec["type"] == "text"]
-    words = {
-        "multi_hot": "1 if the text has it",
-        "count": "the number of times the text has it",
-        "tf_idf": "more for rare tokens, and a norm of 1",
-    }
-    formats = [each for spec, _ in specs for each in spec.get("formats", ())]
-    directives = "".join(formats)
-    parts = {part for spec, _ in specs for part in spec.get("parts", ())}
+        if feature.column in inputs:
+            spec["input"] = inputs[feature.column]
+        alike.setdefault(repr(spec), (spec, []))[1].append(feature.column)
+    specs = [spec for spec, _ in alike.values()]
+    numbers = [spec for spec in specs if spec["type"] == "number"]
     missing = {
         name: found
         for name in [*(each.column for each in features), *facts.predictor.task.columns]
         if (found := _missing_words(facts, name))
     }
     return {
-        "kinds": [kind for kind in _KINDS if kind in kinds],
-        "features": specs,
-        "alone": _ALONE
-        if any(
-            re.search(f"[{_ALONE}]", " ".join(each.tokens))
-            for each in features
-            if isinstance(each, TextEncoder)
-        )
-        else "",
+        "features": [*alike.values()],
+        "kinds": [*dict.fromkeys(spec["type"] for spec in specs)],
         "scalings": [*dict.fromkeys(spec["scaling"] for spec in numbers)],
-        "special": bool(input_names),
-        "has_numbers": len(input_names) < len(features),
-        "input_names": input_names,
-        "input_kinds": {spec.get("input") for spec, _ in specs},
-        "text_words": "; ".join(words[each] for each in dict.fromkeys(encodings)),
         "missing": missing,
         "number_categories": any("max_categories" in spec for spec in numbers),
         "number_words": any(
@@ -368,23 +333,16 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
             for words in missing.values()
             for word in words
         ),
-        "date_parts": parts,
-        "months": dict(enumerate(MONTHS.values(), 1)) if "%b" in directives else {},
-        "weekdays": "%a" in directives,
-        "quarters": "%q" in directives,
-        "weeks": "%V" in directives,
-        "has_unix": any(each in ("unix", "unix_ms") for each in formats),
-        "scaled_dates": bool(parts & {"elapsed", "year"}),
-        "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec, _ in specs),
+        "date_parts": {part for spec in specs for part in spec.get("parts", ())},
+        "date_formats": " ".join(form for spec in specs for form in spec.get("formats", ())),
+        "months": dict(enumerate(MONTHS.values(), 1)),
+        "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec in specs),
         "notations": {
             name: each.replacements
             for name, each in facts.predictor.encoding.notations.items()
             if each != Notation()
         },
     }
-
-
-_KINDS = ("number", "boolean", "category", "date", "text", "image")
 
 
 def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
@@ -396,25 +354,15 @@ def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str
         return {"type": "boolean", "indicator": feature.indicator}
     if isinstance(feature, CategoryEncoder):
         assert isinstance(section, Categorical)
-        spec = {
-            "type": "category",
+        return {
+            "type": "embedding" if isinstance(feature, EmbeddingEncoder) else "category",
             "min_count": section.min_count,
             "max_categories": section.max_categories,
             "missing": section.missing.name,
         }
-        if isinstance(feature, EmbeddingEncoder):
-            return {**spec, "input": "embedding", "units": feature.units}
-        return spec
     if isinstance(feature, TextEncoder):
         assert isinstance(section, Text)
-        limits = section.encoding
-        return {
-            "type": "text",
-            "encoding": limits.name,
-            "ngrams": limits.ngrams,
-            "max_tokens": limits.max_tokens,
-            "min_count": limits.min_count,
-        }
+        return {"type": "text", "encoding": section.encoding.name, **_settings(section.encoding)}
     if isinstance(feature, DatetimeEncoder):
         return {
             "type": "date",
@@ -444,14 +392,11 @@ def _number_spec(
         encoding = section.encoding or config.input.encoding
         return {**spec, "bins": getattr(encoding, "bins", len(feature.edges) - 1)}
     scaling = section.scaling or config.input.scaling
-    spec |= {"scaling": scaling.name}
-    for name in ("by", "limit", "quantiles"):
-        if hasattr(scaling, name):
-            spec[name] = getattr(scaling, name)
-    if feature.periodic is not None:
-        form = feature.periodic
-        spec |= {"input": "waves", "frequencies": form.frequencies, "deviation": form.deviation}
-    return spec
+    return {**spec, "scaling": scaling.name, **_settings(scaling)}
+
+
+def _settings(choice: Section) -> dict[str, Any]:
+    return choice.model_dump(exclude={"name"})
 
 
 def _missing_words(facts: _Facts, column: str) -> list[str]:
@@ -482,46 +427,31 @@ def _input_names(facts: _Facts) -> dict[str, str]:
     return names
 
 
-def _target_values(facts: _Facts) -> dict[str, Any]:
-    task, config = facts.predictor.task, facts.config
-    assert config.loss is not None  # resolved
-    is_numbers, is_classes = task.outcome == "numbers", task.outcome == "classes"
-    units = facts.predictor.network.outputs
-    one_hot = bool(config.loss.one_hot)
-    words = "0 or 1" if units == 1 else "a row with a single 1" if one_hot else "its index"
-    predicted = "the probability of each class" if is_classes else "the probability of each label"
-    if is_classes and units == 1:
-        predicted = f"the probability of '{task.classes[1]}'"
-    if config.loss.output == "margin":
-        predicted = f"the margin, above 0 for '{task.classes[1]}',"
-    delimiter = getattr(task, "delimiter", None)
-    is_text = is_classes or delimiter is not None
-    return {
-        "target": task.columns[0] if is_text else [*task.columns],
-        "is_numbers": is_numbers,
-        "is_classes": is_classes,
-        "classes": [*task.names],
-        "units": units,
-        "one_hot": one_hot,
-        "target_words": words,
-        "target_scaling": getattr(config.output.scaling, "name", "none"),
-        "delimiter_of_labels": delimiter,
-        "predicted": "the values in the target's unit" if is_numbers else predicted,
-    }
-
-
 # Code
 
 
 def _code(facts: _Facts) -> dict[str, Any]:
     return {
+        "predicted": _predicted(facts),
         "network": textwrap.indent("\n".join(_network_code(facts)), "    "),
         "training": textwrap.indent("\n".join(_training_code(facts)), "    "),
         "weighting": textwrap.indent("\n".join(_weighting_code(facts)), "    "),
         "evaluation": "\n".join(_evaluation_code(facts)),
         "is_weighted": _is_weighted(facts.config),
-        "weight": facts.config.data.weight,
     }
+
+
+def _predicted(facts: _Facts) -> str:
+    """Return what a prediction is, for a docstring."""
+    task, loss = facts.predictor.task, facts.config.loss
+    assert loss is not None  # resolved
+    if task.outcome == "numbers":
+        return "the values in the target's unit"
+    if loss.output == "margin":
+        return f"the margin, above 0 for '{task.classes[1]}',"
+    if task.outcome == "classes" and facts.predictor.network.outputs == 1:
+        return f"the probability of '{task.classes[1]}'"
+    return f"the probability of each {'class' if task.outcome == 'classes' else 'label'}"
 
 
 def _is_weighted(config: Config) -> bool:
@@ -543,16 +473,13 @@ def _plain(value: object) -> str:
 def _network_code(facts: _Facts) -> Iterator[str]:
     features, config = facts.predictor.encoding.features, facts.config
     names = _input_names(facts)
-    if not names:
-        yield "width = encode(train.head(1)).shape[1]"
-        yield 'inputs = keras.Input((width,), name="numbers")'
-        yield "x = inputs"
-    else:
-        yield "inputs, parts = {}, []"
-        if len(names) < len(features):
-            yield 'width = encode(train.head(1))["numbers"].shape[1]'
-            yield 'inputs["numbers"] = keras.Input((width,), name="numbers")'
-            yield 'parts.append(inputs["numbers"])'
+    has_numbers = len(names) < len(features)
+    yield "inputs = {}"
+    if has_numbers:
+        yield 'width = encode(train.head(1))["numbers"].shape[1]'
+        yield 'x = inputs["numbers"] = keras.Input((width,), name="numbers")'
+    if names:
+        yield f"parts = [{'x' * has_numbers}]"
         for each in features:
             if each.column in names:
                 yield from _special_code(each, names[each.column])
@@ -771,8 +698,7 @@ def _weighting_code(facts: _Facts) -> Iterator[str]:
         else f"weights = as_number(table[{_literal(weight)}]).to_numpy()"
     )
     if classes is not None:
-        yield "codes = as_text(table[TARGET]).map({name: at for at, name in enumerate(CLASSES)})"
-        yield "codes = codes.to_numpy().astype(int)"
+        yield "codes = class_codes(table)"
         if isinstance(classes, Mapping):
             factors = [classes.get(name, 1.0) for name in task.classes]
             yield f"factors = np.array({factors!r})"
@@ -803,16 +729,12 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         note = "  # over the columns" if task.width > 1 else ""
         yield f"    rmse, r2 = np.mean(np.sqrt(squares)), np.mean(1 - squares / spread){note}"
         yield '    print(f"{name}: rmse {rmse:.4g}, mae {mae:.4g}, r2 {r2:.4g}")'
-    elif task.outcome == "classes":
-        yield "    codes = as_text(rows[TARGET]).map({each: at for at, each in enumerate(CLASSES)})"
-        yield "    codes = codes.to_numpy().astype(int)"
-        if facts.predictor.network.outputs == 1:
-            border = "0.5" if task.has_probabilities else "0"
-            yield f"    accuracy = np.average((predicted[:, 0] > {border}) == codes{weighting})"
-        else:
-            yield f"    accuracy = np.average(predicted.argmax(axis=1) == codes{weighting})"
-        yield '    print(f"{name}: accuracy {accuracy:.4g}")'
-    else:
-        yield "    is_right = (predicted > 0.5) == encode_target(rows)"
+        return
+    if facts.predictor.network.outputs == 1 or task.outcome == "labels":
+        border = "0.5" if task.has_probabilities else "0"
+        yield f"    is_right = (predicted > {border}) == encode_target(rows)"
         yield f"    accuracy = np.average(is_right.mean(axis=1){weighting})"
-        yield '    print(f"{name}: accuracy {accuracy:.4g}")'
+    else:
+        yield "    is_right = predicted.argmax(axis=1) == class_codes(rows)"
+        yield f"    accuracy = np.average(is_right{weighting})"
+    yield '    print(f"{name}: accuracy {accuracy:.4g}")'
