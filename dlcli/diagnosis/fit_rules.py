@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dlcli.comparison import BaselineDifference
-from dlcli.config import Config, ConstantLearningRate
+from dlcli.config import Config, ConstantLearningRate, CosineDecayRestarts
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
     LEARNED_NOTHING,
@@ -121,7 +121,7 @@ def _is_random(config: Config) -> bool:
 
 def _training_rise(case: Case, train: Curve) -> str:
     """Compare levels, not values, so that a single jump is no trend."""
-    if len(train) < FEWEST_EPOCHS:
+    if len(train) < FEWEST_EPOCHS or _rate_restarts(case.config):
         return ""
     end, size = train.part(0.9, 1).level, max(1, len(train) // 10)
     starts = range(0, len(train) - size + 1, size)
@@ -147,6 +147,8 @@ def rate_too_low(case: Case) -> Finding | None:
     """Find a training loss that falls at the end about as fast as at first."""
     train = case.curve("loss")
     if case.learned_well or len(train) < FEWEST_EPOCHS or _stopped_early(case):
+        return None
+    if _rate_restarts(case.config):
         return None
     first, end = train.part(0, 1 / 3).slope, train.part(2 / 3, 1)
     is_steady = train.fall > 0 and end.slope > STANDARD_ERRORS * end.slope_error
@@ -234,6 +236,11 @@ def _restores_best(config: Config) -> bool:
     return config.early_stopping is not None and config.early_stopping.restore_best_weights
 
 
+def _rate_restarts(config: Config) -> bool:
+    """Return whether the loss rises with the rate, and falls anew, in each of several cycles."""
+    return isinstance(config.learning_rate_schedule, CosineDecayRestarts)
+
+
 def _stopped_early(case: Case) -> bool:
     return len(case.history.get("loss", ())) < case.config.epochs
 
@@ -259,6 +266,7 @@ def overfitting(case: Case) -> Finding | None:
         patches=present(
             remedies.early_stopping(config),
             remedies.augmentation(config),
+            remedies.no_feature_scale(config),
             remedies.dropout(config),
             remedies.weight_penalty(config),
             remedies.fewer_units(config),
@@ -276,15 +284,20 @@ def _is_usual_difference(case: Case) -> bool:
     """
     if case.config.ensemble_folds is None or not _restores_best(case.config):
         return False
-    return all(each.verdict != "worse" for each in case.comparison.on("validation").values())
+    return not _is_worse_than_a_baseline(case)
+
+
+def _is_worse_than_a_baseline(case: Case) -> bool:
+    return any(each.verdict == "worse" for each in case.comparison.on("validation").values())
 
 
 def _validation_rise(case: Case) -> str:
     """Find a rise of the final validation loss while the training loss fell.
 
-    With `restore_best_weights` it is not in the weights.
+    With `restore_best_weights` it is not in the weights; but where a simpler model is better, those
+    of the best epoch are of a network that had not learned enough when it began to memorize.
     """
-    if _restores_best(case.config):
+    if _restores_best(case.config) and not _is_worse_than_a_baseline(case):
         return ""
     held_out, train = case.curve("val_loss"), case.curve("loss")
     if len(held_out) < 5 or len(train) < len(held_out):

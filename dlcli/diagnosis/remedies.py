@@ -153,6 +153,14 @@ def dropout(config: Config) -> Patch | None:
     return change_hidden(config, "dropout", why, changes, lambda layer: layer.dropout < rate)
 
 
+def no_feature_scale(config: Config) -> Patch | None:
+    """Leave out the trained factors of columns."""
+    if config.input.feature_scale is None:
+        return None
+    why = "leaves out the factor of each column, which learns fast, and so may follow noise"
+    return Patch("no-feature-scale", why, (("input.feature_scale", "null"),))
+
+
 def weight_penalty(config: Config) -> Patch | None:
     """Add an L2 penalty on large weights, or increase it."""
     found = [layer.kernel_regularizer for layer in config.hidden]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from dlcli.comparison import GateResults
@@ -52,10 +53,20 @@ def training_view(record: TrainingRecord) -> View:
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
         blocks=(metrics,) if record.splits else (),
-        links=(("run", str(record.run.path)), ("report", report_link(record.run))),
+        links=tuple(_links(record)),
         sections=lambda: list(_sections(record, metrics)),
         footer=footer(record),
     )
+
+
+def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
+    """Yield the run, its page, and the command to go on with where a simpler model does as well."""
+    run = record.run
+    yield "run", str(run.path)
+    yield "report", report_link(run)
+    differences = record.comparison.on(record.splits[0]) if record.splits else {}
+    if any(each.verdict in ("worse", "same") for each in differences.values()):
+        yield "diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)])
 
 
 def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:

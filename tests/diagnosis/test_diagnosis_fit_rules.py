@@ -146,6 +146,33 @@ def test_an_ensemble_of_best_epochs_may_know_its_training_rows_better(
     assert found == rules
 
 
+def test_best_epochs_are_overfitting_if_a_linear_model_is_better(case):
+    held = [1.0, 0.5, *[0.4 + 0.004 * at for at in range(38)]]
+    settings = ("early_stopping={patience: 50}", "input.feature_scale=40")
+    first, second = examine(
+        case(
+            *settings,
+            history={"loss": falling(6), "val_loss": held},
+            metrics=r2(0.62, 0.6),
+            comparison=compared("linear", "worse", value=-0.1),
+        )
+    )
+    assert first.rule == "overfitting"
+    assert "rose from 0.4 in epoch 3" in first.observation
+    assert first.patches[0].overrides == ("input.feature_scale=null",)
+    assert second.rule == "no_better_than_linear"
+
+
+def test_a_loss_that_rises_and_falls_with_a_rate_that_restarts_is_healthy(named):
+    rising = [1.0, 0.6, *[0.4] * 20, *[0.7] * 18]
+    straight = [1.0 - 0.005 * at for at in range(40)]
+    for history, rule in ((rising, "learning_rate_too_high"), (straight, "learning_rate_too_low")):
+        fields = {"history": {"loss": history}, "metrics": HALF}
+        assert rule in named(**fields)
+        restarts = "learning_rate_schedule=cosine_decay_restarts"
+        assert rule not in named(restarts, **fields)
+
+
 def test_a_rise_of_less_than_a_twentieth_is_healthy(named):
     held = [1.0, 0.5, *[0.4 + 0.001 * at for at in range(38)]]
     assert named(history={"loss": falling(6), "val_loss": held}, metrics=r2(0.62, 0.6)) == []

@@ -234,6 +234,15 @@ def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
     assert list(baseline_sentences(differences)) == sentences
 
 
+@pytest.mark.parametrize("verdict", ["better", "not_significant", "worse", "same"])
+def test_a_network_that_is_no_better_than_a_baseline_asks_for_a_diagnosis(tmp_path, verdict):
+    differences = {"linear": {"test": difference(verdict)}}
+    comparison = BaselineComparison(differences=differences)
+    lines = text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)
+    wanted = verdict in ("worse", "same")
+    assert ("diagnosis: dlcli diagnose RUN" in lines) == wanted
+
+
 def test_an_unknown_difference_has_its_reason():
     found = difference("unknown", ends=(None, None), reason="fewer than 10 rows")
     assert list(baseline_sentences({"linear": found})) == [
