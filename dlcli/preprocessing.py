@@ -363,8 +363,8 @@ def value_notes(column: str, issues: ColumnIssues, place: Place | None = None) -
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest number that a network can read."""
-_FAR = 1e150
-"""A number at which robust scaling reaches its limit in float64, and whose square is finite."""
+_FAR = 1e15
+"""A number at which robust scaling reaches its limit, and whose square is finite in float32."""
 _LEAST_SHARE = 1e-7
 """Used in place of a share of 0, whose normal quantile would be −∞, as in scikit-learn."""
 

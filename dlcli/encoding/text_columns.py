@@ -146,7 +146,7 @@ class TextEncoder(SparseEncoder):
         return max(token.count(" ") for token in self.tokens) + 1
 
     @cached_property
-    def _rarity(self) -> array[float]:
+    def rarity(self) -> array[float]:
         """The factor of each token in tf-idf, (tokens,); no NumPy array, so that `==` compares."""
         frequencies = np.array(self.document_frequencies)
         return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
@@ -174,7 +174,7 @@ class TextEncoder(SparseEncoder):
             return np.ones(len(counts))
         if self.encoding == "count":
             return counts.astype(np.float64)
-        values: NDArray[np.float64] = counts * np.frombuffer(self._rarity)[columns]
+        values: NDArray[np.float64] = counts * np.frombuffer(self.rarity)[columns]
         values /= np.sqrt(np.bincount(texts, values**2))[texts]
         return values
 

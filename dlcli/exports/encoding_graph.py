@@ -26,13 +26,11 @@ from dlcli.encoding import (
     TextEncoder,
 )
 from dlcli.exports.date_graph import encode_times
-from dlcli.exports.operations import Operations, Value
+from dlcli.exports.operations import Operations, Value, by_formula
 from dlcli.preprocessing import (
     LARGEST,
-    FeatureScaling,
     LinearScaling,
     QuantileScaling,
-    RobustScaling,
 )
 from dlcli.tables import MissingWords
 
@@ -86,7 +84,10 @@ def _encode_numbers(
         empty = empty | (x < 0.0)
     read, x = x, ops.where(empty, feature.fill or 0.0, x)
     if isinstance(feature, NumericEncoder):
-        scaled = ops.as_column(_scale(ops, feature.scaling, x))
+        if isinstance(feature.scaling, QuantileScaling):
+            scaled = ops.as_column(_interpolate(ops, feature.scaling, x))
+        else:
+            scaled = ops.as_column(by_formula(ops, feature.scaling.apply, x))
     else:
         edges = np.array(feature.edges)
         shares = (ops.as_column(x) - ops.constant(edges[None, :-1])) / ops.constant(
@@ -116,17 +117,6 @@ def _with_indicator(
 ) -> Value:
     indicator = [ops.as_column(ops.cast(empty, "float32"))] if feature.indicator else []
     return ops.concat([*parts, *indicator])
-
-
-def _scale(ops: Operations, scaling: FeatureScaling, x: Value) -> Value:
-    if isinstance(scaling, LinearScaling):
-        x = ops.log1p(x) if scaling.name == "log" else x
-        return (x - scaling.offset) / scaling.scale
-    if isinstance(scaling, RobustScaling):
-        ratios = (x - scaling.median) / scaling.scale / scaling.limit
-        ratios = ops.clip(ratios, -ops.far, ops.far)
-        return ratios / ops.apply("sqrt", ratios * ratios + 1.0) * scaling.limit
-    return _interpolate(ops, scaling, x)
 
 
 def _interpolate(ops: Operations, scaling: QuantileScaling, x: Value) -> Value:
@@ -206,9 +196,7 @@ def encode_counts(ops: Operations, feature: TextEncoder, counts: Value) -> Value
         return counts
     if feature.encoding == "multi_hot":
         return ops.minimum(counts, 1.0)
-    frequencies = np.array(feature.document_frequencies)
-    rarity = np.log((1 + feature.training_rows) / (1 + frequencies)) + 1
-    weighted = counts * ops.constant(rarity[None].astype(np.float32))
+    weighted = counts * ops.constant(np.array([feature.rarity], np.float32))
     norm = ops.apply("sqrt", ops.sum_last(weighted * weighted, keep=True))
     return weighted / ops.maximum(norm, 1e-30)
 

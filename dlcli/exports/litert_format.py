@@ -69,8 +69,6 @@ _MOST_EXPONENT = 110.0
 class _FloatOperations(TensorflowOperations):
     """Operations that LiteRT has built in: float32 instead of float64, and no texts."""
 
-    far = 1e15
-
     def constant(self, array: NDArray[Any]) -> Value:
         return super().constant(array.astype(np.float32) if array.dtype == np.float64 else array)
 

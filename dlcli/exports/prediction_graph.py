@@ -7,15 +7,14 @@ held-out rows `lower` and `upper`, or `prediction_set`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dlcli.config import Activation, Gelu
-from dlcli.exports.operations import Operations, Value
+from dlcli.exports.operations import Operations, Value, by_formula
 from dlcli.network import (
     ActivationLayer,
     DenseLayer,
@@ -80,9 +79,7 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
         if isinstance(layer, DenseLayer | ActivationLayer):
             x = activate(ops, layer.activation, x)
         elif isinstance(layer, NormalizationLayer):
-            traced: Any = _Traced(ops, x)
-            normalized: Any = layer.forward(traced, weights)
-            x = normalized.value
+            x = by_formula(ops, partial(layer.forward, arrays=weights), x)
     return x
 
 
@@ -108,77 +105,13 @@ def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> l
     return [ops.apply("sin", phases), ops.apply("cos", phases)]
 
 
-# Formulas of `dlcli.network`, which are written for NumPy
-
-
 def activate(ops: Operations, activation: Activation, x: Value) -> Value:
     """Apply an activation to (rows, units), by the formula that predictions use in NumPy."""
     if isinstance(activation, Gelu) and not activation.approximate:
         # LiteRT has the error function as a part of just this formula.
         return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
-    traced: Any = _Traced(ops, x)
-    found: Any = activate_array(activation.name, traced, **activation.model_dump(exclude={"name"}))
-    return found.value
-
-
-@dataclass(frozen=True, eq=False)
-class _Traced(NDArrayOperatorsMixin):
-    """A value of a graph in place of an array: NumPy's functions become operations on it.
-
-    NumPy passes the calls of its functions and operators on to a class with these methods:
-    https://numpy.org/doc/stable/user/basics.interoperability.html
-    """
-
-    ops: Operations
-    value: Value
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        return self._call(ufunc, inputs)
-
-    def __array_function__(
-        self, function: object, types: object, inputs: Sequence[Any], kwargs: object
-    ) -> _Traced:
-        return self._call(function, inputs)
-
-    def _call(self, function: object, inputs: Sequence[Any]) -> _Traced:
-        values = map(self._operand, inputs)
-        return _Traced(self.ops, _FUNCTIONS[function](self.ops, *values))
-
-    def _operand(self, x: Any) -> Value:  # noqa: ANN401
-        if isinstance(x, _Traced):
-            return x.value
-        return self.ops.constant(x[None]) if isinstance(x, np.ndarray) else x  # of all rows
-
-    def max(self, *, axis: int, keepdims: bool) -> _Traced:
-        return _Traced(self.ops, self.ops.max_last(self.value))
-
-    def sum(self, *, axis: int, keepdims: bool) -> _Traced:
-        return _Traced(self.ops, self.ops.sum_last(self.value, keep=True))
-
-
-_FUNCTIONS: dict[object, Callable[..., Value]] = {
-    np.add: lambda ops, x, y: x + y,
-    np.subtract: lambda ops, x, y: x - y,
-    np.multiply: lambda ops, x, y: x * y,
-    np.divide: lambda ops, x, y: x / y,
-    np.negative: lambda ops, x: -x,
-    np.less: lambda ops, x, y: x < y,
-    np.less_equal: lambda ops, x, y: x <= y,
-    np.greater: lambda ops, x, y: x > y,
-    np.maximum: lambda ops, x, y: ops.maximum(x, y),
-    np.minimum: lambda ops, x, y: ops.minimum(x, y),
-    np.clip: lambda ops, x, low, high: ops.clip(x, low, high),
-    np.where: lambda ops, condition, x, y: ops.where(condition, x, y),
-    np.square: lambda ops, x: x * x,
-    np.absolute: lambda ops, x: ops.apply("abs", x),
-    np.sqrt: lambda ops, x: ops.apply("sqrt", x),
-    np.exp: lambda ops, x: ops.apply("exp", x),
-    np.expm1: lambda ops, x: ops.apply("exp", x) - 1.0,
-    np.log: lambda ops, x: ops.apply("log", x),
-    np.log1p: lambda ops, x: ops.apply("log", x + 1.0),
-    np.tanh: lambda ops, x: ops.apply("tanh", x),
-}
-"""The functions of NumPy that these formulas are made of."""
+    formula = partial(activate_array, activation.name, **activation.model_dump(exclude={"name"}))
+    return by_formula(ops, formula, x)
 
 
 # Predictions
