@@ -229,8 +229,8 @@ def _sets(
     else:
         lower: Any = 0
         for x, fold in zip(folds, scores, strict=True):
-            # The number of scores below: the index among them, all ascending.
-            below = ops.as_column(x) > ops.constant(np.array([[fold]]))
+            # The number of scores below: the index among them, all ascending. All are below NaN.
+            below = ~(ops.as_column(x) <= ops.constant(np.array([[fold]])))
             lower = ops.sum_last(ops.cast(below, "int64")) + lower
         included = lower < rank
     every = ops.constant(np.arange(predictor.task.width)[None])

@@ -281,3 +281,18 @@ def test_predictions_and_their_regions_are_dlclis(name: str, members: int) -> No
     assert agreement.failures == ()
     assert all(count >= 299 for count in agreement.equal.values())
     assert all(share < 1e-6 for share in agreement.relative_difference.values())
+
+
+@pytest.mark.parametrize("members", [1, 4])
+@pytest.mark.parametrize("name", ["two classes, one unit", "a margin", "three classes"])
+def test_the_set_of_an_undefined_output_is_dlclis(name: str, members: int) -> None:
+    predictor = predictor_of(name, members)
+    matrix = np.array([[np.nan, 0, 0], [0, 0, 0]], np.float32)
+    expected = outputs_of(predictor.predict_encoded(InMemoryInputs(matrix)))
+    ops = OnnxOperations()
+
+    outputs = predict(ops, predictor, ops.input("matrix", np.float32))
+
+    found = run_graph(ops, outputs, matrix)
+    assert expected["prediction_set"][0].sum() == 1  # the predicted class
+    np.testing.assert_array_equal(found["prediction_set"], expected["prediction_set"])
