@@ -50,7 +50,6 @@ from dlcli.pipeline.search_evaluation import (
     check_outer_folds,
     combine,
     evaluate_search,
-    run_nested_workers,
     summarize_trials,
     train_finalists,
 )
@@ -63,7 +62,7 @@ from dlcli.pipeline.search_storage import (
 )
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
-from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
+from dlcli.pipeline.worker_pool import run_workers, worker_name
 from dlcli.runs import (
     LIMITS,
     STUDY,
@@ -172,7 +171,7 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
             if recording.writer is not None and not study.has_trials:
                 events.emit("warning", message=_lost_study(record, writer))
             # Evaluate candidates, select, train the finalists, evaluate the search.
-            _evaluate_candidates(writer, context, study, access, settings.jobs, events)
+            _evaluate_candidates(writer, context, study, access, events)
             search = summarize_trials(context, study.results(), study.default)
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
@@ -183,9 +182,8 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
             }
             if settings.nested:
                 stop = stop_of_search(writer, study)
-                if settings.jobs > 1:
-                    run_nested_workers(access, settings.jobs, context, writer, stop, events)
-                found["nested"] = outer = evaluate_search(context, writer, stop, events)
+                outer = evaluate_search(access, context, writer, stop, events)
+                found["nested"] = outer
                 loss = resolve_head(context.file.config, dataset.task).loss.name
                 found["nested_value"] = combine(outer, search.metric, loss)
             seconds = round(access.budget.spent, 3)
@@ -214,9 +212,9 @@ def _open_study(
     """Open the study and close it, and have trials of this folder's dead processes retried."""
     if record.storage is None:
         repair_journal(writer.path)
-    threads = threads_per_worker(context.file.config.threads, settings.jobs)
-    tables = context.file.tables
-    access = SearchAccess(writer.path, record.run, settings.storage, threads=threads, tables=tables)
+    access = SearchAccess(
+        writer.path, record.run, settings.storage, settings.jobs, tables=context.file.tables
+    )
     opened = closing(access.open_study(context.plan))
     with explaining_lost_database(settings.storage), opened as study:
         study.join(search_fingerprint(access.file))
@@ -233,7 +231,6 @@ def _evaluate_candidates(
     context: SearchContext,
     study: Study,
     access: SearchAccess,
-    jobs: int,
     events: Events,
 ) -> None:
     """Evaluate candidates in this process, or in several others."""
@@ -248,16 +245,16 @@ def _evaluate_candidates(
         study.retry_lost(lambda worker: worker == lost)
 
     stop = stop_of_search(writer, study)
-    if jobs == 1:
+    if access.jobs == 1:
         with stop.handling_signals(), explaining_lost_storage(writer.path, access.storage):
             run_trials(context, study, access.budget, stop, Events(listener))
         return
     task = partial(run_search_worker, access)
-    run_workers(task, jobs, stop, listener, retry)
+    run_workers(task, access.jobs, stop, listener, retry)
     # A process may be killed before it has stored its name with its trial. Once all processes of
     # this folder have ended, such a trial is known to be lost.
     while access.storage is None and study.retry_lost(lambda _: True):
-        run_workers(task, jobs, stop, listener, retry)
+        run_workers(task, access.jobs, stop, listener, retry)
 
 
 def _check_any_trained(writer: RunWriter, search: Search) -> None:

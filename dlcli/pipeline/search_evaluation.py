@@ -366,6 +366,7 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
 
 
 def evaluate_search(
+    access: SearchAccess,
     context: SearchContext,
     writer: RunWriter,
     stop: StopOnSignal,
@@ -378,46 +379,27 @@ def evaluate_search(
     folds are stored in the run folder, and not repeated when the search is resumed.
 
     Args:
+        access: the search, for its other processes.
         context: what all trials of the search share.
         writer: the run folder.
         stop: ends it when a signal arrives.
-        events: receives each outer fold.
+        events: receives each outer fold, and a warning for each process that was lost.
 
     Raises:
         Interrupted: if a signal has arrived.
         DataError: if there are too few rows for such folds.
         RunError: if a stored result is damaged.
-    """
-    _store_plan(writer, context)
-    outers = outer_folds(context)
-    return tuple(_finish_fold(outer, context, writer, stop, events) for outer in outers)
-
-
-def run_nested_workers(
-    access: SearchAccess,
-    jobs: int,
-    context: SearchContext,
-    writer: RunWriter,
-    stop: StopOnSignal,
-    events: Events,
-) -> None:
-    """Search without the outer folds in several processes; `evaluate_search` collects the results.
-
-    Args:
-        access: the search.
-        jobs: the number of processes.
-        context: what all trials of the search share.
-        writer: the run folder.
-        stop: ends all processes when a signal arrives.
-        events: receives each outer fold, and a warning for each process that was lost.
-
-    Raises:
-        Interrupted: if a signal has arrived.
         DlcliError: see `run_trials`.
     """
-    _store_plan(writer, context)
-    task = partial(run_nested_worker, access)
-    run_workers(task, jobs, stop, lambda event, fields: events.emit(event, **fields))
+    if os.path.lexists(writer.path / FOLDS):
+        writer.read_plan()
+    else:
+        writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
+    if access.jobs > 1:
+        task = partial(run_nested_worker, access)
+        run_workers(task, access.jobs, stop, lambda event, fields: events.emit(event, **fields))
+    outers = outer_folds(context)
+    return tuple(_finish_fold(outer, context, writer, stop, events) for outer in outers)
 
 
 def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
@@ -542,14 +524,6 @@ def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
         message = f"the stored result of {what} is of other rows; start the search again"
         raise RunError(f"{writer.path}: {message}")
     return result
-
-
-def _store_plan(writer: RunWriter, context: SearchContext) -> None:
-    """Create the folder for the results of outer folds, or check the existing one."""
-    if os.path.lexists(writer.path / FOLDS):
-        writer.read_plan()
-    else:
-        writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
 
 
 def combine(

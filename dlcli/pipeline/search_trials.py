@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ from dlcli.pipeline.search_storage import (
     open_journal,
 )
 from dlcli.pipeline.search_study import RunningTrial, Study
-from dlcli.pipeline.worker_pool import worker_name
+from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.prediction import StoredPredictions
 from dlcli.runs import RunWriter, read_resolved
 
@@ -318,10 +318,10 @@ class SearchAccess:
     """The token of the run folder."""
     storage: str | None
     """The URL of the storage with its password; `None`: it is in the folder."""
+    jobs: int = 1
+    """The number of processes on this machine."""
     budget: TimeBudget = field(default_factory=lambda: TimeBudget(None))
     """The time in which trials may start."""
-    threads: int | Literal["auto"] = "auto"
-    """CPU threads of each process."""
     tables: Tables = field(default_factory=dict)
 
     @property
@@ -332,7 +332,8 @@ class SearchAccess:
             RunError: if it is damaged.
         """
         file = read_resolved(RunWriter(self.folder).resolved_path())
-        config = file.config.model_copy(update={"threads": self.threads})
+        threads = threads_per_worker(file.config.threads, self.jobs)
+        config = file.config.model_copy(update={"threads": threads})
         return replace(file, config=config, tables=self.tables)
 
     @contextmanager

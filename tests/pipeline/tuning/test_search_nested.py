@@ -26,7 +26,6 @@ from dlcli.pipeline.search_evaluation import (
     evaluate_search,
     exclude_fold,
     run_nested_worker,
-    run_nested_workers,
 )
 from dlcli.pipeline.search_trials import Evaluation, SearchAccess
 from dlcli.runs import locked, new_run
@@ -77,8 +76,8 @@ def stop(writer):
     return StopOnSignal(writer, lambda: "2 trials", resumable=True)
 
 
-def access(writer):
-    return SearchAccess(writer.path, "token", None)
+def access(writer, jobs=1):
+    return SearchAccess(writer.path, "token", None, jobs)
 
 
 def rows_of(table):
@@ -108,7 +107,7 @@ def test_outer_folds_have_each_row_once_but_for_test_rows(file, dataset):
 @pytest.mark.slow
 def test_each_outer_fold_finds_the_better_rate_and_is_reported(file, context, writer):
     recorder = Recorder()
-    found = evaluate_search(context, writer, stop(writer), Events(recorder))
+    found = evaluate_search(access(writer), context, writer, stop(writer), Events(recorder))
     assert [(each.fold, each.held_out, each.trials) for each in found] == [
         (1, 15, 2),
         (2, 15, 2),
@@ -151,9 +150,9 @@ def test_finished_outer_folds_are_kept(file, context, writer, searches, monkeypa
 
     monkeypatch.setattr(nested, "_evaluate_best", end)
     with pytest.raises(Interrupted):
-        evaluate_search(context, writer, stop(writer), Events())
+        evaluate_search(access(writer), context, writer, stop(writer), Events())
     monkeypatch.setattr(nested, "_evaluate_best", evaluate)
-    found = evaluate_search(context, writer, stop(writer), Events())
+    found = evaluate_search(access(writer), context, writer, stop(writer), Events())
     assert searches == [1, 2, 2, 3]
     assert [each.fold for each in found] == [1, 2, 3]
     assert [(each.inner, each.value) for each in found] == [(1.0, 2.0)] * 3
@@ -175,21 +174,21 @@ def test_an_outer_fold_of_another_process_is_left_to_it(writer, searches):
 @pytest.mark.usefixtures("preloaded_workers")
 def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
     recorder = Recorder()
-    run_nested_workers(access(writer), 2, context, writer, stop(writer), Events(recorder))
+    events = Events(recorder)
+    parallel = evaluate_search(access(writer, jobs=2), context, writer, stop(writer), events)
     assert sorted(fields["fold"] for fields in recorder.named("nested")) == [1, 2, 3]
-    parallel = evaluate_search(context, writer, stop(writer), Events())
 
     with new_run(tmp_path / "alone", "alone") as other:
         other.write_resolved("# of the search\n")
         other.write_json("study.json", {})
-        alone = evaluate_search(context, other, stop(other), Events())
+        alone = evaluate_search(access(other), context, other, stop(other), Events())
     assert [each.values for each in parallel] == [each.values for each in alone]
     assert [each.value for each in parallel] == pytest.approx([each.value for each in alone])
 
 
 def test_a_search_in_which_all_fails_has_no_value(file, context, writer, monkeypatch):
     monkeypatch.setattr(nested, "_run_inner_trials", lambda *_: ())
-    found = evaluate_search(context, writer, stop(writer), Events())
+    found = evaluate_search(access(writer), context, writer, stop(writer), Events())
     assert [(each.trials, each.inner, each.value, each.metrics) for each in found] == [
         (0, None, None, {})
     ] * 3
@@ -237,5 +236,5 @@ def test_a_malformed_result_of_an_outer_fold_is_refused(
     writer.write_plan({"folds": 3})
     writer.write_partial_result(1, Anything.model_validate_json(result))
     with pytest.raises(RunError) as caught:
-        evaluate_search(context, writer, stop(writer), Events())
+        evaluate_search(access(writer), context, writer, stop(writer), Events())
     assert str(caught.value) == f"{writer.path}: {problem}"

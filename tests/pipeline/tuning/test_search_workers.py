@@ -225,8 +225,8 @@ def study_of_worker(storage, run, name, monkeypatch):
 def evaluate_with_workers(folder, study, run_them, monkeypatch, url=None):
     """Evaluate candidates in two processes, in whose place a function is called."""
     monkeypatch.setattr(search, "run_workers", run_them)
-    access = SearchAccess(folder, study.run, url)
-    search._evaluate_candidates(RunWriter(folder), None, study, access, 2, Events())
+    access = SearchAccess(folder, study.run, url, jobs=2)
+    search._evaluate_candidates(RunWriter(folder), None, study, access, Events())
 
 
 def test_only_the_trial_of_the_lost_process_is_retried(storage, tmp_path, monkeypatch):
