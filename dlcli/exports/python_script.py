@@ -13,7 +13,7 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
@@ -57,6 +57,7 @@ from dlcli.encoding import (
 )
 from dlcli.errors import DlcliError, ExportError, printable
 from dlcli.exports.export_folder import new_folder
+from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
 from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, expand, find, read_layout
@@ -601,15 +602,15 @@ def _training_code(facts: _Facts) -> Iterator[str]:
     options = config.optimizer.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
     settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
     yield from _wrapped(f"optimizer = keras.optimizers.{type(config.optimizer).__name__}", settings)
-    metrics = [*_metric_codes(facts)]
+    metrics = dict(_epoch_metrics(facts))
     if metrics:
         yield "metrics = ["
-        yield from (f"    {each}," for each in metrics)
+        yield from (f"    {each}," for each in metrics.values())
         yield "]"
     weighted = "weighted_metrics" if config.data.weight else "metrics"
     arguments = ["optimizer", f"loss={_call(config.loss, 'losses')}"]
     yield from _wrapped("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
-    callbacks = [*_callbacks(facts)]
+    callbacks = [*_callbacks(config, {"loss", *metrics})]
     if callbacks:
         yield "callbacks = ["
         for each in callbacks:
@@ -654,22 +655,23 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
     return rate, []
 
 
-def _metric_codes(facts: _Facts) -> Iterator[str]:
-    """Yield the metrics of an epoch that Keras has, too; of scaled numbers in their scaled unit."""
-    task = facts.predictor.task
+def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
+    """Yield name and code of each metric of an epoch that Keras has, too.
+
+    Those of scaled numbers are in their scaled unit.
+    """
     for name in facts.config.metrics or ():
         if name == "top_3_accuracy":
             sparse = "Sparse" if not getattr(facts.config.loss, "one_hot", False) else ""
-            yield f'keras.metrics.{sparse}TopKCategoricalAccuracy(k=3, name="top_3_accuracy")'
-        elif name == "accuracy" and task.outcome == "labels":
-            yield 'keras.metrics.BinaryAccuracy(name="accuracy")'
-        elif name in _METRICS and (task.width <= 2 or name == "accuracy" or not task.classes):
-            yield _METRICS[name]
+            yield name, f'keras.metrics.{sparse}TopKCategoricalAccuracy(k=3, name="{name}")'
+        elif name == "accuracy" and facts.predictor.task.outcome == "labels":
+            yield name, 'keras.metrics.BinaryAccuracy(name="accuracy")'
+        elif name in _METRICS:
+            yield name, _METRICS[name]
 
 
-def _callbacks(facts: _Facts) -> Iterator[list[str]]:
-    config = facts.config
-    known = {"loss", *(name for name in config.metrics or () if name in _METRICS)}
+def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
+    """Yield the lines of each callback; the loss replaces a metric that is not known."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
     sections: list[tuple[str, Section]] = []
     if isinstance(schedule, ReduceOnPlateau):
@@ -678,11 +680,11 @@ def _callbacks(facts: _Facts) -> Iterator[list[str]]:
         sections.append(("EarlyStopping", stopping))
     for kind, section in sections:
         options = section.model_dump(exclude={"name"})
-        monitor = str(options["monitor"])
-        if monitor.removeprefix("val_") not in known:
-            options["monitor"] = "val_loss" if monitor.startswith("val_") else "loss"
-        higher = monitor.removeprefix("val_") in ("accuracy", "auc", "precision", "recall", "r2")
-        options["mode"] = "max" if higher and options["monitor"] == monitor else "min"
+        name = str(options["monitor"]).removeprefix("val_")
+        if name not in known:
+            options["monitor"] = str(options["monitor"]).replace(name, "loss")
+            name = "loss"
+        options["mode"] = "max" if HIGHER_IS_BETTER.get(name, False) else "min"
         shown = {k: v for k, v in options.items() if v or k in ("patience", "restore_best_weights")}
         arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]
         lines = [*_wrapped(f"keras.callbacks.{kind}", arguments)]

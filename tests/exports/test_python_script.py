@@ -231,6 +231,29 @@ def test_a_script_reads_its_table_in_the_encoding_of_the_run(tmp_path: Path, enc
     assert 'sep=";",\n' in script
 
 
+@pytest.mark.parametrize(
+    ("metrics", "monitor", "expected"),
+    [
+        ("[top_3_accuracy]", "val_top_3_accuracy", 'monitor="val_top_3_accuracy"'),
+        ("[f1]", "val_f1", 'monitor="val_loss"'),  # Keras's is of rows of a single 1
+    ],
+)
+def test_a_script_monitors_what_it_measures(
+    metrics: str, monitor: str, expected: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{at},{'abcd'[at % 4]}\n" for at in range(40))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}")
+    config = (
+        f"data: {{train: t.csv, target: y, validation: 0.2}}\nhidden: []\nepochs: 1\n"
+        f"metrics: {metrics}\nearly_stopping: {{monitor: {monitor}}}\n"
+    )
+    run = run_of(tmp_path, "run", config)
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert expected in script
+    assert f'mode="{"min" if "loss" in expected else "max"}"' in script
+
+
 @pytest.mark.parametrize("files", ["part*.csv", "part-?.csv", "[part-1.csv, part-2.csv]"])
 def test_a_table_in_several_files_is_refused(files: str, tmp_path: Path) -> None:
     for number in (1, 2):
