@@ -430,8 +430,8 @@ def no_better_than_linear(case: Case) -> Finding | None:
     return Finding(
         rule="no_better_than_linear",
         observation=_difference_words(case, found, "a linear model"),
-        meaning="the hidden layers add nothing to a straight line: there is nothing nonlinear to "
-        "learn, there are too few rows to learn it from, or training went wrong",
+        meaning="the hidden layers add nothing: the effects of the columns just add up, there are "
+        "too few rows to learn more, or training went wrong",
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
     )
