@@ -268,6 +268,10 @@ class Column:
             lower = pc.utf8_lower(words)
             is_boolean = pc.is_in(lower, value_set=_word_set(("true", "false"), storage))
             words = pc.if_else(is_boolean, lower, words)
+            if not pc.any(
+                pc.match_substring_regex(words, ZERO_DECIMALS)
+            ).as_py():  # quick, for most
+                return words
             return pc.replace_substring_regex(words, ZERO_DECIMALS, r"\1\2")
         try:
             texts = values.cast(pa.string())

@@ -223,6 +223,7 @@ _MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
 _THOUSANDS_AND_MORE = frozenset(("k", "K", "m", "M", "b", "B", "bn", "Bn"))
 _CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
 _DIGIT = re.compile("[0-9]")
+_MAY_BE_NEGATIVE = re.compile(r"[(\u2212]|-\s*$", re.MULTILINE)
 _NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
 _AMOUNT = re.compile(
     rf"[+-]?(?:(?P<before>[A-Z]{{0,3}}{_CURRENCY}|{CURRENCY_CODES}){GAP})?[+-]?"
@@ -250,10 +251,9 @@ def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> s
     Nine tenths of the distinct texts must be amounts then, more than `MOST_NAMES`, and some of them
     negative, but not all.
     """
-    distinct = {*map(str.strip, texts)}
-    if not any(text.endswith("-") or "(" in text or "\u2212" in text for text in distinct):
+    if not _MAY_BE_NEGATIVE.search("\n".join(texts)):  # quick, for most
         return ""
-    distinct -= {"", *missing_words, *_MISSING_WORDS}
+    distinct = {*map(str.strip, texts)} - {"", *missing_words, *_MISSING_WORDS}
     for negative, (pattern, replacement) in NEGATIVES.items():
         marked = [text for text in distinct if re.search(pattern, text)]
         amounts = [
