@@ -26,7 +26,7 @@ from dlcli.metrics import (
     finite_number,
 )
 from dlcli.prediction import StoredPredictions
-from dlcli.runs import Run, content_id
+from dlcli.runs import Run, content_id, data_entries
 from dlcli.tasks import DecodedRows, Task
 
 Indices = NDArray[np.int64]
@@ -86,6 +86,7 @@ class ComparedRun:
         run.require_network()
         file, environment = run.read_config(), run.read_environment()
         baselines = run.read_baselines() if run.has("baselines.json") else {}
+        entries = data_entries(environment)
         return cls(
             run,
             file,
@@ -93,7 +94,7 @@ class ComparedRun:
             _numbers(run.read_metrics()),
             {model: _numbers(metrics) for model, metrics in baselines.items()},
             run.read_history(),
-            _data_files(environment),
+            tuple(DataFile(str(each.get("file")), _text(content_id(each))) for each in entries),
             {fact: _text(environment.get(fact)) for fact in _FACTS},
         )
 
@@ -131,17 +132,6 @@ def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
         for split in _ALL_SPLITS
         if split in metrics
     }
-
-
-def _data_files(environment: Mapping[str, object]) -> tuple[DataFile, ...]:
-    """Return the data files that an environment lists, without any other entry."""
-    entries = environment.get("data")
-    listed = entries if isinstance(entries, list) else []
-    return tuple(
-        DataFile(str(entry.get("file")), _text(content_id(entry)))
-        for entry in listed
-        if isinstance(entry, dict)
-    )
 
 
 def _text(value: object) -> str | None:

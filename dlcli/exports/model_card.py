@@ -48,7 +48,7 @@ def model_card(run: Run) -> str:
         f"# Model card: {run.path.resolve().name}",
         *_purpose(run, predictor),
         "## Model",
-        *_model(run, predictor),
+        *_model(subject, predictor),
         "## Data",
         *_data(subject, explanation),
         "## Results",
@@ -82,12 +82,12 @@ def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
     yield f"It predicts {describe_target(predictor.task)}, from {columns}."
 
 
-def _model(run: Run, predictor: Predictor) -> Iterator[str]:
+def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
     config, output = predictor.config, predictor.config.output
     assert output.activation is not None  # resolved
     layers = [f"{each.units} {each.activation.name}" for each in config.hidden]
     layers.append(f"{output.units} {output.activation.name}")
-    environment, loss = run.read_environment(), predictor.config.loss
+    loss = predictor.config.loss
     assert loss is not None  # resolved
     network = (
         f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}; "
@@ -98,14 +98,12 @@ def _model(run: Run, predictor: Predictor) -> Iterator[str]:
     facts = {
         "network": network,
         "loss": loss.name,
-        "trained": f"{run.created:%Y-%m-%d}",
+        "trained": f"{subject.run.created:%Y-%m-%d}",
         "seed": str(predictor.config.seed),
-        **{
-            name: str(environment[name])
-            for name in ("dlcli", "tensorflow", "keras")
-            if environment.get(name)
-        },
     }
+    for name in ("dlcli", "tensorflow", "keras"):
+        if version := subject.facts[name]:
+            facts[name] = version
     yield table(("", ""), [*facts.items()])
 
 

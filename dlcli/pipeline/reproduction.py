@@ -17,7 +17,7 @@ from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
 from dlcli.prediction import Predictor
-from dlcli.runs import Run, content_id
+from dlcli.runs import Run, content_id, data_entries
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (
@@ -142,19 +142,14 @@ def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> Re
     if changed:
         verb = "has" if len(changed) == 1 else "have"
         return ReproducedPart("data", False, f"{listed(changed)} {verb} changed")
-    versions = any(each.get("version") for each in _data_files(now))
+    versions = any(each.get("version") for each in data_entries(now))
     what = "SHA-256 or version" if versions else "SHA-256"
     return ReproducedPart("data", True, f"{listed(names)} with the same {what}")
 
 
-def _data_files(environment: Mapping[str, object]) -> list[dict[str, object]]:
-    tables = environment.get("data")
-    return [each for each in tables if isinstance(each, dict)] if isinstance(tables, list) else []
-
-
 def _hashes(environment: Mapping[str, object]) -> list[tuple[str, object]]:
     """Return name and content of each table and each column of images; `None` for a pipe."""
-    files, images = _data_files(environment), environment.get("images")
+    files, images = data_entries(environment), environment.get("images")
     return [
         *((Path(str(each.get("file"))).name, content_id(each)) for each in files),
         *(images.items() if isinstance(images, dict) else ()),

@@ -46,6 +46,7 @@ from dlcli.runs import (
     check_folder,
     collect_environment,
     content_id,
+    data_entries,
     locked,
     new_run,
     read_resolved,
@@ -271,15 +272,12 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
     Raises:
         RunError: if a file has changed, or can't be compared.
     """
-    stored = writer.read_environment().get("data")
-    now = data_fingerprints(file)
-    known = stored if isinstance(stored, list) else []
+    known, now = data_entries(writer.read_environment()), data_fingerprints(file)
     if len(known) != len(now):
         what = f"began with {len(known)} data files, and there are {len(now)}"
         raise RunError(f"{writer.path}: {what}; train it again")
     for entry, found in zip(known, now, strict=True):
-        before = content_id(entry) if isinstance(entry, dict) else None
-        name, digest = found["file"], content_id(found)
+        before, name, digest = content_id(entry), found["file"], content_id(found)
         if before is None:
             raise RunError(
                 f"{name}: could be read only once, as a pipe can; store its rows in a file, and "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dlcli.config import Location, Url
 from dlcli.errors import by_caller
-from dlcli.runs import Run, content_id, fingerprint
+from dlcli.runs import Run, content_id, data_entries, fingerprint
 from dlcli.tables import MemoryTable, Source, expand, file_size
 
 
@@ -33,14 +33,11 @@ class TrainingData:
         Raises:
             RunError: if its files are damaged.
         """
-        stored = run.read_environment().get("data") if run.has("environment.json") else None
-        entries = stored if isinstance(stored, list) else []
+        environment = run.read_environment() if run.has("environment.json") else {}
         sizes = {
             identity: entry.get("bytes")
-            for entry in entries
-            if isinstance(entry, dict)
-            and entry.get("key") == "data.train"
-            and (identity := content_id(entry))
+            for entry in data_entries(environment)
+            if entry.get("key") == "data.train" and (identity := content_id(entry))
         }
         metrics = run.read_metrics() if run.has("metrics.json") else {}
         held_out = next((split for split in ("test", "validation") if split in metrics), None)

@@ -399,10 +399,8 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
     if isinstance(words, list) and words:
         command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
         shown.append(Code(command, "It was made by:"))
-    files = environment.get("data")
-    if isinstance(files, list) and files:
-        known = [each for each in files if isinstance(each, dict)]
-        content = "SHA-256 or version" if any("version" in each for each in known) else "SHA-256"
+    if files := record.data_files:
+        content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
             "file": lambda each: fmt.shorten(each.get("file"), 120),
             content: lambda each: fmt.shorten(each.get("sha256") or each.get("version"), 64),
@@ -410,7 +408,7 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         }
         shown.append(
             Table.of(
-                known, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="files"
+                files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="files"
             )
         )
     facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]

@@ -32,6 +32,7 @@ from dlcli.runs import (
     Count,
     MetricsBySplit,
     Run,
+    data_entries,
     open_run,
     parse_document,
 )
@@ -306,6 +307,11 @@ class RunRecord:
     def environment(self) -> dict[str, object]:
         """The versions, the machine, the command and the data files of the run."""
         return self.run.read_environment() if self.run.has("environment.json") else {}
+
+    @property
+    def data_files(self) -> list[dict[str, object]]:
+        """The data files of the run, see `dlcli.runs.data_entries`."""
+        return data_entries(self.environment)
 
     @property
     def overrides(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ from dlcli.runs.run_writer import (
     RunWriter,
     collect_environment,
     content_id,
+    data_entries,
     fingerprint,
     read_mlflow_run,
     tensorboard_folder,

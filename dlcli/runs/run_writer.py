@@ -244,6 +244,17 @@ def fingerprint(path: Location) -> dict[str, object]:
     return {"file": str(path), "sha256": None, "bytes": None}
 
 
+def data_entries(environment: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the fingerprints of the data files in an environment, in the order of the config.
+
+    Args:
+        environment: of a run, which may come from a stranger; anything else than objects is
+            omitted.
+    """
+    stored = environment.get("data")
+    return [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
+
+
 def content_id(entry: Mapping[str, object]) -> str | None:
     """Return what identifies the content of a file: its SHA-256, or the version of one at a URL.
 
