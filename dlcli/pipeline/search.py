@@ -175,19 +175,14 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
             search = summarize_trials(context, study.results(), study.default)
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
-            trained = train_finalists(writer.path, configs, search.metric, events)
-            found: dict[str, object] = {
-                "finalists": trained.finalists,
-                "notes": (*search.notes, *trained.notes),
-            }
+            search = train_finalists(writer.path, configs, search, events)
             if settings.nested:
                 stop = stop_of_search(writer, study)
                 outer = evaluate_search(access, context, writer, stop, events)
-                found["nested"] = outer
                 loss = resolve_head(context.file.config, dataset.task).loss.name
-                found["nested_value"] = combine(outer, search.metric, loss)
-            seconds = round(access.budget.spent, 3)
-            search = search.model_copy(update={**found, "seconds": seconds})
+                value = combine(outer, search.metric, loss)
+                search = search.model_copy(update={"nested": outer, "nested_value": value})
+            search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
             writer.write_text("tune.json", search.model_dump_json())
             events.emit("result", run=str(writer.path), **_result_fields(search))
             remove_lock(writer.path)

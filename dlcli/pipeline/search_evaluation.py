@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -241,19 +241,9 @@ def _value(dimension: DimensionDocument, value: Value) -> Value:
     return known.index((type(value), value))
 
 
-@dataclass(frozen=True)
-class FinalistResults:
-    """The results of the configs that were trained in full."""
-
-    finalists: tuple[Finalist, ...]
-    """Those with held-out rows, the original config first."""
-    notes: tuple[str, ...]
-    """Caveats, and configs that could not be trained."""
-
-
 def train_finalists(
-    folder: Path, configs: Mapping[Name, ConfigFile], metric: str, events: Events
-) -> FinalistResults:
+    folder: Path, configs: Mapping[Name, ConfigFile], search: Search, events: Events
+) -> Search:
     """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
 
     Finished runs are kept, and interrupted ones resumed, see `train_child_run`. Without held-out
@@ -262,16 +252,19 @@ def train_finalists(
     Args:
         folder: the run folder of the search, which is locked.
         configs: the configs to train; `smallest` only if it is not the best.
-        metric: the metric that the search optimizes: `val_loss`, `val_accuracy`, ...
+        search: the document of the search.
         events: receives `progress`, each finalist, and each warning once.
+
+    Returns:
+        The document with the finalists that have held-out rows, the original config first, and with
+        notes: caveats, and configs that could not be trained.
 
     Raises:
         Interrupted: if a signal has arrived; the message says how to resume the search.
         DlcliError: see `train`.
     """
     runs: dict[Name, Run] = {}
-    notes: list[str] = []
-
+    notes = [*search.notes]
     for name in sorted(configs, key=["default", "best", "smallest"].index):
         data = configs[name].config.data
         if name == "default" and data.test is None and data.validation is None:
@@ -284,7 +277,7 @@ def train_finalists(
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
     compared = {name: ComparedRun.read(run) for name, run in runs.items()}
-    finalists = tuple(_finalists(compared, metric))
+    finalists = tuple(_finalists(compared, search.metric))
     for finalist in finalists:
         events.emit("finalist", **finalist.model_dump(mode="json"))
         notes += _baseline_notes(finalist, compared[finalist.name])
@@ -292,7 +285,7 @@ def train_finalists(
         notes.append(_VALIDATION_ROWS)
     elif runs and not finalists:
         notes.append(_NO_ROWS)
-    return FinalistResults(finalists, tuple(notes))
+    return search.model_copy(update={"finalists": finalists, "notes": tuple(notes)})
 
 
 def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finalist]:

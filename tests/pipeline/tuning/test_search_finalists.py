@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
-from dlcli.pipeline import Events
+from dlcli.pipeline import Events, Search
 from dlcli.pipeline import search_evaluation as module
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
 from dlcli.runs import open_run
@@ -31,6 +31,11 @@ hidden: []
 @pytest.fixture
 def recorder():
     return Recorder()
+
+
+def search_for(metric):
+    """Return as much of a search as finalists depend on."""
+    return Search.model_construct(metric=metric, notes=())
 
 
 def scores(mae, split="test"):
@@ -85,7 +90,7 @@ def line(folder: Path, name="config", **settings):
 
 def test_smaller_errors_on_the_same_test_rows_are_better(folder, made, recorder):
     configs = made(default=FAR, best=NEAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     default, best = finals.finalists
     assert (default.name, default.split, default.gain, default.verdict) == (
         "default",
@@ -115,7 +120,7 @@ def test_a_best_network_no_better_than_a_baseline_has_a_note(
     plain = scores
     monkeypatch.setitem(globals(), "scores", lambda *at: {**plain(*at), **stored})
     configs = made(default=FAR, best=NEAR)
-    notes = train_finalists(folder, configs, "val_mae", Events(recorder)).notes
+    notes = train_finalists(folder, configs, search_for("val_mae"), Events(recorder)).notes
     assert notes == (
         f"the best network is {words} than the linear baseline on test rows: mae 0.5 against 0.25",
     )
@@ -123,20 +128,22 @@ def test_a_best_network_no_better_than_a_baseline_has_a_note(
 
 def test_larger_errors_are_worse(folder, made, recorder):
     configs = made(default=NEAR, best=FAR)
-    _, best = train_finalists(folder, configs, "val_mae", Events(recorder)).finalists
+    _, best = train_finalists(folder, configs, search_for("val_mae"), Events(recorder)).finalists
     assert best.verdict == "worse"
 
 
 def test_the_default_config_is_first(folder, made, recorder):
     configs = made(smallest=NEAR, best=NEAR, default=FAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     assert [each.name for each in finals.finalists] == ["default", "best", "smallest"]
     assert [each["name"] for each in recorder.named("finalist")] == ["default", "best", "smallest"]
 
 
 def test_a_search_that_minimizes_the_loss_is_compared_by_the_main_metric(folder, made, recorder):
     configs = made(default=FAR, best=NEAR)
-    default, best = train_finalists(folder, configs, "val_loss", Events(recorder)).finalists
+    default, best = train_finalists(
+        folder, configs, search_for("val_loss"), Events(recorder)
+    ).finalists
     assert (default.metric, best.metric) == ("mae", "mae")  # the first that the config shows
 
 
@@ -168,7 +175,7 @@ def test_without_held_out_rows_only_the_best_config_is_trained(folder, monkeypat
         return number_run(folder, name, {})
 
     monkeypatch.setattr(module, "train_child_run", train_one)
-    finals = train_finalists(folder, configs, "val_loss", Events(recorder))
+    finals = train_finalists(folder, configs, search_for("val_loss"), Events(recorder))
     assert (trained, finals.finalists) == (["best"], ())
     assert finals.notes == (
         "there are no held-out rows on which to compare the best config with the default; set "
@@ -178,7 +185,7 @@ def test_without_held_out_rows_only_the_best_config_is_trained(folder, monkeypat
 
 def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, recorder):
     configs = made("validation", default=FAR, best=NEAR)
-    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     assert [each.split for each in finals.finalists] == ["validation", "validation"]
     assert finals.notes == (
         "there are no test rows: the validation rows, which selected the config, give "
@@ -195,14 +202,14 @@ def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, re
 )
 def test_a_config_that_can_not_be_trained_in_full_has_a_note(folder, made, recorder, error, reason):
     configs = made(default=FAR, best=NEAR, smallest=error)
-    finals = train_finalists(folder, configs, "val_mae", Events(recorder))
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     assert [each.name for each in finals.finalists] == ["default", "best"]
     assert finals.notes == (f"the smallest config could not be trained in full: {reason}",)
 
 
 def test_without_the_default_config_there_is_no_comparison(folder, made, recorder):
     configs = made(default=DivergenceError("the loss is NaN", 1), best=NEAR)
-    (best,) = train_finalists(folder, configs, "val_mae", Events(recorder)).finalists
+    (best,) = train_finalists(folder, configs, search_for("val_mae"), Events(recorder)).finalists
     assert (best.gain.value, best.verdict) == (None, "unknown")
     assert best.gain.reason == "the default config could not be trained"
 
@@ -210,15 +217,15 @@ def test_without_the_default_config_there_is_no_comparison(folder, made, recorde
 @pytest.mark.slow
 def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path, recorder):
     configs = {"default": line(tmp_path, "d"), "best": line(tmp_path, "b", batch_size=8)}
-    first = train_finalists(tmp_path, configs, "val_loss", Events(recorder))
+    first = train_finalists(tmp_path, configs, search_for("val_loss"), Events(recorder))
     stamps = {name: (tmp_path / name / "manifest.json").stat().st_ino for name in configs}
 
-    again = train_finalists(tmp_path, configs, "val_loss", Events(recorder))
+    again = train_finalists(tmp_path, configs, search_for("val_loss"), Events(recorder))
     assert again == first
     assert {n: (tmp_path / n / "manifest.json").stat().st_ino for n in configs} == stamps
 
     other = line(tmp_path, "b", batch_size=4)
-    train_finalists(tmp_path, {**configs, "best": other}, "val_loss", Events(recorder))
+    train_finalists(tmp_path, {**configs, "best": other}, search_for("val_loss"), Events(recorder))
     assert open_run(tmp_path / "best").read_text("config.yaml") == other.text
     assert (tmp_path / "default" / "manifest.json").stat().st_ino == stamps["default"]
 
@@ -231,7 +238,7 @@ def test_each_warning_is_reported_once(folder, monkeypatch, recorder):
 
     monkeypatch.setattr(module, "train_child_run", train_one)
     configs = {name: config(folder / f"{name}.yaml") for name in ("default", "best")}
-    train_finalists(folder, configs, "val_mae", Events(recorder))
+    train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
 
     warnings = [fields["message"] for fields in recorder.named("warning")]
     assert warnings == ["a", "default", "best"]
@@ -251,6 +258,6 @@ def test_what_the_search_has_warned_of_is_not_repeated_by_its_finalists(
     monkeypatch.setattr(module, "train_child_run", train_one)
     events = Events(recorder)
     events.emit("warning", message="3 rows have no target")
-    train_finalists(folder, configs, "val_mae", events)
+    train_finalists(folder, configs, search_for("val_mae"), events)
     messages = [each["message"] for each in recorder.named("warning")]
     assert messages == ["3 rows have no target", "few rows"]
