@@ -226,7 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes |= {name: recipe for name, *recipe in parsed.settings}
     options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.rivals)
     fits: list[Fit] = []
-    for split in map_splits(try_split, options, HELD_BACK if parsed.hold_back else SOURCES, parsed):
+    sources = HELD_BACK if parsed.hold_back else SOURCES
+    if parsed.of is not None:
+        sources = _sources_of(parsed.of)
+    for split in map_splits(try_split, options, sources, parsed):
         fits += split
         if parsed.json:  # after each split, as all of them may take hours
             _write(parsed.json, options, fits)
@@ -240,6 +243,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
+def _sources_of(results: Path) -> tuple[Source, ...]:
+    """Return the tables and targets of results that were written before."""
+    fits = json.loads(results.read_text("utf-8"))["fits"]
+    kinds = {fit["source"]: fit["kind"] for fit in fits}
+    return tuple(
+        Source(*name.split(" ", 1), classes=kind == "classes") for name, kind in kinds.items()
+    )
+
+
 def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
     document = {"options": asdict(options), "fits": [asdict(fit) for fit in fits]}
     path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
@@ -251,6 +263,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     held_back_help = "The tables that are kept aside until the defaults are settled."
     add("--hold-back", action="store_true", help=held_back_help)
+    of_help = "The tables and targets of such results."
+    add("--of", type=Path, metavar="JSON", help=of_help)
     presets_help = "Presets of `dlcli init`. [default: all]"
     add("--presets", nargs="*", default=PRESETS, choices=PRESETS, help=presets_help)
     settings_help = "A name, a preset, and settings as for `dlcli train --set`; may be repeated."
