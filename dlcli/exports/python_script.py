@@ -219,9 +219,11 @@ def _render(facts: _Facts) -> str:
         loader=PackageLoader("dlcli.exports"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["literal"] = _literal
-    text = environment.get_template("train.py.j2").render(
+    return environment.get_template("train.py.j2").render(
         facts=facts,
         config=facts.config,
         predictor=facts.predictor,
@@ -232,25 +234,6 @@ def _render(facts: _Facts) -> str:
         **_feature_values(facts),
         **_code(facts),
     )
-    return "\n".join(_spaced(text.split("\n")))
-
-
-def _spaced(lines: Sequence[str]) -> Iterator[str]:
-    """Yield lines with two blank ones around functions and before sections, elsewhere one."""
-    is_function, blanks = False, 0
-    for line in lines:
-        if not line.strip():
-            blanks += 1
-            continue
-        is_top = line[0] not in " )]}"
-        starts_function = line.startswith("def ")
-        is_apart = is_top and (starts_function or is_function or re.match(r"# \d\. ", line))
-        yield from [""] * (2 if is_apart else min(blanks, 1))
-        yield line.rstrip()
-        if is_top:
-            is_function = starts_function
-        blanks = 0
-    yield ""
 
 
 def _literal(value: object, indent: int = 0, before: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,7 @@ def test_a_script_is_readable_python_of_the_runs_network(
     for name, run in shipped_runs.items():
         script = (export_script(run, tmp_path / name) / "train.py").read_text(encoding="utf-8")
         assert max(map(len, script.splitlines())) <= 120, name
+        assert not re.search(r"\n{4}|[ \t]\n|[^\n]\n{1,2}def ", script), name
         assert "import dlcli" not in script
         layers = [f'name="{layer}"' for layer in Predictor.load(run).weights]
         names = {layer.partition("/")[0].partition("_norm")[0] + '"' for layer in layers}
