@@ -232,7 +232,12 @@ def _render(facts: _Facts) -> str:
         version=__version__,
         **_heading(facts),
         **_feature_values(facts),
-        **_code(facts),
+        predicted=_predicted(facts),
+        is_weighted=_is_weighted(facts.config),
+        network=_network_code(facts),
+        training=_training_code(facts),
+        weighting=_weighting_code(facts),
+        evaluation=_evaluation_code(facts),
     )
 
 
@@ -412,17 +417,6 @@ def _input_names(facts: _Facts) -> dict[str, str]:
 
 
 # Code
-
-
-def _code(facts: _Facts) -> dict[str, Any]:
-    return {
-        "predicted": _predicted(facts),
-        "network": textwrap.indent("\n".join(_network_code(facts)), "    "),
-        "training": textwrap.indent("\n".join(_training_code(facts)), "    "),
-        "weighting": textwrap.indent("\n".join(_weighting_code(facts)), "    "),
-        "evaluation": "\n".join(_evaluation_code(facts)),
-        "is_weighted": _is_weighted(facts.config),
-    }
 
 
 def _predicted(facts: _Facts) -> str:
