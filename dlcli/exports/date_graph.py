@@ -35,8 +35,8 @@ from dlcli.tables import (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHIFT = 719_468
 """Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
-_FIRST, _LAST = -719_162 * DAY, 2_932_897 * DAY - 1
-"""The years 1 to 9999, in microseconds since 1970."""
+_FIRST, _END = -719_162 * DAY, 2_932_897 * DAY
+"""The beginnings of the years 1 and 10000, in microseconds since 1970."""
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ISO = (
     r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}"
@@ -197,7 +197,7 @@ def _month_length(ops: Operations, month: Value, leap: Value) -> Value:
 
 def _read_unix(ops: Operations, x: Value, ticks: int) -> _Read:
     numbers = x * float(SECOND // ticks)
-    readable = (numbers >= float(_FIRST)) & (numbers <= float(_LAST))  # not NaN
+    readable = (numbers >= float(_FIRST)) & (numbers < float(_END))  # not NaN
     moments = ops.cast(ops.apply("round", ops.where(readable, numbers, 0.0)), "int64")
     return _Read(moments, readable)
 

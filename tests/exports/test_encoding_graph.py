@@ -175,7 +175,7 @@ FEATURES = {
     "unix": (
         Datetime(format="unix", parts=("elapsed", "hour", "second")),
         [0.0, 1.5e9, -1e8, None] * 2,
-        [1e30, 1.6e9, 0.4999995, None, -6.3e10, float("nan"), 2.5e11, -1.0],
+        [1e30, 1.6e9, 0.4999995, None, -6.3e10, float("nan"), 253402300800.0, -1.0],  # year 10000
     ),
 }
 MISSING = {
