@@ -418,11 +418,14 @@ def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
         message = "is for numbers and classes, and the target is labels"
         raise UsageError(f"{option('interval')} {message}")
     if not run.has("conformal.json"):
+        is_trained_on = config.data.train_on_validation
+        usual = "data.validation, or ensemble: {members: 8}"
+        way_out = "data.train_on_validation: false" if is_trained_on else usual
         message = (
             f"has no conformal.json, which {option('interval')} needs"
             if config.has_validation
             else f"{option('interval')} needs rows that were not trained on, and there were none; "
-            "set data.validation, or ensemble: {members: 8}"
+            f"set {way_out}"
         )
         raise UsageError(f"{run.path}: {message}; train it again")
     conformal = run.parse("conformal.json", Conformal)

@@ -40,6 +40,7 @@ RUNS = {
     "counts": "target: {column: count, type: count}, validation: 0.3",
     "labels": "target: {column: [up, right], type: multi_label}, validation: 0.3",
     "alone": "target: y",
+    "final": "target: y, validation: 0.3, train_on_validation: true",
     "shared": "target: y, validation: 0.3",
 }
 FOLDS = {"numbers": "auto", "classes": "2", "shared": "none"}
@@ -280,6 +281,12 @@ def test_labels_and_runs_without_held_out_rows_are_refused(run):
         result = call(command, "alone", "rows.csv", "--interval", "0.9", code=2)
         assert "there were none; set data.validation, or ensemble: {members: 8};" in result.stderr
         assert result.stdout == ""
+
+
+def test_validation_rows_that_were_trained_on_are_no_held_out_rows(run):
+    run("final")
+    result = call("predict", "final", "rows.csv", "--interval", "0.9", code=2)
+    assert "there were none; set data.train_on_validation: false;" in result.stderr
 
 
 def test_a_level_that_the_held_out_rows_do_not_reach_is_refused(run):
