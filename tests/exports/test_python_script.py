@@ -198,6 +198,22 @@ def test_rows_of_one_group_are_in_one_fold_and_metrics_are_weighted(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("classes", "name"), [("ab", "accuracy"), ("12", "rmse")])
+def test_rows_without_a_target_are_left_out_of_a_file_of_test_rows(
+    classes: str, name: str, tmp_path: Path, forks: Forks
+) -> None:
+    lines = ["x,y,z", *(f"{row},{classes[row % 2]},{row % 3}" for row in range(24))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    (tmp_path / "test.csv").write_text("\n".join([*lines, "1,,2", "2,,1"]))
+    target = "y" if classes == "ab" else "[y, z]"
+    config = f"data: {{train: t.csv, test: test.csv, target: {target}}}\nhidden: []\nepochs: 1\n"
+    folder = export_script(run_of(tmp_path, "run", config), tmp_path / "script")
+    train, test = run_script(forks, folder / "train.py").splitlines()[-2:]
+    assert test == f"test: {train.removeprefix('train: ')}"
+    assert f"{name} " in test
+
+
+@pytest.mark.slow
 def test_a_constant_target_is_not_divided_by_0(tmp_path: Path, forks: Forks) -> None:
     lines = [f"{row},1,{row % 3}" for row in range(12)]
     (tmp_path / "t.csv").write_text("\n".join(["x,y,z", *lines]))
