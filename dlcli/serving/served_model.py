@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.encoding import ImageEncoder
+from dlcli.encoding import ImageEncoder, NumberEncoder
 from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -106,6 +106,13 @@ class ServedModel:
         return frozenset(self.columns)
 
     @cached_property
+    def _with_decimal_comma(self) -> tuple[str, ...]:
+        """The columns of numbers that have a decimal comma in the training table."""
+        features, notations = self.predictor.encoding.features, self.predictor.encoding.notations
+        numbers = [each.column for each in features if isinstance(each, NumberEncoder)]
+        return tuple(n for n in numbers if n in notations and notations[n].decimal == ",")
+
+    @cached_property
     def _known(self) -> frozenset[str]:
         """The columns that the training table had."""
         config = self.predictor.config
@@ -125,7 +132,7 @@ class ServedModel:
         Raises:
             RequestError: naming row and column, and what was expected.
         """
-        records = self._checked(rows)
+        records = self._written_alike(self._checked(rows))
         if found := self.predictor.predict_rows(records):
             return Answer(*found, len(records))
         issues = ValueIssues(lenient=True)
@@ -161,6 +168,18 @@ class ServedModel:
             else:
                 self._check_columns(row.keys(), number, len(rows))
                 records.append({name: row[name] for name in self.columns})
+        return records
+
+    def _written_alike(self, records: list[dict[str, object]]) -> list[dict[str, object]]:
+        """Write numbers with a decimal comma where other rows have texts, which are read so."""
+        for name in self._with_decimal_comma:
+            if {float, str} <= {type(record[name]) for record in records}:
+                records = [
+                    {**record, name: str(record[name]).replace(".", ",")}
+                    if isinstance(record[name], float)
+                    else record
+                    for record in records
+                ]
         return records
 
     def _check_columns(self, names: Collection[str], row: int, rows: int) -> None:

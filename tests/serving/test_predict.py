@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dlcli.prediction import assemble, write_rows
 from dlcli.preprocessing import ValueIssues
 from dlcli.serving import ServedModel, model_names, served_model
 from dlcli.tables import memory_table
+from tests.catalogue import hand_made
 from tests.serving.conftest import ROW
 
 
@@ -248,3 +250,20 @@ def test_a_number_in_a_text_is_read_alike_next_to_any_other_row(client):
         reply = client.post("/predict", [row, {**ROW, "size": size}])
         assert reply.status == 422
         assert [(each["row"], each["column"]) for each in reply.json["problems"]] == [(2, "size")]
+
+
+def test_a_number_is_read_alike_next_to_a_text_with_a_decimal_comma(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sizes = ["1,5", "1.234,5", "2.000,25", "3,125"]
+    Path("rows.csv").write_text(
+        "size;price\n" + "".join(f"{size};0,5\n{size};2\n" for size in sizes)
+    )
+    config = "data: {train: rows.csv, target: price}\nhidden: []\nepochs: 1\n"
+    unscaled = f"{config}input: {{scaling: none}}\noutput: {{scaling: none}}\n"
+    weights = {"output/kernel": [[1.0]], "output/bias": [0.0]}
+    model = ServedModel.load("sizes", hand_made.make_run(unscaled, "sizes", weights))
+
+    answer = model.predict([{"size": 1.234}, {"size": "1.234"}, {"size": 0.5}, {"size": None}])
+
+    predicted = answer.columns["prediction"][:3]
+    assert predicted == pytest.approx([1.234, 1234, 0.5])
