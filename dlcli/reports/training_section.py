@@ -159,9 +159,10 @@ def learning_rate_chart(history: Lines) -> Chart | None:
     return Chart(
         title="Learning rate",
         spec=curves_spec(lines, {"learning rate": "accent"}),
-        description=f"The learning rate goes from {fmt.number(rates[0])} to "
-        f"{fmt.number(rates[-1])}.",
-        reading="The learning rate scales each training step. Smaller steps towards the end let "
+        description=f"The learning rate is {fmt.number(rates[0])} in the first epoch, "
+        f"{fmt.number(rates[-1])} in the last one, and between {fmt.number(min(rates))} and "
+        f"{fmt.number(max(rates))}.",
+        reading="The learning rate scales each training step. Where it falls, smaller steps let "
         "the weights settle.",
         numbers=_listed_epochs(lines),
         offers_log=spans_decades(rates),
