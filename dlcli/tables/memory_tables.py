@@ -190,6 +190,8 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
     try:
         values = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError):
+        if isinstance(series.dtype, np.dtype):  # such as big-endian or long numbers
+            return _of_numpy(series.to_numpy(), name, column)
         raise _unsupported(series.dtype, name, column) from None
     storage = values.type
     kind = storage.value_type if pa.types.is_dictionary(storage) else storage

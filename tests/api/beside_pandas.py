@@ -98,6 +98,9 @@ def column(values):
         (pd.period_range("2024-01", periods=2, freq="M"), ["2024-01", "2024-02"]),
         (pd.arrays.SparseArray([0, 0, 1]), [0, 0, 1]),
         (pd.Series([1.5, np.nan]), [1.5, None]),
+        (np.array([1.5, -2.0], ">f8"), [1.5, -2.0]),
+        (np.array([1, 70_000], ">i4"), [1, 70_000]),
+        (np.array([1.5, -2.0], np.longdouble), [1.5, -2.0]),
         (pd.interval_range(0, 2), ["(0, 1]", "(1, 2]"]),
     ],
 )
