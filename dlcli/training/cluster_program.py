@@ -174,25 +174,43 @@ class ClusterProgram(ChunkedProgram):
         loss, outputs, gradients = self.differentiate(batch, loss_of)
         learner.batch_share.positions = None
         variables = learner.model.trainable_variables
-        known = [gradient is not None for gradient in gradients]
-        dense = [
-            tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
-            for gradient, variable in zip(gradients, variables, strict=True)
-            if gradient is not None  # a constant output has none
-        ]
         before = [tf.identity(variable.value) for variable in self.metric_variables]
         for variable in self.metric_variables:
             variable.assign(tf.zeros_like(variable))
         self._measure(batch.labels, outputs, batch.weights if self.weighs_metrics else None)
         added = [variable.value for variable in self.metric_variables]
-        loss, *sums = self.collectives.sum_all([loss, *dense, *added])
-        for variable, value, more in zip(
-            self.metric_variables, before, sums[len(dense) :], strict=True
-        ):
+        own = [
+            self._summands(gradient, variable, positions)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        shares = (loss, own, added)
+        sums = self.collectives.sum_all(tf.nest.flatten(shares))
+        loss, parts, added = tf.nest.pack_sequence_as(shares, sums)
+        for variable, value, more in zip(self.metric_variables, before, added, strict=True):
             variable.assign(value + more)
-        summed = iter(sums[: len(dense)])
-        learner.optimizer.apply([next(summed) if has else None for has in known], variables)
+        learner.optimizer.apply([*map(_gradient, parts, variables)], variables)
         return loss * count
+
+    def _summands(
+        self, gradient: tf.Tensor | None, variable: keras.Variable, positions: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Return tensors whose sums over all workers make the gradient of the batch.
+
+        That of an embedding has a row for each of the batch: where a category is that of several,
+        Keras's optimizers square each of them, not their sum.
+
+        Args:
+            gradient: that of this worker's rows; None of a constant output.
+            variable: the weights.
+            positions: the index of each row in its batch.
+        """
+        if gradient is None:
+            return ()
+        if not isinstance(gradient, tf.IndexedSlices):
+            return (tf.ensure_shape(gradient, variable.shape),)
+        at, rows = positions[:, tf.newaxis], self.job.batch_size
+        values = tf.scatter_nd(at, gradient.values, [rows, *variable.shape[1:]])
+        return values, tf.scatter_nd(at, gradient.indices, [rows])
 
     def _sum_over_workers(self, tensor: tf.Tensor) -> tf.Tensor:
         """Sum over all workers; so does the gradient, whose parts depend on the sum everywhere."""
@@ -212,3 +230,12 @@ class ClusterProgram(ChunkedProgram):
             for variable, value in zip(self.metric_variables, sums, strict=True):
                 variable.assign(value)
         return super().close_epoch(state, values, validation_loss)
+
+
+def _gradient(
+    parts: tuple[tf.Tensor, ...], variable: keras.Variable
+) -> tf.Tensor | tf.IndexedSlices | None:
+    """Return the gradient of a batch, see `ClusterProgram._summands`."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return tf.IndexedSlices(*parts, dense_shape=tf.constant([*variable.shape]))

@@ -23,7 +23,12 @@ _ROOT = Path(__file__).parents[2]
 REGRESSION = """
 seed: 3
 data: {train: table.csv, validation: 0.25, target: price, weight: weight}
-input: {features: {size: numeric, age: {type: numeric, encoding: periodic}, color: categorical}}
+input:
+  features:
+    size: numeric
+    age: {type: numeric, encoding: periodic}
+    color: categorical
+    shop: {type: categorical, encoding: embedding}
 hidden: [{units: 7, activation: tanh, dropout: 0.3, kernel_regularizer: {name: l2, l2: 0.01}}]
 metrics: [r2]
 optimizer: {name: adam, learning_rate: 0.01, clipnorm: 0.5}
