@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dlcli.config import Location
 from dlcli.errors import UsageError, local_path_advice
@@ -32,8 +34,48 @@ def check_columns(name: str, columns: object) -> None:
     """Raise `UsageError` for an argument that is neither the name of a column nor several."""
     several = columns if isinstance(columns, list | tuple) else [columns]
     if not several or not all(isinstance(each, str) for each in several):
-        kind = type(columns).__name__
-        raise UsageError(f"{name}: expected the name of a column or a list of them, got {kind}")
+        raise _no_columns(name, columns)
+
+
+def column_names(name: str, columns: object) -> tuple[str, ...]:
+    """Return the names of columns: of one, of several or of none.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    several = (columns,) if isinstance(columns, str) else columns
+    names = tuple(several) if isinstance(several, Iterable) else (several,)
+    if not all(isinstance(each, str) for each in names):
+        raise _no_columns(name, columns)
+    return names
+
+
+def _no_columns(name: str, columns: object) -> UsageError:
+    kind = type(columns).__name__
+    return UsageError(f"{name}: expected the name of a column or a list of them, got {kind}")
+
+
+def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
+    """Return the name of a class, or the integer or truth value that it is, also of NumPy.
+
+    Raises:
+        UsageError: for anything else but `None`.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or isinstance(plain, str | int):
+        return plain
+    raise UsageError(f"{name}: expected the name of a class, got {value!r}")
+
+
+def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
+    """Return the URL of a database, if there is one.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    raise UsageError(f"{name}: expected the URL of a database, got {type(value).__name__}")
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401

@@ -10,6 +10,9 @@ from dlcli.api.arguments import (
     boolean,
     check_columns,
     check_tolerance,
+    class_name,
+    column_names,
+    database_url,
     integer,
     job_count,
     output_path,
@@ -162,7 +165,9 @@ def tune(  # noqa: PLR0913  (named by their callers)
     from dlcli import pipeline
 
     settings = pipeline.SearchSettings(
-        jobs=job_count(jobs), storage=storage, nested=boolean("nested", nested)
+        jobs=job_count(jobs),
+        storage=database_url("storage", storage),
+        nested=boolean("nested", nested),
     )
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
@@ -200,6 +205,7 @@ def resume(
     from dlcli import pipeline
 
     folder, tables, jobs = _folder(run), _tables(data, validation_data, test_data), job_count(jobs)
+    storage = database_url("storage", storage)
     kind, is_there = kind_of_unfinished(folder), is_unfinished(folder)
     if is_there and kind == "train" and jobs > 1:
         raise UsageError("jobs is for a cross-validation or a search, not for one training")
@@ -385,8 +391,8 @@ def starter_config(
     return starter.starter_config(
         table_source(data),
         target,
-        ignore=(ignore,) if isinstance(ignore, str) else ignore,
-        positive=positive,
+        ignore=column_names("ignore", ignore),
+        positive=class_name("positive", positive),
         preset=preset,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.api.arguments import check_level, table_source
+from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
@@ -129,7 +129,7 @@ class Model:
         self,
         batch: Batch,
         *,
-        keep: Sequence[str] = (),
+        keep: str | Sequence[str] = (),
         interval: float | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Batch:
@@ -141,7 +141,7 @@ class Model:
         Args:
             batch: an Arrow table or record batch, a data frame of pandas or polars, or a mapping of
                 columns to arrays.
-            keep: columns to copy, before the predictions.
+            keep: columns to copy, before the predictions; one or several.
             interval: see `predict`. A model that is sent to another process has the intervals that
                 were asked for before; for others, the run folder must be there.
             on_bad_row: see `predict`.
@@ -155,7 +155,7 @@ class Model:
         predictor = self._predictor(interval, on_bad_row)
         rows = memory_table(batch, "batch").data
         issues = ValueIssues(lenient=on_bad_row == "warn")
-        return _like(batch, predict_batch(predictor, rows, keep, issues))
+        return _like(batch, predict_batch(predictor, rows, column_names("keep", keep), issues))
 
     def evaluate(
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"

@@ -51,6 +51,10 @@ def test_a_table_a_record_batch_and_arrays_come_back_as_such(model):
     assert of_arrays["probability_cat"].dtype == np.float32
 
 
+def test_one_column_to_keep_may_be_a_text(model):
+    assert model.predict_batch(BATCH, keep="id") == model.predict_batch(BATCH, keep=["id"])
+
+
 def test_a_batch_may_have_no_rows(model):
     [record_batch] = BATCH.to_batches()
     full = model.predict_batch(record_batch, keep=["id"])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -250,6 +251,26 @@ def test_arguments_of_a_wrong_kind_are_named(run):
             lambda run: dlcli.starter_config(TABLE, {"price"}),
             "target: expected the name of a column or a list of them, got set",
         ),
+        (
+            lambda run: dlcli.starter_config(TABLE, "price", ignore=3),
+            "ignore: expected the name of a column or a list of them, got int",
+        ),
+        (
+            lambda run: dlcli.starter_config(TABLE, "price", positive=1.5),
+            "positive: expected the name of a class, got 1.5",
+        ),
+        (
+            lambda run: dlcli.tune(CONFIG, TABLE, storage=Path("trials.db")),
+            "storage: expected the URL of a database, got PosixPath",
+        ),
+        (
+            lambda run: dlcli.resume(run, TABLE, storage=3),
+            "storage: expected the URL of a database, got int",
+        ),
+        (
+            lambda run: run.model.predict_batch(TABLE, keep=[3]),
+            "keep: expected the name of a column or a list of them, got list",
+        ),
     ],
 )
 def test_wrong_arguments_are_explained_before_anything_is_done(run, call, message):
@@ -266,6 +287,12 @@ def test_a_run_may_stand_for_its_folder(run):
 def test_one_pattern_of_columns_to_ignore_may_be_a_text():
     text = dlcli.starter_config(TABLE, "price", ignore="b*")
     assert text == dlcli.starter_config(TABLE, "price", ignore=["b*"])
+
+
+def test_a_positive_class_may_be_an_integer_of_numpy():
+    table = {"a": [1.5, 2.5] * 20, "y": [0, 1] * 20}
+    text = dlcli.starter_config(table, "y", positive=np.int64(0))
+    assert text == dlcli.starter_config(table, "y", positive="0")
 
 
 class TestResume:
