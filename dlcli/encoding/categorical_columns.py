@@ -82,7 +82,7 @@ class CategoryEncoder(DenseEncoder):
             shown = table.column(self.column).shown
             message = "{} is none of the categories seen in training".format
             issues.refuse(new, table, self.column, lambda at: message(shown(at)))
-        else:
+        elif new.any():
             rows = np.bincount(found[new], minlength=len(texts)).tolist()
             counts = {text: count for text, count in zip(texts, rows, strict=True) if count}
             self._record_unseen(counts, int(np.argmax(new)), issues)
