@@ -114,8 +114,8 @@ class Table:
         return replace(self, data=pa.table({name: self.data.column(name) for name in names}))
 
     def parts(self, rows: int) -> Iterator[Table]:
-        """Yield consecutive parts of so many rows; the last may have fewer."""
-        for start in range(0, self.rows, rows):
+        """Yield consecutive parts of so many rows, at least one; the last may have fewer."""
+        for start in range(0, max(self.rows, 1), rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
     @property

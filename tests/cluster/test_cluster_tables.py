@@ -203,6 +203,25 @@ def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_dis
                 np.testing.assert_array_equal(found, array)
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_set_may_have_fewer_rows_than_there_are_workers(tmp_path: Path, on_disk: bool) -> None:
+    (tmp_path / "train.csv").write_text("x,y\na,1\nb,2\na,3\n")
+    (tmp_path / "test.csv").write_text("x,y\nb,4\n")
+    config = "data: {train: train.csv, test: test.csv, target: y}\nhidden: []\nepochs: 1\n"
+    (tmp_path / "config.yaml").write_text(config)
+    file = load_config(tmp_path / "config.yaml")
+
+    def encode(exchange: Exchange) -> list[list[float]]:
+        events, folder = Events(lambda *_: None), None
+        if on_disk:
+            folder = tmp_path / str(exchange.rank)
+            folder.mkdir()
+        encoded = encode_sets(None, prepare(file, events, folder, exchange), events, folder)
+        return [*map(list, encoded["test"].inputs.part(0, 1))]
+
+    assert on_workers(3, encode) == [[[0, 1]]] * 3
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_types_of_a_long_table_are_those_of_one_machine(tmp_path: Path, workers: int) -> None:
     rows = ROWS_LOOKED_AT + 1_000
