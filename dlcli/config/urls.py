@@ -10,11 +10,11 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?#]*)(.*)", re.S)
 """Scheme, host and the rest. A scheme has two letters or more: `C://` is a drive."""
 _HOST = re.compile(r"(?:[^@]*@)?(?:[^@:]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _SECRET = re.compile(
-    r"sig|token|secret|passw|pwd|cred|auth|jwt|session|key|(?:^|[^a-z])user", re.IGNORECASE
+    r"sig|token|secret|pass(?:w|$)|pwd|cred|auth|jwt|session|key|(?:^|[^a-z])user", re.IGNORECASE
 )
 """Parameters of signed URLs, such as `X-Amz-Signature` and the `sig` of a SAS token."""
-_RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
-"""A value that looks like a secret, whatever its name."""
+_RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
+"""A value that looks like a secret or a JSON Web Token, whatever its name."""
 _WAY_OUT = "it would end up in run folders and messages; give credentials by the environment"
 
 
@@ -63,6 +63,8 @@ def hide_secrets(text: str) -> str:
 def locate(name: str | Path) -> Location:
     """Return the path or the URL that a text stands for; a path for a `file://` URL.
 
+    A URL has its scheme in small letters, as file systems expect it.
+
     Raises:
         ValueError: for a URL with a secret, which the message does not have, or without a host.
     """
@@ -82,7 +84,7 @@ def locate(name: str | Path) -> Location:
     _refuse_secrets(scheme, host, rest)
     if not host and scheme != "memory":
         raise ValueError(f"{name}: names no host or bucket")
-    return Url(name)
+    return Url(f"{scheme}://{host}{rest}")
 
 
 def _refuse_secrets(scheme: str, host: str, rest: str) -> None:

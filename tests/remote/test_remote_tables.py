@@ -148,6 +148,10 @@ class TestWebServers:
         web.files["/a.csv"] = CSV
         assert column(f"{web.url}/a.csv", "y") == ["2", "4"]
 
+    def test_the_scheme_may_be_written_in_capitals(self, web):
+        web.files["/A.csv"] = CSV
+        assert column(f"{web.url}/A.csv".replace("http", "HTTP"), "y") == ["2", "4"]
+
     def test_a_query_without_a_secret(self, web):
         web.files["/a.csv"] = CSV
         assert column(f"{web.url}/a.csv?download=1", "y") == ["2", "4"]
@@ -301,9 +305,12 @@ class TestBadUrls:
         with pytest.raises(UsageError, match=r"^https://h/a.csv: .* pip install -e '.\[remote\]'"):
             read_table("https://h/a.csv")
 
-    def test_a_secret_is_not_repeated(self):
+    @pytest.mark.parametrize(
+        "query", ["X-Amz-Signature=s3cr3t", "pass=s3cr3t", "t=eyJhbGciOiJub25lIn0.s3cr3t.e30"]
+    )
+    def test_a_secret_is_not_repeated(self, query):
         with pytest.raises(UsageError) as caught:
-            read_table("https://h/a.csv?X-Amz-Signature=s3cr3t")
+            read_table(f"https://h/a.csv?{query}")
         assert "https://h/a.csv: has a secret after '?'" in str(caught.value)
         assert "s3cr3t" not in str(caught.value)
 
