@@ -266,7 +266,10 @@ def _read(
     first = Table(stored.file, no_rows, numbers, unread=opened.unread)
     unread = predictor.unread_columns(first, keep or ())
     given = [key for key, _ in stored.partition]
-    if not predictor.reads_alike_in_batches(_without(opened.schema, given)):
+    reads_alike = predictor.reads_alike_in_batches(_without(opened.schema, given))
+    with stored.reading():
+        reads_whole = not reads_alike and any(batch.num_rows for batch in opened.rows)
+    if reads_whole:  # a file without rows is none of `Predictor.read`
         folder.mkdir()
         assert stored.path is not None
         parts = predictor.read(stored.path, folder).parts(predictor.rows_at_once)

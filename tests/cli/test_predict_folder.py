@@ -167,8 +167,11 @@ def test_the_notation_of_numbers_is_that_of_the_whole_file_as_without_a_folder(d
 def test_a_file_without_rows_gets_a_part_without_rows(dlcli):
     write("a.parquet", x=pa.array([], pa.float64()), id=pa.array([], pa.string()))
 
+    Path("data/b.csv").write_text("x,id\n")
+
     assert dlcli(*PREDICT, "--keep", "id").exit_code == 0
     assert read("a.parquet") == {"id": [], "prediction": []}
+    assert Path("out/b.csv").read_text() == "id,prediction\n"
 
 
 @pytest.mark.usefixtures("in_process")
