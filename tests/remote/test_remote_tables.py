@@ -112,6 +112,10 @@ class TestSeveralFiles:
         with pytest.raises(UsageError, match="memory://a.csv: is named twice"):
             read_table([url, url])
 
+    def test_a_file_whose_name_reads_like_a_glob_is_that_file(self, bucket):
+        bucket.put("d/a1.csv", b"x\n1\n")
+        assert column(bucket.put("d/a[1].csv", CSV), "y") == ["2", "4"]
+
     def test_a_glob_without_a_match_names_what_is_there(self, bucket):
         bucket.put("d/a.csv", CSV)
         with pytest.raises(UsageError, match=r"/d/\*.tsv: matches no file; .*/d has 'a.csv'"):
