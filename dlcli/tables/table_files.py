@@ -380,12 +380,15 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     """
     first = parts[0]
     is_text = first.delimiter is not None
-    for part in parts[1:]:
-        _check_same_names(first.schema.names, first.file, part.schema.names, part.file)
+    # Of Parquet, some columns may have been omitted that files of other formats have as well.
+    unread = tuple(dict.fromkeys(column for part in parts for column in part.unread))
+    names = [[name for name in part.schema.names if name not in unread] for part in parts]
+    for part, others in zip(parts[1:], names[1:], strict=True):
+        _check_same_names(names[0], first.file, others, part.file)
         if is_text != (part.delimiter is not None):
             message = f"is of another kind than {first.file}: either all files have typed values, "
             raise DataError(f"{message}as Parquet, or none; convert some", file=part.file)
-    data = first.data if len(parts) == 1 else _concatenate(parts)
+    data = first.data if len(parts) == 1 else _concatenate(parts, unread)
     if not data.schema.names:
         raise DataError("has no columns", file=name)
     if data.num_rows == 0:
@@ -394,7 +397,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
     words = {column: missing(column) for column in data.schema.names}
-    table = Table(name, data, rows, words, nameless=nameless, unread=parts[0].unread)
+    table = Table(name, data, rows, words, nameless=nameless, unread=unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
@@ -423,8 +426,10 @@ def _distinct_remarks(parts: Sequence[_Part], name: str) -> list[Remark]:
     ]
 
 
-def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns | ShardedColumns:
-    """Concatenate the rows of all parts.
+def _concatenate(
+    parts: Sequence[_Part], unread: Collection[str]
+) -> pa.Table | StoredColumns | ShardedColumns:
+    """Concatenate the rows of all parts, without some columns.
 
     Raises:
         DataError: for a column whose types in two files are incompatible.
@@ -437,6 +442,7 @@ def _concatenate(parts: Sequence[_Part]) -> pa.Table | StoredColumns | ShardedCo
             raise DataError(
                 f"can't be joined to {parts[0].file}: {error}", file=part.file
             ) from None
+    schema = pa.schema([field for field in schema if field.name not in unread])
     sharded = [part.data for part in parts if isinstance(part.data, ShardedColumns)]
     if not sharded:
         return _joined(parts, schema)

@@ -148,6 +148,16 @@ class TestJoining:
             "parts/b.csv: row 2: has 1 field, the header has 2; see line 3"
         )
 
+    @pytest.mark.parametrize("on_disk", [None, Path()])
+    def test_columns_that_are_omitted_of_parquet_may_be_in_files_of_another_format(self, on_disk):
+        table = pa.table({"x": [1, 2], "more": [3, 4], "y": [5, 6]})
+        pq.write_table(table, "parts/a.parquet")
+        write("parts/b.jsonl", '{"x": 7, "more": 8, "y": 9}\n')
+        found = read_table("parts/*", folder=on_disk, columns=["x", "y"])
+        assert (found.columns, found.unread) == (("x", "y"), ("more",))
+        assert found.data.column("x").to_pylist() == [1, 2, 7]
+        assert found.data.column("y").to_pylist() == [5, 6, 9]
+
     def test_one_file_may_have_no_rows(self):
         write("a.csv", "x\n")
         write("b.csv", "x\n1\n")
