@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dlcli.errors import DataError, RunError, in_cell
+from dlcli.errors import DataError, RunError, UsageError, in_cell
 from dlcli.prediction.prediction_tables import (
     Format,
     RowWriter,
@@ -220,8 +220,15 @@ def lock_name(part: Path) -> str:
 
 
 def version_of(source: Path) -> tuple[int, int]:
-    """Return the size of a file in bytes, and when it was modified in nanoseconds."""
-    status = source.stat()
+    """Return the size of a file in bytes, and when it was modified in nanoseconds.
+
+    Raises:
+        UsageError: if it isn't there.
+    """
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        raise UsageError(f"{source}: no such file") from None
     return status.st_size, status.st_mtime_ns
 
 

@@ -342,6 +342,12 @@ def test_what_can_not_be_carried_out_is_refused(files, options, message, dlcli):
     assert not Path("out").exists()
 
 
+def test_a_file_that_is_not_there_is_an_error_of_usage(dlcli):
+    Path("out").mkdir()
+    result = dlcli("predict", "runs/double", "absent.csv", "--output", "out")
+    assert (result.exit_code, result.stderr) == (2, "error: absent.csv: no such file\n")
+
+
 def test_jobs_are_for_several_files(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--jobs", "2")
 
