@@ -37,6 +37,10 @@ _LAST_PORT = 65_535
 _RETRY_SECONDS = 0.2
 _SECONDS_TO_GREET = 5.0
 """Time for a worker that has connected to report, as something else may have."""
+_SECONDS_TO_DECLINE = 10.0
+"""Time for the others to come to a worker 0 that can't train; they are started at the same time."""
+_FAILURE = "_failure"
+"""The name, in a greeting, of why worker 0 can't train."""
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
@@ -231,6 +235,12 @@ def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> di
     return _report(cluster, greeting, deadline, seconds)
 
 
+def decline(cluster: Cluster, reason: str) -> None:
+    """Let the other workers, which have just been started, know that worker 0 can't train."""
+    with suppress(UsageError, WorkerError):
+        meet(cluster, {_FAILURE: f"{LOST_WORKER}: {reason}"}, _SECONDS_TO_DECLINE)
+
+
 @contextmanager
 def _listening(address: str, port: int) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
@@ -268,16 +278,18 @@ def _receive_all(
                 present[rank] = received
                 connections.append(connection)
         absent = [rank for rank in range(1, cluster.size) if rank not in present]
-        error = _first_difference(greeting, present)
-        if absent:
+        failure = greeting.get(_FAILURE, "")
+        is_lost = bool(absent or failure)
+        error = failure or _first_difference(greeting, present)
+        if absent and not failure:
             named = [f"worker {rank} ({cluster.addresses[rank]})" for rank in absent]
             error = f"{', '.join(named)} did not come within {seconds:g} seconds"
         for connection in connections:
             try:
-                _send_line(connection, {**greeting, "_error": error, "_absent": bool(absent)})
+                _send_line(connection, {**greeting, "_error": error, "_is_lost": is_lost})
             except OSError:
                 continue
-    _check_reply(error, is_absence=bool(absent))
+    _check_reply(error, is_lost=is_lost)
     return greeting
 
 
@@ -303,7 +315,7 @@ def _report(
                 connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
                 answer = _read_line(connection)
             if "_error" in answer:
-                _check_reply(answer.pop("_error"), is_absence=answer.pop("_absent"))
+                _check_reply(answer.pop("_error"), is_lost=answer.pop("_is_lost"))
                 return answer
         if time.monotonic() >= deadline:
             absent = f"worker 0 ({cluster.addresses[0]})"
@@ -311,9 +323,9 @@ def _report(
         time.sleep(_RETRY_SECONDS)
 
 
-def _check_reply(error: str, *, is_absence: bool) -> None:
+def _check_reply(error: str, *, is_lost: bool) -> None:
     if error:
-        raise WorkerError(error) if is_absence else UsageError(error)
+        raise WorkerError(error) if is_lost else UsageError(error)
 
 
 def _send_line(connection: socket.socket, message: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, runs
-from dlcli.cluster import Cluster, available_processors, meet
+from dlcli.cluster import Cluster, available_processors, decline, meet
 from dlcli.config import (
     CompiledEngine,
     Config,
@@ -118,7 +118,12 @@ def _lead(
         recorded = run_recording.resumed_run(output, "train", listener)
     else:
         recorded = run_recording.recorded_run(source, output, source.name, listener)
-    with recorded as recording:
+    with ExitStack() as stack:
+        try:
+            recording = stack.enter_context(recorded)
+        except DlcliError as error:
+            decline(cluster, str(error))
+            raise
         resumed = ""
         if recording.writer is not None:
             resumed = dump_config(run_recording.moved_config(recording.file, Path()))

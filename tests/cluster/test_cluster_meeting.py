@@ -18,7 +18,7 @@ import pytest
 
 from dlcli.cluster import Cluster, expand_hosts, find_cluster, free_ports, meet, run_local_workers
 from dlcli.config import make_config
-from dlcli.errors import ConfigError, UsageError, WorkerError
+from dlcli.errors import ConfigError, DlcliError, UsageError, WorkerError
 from dlcli.pipeline import train_in_cluster
 
 ADDRESSES = ["one:2222", "two:2222"]
@@ -222,6 +222,21 @@ def test_an_engine_for_one_machine_is_refused_before_anything_else(
     with pytest.raises(ConfigError) as caught:
         train_in_cluster(make_config(text), None, lambda *_: None, cluster, 1)
     assert message in str(caught.value)
+
+
+def test_nobody_waits_for_a_worker_0_that_can_not_begin() -> None:
+    file = make_config("data: {train: absent-*.csv, target: y}\nhidden: []\nepochs: 1")
+    addresses = _free_addresses(2)
+
+    def train(rank: int) -> Exception:
+        with pytest.raises(DlcliError) as caught:
+            train_in_cluster(file, None, lambda *_: None, Cluster(addresses, rank), 60)
+        return caught.value
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(train, range(2))
+    assert isinstance(first, UsageError) and "matches no file" in str(first)
+    assert isinstance(second, WorkerError) and str(second).endswith(f" any more: {first}")
 
 
 def test_a_stranger_that_says_nothing_does_not_delay_workers_for_long(
