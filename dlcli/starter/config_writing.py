@@ -231,7 +231,9 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
     """Write the search that `dlcli tune` makes without one, of the network and its training."""
     has_share = facts.holds_out and not recipe.has_folds
     share = f", validation: {HELD_OUT.validation}" if has_share else ""
-    text = f"data: {{train: '-', target: y{share}}}\n{recipe.hidden}\n{training}"
+    settings = ", ".join(f"{line.key}: {line.value}" for line in recipe.input)
+    data = f"data: {{train: '-', target: y{share}}}\ninput: {{{settings}}}"
+    text = f"{data}\n{recipe.hidden}\n{training}"
     search = textwrap.indent(default_tune(make_config(text).config, facts.rows), "#   ")
     first = (
         "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
