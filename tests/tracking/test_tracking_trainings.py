@@ -64,7 +64,8 @@ def test_a_training_is_tracked_and_its_output_is_unchanged(forks):
         *("data", "target", "features", "network", "loss", "engine", "device"),
         *("tracking", "epoch", "trained", "baselines"),
     }
-    assert done.output.endswith("\nrun: runs/line\nreport: dlcli report runs/line\n")
+    links = ["run: runs/line", "report: dlcli report runs/line"]
+    assert done.output.splitlines()[-3:] == [*links, "diagnosis: dlcli diagnose runs/line"]
     assert run.info.status == "FINISHED"
     assert losses == history("loss")
     assert by_tensorboard("train", "loss") == history("loss")
