@@ -60,7 +60,7 @@ def training_view(record: TrainingRecord) -> View:
 
 
 def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
-    """Yield the run, its page, and the command to go on with where a simpler model does as well."""
+    """Yield the run, its page, and the command that finds causes if a baseline is as good."""
     run = record.run
     yield "run", str(run.path)
     yield "report", report_link(run)
