@@ -317,10 +317,10 @@ def _glob(url: Url) -> list[Url]:
     at = next(at for at, part in enumerate(parts) if at > 1 and has_magic(part))
     if at < 3:
         raise UsageError(f"{url}: a pattern can't be in the name of a bucket")
-    if file_info(url).is_file:  # whose name reads like a glob
-        return [url]
     folder, pattern = Url("/".join(parts[:at])), parts[at:]
     names = file_names(folder)
+    if "/".join(pattern) in names:  # a file whose name reads like a glob
+        return [url]
     found = [Url(f"{folder}/{name}") for name in names if _is_match(name.split("/"), pattern)]
     if not found:
         content = f"has {listed(names)}" if names else "is empty, or no such folder"
