@@ -26,7 +26,8 @@ from dlcli.preprocessing import short_moments
 from dlcli.runs import Run
 from dlcli.tables import Notation
 
-ColumnKind = Literal["number", "boolean", "category", "text", "time", "unix"]
+ColumnKind = Literal["number", "amount", "boolean", "category", "text", "time", "unix"]
+"""An amount is a number that must be written with its unit."""
 _SHOWN = 20
 """Categories that a description lists, at most."""
 _UNIX = ("unix", "unix_ms")
@@ -70,6 +71,7 @@ class ServedColumn:
         """JSON Schema of the column's values."""
         types = {
             "number": ["number", "string"],
+            "amount": ["string"],
             "unix": ["number", "string"],
             "boolean": ["boolean", "string", "integer"],
             "category": ["string", "number", "boolean"],
@@ -114,17 +116,21 @@ def describe_column(
     """
     frequent = [each.value for each in known.values] if known else []
     if isinstance(feature, NumberEncoder):
-        typical = _typical_number(feature, known)
+        typical, is_required = _typical_number(feature, known), feature.fill is None
         unit = f" in {notation.unit}" if notation.unit else ""
-        words = f"A number{unit}; training rows: {feature.low:g} to {feature.high:g}."
+        ends = f"training rows: {feature.low:g} to {feature.high:g}. {_missing_words(is_required)}"
+        if notation.needs_unit:
+            written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
+            words = f"A number with its unit, as '{written}'; {ends}"
+            return ServedColumn(feature.column, "amount", written, words, is_required=is_required)
         return ServedColumn(
             feature.column,
             "number",
             typical,
-            f"{words} {_missing_words(feature.fill is None)}",
+            f"A number{unit}; {ends}",
             low=feature.low,
             high=feature.high,
-            is_required=feature.fill is None,
+            is_required=is_required,
         )
     if isinstance(feature, DatetimeEncoder):
         return _time_column(feature)

@@ -7,12 +7,13 @@ import json
 import re
 import shlex
 
+import pyarrow as pa
 import pytest
 from jsonschema import Draft202012Validator
 
 from dlcli.config import Boolean, Categorical, Datetime, ErrorIfMissing, Numeric
 from dlcli.serving.columns import describe_column
-from dlcli.tables import Notation
+from dlcli.tables import Column, Notation
 from tests.encoding.test_numeric_columns import fit
 from tests.serving.conftest import ROW
 
@@ -129,3 +130,14 @@ def test_a_column_is_described_by_its_type(feature, values, kind, expected, typi
 def test_a_unit_is_part_of_the_description():
     column = describe_column(fit([1, 2], Numeric()), None, Notation(unit="kg"))
     assert column.description.startswith("A number in kg;")
+
+
+@pytest.mark.parametrize(("decimal", "typical"), [(".", "2.5 %"), (",", "2,5 %")])
+def test_a_number_that_needs_its_unit_is_described_with_it(decimal, typical):
+    percent = Notation(decimal, unit="%")
+    column = describe_column(fit([1, 2.5, 6], Numeric()), None, percent)
+    words = f"A number with its unit, as '{typical}'; training rows: 1 to 6."
+    assert column.description.startswith(words)
+    assert column.typical == typical and column.schema["type"] == ["string", "null"]
+    typical = pa.chunked_array([[column.typical]])
+    assert not Column("x", typical, "rows", (), percent).numbers().unreadable.any()
