@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from dlcli.config import format_tokens
 from dlcli.encoding import (
     BooleanEncoder,
     CategoryEncoder,
@@ -61,10 +62,13 @@ class ServedColumn:
         """Write a time as the column has it."""
         if self.format in _UNIX:
             return moment.timestamp() * (1 if self.format == "unix" else 1000)
-        local = moment.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
+        local = moment.astimezone(ZoneInfo(self.timezone))
         if self.format == "iso":
-            return local.isoformat(timespec="seconds").removesuffix("T00:00:00")
-        return local.strftime(self.format)
+            plain = local.replace(tzinfo=None)
+            return plain.isoformat(timespec="seconds").removesuffix("T00:00:00")
+        quarter = str((local.month + 2) // 3)  # which Python has no directive for
+        tokens = format_tokens(self.format)
+        return local.strftime("".join(quarter if each == "%q" else each for each in tokens))
 
     @property
     def schema(self) -> dict[str, object]:

@@ -117,6 +117,14 @@ def test_the_page_loads_nothing_from_elsewhere(client):
             "A time as %H:%M, without offset in the zone UTC; training rows: 07:00:00 to 09:30:00.",
             "07:00",
         ),
+        (Datetime(format="%Y-Q%q"), ["2023-Q4"], "time", "A time as %Y-Q%q, ", "2023-Q4"),
+        (
+            Datetime(format="%Y-%m-%d %H:%M %z"),
+            ["2024-01-01 10:00 +0100"],
+            "time",
+            "A time as %Y-%m-%d %H:%M %z, ",
+            "2024-01-01 09:00 +0000",
+        ),
         (Datetime(format="unix"), [60.0], "unix", "A number of seconds since 1970;", 60.0),
     ],
 )
