@@ -96,13 +96,10 @@ class FormAnswer:
             if not task.has_probabilities:
                 index, label = 0, f"margin, above 0 for {task.names[1]}"
         for column in self.model.inputs[:MOST_CURVES]:
-            values = [*_values_along(column)]
-            found = self.model.predictor.predict_rows(
-                [{**self._read_row, column.name: value} for value in values]
-            )
-            if found is None or not values:
+            if not (values := [*_values_along(column)]):
                 continue
-            heights = found[0].scores[:, index].tolist()
+            rows = [{**self._read_row, column.name: value} for value in values]
+            heights = self.model.predict(rows).predictions.scores[:, index].tolist()
             points = [
                 [value, height]
                 for value, height in zip(values, heights, strict=True)

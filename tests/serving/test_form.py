@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dlcli.serving import Limits
+from dlcli.serving import Limits, ServedModel
 from dlcli.serving.columns import ServedColumn
 from dlcli.serving.form import FormAnswer
 from dlcli.serving.pages import docs_page, form_page
+from tests.catalogue import hand_made
 from tests.reports.browser import PROGRAM, browser
 from tests.serving.conftest import ROW
 
@@ -46,6 +48,16 @@ def test_curves_vary_one_column_of_the_row(client):
     assert {value for value, _ in curves["color"]["points"]} == {"red", "green"}
     assert curves["day"]["points"][0][0] == "2024-01-01"
     assert curves["day"]["points"][-1][0] == "2024-03-31"
+
+
+def test_curves_vary_one_column_of_a_row_that_is_read_as_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{each}.5 %,{each},{each}\n" for each in range(11))
+    Path("shares.csv").write_text(f"share,x,y\n{rows}")
+    run = hand_made.make_run("data: {train: shares.csv, target: y}\nhidden: []\nepochs: 1\n", "a")
+    model = ServedModel.load("a", run)
+    [curve] = FormAnswer.of(model, {"share": "5.5 %", "x": 5}).to_json()["curves"]
+    assert curve["column"] == "x" and curve["points"][0][0] == 0
 
 
 def test_a_curve_of_classes_is_the_probability_of_the_predicted_one(client):
