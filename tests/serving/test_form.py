@@ -95,12 +95,21 @@ def test_the_page_has_a_field_for_each_column_with_a_typical_value(client, model
     text = client.get("/").body.decode()
     fields = re.findall(r'<label for="field-\d+">(.*?)</label>', text)
     assert fields == [*models["houses"].columns]
-    assert "<option selected>green</option>" in text
+    assert '<option value="green" selected>green</option>' in text
     assert 'min="10.0" max="40.0"' in text
     settings = json.loads(re.search(r'id="settings">(.*?)</script>', text)[1])
     assert settings["path"] == "/form/houses"
     assert client.get("/form/pets").status == 200
     assert client.get("/form/horses").status == 404
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_a_category_keeps_its_spaces(models, count):
+    names = ("two  spaces", *map(str, range(1, count)))
+    column = ServedColumn("x", "category", "1", "", categories=names)
+    model = replace(models["pets"], inputs=(column,))
+    # A browser would send the text of an option without a value with one space.
+    assert b'<option value="two  spaces"' in form_page({"pets": model}, model).body
 
 
 def test_names_and_values_of_a_run_are_text_on_pages(models):
