@@ -164,6 +164,7 @@ def predict_folder(
     """
     predictor = Predictor.load(run, options.level)
     parts = _find_parts(data, folder, options)
+    _refuse_other_files(folder)  # before anything is made in it
     folders = [folder] if options.rejected is None else [folder, options.rejected]
     for each in {base / part.name for part in parts for base in folders}:
         _make(each.parent)
@@ -356,28 +357,28 @@ def _plan(run: Run, options: FolderOptions, parts: Sequence[_Part]) -> _Plan:
     )
 
 
+def _refuse_other_files(folder: Path) -> None:
+    """Raise `UsageError` for a folder with files that no earlier call has written."""
+    found = sorted(os.listdir(folder)) if folder.is_dir() else []
+    others = [name for name in found if name != _LOCK and (folder / name).is_file()]
+    if others and PLAN not in found:
+        way_out = f"name a new folder with {option('output')}"
+        raise UsageError(f"{folder}: has other files, {listed(others)}; {way_out}")
+
+
 def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
     """Store a plan, unless the parts that are there are of another one.
 
     Raises:
-        UsageError: if they are of another run or other options, or no parts.
+        UsageError: if they are of another run or other options.
         DataError: if the file of a part has changed since.
         RunError: if the stored plan is damaged.
     """
     new = f"name a new folder with {option('output')}"
-    path = folder / PLAN
-    if not os.path.lexists(path):
-        if others := [
-            name
-            for name in sorted(os.listdir(folder))
-            if (folder / name).is_file() and name != _LOCK
-        ]:
-            raise UsageError(f"{folder}: has other files, {listed(others)}; {new}")
-        stored = plan
-    else:
-        way_out = f"; {new}"
+    path, stored = folder / PLAN, plan
+    if os.path.lexists(path):
         fields = read_object(path, _MOST_PLAN_BYTES)
-        stored = parse_document(_Plan, fields, f"{path}:", way_out)
+        stored = parse_document(_Plan, fields, f"{path}:", f"; {new}")
     if stored.run != plan.run:
         raise UsageError(f"{folder}: has predictions of another run; {new}")
     others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]

@@ -340,6 +340,7 @@ def test_what_can_not_be_carried_out_is_refused(files, options, message, dlcli):
     assert result.exit_code == 2
     assert message in result.stderr
     assert not Path("out").exists()
+    assert sorted(os.listdir("runs")) == ["double", "notes.txt"]
 
 
 def test_a_file_that_is_not_there_is_an_error_of_usage(dlcli):
