@@ -22,7 +22,7 @@ from dlcli.cli.options import (
     verbose,
 )
 from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
-from dlcli.errors import listed
+from dlcli.errors import RunError, listed
 
 if TYPE_CHECKING:
     from dlcli.config import Dimension, Location, Tune
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EXPORT_DOCUMENT = "export.json"
 """The file by which the folder of an export is known, before its package is loaded."""
+EXPORT_SCRIPT = "train.py"
+"""The file of an exported script, which is no model."""
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -190,13 +192,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         print_export(validate_export(config), as_json)
         return
     if config.is_dir() or looks_like_missing_run(config):
-        from dlcli.runs import open_run
-
-        run = open_run(config)
-        run.verify()
-        count = len(run.manifest.files)
-        result = json.dumps({"run": str(config), "files": count})
-        click.echo(result if as_json else f"{config}: all {count} files are intact")
+        _validate_run(config, as_json)
         return
     if as_json:
         _validate_as_json(config, settings, data)
@@ -217,6 +213,22 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         click.echo("")
         for line in search_space_lines(checked.tune):
             click.echo(line)
+
+
+def _validate_run(folder: Path, as_json: bool) -> None:
+    """Compare the files of a run folder with its manifest."""
+    from dlcli.runs import open_run
+
+    try:
+        run = open_run(folder)
+    except RunError as error:
+        if (folder / EXPORT_SCRIPT).is_file():
+            error.add_note(f"hint: to check an exported script, run its {EXPORT_SCRIPT}")
+        raise
+    run.verify()
+    count = len(run.manifest.files)
+    result = json.dumps({"run": str(folder), "files": count})
+    click.echo(result if as_json else f"{folder}: all {count} files are intact")
 
 
 def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) -> None:

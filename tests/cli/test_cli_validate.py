@@ -206,6 +206,15 @@ def test_a_run_that_is_not_there_ends_with_5(path, dlcli):
     assert result.stderr.startswith(f"error: {path}: no such run folder")
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_exported_script_is_to_be_run(dlcli):
+    Path("script").mkdir()
+    Path("script/train.py").touch()
+    result = dlcli("validate", "script")
+    assert result.exit_code == 5
+    assert result.stderr.endswith("hint: to check an exported script, run its train.py\n")
+
+
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("path", ["doubel.yaml", "doubel.yml"])
 def test_a_config_that_is_not_there_ends_with_2(path, dlcli):
