@@ -227,9 +227,8 @@ def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> di
         UsageError: if this worker's port is in use, or one knows something else than worker 0.
         WorkerError: for workers that don't come in time.
     """
-    host, _, port = cluster.addresses[cluster.rank].rpartition(":")
     deadline = time.monotonic() + seconds
-    with _listening(f"{host}:{port}", int(port)) as server:
+    with _listening(cluster.addresses[cluster.rank]) as server:
         if cluster.is_chief:
             return _receive_all(cluster, server, dict(greeting), deadline, seconds)
     return _report(cluster, greeting, deadline, seconds)
@@ -241,9 +240,17 @@ def decline(cluster: Cluster, reason: str) -> None:
         meet(cluster, {_FAILURE: f"{LOST_WORKER}: {reason}"}, _SECONDS_TO_DECLINE)
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Split `host:port` or `[IPv6 address]:port`."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 @contextmanager
-def _listening(address: str, port: int) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+def _listening(address: str) -> Iterator[socket.socket]:
+    host, port = _host_and_port(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind(("", port))
@@ -306,11 +313,11 @@ def _report(
     cluster: Cluster, greeting: Mapping[str, object], deadline: float, seconds: float
 ) -> dict[str, Any]:
     """Report to worker 0, and return its greeting."""
-    host, _, port = cluster.addresses[0].rpartition(":")
+    chief = _host_and_port(cluster.addresses[0])
     while True:
         left = max(deadline - time.monotonic(), 0.001)
         with suppress(OSError, ValueError):  # it is not there yet, or something else is
-            with socket.create_connection((host, int(port)), timeout=left) as connection:
+            with socket.create_connection(chief, timeout=left) as connection:
                 _send_line(connection, {**greeting, "_rank": cluster.rank})
                 connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
                 answer = _read_line(connection)

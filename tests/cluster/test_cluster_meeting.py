@@ -109,13 +109,15 @@ def test_hosts_are_expanded(text: str, hosts: list[str]) -> None:
     assert expand_hosts(text) == hosts
 
 
-def _free_addresses(count: int) -> tuple[str, ...]:
-    return tuple(f"localhost:{port}" for port in free_ports(count))
+def _free_addresses(count: int, host: str = "localhost") -> tuple[str, ...]:
+    return tuple(f"{host}:{port}" for port in free_ports(count))
 
 
-def _meet(greetings: list[dict[str, object] | None], seconds: float = 60) -> list[Any]:
+def _meet(
+    greetings: list[dict[str, object] | None], seconds: float = 60, host: str = "localhost"
+) -> list[Any]:
     """Return what each worker hears, or its error; those without a greeting do not come."""
-    addresses = _free_addresses(len(greetings))
+    addresses = _free_addresses(len(greetings), host)
 
     def come(rank: int) -> object:
         greeting = greetings[rank]
@@ -133,6 +135,15 @@ def _meet(greetings: list[dict[str, object] | None], seconds: float = 60) -> lis
 def test_all_hear_worker_0() -> None:
     results = _meet([{"dlcli": "1", "_run": "a"}, {"dlcli": "1"}, {"dlcli": "1"}])
     assert [result["_run"] for result in results] == ["a", "a", "a"]
+
+
+def test_workers_meet_at_addresses_of_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6")
+    results = _meet([{"_run": "a"}, {}], host="[::1]", seconds=5)
+    assert [result["_run"] for result in results] == ["a", "a"]
 
 
 def test_a_difference_is_the_error_of_all() -> None:
