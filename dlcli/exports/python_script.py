@@ -389,15 +389,12 @@ def _settings(choice: Section) -> dict[str, Any]:
 
 
 def _missing_words(facts: _Facts, column: str) -> list[str]:
-    """Return the words that count as missing in a column and that the table has, or that are set.
+    """Return the words that count as missing in a column.
 
     The usual ones are no numbers, and missing in columns of numbers for that.
     """
     words = facts.predictor.missing_words(column)
-    if words == USUAL_MISSING_WORDS or column not in facts.table.columns:
-        return []
-    held = facts.table.column(column).usual_missing_words()
-    return [word for word in words if word in held or word not in USUAL_MISSING_WORDS]
+    return [] if words == USUAL_MISSING_WORDS else [*words]
 
 
 def _input_names(facts: _Facts) -> dict[str, str]:

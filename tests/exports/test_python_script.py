@@ -249,6 +249,17 @@ def test_a_script_reads_its_table_in_the_encoding_of_the_run(tmp_path: Path, enc
     assert 'sep=";",\n' in script
 
 
+def test_a_script_knows_words_for_missing_values_that_only_other_rows_have(tmp_path: Path) -> None:
+    rows = "".join(f"{at},{'ab'[at % 2]},{at}\n" for at in range(40))
+    (tmp_path / "t.csv").write_text(f"x,town,y\n?,a,1\n{rows}")
+    (tmp_path / "test.csv").write_text(f"x,town,y\n1,?,1\n{rows}")
+    config = "data: {train: t.csv, test: test.csv, target: y}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "run", config)
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert 'MISSING = {"town": ["?"]}\n' in script
+
+
 @pytest.mark.parametrize(
     ("metrics", "monitor", "expected"),
     [
