@@ -60,7 +60,15 @@ from dlcli.exports.export_folder import new_folder
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
-from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, Table, expand, find, read_layout
+from dlcli.tables import (
+    MONTHS,
+    USUAL_MISSING_WORDS,
+    Notation,
+    expand,
+    find,
+    read_layout,
+    recognize,
+)
 
 SCRIPT = "train.py"
 _WIDTH = 98
@@ -114,12 +122,11 @@ class _Facts:
 
     run: Run
     predictor: Predictor
-    table: Table
-    """The training table."""
     files: Mapping[str, str]
     """The data files by their keys in `data`, relative to the script."""
-    form: Mapping[str, str]
-    """The format of the files: `reader`, and for CSV `delimiter` and `encoding`."""
+    form: Mapping[str, str | None]
+    """The format of the files: `reader` and `compression`, and for CSV `delimiter` and `encoding`.
+    """
     split: pa.Table | None
     """Row and set of the held-out rows of the training file."""
 
@@ -127,22 +134,27 @@ class _Facts:
     def of(cls, run: Run, output: Path) -> _Facts:
         predictor, file = Predictor.load(run), run.read_config()
         data = file.config.data
+        columns = {each.column for each in predictor.encoding.features}.union(
+            predictor.metric_columns
+        )
         try:
             paths: dict[str, Path] = {
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources
             }
-            table = predictor.read(paths["train"])
+            forms = {path: _form(path, data.format, columns) for path in paths.values()}
         except ExportError:
             raise
         except DlcliError as error:
             raise ExportError(f"the run's table can't be read: {error}") from None
+        train = paths["train"]
+        if other := next((path for path in forms if forms[path] != forms[train]), None):
+            message = f"is written otherwise than {train}, and a script reads both alike"
+            raise ExportError(f"{other}: {message}; store both as Parquet")
         files = {
             key: os.path.relpath(path.resolve(), output).replace(os.sep, "/")
             for key, path in paths.items()
         }
-        return cls(
-            run, predictor, table, files, _form(paths["train"], data.format, table), _split(run)
-        )
+        return cls(run, predictor, files, forms[train], _split(run))
 
     @property
     def config(self) -> Config:
@@ -182,21 +194,26 @@ def _split(run: Run) -> pa.Table | None:
     return pa.table({"row": [row for row, _ in kept], "set": [each for _, each in kept]})
 
 
-def _form(path: Path, declared: object, table: Table) -> dict[str, str]:
-    """Return how pandas reads a file."""
-    name = path.name.removesuffix(".gz").removesuffix(".zst")
-    if name.endswith((".parquet", ".pq")):
-        return {"reader": "parquet"}
-    if name.endswith((".jsonl", ".ndjson")):
-        return {"reader": "jsonl"}
-    form = declared if isinstance(declared, CsvFormat) else CsvFormat()
+def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | None]:
+    """Return how pandas reads a file.
+
+    Raises:
+        ExportError: if it can't, or finds not all of some columns in the header.
+    """
     (stored,) = find(path)
+    reader, compression = recognize(stored.head(), stored.file), stored.compression
+    if reader == "arrow" or (reader == "parquet" and compression):
+        raise ExportError(f"{path}: a script can't read it; store it as Parquet, not compressed")
+    found: dict[str, str | None] = {"reader": reader, "compression": compression}
+    if reader != "csv":
+        return found
+    form = declared if isinstance(declared, CsvFormat) else CsvFormat()
     encoding, delimiter = read_layout(stored, form)
     with stored.open() as stream, suppress(csv.Error):
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         header = next(csv.reader(text, delimiter=delimiter), [])
-        if [name.strip() for name in header] == [*table.columns]:
-            return {"reader": "csv", "delimiter": delimiter, "encoding": encoding}
+        if columns <= {name.strip() for name in header}:
+            return {**found, "delimiter": delimiter, "encoding": encoding}
     raise ExportError(f"{path}: a script can't read its header; store it as Parquet")
 
 
@@ -204,6 +221,8 @@ def _requirements(facts: _Facts) -> str:
     lines = ["numpy>=2", "pandas>=2.2", "tensorflow>=2.18", "keras>=3.10"]
     if facts.form["reader"] == "parquet":
         lines.append("pyarrow>=18")
+    if facts.form["compression"] == "zstd":
+        lines.append("zstandard>=0.23")
     if any(isinstance(each, ImageEncoder) for each in facts.predictor.encoding.features):
         lines.append("pillow>=11")
     return "\n".join(sorted(lines)) + "\n"

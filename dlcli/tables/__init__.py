@@ -77,6 +77,7 @@ from dlcli.tables.source_files import (
     find,
     locate_table,
     name_of,
+    recognize,
 )
 from dlcli.tables.table import Remark, Table
 from dlcli.tables.table_files import MissingWords, open_batches, read_header, read_table

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -247,6 +250,53 @@ def test_a_script_reads_its_table_in_the_encoding_of_the_run(tmp_path: Path, enc
 
     assert f'encoding="{encoding}",\n' in script
     assert 'sep=";",\n' in script
+
+
+TABLE = pa.table({"x": range(9), "y": range(9)})
+LINES = "x,y\n" + "".join(f"{at},{at}\n" for at in range(9))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("t.PARQUET", "pd.read_parquet(FOLDER / file)"),
+        ("parquet.csv", "pd.read_parquet(FOLDER / file)"),
+        ("gzip.csv", 'compression="gzip",'),
+        ("objects.json", "pd.read_json(FOLDER / file, lines=True,"),
+        ("index.csv", "pd.read_csv("),
+    ],
+)
+def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "t.PARQUET")
+    pq.write_table(TABLE, tmp_path / "parquet.csv")
+    (tmp_path / "gzip.csv").write_bytes(gzip.compress(LINES.encode()))
+    (tmp_path / "objects.json").write_text('{"x": 1, "y": 1}\n{"x": 2, "y": 2}\n')
+    (tmp_path / "index.csv").write_text(",x,y\na,1,1\nb,2,2\n")  # as pandas writes it
+    config = f"data: {{train: {name}, target: y}}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "run", config)
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert expected in script
+
+
+@pytest.mark.parametrize(
+    ("name", "test", "message"),
+    [
+        ("t.arrow", "0.2", "t.arrow: a script can't read it; store it as Parquet"),
+        ("t.csv", "semicolons.csv", "semicolons.csv: is written otherwise than "),
+    ],
+)
+def test_a_table_that_a_script_can_not_read_is_refused(
+    name: str, test: str, message: str, tmp_path: Path
+) -> None:
+    with pa.ipc.new_file(tmp_path / "t.arrow", TABLE.schema) as writer:
+        writer.write_table(TABLE)
+    (tmp_path / "t.csv").write_text(LINES)
+    (tmp_path / "semicolons.csv").write_text(LINES.replace(",", ";"))
+    config = f"data: {{train: {name}, test: {test}, target: y}}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "run", config)
+    with pytest.raises(ExportError, match=re.escape(message)):
+        export_script(run, tmp_path / "script")
 
 
 def test_a_script_knows_words_for_missing_values_that_only_other_rows_have(tmp_path: Path) -> None:
