@@ -15,7 +15,11 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 HIDDEN = TESTS / "without_pandas"
-SCRIPTS = (TESTS / "api" / "beside_pandas.py", TESTS / "project" / "python_of_pages.py")
+SCRIPTS = (
+    TESTS / "api" / "beside_pandas.py",
+    TESTS / "exports" / "functions_of_scripts.py",
+    TESTS / "project" / "python_of_pages.py",
+)
 
 
 def test_pandas_is_hidden_from_all_other_tests():

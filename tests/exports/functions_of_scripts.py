@@ -1,0 +1,54 @@
+"""The functions of exported scripts, which need pandas, next to what dlcli does.
+
+`tests/api/test_beside_pandas.py` runs this file in a process that can import pandas.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from untrained_runs import make_run
+
+from dlcli.exports import export_script
+from dlcli.prediction import Predictor
+from dlcli.preprocessing import ValueIssues
+from dlcli.runs import Run
+from dlcli.tables import Table
+
+
+def run_of(folder: Path, name: str, config: str) -> Run:
+    (folder / f"{name}.yaml").write_text(config)
+    return make_run(folder / f"{name}.yaml", folder / name)
+
+
+def functions_of(script: Path) -> dict[str, Any]:
+    """Return the functions and the settings of a script, which is not run."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    kept = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    kept += [
+        each for each in tree.body if isinstance(each, ast.Assign) and "FEATURES" in ast.dump(each)
+    ]
+    found: dict[str, Any] = {"np": np, "pd": pd, "MISSING": {}}
+    exec(compile(ast.Module(kept, []), str(script), "exec"), found)  # noqa: S102
+    return found
+
+
+@pytest.mark.parametrize("scaling", ["standard", "log"])
+def test_a_constant_column_is_only_shifted(scaling: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "0.1,1\n0.1,2\n" * 7)
+    features = f"{{x: {{type: numeric, scaling: {scaling}}}}}"
+    config = f"data: {{train: t.csv, target: y}}\ninput: {{features: {features}}}\n"
+    run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    spec = script["FEATURES"]["x"]
+    fitted = script["fit_number"](pd.Series(["0.1"] * 14), spec)
+    encoded = script["encode_number"](pd.Series(["0.1", "0.3"]), spec, fitted)
+    table = Table("t.csv", pa.table({"x": [0.1, 0.3]}), np.arange(2))
+    expected = Predictor.load(run).encoding.transform(table, ValueIssues()).dense
+    np.testing.assert_allclose(encoded, expected, rtol=1e-6, atol=1e-12)
