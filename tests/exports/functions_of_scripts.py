@@ -52,3 +52,17 @@ def test_a_constant_column_is_only_shifted(scaling: str, tmp_path: Path) -> None
     table = Table("t.csv", pa.table({"x": [0.1, 0.3]}), np.arange(2))
     expected = Predictor.load(run).encoding.transform(table, ValueIssues()).dense
     np.testing.assert_allclose(encoded, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_of_equally_frequent_categories_the_first_in_order_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "c,1\nb,2\na,3\n" * 5)
+    features = "{x: {type: categorical, max_categories: 2, missing: most_frequent}}"
+    config = f"data: {{train: t.csv, target: y}}\ninput: {{features: {features}}}\n"
+    run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    fitted = script["fit_category"](pd.Series(["c", "b", "a"] * 5), script["FEATURES"]["x"])
+    [encoder] = Predictor.load(run).encoding.features
+    assert (tuple(fitted["categories"]), fitted["most_frequent"]) == (
+        encoder.categories,
+        encoder.fill,
+    )
