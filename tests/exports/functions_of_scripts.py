@@ -30,11 +30,13 @@ def run_of(folder: Path, name: str, config: str) -> Run:
 def functions_of(script: Path) -> dict[str, Any]:
     """Return the functions and the settings of a script, which is not run."""
     tree = ast.parse(script.read_text(encoding="utf-8"))
-    kept = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
-    kept += [
-        each for each in tree.body if isinstance(each, ast.Assign) and "FEATURES" in ast.dump(each)
+    kept = [
+        each
+        for each in tree.body
+        if isinstance(each, ast.FunctionDef | ast.Import)
+        or (isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).isupper())
     ]
-    found: dict[str, Any] = {"np": np, "pd": pd, "MISSING": {}}
+    found: dict[str, Any] = {"__file__": str(script), "Path": Path}
     exec(compile(ast.Module(kept, []), str(script), "exec"), found)  # noqa: S102
     return found
 
@@ -55,14 +57,16 @@ def test_a_constant_column_is_only_shifted(scaling: str, tmp_path: Path) -> None
 
 
 def test_of_equally_frequent_categories_the_first_in_order_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("x,y\n" + "c,1\nb,2\na,3\n" * 5)
+    (tmp_path / "t.csv").write_text("x,y\n" + "c,1\nb,2\na,3\n,4\n" * 5)
     features = "{x: {type: categorical, max_categories: 2, missing: most_frequent}}"
     config = f"data: {{train: t.csv, target: y}}\ninput: {{features: {features}}}\n"
     run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
     script = functions_of(export_script(run, tmp_path / "script") / "train.py")
-    fitted = script["fit_category"](pd.Series(["c", "b", "a"] * 5), script["FEATURES"]["x"])
+    values, spec = pd.Series(["c", "b", "a", ""] * 5), script["FEATURES"]["x"]
+    fitted = script["fit_category"](values, spec)
     [encoder] = Predictor.load(run).encoding.features
     assert (tuple(fitted["categories"]), fitted["most_frequent"]) == (
         encoder.categories,
         encoder.fill,
     )
+    assert script["encode_category"](values, spec, fitted).shape == (20, len(encoder.inputs))
