@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dlcli.exports import export_script
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
-from dlcli.tables import Table
+from dlcli.tables import Column, Table, parse_times
 
 
 def run_of(folder: Path, name: str, config: str) -> Run:
@@ -70,3 +71,38 @@ def test_of_equally_frequent_categories_the_first_in_order_are_kept(tmp_path: Pa
         encoder.fill,
     )
     assert script["encode_category"](values, spec, fitted).shape == (20, len(encoder.inputs))
+
+
+@pytest.mark.parametrize(
+    ("zone", "format", "values"),
+    [
+        ("UTC", "iso", ["2024-05-01 10:00:00,5", "9999-12-31", "0900-01-01", "no date"]),
+        (
+            "Europe/Berlin",
+            "iso",
+            # One without an offset, also within the hours that clocks skip and repeat.
+            ["2024-01-01T10:00+01:00", "2024-07-01T10:00+02", "2024-07-01 10:00", "2024-07-01"]
+            + ["2024-03-31 02:30", "2024-10-27 02:30", "2024-07-01T10:00Z"],
+        ),
+        (
+            "America/New_York",
+            "%d.%m.%Y %H:%M %z",
+            ["01.01.2024 10:00 +0100", "01.07.2024 10:00 +0200"],
+        ),
+        ("America/New_York", "%H:%M %d-%m-%Y", ["10:30 01-02-2024"]),
+    ],
+)
+def test_times_in_a_script_are_those_of_the_run(
+    zone: str, format: str, values: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("t,y\n" + f'"{values[0]}",1\n"{values[1 % len(values)]}",2\n')
+    feature = json.dumps({"type": "datetime", "format": format, "timezone": zone})
+    config = f"data: {{train: t.csv, target: y}}\ninput: {{features: {{t: {feature}}}}}\n"
+    run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    read = script["as_date"](pd.Series(values), script["FEATURES"]["t"])
+    column = Column("t", pa.chunked_array([values]), "t.csv", ())
+    times = parse_times(column, (format,), zone)
+    expected = pd.Series(times.moments).where(~times.unreadable)
+    microseconds = (read - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(microseconds=1)
+    pd.testing.assert_series_equal(microseconds, expected, check_dtype=False)
