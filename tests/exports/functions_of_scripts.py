@@ -106,3 +106,22 @@ def test_times_in_a_script_are_those_of_the_run(
     expected = pd.Series(times.moments).where(~times.unreadable)
     microseconds = (read - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(microseconds=1)
     pd.testing.assert_series_equal(microseconds, expected, check_dtype=False)
+
+
+def test_words_in_a_script_are_those_of_the_run(tmp_path: Path) -> None:
+    texts = [
+        "Don’t STOP -- it's 'quoted' a''b",
+        "so\u00adft ze\u200bro \u0301mark e\u0301tude x\ufe0f",
+        "ΣΟΦΟΣ İstanbul Größe ﬁ ½ Å Ⅷ",
+        "हिन्दी বাংলা தமிழ் שָׁלוֹם مَرْحَبًا 한국어",
+        "漢字かなカタカナ人々 ที่นี่ မြန်မာ ខ្មែរ ລາວ",
+    ]
+    lines = "".join(f'"{text}",{row}\n' for row, text in enumerate(texts * 2))
+    (tmp_path / "t.csv").write_text(f"x,y\n{lines}", encoding="utf-8")
+    features = "{x: {type: text, encoding: {name: count, min_count: 1, ngrams: 2}}}"
+    config = f"data: {{train: t.csv, target: y}}\ninput: {{features: {features}}}\n"
+    run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    fitted = script["fit_text"](pd.Series(texts * 2), script["FEATURES"]["x"])
+    [encoder] = Predictor.load(run).encoding.features
+    assert tuple(fitted["counts"]) == encoder.tokens
