@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from untrained_runs import make_run
 
@@ -125,3 +126,14 @@ def test_words_in_a_script_are_those_of_the_run(tmp_path: Path) -> None:
     fitted = script["fit_text"](pd.Series(texts * 2), script["FEATURES"]["x"])
     [encoder] = Predictor.load(run).encoding.features
     assert tuple(fitted["counts"]) == encoder.tokens
+
+
+def test_large_identifiers_next_to_missing_values_stay_apart_in_a_script(tmp_path: Path) -> None:
+    identifiers = [2**60, 2**60 + 1, None] * 4
+    pq.write_table(pa.table({"x": identifiers, "y": range(12)}), tmp_path / "t.parquet")
+    config = "data: {train: t.parquet, target: y}\ninput: {features: {x: categorical}}\n"
+    run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    values = script["read"]("../t.parquet")["x"]
+    fitted = script["fit_category"](values, script["FEATURES"]["x"])
+    assert fitted["categories"] == [str(2**60), str(2**60 + 1)]

@@ -259,8 +259,8 @@ LINES = "x,y\n" + "".join(f"{at},{at}\n" for at in range(9))
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("t.PARQUET", "pd.read_parquet(FOLDER / file)"),
-        ("parquet.csv", "pd.read_parquet(FOLDER / file)"),
+        ("t.PARQUET", "pd.read_parquet(FOLDER / file,"),
+        ("parquet.csv", "pd.read_parquet(FOLDER / file,"),
         ("gzip.csv", 'compression="gzip",'),
         ("objects.json", "pd.read_json(FOLDER / file, lines=True,"),
         ("index.csv", "pd.read_csv("),
