@@ -20,6 +20,7 @@ from sklearn.utils import (
     check_consistent_length,
     check_random_state,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -244,6 +245,11 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         return values if values.shape[1] > 1 else values[:, 0]
 
 
+def _has_margins(classifier: DenseClassifier) -> bool:
+    """Return whether a fitted classifier has margins, not probabilities."""
+    return not classifier.predictor_.task.has_probabilities
+
+
 class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
     """Predicts a class by a Dense network, or an ensemble of them.
 
@@ -349,12 +355,23 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         """
         predictions = self._predict(X)
         if predictions.probabilities is None:
-            raise ValueError("this loss gives a margin, not probabilities")
+            raise ValueError("this loss gives a margin, not probabilities; use decision_function")
         order = np.argsort(np.array(predictions.task.names, dtype=np.int64))
         shares: NDArray[np.float64] = predictions.probabilities[:, order].astype(np.float64)
         # Of 32 bits, they add up to 1 less closely than scikit-learn's metrics expect of 64 bits.
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
+
+    @available_if(_has_margins)  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
+        """Predict margins, above 0 for the second of `classes_`, (rows,); with a hinge loss only.
+
+        Raises:
+            ValueError: for columns or values that can't be read.
+        """
+        predictions = self._predict(X)
+        margins: NDArray[np.float64] = predictions.scores[:, 0]
+        return margins if predictions.task.names[1] == "1" else -margins
 
 
 def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -22,7 +22,7 @@ from ipykernel.inprocess import InProcessKernelManager
 from nbclient import NotebookClient
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.metrics import r2_score
+from sklearn.metrics import get_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -368,6 +368,19 @@ def test_classes_keep_their_type_and_weights():
     assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
     assert model.predict_proba(rows).sum(axis=1) == pytest.approx(1, abs=1e-12)
     assert model.predictor_.config.class_weight["0"] == 2.0
+
+
+def test_margins_rank_rows_as_scores_of_scikit_learn_expect():
+    rows, target = load_iris(return_X_y=True)
+    names = np.array(["a", "b"])[target[:100]]
+    model = DenseClassifier(**FAST, loss="hinge", random_state=0).fit(rows[:100], names)
+    margins = model.decision_function(rows[:100])
+    assert np.array_equal(model.classes_[(margins > 0).astype(int)], model.predict(rows[:100]))
+    assert get_scorer("roc_auc")(model, rows[:100], names) == 1
+    with pytest.raises(ValueError, match="gives a margin, not probabilities"):
+        model.predict_proba(rows)
+    usual = DenseClassifier(**{**FAST, "epochs": 1}).fit(rows, target)
+    assert not hasattr(usual, "decision_function")
 
 
 def test_columns_without_the_names_of_training_are_taken_by_position():
