@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -418,11 +419,12 @@ def _config_file(
 
 def _refuse_other_file(path: Path) -> None:
     """Explain what was given instead of a config, if its name shows that."""
-    if path.is_dir() and is_run_folder(path):
+    if os.path.isdir(path) and is_run_folder(path):
         resolved = path / "resolved.yaml"
         raise UsageError(f"{path}: is a run folder, expected a config; its config is {resolved}")
-    if not path.exists():
-        names = [each.name for each in path.parent.glob("*.y*ml")]
+    if not os.path.exists(path):
+        is_there = os.path.isdir(path.parent)
+        names = [each.name for each in path.parent.glob("*.y*ml")] if is_there else []
         raise UsageError(f"{path}: no such file{did_you_mean(path.name, names)}")
     if file_format(path.name) is not None or path.suffix.lower() == ".xlsx":
         message = "is a table, expected a config; `starter_config` writes one"

@@ -200,6 +200,7 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
         ("first", TABLE, "first: is a run folder, expected a config; its config is first/resolved"),
         ("iris.csv", None, "iris.csv: is a table, expected a config; `starter_config` writes one"),
         ("iris.csv.gz", None, "iris.csv.gz: is a table, expected a config"),
+        (f"{{epochs: {'1' * 300}}}", None, ".epochs: 1{300}.: no such file"),
         ("flowre.yaml", None, "flowre.yaml: no such file; did you mean 'flower.yaml'"),
         (CONFIG, "iris.csv", "data: expected a table, got a path; set data.train in the config to"),
     ],
