@@ -137,3 +137,12 @@ def test_large_identifiers_next_to_missing_values_stay_apart_in_a_script(tmp_pat
     values = script["read"]("../t.parquet")["x"]
     fitted = script["fit_category"](values, script["FEATURES"]["x"])
     assert fitted["categories"] == [str(2**60), str(2**60 + 1)]
+
+
+def test_rows_without_one_of_several_labels_have_no_target_in_a_script(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,big,red\n" + "1,true,false\n2,false,true\n3,,true\n" * 4)
+    config = "data: {train: t.csv, target: [big, red]}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "run", config)
+    script = functions_of(export_script(run, tmp_path / "script") / "train.py")
+    rows = script["with_target"](script["read"]("../t.csv"))
+    assert rows["x"].tolist() == ["1", "2"] * 4
