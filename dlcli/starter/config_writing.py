@@ -159,7 +159,7 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             yield Line("validation", share, "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
-        why = "rows" if facts.rows < MIN_ROWS else "rows of most classes"
+        why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
         yield Line("", "", f"no validation and test rows: too few {why} to hold some out")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"

@@ -196,7 +196,11 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
 
 
 def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
-    """Return whether rows can be held out, with each class in training that has two or more."""
+    """Return whether rows can be held out.
+
+    Each class must be in training, and two of them twice: else a fold might have all the rows of
+    all classes but one.
+    """
     if table.rows < MIN_ROWS:
         return False
     if not task.classes and isinstance(choice, StratifiedSplit):
@@ -208,7 +212,8 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     if not task.classes:
         return True
     codes, names = table.codes(task.columns[0])
-    return len(training) > len(names) == len(np.unique(codes[training]))
+    rows = np.sort(np.bincount(codes[training], minlength=len(names)))
+    return len(training) > len(names) and rows[0] >= 1 and rows[-2] >= 2
 
 
 def _columns(

@@ -162,7 +162,7 @@ def test_below_twenty_rows_all_are_training_rows(tmp_path: Path) -> None:
 def test_classes_too_small_to_be_held_out_stay_in_training(tmp_path: Path) -> None:
     names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
-    assert "# no validation and test rows: too few rows of most classes to hold some out" in text
+    assert "# no validation and test rows: too few rows of some classes to hold some out" in text
     assert prepared(text, tmp_path)[1].split.train.rows == 20
 
 
@@ -768,6 +768,17 @@ def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
     text = good(data)
     assert line(text, "epochs").startswith(f"epochs: {epochs} ")
     assert line(text, "batch_size").startswith(f"batch_size: {batch} ")
+
+
+@pytest.mark.parametrize("others", [["b"], ["b", "c", "d"]])
+def test_the_good_preset_has_no_folds_where_one_may_have_all_other_classes(
+    tmp_path: Path, others: list[str]
+) -> None:
+    names = ["a"] * 40 + others
+    data = table(tmp_path, x=[row % 7 + 0.5 for row in range(len(names))], y=names)
+    config, made = prepared(good(data), tmp_path)
+    assert config.ensemble_folds is None
+    assert made.split.train.rows == len(names)
 
 
 def test_the_good_preset_has_small_networks_for_texts(tmp_path: Path) -> None:
