@@ -25,9 +25,8 @@ from dlcli.metrics import (
     estimate_statistics,
     finite_number,
 )
-from dlcli.prediction import StoredPredictions
 from dlcli.runs import Run, content_id, data_entries
-from dlcli.tasks import DecodedRows, Task
+from dlcli.tasks import DecodedRows, StoredPredictions, Task
 
 Indices = NDArray[np.int64]
 Numbers = dict[str, float | None]

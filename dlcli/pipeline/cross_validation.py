@@ -63,11 +63,11 @@ from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, w
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import all_threads, run_workers, threads_per_worker
-from dlcli.prediction import StoredPredictions
 from dlcli.preprocessing import Note, merge_notes
 from dlcli.runs import Run, RunWriter, parse_document, read_resolved
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
+from dlcli.tasks import StoredPredictions
 
 MOST_FOLDS = 100_000
 """Most folds, and most repeats."""

@@ -37,8 +37,8 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.preparation import Dataset, Prepared
-from dlcli.prediction import StoredPredictions
 from dlcli.preprocessing import Note
+from dlcli.tasks import StoredPredictions
 
 _RANKING = ("auc", "average_precision")
 """Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ

@@ -51,8 +51,8 @@ from dlcli.pipeline.search_storage import (
 )
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
-from dlcli.prediction import StoredPredictions
 from dlcli.runs import RunWriter, read_resolved
+from dlcli.tasks import StoredPredictions
 
 if TYPE_CHECKING:
     from dlcli.training import EnsembleCheckpointer

@@ -15,7 +15,6 @@ from dlcli.prediction.batch_prediction import (
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage
 from dlcli.prediction.prediction_tables import (
     Format,
-    StoredPredictions,
     assemble,
     check_spreadsheet_safe,
     choose_format,

@@ -15,7 +15,6 @@ from dlcli.comparison import GateResults
 from dlcli.errors import RunError, plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval
-from dlcli.prediction import StoredPredictions
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, interval_chart
 from dlcli.reports.report_parts import (
@@ -37,7 +36,7 @@ from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import LEARNING_RATE, bundle_chart
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
 from dlcli.runs import Run
-from dlcli.tasks import Multilabel, Regression, Task, classification
+from dlcli.tasks import Multilabel, Regression, StoredPredictions, Task, classification
 
 MOST_DRAWN_FOLDS = 100
 """Folds whose curves are drawn."""

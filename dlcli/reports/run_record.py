@@ -23,7 +23,6 @@ from dlcli.prediction import (
     Ensemble,
     Predictor,
     RangeCoverage,
-    StoredPredictions,
 )
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
@@ -36,7 +35,7 @@ from dlcli.runs import (
     open_run,
     parse_document,
 )
-from dlcli.tasks import Task, Values
+from dlcli.tasks import StoredPredictions, Task, Values
 
 MOST_WARNINGS = 100
 

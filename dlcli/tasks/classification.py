@@ -36,10 +36,10 @@ from dlcli.metrics import (
 )
 from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, integers, strings
+from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import (
     DecodedRows,
     Outputs,
-    StoredColumns,
     Task,
     Values,
     refuse_missing,
@@ -174,7 +174,7 @@ class _Classes(Task):
         convert = _PYTHON_TYPES[self.stored]
         return {prefix: [convert(self.classes[index]) for index in values.tolist()]}
 
-    def read_values(self, columns: StoredColumns, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
         return columns.indices(prefix, self.classes)
 
 
@@ -431,7 +431,7 @@ class Multilabel(Task):
         columns = zip(self.labels, zip(*rows, strict=True), strict=True)
         return {f"{prefix}_{label}": [*map(convert, column)] for label, column in columns}
 
-    def read_values(self, columns: StoredColumns, prefix: str) -> NDArray[np.int64]:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> NDArray[np.int64]:
         if self.delimiter is None:
             stored = columns.floats(*(f"{prefix}_{label}" for label in self.labels))
             return (stored > 0).astype(np.int64)

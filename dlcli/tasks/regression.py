@@ -42,11 +42,11 @@ from dlcli.preprocessing import (
     scale_column,
 )
 from dlcli.tables import Table, floats
+from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import (
     DecodedRows,
     Outputs,
     OutputUnit,
-    StoredColumns,
     Task,
     Values,
     refuse_missing,
@@ -286,7 +286,7 @@ class _Numbers(Task):
     def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
         return {}
 
-    def read_values(self, columns: StoredColumns, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
         return columns.floats(*self._named(prefix))
 
     @property

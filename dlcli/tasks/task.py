@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from dlcli.errors import first_names
 from dlcli.metrics import Metrics, Statistic, metric_values
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
 from dlcli.tables import Table
+from dlcli.tasks.stored_predictions import StoredPredictions
 
 Values = NDArray[Any]
 """True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
@@ -38,22 +39,6 @@ Outputs = NDArray[np.floating[Any]]
 
 LOG_LOSSES = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
 """Losses whose minimum are the true probabilities."""
-
-
-class StoredColumns(Protocol):
-    """Columns of a stored table of predictions; each method checks what it returns."""
-
-    def floats(self, *names: str) -> Floats:
-        """Numbers, (rows, names)."""
-        ...
-
-    def indices(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
-        """The index of each value among known ones, (rows,)."""
-        ...
-
-    def texts(self, name: str) -> list[str]:
-        """Texts, (rows,)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -409,14 +394,14 @@ class Task(Fitted):
         return {f"probability_{name}": column for name, column in columns}
 
     @abstractmethod
-    def read_values(self, columns: StoredColumns, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
         """Read values back from stored columns.
 
         Raises:
             RunError: for columns that are damaged or of another task.
         """
 
-    def read_decoded(self, columns: StoredColumns) -> Floats:
+    def read_decoded(self, columns: StoredPredictions) -> Floats:
         """Read decoded outputs back from stored columns.
 
         Raises:

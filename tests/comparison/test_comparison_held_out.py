@@ -10,10 +10,10 @@ from dlcli.comparison import read_rows
 from dlcli.config import Poisson
 from dlcli.config.training_choices import Hinge
 from dlcli.errors import RunError
-from dlcli.prediction import Predictions, StoredPredictions
+from dlcli.prediction import Predictions
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
-from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression, Task
+from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression, StoredPredictions, Task
 
 SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
 BARE = LinearScaling(name="none")

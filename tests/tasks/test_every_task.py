@@ -10,10 +10,17 @@ from dlcli.config import BinaryCrossentropy, MeanSquaredError, Output, Poisson
 from dlcli.config.training_choices import Hinge
 from dlcli.encoding import Encoding
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.prediction import StoredPredictions
 from dlcli.preprocessing import LinearScaling, ValueIssues
 from dlcli.tables import Table
-from dlcli.tasks import Binary, Counts, DecodedRows, Multiclass, Multilabel, Regression
+from dlcli.tasks import (
+    Binary,
+    Counts,
+    DecodedRows,
+    Multiclass,
+    Multilabel,
+    Regression,
+    StoredPredictions,
+)
 
 SCALINGS = (
     LinearScaling(name="standard", offset=30.0, scale=4.0),
