@@ -233,8 +233,9 @@ def _values(column: ColumnStatistics, rows: int) -> str:
         if column.type == "datetime":
             ends = (f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d}" for each in (low, high))
             return " to ".join(ends)
-        mean = "" if column.mean is None else f", mean {fmt.number(column.mean)}"
-        return f"{fmt.number(low)} to {fmt.number(high)}{mean}"
+        format_value = fmt.format_within(low, high)
+        mean = "" if column.mean is None else f", mean {format_value(column.mean)}"
+        return f"{format_value(low)} to {format_value(high)}{mean}"
     total = rows - column.missing
     if total <= 0 or not column.values or column.type in ("text", "image"):
         return f"{column.distinct:,} different" if column.distinct else ""

@@ -383,7 +383,8 @@ def _counted(count: int, which: str) -> str:
 
 def _dependence_charts(explanation: Explanation, *, of_classes: bool) -> list[Chart]:
     types = {column.name: column.type for column in explanation.columns}
-    scales = _target_scales(explanation) if explanation.unit else None
+    targets = [column for column in explanation.columns if column.role == "target"]
+    scales = _target_scales(targets, explanation.outputs) if explanation.unit else None
     charts = (
         dependence_chart(
             each,
@@ -391,16 +392,19 @@ def _dependence_charts(explanation: Explanation, *, of_classes: bool) -> list[Ch
             is_time=types.get(each.column) == "datetime",
             of_classes=of_classes,
             scales=scales,
+            format_value=_format_of(targets[0]) if len(targets) == 1 else fmt.number,
         )
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
     return [chart for chart in charts if chart is not None]
 
 
-def _target_scales(explanation: Explanation) -> list[tuple[float, float]]:
+def _target_scales(
+    targets: Sequence[ColumnStatistics], outputs: Sequence[str]
+) -> list[tuple[float, float]]:
     """Return mean and standard deviation of each of several numbers; 0 and 1 of a constant one."""
-    targets = {each.name: each for each in explanation.columns if each.role == "target"}
-    found = (targets.get(name) for name in explanation.outputs)
+    by_name = {each.name: each for each in targets}
+    found = map(by_name.get, outputs)
     return [
         (each.mean or 0.0, each.deviation) if each and each.deviation else (0.0, 1.0)
         for each in found
@@ -414,6 +418,7 @@ def dependence_chart(
     is_time: bool,
     of_classes: bool,
     scales: Sequence[tuple[float, float]] | None = None,
+    format_value: Callable[[float | None], str] = fmt.number,
 ) -> Chart | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
@@ -424,6 +429,7 @@ def dependence_chart(
         of_classes: whether the predictions are probabilities of classes.
         scales: mean and standard deviation of each output, by which outputs with units of their own
             are drawn; without them they have the same unit.
+        format_value: of the predictions.
     """
     # Of two classes the second is shown, as it determines the first.
     places = (
@@ -468,7 +474,7 @@ def dependence_chart(
         spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),
         description=f"If only {column} changes, the mean prediction of {name} is between "
-        f"{fmt.number(min(values))} and {fmt.number(max(values))}.",
+        f"{format_value(min(values))} and {format_value(max(values))}.",
     )
 
 

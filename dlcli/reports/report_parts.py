@@ -114,9 +114,13 @@ def _joint_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
         columns[0].type,
         _percent(missing, missing + sum(each.present for each in summaries)),
         fmt.span(f"{min(distinct):,}", f"{max(distinct):,}"),
-        fmt.span(*map(fmt.number, (min(bounds), max(bounds)))) if bounds else "",
+        _range((min(bounds), max(bounds))) if bounds else "",
         fmt.shorten(columns[0].reason, _LONGEST_CELL),
     )
+
+
+def _range(bounds: tuple[float, float]) -> str:
+    return fmt.span(*map(fmt.format_within(*bounds), bounds))
 
 
 def _percent(missing: int, rows: int) -> str:
@@ -126,7 +130,7 @@ def _percent(missing: int, rows: int) -> str:
 def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     values = column.values
     if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
-        held = fmt.span(*map(fmt.format_within(*values.bounds), values.bounds))
+        held = _range(values.bounds)
     else:
         held = fmt.shorten(values.listing, _LONGEST_CELL)
     return (

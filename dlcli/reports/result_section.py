@@ -457,6 +457,11 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     shown = draw(np.arange(len(target)), most, seed)
     rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
     both = np.concatenate([target[shown], prediction[shown]])
+    format_value = fmt.format_within(float(target.min()), float(target.max()))
+    true, predicted = (
+        f"{format_value(values.min())} to {format_value(values.max())}"
+        for values in (target, prediction)
+    )
     ends = [float(both.min()), float(both.max())]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
     return Chart(
@@ -469,9 +474,8 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
             tips={"x": "true|.5~g", "y": "predicted|.5~g"},
             guides=Guides(reference=[{"x": end, "y": end} for end in ends]),
         ),
-        description=f"{plural(len(target), 'row')}: true values from {fmt.number(target.min())} "
-        f"to {fmt.number(target.max())}, predicted ones from {fmt.number(prediction.min())} "
-        f"to {fmt.number(prediction.max())}.{part}",
+        description=f"{plural(len(target), 'row')}: true values from {true}, predicted ones from "
+        f"{predicted}.{part}",
         reading="Each point is a row. On the line, prediction and true value agree; above it, the "
         "prediction is too high. A cloud flatter than the line means that extreme values are "
         "underestimated.",
@@ -561,7 +565,8 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
 
 
 def _decile_chart(deciles: Sequence[Decile]) -> Chart:
-    names = [fmt.span(fmt.number(each.lowest), fmt.number(each.highest)) for each in deciles]
+    format_value = fmt.format_within(deciles[0].lowest, deciles[-1].highest)
+    names = [fmt.span(*map(format_value, (each.lowest, each.highest))) for each in deciles]
     rows = [
         {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)

@@ -68,6 +68,15 @@ def test_of_many_columns_numbered_ones_of_the_same_type_are_listed_together(dlcl
     assert len(dlcli("inspect", "many.csv").stdout.splitlines()) > 40
 
 
+@pytest.mark.usefixtures("folder")
+def test_numbered_columns_of_years_are_listed_without_a_separator_of_thousands(dlcli):
+    lines = [",".join(f"opened_{at}" for at in range(41))]
+    lines += [",".join(f"{1950 + row + at}" for at in range(41)) for row in range(30)]
+    Path("years.csv").write_text("\n".join(lines) + "\n")
+    shown = dlcli("inspect", "years.csv").stdout.splitlines()
+    assert " ".join(shown[3].split()).endswith("numeric 30 1950 to 2019 all numbers")
+
+
 @pytest.mark.usefixtures("staff")
 def test_json_is_one_object(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "left", "--json")

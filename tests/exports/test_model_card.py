@@ -63,6 +63,16 @@ def test_shares_of_the_most_frequent_values_are_of_all_rows_with_a_value(tmp_pat
     assert "| a 25.0 %, and 49 more | 20.0 % |" in section(card, "What new rows must be like")
 
 
+def test_years_have_no_separator_of_thousands(tmp_path: Path) -> None:
+    full = full_explanation()
+    kinds = {"type": "numeric", "minimum": 1928.0, "maximum": 2011.0, "mean": 1971.25, "inputs": 1}
+    column = full.columns[-1].model_copy(update=kinds)
+    card = model_card(
+        number_run(tmp_path, explanation=full.model_copy(update={"columns": (column,)}))
+    )
+    assert "| 1928 to 2011, mean 1971 |" in section(card, "What new rows must be like")
+
+
 def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
     unknown = BaselineDifference(
         metric="rmse", network=0.61, baseline=2.0, value=-1.39, reason="fewer than 10 rows"

@@ -10,6 +10,7 @@ import pytest
 
 from dlcli.explanation import (
     ColumnStatistics,
+    Explanation,
     Histogram,
     Importance,
     PartialDependence,
@@ -18,6 +19,7 @@ from dlcli.explanation import (
     WorstRow,
 )
 from dlcli.reports.explanation_sections import (
+    _dependence_charts,
     column_cards,
     column_table,
     dependence_chart,
@@ -27,6 +29,8 @@ from dlcli.reports.explanation_sections import (
 from dlcli.reports.result_section import (
     Decile,
     _confusion_matrix,
+    _decile_chart,
+    _scatter,
     class_table,
     confusion_block,
     error_by_decile,
@@ -99,6 +103,29 @@ def test_years_have_no_separator_of_thousands():
     assert card.facts == ("mean 1971, from 1928 to 2011",)
     [card] = column_cards([times(**given, minimum=1928.0, maximum=2211.0)], 4).columns
     assert card.facts == ("mean 1,971, from 1,928 to 2,211",)
+
+
+def test_years_that_are_predicted_have_no_separator_of_thousands():
+    years = numbers([1990.0, 2000.0, 2010.0], [1995.5, 2003.0, 2008.5])
+    assert _scatter(years, seed=0, most=100).description == (
+        "3 rows: true values from 1990 to 2010, predicted ones from 1996 to 2008."
+    )
+    assert _decile_chart(error_by_decile(years)).description == (
+        "The mean absolute error is largest, 5.5, for true values of 1990."
+    )
+    points = tuple(Point(label=str(x), number=x, predictions=(1995.5 + x,)) for x in (1, 4))
+    target = {"type": "numeric", "role": "target", "reason": "", "histogram": None}
+    explanation = Explanation(
+        rows={},
+        sampled_rows={},
+        outputs=("built",),
+        columns=(times(**target, minimum=1990.0, maximum=2010.0),),
+        partial_dependences=(PartialDependence(column="x", points=points),),
+    )
+    [chart] = _dependence_charts(explanation, of_classes=False)
+    assert chart.description == (
+        "If only x changes, the mean prediction of built is between 1996 and 2000."
+    )
 
 
 def test_without_a_histogram_the_most_frequent_values_are_shown():
