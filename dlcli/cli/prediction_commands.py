@@ -282,8 +282,13 @@ def evaluate(
         click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
     else:
         _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
-        classes = predictor.task.classes
-        view = evaluation_view(evaluation.rows, evaluation.metrics, classes, evaluation.interval)
+        view = evaluation_view(
+            evaluation.rows,
+            evaluation.metrics,
+            predictor.task.classes,
+            evaluation.interval,
+            evaluation.without_weight,
+        )
         click.echo(render_text(view, output_width()))
         for each in gates:
             click.echo(each.sentence)

@@ -113,11 +113,10 @@ class ComparedRun:
         """
         assert self.held_out is not None
         columns = self.held_out.of_split(split)
-        held = read_rows(columns, self.task)
-        if not held.rows:
+        if not columns.rows:
             message = f"has no {split} rows, but metrics.json has their metrics; train it again"
             raise RunError(f"{columns.path}: {message}")
-        return held
+        return read_rows(columns, self.task)
 
 
 def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
@@ -178,7 +177,7 @@ class HeldOut(DecodedRows):
 
 
 def read_rows(columns: StoredPredictions, task: Task) -> HeldOut:
-    """Read the rows of a table of predictions.
+    """Read the rows of a table of predictions, without those of weight 0.
 
     Args:
         columns: stored predictions of one split.
@@ -187,9 +186,12 @@ def read_rows(columns: StoredPredictions, task: Task) -> HeldOut:
     Raises:
         RunError: for columns that don't fit the task.
     """
-    weights = columns.floats("weight")[:, 0] if columns.has("weight") else None
-    if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
-        raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
+    weights = None
+    if columns.has("weight"):
+        weights = columns.floats("weight")[:, 0]
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
+        columns, weights = columns.filtered(weights > 0), weights[weights > 0]
     return HeldOut(
         task.read_values(columns, "target"),
         task.read_decoded(columns),
@@ -317,7 +319,7 @@ class Side:
     history: Mapping[str, Sequence[float]]
     """Metrics of each epoch, by name."""
     rows: int | None
-    """Number of held-out rows; `None` if the runs have none in common."""
+    """Number of held-out rows without those of weight 0; `None` if the runs have none in common."""
     estimates: Mapping[str, Estimate]
     """Each metric of these rows, with its confidence interval."""
 
@@ -515,7 +517,7 @@ def to_document(comparison: Comparison) -> dict[str, object]:
           data          its files: file, sha256
           metrics       split, then metric: a number, or null where it is undefined
           baselines     model, then split, then metric
-          rows          how many rows of `split` it has, or null
+          rows          how many rows of `split` it has, without those of weight 0, or null
           estimates     metric: value, with lower and upper of its 95 % interval, both null where
                         there is none, and reason says why
         config        what differs: path, as --set takes it, and values for each run, or null

@@ -181,8 +181,8 @@ def _limits(
     """Yield what the model can't do, and what is known to be doubtful."""
     rows = explanation.rows.get(splits[0], 0) if splits else 0
     if rows and subject.held_out is not None:
-        weights = subject.rows_of(splits[0]).weights
-        rows -= 0 if weights is None else int((weights == 0).sum())
+        stored = subject.held_out.of_split(splits[0])
+        rows -= stored.rows - subject.rows_of(splits[0]).rows  # those of weight 0
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
     elif rows < 1_000:

@@ -65,6 +65,12 @@ class Evaluation:
         """The number of evaluated rows."""
         return self.evaluated.rows
 
+    @property
+    def without_weight(self) -> int:
+        """The number of these that have weight 0, and so count in no metric."""
+        weights = self.decoded.weights
+        return 0 if weights is None else int(np.count_nonzero(weights == 0))
+
 
 class EnsembleMember(Document):
     """The training of one member of an ensemble."""

@@ -164,6 +164,7 @@ def evaluation_view(
     metrics: Mapping[str, Any],
     classes: Sequence[str],
     interval: Mapping[str, Any] | None = None,
+    without_weight: int = 0,
 ) -> View:
     """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
 
@@ -172,8 +173,9 @@ def evaluation_view(
         metrics: their metrics.
         classes: the classes by name, whose confusion is shown; none of other targets.
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
+        without_weight: the number of rows of weight 0 among them, shown separately.
     """
-    blocks: list[Block] = [*_tables(rows, metrics, classes)]
+    blocks: list[Block] = [*_tables(rows, without_weight, metrics, classes)]
     blocks += map(Text, positive_class(metrics, classes))
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
@@ -182,9 +184,13 @@ def evaluation_view(
     return View("", blocks=tuple(blocks))
 
 
-def _tables(rows: int, metrics: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Table]:
-    scalars = metric_table([""], [metrics]).rows
-    yield Table((), (("rows", f"{rows:,}"), *scalars))
+def _tables(
+    rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
+) -> Iterator[Table]:
+    sizes = [("rows", f"{rows - without_weight:,}")]
+    if without_weight:
+        sizes.append(("rows of weight 0", f"{without_weight:,}"))
+    yield Table((), (*sizes, *metric_table([""], [metrics]).rows))
     if 0 < len(classes) <= MOST_NAMES:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)

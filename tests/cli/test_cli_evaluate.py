@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import DOUBLE, make_run
+
 
 @pytest.mark.usefixtures("double")
 def test_scores_are_a_table(dlcli):
@@ -20,6 +22,17 @@ def test_scores_are_a_table(dlcli):
         "r2                     0.9467",  # 1 - 1 / 18.75
         "median_absolute_error       0",
     ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_rows_of_weight_0_are_counted_separately(dlcli):
+    Path("points.csv").write_text("id,x,y,w\na,0,1,1\nb,1,3,1\nc,2,4,2\n")
+    Path("weighted.yaml").write_text(DOUBLE.replace("target: y", "target: y, weight: w"))
+    make_run("weighted", kernel=2, bias=1)
+    text = "x,y,w\n0,1,1\n1,3,1\n2,9,0\n3,7,2\n"
+    lines = dlcli("evaluate", "runs/weighted", "-", text=text).stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[:2]] == ["rows", "rows of weight 0"]
+    assert [line.split()[-1] for line in lines[:3]] == ["3", "1", "0"]
 
 
 @pytest.mark.usefixtures("pets")

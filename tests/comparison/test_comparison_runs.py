@@ -100,6 +100,16 @@ def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
     assert compare(runs).differences[0].reason == "the weights of their rows differ"
 
 
+def test_rows_of_weight_0_are_not_counted(tmp_path):
+    rows = {"row": [*ROWS], "split": ["test"] * 50, "target": [float(row) for row in ROWS]}
+    weighted = pa.table({**rows, "prediction": [0.0] * 50, "weight": [1.0] * 20 + [0.0] * 30})
+    runs = [
+        number_run(tmp_path, name, NEAR, stored={"predictions": weighted}) for name in ("a", "b")
+    ]
+    found = compare(runs)
+    assert ([side.rows for side in found.sides], found.differences[0].rows) == ([20, 20], 20)
+
+
 def test_validation_rows_are_compared_if_a_run_has_no_test_rows(tmp_path):
     split = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
     runs = [number_run(tmp_path, name, NEAR, **split) for name in ("a", "b")]
