@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from statistics import fmean, linear_regression, median
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -80,8 +80,14 @@ class Error:
     deviation: float
     """Its standard error: √(2/n) of it for numbers, as for normal errors; √(p(1 − p)/n) for an
     error rate p over n rows, after adding two rows of either kind (Agresti & Coull 1998)."""
-    words: str
-    """The metric and its value: `accuracy 0.97`."""
+    metric: Literal["r2", "accuracy"]
+    value: float
+    """The metric's."""
+
+    @property
+    def words(self) -> str:
+        """The metric and its value: `accuracy 0.97`."""
+        return f"{self.metric} {number(self.value)}"
 
     def is_more_than(self, other: Error, by: float = 0.0) -> bool:
         """Return whether this error is larger than another, significantly and by a share."""
@@ -228,15 +234,14 @@ class Case:
         if rows < 1:
             return None
         if (r2 := _finite(metrics.get("r2"))) is not None:
-            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), f"r2 {number(r2)}")
+            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), "r2", r2)
         constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
         accuracy = _finite(metrics.get("accuracy"))
         most = max(class_shares(metrics), default=_finite(constant.get("accuracy")))
         if accuracy is None or most is None or most >= 1:
             return None
         deviation = proportion_error(rows, rows * (1 - accuracy))
-        words = f"accuracy {number(accuracy)}"
-        return Error((1 - accuracy) / (1 - most), deviation / (1 - most), words)
+        return Error((1 - accuracy) / (1 - most), deviation / (1 - most), "accuracy", accuracy)
 
     @property
     def learned_nothing(self) -> bool:

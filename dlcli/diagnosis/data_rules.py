@@ -344,19 +344,16 @@ def small_validation(case: Case) -> Finding | None:
 
 def _likely_range(case: Case, rows: int) -> str:
     """Return the metric and its range on other rows: two standard errors to both sides."""
-    metrics, error = case.metrics.get("validation", {}), case.error("validation")
-    if error is None:
+    if (error := case.error("validation")) is None:
         return ""
-    name = error.words.split()[0]
-    value = float(str(metrics[name]))
-    if name == "r2":
-        uncertainty = STANDARD_ERRORS * (1 - value) * math.sqrt(2 / rows)
-        low, high = value - uncertainty, min(1.0, value + uncertainty)
+    if error.metric == "r2":
+        center, uncertainty, least = error.value, STANDARD_ERRORS * error.deviation, -math.inf
     else:
-        center = (rows * value + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
-        uncertainty = STANDARD_ERRORS * proportion_error(rows, rows * value)
-        low, high = max(0.0, center - uncertainty), min(1.0, center + uncertainty)
-    return f": {error.words}, and on other rows {name} might be {number(low)} to {number(high)}"
+        center = (rows * error.value + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
+        uncertainty, least = STANDARD_ERRORS * proportion_error(rows, rows * error.value), 0.0
+    low, high = max(least, center - uncertainty), min(1.0, center + uncertainty)
+    ends = f"{number(low)} to {number(high)}"
+    return f": {error.words}, and on other rows {error.metric} might be {ends}"
 
 
 def no_validation(case: Case) -> Finding | None:

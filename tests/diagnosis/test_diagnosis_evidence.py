@@ -59,8 +59,8 @@ def test_nothing_is_known_without_a_count_of_rows(case):
 
 def test_more_by_two_standard_errors_of_the_difference_is_more():
     # √(0.03² + 0.04²) = 0.05
-    assert Error(0.41, 0.03, "").is_more_than(Error(0.3, 0.04, ""))
-    assert not Error(0.39, 0.03, "").is_more_than(Error(0.3, 0.04, ""))
+    assert Error(0.41, 0.03, "r2", 0.59).is_more_than(Error(0.3, 0.04, "r2", 0.7))
+    assert not Error(0.39, 0.03, "r2", 0.61).is_more_than(Error(0.3, 0.04, "r2", 0.7))
 
 
 def test_a_straight_fall_has_its_slope_and_no_noise():
