@@ -356,12 +356,6 @@ class Comparison:
     notes: tuple[str, ...]
     """Caveats, as sentences."""
 
-    @cached_property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics of any of the runs that can be compared, in order."""
-        names = (name for side in self.sides for scores in side.metrics.values() for name in scores)
-        return tuple(dict.fromkeys(names))
-
 
 def compare(runs: Sequence[Run]) -> Comparison:
     """Compare runs.
