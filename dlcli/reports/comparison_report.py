@@ -196,7 +196,7 @@ def _differences(
         which = "same" if difference.rows == rows_of_first else "shared"
         compared = f"on the {which} {plural(difference.rows, 'row')}"
     rows = tuple(
-        (metric, fmt.estimate(each, signed=True), _verdict(each))
+        (metric, fmt.estimate(each, fmt.difference), _verdict(each))
         for metric, each in difference.metrics.items()
     )
     return Table(

@@ -58,20 +58,20 @@ def difference(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def estimate(value: Interval | Estimate | None, *, signed: bool = False) -> str:
+def estimate(
+    value: Interval | Estimate | None, show: Callable[[float | None], str] = number
+) -> str:
     """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
 
     Args:
         value: `None` is undefined.
-        signed: whether it is a difference, whose sign is always shown.
+        show: formats its numbers: `difference` those of a difference, which have a sign.
     """
     if value is None:
         return UNDEFINED
-    show = difference if signed else number
     if value.lower is None or value.upper is None:
         return show(value.value)
-    ends = f"{show(value.lower)}, {show(value.upper)}"
-    return f"{show(value.value)} [{ends}]"
+    return f"{show(value.value)} [{show(value.lower)}, {show(value.upper)}]"
 
 
 def count(value: int | None) -> str:
@@ -87,6 +87,14 @@ def percent(share: float | None) -> str:
 def metric(name: str, value: float | None) -> str:
     """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
     return percent(value) if name == "accuracy" else number(value)
+
+
+def metric_difference(name: str, value: Interval | Estimate) -> str:
+    """Format a difference in a metric in a sentence: of accuracies in percentage points."""
+    if name != "accuracy":
+        return estimate(value, difference)
+    points = estimate(value, lambda share: difference(None if share is None else 100 * share))
+    return f"{points} percentage points"
 
 
 def duration(seconds: float | None) -> str:

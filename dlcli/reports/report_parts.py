@@ -306,7 +306,7 @@ def baseline_sentences(
         if found.verdict == "unknown":
             change = f" ({fmt.shorten(found.reason)})" if found.reason else ""
         else:
-            change = f", difference {fmt.estimate(found, signed=True)}"
+            change = f", difference {fmt.estimate(found, fmt.difference)}"
         yield f"{verdict}: {fmt.metric_title(metric)} {values}{change}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     for name, conclusions in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):

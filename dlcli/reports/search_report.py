@@ -174,7 +174,7 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
             f"Test rows can't tell whether the best is better than the default{reason}: {compared}."
         )
     if best.gain is not None and best.gain.value is not None:
-        compared += f", difference {fmt.estimate(best.gain, signed=True)}"
+        compared += f", difference {fmt.metric_difference(best.metric, best.gain)}"
     verdict = "not significantly better"
     if best.verdict in ("better", "worse"):
         verdict = fmt.VERDICTS[best.verdict]
@@ -256,7 +256,7 @@ def _finalist_table(finalists: Sequence[Finalist]) -> Table:
     columns: dict[str, Callable[[Finalist], str]] = {
         "network": lambda each: each.name,
         "verdict": lambda each: fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
-        difference: lambda each: fmt.estimate(each.gain, signed=True) if each.gain else "",
+        difference: lambda each: fmt.estimate(each.gain, fmt.difference) if each.gain else "",
         "parameters": lambda each: f"{each.parameters:,}",
         "epochs": lambda each: f"{each.epochs:,}",
         **{f"{name} {direction_mark(name)}": partial(metric_cell, name) for name in metrics},

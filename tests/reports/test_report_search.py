@@ -59,7 +59,8 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
         "optimizer.learning_rate 0.0001, hidden.units 8, hidden.layers 1.",
         "On test rows, which took no part in the search, the best is significantly better than the "
-        "default (at 95 %): accuracy 87.5 % against 75.0 %, difference +0.125 [+0.0625, +0.1875].",
+        "default (at 95 %): accuracy 87.5 % against 75.0 %, difference +12.5 [+6.25, +18.75] "
+        "percentage points.",
         "On rows that it did not use, the whole search gives val_loss 0.4375 [0.25, 0.625].",
         *(f"note: {note}" for note in search_view(run).notes),
         "",
@@ -100,18 +101,17 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
                 "verdict": "not_significant",
             },
             "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, difference +0.125 [-0.125, +0.375].",
+            "75.0 %, difference +12.5 [-12.5, +37.5] percentage points.",
         ),
         (
             {"gain": Interval(value=0.0, reason="no difference"), "verdict": "same"},
             "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, difference 0.",
+            "75.0 %, difference 0 percentage points.",
         ),
         (
             {"gain": Interval(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
             "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, "
-            "difference -0.25 [-0.5, -0.125]. Keep the default.",
+            "75.0 %, difference -25 [-50, -12.5] percentage points. Keep the default.",
         ),
         (
             {"gain": Interval(value=None, reason="too few rows"), "verdict": "unknown"},

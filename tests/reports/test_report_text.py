@@ -45,7 +45,7 @@ def test_shares_differences_and_intervals_share_the_format_of_numbers():
     assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
     estimate = Interval(value=0.5, lower=-0.25, upper=0.75)
     assert fmt.estimate(estimate) == "0.5 [-0.25, 0.75]"
-    assert fmt.estimate(estimate, signed=True) == "+0.5 [-0.25, +0.75]"
+    assert fmt.estimate(estimate, fmt.difference) == "+0.5 [-0.25, +0.75]"
     assert fmt.estimate(Interval(value=0.5)) == "0.5"
     assert fmt.estimate(None) == "-"
     assert (fmt.metric("accuracy", 0.5), fmt.metric("auc", 0.5)) == ("50.0 %", "0.5")
