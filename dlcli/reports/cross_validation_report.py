@@ -407,7 +407,7 @@ def _fold_table(record: CrossValidationRecord) -> Table:
         "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
         "alone, so that the number of inputs may differ.",
         most=MOST_LISTED_FOLDS,
-        noun="folds",
+        noun="fold",
     )
 
 

@@ -173,8 +173,17 @@ def join_names(names: Sequence[str], most: int = 5) -> str:
 
 
 def omitted(count: int, noun: str = "") -> str:
-    """Say how many of a list are omitted: `3 more files are not listed.`; empty if none are."""
-    return f"{count:,} more {f'{noun} ' if noun else ''}are not listed." if count > 0 else ""
+    """Say how many of a list are omitted: `3 more files are not listed.`; empty if none are.
+
+    Args:
+        count: how many.
+        noun: what one of them is, if the list doesn't say that: `file`, `class`.
+    """
+    if count <= 0:
+        return ""
+    ending = "" if count == 1 or not noun else "es" if noun.endswith("s") else "s"
+    things = f"{count:,} more {noun}{ending}".rstrip()
+    return f"{things} {'is' if count == 1 else 'are'} not listed."
 
 
 def span(low: str, high: str, *, first: str = "") -> str:

@@ -418,7 +418,7 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         }
         shown.append(
             Table.of(
-                files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="files"
+                files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="file"
             )
         )
     facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]

@@ -253,7 +253,7 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
         note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
         "the share of the rows of this class that are predicted as such. F1: their harmonic mean.",
         most=MOST_LISTED,
-        noun="but rarer classes",
+        noun="but rarer class",
     )
 
 

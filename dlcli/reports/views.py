@@ -122,7 +122,7 @@ class Table(Block):
             text_columns: the columns that hold text.
             note: an explanation below the table.
             most: the number of items that are listed; the note counts the others.
-            noun: their name in the note.
+            noun: the name of one of them in the note.
         """
         rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items[:most])
         note = f"{note} {fmt.omitted(len(items) - len(rows), noun)}".strip()

@@ -40,6 +40,16 @@ def test_a_number_has_four_digits_or_is_whole_and_what_is_none_is_a_dash(value, 
     assert fmt.number(value) == shown
 
 
+def test_what_a_list_omits_is_counted():
+    assert [fmt.omitted(count, "file") for count in (0, 1, 1200)] == [
+        "",
+        "1 more file is not listed.",
+        "1,200 more files are not listed.",
+    ]
+    assert fmt.omitted(1) == "1 more is not listed."
+    assert fmt.omitted(2, "but rarer class") == "2 more but rarer classes are not listed."
+
+
 def test_shares_differences_and_intervals_share_the_format_of_numbers():
     assert (fmt.percent(0.9545), fmt.percent(None)) == ("95.5 %", "-")
     assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
