@@ -413,7 +413,9 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
             "file": lambda each: fmt.shorten(each.get("file"), 120),
-            content: lambda each: fmt.shorten(each.get("sha256") or each.get("version"), 64),
+            content: lambda each: fmt.shorten(
+                each.get("sha256") or each.get("version") or fmt.UNDEFINED, 64
+            ),
             "bytes": lambda each: fmt.number(each.get("bytes")),
         }
         shown.append(

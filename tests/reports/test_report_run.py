@@ -676,6 +676,13 @@ def test_what_a_command_changed_in_the_config_is_shown_below_it(tmp_path, monkey
     assert changed == blocks.Code("epochs=3\ndata.target=[y, d]", "Changed with --set:")
 
 
+def test_a_file_without_a_digest_has_a_dash_for_it(tmp_path, monkeypatch):
+    run = number_run(tmp_path)
+    data = [{"file": "gone.csv", "sha256": None, "bytes": None}]
+    monkeypatch.setattr(type(run), "read_environment", lambda _: {"data": data})
+    assert tables(view_of(run), "reproduce")["Data files"].rows == (("gone.csv", "-", "-"),)
+
+
 def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
