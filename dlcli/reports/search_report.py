@@ -376,14 +376,16 @@ def _settings(candidates: Candidates) -> Iterator[Block]:
 
 
 def _how_it_searched(search: Search) -> str:
-    rows = f"the mean over {plural(search.folds, 'fold')}" if search.folds else "validation rows"
+    rows = "on validation rows"
+    if search.folds:
+        rows = f"as the mean over {plural(search.folds, 'fold')}"
     better = "lower" if search.direction == "minimize" else "higher"
     aside = ""
     if search.set_aside:
         aside = f" {plural(search.set_aside, 'test row')} took no part in the search."
     return (
         f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. Each was "
-        f"evaluated by {fmt.shorten(search.metric, 40)} on {rows}, the same for all; {better} is "
+        f"evaluated by {fmt.shorten(search.metric, 40)} {rows}, the same for all; {better} is "
         f"better.{aside}"
     )
 
