@@ -566,7 +566,9 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
 
 def _decile_chart(deciles: Sequence[Decile]) -> Chart:
     format_value = fmt.format_within(deciles[0].lowest, deciles[-1].highest)
-    names = [fmt.span(*map(format_value, (each.lowest, each.highest))) for each in deciles]
+    names = fmt.shorten_names(
+        fmt.span(format_value(each.lowest), format_value(each.highest)) for each in deciles
+    )
     rows = [
         {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)

@@ -273,6 +273,12 @@ def test_a_constant_target_is_one_part():
     assert error_by_decile(numbers([7, 7, 7], [7, 8, 9])) == [Decile(7, 7, 3, 1.0, 1.0)]
 
 
+def test_parts_whose_values_read_alike_have_a_bar_each():
+    close = numbers([20_000.1, 20_000.2], [20_000.1, 20_001.2])
+    rows = datasets(_decile_chart(error_by_decile(close)))["rows"]
+    assert [row["y"] for row in rows] == ["20,000 (1)", "20,000 (2)"]
+
+
 def test_a_distribution_gives_the_share_of_each_bin():
     _, shares = error_distribution(np.array([0.0, 1, 3, 4]), np.array([1.0, 1, 1, 5]), bins=2)
     assert shares.tolist() == [0.25, 0.75]
