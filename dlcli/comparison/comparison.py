@@ -275,8 +275,8 @@ def _truth(held: HeldOut) -> NDArray[np.generic]:
 
 
 def _is_file(subject: ComparedRun, split: str) -> bool:
-    """Return whether a split is a separate file, not a share of the rows."""
-    return not isinstance(getattr(subject.file.config.data, split), float)
+    """Return whether a split is a separate file, not some of the training file's rows."""
+    return split in subject.file.config.data.sources
 
 
 def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:

@@ -110,6 +110,17 @@ def test_rows_of_weight_0_are_not_counted(tmp_path):
     assert ([side.rows for side in found.sides], found.differences[0].rows) == ([20, 20], 20)
 
 
+def test_out_of_fold_rows_are_paired_with_validation_rows_of_the_same_file(tmp_path):
+    rows = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
+    folds = {"ensemble": {"members": 2}, "data": {"validation": None}}
+    runs = [
+        number_run(tmp_path, "single", _some(NEAR, 20), **rows),
+        number_run(tmp_path, "ensemble", FAR, config=folds, **rows),
+    ]
+    (against,) = compare(runs).differences
+    assert (against.rows, against.reason) == (20, None)
+
+
 def test_validation_rows_are_compared_if_a_run_has_no_test_rows(tmp_path):
     split = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
     runs = [number_run(tmp_path, name, NEAR, **split) for name in ("a", "b")]
