@@ -13,7 +13,14 @@ from typing import Literal
 
 import yaml
 
-from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
+from dlcli.config.config_file import (
+    ConfigFile,
+    first_problems,
+    line_and_column,
+    put,
+    to_plain,
+    validated,
+)
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.section import is_number, shown
 from dlcli.config.tune_section import Range, Tune
@@ -366,6 +373,9 @@ def _located(
         problem: the problem; it is at a value of the search space, or elsewhere in the config.
         causes: values without which there is no such problem; none if all values have it.
     """
+    if not line_and_column(problem):  # of Python or --set, where all have the same position
+        key = problem.path.rpartition(".")[2]
+        dimensions = [each for each in dimensions if each.path.rpartition(".")[2] == key]
     for dimension in dimensions:
         declaration = dimension.declaration
         if problem.position not in _positions(file.document.node(declaration)):

@@ -19,6 +19,7 @@ from dlcli.config import (
     dimensions_of,
     dump_config,
     load_config,
+    make_config,
     with_search_space,
 )
 from dlcli.config.layer_choices import Elu, Gelu, Relu, Tanh
@@ -391,6 +392,20 @@ def test_an_error_of_a_candidate_names_all_its_values(load: Load) -> None:
 )
 def test_a_valid_space_has_no_problems(load: Load, config: str) -> None:
     check_tune(load(config=config))
+
+
+def test_without_a_file_a_problem_is_not_taken_for_one_of_another_setting() -> None:
+    space = {"learning_rate": {"low": 0.001, "high": 0.1}, "momentum": [0.1, 0.5]}
+    settings = {f"optimizer.{key}": values for key, values in space.items()}
+    config = {"data": {"train": "a.csv", "target": "y"}, "hidden": [], "epochs": 10}
+    tune = {"space": {**settings, "batch_size": [8, 0], "optimizer.name": ["adam", "sgd"]}}
+    with pytest.raises(ConfigError) as caught:
+        check_tune(make_config({**config, "tune": tune}))
+    assert sorted(str(caught.value).splitlines()) == [
+        "batch_size: expected a positive integer, got 0",
+        "optimizer.momentum: unknown key; did you mean 'ema_momentum'? (with optimizer.name: "
+        "'adam')",
+    ]
 
 
 def test_all_problems_are_reported_with_the_position_of_the_value(problems: Problems) -> None:
