@@ -226,16 +226,13 @@ def bar_chart(
     return _chart(layers, datasets, height or max(90, 26 * len(names) + 10))
 
 
-def interval_chart(
-    rows: Rows, names: Sequence[str], colors: Colors, value: Axis, *, tips: Tips
-) -> Spec:
+def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Tips) -> Spec:
     """Draw values as points, on a line for each name, with their intervals if they have some.
 
     Args:
         rows: `y`, the name; `x`, the value; `s`, the series; `l` and `u`, the interval.
         names: the lines in order.
         colors: of the series.
-        value: the horizontal axis.
         tips: as in `line_chart`.
     """
     shared = {
@@ -243,7 +240,7 @@ def interval_chart(
         "color": _color(colors),
         "tooltip": _tooltip(tips),
     }
-    point, ends = _channel("x", value), {"x": _channel("l", value), "x2": {"field": "u"}}
+    point, ends = _channel("x", Axis()), {"x": _channel("l", Axis()), "x2": {"field": "u"}}
     layers = [
         _layer({"type": "rule", "strokeWidth": 3, "opacity": 0.5}, {**shared, **ends}, "intervals"),
         _layer({"type": "circle", "size": 100, "opacity": 0.8}, {**shared, "x": point}),

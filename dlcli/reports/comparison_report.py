@@ -11,7 +11,7 @@ from dlcli.comparison import Comparison, DataFile, RunDifference, Side, as_text
 from dlcli.errors import first_names, plural
 from dlcli.metrics import DifferenceEstimate
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import MOST_SERIES, Axis, interval_chart, series_colors, spans_decades
+from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
 from dlcli.reports.report_parts import direction_mark, metric_table
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
 from dlcli.reports.views import Block, Chart, Grid, Section, Table, Text, View
@@ -240,7 +240,7 @@ def _interval_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
         texts = [f"{name} {fmt.estimate(each)}" for name, each in known.items()]
         yield Chart(
             title=fmt.capitalize(fmt.metric_title(metric)),
-            spec=interval_chart(rows, list(known), series_colors(list(sides)), Axis(), tips=tips),
+            spec=interval_chart(rows, list(known), series_colors(list(sides)), tips=tips),
             description=f"{'; '.join(texts)}.",
         )
 

@@ -16,7 +16,7 @@ from dlcli.errors import RunError, plural
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import Axis, interval_chart
+from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import (
     REPEATABLE,
     as_sentences,
@@ -334,7 +334,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return Chart(
         title=fmt.capitalize(fmt.metric_title(metric)),
-        spec=interval_chart(rows, list(colors), colors, Axis(), tips=tips),
+        spec=interval_chart(rows, list(colors), colors, tips=tips),
         description=" ".join(parts),
     )
 
