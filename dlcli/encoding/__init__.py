@@ -5,7 +5,7 @@ rules of `type_rules`; `encoding` fits the encoder of that type, which turns the
 several numbers of a row of the matrix; and the `Layout` shows the network which inputs these are.
 """
 
-from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder, OneHotEncoder
+from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder
 from dlcli.encoding.column_encoder import (
     Block,
     EmbeddingTable,

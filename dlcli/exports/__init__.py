@@ -1,7 +1,6 @@
 """Trained runs as models and files that work without dlcli."""
 
 from dlcli.exports.export_folder import (
-    FORMATS,
     Export,
     check_export_options,
     export_model,

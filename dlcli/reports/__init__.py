@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         reproduction_view,
     )
     from dlcli.reports.search_charts import settings_text
-    from dlcli.reports.views import Table, Text, View, render_table, render_text
+    from dlcli.reports.views import Table, View, render_table, render_text
 
 
 _NAMES = {
@@ -53,7 +53,7 @@ _NAMES = {
     ),
     "report_parts": ("evaluation_view", "inspection_view", "layer_table", "reproduction_view"),
     "search_charts": ("settings_text",),
-    "views": ("Table", "Text", "View", "render_table", "render_text"),
+    "views": ("Table", "View", "render_table", "render_text"),
 }
 """The names of each module."""
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

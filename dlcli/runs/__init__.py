@@ -47,7 +47,6 @@ from dlcli.runs.run_writer import (
     write_mlflow_run,
 )
 from dlcli.runs.safe_files import (
-    AnyDocument,
     Count,
     Document,
     FileDigest,

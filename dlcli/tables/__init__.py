@@ -37,7 +37,6 @@ from dlcli.tables.datetime_parsing import (
     WEEKDAY,
     Moments,
     TimeGuess,
-    Times,
     compact_dates,
     guess_times,
     month_pattern,
