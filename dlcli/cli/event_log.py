@@ -185,7 +185,8 @@ class _EpochLines:
 
 
 def _data(fields: Fields) -> list[str]:
-    counts = [f"{count:,} {fmt.ADJECTIVES[name]}" for name, count in fields["rows"].items()]
+    names = {"train": "training"}
+    counts = [f"{count:,} {names.get(name, name)}" for name, count in fields["rows"].items()]
     split = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
     return [f"{fields['file']}: {', '.join(counts)} rows{split}", *fields["notes"]]
 

@@ -466,6 +466,16 @@ class Config(Section):
         """True if there are rows to validate a network on that it is not trained on."""
         return self.data.has_validation or self.ensemble_folds is not None
 
+    def adjective(self, split: str) -> str:
+        """Return the word for the rows of a set: `training`, `validation`, `test`.
+
+        Validation rows of an ensemble with folds are `out-of-fold`: training rows, each predicted
+        by the members that were not trained on it.
+        """
+        if split == "validation" and self.ensemble_folds is not None:
+            return "out-of-fold"
+        return "training" if split == "train" else split
+
     def conflicts(self) -> Iterator[Conflict]:
         """Yield what is valid in its own section but conflicts with others."""
         yield from self._monitor_conflicts()

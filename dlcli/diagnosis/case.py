@@ -212,11 +212,6 @@ class Case:
             magnitudes=magnitudes,
         )
 
-    def adjective(self, split: str) -> str:
-        """Return the word for the rows of a split: `out-of-fold` for those of an ensemble."""
-        is_out_of_fold = split == "validation" and self.config.ensemble_folds is not None
-        return "out-of-fold" if is_out_of_fold else split
-
     @property
     def layers(self) -> Sequence[LayerStatistics]:
         """The layers of the trained network; empty without an explanation."""

@@ -251,7 +251,7 @@ def overfitting(case: Case) -> Finding | None:
     observations = [_validation_rise(case)]
     is_larger = train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE)
     if train and held_out and is_larger and not _is_usual_difference(case):
-        rows = f"{case.adjective('validation')} rows"
+        rows = f"{case.config.adjective('validation')} rows"
         words = f"training rows have {train.words}, {rows} {held_out.words}"
         observations.insert(0, words)
     if not any(observations) or case.learned_nothing:
@@ -444,10 +444,9 @@ def _compared(case: Case, baseline: str) -> BaselineDifference | None:
 
 def _difference_words(case: Case, found: BaselineDifference, by: str) -> str:
     """Return both values and the interval: `validation rows have log_loss 0.5, and 0.49 by ...`."""
-    words = (
-        f"{case.adjective(_held_out(case))} rows have {found.metric} {_number(found.network)}, and "
-    )
-    words += f"{_number(found.baseline)} by {by}"
+    rows = f"{case.config.adjective(_held_out(case))} rows"
+    words = f"{rows} have {found.metric} {_number(found.network)}, "
+    words += f"and {_number(found.baseline)} by {by}"
     if found.lower is None or found.upper is None:
         return words
     ends = f"{_number(found.lower)} to {_number(found.upper)}"

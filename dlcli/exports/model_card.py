@@ -6,7 +6,7 @@ The headings follow Mitchell et al. 2019, "Model cards for model reporting"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 
@@ -25,7 +25,6 @@ _MOST_VALUES = 6
 """Categories of a column that are listed."""
 _MOST_IMPORTANT = 5
 _MOST_FINDINGS = 5
-_OUT_OF_FOLD = "out-of-fold"
 
 
 def model_card(run: Run) -> str:
@@ -59,13 +58,6 @@ def model_card(run: Run) -> str:
         *_contract(explanation),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _adjectives(subject: ComparedRun) -> Mapping[str, str]:
-    """Return the words for sets of rows; validation rows of an ensemble may be out-of-fold."""
-    if subject.file.config.ensemble_folds is None:
-        return fmt.ADJECTIVES
-    return {**fmt.ADJECTIVES, "validation": _OUT_OF_FOLD}
 
 
 def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
@@ -113,11 +105,11 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     ]
     if files:
         yield table(("file", "SHA-256 begins with"), files)
-    words = _adjectives(subject)
+    is_out_of_fold = subject.file.config.ensemble_folds is not None
     rows = [
-        (words.get(name, name), f"{count:,}")
+        (subject.file.config.adjective(name), f"{count:,}")
         for name, count in explanation.rows.items()
-        if words.get(name) != _OUT_OF_FOLD  # they are the training rows
+        if not (is_out_of_fold and name == "validation")  # they are the training rows
     ]
     if rows:
         yield table(("rows", "number"), rows)
@@ -140,8 +132,8 @@ def _results(
     if splits and subject.held_out is not None:
         estimates = dict(estimate_statistics(subject.rows_of(splits[0]).statistics()))
     every = [name for name in ("train", "validation", "test") if name in subject.metrics]
-    words = _adjectives(subject)
-    heads = [f"{words[name]} rows" for name in every]
+    config = subject.file.config
+    heads = [f"{config.adjective(name)} rows" for name in every]
     names = dict.fromkeys(name for split in every for name in subject.metrics[split])
     lines = []
     for name in names:
@@ -155,12 +147,14 @@ def _results(
     yield table(("metric", *heads), lines)
     if estimates:
         biased = "Metrics of training rows are optimistically biased"
-        if words["validation"] == _OUT_OF_FOLD:
+        if config.ensemble_folds is not None:
             biased += "; out-of-fold rows are the same, each predicted by networks that were not "
             biased += "trained on it"
-        elif "validation" in every and subject.file.config.early_stopping is not None:
+        elif "validation" in every and config.early_stopping is not None:
             biased += "; validation rows decided when to stop"
-        brackets = f"In brackets: the 95 % confidence interval on {words[splits[0]]} rows. "
+        brackets = (
+            f"In brackets: the 95 % confidence interval on {config.adjective(splits[0])} rows. "
+        )
         yield f"{brackets if any(e.lower is not None for e in estimates.values()) else ''}{biased}."
     yield _list(view_of(subject.run).sentences)
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
@@ -186,7 +180,8 @@ def _limits(
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
     elif rows < 1_000:
-        yield f"It was evaluated on only {plural(rows, f'{_adjectives(subject)[splits[0]]} row')}."
+        kind = predictor.config.adjective(splits[0])
+        yield f"It was evaluated on only {plural(rows, f'{kind} row')}."
     yield (
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."

@@ -305,7 +305,7 @@ def explanation_section(record: TrainingRecord) -> Section | None:
     if explanation.worst:
         is_number = record.task.outcome == "numbers"
         worst = [
-            each.model_copy(update={"split": record.adjective(each.split)})
+            each.model_copy(update={"split": record.config.adjective(each.split)})
             if each.split == "validation"
             else each
             for each in explanation.worst

@@ -23,8 +23,6 @@ LONGEST_TEXT = 1_000
 """Characters of a paragraph that are shown; it may name columns."""
 SPLITS = ("test", "validation", "train")
 """The sets of rows, from the most independent of training to the least."""
-ADJECTIVES = {"test": "test", "validation": "validation", "train": "training"}
-"""Sets of rows in a sentence: `on 30 training rows`."""
 VERDICTS = {
     "better": "significantly better",
     "worse": "significantly worse",

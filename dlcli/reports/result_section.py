@@ -67,7 +67,7 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         by_column = record.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
     for place, rows in enumerate(record.predicted):
-        kind = record.adjective(rows.split)
+        kind = record.config.adjective(rows.split)
         title = f"{fmt.capitalize(kind)} rows"
         metrics_of_rows = record.metrics.get(rows.split, {})
         text = Text(_describe(rows, kind, record.rows(rows.split)))

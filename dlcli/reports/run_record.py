@@ -85,7 +85,6 @@ class NetworkEvent(_Event):
     metrics: list[str] = []
     target_scaling: str | None = None
     members: Count | None = None
-    folds: Count | None = None
 
 
 class EngineEvent(_Event):
@@ -325,21 +324,6 @@ class RunRecord:
                 found.append(word.removeprefix("--set="))
         return tuple(found)
 
-    @property
-    def is_out_of_fold(self) -> bool:
-        """True if training rows stand for validation rows, as in an ensemble with folds."""
-        return self.log.network is not None and self.log.network.folds is not None
-
-    def adjective(self, split: str) -> str:
-        """Return the word for the rows of a set: `test`, `validation`, `training`.
-
-        Validation rows of an ensemble with folds are `out-of-fold`: training rows, each predicted
-        by the members that were not trained on it.
-        """
-        if split == "validation" and self.is_out_of_fold:
-            return "out-of-fold"
-        return fmt.ADJECTIVES[split]
-
     def is_trained(self, name: str) -> bool:
         """Return whether a folder of this name within it is a finished training."""
         try:
@@ -356,6 +340,11 @@ class TrainingRecord(RunRecord):
     def is_diverged(self) -> bool:
         """True if training stopped because its loss or weights became NaN or infinite."""
         return self.run.kind == DIVERGED
+
+    @property
+    def is_out_of_fold(self) -> bool:
+        """True if training rows stand for validation rows, as in an ensemble with folds."""
+        return self.config.ensemble_folds is not None
 
     @cached_property
     def task(self) -> Task:

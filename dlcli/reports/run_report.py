@@ -105,32 +105,33 @@ def _metric_table(record: TrainingRecord) -> Table:
     facts = [
         "Metrics of training rows are optimistically biased, as the network was fitted to them"
     ]
-    if record.is_out_of_fold:
-        facts.append(
-            "out-of-fold metrics are of the training rows, each predicted by the members of the "
-            "ensemble that were not trained on it, which chose only their own best epoch by it"
-        )
-    elif "validation" in splits:
-        facts.append(f"validation rows {_use_of_validation(record)}")
+    if "validation" in splits:
+        facts.append(_use_of_validation(record))
     if "test" in splits:
         facts.append("test rows were used for nothing else")
     note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
     if models:
+        rows = f"{record.config.adjective(first)} rows"
         note += (
-            f" Baselines are evaluated on the {record.adjective(first)} rows: “constant” always "
-            "predicts the mean (the median, if absolute errors are compared) or the most frequent "
-            "class; “linear” has the same inputs and no hidden layers. A network should beat both."
+            f" Baselines are evaluated on the {rows}: “constant” always predicts the mean (the "
+            "median, if absolute errors are compared) or the most frequent class; “linear” has the "
+            "same inputs and no hidden layers. A network should beat both."
         )
     heads = [
-        "out-of-fold" if record.is_out_of_fold and name == "validation" else name for name in splits
+        "out-of-fold" if name == "validation" and record.is_out_of_fold else name for name in splits
     ]
     return metric_table([*heads, *models], columns, note=note, with_directions=True)
 
 
 def _use_of_validation(record: TrainingRecord) -> str:
+    if record.is_out_of_fold:
+        return (
+            "out-of-fold metrics are of the training rows, each predicted by the members of the "
+            "ensemble that were not trained on it, which chose only their own best epoch by it"
+        )
     if record.config.early_stopping is not None:
-        return "decided when to stop"
-    return "were not trained on, but configs are chosen by them"
+        return "validation rows decided when to stop"
+    return "validation rows were not trained on, but configs are chosen by them"
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
@@ -147,7 +148,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         return
     split = record.splits[0]
     rows, scores = record.counted_rows(split), record.metrics[split]
-    adjective = record.adjective(split)
+    adjective = record.config.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
@@ -208,11 +209,11 @@ def _figures(record: TrainingRecord) -> Iterator[Figure]:
         for split in record.splits:
             value = fmt.metric(metric, finite_number(record.metrics[split].get(metric)))
             note = better if split == first else ""
-            yield Figure(f"{title}, {record.adjective(split)} rows", value, note)
+            yield Figure(f"{title}, {record.config.adjective(split)} rows", value, note)
         for name in _BASELINES:
             if first in (scores := record.baselines.get(name, {})):
                 value = fmt.metric(metric, finite_number(scores[first].get(metric)))
-                yield Figure(f"{name} baseline, {record.adjective(first)} rows", value)
+                yield Figure(f"{name} baseline, {record.config.adjective(first)} rows", value)
     if record.log.network:
         members = record.log.network.members
         what = f"in each of {members:,} networks" if members else "trainable numbers"

@@ -14,7 +14,6 @@ from dlcli.errors import RunError
 from dlcli.explanation import ValueCount
 from dlcli.exports import markdown, model_card
 from dlcli.reports import view_of
-from dlcli.reports.run_record import TrainingRecord
 from dlcli.runs import Run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, number_run
 
@@ -109,7 +108,6 @@ def test_the_rows_of_an_ensemble_with_folds_are_out_of_fold(
     metrics = {"train": {"rmse": 1.0}, "validation": {"rmse": 2.0}}
     run = number_run(tmp_path, explanation=explanation, metrics=metrics, outputs=None)
     monkeypatch.setattr(Config, "ensemble_folds", 2)
-    monkeypatch.setattr(TrainingRecord, "is_out_of_fold", True)
     card = model_card(run)
 
     assert "| training | 4 |" in section(card, "Data")

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dlcli.comparison import BaselineComparison, BaselineDifference, NearlyPerfect
+from dlcli.config import Config
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
@@ -22,7 +23,6 @@ from dlcli.reports.run_record import (
     BaselinesEvent,
     DataEvent,
     Log,
-    NetworkEvent,
     TargetEvent,
     TrainedEvent,
     TrainingRecord,
@@ -347,12 +347,10 @@ def sentences_of_ensemble(tmp_path, test, validation):
     comparison = BaselineComparison(
         differences={"constant": {"test": test, "validation": validation}}
     )
-    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=METRICS, comparison=comparison)
-    events = {
-        "network": NetworkEvent(layers=[], inputs=1, parameters=2, loss="mse", folds=8),
-        "data": DataEvent(file="table.csv", rows={"train": 90, "test": 10}),
-    }
-    record = TrainingRecord(run, Log.of(run).model_copy(update=events))
+    given = {"metrics": METRICS, "comparison": comparison, "config": {"ensemble": {"members": 2}}}
+    run = make_run(tmp_path, COLORS, "y", outputs=None, **given)
+    data = DataEvent(file="table.csv", rows={"train": 90, "test": 10})
+    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
     return training_view(record).sentences[1:]
 
 
@@ -601,13 +599,12 @@ def test_the_largest_errors_of_margins_are_those_of_the_hinge(tmp_path):
     assert worst["Held-out rows with the largest errors"].header[4] == "hinge"
 
 
-def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path):
+def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path, monkeypatch):
     full = full_explanation()
     row = full.worst[0].model_copy(update={"split": "validation"})
     run = number_run(tmp_path, explanation=full.model_copy(update={"worst": (row,)}))
-    network = NetworkEvent(layers=[], inputs=1, parameters=2, loss="mse", folds=8)
-    record = TrainingRecord(run, Log.of(run).model_copy(update={"network": network}))
-    worst = tables(training_view(record), "explanation")["Held-out rows with the largest errors"]
+    monkeypatch.setattr(Config, "ensemble_folds", 2)
+    worst = tables(view_of(run), "explanation")["Held-out rows with the largest errors"]
     assert worst.rows[0][1] == "out-of-fold"
 
 
