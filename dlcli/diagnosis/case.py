@@ -16,7 +16,7 @@ from dlcli.comparison import BaselineComparison
 from dlcli.config import Config, CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
 from dlcli.encoding import Block, Encoding, NumericEncoder
-from dlcli.explanation import Explanation, LayerStatistics
+from dlcli.explanation import Explanation
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number, stored_confusion
 from dlcli.prediction import Ensemble
 from dlcli.runs import DIVERGED, MetricsBySplit, Run
@@ -168,7 +168,7 @@ class Case:
     """The same for the models `constant` and `linear`."""
     comparison: BaselineComparison = field(default_factory=BaselineComparison)
     """The comparison with these models on held-out rows."""
-    explanation: Explanation | None = None
+    explanation: Explanation = field(default_factory=lambda: Explanation(rows={}, sampled_rows={}))
     rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
     identifiers: tuple[str, ...] = ()
@@ -189,10 +189,10 @@ class Case:
         Raises:
             RunError: for a damaged file.
         """
-        explanation = Explanation.of(run) if run.has("explanation.json") else None
+        explanation = Explanation.of(run)
         events = [*run.read_events()] if run.has("events.jsonl") else []
         magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
-        rows = explanation.rows if explanation else _logged_rows(events)
+        rows = explanation.rows or _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
         config = run.read_config().config
         if config.ensemble_folds is not None and "train" in rows:
@@ -211,11 +211,6 @@ class Case:
             diverged=run.kind == DIVERGED,
             magnitudes=magnitudes,
         )
-
-    @property
-    def layers(self) -> Sequence[LayerStatistics]:
-        """The layers of the trained network; empty without an explanation."""
-        return self.explanation.layers if self.explanation else ()
 
     def curve(self, name: str) -> Curve:
         """Return a column of history.csv before the first value that float32 can't hold."""
@@ -311,7 +306,7 @@ def _logged_magnitudes(events: Iterable[Mapping[str, Any]]) -> Magnitudes | None
 
 
 def _read_inputs(
-    run: Run, explanation: Explanation | None
+    run: Run, explanation: Explanation
 ) -> tuple[tuple[Block, ...], Mapping[str, float]]:
     """Return the columns as the network reads them, with the largest absolute input of each.
 
@@ -321,7 +316,7 @@ def _read_inputs(
     encoding = run.parse("encoding.json", Encoding)
     sizes = {
         column.name: column.largest_input
-        for column in (explanation.columns if explanation else ())
+        for column in explanation.columns
         if column.role == "feature" and column.largest_input is not None
     }
     for feature in encoding.features:

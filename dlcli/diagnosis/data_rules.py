@@ -69,7 +69,7 @@ def identifiers(case: Case) -> Finding | None:
     ]
     if not names:
         return None
-    importances = case.explanation.importances if case.explanation else ()
+    importances = case.explanation.importances
     is_first = bool(importances) and importances[0].column in names
     rank = ", which is the most important one" if is_first else ""
     settings = [(config.format_path(("input", "features", name)), "ignored") for name in names]
@@ -187,7 +187,7 @@ def _target_sizes(case: Case) -> Iterator[tuple[str, float]]:
     """Yield the largest absolute value of each numeric target column."""
     if case.magnitudes is not None:
         yield from case.magnitudes.target.items()
-    elif case.explanation is not None and case.config.data.target.type == "numeric":
+    elif case.config.data.target.type == "numeric":
         for column in case.explanation.columns:
             ends = column.minimum, column.maximum
             if column.role == "target" and ends[0] is not None and ends[1] is not None:

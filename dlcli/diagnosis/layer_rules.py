@@ -60,7 +60,7 @@ def exploding_gradients(case: Case) -> Finding | None:
     """Find initial gradients that are a hundred times as large as the weights."""
     sizes = {
         layer.name: layer.first_gradient / layer.weight_norm
-        for layer in case.layers
+        for layer in case.explanation.layers
         if layer.kind == "Dense" and layer.first_gradient is not None and layer.weight_norm
     }
     name = max(sizes, key=lambda name: sizes[name], default=None)
@@ -89,7 +89,7 @@ def _gradient_ratio(case: Case, when: Literal["first_gradient", "last_gradient"]
     """Divide the first Dense layer's gradient by the last one's, per weight: √(mean square)."""
     sizes = [
         gradient / layer.parameters**0.5
-        for layer in case.layers
+        for layer in case.explanation.layers
         if layer.kind == "Dense"
         and 0 < layer.parameters < 2**53
         and (gradient := getattr(layer, when)) is not None
@@ -174,7 +174,7 @@ def saturated_units(case: Case) -> Finding | None:
 def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
     """Return the hidden layers, by index, of which a large share of units is dead or saturated."""
     shares = {}
-    for layer in case.layers:
+    for layer in case.explanation.layers:
         found, share = _HIDDEN.match(layer.name), getattr(layer, name)
         index = int(found[1]) - 1 if found else -1
         if 0 <= index < len(case.config.hidden) and share is not None and share >= least:

@@ -167,9 +167,11 @@ class Explanation(Document):
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """Read the explanation of a run.
+        """Read the explanation of a run; empty if it has none.
 
         Raises:
-            RunError: if it holds none, or that is damaged.
+            RunError: if it is damaged.
         """
-        return run.parse("explanation.json", cls)
+        if run.has("explanation.json"):
+            return run.parse("explanation.json", cls)
+        return cls(rows={}, sampled_rows={})

@@ -37,11 +37,7 @@ def model_card(run: Run) -> str:
         RunError: for a run without a network, or a damaged one.
     """
     subject, predictor = ComparedRun.read(run), Predictor.load(run)
-    explanation = (
-        Explanation.of(run)
-        if run.has("explanation.json")
-        else Explanation(rows={}, sampled_rows={})
-    )
+    explanation = Explanation.of(run)
     splits = [name for name in SPLITS if name in subject.metrics]
     parts = [
         f"# Model card: {run.path.resolve().name}",

@@ -76,7 +76,7 @@ def data_section(record: TrainingRecord) -> Section:
     if record.log.data:
         blocks += _rows(record.log.data, record.config)
     blocks += _warnings(record)
-    if record.explanation and record.explanation.columns:
+    if record.explanation.columns:
         is_in_time = isinstance(record.config.data.split, TimeSplit)
         blocks += _columns(record.explanation, is_in_time=is_in_time)
     elif record.log.features:
@@ -287,10 +287,8 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
 
 def explanation_section(record: TrainingRecord) -> Section | None:
     """Show what the predictions depend on; `None` without an explanation or held-out rows."""
-    explanation = record.explanation
-    if explanation is None:
-        return None
     blocks: list[Block] = []
+    explanation = record.explanation
     if explanation.importances:
         read = None
         if record.log.features:

@@ -389,9 +389,9 @@ class TrainingRecord(RunRecord):
         return BaselineComparison.of(self.run)
 
     @cached_property
-    def explanation(self) -> Explanation | None:
+    def explanation(self) -> Explanation:
         """The explanation of its data, layers and predictions."""
-        return Explanation.of(self.run) if self.run.has("explanation.json") else None
+        return Explanation.of(self.run)
 
     @cached_property
     def predicted(self) -> list[PredictedRows]:

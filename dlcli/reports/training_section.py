@@ -41,8 +41,7 @@ def training_section(record: TrainingRecord) -> Section:
     if rate := learning_rate_chart(record.history):
         charts.append(rate)
     blocks.append(Grid(tuple(charts)))
-    layers = record.explanation.layers if record.explanation else ()
-    if layers:
+    if layers := record.explanation.layers:
         table = _layer_table(layers, is_first=record.ensemble is not None)
         blocks.append(Group("Inside the network", (table,)))
     return Section("training", "The training", tuple(blocks))

@@ -46,6 +46,5 @@ def test_what_is_no_evidence_is_reported(stored, text, complaint):
     assert str(caught.value) == f"{file}: is malformed at {complaint}; {way_out}"
 
 
-def test_an_older_run_without_it_is_reported(stored):
-    with pytest.raises(RunError, match=r"explanation\.json"):
-        Explanation.of(stored(None))
+def test_it_is_empty_for_a_run_without_one(stored):
+    assert Explanation.of(stored(None)) == Explanation(rows={}, sampled_rows={})
