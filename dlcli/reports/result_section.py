@@ -136,10 +136,11 @@ def prediction_blocks(
 
 def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     """Yield a table of the coverage of intervals for each column of numbers."""
-    columns, stored = record.tested_intervals, record.conformal
-    doubt = stored.uncertainty(REPORTED_LEVEL) if stored else ""
+    if (stored := record.conformal) is None:
+        return
+    columns, doubt = record.task.columns, stored.uncertainty(REPORTED_LEVEL)
     level = f"{100 * REPORTED_LEVEL:g} %"
-    for column, ranges in [*columns.items()][:MOST_OUTPUTS]:
+    for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
         yield Table.of(
             ranges,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,7 +22,6 @@ from dlcli.prediction import (
     Conformal,
     Ensemble,
     Predictor,
-    RangeCoverage,
 )
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
@@ -366,12 +365,6 @@ class TrainingRecord(RunRecord):
         """The errors that intervals and sets follow from, if there are any."""
         has_errors = self.run.has("conformal.json")
         return self.run.parse("conformal.json", Conformal) if has_errors else None
-
-    @property
-    def tested_intervals(self) -> Mapping[str, Sequence[RangeCoverage]]:
-        """By column of numbers, the coverage of intervals of test rows by range of predictions."""
-        tested = self.conformal.test if self.conformal else ()
-        return dict(zip(self.task.columns, tested, strict=False))
 
     @cached_property
     def metrics(self) -> MetricsBySplit:
