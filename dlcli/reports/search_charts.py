@@ -74,12 +74,12 @@ class Candidates:
     @property
     def best(self) -> TrialResult | None:
         """The best one."""
-        return self._numbered(self.search.best)
+        return self.search.trial(self.search.best)
 
     @property
     def smallest(self) -> TrialResult | None:
         """The one with the fewest parameters within one standard error of the best."""
-        return self._numbered(self.search.smallest)
+        return self.search.trial(self.search.smallest)
 
     @cached_property
     def finalists(self) -> Mapping[str, Finalist]:
@@ -91,10 +91,6 @@ class Candidates:
         """True if the best was trained in full and is significantly worse than the default."""
         best = self.finalists.get("best")
         return best is not None and best.verdict == "worse" and "default" in self.finalists
-
-    def _numbered(self, number: int | None) -> TrialResult | None:
-        matching = (each for each in self.complete if each.number == number)
-        return None if number is None else next(matching, None)
 
     @property
     def default(self) -> TrialResult | None:
