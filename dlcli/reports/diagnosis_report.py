@@ -27,7 +27,7 @@ def diagnosis_view(
         count = plural(len(findings), "finding") if findings else "nothing stands out"
         head = Text(f"{run.path}: {count}")
         return View(title, blocks=(head, Findings(tuple(findings), run.resolved_path())))
-    best = winner(trials)
+    best, rows = winner(trials), run.read_config().config.adjective("validation")
     table = Table.of(
         trials,
         {
@@ -38,7 +38,7 @@ def diagnosis_view(
             "verdict": _verdict,
             "run": lambda trial: fmt.UNDEFINED if trial.run is None else str(trial.run),
         },
-        "validation rows:",
+        f"{rows} rows:",
         text_columns=(0, 1, 4, 5),
     )
     if best is None:

@@ -14,8 +14,9 @@ from dlcli.config import Config
 from dlcli.diagnosis import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation import Importance, LayerStatistics
+from dlcli.pipeline import Trial
 from dlcli.prediction import Ensemble, EnsembleMember
-from dlcli.reports import render_report, render_text, to_html, view_of
+from dlcli.reports import diagnosis_view, render_report, render_text, to_html, view_of
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.report_parts import baseline_sentences, positive_class
@@ -606,6 +607,14 @@ def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path, mon
     monkeypatch.setattr(Config, "ensemble_folds", 2)
     worst = tables(view_of(run), "explanation")["Held-out rows with the largest errors"]
     assert worst.rows[0][1] == "out-of-fold"
+
+
+def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monkeypatch):
+    run = number_run(tmp_path)
+    monkeypatch.setattr(Config, "ensemble_folds", 2)
+    patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
+    [table] = diagnosis_view(run, (), [Trial("underfitting", patch)]).blocks
+    assert table.caption == "out-of-fold rows:"
 
 
 @pytest.mark.parametrize(
