@@ -294,29 +294,29 @@ class SharedCheckpointer:
         own: the checkpointer of worker 0; that of others is not used.
     """
 
-    def __init__(self, exchange: Exchange, own: RunCheckpointer | None) -> None:
+    def __init__(self, exchange: Exchange, own: Checkpointer) -> None:
+        from dlcli.training import NO_CHECKPOINTS
+
         self._exchange = exchange
-        self._own = own if exchange.rank == 0 else None
+        self._own = own if exchange.rank == 0 else NO_CHECKPOINTS
 
     @property
     def is_due(self) -> bool:
         """True if a checkpoint is wanted now."""
-        return self._own is not None and self._own.is_due
+        return self._own.is_due
 
     @property
     def is_ending(self) -> bool:
         """True if training is to end."""
-        return self._own is not None and self._own.is_ending
+        return self._own.is_ending
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint on worker 0."""
-        if self._own is not None:
-            self._own.save(checkpoint)
+        self._own.save(checkpoint)
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
         """Return the newest checkpoint of worker 0, see `RunCheckpointer.latest`."""
-        own = self._own
-        return self._of_worker_0(lambda: None if own is None else own.latest(job, kinds))
+        return self._of_worker_0(lambda: self._own.latest(job, kinds))
 
     def _of_worker_0(self, load: Callable[[], Checkpoint | None]) -> Checkpoint | None:
         """Return to all workers what worker 0 loads."""
@@ -329,20 +329,17 @@ class SharedCheckpointer:
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
-        own = None if self._own is None else self._own.of_member(number)
-        return SharedCheckpointer(self._exchange, own)
+        return SharedCheckpointer(self._exchange, self._own.of_member(number))
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member on worker 0."""
-        if self._own is not None:
-            self._own.save_member(number, result)
+        self._own.save_member(number, result)
 
     def finished_member(self, number: int, job: Job) -> TrainingResult | None:
         """Return the stored result of a member, see `RunCheckpointer.finished_member`."""
 
         def load() -> Checkpoint | None:
-            own = self._own
-            result = None if own is None else own.finished_member(number, job)
+            result = self._own.finished_member(number, job)
             return None if result is None else _as_checkpoint(result)
 
         found = self._of_worker_0(load)

@@ -71,7 +71,6 @@ if TYPE_CHECKING:
     from dlcli.training import (
         Checkpointer,
         Device,
-        EnsembleCheckpointer,
         Job,
         LinearEngine,
         ProgramCache,
@@ -417,7 +416,7 @@ def fit(
     prepared: Prepared,
     encoded: Mapping[str, EncodedRows],
     progress: Progress,
-    checkpointer: EnsembleCheckpointer,
+    checkpointer: Checkpointer,
     options: FitOptions | None = None,
 ) -> FitResult:
     """Train a network. TensorFlow must be loaded, see `load_tensorflow`.
@@ -467,7 +466,7 @@ def _fit_members(
     job: Job,
     prepared: Prepared,
     progress: Progress,
-    checkpointer: EnsembleCheckpointer,
+    checkpointer: Checkpointer,
     options: FitOptions,
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble, which share a compiled program."""
@@ -502,14 +501,13 @@ def _fit_member(
     member: Member,
     engine: Engine | LinearEngine,
     report: EpochProgress,
-    checkpointer: EnsembleCheckpointer,
+    checkpointer: Checkpointer,
     options: FitOptions,
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""
     from dlcli.training import train_job
 
-    number, ensemble = member.number, member.job.config.ensemble
-    own: Checkpointer = checkpointer
+    number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:
         if options.until is None or number <= options.finished:
             found = checkpointer.finished_member(number, member.job)
@@ -602,7 +600,7 @@ class FitContext:
         config: Config,
         split: Split,
         progress: Progress,
-        checkpointer: EnsembleCheckpointer,
+        checkpointer: Checkpointer,
         on_notes: ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.

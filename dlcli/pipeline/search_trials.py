@@ -55,7 +55,7 @@ from dlcli.runs import RunWriter, read_resolved
 from dlcli.tasks import StoredPredictions
 
 if TYPE_CHECKING:
-    from dlcli.training import EnsembleCheckpointer
+    from dlcli.training import Checkpointer
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -237,7 +237,7 @@ def evaluate_candidate(
     context: SearchContext,
     values: Mapping[str, Value],
     reporter: TrialReporter,
-    checkpointer: EnsembleCheckpointer,
+    checkpointer: Checkpointer,
 ) -> TrialResult:
     """Train the config with other values on each fold, and evaluate it.
 

@@ -38,7 +38,7 @@ from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives, EnsembleCheckpointer, Job, TrainingResult
+    from dlcli.training import Checkpointer, Collectives, Job, TrainingResult
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -264,7 +264,7 @@ def _cluster_figures(
     }
 
 
-def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> EnsembleCheckpointer:
+def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:
     """Return a checkpointer for all workers of a cluster; elsewhere the given one."""
     return checkpointer if workers is None else SharedCheckpointer(workers, checkpointer)
 

@@ -6,7 +6,6 @@ from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
     NO_CHECKPOINTS,
     Checkpointer,
-    EnsembleCheckpointer,
     Job,
     TrainingResult,
     measure_magnitudes,

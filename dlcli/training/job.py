@@ -144,7 +144,7 @@ class TrainingResult:
 
 
 class Checkpointer(Protocol):
-    """Stores checkpoints, and decides when one is due."""
+    """Stores checkpoints of a network, or of the members of an ensemble, when they are due."""
 
     @property
     def is_due(self) -> bool:
@@ -172,10 +172,6 @@ class Checkpointer(Protocol):
         Raises:
             RunError: if there are some, and none can be read or belongs to such a job.
         """
-
-
-class EnsembleCheckpointer(Checkpointer, Protocol):
-    """The same for the members of an ensemble, too."""
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, numbered from 1.
@@ -225,7 +221,7 @@ class _NoCheckpoints:
         """Return `None`: no member is finished."""
 
 
-NO_CHECKPOINTS: EnsembleCheckpointer = _NoCheckpoints()
+NO_CHECKPOINTS: Checkpointer = _NoCheckpoints()
 
 
 def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Checkpoint:
