@@ -86,16 +86,22 @@ class Cluster:
         return json.dumps({"cluster": {"worker": self.addresses}, "task": task})
 
     @property
+    def _hosts(self) -> list[str]:
+        return [address.rpartition(":")[0] for address in self.addresses]
+
+    @property
     def neighbors(self) -> int:
         """The number of workers on this worker's host, itself included."""
-        hosts = [address.rpartition(":")[0] for address in self.addresses]
-        return hosts.count(hosts[self.rank])
+        return self._hosts.count(self._hosts[self.rank])
 
     @property
     def local_rank(self) -> int:
         """The number of this worker among those on its host, from 0."""
-        hosts = [address.rpartition(":")[0] for address in self.addresses]
-        return hosts[: self.rank].count(hosts[self.rank])
+        return self._hosts[: self.rank].count(self._hosts[self.rank])
+
+
+ALONE = Cluster(("localhost:0",), 0)
+"""The one worker of a training without a cluster."""
 
 
 def find_cluster(environment: Mapping[str, str]) -> Cluster | None:

@@ -145,7 +145,6 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
     with TemporaryDirectory(prefix="dlcli-worker-") as folder, ignoring:
         output = Path(folder) / "run"
         with run_recording.recorded_run(file, output, file.name, lambda *_: None) as recording:
-            recording.rank = cluster.rank
             recording.resumes = not answer["_starts_over"]
             workers = _join(recording, cluster)
             try:
@@ -172,13 +171,11 @@ def _join(recording: Recording, cluster: Cluster) -> Collectives:
     threads = threads_per_worker(config.threads, cluster.neighbors if divides else 1)
     config = config.model_copy(update={"threads": threads})
     recording.file = replace(recording.file, config=config)
-    recording.gpu = cluster.local_rank
-    recording.share = cluster.neighbors / cluster.size
-    load_tensorflow(config, Events(lambda *_: None), recording.gpu)
+    recording.cluster = cluster
+    load_tensorflow(config, Events(lambda *_: None), cluster.local_rank)
     from dlcli.training import join_cluster
 
     workers = join_cluster(cluster)
-    recording.workers = cluster.size
     _compare_data(recording.file, workers)
     return workers
 

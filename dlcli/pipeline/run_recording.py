@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dlcli.cluster import ALONE, Cluster
 from dlcli.comparison import GateResult, GateResults
 from dlcli.config import (
     MEMORY,
@@ -87,21 +88,15 @@ class Recording:
     """The folder of a resumed run."""
     resolved: Config = field(init=False)
     """The resolved config, from `begin` on."""
-    workers: int = 1
-    """The number of workers of a cluster that train together."""
-    rank: int = 0
-    """The number of this one; what others than worker 0 record is discarded."""
-    gpu: int = 0
-    """The GPU that it takes, if there are several."""
-    share: float = 1.0
-    """The part of the rows that this machine has."""
+    cluster: Cluster = ALONE
+    """The workers that train together; what others than worker 0 record is discarded."""
     resumes: bool = False
     """True if training resumes from what worker 0 has stored."""
 
     @property
     def starts_over(self) -> bool:
         """True if training starts from its beginning, so that it needs initial weights."""
-        if self.rank:
+        if not self.cluster.is_chief:
             return not self.resumes
         return self.writer is None or not self.writer.can_resume
 
@@ -133,7 +128,7 @@ class Recording:
             check_unchanged(self.stamps)
             check_images(self.writer, images)
             if device is not None:
-                warn_of_changes(self.writer, self.file, device, self.events, self.workers)
+                warn_of_changes(self.writer, self.file, device, self.events, self.cluster.size)
             self.events.log_to(self.writer)
             self.resolved = self.file.config
             yield self.writer
@@ -144,8 +139,8 @@ class Recording:
             self.resolved = resolve(writer.path)
             writer.write_text("config.yaml", self.file.text)
             writer.write_resolved(dump_config(self.resolved))
-            data = data_fingerprints(self.file) if self.rank == 0 else ()
-            environment = _environment(self.resolved, device, data, self.workers)
+            data = data_fingerprints(self.file) if self.cluster.is_chief else ()
+            environment = _environment(self.resolved, device, data, self.cluster.size)
             writer.write_json(
                 "environment.json", {**environment, **({"images": images} if images else {})}
             )
@@ -307,7 +302,7 @@ def check_images(writer: RunWriter, images: Images) -> None:
 
 
 def warn_of_changes(
-    writer: RunWriter, file: ConfigFile, device: Device, events: Events, workers: int = 1
+    writer: RunWriter, file: ConfigFile, device: Device, events: Events, workers: int
 ) -> None:
     """Warn of what has changed since training began that may change the last bits of the weights.
 

@@ -128,12 +128,13 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
         workers: the other workers of a cluster, which call this at the same time.
     """
     file, config, events = recording.file, recording.file.config, recording.events
-    with working_folder(file, recording.output, events, recording.share) as folder:
+    cluster = recording.cluster
+    share = cluster.neighbors / cluster.size  # the part of the rows that this machine has
+    with working_folder(file, recording.output, events, share) as folder:
         # Read, split, encode, build.
         prepared = prepare(file, events, folder, workers)
         warn_of_linear_layers(config, events)
-        on_disk, share = folder is not None, recording.share
-        check = partial(check_memory, prepared, config, on_disk=on_disk, share=share)
+        check = partial(check_memory, prepared, config, on_disk=folder is not None, share=share)
         if workers is None:
             check()
         else:  # what fails on one of them fails on all
@@ -142,7 +143,7 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
         initial = initial_weights(file, prepared.network) if recording.starts_over else None
-        device = load_tensorflow(config, events, recording.gpu)
+        device = load_tensorflow(config, events, cluster.local_rank)
         resolve = partial(run_recording.resolved_config, file, prepared, threads=device.threads)
         with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
             for twin in runs.unfinished_runs_like(writer) if recording.writer is None else ():
