@@ -23,20 +23,21 @@ class _Trainings:
         self._count = 0
         self._before = (False, False)
 
-    def begin(self) -> None:
-        """Change the settings, unless another training has."""
+    @contextmanager
+    def deterministic(self) -> Iterator[None]:
+        """Let TensorFlow repeat its bits within a block, of which several may run at a time."""
         with self._lock:
             if not self._count:
                 self._before = _settings()
                 _change(is_deterministic=True, is_unoptimized=True)
             self._count += 1
-
-    def end(self) -> None:
-        """Restore the settings, unless another training is running."""
-        with self._lock:
-            self._count -= 1
-            if not self._count:
-                _change(*self._before)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    _change(*self._before)
 
 
 def _settings() -> tuple[bool, bool]:
@@ -50,14 +51,4 @@ def _change(is_deterministic: bool, is_unoptimized: bool) -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": is_unoptimized})
 
 
-_TRAININGS = _Trainings()
-
-
-@contextmanager
-def deterministic_tensorflow() -> Iterator[None]:
-    """Let TensorFlow repeat its bits within a block, of which there may be several at a time."""
-    _TRAININGS.begin()
-    try:
-        yield
-    finally:
-        _TRAININGS.end()
+deterministic_tensorflow = _Trainings().deterministic

@@ -117,11 +117,10 @@ def test_settings_of_the_process_are_the_programs_again_when_no_training_goes_on
     trainings = process_settings._Trainings()
     process_settings._change(*before)
     try:
-        trainings.begin()
-        trainings.begin()
-        trainings.end()
-        assert process_settings._settings() == (True, True)
-        trainings.end()
+        with trainings.deterministic():
+            with trainings.deterministic():
+                pass
+            assert process_settings._settings() == (True, True)
         assert process_settings._settings() == before
     finally:
         process_settings._change(True, True)
