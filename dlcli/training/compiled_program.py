@@ -107,12 +107,6 @@ class Program:
         return self.learner.runtime.shared
 
     @property
-    def rows(self) -> int | tf.Tensor:
-        """Number of training rows; int32 if it is known only when the program runs."""
-        runtime = self.learner.runtime
-        return runtime["rows"] if self.is_padded else len(self.job.train.inputs)
-
-    @property
     def weighs_metrics(self) -> bool:
         """True if metrics are weighted: with row weights, not with class weights alone."""
         return self.job.train.weights is not None
@@ -192,7 +186,7 @@ class Program:
         learner.begin_step(epoch, step)
         batch = fetch(step)
         rows = size_of(batch.matrix, 0)
-        count = tf.minimum(self.rows - step * rows, rows)
+        count = tf.minimum(learner.runtime["rows"] - step * rows, rows)
         pads = self.pads_last_batch
         real = tf.cast(tf.range(rows) < count, batch.matrix.dtype) if pads else None
         batch = batch._replace(weights=_product(batch.weights, real))
@@ -228,7 +222,7 @@ class Program:
 
     def train_values(self, state: State) -> Values:
         """Return the training values of an epoch after its last step, and reset the metrics."""
-        rows = tf.cast(self.rows, keras.config.floatx())
+        rows = tf.cast(self.learner.runtime["rows"], keras.config.floatx())
         return {"loss": state.total / rows, **self._results()}
 
     def close_epoch(
@@ -466,10 +460,8 @@ class ResidentProgram(Program):
         blocks: tuple[Block, Block | None],
     ) -> tuple[State, tf.Tensor]:
         train, validation = blocks
-        runtime = self.learner.runtime
-        epochs = runtime["epochs"] if runtime.shared else self.job.epochs
         at_once, steps = size_of(orders, 0), size_of(orders, 1)
-        end = tf.minimum(first + at_once, epochs)
+        end = tf.minimum(first + at_once, self.learner.runtime["epochs"])
         history = tf.zeros((at_once, len(self.job.columns) + 1), keras.config.floatx())
 
         def continues(state: State, history: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
