@@ -14,16 +14,15 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from dlcli.encoding import EncodedRows, Inputs, ShardedInputs
+from dlcli.encoding import Inputs, ShardedInputs
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_program import (
-    ROWS_VALIDATED_AT_ONCE,
     Block,
     ChunkedProgram,
     Values,
     chunk_orders,
-    rows_per_chunk,
 )
 from dlcli.training.epoch_monitor import State
 from dlcli.training.job import Job
@@ -109,27 +108,15 @@ class ClusterProgram(ChunkedProgram):
         result: State = self._steps(*arguments)
         return result
 
-    def validation_blocks(self) -> Iterator[Block]:
-        """Yield this worker's validation rows in order, some at a time."""
-        job = self.job
-        assert job.validation is not None and job.validation_labels is not None
-        inputs, weights = job.validation.inputs, job.validation.weights
-        assert isinstance(job.train.inputs, ShardedInputs)
-        workers = job.train.inputs.shares.exchange
-        own: Inputs
-        if isinstance(inputs, ShardedInputs):
-            own, rows = inputs.own, inputs.shares.own
-        else:  # a sample that all workers have
-            rows = np.arange(workers.rank, len(inputs), workers.size)
-            own = EncodedRows(inputs, job.validation.target).select(rows).inputs
-        size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, len(rows))
-        for start in range(0, len(rows), size):
-            some = rows[start : start + size]
-            yield Block.of(
-                own.part(start, start + size),
-                job.validation_labels[some],
-                None if weights is None else weights[some],
-            )
+    def validation_inputs(self) -> tuple[Inputs, NDArray[np.int64]]:
+        """Return the inputs of this worker's validation rows; see `ChunkedProgram`."""
+        validation = self.job.validation
+        assert validation is not None
+        if isinstance(validation.inputs, ShardedInputs):
+            return validation.inputs.own, validation.inputs.shares.own
+        # A sample that all workers have.
+        rows = np.arange(self.collectives.rank, len(validation.inputs), self.collectives.size)
+        return validation.select(rows).inputs, rows
 
     def _run(self, matrix: tf.Tensor, labels: tf.Tensor, *rest: tf.Tensor) -> State:
         """Run steps of one epoch.

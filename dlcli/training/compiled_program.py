@@ -564,9 +564,27 @@ class ChunkedProgram(Program):
     def advance(self, chunk: Any, state: State, upto: int) -> State:  # noqa: ANN401
         """Run the steps of a chunk from the state's to before another."""
 
-    @abstractmethod
-    def validation_blocks(self) -> Iterator[Block]:
+    def validation_inputs(self) -> tuple[Inputs, slice | NDArray[np.int64]]:
+        """Return the inputs of the validation rows to evaluate, and which of all rows they are."""
+        assert self.job.validation is not None
+        return self.job.validation.inputs, slice(None)
+
+    def _validation_blocks(self) -> Iterator[Block]:
         """Yield the validation rows in order, some at a time."""
+        job = self.job
+        if job.validation is None or job.validation_labels is None:
+            return
+        inputs, rows = self.validation_inputs()
+        labels, weights = job.validation_labels[rows], job.validation.weights
+        weights = None if weights is None else weights[rows]
+        size = _rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE)
+        for start in range(0, len(inputs), size):
+            some = slice(start, start + size)
+            yield Block.of(
+                inputs.part(start, start + size),
+                labels[some],
+                None if weights is None else weights[some],
+            )
 
     def _evaluate_in_loop(self, block: Block, total: tf.Tensor) -> tf.Tensor:
         """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
@@ -585,7 +603,7 @@ class ChunkedProgram(Program):
         """End an epoch; return the next state and the row of history, (1, columns)."""
         values = self._train_values(state)
         loss = tf.constant(0.0, keras.config.floatx())
-        for block in self.validation_blocks() if self.job.validation is not None else ():
+        for block in self._validation_blocks():
             loss = self._evaluate_block(block, loss)
         state, row = self._close(state, values, loss)
         return state, row.numpy()[np.newaxis]
@@ -622,21 +640,6 @@ class StreamingProgram(ChunkedProgram):
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
-    def validation_blocks(self) -> Iterator[Block]:
-        """Yield the validation rows in order, some at a time."""
-        job = self.job
-        assert job.validation is not None and job.validation_labels is not None
-        inputs, weights = job.validation.inputs, job.validation.weights
-        total = -(-len(inputs) // ROWS_VALIDATED_AT_ONCE)
-        size = rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE, total)
-        for start in range(0, len(inputs), size):
-            rows = slice(start, start + size)
-            yield Block.of(
-                inputs.part(start, start + size),
-                job.validation_labels[rows],
-                None if weights is None else weights[rows],
-            )
-
     def _run(self, block: Block, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
         """Run steps of one epoch.
 
@@ -670,13 +673,13 @@ def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, ND
 
 
 def _chunk_size(job: Job) -> int:
-    return rows_per_chunk(job.train.inputs.width, job.batch_size, job.steps)
+    size = _rows_per_chunk(job.train.inputs.width, job.batch_size)
+    return min(size, job.steps * job.batch_size)
 
 
-def rows_per_chunk(width: int, multiple: int, most: int) -> int:
-    """Return the rows of a chunk: a multiple of a number, and at most so many times that."""
-    times = CHUNK_BYTES // (4 * max(width, 1) * multiple)
-    return max(1, min(times, most)) * multiple
+def _rows_per_chunk(width: int, multiple: int) -> int:
+    """Return the rows of a chunk: a multiple of a number."""
+    return max(1, CHUNK_BYTES // (4 * max(width, 1) * multiple)) * multiple
 
 
 def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
