@@ -182,16 +182,14 @@ class ValueIssues:
             if issues.unseen_index is None:
                 issues.unseen_index = self.rows + first
 
-    def add_missing(self, column: str, rows: int) -> None:
-        """Record rows without a value."""
+    def add_missing(self, column: str, rows: int, encoding: str = "") -> None:
+        """Record rows without a value, and their encoding if no input of the network marks it."""
         if rows:
-            self.columns[column].missing += rows
-
-    def add_unencoded_missing(self, column: str, rows: int, encoding: str) -> None:
-        """Record rows without a value, where no input of the network marks it."""
-        if rows:
-            self.columns[column].unencoded_missing += rows
-            self.columns[column].missing_encoding = encoding
+            issues = self.columns[column]
+            issues.missing += rows
+            if encoding:
+                issues.unencoded_missing += rows
+                issues.missing_encoding = encoding
 
     def add_without_tokens(self, column: str, rows: int, encoding: str) -> None:
         """Record rows whose text has no token of the vocabulary."""

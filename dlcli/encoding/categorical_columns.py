@@ -142,9 +142,8 @@ class CategoryEncoder(DenseEncoder):
         issues.add_unseen(self.column, counts, encoding, first)
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
-        issues.add_missing(self.column, count)
-        if self.missing_code == -1:
-            issues.add_unencoded_missing(self.column, count, self.unseen_encodings[1])
+        encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
+        issues.add_missing(self.column, count, encoding)
 
 
 class OneHotEncoder(CategoryEncoder):

@@ -208,13 +208,13 @@ class FilledEncoder(DenseEncoder):
                 out[row, -1] = 1
 
     def _record_missing(self, count: int, fill: float, issues: ValueIssues) -> None:
-        issues.add_missing(self.column, count)
+        encoding = ""
         if count and self.fill is not None and not self.indicator:
             shown = f"{fill:g}"
             if isinstance(self.fill, datetime):
                 (shown,) = short_moments([self.fill.isoformat()])
-            meaning = f"{shown} is used instead, and no input marks it"
-            issues.add_unencoded_missing(self.column, count, meaning)
+            encoding = f"{shown} is used instead, and no input marks it"
+        issues.add_missing(self.column, count, encoding)
 
 
 def refuse_missing(missing: Mask, table: Table, column: str, issues: ValueIssues) -> None:

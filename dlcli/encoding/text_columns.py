@@ -152,9 +152,8 @@ class TextEncoder(SparseEncoder):
         return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
-        issues.add_missing(self.column, count)
-        if self.missing != "error" and not self.missing_share:
-            issues.add_unencoded_missing(self.column, count, _NO_INPUT)
+        is_unmarked = self.missing != "error" and not self.missing_share
+        issues.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
 
     def _encode(self, words: Words, vocabulary: pa.Array) -> SparseRows:
         """Encode some texts, given their words."""
