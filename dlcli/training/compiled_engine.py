@@ -83,6 +83,7 @@ FIRST_SECONDS = 0.05
 """Estimated duration of the first dispatch, without compiling."""
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """The state after each dispatch, and the rows of history that it wrote."""
+Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 
@@ -130,7 +131,7 @@ class ProgramCache:
         return shared
 
 
-def _keep(kept: dict[str, Item], key: str, item: Item, most: int) -> None:
+def _keep(kept: dict[Key, Item], key: Key, item: Item, most: int) -> None:
     """Add the latest item, and drop the least recently used one of too many."""
     kept[key] = item
     if len(kept) > most:
@@ -159,8 +160,7 @@ class _Shared:
         self.first = ResidentProgram(job, learner, jit_compile, original)
         """The program of the first job; all jobs share its graph."""
         self._idle = [self.first]
-        self._starts: dict[int, Arrays] = {}
-        self._keep_start(job.config.seed, self.first.arrays(State.start()))
+        self._starts: dict[int, Arrays] = {job.config.seed: self.first.arrays(State.start())}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -185,7 +185,7 @@ class _Shared:
         first = self.first
         learner = build_learner(job, shared=True, jit_compile=first.jit_compile)
         program = ResidentProgram(job, learner, first.jit_compile, first)
-        self._keep_start(job.config.seed, program.arrays(State.start()))
+        _keep(self._starts, job.config.seed, program.arrays(State.start()), MOST_STARTS)
         return program
 
     def _start(self, job: Job) -> Arrays:
@@ -193,13 +193,8 @@ class _Shared:
         if seed not in self._starts:
             others = next(iter(self._starts.values()))
             first = values_of(build_learner(job).variables)  # optimizers may copy the weights
-            self._keep_start(seed, {**others, **first})
+            _keep(self._starts, seed, {**others, **first}, MOST_STARTS)
         return self._starts[seed]
-
-    def _keep_start(self, seed: int, start: Arrays) -> None:
-        while len(self._starts) >= MOST_STARTS:
-            del self._starts[next(iter(self._starts))]
-        self._starts[seed] = start
 
 
 def can_share(job: Job) -> bool:
