@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 import keras
@@ -258,12 +257,12 @@ def run(
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
-    with _program(job, jit_compile, programs) as (program, dispatches):
+    with _program(job, jit_compile, programs) as program:
         first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
         state = start = program.restore(first.arrays)
         history = {name: list(values) for name, values in first.history.items()}
         names = (*job.columns, "learning_rate")
-        for state, rows in dispatches(start):
+        for state, rows in _dispatches(program, start):
             for row in rows.tolist():
                 record_epoch(dict(zip(names, row, strict=True)), history, progress)
             check_finite(float(state.total), int(state.epoch) + 1)
@@ -278,24 +277,22 @@ def run(
 @contextmanager
 def _program(
     job: Job, jit_compile: bool, programs: ProgramCache | None
-) -> Iterator[tuple[Program, Callable[[State], Dispatches]]]:
+) -> Iterator[ResidentProgram | ChunkedProgram]:
     if isinstance(job.train.inputs, ShardedInputs):
         from dlcli.training.cluster_program import ClusterProgram
 
-        shared = ClusterProgram(job)
-        yield shared, partial(_streaming_dispatches, shared)
+        yield ClusterProgram(job)
     elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
         learner = build_learner(job, jit_compile=jit_compile)
-        streaming = StreamingProgram(job, learner, jit_compile)
-        yield streaming, partial(_streaming_dispatches, streaming)
+        yield StreamingProgram(job, learner, jit_compile)
     elif programs is None or not can_share(job):
         learner = build_learner(job, jit_compile=jit_compile)
         resident = ResidentProgram(job, learner, jit_compile)
         resident.load_rows(job, job.placed)
-        yield resident, partial(_resident_dispatches, resident)
+        yield resident
     else:
         with programs.program(job, jit_compile) as resident:
-            yield resident, partial(_resident_dispatches, resident)
+            yield resident
 
 
 def _save_checkpoint(
@@ -306,11 +303,19 @@ def _save_checkpoint(
         checkpointer.save(checkpoint)
 
 
+def _dispatches(program: ResidentProgram | ChunkedProgram, state: State) -> Dispatches:
+    """Run the remaining epochs."""
+    if bool(state.stopped):
+        return
+    if isinstance(program, ResidentProgram):
+        yield from _resident_dispatches(program, state)
+    else:
+        yield from _chunked_dispatches(program, state)
+
+
 def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
     """Run the remaining epochs over rows on the device."""
     pace = _Pace(program.job)
-    if bool(state.stopped):
-        return
     for first, orders in prefetch(_orders(program, int(state.epoch))):
         end = min(first + program.epochs_at_once, program.job.epochs)
         given = tf.constant(orders)
@@ -324,12 +329,10 @@ def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
                 return
 
 
-def _streaming_dispatches(program: ChunkedProgram, state: State) -> Dispatches:
+def _chunked_dispatches(program: ChunkedProgram, state: State) -> Dispatches:
     """Run the remaining epochs over rows that come in chunks."""
     pace = _Pace(program.job, program.agree)
     nothing = np.empty((0, len(program.job.columns) + 1))
-    if bool(state.stopped):
-        return
     for chunk in prefetch(program.chunks(int(state.epoch), int(state.step))):
         while int(state.step) < chunk.stop:
             started = time.perf_counter()

@@ -57,11 +57,11 @@ def train_in_steps(monkeypatch, programs, make_job, train):
         def kept_program(job, jit_compile, _):
             key = repr(config), engine, compiled_program.MOST_EPOCHS
             if key not in programs:
-                with make_program(job, jit_compile, None) as (program, dispatches):
-                    programs[key] = program, dispatches, program.arrays(State.start())
-            program, dispatches, start = programs[key]
+                with make_program(job, jit_compile, None) as program:
+                    programs[key] = program, program.arrays(State.start())
+            program, start = programs[key]
             program.restore(start)
-            yield program, dispatches
+            yield program
 
         class Pace:
             def __init__(self, job):
