@@ -529,9 +529,7 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
 
 
 def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
-    scale, offset = runtime.variable("scale"), runtime.variable("offset")
-    if scale is None or offset is None:
-        scale, offset = unit.scale, unit.offset
+    scale, offset = runtime["scale"], runtime["offset"]
 
     def to_unit(scaled: tf.Tensor) -> tf.Tensor:
         scaled = tf.convert_to_tensor(scaled)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -147,7 +149,7 @@ def test_a_weighted_loss_is_the_weighted_sum_over_all_rows(section, rows, formul
 def measure(name, target, labels, outputs, loss="mean_squared_error"):
     section = TypeAdapter(Loss).validate_python({"name": loss})
     outputs = np.array(outputs, np.float32)
-    runtime = RuntimeValues(build_job())
+    runtime = RuntimeValues(replace(build_job(), task=target))
     (metric,) = keras_metrics([name], target, outputs.shape[1], section, runtime)
     metric.update_state(np.array(labels), outputs)
     return float(metric.result())
