@@ -31,6 +31,7 @@ from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, SharedCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
+from dlcli.pipeline.members import Progress
 from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
@@ -38,14 +39,12 @@ from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Collectives, Job, TrainingResult
+    from dlcli.training import Collectives, Job, TrainingResult
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
 _OF_THREAD = threading.local()
 """The compiled programs of a thread, which no other may use at the same time."""
-Fit = Callable[..., FitResult]
-"""`fit` of given rows under a given config."""
 
 
 def train(
@@ -219,8 +218,13 @@ def _fit_with_checkpoints(
             best = trained.best_epoch
             events.emit("member", **which(number), epochs=trained.epochs, best_epoch=best)
 
+    def fit_rows(
+        progress: Progress, checkpointer: RunCheckpointer, options: FitOptions
+    ) -> FitResult:
+        shared = checkpointer if workers is None else SharedCheckpointer(workers, checkpointer)
+        return fit(config, prepared, encoded, progress, shared, options)
+
     start = time.perf_counter()
-    run_fit = partial(fit, config, prepared, encoded)
     options = replace(
         options,
         on_member=on_member,
@@ -233,10 +237,10 @@ def _fit_with_checkpoints(
     )
     try:
         with checkpointer.handling_signals():
-            result = run_fit(progress, _shared(checkpointer, workers), options)
+            result = fit_rows(progress, checkpointer, options)
     except DivergenceError as error:
         release_memory(error)
-        _save_last_finite(run_fit, options, writer, error, workers)
+        _save_last_finite(fit_rows, options, writer, error)
         raise
     trained, seconds = result.training, round(time.perf_counter() - start, 3)
     more: dict[str, object] = {}
@@ -265,17 +269,11 @@ def _cluster_figures(
     }
 
 
-def _shared(checkpointer: RunCheckpointer, workers: Collectives | None) -> Checkpointer:
-    """Return a checkpointer for all workers of a cluster; elsewhere the given one."""
-    return checkpointer if workers is None else SharedCheckpointer(workers, checkpointer)
-
-
 def _save_last_finite(
-    run_fit: Fit,
+    fit_rows: Callable[[Progress, RunCheckpointer, FitOptions], FitResult],
     options: FitOptions,
     writer: RunWriter,
     error: DivergenceError,
-    workers: Collectives | None,
 ) -> None:
     """Finish a diverged run with the last finite weights, if an epoch was finished by then.
 
@@ -296,8 +294,7 @@ def _save_last_finite(
                     on_member=lambda *_: None,
                     on_divergence=lambda *_: None,
                 )
-                shared = _shared(checkpointer, workers)
-                result = run_fit(lambda *_: None, shared, shorter)
+                result = fit_rows(lambda *_: None, checkpointer, shorter)
                 break
     if result is None:
         writer.not_resumable = True  # it would start over and diverge again
