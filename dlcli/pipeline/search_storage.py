@@ -320,8 +320,9 @@ def _first_line(error: BaseException) -> str:
 def _without_secrets(text: str, url: str) -> str:
     with suppress(Exception):
         parsed = make_url(url)
-        secrets = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET.search(k))]
-        for secret in filter(None, map(str, secrets)):
+        query = parsed.normalized_query
+        hidden = [value for name in query if _SECRET.search(name) for value in query[name]]
+        for secret in filter(None, [parsed.password, *hidden]):
             text = text.replace(secret, "***")
     return text.replace(url, mask_password(url)) if url else text
 

@@ -223,6 +223,20 @@ def test_a_lost_database_ends_a_search_without_showing_its_password(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "reason", "shown"),
+    [
+        ("sqlite:///study.db", "None is no type", "None is no type"),
+        ("postgresql://host/db?token=ab1&token=cd2", "ab1 and cd2 differ", "*** and *** differ"),
+    ],
+    ids=["no secret", "a repeated parameter"],
+)
+def test_the_secrets_of_a_url_alone_are_hidden_in_an_error(tmp_path, url, reason, shown):
+    with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, url):
+        raise StorageInternalError(reason)
+    assert str(error.value).endswith(f": trials can't be stored any more: {shown}")
+
+
 def test_an_error_of_another_file_is_not_of_the_storage(tmp_path):
     with pytest.raises(FileNotFoundError), explaining_lost_storage(tmp_path, None):
         raise FileNotFoundError(errno.ENOENT, "No such file", "rows.csv")
