@@ -26,7 +26,7 @@ from dlcli.runs.manifest import (
     resume_command,
 )
 from dlcli.runs.resume_files import remove_resume_files
-from dlcli.runs.run_reader import require_folder
+from dlcli.runs.run_reader import entries_of, require_folder
 from dlcli.runs.run_writer import RunWriter
 from dlcli.runs.safe_files import has_content, not_regular, os_error_text, sync_folder
 
@@ -131,7 +131,7 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
 
     return [
         folder
-        for folder in sorted(writer.path.parent.iterdir())
+        for folder in sorted(entries_of(writer.path.parent))
         if folder != writer.path
         and is_unfinished(folder)
         and holder_of(folder) is None

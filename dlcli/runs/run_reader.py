@@ -264,7 +264,7 @@ def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
         The run; `None` if there is none.
     """
     runs = []
-    for path in _entries(base):
+    for path in entries_of(base):
         if path.is_dir() and not path.is_symlink():  # a link would count a run twice
             with suppress(RunError):
                 runs.append(Run(path, Manifest.of(path)))
@@ -290,8 +290,8 @@ def require_folder(path: Path) -> None:
             message = "only predict, evaluate and dlcli.load take the URL of a run"
             way_out = "copy it to a local folder with the tool of its provider"
             raise RunError(f"{name}: {message}; {way_out}")
-        siblings = [entry.name for entry in _entries(path.parent) if entry.is_dir()]
-        runs = [f"runs/{entry.name}" for entry in _entries(Path("runs"))]
+        siblings = [entry.name for entry in entries_of(path.parent) if entry.is_dir()]
+        runs = [f"runs/{entry.name}" for entry in entries_of(Path("runs"))]
         meant = meant or did_you_mean(path.name, siblings) or did_you_mean(f"runs/{path}", runs)
         raise RunError(f"{path}: no such run folder{meant}")
     is_config = path.suffix.lower() in (".yaml", ".yml")
@@ -317,10 +317,11 @@ def _run_of_name(path: Path) -> str:
     return ""
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries_of(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it is none, or may be written to but not listed."""
     try:
         return list(folder.iterdir())
-    except OSError:  # it is not a folder, or can't be read
+    except OSError:
         return []
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
-from dlcli.runs import Checkpoint, new_run, open_run, unfinished_run
+from dlcli.runs import Checkpoint, new_run, open_run, unfinished_run, unfinished_runs_like
 from dlcli.runs.manifest import FILE_NAMES
 
 
@@ -81,6 +81,16 @@ def test_a_parent_that_may_not_be_written_is_a_usage_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(UsageError, match="can't be made: Permission denied"):
         finish(tmp_path / "run")
+
+
+def test_a_parent_that_may_be_written_but_not_listed_is_no_error(tmp_path, monkeypatch):
+    def refuse(_folder):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root may list everything
+    with new_run(tmp_path / "run", "iris") as writer:
+        writer.write_resolved("epochs: 1\n")
+        assert unfinished_runs_like(writer) == []
 
 
 def test_a_read_only_disk_is_a_usage_error(tmp_path, monkeypatch):
