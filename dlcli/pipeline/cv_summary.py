@@ -235,16 +235,10 @@ def _linear_columns(predictions: pa.Table) -> list[str]:
 
 def _by_linear_models(predictions: pa.Table) -> pa.Table:
     """Return rows as linear models predict them, under the names of the network's columns."""
-    linear = {
-        name.removeprefix(_LINEAR): predictions.column(name)
-        for name in _linear_columns(predictions)
-    }
-    others = {
-        name: predictions.column(name)
-        for name in predictions.column_names
-        if name not in linear and not name.startswith(_LINEAR)
-    }
-    return pa.table(others | linear)
+    columns = dict(zip(predictions.column_names, predictions.columns, strict=True))
+    for name in _linear_columns(predictions):
+        columns[name.removeprefix(_LINEAR)] = columns.pop(name)
+    return pa.table(columns)
 
 
 def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
