@@ -131,17 +131,12 @@ class ClusterProgram(ChunkedProgram):
         state = State(*rest[-len(State._fields) :])
         block = Block(matrix, labels, weights[0] if weights else None)
 
-        def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
-            return (step < upto) & tf.math.is_finite(total)
-
-        def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def share_of_step(step: tf.Tensor) -> tf.Tensor:
             start, stop = starts[step - first], starts[step - first + 1]
             batch = block.map(lambda whole: whole[start:stop])
-            loss = self._share_of_step(batch, positions[start:stop], state.epoch, step)
-            return step + 1, total + loss
+            return self._share_of_step(batch, positions[start:stop], state.epoch, step)
 
-        _, total = tf.while_loop(continues, one, (state.step, state.total))
-        return state._replace(total=total, step=upto)
+        return state._replace(total=self.steps(share_of_step, state, upto), step=upto)
 
     def _share_of_step(
         self, batch: Block, positions: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor

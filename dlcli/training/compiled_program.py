@@ -83,6 +83,8 @@ class Block(NamedTuple):
 
 Fetch = Callable[[tf.Tensor], Block]
 """Returns the batch of a step."""
+Step = Callable[[tf.Tensor], tf.Tensor]
+"""Runs a step, and returns its loss times its rows."""
 
 
 class Program:
@@ -168,19 +170,19 @@ class Program:
     def _keeps_loops(self) -> bool:
         return not self.jit_compile and keeps_loops(self.job)
 
-    def steps(self, fetch: Fetch, state: State, upto: tf.Tensor) -> tf.Tensor:
+    def steps(self, run: Step, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
 
         def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
             return (step < upto) & tf.math.is_finite(total)
 
         def one(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return step + 1, total + self._step(fetch, state.epoch, step)
+            return step + 1, total + run(step)
 
         _, total = tf.while_loop(continues, one, (state.step, state.total))
         return total
 
-    def _step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Update the weights once; return the batch's loss times its rows."""
         learner = self.learner
         learner.begin_step(epoch, step)
@@ -477,7 +479,7 @@ class ResidentProgram(Program):
                 index = tf.gather(order, step)
                 return train.map(lambda whole: tf.gather(whole, index))
 
-            total = self.steps(batch, state, upto)
+            total = self.steps(functools.partial(self.step, batch, state.epoch), state, upto)
             state = state._replace(step=upto, total=total)
             ended = (upto == steps) & tf.math.is_finite(total)
             state, history = tf.cond(
@@ -656,7 +658,8 @@ class StreamingProgram(ChunkedProgram):
             index = (step - first) * size + tf.range(size)
             return block.map(lambda whole: tf.gather(whole, index))
 
-        return state._replace(total=self.steps(batch, state, upto), step=upto)
+        total = self.steps(functools.partial(self.step, batch, state.epoch), state, upto)
+        return state._replace(total=total, step=upto)
 
 
 def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
