@@ -292,7 +292,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
                 raise UsageError(f"{other}: {message}; name a folder elsewhere")
     else:
         base = next(parent for parent in data.parents if parent.exists())
-        sources = [path for path in expand(data) if isinstance(path, Path)]
+        sources = [*_matches(data, base, folder, options.rejected)]
     parts: dict[str, _Part] = {}
     for source in sources:
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
@@ -306,6 +306,15 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
             message = f"would have the same part '{name}' as {first.source}; rename one of them"
             raise UsageError(f"{source}: {message}")
     return list(parts.values())
+
+
+def _matches(data: Path, base: Path, *outputs: Path | None) -> Iterator[Path]:
+    """Yield the files of a glob, without those that were written to folders within its own one."""
+    top = base.resolve()
+    written = {folder for each in outputs if each and top in (folder := each.resolve()).parents}
+    for path in expand(data):
+        if isinstance(path, Path) and written.isdisjoint(path.resolve().parents):
+            yield path
 
 
 def _tables_of(folder: Path) -> list[Path]:

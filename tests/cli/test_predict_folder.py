@@ -112,6 +112,21 @@ def test_a_glob_is_predicted_into_a_folder_and_otherwise_as_one_table(dlcli):
 
 
 @pytest.mark.usefixtures("in_process")
+def test_a_glob_that_matches_the_parts_of_an_earlier_command_omits_them(dlcli):
+    Path("data/more").mkdir(parents=True)
+    for name in ("a.csv", "more/b.csv", "bad.csv"):
+        Path("data", name).write_text("x\n0\n" if name != "bad.csv" else "x\nnone\n")
+    rejecting = "--on-bad-row", "reject", "--rejected", "data/bad"
+    command = "predict", "runs/double", "data/**/*.csv", "--output", "data/out", *rejecting
+
+    assert dlcli(*command).exit_code == 0
+    parts, rejected = names("data/out"), names("data/bad")
+    Path("data/out/a.csv").unlink()
+    assert dlcli(*command).exit_code == 0
+    assert (names("data/out"), names("data/bad")) == (parts, rejected)
+
+
+@pytest.mark.usefixtures("in_process")
 def test_a_single_file_is_predicted_into_a_folder_that_exists(dlcli):
     predict = ("predict", "runs/double", "points.csv", "--output", "out")
     assert "the ending '' names no format" in dlcli(*predict).stderr
