@@ -340,7 +340,8 @@ def _difference(
 def _count_parameters(run: ComparedRun) -> int:
     config = run.file.config
     layout = run.run.parse("encoding.json", Encoding).layout
-    return build_network(layout, config.hidden, config.output).trainable_parameters
+    network = build_network(layout, config.hidden, config.output)
+    return network.trainable_parameters * config.networks
 
 
 def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:

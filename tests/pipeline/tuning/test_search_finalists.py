@@ -105,6 +105,16 @@ def test_smaller_errors_on_the_same_test_rows_are_better(folder, made, recorder)
     assert finals.notes == ()
 
 
+def test_the_parameters_of_an_ensemble_are_those_of_all_members_as_of_a_trial(folder, monkeypatch):
+    ensemble = {"ensemble": {"members": 3}}
+    run = number_run(folder, "best", NEAR, config=ensemble, stored=scores(0.5))
+    monkeypatch.setattr(module, "train_child_run", lambda *_: run)
+    configs = {"best": config(folder / "best.yaml")}
+
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events())
+    assert [each.parameters for each in finals.finalists] == [6]
+
+
 @pytest.mark.parametrize(
     ("verdict", "words"), [("worse", "worse"), ("not_significant", "not clearly better")]
 )
