@@ -530,7 +530,7 @@ def _evaluate_fold(
     document = FoldResult(
         **_sizes(fold, prepared.split, prepared.network, start),
         epochs=trained.epochs,
-        best_epoch=trained.best_epoch,
+        best_epoch=result.best_epoch,
         metrics=scalar_metrics(result.metrics("test")),
         constant=scalar_metrics(result.predictor.task.metrics(result.constant_decoded("test"))),
         history=some_epochs(trained.history),

@@ -55,7 +55,8 @@ class FoldResult(Document):
     epochs: Count
     """Epochs that were trained; 0 if none was finished."""
     best_epoch: Count | None = None
-    """The epoch that the weights are of, from 1; `None`: the last."""
+    """The epoch that the weights are of, from 1; of an ensemble the median of its members'. `None`:
+    the last."""
     seconds: float
     """The time that encoding, training and evaluation took."""
     metrics: Mapping[str, Number] = {}

@@ -30,6 +30,7 @@ from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
 from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
     EpochProgress,
@@ -297,6 +298,17 @@ class FitResult:
     def parameters(self) -> int:
         """The number of trained parameters, of all members."""
         return self.prepared.network.trainable_parameters * len(self.members)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch, from 1, that the weights are from; of an ensemble the median of its members'.
+
+        `None`: the last.
+        """
+        trainings = [each.training for each in self.members]
+        if all(each.best_epoch is None for each in trainings):
+            return None
+        return rounded_median([each.best_epoch or each.epochs for each in trainings])
 
     def predictions(self, name: str) -> Predictions:
         """Return the predictions of the rows of a set."""

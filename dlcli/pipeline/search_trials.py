@@ -102,7 +102,7 @@ def evaluate(result: FitResult, objective: str) -> Evaluation:
         rows = read_rows(columns, predictions.task)
         value = metrics.get(objective)
         error = standard_error_of_rows(rows, objective)
-    best_epoch = trained.best_epoch or trained.epochs
+    best_epoch = result.best_epoch or trained.epochs
     return Evaluation(value, error, metrics, result.parameters, trained.epochs, best_epoch)
 
 

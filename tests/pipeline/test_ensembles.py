@@ -350,6 +350,7 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
     document = json.loads(run.read_text("cv.json"))
     assert [fold["epochs"] for fold in document["results"]] == [2, 2]
+    assert {fold["best_epoch"] for fold in document["results"]} <= {1, 2}
     refit = open_run(run.path / "refit").read_config().config
     assert (refit.ensemble.members, refit.epochs, refit.early_stopping.patience) == (3, 2, 4)
 

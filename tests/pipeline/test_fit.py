@@ -10,10 +10,11 @@ import pytest
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline import Events, fit
-from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.fit import FitContext, FitResult
+from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates
 from dlcli.splitting import Split
-from dlcli.training import NO_CHECKPOINTS
+from dlcli.training import NO_CHECKPOINTS, TrainingResult
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -184,3 +185,13 @@ def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
     message = "v.csv: column 'w': all weights are 0 in the validation rows; split otherwise"
     with pytest.raises(DataError, match=message):
         encode_sets("w", prepared, Events())
+
+
+@pytest.mark.parametrize(
+    ("bests", "found"),
+    [((3,), 3), ((None,), None), ((2, 5, None), 5), ((1, 2), 2), ((None, None), None)],
+)
+def test_the_best_epoch_of_an_ensemble_is_the_median_of_its_members(bests, found):
+    trainings = [TrainingResult({}, {"loss": [0.5] * 6}, best) for best in bests]
+    members = tuple(FittedMember(1, None, 10, None, each) for each in trainings)
+    assert FitResult(None, None, {}, None, members, 0.0).best_epoch == found
