@@ -266,8 +266,8 @@ def train_finalists(
     runs: dict[Name, Run] = {}
     notes = [*search.notes]
     for name in sorted(configs, key=["default", "best", "smallest"].index):
-        data = configs[name].config.data
-        if name == "default" and data.test is None and data.validation is None:
+        config = configs[name].config
+        if name == "default" and config.data.test is None and not config.has_validation:
             continue
         events.emit("progress", finalist=name)
         try:

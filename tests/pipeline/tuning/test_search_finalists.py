@@ -203,6 +203,22 @@ def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, re
     )
 
 
+def test_ensembles_without_test_rows_are_compared_on_the_rows_of_their_folds(
+    folder, made, recorder
+):
+    names = made("validation", default=FAR, best=NEAR)
+    path = folder / "ensemble.yaml"
+    path.write_text(
+        "data: {train: table.csv, target: y}\nhidden: []\nepochs: 2\nensemble: {members: 3}\n"
+    )
+    configs = dict.fromkeys(names, load_config(path))
+    finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
+    assert [(each.name, each.verdict) for each in finals.finalists] == [
+        ("default", None),
+        ("best", "better"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
