@@ -435,7 +435,9 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
     epochs = record.document.best_epochs
     if run.has("refit.yaml") and epochs is not None:
-        why = f"{evaluated} To predict, train one on all rows, for {plural(epochs, 'epoch')}:"
+        # Each member of an ensemble with folds stops by its own.
+        duration = "" if record.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
+        why = f"{evaluated} To predict, train one on all rows{duration}:"
         return why, [["dlcli", "train", str(run.path / "refit.yaml")]]
     why = f"{evaluated} To predict, train one with the same config:"
     return why, [["dlcli", "train", str(run.resolved_path())]]

@@ -248,6 +248,11 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
     )
 
 
+def test_of_an_ensemble_each_member_has_its_own_number_of_epochs_on_all_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlcli.config.Config.ensemble_folds", 3)
+    assert parts(view_of(tmp_path), "next")[0].text.endswith("train one on all rows:")
+
+
 def test_without_a_config_for_all_rows_the_same_config_is_trained(tmp_path):
     run = cross_validation_run(tmp_path, refit=False)
     assert codes(cross_validation_view(run))[0] == f"dlcli train {run.path}/resolved.yaml"
