@@ -180,8 +180,8 @@ class Target(Section):
     """Column, or several columns of numbers or labels."""
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
     """Type of target: number, integer of 0 or more, one of several classes, or any of several
-    labels. `auto` takes text, true/false and exactly {0, 1} as classes, and several columns of
-    true/false or of 0 and 1 as labels."""
+    labels. `auto` takes text, true/false and two integers, such as 0 and 1, as classes, and
+    several columns of true/false or of 0 and 1 as labels."""
     delimiter: LabelDelimiter | None = None
     """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
     positive: ClassName | None = None

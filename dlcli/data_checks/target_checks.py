@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import Datetime
-from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
+from dlcli.data_checks.data_issue import DataIssue, column_issue, listed
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, infer_type
 from dlcli.errors import plural, predicted_target
@@ -46,25 +46,6 @@ def _is_constant(table: Table, column: str, task: Task) -> bool:
         return len(values.codes()[1]) == 1
     numbers = values.numbers().values
     return bool((numbers == numbers[:1]).all())
-
-
-def find_two_numbers(sample: Sample) -> DataIssue | None:
-    """Find numeric targets with two values, such as 1 and 2; only 0 and 1 are read as classes.
-
-    Declared numbers are not checked.
-    """
-    task = sample.task
-    if task is None or task.type != "numeric" or task.reason == "declared":
-        return None
-    every = {name: np.unique(sample.whole.column(name).numbers().values) for name in task.columns}
-    found = {
-        name: " and ".join(map(number, values.tolist()))
-        for name, values in every.items()
-        if len(values) == 2 < sample.whole.rows
-    }
-    message = "a target with only two different numbers"
-    advice = "if they are classes, declare type: categorical; if amounts, type: numeric"
-    return column_issue("two_numbers", "warning", found, message, advice)
 
 
 def find_odd_classes(sample: Sample) -> DataIssue | None:

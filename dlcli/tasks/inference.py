@@ -113,8 +113,8 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
         return _classification(target, tables, "all true or false")
     if not all(_holds_numbers(table.column(column)) for table in tables):
         return _classification(target, tables, "text" + _delimiter_hint(column, tables))
-    if _zeros_and_ones(column, tables) == {0, 1}:
-        return _classification(target, tables, "all 0 or 1")
+    if pair := _two_integers(column, tables):
+        return _classification(target, tables, "all {} or {}".format(*pair))
     if target.positive is not None:
         return _classification(target, tables, "declared")
     return Regression(columns=(column,), reason="all numbers")
@@ -156,19 +156,23 @@ def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
     """Return whether a column is true/false or 0 and 1; next to others, it may be constant."""
     if _is_boolean(column, tables):
         return True
-    is_number = all(table.column(column).looks_numeric() for table in tables)
-    return is_number and _zeros_and_ones(column, tables) is not None
+    if not all(table.column(column).looks_numeric() for table in tables):
+        return False
+    return all(np.isin(table.numbers(column), (0, 1)).all() for table in tables)
 
 
-def _zeros_and_ones(column: str, tables: Sequence[Table]) -> set[float] | None:
-    """Return which of 0 and 1 a column of numbers holds; None if it holds any other."""
-    found: set[float] = set()
-    for table in tables:
-        numbers = table.numbers(column)
-        if not ((numbers == 0) | (numbers == 1)).all():
-            return None
-        found |= {float(numbers.min()), float(numbers.max())}
-    return found
+def _two_integers(column: str, tables: Sequence[Table]) -> tuple[int, int] | None:
+    """Return the two integers that are a column's only values, ascending; None for any others.
+
+    Of two rows with a number each, only 0 and 1 show that these are classes.
+    """
+    numbers = np.concatenate([table.numbers(column) for table in tables])
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high or not np.isin(numbers, (low, high)).all():
+        return None
+    if not (low.is_integer() and high.is_integer()):
+        return None
+    return (int(low), int(high)) if len(numbers) > 2 or (low, high) == (0, 1) else None
 
 
 def _classification(target: Target, tables: Sequence[Table], reason: str) -> Binary | Multiclass:

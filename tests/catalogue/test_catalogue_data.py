@@ -342,11 +342,7 @@ TRAINED = {
     "the labels 1 and 2": (
         targets(1, 2),
         CONFIG,
-        [
-            "target    y: a number, all numbers",
-            "warning: t.csv: a target with only two different numbers: 'y' (1 and 2); if "
-            "they are classes, declare type: categorical; if amounts, type: numeric",
-        ],
+        ["target    y: 2 classes, all 1 or 2: 1, 2"],
     ),
     "the declared labels 1 and 2": (
         targets(1, 2),

@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.config import Target
 from dlcli.data_checks import inspect_table
-from dlcli.data_checks.target_checks import find_constant_target, find_odd_classes, find_two_numbers
+from dlcli.data_checks.target_checks import find_constant_target, find_odd_classes
 from dlcli.tasks import Task, infer_task
 
 X = [1.5, 2.0, 4.0, 8.0] * 6
@@ -73,21 +73,3 @@ def test_numbers_without_bounds_are_found(table):
 def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(sample):
     target = [str(10**29 + at) for at in range(24)]
     assert find_constant_target(sample({"x": X, "y": target}, "y")).columns == ("y",)
-
-
-def test_two_numbers_may_be_classes(sample):
-    found = find_two_numbers(sample({"x": X, "y": [-1, 1.5] * 12}, "y"))
-    assert found.message == "a target with only two different numbers: 'y' (-1 and 1.5)"
-    assert found.severity == "warning"
-
-
-@pytest.mark.parametrize("target", [[0, 1] * 12, [1, 2, 3] * 8, ["1", "a"] * 12, [2] * 24])
-def test_other_targets_are_no_two_numbers(target, sample):
-    assert find_two_numbers(sample({"x": X, "y": target}, "y")) is None
-
-
-def test_two_declared_numbers_are_not_doubted(sample, table):
-    columns = {"x": X, "y": [1, 2] * 12}
-    kind = infer_task(Target(column="y", type="numeric"), [table(columns)])
-    declared = sample(columns, "y")
-    assert find_two_numbers(type(declared)(**{**vars(declared), "task": kind})) is None

@@ -77,7 +77,7 @@ def test_of_categories_the_most_frequent_are_reported():
 
 def test_of_embeddings_periodic_numbers_and_booleans_it_is_reported_too():
     table = rows_of(
-        a=["u", "v"] * 2, b=["true", "false", "false", "false"], c=[0.0, 0.25] * 2, y=[1.0, 2.0] * 2
+        a=["u", "v"] * 2, b=["true", "false", "false", "false"], c=[0.0, 0.25] * 2, y=[1.0, 2.5] * 2
     )
     features = {
         "a": {"type": "categorical", "encoding": {"name": "embedding", "units": 1}},

@@ -40,12 +40,20 @@ def kind_of(values, target="auto"):
         ([1, 0, 1], ("0", "1"), "all 0 or 1"),
         (["0", "1"], ("0", "1"), "all 0 or 1"),
         ([1.0, 0.0], ("0", "1"), "all 0 or 1"),
+        ([0, 1], ("0", "1"), "all 0 or 1"),
+        ([2, 1, 1], ("1", "2"), "all 1 or 2"),
+        (["-1", "1", "1"], ("-1", "1"), "all -1 or 1"),
+        ([4.0, 2.0, 2.0], ("2", "4"), "all 2 or 4"),
+        ([1, 2], (), "all numbers"),  # a row of each
+        ([1.5, 2, 2], (), "all numbers"),
+        ([7, 7, 7], (), "all numbers"),
+        ([1, 2, 3], (), "all numbers"),
         ([0, 1, 2], (), "all numbers"),
         (["0.5", "1"], (), "all numbers"),
         ([0, 0], (), "all numbers"),
     ],
 )
-def test_text_booleans_and_just_0_and_1_are_classes_and_all_else_is_numbers(
+def test_text_booleans_and_two_integers_are_classes_and_all_else_is_numbers(
     values, classes, reason
 ):
     kind = kind_of(values)
