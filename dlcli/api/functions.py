@@ -369,6 +369,7 @@ def starter_config(
     preset: Literal["simple", "good"] = "good",
     ignore: str | Sequence[str] = (),
     positive: str | None = None,
+    type: Literal["auto", "numeric", "count", "categorical"] = "auto",
 ) -> str:
     """Write a config to start from, which `train` takes unedited.
 
@@ -378,6 +379,7 @@ def starter_config(
         preset: `good` for an ensemble of large networks, `simple` for one small network.
         ignore: columns that are no features, or patterns such as `score_*`; one or several.
         positive: the class of two that counts as positive.
+        type: the type of target, if it is not the one that is inferred; integers may be classes.
 
     Returns:
         Commented YAML; a path in it is relative to the current folder.
@@ -394,6 +396,7 @@ def starter_config(
         target,
         ignore=column_names("ignore", ignore),
         positive=class_name("positive", positive),
+        type=type,
         preset=preset,
     )
 

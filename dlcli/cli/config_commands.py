@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -56,6 +56,11 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
     help="The class of two that counts as positive. [default: yes, or the second in order]",
 )
 @click.option(
+    "--type",
+    type=click.Choice(["numeric", "count", "categorical"]),
+    help="The type of target, if it is not the one that is inferred; integers may be classes.",
+)
+@click.option(
     "--preset",
     type=click.Choice(["simple", "good"]),
     help="A small network to learn with, or an ensemble of eight large ones, on most tables more "
@@ -71,11 +76,12 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 )
 @quiet
 @verbose
-def init(
+def init(  # noqa: PLR0913  (Click gives options by their names)
     data: Location | None,
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
     positive: str | None,
+    type: Literal["numeric", "count", "categorical"] | None,
     preset: Preset | None,
     output: Path | None,
     example: str | None,
@@ -89,12 +95,13 @@ def init(
       dlcli init houses.csv --target price --output houses.yaml
       dlcli init loans.csv --target paid --positive no --ignore 'after_*'
       dlcli init houses.csv --target price --preset simple
+      dlcli init data/digits.csv --target digit --type categorical
       dlcli init robot.csv --target left --target right
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter import starter_config, write_example
 
-    others = (data, positive, preset, output)
+    others = (data, positive, type, preset, output)
     is_plain = not targets and not ignore and all(each is None for each in others)
     if example is not None and is_plain:
         written = write_example(example, Path())
@@ -108,6 +115,7 @@ def init(
             config_folder=folder,
             ignore=ignore,
             positive=positive,
+            type=type or "auto",
             preset=preset or "good",
         )
         with open_output(output) as stream:

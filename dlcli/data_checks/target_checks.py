@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.config import Datetime
-from dlcli.data_checks.data_issue import DataIssue, column_issue, listed
+from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding import MIN_ROWS, Decision, infer_type
 from dlcli.errors import plural, predicted_target
@@ -22,6 +22,8 @@ FEW_ROWS = 10
 """Rows below which a class is rare: too few to learn it, and to evaluate it."""
 UNBALANCED = 10
 """Ratio of the rows of the largest class to those of the smallest, above which it is reported."""
+_MOST_CLASS_NUMBERS = 20
+"""The most integers that are taken for numbered classes."""
 
 
 def find_constant_target(sample: Sample) -> DataIssue | None:
@@ -46,6 +48,31 @@ def _is_constant(table: Table, column: str, task: Task) -> bool:
         return len(values.codes()[1]) == 1
     numbers = values.numbers().values
     return bool((numbers == numbers[:1]).all())
+
+
+def find_class_numbers(sample: Sample) -> DataIssue | None:
+    """Find a numeric target of a few integers, from 0 or 1 without a gap, as classes are numbered.
+
+    A declared type is not doubted.
+    """
+    task = sample.task
+    if task is None or task.type != "numeric" or task.reason == "declared" or task.width > 1:
+        return None
+    [column] = task.columns
+    numbers = sample.whole.column(column).numbers().values
+    distinct, rows = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    start = distinct[0] if len(distinct) else -1.0
+    is_numbered = start in (0, 1) and np.array_equal(distinct, start + np.arange(len(distinct)))
+    repeats = rows.sum() >= 2 * len(distinct)
+    if not is_numbered or not repeats or not 2 < len(distinct) <= _MOST_CLASS_NUMBERS:
+        return None
+    message = "a target of a few integers is read as a number"
+    advice = (
+        "if they are classes, declare type: categorical; if they count something, type: count; "
+        "otherwise, type: numeric"
+    )
+    found = {column: f"{number(distinct[0])} to {number(distinct[-1])}"}
+    return column_issue("class_numbers", "warning", found, message, advice)
 
 
 def find_odd_classes(sample: Sample) -> DataIssue | None:

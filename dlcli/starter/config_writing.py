@@ -58,7 +58,7 @@ def starter_config(
     config_folder: Path = Path(),  # noqa: B008  (the current one)
     ignore: Sequence[str] = (),
     positive: str | None = None,
-    type: Literal["auto", "numeric", "categorical"] = "auto",
+    type: Literal["auto", "numeric", "count", "categorical"] = "auto",
     preset: Preset = "simple",
 ) -> str:
     """Write a config that can be trained unedited.
@@ -69,7 +69,7 @@ def starter_config(
         config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns that are no features, or patterns of their names.
         positive: the class of two that counts as positive.
-        type: the type of target, if it can't be inferred.
+        type: the type of target, if it is not the one that is inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
@@ -77,18 +77,23 @@ def starter_config(
 
     Raises:
         UsageError: for a file that cannot be read, a target or another name that is no column, or
-            an unknown preset.
+            an unknown preset or type.
         ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
     if preset not in ("simple", "good"):
         raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
+    if type not in ("auto", "numeric", "count", "categorical"):
+        raise UsageError(f"type: expected auto, numeric, count or categorical, got {type!r}")
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())
     targets = require_columns(table, target)
-    if positive is not None and len(targets) > 1:
-        raise UsageError(f"{option('positive')}: a target of several columns has no classes")
+    for name, asks in (("positive", positive is not None), ("type", type == "categorical")):
+        if asks and len(targets) > 1:
+            raise UsageError(f"{option(name)}: a target of several columns has no classes")
+    if positive is not None and type in ("numeric", "count"):
+        raise UsageError(f"{option('positive')}: a target of type {type} has no classes")
     declared = Target(column=targets, type=type, positive=positive)
     [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
@@ -188,7 +193,8 @@ def _target_comment(facts: TableFacts) -> str:
         return f"{task.reason}, so {len(task.labels)} labels, of which a row has any number"
     ranges = [_range(*each.bounds) for each in values if each.bounds is not None]
     if len(ranges) == 1:
-        return f"{task.reason}, so a number: {ranges[0]}"
+        what = "a count" if task.type == "count" else "a number"
+        return f"{task.reason}, so {what}: {ranges[0]}"
     return f"{len(ranges)} numbers: {', '.join(ranges)}"
 
 
@@ -201,7 +207,8 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
-    if facts.task.classes or not values.whole or values.bounds is None:
+    is_number = facts.task.type == "numeric" and facts.task.reason != "declared"
+    if not is_number or not values.whole or values.bounds is None:
         return
     declared = f"target: {{column: {scalar(facts.task.columns[0])}, type: "
     repeats = values.present >= 2 * values.distinct

@@ -261,6 +261,10 @@ def test_arguments_of_a_wrong_kind_are_named(run):
             "positive: expected the name of a class, got 1.5",
         ),
         (
+            lambda run: dlcli.starter_config(TABLE, "price", type="number"),
+            "type: expected auto, numeric, count or categorical, got 'number'",
+        ),
+        (
             lambda run: dlcli.tune(CONFIG, TABLE, storage=Path("trials.db")),
             "storage: expected the URL of a database, got PosixPath",
         ),

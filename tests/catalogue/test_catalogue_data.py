@@ -344,6 +344,16 @@ TRAINED = {
         CONFIG,
         ["target    y: 2 classes, all 1 or 2: 1, 2"],
     ),
+    "the labels 1 to 3": (
+        targets(1, 2, 3),
+        CONFIG,
+        [
+            "target    y: a number, all numbers",
+            "warning: t.csv: a target of a few integers is read as a number: 'y' (1 to 3); if "
+            "they are classes, declare type: categorical; if they count something, type: count; "
+            "otherwise, type: numeric",
+        ],
+    ),
     "the declared labels 1 and 2": (
         targets(1, 2),
         CONFIG.replace("target: y", "target: {column: y, type: categorical}"),

@@ -41,6 +41,9 @@ def test_a_repeated_target_is_several_numbers(dlcli):
     positive = dlcli("init", "robot.csv", *targets, "--positive", "3")
     assert positive.exit_code == 2
     assert positive.stderr == "error: --positive: a target of several columns has no classes\n"
+    classes = dlcli("init", "robot.csv", *targets, "--type", "categorical")
+    assert classes.exit_code == 2
+    assert classes.stderr == "error: --type: a target of several columns has no classes\n"
 
 
 @pytest.mark.usefixtures("houses")
@@ -114,6 +117,31 @@ def test_the_positive_class_is_chosen(dlcli):
     assert dlcli("init", "loans.csv", *options).exit_code == 0
     assert load_config(Path("loans.yaml")).config.data.target.positive == "no"
     assert dlcli("validate", "loans.yaml").exit_code == 0
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("type", "comment"),
+    [
+        ("numeric", "a number: 0 to 2"),
+        ("count", "a count: 0 to 2"),
+        ("categorical", "3 classes: 0 (10), 1 (10), 2 (10)"),
+    ],
+)
+def test_the_type_of_target_is_chosen(type, comment, dlcli):
+    Path("codes.csv").write_text("x,y\n" + "".join(f"{at * 7 % 30},{at % 3}\n" for at in range(30)))
+    options = ["--target", "y", "--type", type, "--output", "codes.yaml"]
+    assert dlcli("init", "codes.csv", *options).exit_code == 0
+    assert load_config(Path("codes.yaml")).config.data.target.type == type
+    text = Path("codes.yaml").read_text()
+    assert f"declared, so {comment}\n" in text
+    assert "if its 3 integers are classes" not in text
+    checked = dlcli("validate", "codes.yaml")
+    assert (checked.exit_code, "a few integers" in checked.stderr) == (0, False)
+    message = "error: --positive: a target of type count has no classes\n"
+    assert dlcli(
+        "init", "codes.csv", *options[:2], "--type", "count", "--positive", "1"
+    ).stderr == (message)
 
 
 @pytest.mark.usefixtures("loans")

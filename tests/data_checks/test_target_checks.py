@@ -6,7 +6,11 @@ import pytest
 
 from dlcli.config import Target
 from dlcli.data_checks import inspect_table
-from dlcli.data_checks.target_checks import find_constant_target, find_odd_classes
+from dlcli.data_checks.target_checks import (
+    find_class_numbers,
+    find_constant_target,
+    find_odd_classes,
+)
 from dlcli.tasks import Task, infer_task
 
 X = [1.5, 2.0, 4.0, 8.0] * 6
@@ -73,3 +77,37 @@ def test_numbers_without_bounds_are_found(table):
 def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(sample):
     target = [str(10**29 + at) for at in range(24)]
     assert find_constant_target(sample({"x": X, "y": target}, "y")).columns == ("y",)
+
+
+@pytest.mark.parametrize("target", [[0, 1, 2] * 8, ["1", "2", "3", "4"] * 6, [1.0, 3.0, 2.0] * 8])
+def test_a_few_integers_without_a_gap_may_number_classes(target, sample):
+    found = find_class_numbers(sample({"x": X, "y": target}, "y"))
+    low, high = min(map(float, target)), max(map(float, target))
+    assert found.message == (
+        f"a target of a few integers is read as a number: 'y' ({low:.0f} to {high:.0f})"
+    )
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        [0, 1] * 12,
+        [2, 3, 4] * 8,
+        [0, 1, 3] * 8,
+        [0, 0.5, 1] * 8,
+        [*range(24)],
+        ["1", "2", "a"] * 8,
+        [2] * 24,
+    ],
+)
+def test_other_targets_do_not_number_classes(target, sample):
+    assert find_class_numbers(sample({"x": X, "y": target}, "y")) is None
+
+
+@pytest.mark.parametrize("declared", ["numeric", "count", "categorical"])
+def test_a_declared_target_is_not_taken_for_numbered_classes(declared, sample, table):
+    columns = {"x": X, "y": [0, 1, 2] * 8}
+    kind = infer_task(Target(column="y", type=declared), [table(columns)])
+    found = sample(columns, "y")
+    assert find_class_numbers(type(found)(**{**vars(found), "task": kind})) is None

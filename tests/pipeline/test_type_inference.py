@@ -170,7 +170,8 @@ def test_a_column_that_training_might_fail_on_is_ignored_alike_by_all_commands(
 
 
 def test_a_stray_word_of_the_only_column_may_be_in_a_held_out_row(tmp_path):
-    rows = "".join(f"{value},{at / 3},{at % 7}\n" for at, value in enumerate([*range(39), "many"]))
+    values = enumerate([*range(39), "many"])
+    rows = "".join(f"{value},{at / 3},{at % 7 / 2}\n" for at, value in values)
     (tmp_path / "t.csv").write_text(f"x,time,y\n{rows}")
     data = "{train: t.csv, target: y, test: 0.2, split: {name: time, column: time}}"
     (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")

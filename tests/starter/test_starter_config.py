@@ -410,11 +410,11 @@ def test_broken_negative_and_large_numbers_are_hardly_counts(
 
 
 def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
-    text = starter(table(tmp_path, sex=[1, 2, 1, 2], flag=[0, 1, 1, 0], y=[5, 7, 5, 7]))
+    text = starter(table(tmp_path, sex=[1, 2] * 3, flag=[0, 1, 1] * 2, y=[5, 7, 9] * 2))
     reason = "whole numbers, 1 to 2; if codes, categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
-    hint = 'if its 2 integers are classes: target: {column: "y", type: categorical}'
+    hint = 'if its 3 integers are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
     assert prepared(text, tmp_path)[1].task.classes == ()
 
