@@ -95,7 +95,9 @@ class OnnxOperations(Operations):
 
         output = name or f"{kind}:{len(self.nodes)}"
         names = [each.name for each in inputs]
-        self.nodes.append(helper.make_node(kind, names, [output], domain=domain, **attributes))
+        # The fusions of onnxruntime before 1.22 make two nodes of one name from nodes without any.
+        made = helper.make_node(kind, names, [output], name=output, domain=domain, **attributes)
+        self.nodes.append(made)
         return Node(self, output, np.dtype(dtype or inputs[0].dtype))
 
     def elementwise(self, kind: str, *inputs: Node | float) -> Node:
@@ -194,7 +196,8 @@ class OnnxOperations(Operations):
         values, indices = f"TopK:{len(self.nodes)}", f"TopK indices:{len(self.nodes)}"
         inputs = [x.name, self._integers(count).name]
         options = {"axis": 1, "largest": int(not from_below), "sorted": 1}
-        self.nodes.append(helper.make_node("TopK", inputs, [values, indices], **options))
+        made = helper.make_node("TopK", inputs, [values, indices], name=values, **options)
+        self.nodes.append(made)
         return self.column(Node(self, values, x.dtype), count - 1)
 
     # Texts

@@ -225,6 +225,7 @@ def encode_by_onnx(encoding: Encoding, table: Table) -> np.ndarray:
         [helper.make_tensor_value_info(matrix.name, 1, ["rows", None])],
         ops.constants,
     )
+    assert len({each.name for each in graph.node} - {""}) == len(graph.node)
     opsets = [helper.make_opsetid(*each) for each in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     session = onnxruntime.InferenceSession(model.SerializeToString())
