@@ -518,7 +518,7 @@ def _fit_fold(
         if isinstance(error, DivergenceError):
             network = prepare_rows(config, context.dataset, split, Events()).network
             epochs = max(error.epoch - 1, 0)
-        sizes = _sizes(fold, split, network, start)
+        sizes = _sizes(fold, config, split, network, start)
         failed = FoldResult(**sizes, epochs=epochs, problem=problem)
         return FinishedFold(failed, error=reason, notes=notes)
 
@@ -528,7 +528,7 @@ def _evaluate_fold(
 ) -> FinishedFold:
     prepared, trained = result.prepared, result.training
     document = FoldResult(
-        **_sizes(fold, prepared.split, prepared.network, start),
+        **_sizes(fold, result.config, prepared.split, prepared.network, start),
         epochs=trained.epochs,
         best_epoch=result.best_epoch,
         metrics=scalar_metrics(result.metrics("test")),
@@ -546,7 +546,9 @@ def _evaluate_fold(
     return FinishedFold(document, tuple(map(float, constant)), predictions)
 
 
-def _sizes(fold: CVFold, split: Split, network: Network | None, start: float) -> dict[str, Any]:
+def _sizes(
+    fold: CVFold, config: Config, split: Split, network: Network | None, start: float
+) -> dict[str, Any]:
     """Return what is known of any fold; of the network, if its rows could be encoded."""
     return {
         "repeat": fold.repeat,
@@ -555,7 +557,7 @@ def _sizes(fold: CVFold, split: Split, network: Network | None, start: float) ->
         "validation": 0 if split.validation is None else split.validation.rows,
         "held_out": 0 if split.test is None else split.test.rows,
         "inputs": 0 if network is None else network.inputs,
-        "parameters": 0 if network is None else network.trainable_parameters,
+        "parameters": 0 if network is None else network.trainable_parameters * config.networks,
         "seconds": round(time.perf_counter() - start, 3),
     }
 

@@ -351,6 +351,7 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     document = json.loads(run.read_text("cv.json"))
     assert [fold["epochs"] for fold in document["results"]] == [2, 2]
     assert {fold["best_epoch"] for fold in document["results"]} <= {1, 2}
+    assert [fold["parameters"] for fold in document["results"]] == [3 * 13, 3 * 13]
     refit = open_run(run.path / "refit").read_config().config
     assert (refit.ensemble.members, refit.epochs, refit.early_stopping.patience) == (3, 2, 4)
 
