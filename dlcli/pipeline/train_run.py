@@ -35,6 +35,7 @@ from dlcli.pipeline.members import Progress
 from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
@@ -384,7 +385,13 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     """
     from dlcli.training import gradient_norms
 
-    norms = partial(gradient_norms, result.job, result.members[0].training.weights)
+    job, member = result.job, result.members[0]
+    if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
+        target = member.task.encode(result.tables["train"], ValueIssues())
+        train = replace(job.train, target=target)
+        config = job.config.model_copy(update={"seed": member.seed})
+        job = replace(job, config=config, task=member.task, train=train)
+    norms = partial(gradient_norms, job, member.training.weights)
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     if result.config.ensemble_folds is not None and "test" in sets:

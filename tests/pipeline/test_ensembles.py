@@ -346,6 +346,24 @@ def test_a_diverged_member_is_named_and_finite_weights_are_kept(folder):
 
 
 @pytest.mark.slow
+def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monkeypatch):
+    jobs = []
+
+    def norms(job, weights, rows):
+        jobs.append(job)
+        return {}, {}
+
+    monkeypatch.setattr("dlcli.training.gradient_norms", norms)
+    run = train(config("epochs=1"), Path("run"))
+    (job,), first = jobs, run.parse("ensemble.json", Ensemble).members[0]
+    assert (job.config.seed, job.task) == (first.seed, first.task)
+    [scaling] = first.task.scalings
+    y = read_table(Path("rows.csv")).numbers("y")
+    scaled = {*scaling.apply(y).astype(np.float32).tolist()}
+    assert {*job.labels[:, 0].tolist()} <= scaled
+
+
+@pytest.mark.slow
 def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
     document = json.loads(run.read_text("cv.json"))
