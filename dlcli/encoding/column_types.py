@@ -215,6 +215,7 @@ def _identity_of_categories(column: str, summary: ColumnSummary) -> str | None:
     return None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of numbers that are infinite, or nearly so
 def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | None:
     is_whole = bool((numbers == np.floor(numbers)).all())  # NaN, which was unreadable, is not
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):

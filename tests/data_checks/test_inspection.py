@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlcli.config import Ignored, Input, Numeric, Target, load_config
@@ -173,6 +173,8 @@ CELLS = st.one_of(
 )
 
 
+@example([(None, "1e308", "0"), (None, "-1e308", "0")], 1)  # their distance is infinite
+@example([(None, "inf", "0"), (None, "-inf", "0")] * 10, 1)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=60), st.integers(1, 20))
 def test_no_table_makes_a_check_fail(rows, times):
     names = ("id", "year", "c") if times % 2 else ("a", "b", "c")
