@@ -96,9 +96,7 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ServedColumn, ...]:
         run: may hold an explanation, which knows frequent values.
         predictor: the run's.
     """
-    statistics: Mapping[str, ColumnStatistics] = {}
-    if run.has("explanation.json"):
-        statistics = {each.name: each for each in Explanation.of(run).columns}
+    statistics = {each.name: each for each in Explanation.of(run).columns}
     notations = predictor.encoding.notations
     return tuple(
         describe_column(
