@@ -84,10 +84,6 @@ of a tenth in 37 to 93."""
 _FEWEST_TOP = 8
 """Fewest trials that count as good; Optuna's documentation asks for 5."""
 Name = Literal["default", "best", "smallest"]
-_VALIDATION_ROWS = (
-    "there are no test rows: the validation rows, which selected the config, give optimistically "
-    "biased metrics; set data.test: 0.15"
-)
 _NO_ROWS = (
     "there are no held-out rows on which to compare the best config with the default; set "
     "data.test: 0.15"
@@ -281,8 +277,12 @@ def train_finalists(
     for finalist in finalists:
         events.emit("finalist", **finalist.model_dump(mode="json"))
         notes += _baseline_notes(finalist, compared[finalist.name])
-    if any(each.split == "validation" for each in finalists):
-        notes.append(_VALIDATION_ROWS)
+    if biased := [each.name for each in finalists if each.split == "validation"]:
+        rows = compared[biased[0]].file.config.adjective("validation")
+        notes.append(
+            f"there are no test rows: the {rows} rows, which selected the config, give "
+            "optimistically biased metrics; set data.test: 0.15"
+        )
     elif runs and not finalists:
         notes.append(_NO_ROWS)
     return search.model_copy(update={"finalists": finalists, "notes": tuple(notes)})

@@ -64,6 +64,8 @@ class Candidates:
     """The candidates of a search."""
 
     search: Search
+    held_out: str = "validation"
+    """The word for the rows that they are evaluated on without folds, see `Config.adjective`."""
 
     @cached_property
     def complete(self) -> tuple[TrialResult, ...]:
@@ -85,6 +87,10 @@ class Candidates:
     def finalists(self) -> Mapping[str, Finalist]:
         """The networks that were trained in full, by name."""
         return {each.name: each for each in self.search.finalists}
+
+    def adjective(self, finalist: Finalist) -> str:
+        """Return the word for the rows that a network was evaluated on."""
+        return finalist.split if finalist.split == "test" else self.held_out
 
     @property
     def prefers_default(self) -> bool:

@@ -59,7 +59,7 @@ def search_view(run: Run) -> View:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
     record, search = RunRecord.of(run), Search.of(run)
-    candidates = Candidates(search)
+    candidates = Candidates(search, record.config.adjective("validation"))
     summary = _summary_table(candidates)
     if "best" in candidates.finalists:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
@@ -70,12 +70,12 @@ def search_view(run: Run) -> View:
     def sections() -> Sequence[Section]:
         history = history_chart(candidates)
         return [
-            Section("result", "The result", (summary, *_evaluations(search))),
+            Section("result", "The result", (summary, *_evaluations(candidates))),
             Section("candidates", "The candidates", tuple(_candidate_tables(candidates))),
             Section("size", "The smallest good network", tuple(_size(candidates))),
             Section("varied", "The settings", tuple(_settings(candidates))),
             Section("course", "The course of the search", (history,) if history else ()),
-            config_section(record, Text(_how_it_searched(search))),
+            config_section(record, Text(_how_it_searched(candidates))),
             Section("next", "Next steps", tuple(_next_steps(record, candidates))),
             reproduction_section(record, Text(_repeatability(record, search))),
         ]
@@ -110,7 +110,8 @@ def _summary_table(candidates: Candidates) -> Table:
             trained = {**trained, "smallest": trained["best"]}
         finals = map(trained.get, shown)
         scores = (metric_cell(each.metric or "", each) if each else "" for each in finals)
-        rows.append((f"{first.split} {fmt.shorten(first.metric or '', 40)}", *scores))
+        name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
+        rows.append((name, *scores))
     return Table(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
 
@@ -120,7 +121,9 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     if best is None:
         yield f"{tried}; none has a value."
         return
-    rows = f"over {plural(search.folds, 'fold')}" if search.folds else "on the validation rows"
+    rows = f"on the {candidates.held_out} rows"
+    if search.folds:
+        rows = f"over {plural(search.folds, 'fold')}"
     value = f"{fmt.shorten(search.metric, 40)} {fmt.number(best.value)} {rows}"
     compared = ""
     if (default := candidates.default) is not None:
@@ -208,7 +211,8 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
             fmt.metric(final.metric, each.metrics.get(final.metric)) if each else ""
             for each in (final, default_run)
         )
-        title = f"{fmt.metric_title(final.metric)} of the best, {final.split} rows"
+        rows = f"{candidates.adjective(final)} rows"
+        title = f"{fmt.metric_title(final.metric)} of the best, {rows}"
         yield Figure(title, value, f"default: {other}" if other else "")
     states = Counter(each.state for each in search.trials)
     ends = {"stopped early": states["pruned"], "failed": states["failed"]}
@@ -220,11 +224,13 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
     yield Figure("Time", fmt.duration(search.seconds), workers)
 
 
-def _evaluations(search: Search) -> Iterator[Block]:
+def _evaluations(candidates: Candidates) -> Iterator[Block]:
     """Yield the metrics of rows that took no part in the choice."""
+    search = candidates.search
     if search.finalists:
-        yield Text(_UNBIASED if search.finalists[0].split == "test" else _BIASED)
-        yield _finalist_table(search.finalists)
+        is_unbiased = search.finalists[0].split == "test"
+        yield Text(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
+        yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
     if search.nested:
         yield Text(_NESTED)
         yield _nested_table(search)
@@ -237,7 +243,7 @@ _UNBIASED = (
     "interval excludes 0 is statistically significant."
 )
 _BIASED = (
-    "No test rows were set aside, so these networks were evaluated on the validation rows, which "
+    "No test rows were set aside, so these networks were evaluated on the {} rows, which "
     "also chose them: their metrics are optimistically biased. Set data.test to get unbiased ones."
 )
 _NESTED = (
@@ -247,7 +253,7 @@ _NESTED = (
 )
 
 
-def _finalist_table(finalists: Sequence[Finalist]) -> Table:
+def _finalist_table(finalists: Sequence[Finalist], rows: str) -> Table:
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     known = [name for name in names if name in HIGHER_IS_BETTER]
@@ -261,7 +267,7 @@ def _finalist_table(finalists: Sequence[Finalist]) -> Table:
         "epochs": lambda each: f"{each.epochs:,}",
         **{f"{name} {direction_mark(name)}": partial(metric_cell, name) for name in metrics},
     }
-    caption = f"Trained in full, evaluated on {finalists[0].split} rows"
+    caption = f"Trained in full, evaluated on {rows} rows"
     return Table.of(finalists, columns, caption, text_columns=range(2))
 
 
@@ -375,8 +381,8 @@ def _settings(candidates: Candidates) -> Iterator[Block]:
         yield Grid(tuple(charts))
 
 
-def _how_it_searched(search: Search) -> str:
-    rows = "on validation rows"
+def _how_it_searched(candidates: Candidates) -> str:
+    search, rows = candidates.search, f"on {candidates.held_out} rows"
     if search.folds:
         rows = f"as the mean over {plural(search.folds, 'fold')}"
     better = "lower" if search.direction == "minimize" else "higher"

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from dlcli.config import Config
 from dlcli.errors import RunError
 from dlcli.pipeline import Dimension, Interval, Search
 from dlcli.reports import render_report, render_text
@@ -144,6 +145,19 @@ def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
         "It was not evaluated on rows that took no part in the search; its value on the rows that "
         "chose it is optimistically biased."
     )
+
+
+def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "ensemble_folds", 2)
+    _, best, _ = finalists(split="validation")
+    view = view_of(tmp_path, finalists=(best,), folds=None)
+    assert view.sentences[0].startswith(
+        "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 on the out-of-fold rows;"
+    )
+    assert "accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
+    assert "Trained in full, evaluated on out-of-fold rows" in tables(view, "result")
+    assert "evaluated on the out-of-fold rows, which" in parts(view, "result")[1].text
+    assert "evaluated by val_loss on out-of-fold rows, the same" in parts(view, "config")[0].text
 
 
 def test_a_best_candidate_that_is_no_better_than_the_default_is_reported(tmp_path):
