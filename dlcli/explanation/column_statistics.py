@@ -218,6 +218,7 @@ class ColumnDescriber:
             }
         return {key: finite(value) for key, value in found.items()}
 
+    @np.errstate(over="ignore")
     def _histogram(self, name: str, values: Floats) -> Histogram | None:
         if not len(values) or not np.isfinite(np.ptp(values)):
             return None

@@ -110,6 +110,13 @@ def test_what_nobody_reads_is_shown_as_far_as_it_can_be():
     assert (empty.missing, empty.distinct, empty.values) == (3, 0, ())
 
 
+def test_numbers_whose_distance_is_infinite_have_no_histogram():
+    rows = rows_of(x=[1.0, 2.0], far=[1e308, -1e308], y=[1.0, 2.0])
+    features = {"input": {"features": {"x": "numeric"}, "scaling": "none"}}
+    found = view("far", rows, **features)
+    assert (found.minimum, found.maximum, found.histogram) == (-1e308, 1e308, None)
+
+
 def test_what_nobody_reads_may_be_stored_otherwise_in_another_file():
     other = rows_of(id=[True], x=[1.0], y=[1.0])
     features = {"input": {"features": {"x": "numeric"}, "scaling": "none"}}
