@@ -66,12 +66,14 @@ def explain(
     layout = predictor.encoding.layout
 
     listed, unlisted = list_columns(target, predictor.config.data.weight, decisions)
-    others = [table for table, _ in held_out.values()]
+    whole, others = sets["train"][0], [table for table, _ in held_out.values()]
     largest = largest_inputs(layout, train.matrix)
-    describer = ColumnDescriber(sets["train"][0], others, predictor.encoding, largest)
+    # Out-of-fold rows are the training rows themselves.
+    new = [table for table in others if table is not whole]
+    describer = ColumnDescriber(whole, new, predictor.encoding, largest)
 
     # As many rows as are sampled at most: wide ones are fewer.
-    rows = draw(np.arange(sets["train"][0].rows), min(ROWS_FOR_GRADIENTS, len(train)))
+    rows = draw(np.arange(whole.rows), min(ROWS_FOR_GRADIENTS, len(train)))
     layers = describe_layers(network, weights, train.matrix, *gradient_norms(rows))
 
     # Importances and worst rows need held-out rows; partial dependences don't measure errors, and

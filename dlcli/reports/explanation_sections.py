@@ -116,7 +116,7 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if column.type != "ignored"]
     text = "Bars show the distribution of the values in training rows."
-    if any(name != "train" for name in explanation.rows):
+    if any(map(_has_held_out, columns)):
         text += " The orange line or ticks are the held-out rows: they should look alike"
         text += ", but for what changes over time." if is_in_time else "."
     blocks: list[Block] = [Text(text), cards(read[:MOST_OPEN_CARDS])]
@@ -193,6 +193,13 @@ def _facts(column: ColumnStatistics, rows: int) -> list[str]:
         share = f" ({fmt.percent(column.missing / rows)})" if rows else ""
         facts.append(f"{column.missing:,} missing{share}")
     return facts
+
+
+def _has_held_out(column: ColumnStatistics) -> bool:
+    """Return whether values of other rows than those of training were counted."""
+    if column.histogram is not None:
+        return any(column.histogram.held_out)
+    return any(value.held_out for value in column.values)
 
 
 def _is_time(column: ColumnStatistics) -> bool:

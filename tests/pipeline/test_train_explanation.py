@@ -177,6 +177,15 @@ def test_training_stores_it():
     assert layer.last_gradient < layer.first_gradient / 10
 
 
+@pytest.mark.slow
+def test_out_of_fold_rows_are_no_other_rows_than_those_of_training():
+    write_rows(a=A, b=B, y=3 * A)
+    text = "data: {train: rows.csv, target: y}\nhidden: []\nensemble: {members: 2}\nepochs: 1\n"
+    found = Explanation.of(train(config_of(text)))
+    assert found.rows["validation"] == found.rows["train"]
+    assert not any(sum(column.histogram.held_out) for column in found.columns)
+
+
 @pytest.fixture
 def writer():
     with new_run(Path("runs/writer"), "writer") as writer:

@@ -416,6 +416,17 @@ def test_rows_of_another_time_need_not_look_alike(tmp_path, split, end):
     assert any(text.endswith(f"they should {end}") for text in texts)
 
 
+def test_without_values_of_other_rows_no_line_is_explained(tmp_path):
+    full = full_explanation()
+    columns = tuple(
+        each.model_copy(update={"histogram": None, "values": ()}) for each in full.columns
+    )
+    view = view_of(number_run(tmp_path, explanation=full.model_copy(update={"columns": columns})))
+    assert "Bars show the distribution of the values in training rows." in [
+        each.text for each in parts(view, "data") if isinstance(each, blocks.Text)
+    ]
+
+
 def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
     config = {"data": {"train": "table.csv", "target": "y", "validation": 0.5, "test": "table.csv"}}
     run = number_run(tmp_path, config=config)
