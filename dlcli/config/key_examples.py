@@ -75,7 +75,7 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metric": ("val_loss", "r2"),
         "trials": ("50",),
         "time": ("10m",),
-        "space": ("{batch_size: [32, 64, 128], hidden.dropout: {low: 0.0, high: 0.5}}",),
+        "space": ("{batch_size: [32, 64, 128], hidden: {dropout: {low: 0.0, high: 0.5}}}",),
         "folds": ("5",),
         "sampler": ("random",),
     },

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from dlcli.config import Config
+from dlcli.config import Config, check_tune, make_config
 from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.yaml_document import Values, parse
 from tests.config.schema import SCHEMA, VALIDATOR
@@ -150,6 +151,22 @@ def test_no_example_is_of_an_unknown_key() -> None:
         for key in keys
         if key not in sections[name]["properties"]
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "text"),
+    [(name, key, text) for name, keys in EXAMPLES.items() for key in keys for text in keys[key]],
+)
+def test_every_example_is_a_valid_value(section: str, key: str, text: str) -> None:
+    target = {"column": "y", **({"type": "multi_label"} if key == "delimiter" else {})}
+    data = {"train": "a.csv", "validation": 0.15, "test": 0.15, "target": target}
+    layer, inputs = {"units": 8, "activation": "relu"}, dict[str, object]()
+    tune = {"space": {"batch_size": [32, 64]}}
+    config = {"data": data, "input": inputs, "hidden": [layer], "epochs": 100, "tune": tune}
+    places = {"Config": config, "Data": data, "Target": target, "Input": inputs}
+    places |= {"Hidden": layer, "Tune": tune}
+    places[section][key] = yaml.safe_load(text)
+    check_tune(make_config(config))
 
 
 def test_no_choice_is_empty_and_no_key_is_required_twice() -> None:
