@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,7 @@ from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives, Job, TrainingResult
+    from dlcli.training import Collectives, TrainingResult
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -248,25 +249,27 @@ def _fit_with_checkpoints(
     if result.ensemble is not None:
         more = {"members": len(result.members)}
     if workers is not None:
-        more["cluster"] = _cluster_figures(workers, result.job, done, seconds)
+        more["cluster"] = _cluster_figures(workers, result, done, seconds)
     best = trained.best_epoch
     events.emit("trained", **more, epochs=trained.epochs, best_epoch=best, seconds=seconds)
     return result
 
 
 def _cluster_figures(
-    workers: Collectives, job: Job, epochs: int, seconds: float
+    workers: Collectives, result: FitResult, epochs: int, seconds: float
 ) -> dict[str, object]:
     """Return the rows that all workers trained on a second, and the share of communication.
 
     The share follows from the time of a sum of the gradient that is measured on its own, after
     training; waiting for a slower worker is not part of it.
     """
-    each = workers.seconds_per_sum(job.network.trainable_parameters)
+    each = workers.seconds_per_sum(result.job.network.trainable_parameters)
+    rows = fmean(member.rows for member in result.members)  # with folds, fewer than all
+    steps = math.ceil(rows / result.config.batch_size)
     return {
         "workers": workers.size,
-        "rows_per_second": round(len(job.train.inputs) * epochs / seconds, 1),
-        "communication_share": round(min(1.0, each * job.steps * epochs / seconds), 3),
+        "rows_per_second": round(rows * epochs / seconds, 1),
+        "communication_share": round(min(1.0, each * steps * epochs / seconds), 3),
     }
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from dlcli.comparison import compare
 from dlcli.config import load_config
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
-from dlcli.pipeline import Plan, baselines, check, cross_validate
+from dlcli.pipeline import Plan, baselines, check, cross_validate, train_run
 from dlcli.pipeline.members import POLL_SECONDS
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction import Ensemble, Predictor
@@ -343,6 +344,18 @@ def test_a_diverged_member_is_named_and_finite_weights_are_kept(folder):
     assert kept == Path("run/weights.npz").exists()
     if kept:
         assert open_run(Path("run")).kind == "diverged"
+
+
+def test_the_rows_that_a_cluster_trains_on_are_those_of_each_member():
+    workers = SimpleNamespace(size=2, seconds_per_sum=lambda numbers: numbers / 1000)
+    members = [SimpleNamespace(rows=rows) for rows in (30, 32, 34)]
+    job = SimpleNamespace(network=SimpleNamespace(trainable_parameters=5))
+    result = SimpleNamespace(members=members, job=job, config=SimpleNamespace(batch_size=8))
+    assert train_run._cluster_figures(workers, result, epochs=6, seconds=2.0) == {
+        "workers": 2,
+        "rows_per_second": 96.0,
+        "communication_share": 0.06,
+    }
 
 
 @pytest.mark.slow
