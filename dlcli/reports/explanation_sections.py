@@ -303,10 +303,14 @@ def explanation_section(record: TrainingRecord) -> Section | None:
             read = len(types) - types.count("ignored")
         metric = (explanation.importance_metric or "error") + explanation.unit
         blocks.append(importance_chart(explanation.importances, metric, read))
-    if charts := _dependence_charts(explanation, of_classes=record.task.outcome == "classes"):
+    of_classes = record.task.outcome == "classes"
+    charts = (
+        dependence_chart(each, explanation, of_classes=of_classes)
+        for each in explanation.partial_dependences[:MOST_DEPENDENCES]
+    )
+    if drawn := tuple(filter(None, charts)):
         text = Text(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
-        group = Group("Partial dependence", (text, Grid(tuple(charts))))
-        blocks.append(group)
+        blocks.append(Group("Partial dependence", (text, Grid(drawn))))
     if explanation.worst:
         is_number = record.task.outcome == "numbers"
         worst = [
@@ -386,56 +390,21 @@ def _counted(count: int, which: str) -> str:
     return f"{count:,} {which} {'column was' if count == 1 else 'columns were'}"
 
 
-def _dependence_charts(explanation: Explanation, *, of_classes: bool) -> list[Chart]:
-    types = {column.name: column.type for column in explanation.columns}
-    targets = [column for column in explanation.columns if column.role == "target"]
-    scales = _target_scales(targets, explanation.outputs) if explanation.unit else None
-    charts = (
-        dependence_chart(
-            each,
-            explanation.outputs,
-            is_time=types.get(each.column) == "datetime",
-            of_classes=of_classes,
-            scales=scales,
-            format_value=_format_of(targets[0]) if len(targets) == 1 else fmt.number,
-        )
-        for each in explanation.partial_dependences[:MOST_DEPENDENCES]
-    )
-    return [chart for chart in charts if chart is not None]
-
-
-def _target_scales(
-    targets: Sequence[ColumnStatistics], outputs: Sequence[str]
-) -> list[tuple[float, float]]:
-    """Return mean and standard deviation of each of several numbers; 0 and 1 of a constant one."""
-    by_name = {each.name: each for each in targets}
-    found = map(by_name.get, outputs)
-    return [
-        (each.mean or 0.0, each.deviation) if each and each.deviation else (0.0, 1.0)
-        for each in found
-    ]
-
-
 def dependence_chart(
-    each: PartialDependence,
-    outputs: Sequence[str],
-    *,
-    is_time: bool,
-    of_classes: bool,
-    scales: Sequence[tuple[float, float]] | None = None,
-    format_value: Callable[[float | None], str] = fmt.number,
+    each: PartialDependence, explanation: Explanation, *, of_classes: bool
 ) -> Chart | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
     Args:
         each: the partial dependence.
-        outputs: the names of the predictions of its points.
-        is_time: whether the column's numbers are seconds since 1970.
+        explanation: which it is of; numbers with units of their own are drawn in standard
+            deviations.
         of_classes: whether the predictions are probabilities of classes.
-        scales: mean and standard deviation of each output, by which outputs with units of their own
-            are drawn; without them they have the same unit.
-        format_value: of the predictions.
     """
+    outputs = explanation.outputs
+    targets = {column.name: column for column in explanation.columns if column.role == "target"}
+    types = {column.name: column.type for column in explanation.columns}
+    is_time = types.get(each.column) == "datetime"
     # Of two classes the second is shown, as it determines the first.
     places = (
         range(1, 2) if of_classes and len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
@@ -447,11 +416,10 @@ def dependence_chart(
     lines = {
         name: [p.predictions[at] for p in points] for name, at in zip(names, places, strict=True)
     }
-    scaled = dict(lines)
-    if scales is not None:
-        for (name, values), at in zip(lines.items(), places, strict=True):
-            mean, deviation = scales[at]
-            scaled[name] = [(value - mean) / deviation for value in values]
+    of_names = {name: targets.get(outputs[at]) for name, at in zip(names, places, strict=True)}
+    scaled = lines
+    if explanation.unit:
+        scaled = {name: _standardized(lines[name], target) for name, target in of_names.items()}
     labels = fmt.shorten_names((point.label for point in points), 20)
     is_number = all(point.number is not None for point in points)
     across: Sequence[object] = labels
@@ -465,7 +433,7 @@ def dependence_chart(
     ]
     column, colors = fmt.shorten(each.column, 40), series_colors(names)
     tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
-    y = Axis("mean prediction" + (" (standardized)" if scales is not None else ""))
+    y = Axis("mean prediction" + (" (standardized)" if explanation.unit else ""))
     if is_number:
         x = Axis(column, is_time=is_time)
         spec = line_chart(rows, colors, x, y, tips=tips, kind="points")
@@ -473,7 +441,8 @@ def dependence_chart(
         styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
         spec = scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
     name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
-    values = lines[name]
+    target, values = of_names[name], lines[name]
+    format_value = fmt.number if target is None else _format_of(target)
     return Chart(
         title=column,
         spec=spec,
@@ -481,6 +450,13 @@ def dependence_chart(
         description=f"If only {column} changes, the mean prediction of {name} is between "
         f"{format_value(min(values))} and {format_value(max(values))}.",
     )
+
+
+def _standardized(values: list[float], target: ColumnStatistics | None) -> list[float]:
+    """Return numbers in standard deviations from the target's mean; as they are if it has none."""
+    if target is None or not target.deviation:
+        return values
+    return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
 def worst_table(worst: Sequence[WorstRow], error: str) -> Table:

@@ -19,7 +19,6 @@ from dlcli.explanation import (
     WorstRow,
 )
 from dlcli.reports.explanation_sections import (
-    _dependence_charts,
     column_cards,
     column_table,
     dependence_chart,
@@ -70,6 +69,10 @@ def times(**changes):
     return ColumnStatistics(**{**given, **changes})
 
 
+def explained(outputs, **fields):
+    return Explanation(rows={}, sampled_rows={}, outputs=outputs, **fields)
+
+
 def test_times_have_a_histogram_on_a_calendar():
     [card] = column_cards([times()], 4).columns
     assert card.facts == ("dates", "from 2024-02-29 to 2024-03-01 01:30:00")
@@ -114,15 +117,10 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
         "The mean absolute error is largest, 5.5, for true values of 1990."
     )
     points = tuple(Point(label=str(x), number=x, predictions=(1995.5 + x,)) for x in (1, 4))
-    target = {"type": "numeric", "role": "target", "reason": "", "histogram": None}
-    explanation = Explanation(
-        rows={},
-        sampled_rows={},
-        outputs=("built",),
-        columns=(times(**target, minimum=1990.0, maximum=2010.0),),
-        partial_dependences=(PartialDependence(column="x", points=points),),
-    )
-    [chart] = _dependence_charts(explanation, of_classes=False)
+    target = times(name="built", role="target", type="numeric", minimum=1990.0, maximum=2010.0)
+    dependence = PartialDependence(column="x", points=points)
+    explanation = explained(("built",), columns=(target,))
+    chart = dependence_chart(dependence, explanation, of_classes=False)
     assert chart.description == (
         "If only x changes, the mean prediction of built is between 1996 and 2000."
     )
@@ -335,7 +333,8 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
         for label, value in (("red", 0.75), ("blue", 0.5))
     ]
     dependence = PartialDependence(column="color", points=tuple(points))
-    chart = dependence_chart(dependence, ("no", "yes"), is_time=False, of_classes=True)
+    explanation = explained(("no", "yes"), importance_metric="log_loss")
+    chart = dependence_chart(dependence, explanation, of_classes=True)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
         ("red", 0.75, "yes"),
         ("blue", 0.5, "yes"),
@@ -345,13 +344,14 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
     )
 
 
-def test_of_two_numbers_or_labels_both_are_drawn():
+def test_of_two_labels_both_are_drawn():
     points = [
         Point(label=str(value), number=value, predictions=(15 - 5 * value, -value))
         for value in (1, 2)
     ]
     dependence = PartialDependence(column="x", points=tuple(points))
-    chart = dependence_chart(dependence, ("u", "v"), is_time=False, of_classes=False)
+    explanation = explained(("u", "v"), importance_metric="log_loss")
+    chart = dependence_chart(dependence, explanation, of_classes=False)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
         (1, 10, "u"),
         (2, 5, "u"),
@@ -367,13 +367,12 @@ def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
         for value in (1, 4)
     ]
     dependence = PartialDependence(column="x", points=tuple(points))
-    chart = dependence_chart(
-        dependence,
-        ("revenue", "degrees"),
-        is_time=False,
-        of_classes=False,
-        scales=[(5000.0, 1000.0), (20.0, 2.0)],
-    )
+    targets = [
+        times(name=name, role="target", type="numeric", mean=mean, deviation=deviation)
+        for name, mean, deviation in (("revenue", 5000.0, 1000.0), ("degrees", 20.0, 2.0))
+    ]
+    explanation = explained(("revenue", "degrees"), columns=tuple(targets))
+    chart = dependence_chart(dependence, explanation, of_classes=False)
     assert [(row["s"], row["y"], row["v"]) for row in datasets(chart)["rows"]] == [
         ("revenue", 0.01, 5010),
         ("revenue", 0.04, 5040),
