@@ -22,6 +22,8 @@ TOLERANCE = 1e-5
 """Largest difference of a number, as a share of the output's scale."""
 _FAR = 1e6
 """Multiple of the typical size beyond which a prediction is that of an extreme number."""
+_CANCELED = 1e3
+"""How many times as large as the largest such prediction the terms of all may be, which cancel."""
 _LARGE = 1e32
 """Size from which on terms may be beyond 32 bits though their sum is not."""
 _DECIDING = ("probabilities", "margin")
@@ -139,10 +141,11 @@ def _differences(
     """Return absolute differences and the scale of each number, of the same shape.
 
     The scale is the size that a tenth of the rows exceed, or the number's own size if that is
-    larger: odd rows may have predictions beyond all others. Of those far beyond, it is the size of
-    the largest, as large terms that cancel leave few digits. If sums in 32 bits may overflow, what
-    is not finite equals any number that large: it depends on which sum overflows first. Of
-    probabilities, a row's size is that of its largest, and all of them depend on each sum.
+    larger: odd rows may have predictions beyond all others. Of those far beyond, it is a
+    thousand times the size of the largest, as large terms that cancel leave few digits. If sums in
+    32 bits may overflow, what is not finite equals any number that large: it depends on which sum
+    overflows first. Of probabilities, a row's size is that of its largest, and all of them depend
+    on each sum.
 
     Args:
         wanted: dlcli's numbers, (rows,) or (rows, columns).
@@ -164,7 +167,8 @@ def _differences(
     # The result is written as JSON, which has no infinity.
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
     is_far = sizes > _FAR * typical
-    scales = np.where(is_far, largest, np.maximum(sizes, typical))
+    with np.errstate(over="ignore"):
+        scales = np.where(is_far, _CANCELED * largest, np.maximum(sizes, typical))
     return known, scales
 
 

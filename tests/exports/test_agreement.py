@@ -39,8 +39,10 @@ def test_a_number_whose_sums_are_within_32_bits_may_not_overflow() -> None:
 def test_extreme_rows_are_compared_by_the_largest_and_others_by_their_own_scale() -> None:
     ordinary, extreme = np.full(58, 300.0), np.full(6, 1e38)
     expected = {"prediction": np.concatenate([extreme, ordinary])}
-    near = {"prediction": np.concatenate([extreme * (1 - 5e-6), ordinary])}
+    near = {"prediction": np.concatenate([extreme * (1 - 5e-3), ordinary])}
     assert compare(expected, near, of_numbers=True).failures == ()
+    far = {"prediction": np.concatenate([extreme * (1 - 5e-2), ordinary])}
+    assert len(compare(expected, far, of_numbers=True).failures) == 1
     cancelled = {"prediction": np.concatenate([[2e35, *extreme[1:]], ordinary])}
     computed = {"prediction": np.concatenate([[2.0001e35, *extreme[1:]], ordinary])}
     assert compare(cancelled, computed, of_numbers=True).failures == ()
