@@ -43,6 +43,7 @@ from dlcli.exports.keras_format import (
     write_keras,
 )
 from dlcli.exports.litert_format import (
+    LITERT_TOLERANCE,
     QUANTIZED_TOLERANCE,
     describe_for_litert,
     litert_usage,
@@ -90,8 +91,6 @@ class ModelFormat:
     """Returns what a client sends for the rows of a table."""
     outputs: Callable[[Predictions], Arrays] = outputs_of
     """Returns what the model should compute for predicted rows."""
-    reads_extremes: Callable[[Predictor], bool] = lambda predictor: True
-    """Returns whether numbers far beyond the training rows' range are predicted alike, too."""
     tolerance: float = TOLERANCE
     """Largest difference of a number, as a share of the output's scale."""
 
@@ -104,8 +103,7 @@ FORMATS: dict[str, ModelFormat] = {
     "litert": ModelFormat(
         describe_for_litert,
         *(write_litert, load_litert, litert_usage, litert_values),
-        # In 32 bits, the angles of such numbers have no digits left.
-        reads_extremes=lambda predictor: not predictor.network.front.periodic,
+        tolerance=LITERT_TOLERANCE,
     ),
     "keras": ModelFormat(
         describe_for_keras, write_keras, None, keras_usage, keras_values, keras_outputs
@@ -293,8 +291,9 @@ def _check(
     if table is not None and table.rows:
         check(table, kind)
     with tempfile.TemporaryDirectory() as images:
-        # With weights of 8 bits, the largest number of a row decides how all others are rounded.
-        has_extremes = format.tolerance == TOLERANCE and format.reads_extremes(predictor)
+        # Where numbers are rounded more, extreme ones have no digits left, or decide how all others
+        # of a row are rounded.
+        has_extremes = format.tolerance == TOLERANCE
         rows = made_up_rows(predictor, Path(images), has_extremes=has_extremes)
         inputs, outputs = check(rows, MADE_UP)
     _write_check(folder / CHECK, inputs, outputs)

@@ -58,6 +58,9 @@ from dlcli.tables import Table
 
 FILE = "model.tflite"
 RECIPE = "recipe.json"
+LITERT_TOLERANCE = 1e-3
+"""Largest difference of a number, as a share of its scale: large ones, such as times in seconds,
+are rounded to 32 bits before they are scaled."""
 QUANTIZED_TOLERANCE = 0.1
 """Largest difference of a number of a model with weights of 8 bits, as a share of its scale."""
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)

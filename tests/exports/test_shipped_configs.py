@@ -85,6 +85,17 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
         export_model(run, "onnx", tmp_path / "other", quantize=True)
 
 
+@pytest.mark.slow
+def test_litert_may_round_large_numbers_that_differ_little(tmp_path: Path) -> None:
+    rows = "".join(f"{1_700_000_000 + 25_000 * row},{row}\n" for row in range(40))
+    (tmp_path / "t.csv").write_text(f"seconds,y\n{rows}")
+    config = "data: {train: t.csv, target: y}\nhidden: [{units: 4}]\nepochs: 1\n"
+    (tmp_path / "t.yaml").write_text(config)
+    run = make_run(tmp_path / "t.yaml", tmp_path / "run")
+    found = export_model(run, "litert", tmp_path / "model").document.checked["training rows"]
+    assert 1e-5 < found.relative_difference["prediction"] < 1e-3
+
+
 def by_litert(
     formulas: Mapping[str, Formula], x: np.ndarray, folder: Path
 ) -> dict[str, np.ndarray]:
