@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 _FAR = 1e6
 """Multiple of the typical size beyond which a prediction is that of an extreme number."""
 _CANCELED = 1e3
-"""How many times as large as the largest such prediction the terms of all may be, which cancel."""
+"""Multiple of the largest such prediction that the size of terms may be, which nearly cancel."""
 _LARGE = 1e32
 """Size from which on terms may be beyond 32 bits though their sum is not."""
 _DECIDING = ("probabilities", "margin")
