@@ -85,6 +85,7 @@ from dlcli.config.input_section import (
     format_tokens,
     is_named_format,
     time_zone_error,
+    write_time,
 )
 from dlcli.config.layer_choices import (
     L1,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import combinations
 from typing import Annotated, Literal, TypeGuard, get_args
 
@@ -246,6 +247,13 @@ def is_named_format(format: str) -> TypeGuard[NamedFormat]:
 def format_tokens(format: str) -> list[str]:
     """Split a format into its directives and the characters between them."""
     return [_SYNONYMS.get(token, token) for token in re.findall("%.|.", format, re.S)]
+
+
+def write_time(moment: datetime, format: str) -> str:
+    """Write a time in a format that is no named one; Python has no directive for a quarter."""
+    quarter = str((moment.month + 2) // 3)
+    directives = re.sub("%.", lambda found: quarter if found[0] == "%q" else found[0], format)
+    return moment.strftime(directives)
 
 
 def are_times_alone(formats: Sequence[str]) -> bool:

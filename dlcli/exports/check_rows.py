@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import MEMORY, Files
+from dlcli.config import MEMORY, Files, write_time
 from dlcli.encoding import (
     BooleanEncoder,
     DatetimeEncoder,
@@ -168,7 +168,7 @@ def _dates(feature: DatetimeEncoder) -> tuple[list[Any], list[Any]]:
     written = [
         (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()
         if format == "iso"
-        else at.strftime(format)
+        else write_time(at, format)
         for at in moments
         for format in feature.formats
     ]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from dlcli.config import format_tokens
+from dlcli.config import write_time
 from dlcli.encoding import (
     BooleanEncoder,
     CategoryEncoder,
@@ -66,9 +66,7 @@ class ServedColumn:
         if self.format == "iso":
             plain = local.replace(tzinfo=None)
             return plain.isoformat(timespec="seconds").removesuffix("T00:00:00")
-        quarter = str((local.month + 2) // 3)  # which Python has no directive for
-        tokens = format_tokens(self.format)
-        return local.strftime("".join(quarter if each == "%q" else each for each in tokens))
+        return write_time(local, self.format)
 
     @property
     def schema(self) -> dict[str, object]:

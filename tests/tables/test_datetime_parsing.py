@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcli.config import write_time
 from dlcli.errors import DataError
 from dlcli.tables import MONTHS, Table, compact_dates, guess_times, parse_times, to_local
 from dlcli.tables.datetime_parsing import to_utc
@@ -438,3 +439,13 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
         "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
         "data.missing"
     )
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [("%Y-Q%q", "2024-Q4"), ("Q%q/%y", "Q4/24"), ("%d.%m.%Y", "01.10.2024")],
+)
+def test_a_time_is_written_in_a_format_with_its_quarter(format, text):
+    assert write_time(datetime(2024, 10, 1), format) == text
+    assert write_time(datetime(2024, 10, 1), f"{format} %%q") == f"{text} %q"
+    assert read([text], format) == [utc(2024, 10, 1)]
