@@ -194,6 +194,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """
     plain = name.lower()
     near = [other for other in known if plain == other.lower()]
+    longer = [other for other in known if plain in other.lower().split("_")]
+    near += longer if len(longer) == 1 else []
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
         near += difflib.get_close_matches(name, known, n=1)
     near += [other for other in known if plain == _initials(other)]

@@ -176,6 +176,7 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("checkpoint=60", "checkpoint: expected keys and values, got 60; write {seconds: 60}"),
         ("data.features=[a]", "unknown key; write features: [a] below input"),
         ("data.validation_split=0.2", "unknown key; did you mean 'validation'?"),
+        ("precision=float16", "got 'float16'; did you mean 'mixed_float16'?"),
         ("early_stopping={mode: min}", "unknown key; omit it, as the direction follows"),
         ("ensemble=8", "ensemble: expected keys and values, got 8; write {members: 8}"),
     ],
