@@ -411,14 +411,13 @@ def no_better_than_linear(case: Case) -> Finding | None:
 
     A significant gain is real, however small. Else the largest plausible gain, at the end of the
     confidence interval, must be small, and a linear model must leave an error to reduce. A network
-    that is significantly worse is always found; but of an ensemble, whose out-of-fold rows are
-    predicted by fewer members than others, only unless test rows show a significant gain.
+    that is significantly worse is found, too, but none whose test rows show a significant gain.
     """
     found, linear = _compared(case, "linear"), case.error(_held_out(case), "linear")
     if not case.config.hidden or found is None or found.verdict == "better":
         return None
     on_test = case.comparison.on("test").get("linear")
-    if case.config.ensemble_folds is not None and on_test and on_test.verdict == "better":
+    if on_test is not None and on_test.verdict == "better":
         return None
     if found.verdict != "worse":
         if linear is None or linear.share < LEARNED_WELL:
@@ -430,8 +429,8 @@ def no_better_than_linear(case: Case) -> Finding | None:
     return Finding(
         rule="no_better_than_linear",
         observation=_difference_words(case, found, "a linear model"),
-        meaning="the hidden layers add nothing: the effects of the columns just add up, there are "
-        "too few rows to learn more, or training went wrong",
+        meaning="the hidden layers add little or nothing: the effects of the columns just add up, "
+        "there are too few rows to learn more, or training went wrong",
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
     )

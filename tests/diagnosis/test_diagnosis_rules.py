@@ -453,14 +453,14 @@ def test_a_network_of_no_use_is_named_beside_any_cause(case):
 @pytest.mark.parametrize(
     ("verdict", "rules"), [("worse", ["no_better_than_linear"]), ("better", [])]
 )
-def test_single_members_that_lose_to_a_linear_model_do_not_refute_their_ensemble(
-    named, verdict, rules
-):
+@pytest.mark.parametrize("is_ensemble", [False, True])
+def test_a_gain_over_a_linear_model_on_test_rows_decides(named, verdict, rules, is_ensemble):
+    ensemble = CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n"
     lost = compared("linear", "worse", value=-0.1).differences["linear"]
     on_test = compared("linear", verdict, value=0.1).on("validation")["linear"]
     assert (
         named(
-            config=CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n",
+            config=ensemble if is_ensemble else CONFIG,
             metrics=HALF,
             comparison=BaselineComparison(differences={"linear": {**lost, "test": on_test}}),
         )
