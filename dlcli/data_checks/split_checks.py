@@ -84,6 +84,10 @@ class SplitAdvice:
     """True if a starter config should use it without being asked."""
     reason: str
     """The problem of a random split, without figures."""
+    advice: str
+    """The way to split instead."""
+    later: str
+    """The way to evaluate on later rows, if that is another one."""
     issue: DataIssue
     """The same with the evidence, and how to split instead."""
 
@@ -129,20 +133,27 @@ def _group_advice(
     """Advise to keep groups whole; `step` is what goes up in each of them, if anything does."""
     choice = GroupSplit(column=column)
     advice = f"to evaluate on new values of {quoted(column)}, set {_setting(choice)}"
-    if step is not None:
-        advice += f"; to evaluate on later rows, set {_setting(TimeSplit(column=step))}"
+    later = "" if step is None else _later_rows(TimeSplit(column=step))
     is_clear = is_identifier and int(groups.max()) + 1 >= CLEAR_GROUPS
-    return _advice(choice, "with", reduction, advice, is_clear=is_clear)
+    return _advice(choice, "with", reduction, (advice, later), is_clear=is_clear)
 
 
 def _time_advice(column: str, reduction: float) -> SplitAdvice:
     choice = TimeSplit(column=column)
-    advice = f"to evaluate on later rows, set {_setting(choice)}"
-    return _advice(choice, "of about", reduction, advice, is_clear=False)
+    return _advice(choice, "of about", reduction, (_later_rows(choice), ""), is_clear=False)
+
+
+def _later_rows(choice: TimeSplit) -> str:
+    return f"to evaluate on later rows, set {_setting(choice)}"
 
 
 def _advice(
-    choice: GroupSplit | TimeSplit, relation: str, reduction: float, advice: str, *, is_clear: bool
+    choice: GroupSplit | TimeSplit,
+    relation: str,
+    reduction: float,
+    ways: tuple[str, str],
+    *,
+    is_clear: bool,
 ) -> SplitAdvice:
     alike = f"{relation} the same {quoted(choice.column)}"
     reason = (
@@ -152,8 +163,9 @@ def _advice(
         f"{reason}: knowing other rows {alike} lowers the squared error of a quick model by "
         f"{int(100 * reduction)} %"
     )
-    issue = DataIssue("dependent_rows", "warning", (choice.column,), None, message, advice)
-    return SplitAdvice(choice, is_clear, reason, issue)
+    both = "; ".join(filter(None, ways))
+    issue = DataIssue("dependent_rows", "warning", (choice.column,), None, message, both)
+    return SplitAdvice(choice, is_clear, reason, *ways, issue)
 
 
 def _setting(choice: GroupSplit | TimeSplit) -> str:

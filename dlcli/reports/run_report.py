@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from dlcli.comparison import GateResults
+from dlcli.config import TimeSplit
 from dlcli.diagnosis import diagnose
 from dlcli.errors import plural
 from dlcli.metrics import HIGHER_IS_BETTER, finite_number
@@ -161,7 +162,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     are_few = rows is not None and rows < _FEW_ROWS
     verdicts = {each.verdict for each in record.comparison.on(split).values()}
     # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
+    # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
     is_open = are_few and split == "test" and verdicts != {"better"}
+    is_open = is_open and not isinstance(record.config.data.split, TimeSplit)
     many = record.counted_rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."

@@ -343,12 +343,16 @@ def test_a_target_of_a_few_columns_has_the_metric_of_each(tmp_path, columns):
     assert sentence == f"On the test rows, r² is 0.5{': y0 0, y1 0.1' if columns == 2 else ''}."
 
 
-def sentences_of_ensemble(tmp_path, test, validation):
+def sentences_of_ensemble(tmp_path, test, validation, **config):
     """The sentences after the first of an ensemble's page: 90 training and 10 test rows."""
     comparison = BaselineComparison(
         differences={"constant": {"test": test, "validation": validation}}
     )
-    given = {"metrics": METRICS, "comparison": comparison, "config": {"ensemble": {"members": 2}}}
+    given = {
+        "metrics": METRICS,
+        "comparison": comparison,
+        "config": {"ensemble": {"members": 2}, **config},
+    }
     run = make_run(tmp_path, COLORS, "y", outputs=None, **given)
     data = DataEvent(file="table.csv", rows={"train": 90, "test": 10})
     record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
@@ -362,6 +366,16 @@ def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
         "On 90 out-of-fold rows, it is better than the constant baseline: log loss 0.5 against "
         "0.75, difference -0.25 [-0.5, -0.125].",
     )
+
+
+def test_out_of_fold_rows_tell_nothing_of_later_test_rows(tmp_path):
+    better = difference("better", ends=(-0.5, -0.125))
+    split = {"name": "time", "column": "x"}
+    data = {"train": "table.csv", "target": "y", "test": 0.1, "split": split}
+    config = {"data": data, "input": {"features": {"x": "categorical"}}}
+    open_verdict = difference("not_significant")
+    sentences = sentences_of_ensemble(tmp_path, open_verdict, better, **config)
+    assert sentences[-1] == "With only 10 test rows, this is uncertain."
 
 
 def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path):
