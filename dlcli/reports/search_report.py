@@ -98,6 +98,8 @@ def _summary_table(candidates: Candidates) -> Table:
     """Compare the default, the best and the smallest good candidate, a column each."""
     search, trained = candidates.search, candidates.finalists
     named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
+    if candidates.default_is_smallest and candidates.smallest is candidates.best:
+        del named["smallest"]
     shown = {name: trial for name, trial in named.items() if trial is not None}
     rows = [
         (fmt.shorten(search.metric, 40), *(fmt.number(each.value) for each in shown.values())),

@@ -86,6 +86,7 @@ def test_a_default_that_is_smaller_and_as_good_is_named(tmp_path):
         "instead of 900."
     )
     assert not any("No smaller network" in each for each in view.sentences)
+    assert view.blocks[0].header == ("", "default", "best")  # which is the smallest candidate, too
 
 
 def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
