@@ -24,6 +24,7 @@ from dlcli.config import (
     Numeric,
     Target,
     Text,
+    TimeSplit,
     Url,
     default_tune,
     make_config,
@@ -177,11 +178,16 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield Line("", "", f"  split: random, and among the features {column}: {feature}")
     elif facts.split:
         yield Line("", "", facts.split.reason)
-        yield Line("", "", facts.split.issue.advice)
+        yield Line("", "", facts.split.advice)
         name = facts.split.choice.column
         if any(column.name == name and column.type != "ignored" for column in facts.columns):
             why = "as no value of those rows is trained on"
             yield Line("", "", f"  and among the features {scalar(name)}: ignored, {why}")
+        if facts.split.later:
+            yield Line("", "", facts.split.later)
+        if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):
+            settings = f"data.validation: {HELD_OUT.validation} and ensemble.folds: none"
+            yield Line("", "", f"  with {settings}, as other folds have later rows, too")
 
 
 def _target_comment(facts: TableFacts) -> str:
@@ -199,7 +205,7 @@ def _target_comment(facts: TableFacts) -> str:
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:
-    """Yield what to do if classes are none, or integers are classes or counts."""
+    """Yield what to do if classes are none, or the positive one is common, or integers are some."""
     if len(facts.target_values) > 1:
         return
     if facts.without_classes and isinstance(facts.without_classes.feature, Numeric):
@@ -207,6 +213,12 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
+    if len(facts.task.classes) == 2 and facts.task.reason == "text" and facts.positive is None:
+        (most, rows), (other, others) = values.frequent
+        if most == facts.task.classes[1] and rows > others:
+            yield f"precision and recall are of {scalar(most)}; for those of the rarer class, write"
+            column = scalar(facts.task.columns[0])
+            yield f"  target: {{column: {column}, positive: {scalar(other)}}}"
     is_number = facts.task.type == "numeric" and facts.task.reason != "declared"
     if not is_number or not values.whole or values.bounds is None:
         return

@@ -880,3 +880,24 @@ def test_categories_that_are_not_kept_take_no_time(tmp_path: Path) -> None:
     assert "1,000 values; the 100 most frequent are kept" in many
     says = re.compile("trains in up to about .*")
     assert says.findall(few) == says.findall(many) != []
+
+
+def test_a_common_positive_class_is_remarked(tmp_path: Path) -> None:
+    rows = {"x": [*range(40)], "y": ["low"] * 10 + ["not low"] * 30}
+    text = starter(table(tmp_path, **rows))
+    assert (
+        "  # precision and recall are of not low; for those of the rarer class, write\n"
+        '  #   target: {column: "y", positive: low}\n'
+    ) in text
+    rare = {**rows, "y": ["not low"] * 10 + ["low"] * 30}
+    assert "precision and recall" not in starter(table(tmp_path, **rare))
+
+
+def test_an_ensemble_that_is_split_by_time_has_no_folds(tmp_path: Path) -> None:
+    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(280)]
+    level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
+    path = table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level)
+    settings = "data.validation: 0.15 and ensemble.folds: none"
+    remark = f"  #   with {settings}, as other folds have later rows, too\n"
+    assert remark in starter_config(path, "y", preset="good")
+    assert remark not in starter_config(path, "y", preset="simple")
