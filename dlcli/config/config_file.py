@@ -370,6 +370,10 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> No
         length = len(parent.value)
         if not isinstance(step, int) or step > length:
             message = f"is a list of {length}; expected an index up to [{length}]"
+            if isinstance(step, str):
+                message = (
+                    f"is a list; write {format_path((*path[:-1], 0, step))} for its first item"
+                )
             raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
         parent.value[step : step + 1] = [value]
     elif isinstance(step, int):
