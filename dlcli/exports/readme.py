@@ -47,13 +47,13 @@ def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
 def _check_text(document: ExportDocument) -> list[str]:
     lines = []
     for rows, found in document.checked.items():
-        differences = [f"{name} {size:.2g}" for name, size in found.largest_difference.items()]
+        differences = [f"{name} {size:.2g}" for name, size in found.relative_difference.items()]
         equal = [f"{name} {count:,}" for name, count in found.equal.items()]
         lines.append((rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
     text = [
         "The model was run in its own runtime and compared with dlcli; `dlcli validate` does so "
         "again on the made-up rows of `check.json`.",
-        table(("rows", "number", "largest difference", "equal"), lines),
+        table(("rows", "number", "largest difference, of their scale", "equal"), lines),
     ]
     if document.unchecked:
         text.append(f"There are only made-up rows, since {cell(document.unchecked)}.")
