@@ -166,6 +166,8 @@ def _column(values: object, name: str, column: str) -> pa.Array | pa.ChunkedArra
     if callable(getattr(values, "__array__", None)):  # a tensor, for example
         return _of_numpy(np.asarray(values), name, column)
     message = f"expected an array or a list, got {type(values).__name__}"
+    if isinstance(values, str | bytes | int | float):
+        message += "; give a row as a list of one mapping"
     raise DataError(message, file=name, column=column)
 
 

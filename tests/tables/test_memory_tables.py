@@ -66,7 +66,7 @@ class TestColumns:
             ([np.ones(2), np.ones(2)], "row 1, column 'x': expected .*, got ndarray"),
             ([np.timedelta64(1, "ns")], "row 1, column 'x': expected .*, got timedelta64"),
             ("abc", "column 'x': expected an array or a list, got str"),
-            (7, "column 'x': expected an array or a list, got int"),
+            (7, "got int; give a row as a list of one mapping"),
         ],
     )
     def test_that_can_not_be_read_are_named(self, values, message):
