@@ -182,8 +182,8 @@ class Model:
         if message := self.training_data.warning(source, table.file):
             warn(message)
         evaluation = predictor.evaluate(table, issues)
-        if evaluation.warning:
-            warn(f"{table.file}: {evaluation.warning}")
+        for message in filter(None, (evaluation.warning, evaluation.shortfall)):
+            warn(f"{table.file}: {message}")
         self._warn_of(evaluation.table, issues)
         found: dict[str, Any] = {**evaluation.metrics}
         if evaluation.interval is not None:

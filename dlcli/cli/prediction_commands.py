@@ -269,6 +269,8 @@ def evaluate(
     _write_rejected(evaluation.table, issues, rejected)
     print_unused_columns(table.file, predictor.unread_columns(table))
     _print_uncertainty(predictor)
+    if evaluation.shortfall:
+        print_message("warning", f"{table.file}: {evaluation.shortfall}")
     rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
     omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))

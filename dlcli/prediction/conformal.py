@@ -168,14 +168,43 @@ class Conformal(Document):
         rows = sum(self.rows)
         if rows >= FEW_ROWS or not self.reaches(level):
             return ""
-        from scipy.special import betaincinv
-
-        rank = _rank(level, rows)
-        tails = (1 - _OF_TRAININGS) / 2, (1 + _OF_TRAININGS) / 2
-        low, high = (100 * float(betaincinv(rank, rows + 1 - rank, tail)) for tail in tails)
+        low, high = (100 * share for share in self._coverages(level))
         return (
             f"the level {level:g} rests on the errors of only {plural(rows, 'held-out row')}; the "
-            f"coverage of new rows may be anything from {math.floor(low)} to {math.ceil(high)} %"
+            f"coverage of new rows may be anything from {math.floor(low)} to {math.ceil(high)} %, "
+            "if they are like these"
+        )
+
+    def _coverages(self, level: float) -> tuple[float, float]:
+        """Return the ends of the coverage of new rows in most trainings; see `uncertainty`."""
+        from scipy.special import betaincinv
+
+        rows, rank = sum(self.rows), _rank(level, sum(self.rows))
+        tails = (1 - _OF_TRAININGS) / 2, (1 + _OF_TRAININGS) / 2
+        low, high = (float(betaincinv(rank, rows + 1 - rank, tail)) for tail in tails)
+        return low, high
+
+    def shortfall(self, level: float, coverage: float, rows: int) -> str:
+        """Say that fewer true values are covered than chance explains, else nothing.
+
+        Chance explains a count that is probable at the lowest coverage of most trainings.
+
+        Args:
+            level: of the intervals or sets of classes.
+            coverage: the share of rows whose true value they contain.
+            rows: the number of rows.
+        """
+        if not rows or not self.reaches(level):
+            return ""
+        from scipy.special import bdtr
+
+        covered = round(coverage * rows)
+        if bdtr(covered, rows, self._coverages(level)[0]) >= (1 - _OF_TRAININGS) / 2:
+            return ""
+        return (
+            f"only {covered:,} of {plural(rows, 'true value')} are in their interval or set, fewer "
+            f"than the level {level:g} lets expect: the rows differ from those whose errors it "
+            "rests on, as later rows may"
         )
 
     def stored_rank(self, level: float) -> int:

@@ -59,6 +59,8 @@ class Evaluation:
     interval: dict[str, object] | None
     """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of sets of classes, if
     these were asked for. Rows of weight 0 are left out; the others count alike."""
+    shortfall: str
+    """A note if these contain fewer true values than chance explains."""
 
     @property
     def rows(self) -> int:
@@ -405,12 +407,16 @@ class Predictor:
             used, predictions = table.take(rows), predictions.take(rows)
         weights = row_weights(used, weight, ValueIssues())
         decoded = predictions.with_truth(used, weights)
-        metrics, interval = self.task.metrics(decoded), None
+        metrics, interval, shortfall = self.task.metrics(decoded), None, ""
         if predictions.regions is not None:
             rows = np.arange(used.rows) if weights is None else np.flatnonzero(weights)
             values = self.task.values(used, ValueIssues())[rows]
-            interval = {"level": self.level, **predictions.regions.take(rows).summary(values)}
-        return Evaluation(table, warning, used, metrics, decoded, interval)
+            regions = predictions.regions.take(rows)
+            interval = {"level": self.level, **regions.summary(values)}
+            if self.conformal is not None and len(rows):
+                lowest = float(regions.coverage(values).min())
+                shortfall = self.conformal.shortfall(self.level, lowest, len(rows))
+        return Evaluation(table, warning, used, metrics, decoded, interval, shortfall)
 
 
 def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:

@@ -43,6 +43,14 @@ class Regions(ABC):
         """Return the same in lists of Python's own."""
 
     @abstractmethod
+    def coverage(self, values: Values) -> Floats:
+        """Return the share of true values that are included, (columns,), or (1,) of classes.
+
+        Args:
+            values: the true values, see `Task.values`.
+        """
+
+    @abstractmethod
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return the mean size, and the share of true values that are included if they are given.
 
@@ -67,11 +75,7 @@ class Intervals(Regions):
         return {**lower, **self.task.value_lists(self.array[:, :, 1], "upper")}
 
     def coverage(self, values: Values) -> Floats:
-        """Return the share of true values within, (columns,).
-
-        Args:
-            values: the true values, (rows, columns).
-        """
+        """Return the share of true values within; see `Regions`."""
         within = (self.array[:, :, 0] <= values) & (values <= self.array[:, :, 1])
         return _means(within)
 
@@ -106,13 +110,16 @@ class ClassSets(Regions):
         sets = (np.flatnonzero(row) for row in self.array)
         return {"prediction_set": [self.task.value_lists(each, "class")["class"] for each in sets]}
 
+    def coverage(self, values: Values) -> Floats:
+        """Return the share of true classes within; see `Regions`."""
+        return _means(self.array[np.arange(len(values)), values][:, np.newaxis])
+
     def summary(self, values: Values | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_size`, the mean number of classes."""
         size = {"mean_size": finite(float(_means(self.array.sum(axis=1))))}
         if values is None:
             return {**size}
-        found = self.array[np.arange(len(values)), values]
-        return {"coverage": finite(float(_means(found))), **size}
+        return {"coverage": finite(float(self.coverage(values)[0])), **size}
 
 
 def _means(values: NDArray[Any]) -> Floats:

@@ -142,6 +142,14 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     level = f"{100 * REPORTED_LEVEL:g} %"
     for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
+        rows = sum(each.rows for each in ranges)
+        coverage = sum(each.rows * each.coverage for each in ranges) / rows
+        share = (
+            f"They cover {level} of all rows, not of each range: where errors are larger than "
+            "elsewhere, the share is smaller."
+        )
+        if shortfall := stored.shortfall(REPORTED_LEVEL, coverage, rows):
+            share = fmt.sentence(shortfall)
         yield Table.of(
             ranges,
             {
@@ -151,9 +159,8 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
                 "mean width": lambda e: fmt.number(e.mean_width),
             },
             f"Coverage of {level} intervals{name}",
-            note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. They cover {level} "
-            "of all rows, not of each range: where errors are larger than elsewhere, the share is "
-            f"smaller. {fmt.sentence(doubt) if doubt else ''}".rstrip(),
+            note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
+            f"{fmt.sentence(doubt) if doubt else ''}".rstrip(),
         )
 
 

@@ -20,6 +20,7 @@ from dlcli.pipeline.train_run import train
 from dlcli.prediction import Conformal, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports import to_html, view_of
+from dlcli.reports.run_record import TrainingRecord
 from dlcli.runs import open_run
 from dlcli.runs.manifest import Manifest
 from dlcli.tables import read_table
@@ -221,6 +222,17 @@ def test_evaluate_computes_coverage_and_size(run):
     assert "Level" not in call("evaluate", "numbers", "rows.csv").stdout
 
 
+def test_a_coverage_that_chance_does_not_explain_is_warned_of(run):
+    run("numbers")
+    assert "lets expect" not in call("evaluate", "numbers", "rows.csv", "--interval", "0.9").stderr
+    later = table()
+    at = later.column_names.index("y")
+    later = later.set_column(at, "y", pa.compute.add(later["y"], 1000.0))
+    pyarrow.csv.write_csv(later, "later.csv")
+    warned = call("evaluate", "numbers", "later.csv", "--interval", "0.9").stderr
+    assert f"warning: later.csv: only 0 of {later.num_rows} true values are in their" in warned
+
+
 def test_evaluate_computes_the_mean_size_of_sets(run):
     run("classes")
     rows = read_csv(call("predict", "classes", "rows.csv", "--interval", "0.9").stdout)
@@ -254,9 +266,10 @@ def test_rows_of_weight_0_do_not_count(run):
     assert json.loads(whole)["interval"] == json.loads(part)["interval"]
 
 
-def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run):
+def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypatch):
     trained = run("numbers")
-    [ranges] = trained.parse("conformal.json", Conformal).test
+    stored = trained.parse("conformal.json", Conformal)
+    [ranges] = stored.test
     assert sum(each.rows for each in ranges) == 50
     assert [each.rows for each in ranges] == [10] * 5
     tested = [each for each in trained.read_predictions().to_pylist() if each["split"] == "test"]
@@ -267,7 +280,13 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run):
     within = [float(rows[at]["lower"]) <= y[at] <= float(rows[at]["upper"]) for _, at in first]
     assert ranges[0].coverage == pytest.approx(np.mean(within))
     assert ranges[0].highest == pytest.approx(first[-1][0])
-    assert "Coverage of 90 % intervals" in to_html(view_of(trained))
+    page = to_html(view_of(trained))
+    assert "Coverage of 90 % intervals" in page
+    assert "They cover 90 % of all rows" in page
+    less = tuple(each.model_copy(update={"coverage": 0.5}) for each in ranges)
+    changed = stored.model_copy(update={"test": (less,)})
+    monkeypatch.setattr(TrainingRecord, "conformal", changed)
+    assert "Only 25 of 50 true values are in their interval" in to_html(view_of(trained))
 
 
 @pytest.mark.slow

@@ -287,9 +287,22 @@ def test_few_held_out_rows_leave_the_coverage_uncertain():
     low, high = (100 * tail ** (1 / 17) for tail in (0.05, 0.95))
     assert few.uncertainty(0.9) == (
         "the level 0.9 rests on the errors of only 17 held-out rows; the coverage of new rows may "
-        f"be anything from {math.floor(low)} to {math.ceil(high)} %"
+        f"be anything from {math.floor(low)} to {math.ceil(high)} %, if they are like these"
     )
     assert split(NUMBER, column(*[0] * 100), column(*range(100))).uncertainty(0.9) == ""
+
+
+def test_a_coverage_that_chance_does_not_explain_is_remarked():
+    many = split(NUMBER, column(*[0] * 200), column(*range(200)))
+    assert [many.shortfall(0.9, share, 100) for share in (1.0, 0.9, 0.82)] == ["", "", ""]
+    assert many.shortfall(0.9, 0.5, 100) == (
+        "only 50 of 100 true values are in their interval or set, fewer than the level 0.9 lets "
+        "expect: the rows differ from those whose errors it rests on, as later rows may"
+    )
+    assert many.shortfall(0.9, 0.5, 4) == ""
+    few = split(NUMBER, column(*[0] * 17), column(*range(17)))
+    assert few.shortfall(0.9, 0.82, 100) == ""
+    assert few.shortfall(0.95, 0.0, 100) == ""  # which it does not reach
 
 
 @pytest.mark.parametrize(
