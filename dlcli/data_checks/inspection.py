@@ -195,11 +195,10 @@ def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataI
     """Run the checks whose issues may be warnings about training rows."""
     identities = feature_checks.find_identities(sample, whole)
     explained = target_checks.explain_by_columns(sample)
-    of_several = sample.task is not None and len(sample.task.columns) > 1
     return [
         *_with_sample_size(
             sample,
-            target_checks.find_leakage(explained, identities, of_several=of_several),
+            target_checks.find_leakage(explained, sample.task, identities),
             feature_checks.find_missing_codes(sample),
             feature_checks.find_outlying_dates(sample),
             feature_checks.find_long_numbers(sample),

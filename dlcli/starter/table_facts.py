@@ -126,7 +126,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
     inferred = type_columns(section, table, target.columns, whole)
     sample = draw_sample(table, inferred, task)
-    leaks = select_leaks(explain_by_columns(sample))
+    leaks = select_leaks(explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)

@@ -23,7 +23,7 @@ def leaks(found):
 
 
 def leakage_of(rows):
-    return find_leakage(explain_by_columns(rows))
+    return find_leakage(explain_by_columns(rows), rows.task)
 
 
 def test_a_category_that_is_the_class_by_another_name_is_found(sample):
@@ -35,7 +35,9 @@ def test_a_category_that_is_the_class_by_another_name_is_found(sample):
 
 
 def test_identifiers_are_left_to_their_own_check():
-    assert leaks(find_leakage({"x": 0, "n": 1.0, "copy": 1.0}, {"n": "a row index"})) == ("copy",)
+    assert leaks(find_leakage({"x": 0, "n": 1.0, "copy": 1.0}, None, {"n": "a row index"})) == (
+        "copy",
+    )
 
 
 def test_a_number_that_separates_the_classes_is_found(sample):
@@ -43,6 +45,14 @@ def test_a_number_that_separates_the_classes_is_found(sample):
     assert leaks(leakage_of(sample({"x": NOISE[1], "score": score, "y": CLASSES}, "y"))) == (
         "score",
     )
+
+
+def test_a_number_below_a_limit_that_makes_the_class_is_found(sample):
+    weight = np.random.default_rng(5).normal(3000, 700, 200).round()
+    columns = {"x": NOISE[1][:200], "weight": weight, "y": np.where(weight < 2500, "low", "normal")}
+    rows = sample(columns, "y")
+    assert 0.97 <= explain_by_columns(rows)["weight"] < 0.99  # rows next to the limit are wrong
+    assert leaks(leakage_of(rows)) == ("weight",)
 
 
 def test_a_missing_value_that_gives_away_the_class_is_found(sample):
