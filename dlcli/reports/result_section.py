@@ -143,7 +143,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
         rows = sum(each.rows for each in ranges)
-        coverage = sum(each.rows * each.coverage for each in ranges) / rows
+        coverage = sum(each.rows * each.coverage for each in ranges) / max(rows, 1)
         share = (
             f"They cover {level} of all rows, not of each range: where errors are larger than "
             "elsewhere, the share is smaller."
