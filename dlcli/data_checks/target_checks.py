@@ -60,10 +60,13 @@ def find_class_numbers(sample: Sample) -> DataIssue | None:
         return None
     [column] = task.columns
     numbers = sample.whole.column(column).numbers().values
-    distinct, rows = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
-    start = distinct[0] if len(distinct) else -1.0
-    is_numbered = start in (0, 1) and np.array_equal(distinct, start + np.arange(len(distinct)))
-    repeats = rows.sum() >= 2 * len(distinct)
+    numbers = numbers[np.isfinite(numbers)]
+    # Most targets end here, before their values are sorted.
+    if not len(numbers) or numbers.min() not in (0, 1) or numbers.max() > _MOST_CLASS_NUMBERS:
+        return None
+    distinct = np.unique(numbers)
+    is_numbered = np.array_equal(distinct, np.arange(distinct[0], distinct[-1] + 1))
+    repeats = len(numbers) >= 2 * len(distinct)
     if not is_numbered or not repeats or not 2 < len(distinct) <= _MOST_CLASS_NUMBERS:
         return None
     message = "a target of a few integers is read as a number"
