@@ -264,10 +264,11 @@ class RunCheckpointer(StopOnSignal):
         return _as_result(stored)
 
     def _describe_finished(self) -> str:
-        if not self._members:
+        members = [*self._members.values()]  # threads begin others at any time
+        if not members:
             return plural(self._epochs, "epoch")
-        epochs = sum(member._epochs for member in self._members.values())
-        return f"{plural(epochs, 'epoch')} of {plural(len(self._members), 'member')}"
+        epochs = sum(member._epochs for member in members)
+        return f"{plural(epochs, 'epoch')} of {plural(len(members), 'member')}"
 
 
 class _MemberCheckpointer(RunCheckpointer):

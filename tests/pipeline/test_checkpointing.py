@@ -157,6 +157,18 @@ class TestSignals:
             signal.raise_signal(signal.SIGTERM)
         assert len(writer.stored) == 1
 
+    def test_are_reported_while_a_thread_begins_another_member(self, keeper):
+        class EpochsDuringWhichAnotherBegins(int):
+            def __radd__(self, others):
+                keeper.of_member(2)
+                return others + int(self)
+
+        member = keeper.of_member(1)
+        with pytest.raises(Interrupted) as caught, keeper.handling_signals():
+            signal.raise_signal(signal.SIGTERM)
+            member.save(SimpleNamespace(epochs=EpochsDuringWhichAnotherBegins(3)))
+        assert str(caught.value).startswith("SIGTERM after 3 epochs of 1 member; ")
+
     def test_do_not_hide_what_has_gone_wrong(self, keeper):
         with pytest.raises(ZeroDivisionError), keeper.handling_signals():
             signal.raise_signal(signal.SIGTERM)
