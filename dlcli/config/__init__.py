@@ -7,6 +7,7 @@ from dlcli.config.config_file import (
     dump_config,
     load_config,
     make_config,
+    relative_path,
     to_plain,
     to_short,
 )

@@ -72,7 +72,9 @@ class ConfigFile:
 
     def resolve(self, file: str) -> FilePath:
         """Return the path of a file that the config names relative to its own folder."""
-        return FilePath(os.path.normpath(self.path.parent / file))
+        path = self.path.parent / file
+        plain = FilePath(os.path.normpath(path))
+        return plain if _are_same(plain, path) else path
 
     def locate(self, file: str) -> Location:
         """Return the path of a table that the config names from its folder, or its URL."""
@@ -87,6 +89,22 @@ class ConfigFile:
         except ConfigError as error:
             problems = map(self.document.located, error.problems)
             raise ConfigError(sorted(problems, key=line_and_column)) from None
+
+
+def relative_path(file: FilePath, folder: FilePath) -> str:
+    """Return a file's path from a folder; absolute where there is none, as between drives."""
+    try:
+        path = os.path.relpath(file, folder)
+        if not _are_same(folder / path, file):
+            path = os.path.relpath(os.path.realpath(file), os.path.realpath(folder))
+    except ValueError:
+        path = os.path.abspath(file)
+    return FilePath(path).as_posix()
+
+
+def _are_same(one: FilePath, other: FilePath) -> bool:
+    """Return whether paths lead to the same file: `..` of a symbolic link, from where it points."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def load_config(

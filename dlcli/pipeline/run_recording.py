@@ -7,7 +7,6 @@ config and what the bits of the weights depend on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from dlcli.config import (
     Tables,
     Url,
     dump_config,
+    relative_path,
 )
 from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
 from dlcli.errors import DataError, RunError
@@ -362,7 +362,7 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
 
     def moved_file(name: str) -> str:
         location = file.locate(name)
-        return str(location) if isinstance(location, Url) else _path_from(folder, location)
+        return str(location) if isinstance(location, Url) else relative_path(location, folder)
 
     def moved(source: float | Files | None) -> float | Files | None:
         if isinstance(source, tuple):
@@ -377,7 +377,7 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
     update = {
         "name": file.name,
         "data": config.data.model_copy(update=sources),
-        "initial_weights": earlier and _path_from(folder, initial_weights_run(file, earlier)),
+        "initial_weights": earlier and relative_path(initial_weights_run(file, earlier), folder),
     }
     if not keep_tune:
         update["tune"] = None
@@ -422,14 +422,6 @@ def resolved_config(
         update["data"] = data.model_copy(update={"missing": missing})
         update["engine"] = prepared.engine
     return config.model_copy(update=update)
-
-
-def _path_from(folder: Path, file: Path) -> str:
-    """Return a file's path from a folder; absolute where there is none, as between drives."""
-    try:
-        return Path(os.path.relpath(file, folder)).as_posix()
-    except ValueError:
-        return file.absolute().as_posix()
 
 
 def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from dlcli.config import (
     Url,
     default_tune,
     make_config,
+    relative_path,
 )
 from dlcli.data_checks import number, require_columns
 from dlcli.encoding import (
@@ -104,7 +104,7 @@ def starter_config(
     elif isinstance(data, Url):
         path = str(data)
     else:
-        path = Path(os.path.relpath(data, config_folder)).as_posix()
+        path = relative_path(Path(data), config_folder)
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.config import load_config
+from dlcli.config import load_config, make_config, relative_path
 from dlcli.errors import ConfigError, Problem, UsageError
 
 Problems = Callable[..., list[str]]
@@ -153,6 +155,25 @@ def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
     assert config.resolve("/data/a.csv") == Path("/data/a.csv")
 
 
+def test_a_path_leads_out_of_the_folder_that_a_symbolic_link_points_to(tmp_path: Path) -> None:
+    (tmp_path / "versions" / "3").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "versions" / "3")
+    config = make_config(MINIMAL)
+    within = replace(config, path=tmp_path / "link" / "c.yaml")
+    assert os.path.samefile(within.resolve(".."), tmp_path / "versions")
+    assert within.resolve("../3/a.csv") == tmp_path / "link" / "../3/a.csv"
+    assert within.resolve("more/../a.csv") == tmp_path / "link" / "a.csv"
+
+
+def test_a_path_is_written_so_that_it_is_read_as_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "versions" / "3").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "versions" / "3")
+    file = tmp_path / "data" / "a.csv"
+    assert relative_path(file, tmp_path / "runs" / "c") == "../../data/a.csv"
+    assert relative_path(file, tmp_path / "link") == "../../data/a.csv"
+    assert relative_path(tmp_path / "link" / ".." / "a.csv", tmp_path) == "versions/a.csv"
+
+
 def test_the_text_of_the_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"# mine\n{MINIMAL}")
@@ -279,7 +300,7 @@ def test_neither_the_package_nor_an_error_imports_a_heavy_library(tmp_path: Path
     program = f"""
 import sys
 from pathlib import Path
-from dlcli.config import load_config
+from dlcli.config import load_config, make_config, relative_path
 from dlcli.errors import ConfigError
 try:
     load_config(Path({str(path)!r}))
