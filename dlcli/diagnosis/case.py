@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from statistics import fmean, linear_regression, median
 from typing import Annotated, Any, Literal
@@ -83,6 +83,8 @@ class Error:
     metric: Literal["r2", "accuracy"]
     value: float
     """The metric's."""
+    absolute: float | None = None
+    """The mean squared error, or the error rate; unknown of several columns in several units."""
 
     @property
     def words(self) -> str:
@@ -93,6 +95,17 @@ class Error:
         """Return whether this error is larger than another, significantly and by a share."""
         uncertainty = STANDARD_ERRORS * math.hypot(self.deviation, other.deviation)
         return self.share - other.share > max(uncertainty, by)
+
+    def on_scale_of(self, other: Error) -> Error:
+        """Return this error as a share of what `other` is a share of.
+
+        Errors of two sets are shares of different scales if the target varies more in one, as in
+        later rows, or if other classes are frequent.
+        """
+        if not (self.share and self.absolute and other.absolute):
+            return self
+        share = other.share * self.absolute / other.absolute
+        return replace(self, share=share, deviation=self.deviation * share / self.share)
 
 
 @dataclass(frozen=True)
@@ -224,14 +237,16 @@ class Case:
         if rows < 1:
             return None
         if (r2 := _finite(metrics.get("r2"))) is not None:
-            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), "r2", r2)
+            has_unit = len(self.config.data.target.columns) == 1
+            mse = _finite(metrics.get("mse")) if has_unit else None
+            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), "r2", r2, mse)
         constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
         accuracy = _finite(metrics.get("accuracy"))
         most = max(class_shares(metrics), default=_finite(constant.get("accuracy")))
         if accuracy is None or most is None or most >= 1:
             return None
-        deviation = proportion_error(rows, rows * (1 - accuracy))
-        return Error((1 - accuracy) / (1 - most), deviation / (1 - most), "accuracy", accuracy)
+        wrong, deviation = 1 - accuracy, proportion_error(rows, rows * (1 - accuracy))
+        return Error(wrong / (1 - most), deviation / (1 - most), "accuracy", accuracy, wrong)
 
     @property
     def learned_nothing(self) -> bool:

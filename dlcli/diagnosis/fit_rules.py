@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 
 from dlcli.comparison import BaselineDifference
-from dlcli.config import Config, ConstantLearningRate, CosineDecayRestarts
+from dlcli.config import (
+    Config,
+    ConstantLearningRate,
+    CosineDecayRestarts,
+    GroupSplit,
+    TimeSplit,
+)
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
     LEARNED_NOTHING,
@@ -247,22 +253,20 @@ def _stopped_early(case: Case) -> bool:
 
 def overfitting(case: Case) -> Finding | None:
     """Find validation rows with a larger error, or a validation loss that rises again."""
-    train, held_out = case.error("train"), case.error("validation")
-    observations = [_validation_rise(case)]
-    is_larger = train and held_out and held_out.is_more_than(train, by=LARGE_DIFFERENCE)
-    if train and held_out and is_larger and not _is_usual_difference(case):
-        rows = f"{case.config.adjective('validation')} rows"
-        words = f"training rows have {train.words}, {rows} {held_out.words}"
-        observations.insert(0, words)
+    observations = [_difference_to_training(case), _validation_rise(case)]
     if not any(observations) or case.learned_nothing:
         return None
-    config = case.config
+    config, split = case.config, case.config.data.split
+    or_drift = ""
+    if isinstance(split, GroupSplit | TimeSplit):
+        others = "later rows" if isinstance(split, TimeSplit) else "the rows of other groups"
+        or_drift = f", or what holds for them does not hold for {others}"
     return Finding(
         rule="overfitting",
         observation="; ".join(filter(None, observations)),
         meaning="the network has memorized training rows, their noise included, instead of what "
-        "holds for all rows; more rows would help most, and without them less capacity or more "
-        "regularization",
+        f"holds for all rows{or_drift}; more rows would help most, and without them less capacity "
+        "or more regularization",
         patches=present(
             remedies.early_stopping(config),
             remedies.augmentation(config),
@@ -273,6 +277,31 @@ def overfitting(case: Case) -> Finding | None:
         ),
         source=f"{_GOODFELLOW}, sections 5.2 and 7.8; {_PRECHELT}",
     )
+
+
+def _difference_to_training(case: Case) -> str:
+    """Compare errors as shares of each set's own scale, and of the scale of training rows.
+
+    Only an error that is larger as both is: in rows where the target varies less, a smaller error
+    can be a larger share. Rows that are predicted worse than by a linear model were not memorized.
+    """
+    train, held_out = case.error("train"), case.error("validation")
+    if train is None or held_out is None or _is_worse_than_a_line(case):
+        return ""
+    both = (held_out, held_out.on_scale_of(train))
+    is_larger = all(error.is_more_than(train, by=LARGE_DIFFERENCE) for error in both)
+    if not is_larger or _is_usual_difference(case):
+        return ""
+    rows = f"{case.config.adjective('validation')} rows"
+    return f"training rows have {train.words}, {rows} {held_out.words}"
+
+
+def _is_worse_than_a_line(case: Case) -> bool:
+    """Return whether training rows are predicted worse than by the linear model."""
+    error, linear = case.error("train"), case.error("train", "linear")
+    if error is None or linear is None or not case.config.hidden:
+        return False
+    return error.is_more_than(linear, by=LEARNED_WELL)
 
 
 def _is_usual_difference(case: Case) -> bool:
@@ -322,20 +351,19 @@ def underfitting(case: Case) -> Finding | None:
     """Find training rows predicted hardly better than by a constant, or worse than by a line.
 
     A network with a hidden layer can be nearly linear: one that fits training rows worse than the
-    linear model has not been trained to its potential.
+    linear model has not been trained to its potential, unless it had begun to memorize them.
     """
-    error = case.error("train")
+    error, linear = case.error("train"), case.error("train", "linear")
     if error is None:
         return None
-    linear = case.error("train", "linear") if case.config.hidden else None
-    is_worse = linear is not None and error.is_more_than(linear, by=LEARNED_WELL)
+    is_worse = _is_worse_than_a_line(case)
     if case.learned_nothing:
         if not is_worse and error.share * (1 - _later_gain(case)) < LEARNED_NOTHING:
             return None
         better = "hardly better" if error.share < 1 else "no better"
         observation = f"even training rows are predicted {better} than by always the same "
         observation += f"answer: {error.words}"
-    elif linear and is_worse:
+    elif linear and is_worse and not _validation_rise(case):
         observation = f"training rows have {error.words}, and {linear.words} by a linear model"
     else:
         return None

@@ -163,6 +163,19 @@ def test_best_epochs_are_overfitting_if_a_linear_model_is_better(case):
     assert second.rule == "no_better_than_linear"
 
 
+@pytest.mark.parametrize(
+    ("held", "rules"),
+    [
+        (falling(6), ["underfitting"]),
+        ([1.0, 0.5, *[0.4 + 0.004 * at for at in range(38)]], ["overfitting"]),
+    ],
+)
+def test_rows_fitted_worse_than_by_a_line_are_not_also_memorized(named, held, rules):
+    history = {"loss": falling(6), "val_loss": held}
+    found = named(history=history, metrics=r2(0.7, 0.3), baselines={"linear": r2(0.9, 0.5)})
+    assert found == rules
+
+
 def test_a_loss_that_rises_and_falls_with_a_rate_that_restarts_is_healthy(named):
     rising = [1.0, 0.6, *[0.4] * 20, *[0.7] * 18]
     straight = [1.0 - 0.005 * at for at in range(40)]

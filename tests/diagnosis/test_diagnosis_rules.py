@@ -41,6 +41,43 @@ def test_a_large_and_significant_gap_is_overfitting(named, held, rows, speaks):
     assert ("overfitting" in rules) is speaks
 
 
+@pytest.mark.parametrize(
+    ("mse", "target", "speaks"),
+    [
+        ((5.0, 4.0), "y", False),  # validation rows vary less: their error only seems larger
+        ((5.0, 40.0), "y", True),
+        ((5.0, 4.0), "[y, z]", True),  # the mean over columns in two units
+        ((None, 4.0), "y", True),
+    ],
+)
+def test_a_gap_that_follows_from_another_variance_is_not_overfitting(named, mse, target, speaks):
+    train, held = mse
+    metrics = {"train": {"r2": 0.95, "mse": train}, "validation": {"r2": 0.6, "mse": held}}
+    rules = named(f"data.target.column={target}", metrics=metrics)
+    assert ("overfitting" in rules) is speaks
+
+
+def test_a_gap_that_follows_from_other_shares_of_the_classes_is_not_overfitting(named):
+    # A tenth is wrong in both; the most frequent class has a half of the rows, and then 4/5.
+    metrics = {
+        "train": {"accuracy": 0.9, "confusion": [[360, 40], [40, 360]]},
+        "validation": {"accuracy": 0.9, "confusion": [[144, 16], [4, 36]]},
+    }
+    assert "overfitting" not in named(config=CLASSES, metrics=metrics)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("{name: time, column: t}", "does not hold for later rows"),
+        ("{name: group, column: g}", "does not hold for the rows of other groups"),
+    ],
+)
+def test_overfitting_may_be_a_difference_between_the_rows(case, split, words):
+    (finding,) = examine(case(f"data.split={split}", metrics=r2(0.95, 0.6)))
+    assert words in finding.meaning
+
+
 def test_existing_regularization_is_not_proposed_again(case):
     settings = [
         "hidden[0].dropout=0.5",
