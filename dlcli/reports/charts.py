@@ -93,6 +93,11 @@ class Axis:
     names: Sequence[str] | None = None
     """The names of an axis of names, in order."""
 
+    @classmethod
+    def within(cls, title: str, low: float | None, high: float | None) -> Axis:
+        """Return an axis of a column's numbers from its lowest and highest: years as `1971`."""
+        return cls(title, format=".6~g" if fmt.has_years(low, high) else "")
+
 
 @dataclass(frozen=True)
 class PointStyle:

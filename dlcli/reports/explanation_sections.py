@@ -166,7 +166,7 @@ def column_table(columns: Sequence[ColumnStatistics]) -> Table:
             fmt.shorten(column.reason),
             f"{column.missing:,}",
             fmt.count(column.distinct),
-            _format_of(column)(column.mean),
+            format_of(column)(column.mean),
             _range(column) if column.minimum is not None else "",
             f"{column.inputs:,}" if column.inputs else "",
         )
@@ -186,7 +186,7 @@ def _facts(column: ColumnStatistics, rows: int) -> list[str]:
     if _is_time(column):
         facts.append(_range(column, "from"))
     elif column.mean is not None:
-        facts.append(f"mean {_format_of(column)(column.mean)}, {_range(column, 'from')}")
+        facts.append(f"mean {format_of(column)(column.mean)}, {_range(column, 'from')}")
     elif column.distinct is not None:
         facts.append(f"{column.distinct:,} distinct")
     if column.missing:
@@ -207,15 +207,21 @@ def _is_time(column: ColumnStatistics) -> bool:
     return column.type == "datetime" and column.minimum is not None
 
 
-def _format_of(column: ColumnStatistics) -> Callable[[float | None], str]:
-    """Return the format of a column's numbers; times on the first day have no date."""
+def format_of(column: ColumnStatistics | None) -> Callable[[float | None], str]:
+    """Return the format of a column's numbers; times on the first day have no date.
+
+    Args:
+        column: `None` if nothing is known of it.
+    """
+    if column is None:
+        return fmt.number
     if not _is_time(column) or column.minimum is None or column.maximum is None:
         return fmt.format_within(column.minimum, column.maximum)
     return partial(fmt.time, has_date=column.minimum < 0 or column.maximum >= _DAY)
 
 
 def _range(column: ColumnStatistics, first: str = "") -> str:
-    format_value = _format_of(column)
+    format_value = format_of(column)
     low, high = format_value(column.minimum), format_value(column.maximum)
     return fmt.span(low, high, first=first)
 
@@ -233,7 +239,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
     is_time = _is_time(column)
     ends = [milliseconds(edge) if is_time else edge for edge in edges]
-    shown = list(map(_format_of(column), edges))
+    shown = list(map(format_of(column), edges))
     trained, held = max(1, sum(train)), max(1, sum(held_out))
     rows = [
         {
@@ -248,7 +254,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     ]
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
-    name, mean = fmt.shorten(column.name), _format_of(column)(column.mean)
+    name, mean = fmt.shorten(column.name), format_of(column)(column.mean)
     return Chart(
         title=name,
         spec=histogram(
@@ -403,8 +409,8 @@ def dependence_chart(
     """
     outputs = explanation.outputs
     targets = {column.name: column for column in explanation.columns if column.role == "target"}
-    types = {column.name: column.type for column in explanation.columns}
-    is_time = types.get(each.column) == "datetime"
+    read = next((column for column in explanation.columns if column.name == each.column), None)
+    is_time = read is not None and read.type == "datetime"
     # Of two classes the second is shown, as it determines the first.
     places = (
         range(1, 2) if of_classes and len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
@@ -433,16 +439,18 @@ def dependence_chart(
     ]
     column, colors = fmt.shorten(each.column, 40), series_colors(names)
     tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
-    y = Axis("mean prediction" + (" (standardized)" if explanation.unit else ""))
+    y = Axis("mean prediction (standardized)")
+    if not explanation.unit:
+        y = _axis_of("mean prediction", of_names[names[0]])
     if is_number:
-        x = Axis(column, is_time=is_time)
+        x = Axis(column, is_time=True) if is_time else _axis_of(column, read)
         spec = line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
         styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
         spec = scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
     name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
     target, values = of_names[name], lines[name]
-    format_value = fmt.number if target is None else _format_of(target)
+    format_value = format_of(target)
     return Chart(
         title=column,
         spec=spec,
@@ -450,6 +458,11 @@ def dependence_chart(
         description=f"If only {column} changes, the mean prediction of {name} is between "
         f"{format_value(min(values))} and {format_value(max(values))}.",
     )
+
+
+def _axis_of(title: str, column: ColumnStatistics | None) -> Axis:
+    """Return an axis of the numbers of a column, of which nothing may be known."""
+    return Axis(title) if column is None else Axis.within(title, column.minimum, column.maximum)
 
 
 def _standardized(values: list[float], target: ColumnStatistics | None) -> list[float]:

@@ -41,9 +41,14 @@ _METRICS = {
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
     """Return the format of a column's numbers from its lowest and highest: years as `1971`."""
-    if low is None or high is None or not (low % 1 == 0 == high % 1):
-        return number
-    return _year if are_years(low, high) else number
+    return _year if has_years(low, high) else number
+
+
+def has_years(low: float | None, high: float | None) -> bool:
+    """Return whether the numbers of a column are years, by its lowest and highest."""
+    if low is None or high is None:
+        return False
+    return low % 1 == 0 == high % 1 and are_years(low, high)
 
 
 def _year(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from dlcli.metrics import (
     stored_confusion,
     weighted_quantile,
 )
-from dlcli.prediction import REPORTED_LEVEL
+from dlcli.prediction import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -36,6 +36,7 @@ from dlcli.reports.charts import (
     scatter_chart,
     series_colors,
 )
+from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
 
@@ -139,6 +140,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     if (stored := record.conformal) is None:
         return
     columns, doubt = record.task.columns, stored.uncertainty(REPORTED_LEVEL)
+    targets = {each.name: each for each in record.explanation.columns if each.role == "target"}
     level = f"{100 * REPORTED_LEVEL:g} %"
     for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
@@ -153,7 +155,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
         yield Table.of(
             ranges,
             {
-                "prediction": lambda e: fmt.span(fmt.number(e.lowest), fmt.number(e.highest)),
+                "prediction": partial(_predictions_of, format_of(targets.get(column))),
                 "rows": lambda e: f"{e.rows:,}",
                 "coverage": lambda e: fmt.percent(e.coverage),
                 "mean width": lambda e: fmt.number(e.mean_width),
@@ -162,6 +164,10 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
             note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
             f"{fmt.sentence(doubt) if doubt else ''}".rstrip(),
         )
+
+
+def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -> str:
+    return fmt.span(format_value(each.lowest), format_value(each.highest))
 
 
 def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[Table]:
@@ -465,7 +471,8 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     shown = draw(np.arange(len(target)), most, seed)
     rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
     both = np.concatenate([target[shown], prediction[shown]])
-    format_value = fmt.format_within(float(target.min()), float(target.max()))
+    bounds = float(target.min()), float(target.max())
+    format_value = fmt.format_within(*bounds)
     true, predicted = (
         f"{format_value(values.min())} to {format_value(values.max())}"
         for values in (target, prediction)
@@ -477,8 +484,8 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
         spec=scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},
-            Axis("true"),
-            Axis("predicted"),
+            Axis.within("true", *bounds),
+            Axis.within("predicted", *bounds),
             tips={"x": "true|.5~g", "y": "predicted|.5~g"},
             guides=Guides(reference=[{"x": end, "y": end} for end in ends]),
         ),

@@ -18,6 +18,7 @@ from dlcli.explanation import (
     ValueCount,
     WorstRow,
 )
+from dlcli.prediction import Conformal, RangeCoverage
 from dlcli.reports.explanation_sections import (
     column_cards,
     column_table,
@@ -29,6 +30,7 @@ from dlcli.reports.result_section import (
     Decile,
     _confusion_matrix,
     _decile_chart,
+    _interval_tables,
     _scatter,
     class_table,
     confusion_block,
@@ -71,6 +73,11 @@ def times(**changes):
 
 def explained(outputs, **fields):
     return Explanation(rows={}, sampled_rows={}, outputs=outputs, **fields)
+
+
+def axis_formats(chart):
+    encoding = chart.spec["layer"][0]["encoding"]
+    return [encoding[name].get("axis", {}).get("format") for name in "xy"]
 
 
 def test_times_have_a_histogram_on_a_calendar():
@@ -124,6 +131,32 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
     assert chart.description == (
         "If only x changes, the mean prediction of built is between 1996 and 2000."
     )
+    covered = RangeCoverage(lowest=1991.25, highest=1999.75, rows=5, coverage=1, mean_width=9)
+    task, conformal = (
+        SimpleNamespace(columns=("built",)),
+        Conformal(rows=(1,), stride=1, scores=(((1.0,),),), test=((covered,),)),
+    )
+    record = SimpleNamespace(task=task, conformal=conformal, explanation=explanation)
+    [table] = _interval_tables(record)
+    assert table.rows[0][0] == "1991 to 2000"
+
+
+def test_axes_of_years_have_no_separator_of_thousands():
+    years = numbers([1990.0, 2010.0], [1995.5, 2008.5])
+    assert axis_formats(_scatter(years, seed=0, most=100)) == [".6~g", ".6~g"]
+    assert axis_formats(_scatter(numbers([1990, 2210], [1, 2]), seed=0, most=100)) == [None] * 2
+    points = tuple(Point(label=str(x), number=x, predictions=(x,)) for x in (1995, 2000))
+    year = times(name="year", type="numeric", minimum=1990.0, maximum=2010.0)
+    price = year.model_copy(update={"name": "price", "role": "target", "maximum": 2211.0})
+    for columns, formats in (
+        ([year, price], [".6~g", None]),
+        ([price], [None, None]),
+        ([year, price.model_copy(update={"maximum": 2010.0})], [".6~g", ".6~g"]),
+    ):
+        explanation = explained(("price",), columns=tuple(columns))
+        dependence = PartialDependence(column="year", points=points)
+        chart = dependence_chart(dependence, explanation, of_classes=False)
+        assert axis_formats(chart) == formats
 
 
 def test_without_a_histogram_the_most_frequent_values_are_shown():
