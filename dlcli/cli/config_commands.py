@@ -219,7 +219,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         click.echo(line)
     if checked.tune and checked.tune.space:
         click.echo("")
-        for line in search_space_lines(checked.tune):
+        for line in search_space_lines(checked.tune, file.config.adjective("validation")):
             click.echo(line)
 
 
@@ -273,8 +273,13 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
     click.echo(json.dumps(result, allow_nan=False))
 
 
-def search_space_lines(tune: Tune) -> list[str]:
-    """Describe a search: its budget and sampler, and the range of each setting."""
+def search_space_lines(tune: Tune, held_out: str) -> list[str]:
+    """Describe a search: its budget and sampler, and the range of each setting.
+
+    Args:
+        tune: the section of the search.
+        held_out: the word for the rows that candidates are evaluated on without folds.
+    """
     from dlcli.config import count_combinations, dimensions_of
     from dlcli.errors import plural
     from dlcli.reports import Table, fmt, render_table
@@ -284,7 +289,7 @@ def search_space_lines(tune: Tune) -> list[str]:
     budget += [f"{fmt.number(tune.time)} seconds"] if tune.time is not None else []
     combinations = count_combinations(dimensions)
     of = f" of {plural(combinations, 'combination')}" if combinations else ""
-    rows = "the validation rows" if tune.folds is None else plural(tune.folds, "fold")
+    rows = f"the {held_out} rows" if tune.folds is None else plural(tune.folds, "fold")
     search = ", ".join([*budget, f"{tune.sampler.name}{of}", f"{tune.metric} of {rows}"])
     ranges = tuple((each.path, _range_text(each)) for each in dimensions)
     return render_table(Table(("tune", search), ranges, text_columns=(0, 1)))

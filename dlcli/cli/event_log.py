@@ -308,7 +308,9 @@ def _space(fields: Fields) -> list[str]:
     from dlcli.config import dump_yaml
 
     trials = f"{plural(fields['trials'], 'trial')}, " if fields["trials"] is not None else ""
-    rows = "the validation rows" if fields["folds"] is None else plural(fields["folds"], "fold")
+    rows = f"the {fields['held_out']} rows"
+    if fields["folds"] is not None:
+        rows = plural(fields["folds"], "fold")
     why = f"the default for {plural(fields['rows'], 'row')}, as tune.space is not set"
     lines = dump_yaml(fields["space"], width=2**30).splitlines()
     return [f"{why}: {trials}{rows}", *lines]

@@ -155,8 +155,14 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
     if context.tune != own:
         check_tune(file)
         space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
-        fields = {"trials": max_trials(context.tune), "folds": context.tune.folds, "space": space}
-        events.emit("space", rows=dataset.tables[0].rows, **fields)
+        events.emit(
+            "space",
+            rows=dataset.tables[0].rows,
+            trials=max_trials(context.tune),
+            folds=context.tune.folds,
+            held_out=file.config.adjective("validation"),
+            space=space,
+        )
     warn_of_large_grid(context.tune, events)
     if settings.nested:
         check_outer_folds(context)

@@ -269,6 +269,13 @@ def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
 
 
 @pytest.mark.usefixtures("config")
+def test_a_search_with_an_ensemble_of_folds_is_of_its_out_of_fold_rows(dlcli):
+    settings = ("data.validation=null", "ensemble.members=3", "tune.space={epochs: [1, 2]}")
+    result = dlcli("validate", "config.yaml", *(f"--set={each}" for each in settings))
+    assert "val_loss of the out-of-fold rows" in result.stdout
+
+
+@pytest.mark.usefixtures("config")
 def test_a_search_space_that_does_not_fit_is_reported_without_reading_the_data(dlcli):
     Path("points.csv").unlink()
     space = "tune={space: {epochs: [0, 1], optimizer.lerning_rate: [1, 2]}}"

@@ -214,7 +214,7 @@ def test_quiet_prints_only_the_result(dlcli):
 def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     learning_rate = {"low": 0.001, "high": 0.1, "log": True}
     space = {"hidden": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
-    fields = {"rows": 60, "trials": 50, "folds": 5, "space": space}
+    fields = {"rows": 60, "trials": 50, "folds": 5, "held_out": "validation", "space": space}
     assert set(fields) == documented("Search")["space"]
     print_event("space", fields)
     assert capsys.readouterr().err.splitlines() == [
@@ -223,6 +223,8 @@ def test_the_default_search_is_printed_as_it_could_be_written(capsys):
         "            units: [16, 32]",
         "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
     ]
+    print_event("space", {**fields, "folds": None, "held_out": "out-of-fold"})
+    assert ": 50 trials, the out-of-fold rows\n" in capsys.readouterr().err
 
 
 def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
