@@ -243,16 +243,24 @@ def load(run: AnyRun) -> Model:
     return Model.of(locate_table(run) if isinstance(run, str) else _folder(run))
 
 
-def compare(*runs: AnyRun) -> ComparisonResult:
+def compare(*runs: AnyRun, data: object = None) -> ComparisonResult:
     """Compare runs, and test whether they differ significantly; the others with the first.
+
+    Args:
+        *runs: two runs or more.
+        data: a table that contains the target, see `train`, or the path of a file, whose rows all
+            of them predict; by default each its own held-out rows.
 
     Raises:
         UsageError: for fewer than two runs, or runs of different targets.
         RunError: for a run that is not there, or is damaged.
+        DataError: for a table that a run can't be evaluated on.
     """
     from dlcli import comparison
 
-    return ComparisonResult(comparison.compare([open_folder(_folder(run)) for run in runs]))
+    opened = [open_folder(_folder(run)) for run in runs]
+    table = None if data is None else table_source(data)
+    return ComparisonResult(comparison.compare(opened, table))
 
 
 def diagnose(run: AnyRun) -> DiagnosisResult:

@@ -11,6 +11,7 @@ import click
 from dlcli.cli.messages import is_quiet, print_line, print_message
 from dlcli.cli.options import (
     LOCAL,
+    LOCATION,
     json_object,
     new_path_option,
     open_output,
@@ -19,12 +20,13 @@ from dlcli.cli.options import (
     refuse_existing,
     verbose,
 )
-from dlcli.cli.run_argument import run_argument, runs_argument
+from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dlcli.config import Location
     from dlcli.diagnosis import Finding, Patch
     from dlcli.pipeline import Trial
     from dlcli.runs import Run
@@ -87,27 +89,41 @@ def _curves_of(run: Run) -> bytes:
 
 @click.command()
 @runs_argument
+@click.option(
+    "--data",
+    type=LOCATION,
+    metavar="DATA",
+    callback=refuse_run_folder,
+    help="Compare on the rows of this table, which contains the target, or of its URL. [default: "
+    "the held-out rows of each run]",
+)
 @new_path_option("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
 @json_object
 @quiet
 @verbose
-def compare(runs: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+def compare(
+    runs: tuple[Path, ...], data: Location | None, output: Path | None, as_json: bool
+) -> None:
     """Compare runs, and test whether they differ significantly.
 
     Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
     differences of configs, data and versions; the metrics with 95 % confidence intervals; and the
-    differences of the metrics, on the same held-out rows if the runs share them.
+    differences of the metrics, on the same held-out rows if the runs share them. If they don't,
+    --data names rows that none of them was trained on.
 
     \b
       dlcli compare runs/houses runs/houses-2
       dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
+      dlcli compare runs/january runs/february --data march.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
     from dlcli.reports import comparison_view, render_text
     from dlcli.runs import open_run
 
-    comparison = compare_runs([open_run(path) for path in runs])
+    if data == Path("-"):
+        raise UsageError("--data: standard input can be read only once; name a file")
+    comparison = compare_runs([open_run(path) for path in runs], data)
     if output is not None:
         from dlcli.reports import to_html
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config import ConfigFile, GroupSplit, TimeSplit
 from dlcli.encoding import Encoding
-from dlcli.errors import RunError, UsageError, listed, plural
+from dlcli.errors import RunError, UsageError, listed, option, plural
 from dlcli.metrics import (
     HIGHER_IS_BETTER,
     Array,
@@ -25,7 +25,10 @@ from dlcli.metrics import (
     estimate_statistics,
     finite_number,
 )
+from dlcli.prediction import Predictor, TrainingData
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run, content_id, data_entries
+from dlcli.tables import MemoryTable, Source
 from dlcli.tasks import DecodedRows, StoredPredictions, Task
 
 Indices = NDArray[np.int64]
@@ -202,12 +205,39 @@ def read_rows(columns: StoredPredictions, task: Task) -> HeldOut:
     )
 
 
+def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
+    """Predict the rows of another table.
+
+    Args:
+        run: the run that predicts them.
+        data: the table, which contains the target.
+
+    Returns:
+        The rows without those of weight 0, and the table's name.
+
+    Raises:
+        DataError: for a table that the run can't be evaluated on.
+    """
+    predictor = Predictor.load(run)
+    table = predictor.read(data, others=predictor.metric_columns)
+    found = predictor.evaluate(table, ValueIssues())
+    decoded, row = found.decoded, found.evaluated.row_numbers
+    if (numbers := found.evaluated.file_numbers) is not None:
+        row = row | numbers.astype(np.int64) << _ROW_BITS
+    rows = HeldOut(decoded.values, decoded.decoded, decoded.weights, task=predictor.task, row=row)
+    weights = decoded.weights
+    return rows if weights is None else rows.take(np.flatnonzero(weights)), table.file
+
+
 # Rows in common
+
+Pair = tuple[HeldOut, HeldOut] | str
+"""The shared rows of two runs, in the same order; or the reason why they can't be paired."""
 
 
 def pair_rows(
     first: ComparedRun, second: ComparedRun, split: str, rows: tuple[HeldOut, HeldOut]
-) -> tuple[HeldOut, HeldOut] | str:
+) -> Pair:
     """Find the rows of one split that two runs share: of the same file, row number and target.
 
     Args:
@@ -217,7 +247,7 @@ def pair_rows(
         rows: those of each run.
 
     Returns:
-        The shared rows of each run, in the same order; or the reason why they can't be paired.
+        See `Pair`.
     """
     if not same_data(first, second):
         return "the runs have read different data"
@@ -226,10 +256,15 @@ def pair_rows(
     keys, others = _keys(first, rows[0]), _keys(second, rows[1])
     if keys is None or others is None:
         return "row numbers don't identify the rows"
+    return _pair_by_keys(rows, keys, others)
+
+
+def _pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices) -> Pair:
     _, one, other = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
     least = min(rows[0].rows, rows[1].rows)
     if len(one) < _LEAST_SHARE * least:
-        return f"the runs share only {len(one):,} of {plural(least, 'row')}"
+        shared = f"only {len(one):,}" if len(one) else "none"
+        return f"the runs share {shared} of {plural(least, 'row')}"
     pair = rows[0].take(one), rows[1].take(other)
     if not np.array_equal(_truth(pair[0]), _truth(pair[1])):
         return "the targets of their rows differ"
@@ -350,31 +385,37 @@ class Comparison:
     same_data: bool
     """True if all have read the same files, by their digests."""
     split: str | None
-    """The split of held-out rows that they are compared on; `None` if they have none in common."""
+    """The split of held-out rows that they are compared on; `None` if they have none in common. Or
+    the name of the table whose rows all of them predict."""
     differences: tuple[RunDifference, ...]
     """Each run but the first; empty without such a split."""
     notes: tuple[str, ...]
     """Caveats, as sentences."""
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Comparison:
     """Compare runs.
 
     Args:
         runs: two or more, all different.
+        data: a table whose rows all of them predict. [default: each run's held-out rows]
 
     Raises:
         UsageError: for one run, the same run twice, or runs that predict different targets.
         RunError: for a run that has diverged, or can't be read.
+        DataError: for a table that a run can't be evaluated on.
     """
     _check_different([run.path for run in runs])
     compared = [ComparedRun.read(run) for run in runs]
     _check_targets(compared)
-    has_rows = all(subject.held_out is not None for subject in compared)
-    common = [each for each in SPLITS if all(each in subject.metrics for subject in compared)]
-    split = common[0] if common and has_rows else None
     facts = {name: tuple(subject.facts[name] for subject in compared) for name in _FACTS}
-    held = [] if split is None else [subject.rows_of(split) for subject in compared]
+    if data is None:
+        split, held, pairs = _common_rows(compared)
+        notes = [*_other_rows(compared, pairs), *_notes(compared, split)]
+    else:
+        split, held, pairs = _rows_of_table(compared, data)
+        biased = [TrainingData.of(run).warning(data, split) for run in runs]
+        notes = [*filter(None, biased), *_notes(compared, split)]
     return Comparison(
         target=compared[0].task.columns,
         sides=tuple(_sides(compared, held)),
@@ -382,9 +423,32 @@ def compare(runs: Sequence[Run]) -> Comparison:
         facts={name: values for name, values in facts.items() if len(set(values)) > 1},
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
-        differences=tuple(_differences(compared, split, held) if split else ()),
-        notes=tuple(_notes(compared, split)),
+        differences=tuple(_differences(compared, held, pairs)),
+        notes=tuple(notes),
     )
+
+
+def _common_rows(
+    runs: Sequence[ComparedRun],
+) -> tuple[str | None, Sequence[HeldOut], Sequence[Pair]]:
+    """Return the best split that all runs have, the rows of each, and their pairs."""
+    common = [split for split in SPLITS if all(split in subject.metrics for subject in runs)]
+    if not common or any(subject.held_out is None for subject in runs):
+        return None, (), ()
+    held, split = [subject.rows_of(common[0]) for subject in runs], common[0]
+    others = zip(runs[1:], held[1:], strict=True)
+    pairs = [pair_rows(runs[0], subject, split, (held[0], rows)) for subject, rows in others]
+    return split, held, pairs
+
+
+def _rows_of_table(
+    runs: Sequence[ComparedRun], data: Source | MemoryTable
+) -> tuple[str, Sequence[HeldOut], Sequence[Pair]]:
+    """Return the same of the rows of a table, and its name."""
+    (first, name), *rest = (evaluate_rows(subject.run, data) for subject in runs)
+    others = [rows for rows, _ in rest]
+    pairs = [_pair_by_keys((first, rows), first.row, rows.row) for rows in others]
+    return name, [first, *others], pairs
 
 
 def _check_different(paths: Sequence[Path]) -> None:
@@ -432,19 +496,47 @@ def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Sid
 
 
 def _differences(
-    runs: Sequence[ComparedRun], split: str, held: Sequence[HeldOut]
+    runs: Sequence[ComparedRun], held: Sequence[HeldOut], pairs: Sequence[Pair]
 ) -> Iterator[RunDifference]:
-    for subject, rows in zip(runs[1:], held[1:], strict=True):
-        first, reason = held[0], None
-        pair = pair_rows(runs[0], subject, split, (first, rows))
-        if isinstance(pair, str):
-            reason = pair
-        else:
-            first, rows = pair
+    for subject, rows, pair in zip(runs[1:], held[1:], pairs, strict=False):
+        reason = pair if isinstance(pair, str) else None
+        first, rows = (held[0], rows) if isinstance(pair, str) else pair
         differences = estimate_statistic_differences(
             first.statistics(), rows.statistics(), paired=reason is None
         )
+        if reason and not _are_drawn_alike(runs[0], subject):
+            differences = {
+                metric: DifferenceEstimate(each.value, reason="not the same rows")
+                for metric, each in differences.items()
+            }
         yield RunDifference(None if reason else first.rows, reason, differences)
+
+
+def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
+    """Return whether the held-out rows of two runs differ by their seeds only.
+
+    They are two random samples of the same rows then, which an unpaired interval compares. Else
+    nothing tells a difference of the networks from one of the rows: later rows, for example, may be
+    harder to predict than random ones.
+    """
+    one, other = (each.file.config.data for each in (first, second))
+    is_same = all(getattr(one, key) == getattr(other, key) for key in ("target", "weight", "split"))
+    return is_same and same_data(first, second) and not isinstance(one.split, TimeSplit)
+
+
+def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield a note that names the runs whose rows are others than the first's."""
+    first, *others = runs
+    found = zip(others, pairs, strict=False)
+    unlike = [
+        each for each, pair in found if isinstance(pair, str) and not _are_drawn_alike(first, each)
+    ]
+    if unlike:
+        yield (
+            f"metrics of {listed([str(each.run.path) for each in (first, *unlike)])} may differ "
+            "because their rows do; to compare them on the rows of one file, which none of them "
+            f"was trained on, add {option('data', 'FILE')}"
+        )
 
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
@@ -502,7 +594,8 @@ def to_document(comparison: Comparison) -> dict[str, object]:
     ::
 
         target        the columns that all runs predict
-        split         the split of held-out rows that they are compared on, or null
+        split         the split of held-out rows that they are compared on, the table whose rows
+                      all of them predict, or null
         same_data     whether all have read the same files, by their SHA-256
         runs          for each run, the first being the one that the others are compared with:
           run           its folder

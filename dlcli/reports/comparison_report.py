@@ -89,7 +89,8 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
             if metrics:
                 parts.append(f"significantly {verdict} in {fmt.join_names(metrics)}")
         if all(change.verdict == "unknown" for change in difference.metrics.values()):
-            yield f"It is unknown whether {run} is better than {names[0]}."
+            why = f", as {difference.reason}" if difference.reason else ""
+            yield f"It is unknown whether {run} is better than {names[0]}{why}."
             continue
         result = " and ".join(parts) or "neither significantly better nor worse"
         yield f"{run} is {result} than {names[0]} (at 95 %)."

@@ -143,6 +143,25 @@ def test_what_is_no_comparison_is_explained(dlcli, arguments, code, message):
     assert result.stderr == f"error: {message}\n"
 
 
+def test_runs_are_compared_on_the_rows_of_a_table(dlcli, folder):
+    for name, bias in (("near", 0.0), ("far", 1.0)):
+        weights = {"output/kernel": [[1.0]], "output/bias": [bias]}
+        config = {"output": {"scaling": "none"}}
+        number_run(folder, name, NEAR, config=config, stored={"weights": weights})
+    rows = "".join(f"{x},{x + 0.5 * (-1) ** x}\n" for x in range(40))
+    (folder / "new.csv").write_text(f"x,y\n{rows}7,\n", encoding="utf-8")
+    lines = lines_of(dlcli("compare", "near", "far", "--data", "new.csv"))
+    # near is wrong by 0.5 in each row, far by 0.5 or 1.5
+    start = lines.index("new.csv: far - near, on the same 40 rows")
+    assert re.fullmatch(r"mae +\+0\.5 \[.*\]  significantly worse", lines[start + 4])
+    assert not any("trained on" in line for line in lines)
+    known = lines_of(dlcli("compare", "near", "far", "--data", "table.csv"))
+    assert "note: table.csv: near was trained on rows of this table" in "\n".join(known)
+    assert dlcli("compare", "near", "far", "--data", "-").stderr == (
+        "error: --data: standard input can be read only once; name a file\n"
+    )
+
+
 @pytest.mark.usefixtures("runs")
 def test_a_run_that_has_diverged_is_a_failure_of_the_run(dlcli, folder):
     number_run(folder, "lost", NEAR, kind="diverged")

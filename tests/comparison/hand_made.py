@@ -62,8 +62,8 @@ def number_run(
         name: of the run.
         predictions: of the held-out rows, by their number; without any, no row is held out.
         config: more keys of the config.
-        stored: `metrics`, `baselines`, `verdicts` and `environment`, and `predictions` that are
-            another table.
+        stored: `metrics`, `baselines`, `weights`, `verdicts` and `environment`, and `predictions`
+            that are another table.
         split: the set that the rows are of.
         kind: what the run did.
     """
@@ -99,7 +99,7 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
 
 def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
     prepared = prepare(file, Events(lambda *_: None))
-    data = [fingerprint(file.path.parent / "table.csv")]
+    data = [{"key": "data.train", **fingerprint(file.path.parent / "table.csv")}]
     writer.write_text("config.yaml", file.text)
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
     writer.write_text("encoding.json", prepared.encoding.model_dump_json())
@@ -109,6 +109,9 @@ def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: 
         writer.write_json("metrics.json", stored["metrics"])
     if stored["predictions"] is not None:
         writer.write_table("predictions.parquet", stored["predictions"])
+    if "weights" in stored:
+        arrays = {key: np.array(value, np.float32) for key, value in stored["weights"].items()}
+        writer.write_arrays("weights.npz", arrays)
     if "verdicts" in stored:
         writer.write_json("verdicts.json", stored["verdicts"])
     if "baselines" in stored:

@@ -42,6 +42,35 @@ def test_few_shared_rows_are_not_paired(tmp_path):
     assert against.metrics["mae"].value == pytest.approx(0.5 - (34 * 2 + 16) / 50)
 
 
+@pytest.mark.parametrize(
+    ("split", "verdict"),
+    [
+        (None, "better"),  # drawn at random by another seed: another sample of the same rows
+        ({"name": "group", "column": "z"}, "unknown"),
+        ({"name": "time", "column": "z"}, "unknown"),
+    ],
+)
+def test_runs_whose_rows_were_split_in_another_way_have_no_verdict(tmp_path, split, verdict):
+    far = {row: row + (2.0 if row % 3 else -1.0) for row in range(51, 101)}
+    time = {"data": {"split": split}} if verdict == "unknown" else {}
+    runs = [number_run(tmp_path, "a", far), number_run(tmp_path, "b", NEAR, config=time)]
+    found = compare(runs)
+    (against,) = found.differences
+    assert {each.verdict for name, each in against.metrics.items() if name != "r2"} == {verdict}
+    assert (against.metrics["mae"].lower is None) is (verdict == "unknown")
+    note = f"metrics of '{tmp_path}/a', '{tmp_path}/b' may differ because their rows do; to compare"
+    assert found.notes[0].startswith(note) is (verdict == "unknown")
+
+
+def test_later_rows_are_no_sample_of_the_same_rows(tmp_path):
+    time = {"data": {"split": {"name": "time", "column": "x"}}}
+    later = {row: row + 2.0 - row % 2 for row in range(76, 101)}
+    runs = [
+        number_run(tmp_path, name, rows, config=time) for name, rows in (("a", NEAR), ("b", later))
+    ]
+    assert compare(runs).differences[0].metrics["mae"].verdict == "unknown"
+
+
 def test_rows_of_other_data_are_not_paired(tmp_path):
     first = number_run(tmp_path, "first", FAR)
     (tmp_path / "table.csv").write_text((tmp_path / "table.csv").read_text() + "101,2,101\n")

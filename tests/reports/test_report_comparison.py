@@ -43,6 +43,15 @@ def test_too_few_rows_to_test_for_significance_are_no_finding(tmp_path):
     assert view.sentences == ("It is unknown whether second is better than first.",)
 
 
+def test_runs_on_other_rows_are_neither_better_nor_worse(tmp_path):
+    time = {"data": {"split": {"name": "time", "column": "x"}}}
+    later = {row + 40: value + 40 for row, value in NEAR.items()}
+    runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later, config=time)]
+    view = comparison_view(compare(runs))
+    why = "as the runs share none of 40 rows"
+    assert view.sentences == (f"It is unknown whether b is better than a, {why}.",)
+
+
 def test_each_metric_has_a_chart_of_its_intervals(comparison):
     drawn = charts(comparison_view(comparison), "result")
     assert list(drawn)[:2] == ["Mean squared error", "Rmse"]
