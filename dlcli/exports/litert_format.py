@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.encoding import (
+    BooleanEncoder,
     CategoryEncoder,
     DatetimeEncoder,
     FeatureEncoder,
@@ -302,7 +303,8 @@ def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, A
             "tokens": [*feature.tokens],
             "missing_words": [*missing],
         }
-    return {"steps": ["send the number, NaN if it is missing"]}
+    number = "1 for true, 0 for false" if isinstance(feature, BooleanEncoder) else "the number"
+    return {"steps": [f"send {number}, NaN if it is missing"]}
 
 
 def litert_usage(exported: Exported) -> str:

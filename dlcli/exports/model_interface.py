@@ -34,6 +34,7 @@ from dlcli.encoding import (
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import outputs_of
 from dlcli.exports.date_graph import is_supported
+from dlcli.exports.markdown import code
 from dlcli.prediction import Predictor
 from dlcli.tables import Notation, Table, strings
 
@@ -101,7 +102,8 @@ def type_name(values: NDArray[Any]) -> str:
 
 def _meanings(predictor: Predictor) -> dict[str, str]:
     task = predictor.task
-    names = ", ".join(task.names or task.columns)
+    each = [*map(code, task.names or task.columns)]
+    names = ", ".join(each)
     of_columns = f": {names}" if task.width > 1 else ""
     prediction = {
         "numbers": f"The predicted value in the target's unit{of_columns}.",
@@ -112,7 +114,7 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
     return {
         "prediction": prediction,
         "probabilities": f"The probability of each: {names}.",
-        "margin": f"Above 0 for {names.rpartition(', ')[2]}.",
+        "margin": f"Above 0 for {each[-1]}.",
         "lower": f"The lower end of the interval that {share}.",
         "upper": "Its upper end.",
         "prediction_set": f"Whether each class is in the set that {share}: {names}.",

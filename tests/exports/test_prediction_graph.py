@@ -152,7 +152,7 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "a margin": (
         {"loss": "hinge", "output": {"units": 1, "activation": "linear"}},
-        {"kind": "binary", "columns": ["y"], "classes": ["ja", "nein"]},
+        {"kind": "binary", "columns": ["y"], "classes": ["ja", "nein, nie"]},
     ),
     "three classes": (
         {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
@@ -262,6 +262,14 @@ def test_predictions_by_litert_are_dlclis_and_of_the_types_described(
     model = Interpreter(model_path=str(tmp_path / "model.tflite"))
     types = {key: array.dtype for key, array in model.get_signature_runner()(**columns).items()}
     assert types == {each.name: each.type for each in exported.outputs}
+
+
+def test_classes_with_commas_are_told_apart_in_the_meanings_of_outputs() -> None:
+    outputs = outputs_of_model(predictor_of("a margin", members=1))
+
+    meanings = {each.name: each.meaning for each in outputs}
+    assert meanings["margin"] == "Above 0 for `nein, nie`."
+    assert meanings["prediction_set"].endswith(": `ja`, `nein, nie`.")
 
 
 @pytest.mark.parametrize("members", [1, 4])

@@ -182,6 +182,7 @@ def test_columns_may_have_names_that_are_no_parameters_of_python(
 ) -> None:
     names = ["class", "a b", "a_b", "a-b", "a_b_", "km²", "1st", "arg_1st", "_", "y"]
     lines = [",".join(f"{(7 * row + at) % 10}.5" for at in range(10)) for row in range(30)]
+    names, lines = [*names, "new"], [f"{line},{n % 3 == 0}" for n, line in enumerate(lines)]
     (tmp_path / "t.csv").write_text("\n".join([",".join(names), *lines]), encoding="utf-8")
     config = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
     (tmp_path / "t.yaml").write_text(config)
@@ -193,3 +194,7 @@ def test_columns_may_have_names_that_are_no_parameters_of_python(
     readme = (exports[0].path / "README.md").read_text("utf-8")
     for name, column in {"class_": "class", "a_b_": "a_b", "km_": "km²"}.items():
         assert f"| `{name}` | float64 (rows) | Column '{column}'. A number" in readme
+    recipe = json.loads((exports[1].path / "recipe.json").read_text("utf-8"))
+    assert recipe["columns"]["new"]["steps"] == [
+        "send 1 for true, 0 for false, NaN if it is missing"
+    ]
