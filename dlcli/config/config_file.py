@@ -104,7 +104,10 @@ def relative_path(file: FilePath, folder: FilePath) -> str:
 
 def _are_same(one: FilePath, other: FilePath) -> bool:
     """Return whether paths lead to the same file: `..` of a symbolic link, from where it points."""
-    return os.path.realpath(one) == os.path.realpath(other)
+    try:
+        return os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:  # a NUL character, which is refused where the file is opened
+        return False
 
 
 def load_config(
