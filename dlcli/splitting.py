@@ -389,15 +389,15 @@ def make_folds(
 
 
 def make_complete_folds(
-    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: Seed
+    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: int
 ) -> tuple[Fold, ...]:
-    """Assign rows to folds of which each row is in one, also in time.
+    """Assign the rows of an ensemble to folds of which each row is in one, also in time.
 
     As `make_folds`, but in time each of the windows is a fold, which trains on the rows before and
-    after it.
+    after it. The seed is the config's.
     """
     if not isinstance(how, TimeSplit):
-        return make_folds(table, how, classes, folds, seed)
+        return make_folds(table, how, classes, folds, (seed, 0))
     windows = _windows_in_time(table, how.column, folds, "one for each fold")
     every = np.arange(table.rows)
     assigned = [Fold(np.setdiff1d(every, window), window) for window in windows]

@@ -20,6 +20,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__
@@ -55,11 +56,12 @@ from dlcli.encoding import (
     PiecewiseLinearEncoder,
     TextEncoder,
 )
-from dlcli.errors import DlcliError, ExportError, printable
+from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
+from dlcli.splitting import make_complete_folds
 from dlcli.tables import (
     MONTHS,
     USUAL_MISSING_WORDS,
@@ -127,8 +129,11 @@ class _Facts:
     form: Mapping[str, str | None]
     """The format of the files: `reader` and `compression`, and for CSV `delimiter` and `encoding`.
     """
+    notations: Mapping[str, Notation]
+    """The notations of numbers that hold in all files, by column."""
     split: pa.Table | None
-    """Row and set of the held-out rows of the training file."""
+    """Row and set of the held-out rows of the training file; of an ensemble with folds also those
+    of its training rows, with the fold of each, from 1."""
 
     @classmethod
     def of(cls, run: Run, output: Path) -> _Facts:
@@ -142,7 +147,9 @@ class _Facts:
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources
             }
             forms = {path: _form(path, data.format, columns) for path in paths.values()}
-        except ExportError:
+            notations = _common_notations(predictor, [*paths.values()])
+            split = _split(run, predictor, paths["train"])
+        except (ExportError, RunError):
             raise
         except DlcliError as error:
             raise ExportError(f"the run's table can't be read: {error}") from None
@@ -154,7 +161,7 @@ class _Facts:
             key: os.path.relpath(path.resolve(), output).replace(os.sep, "/")
             for key, path in paths.items()
         }
-        return cls(run, predictor, files, forms[train], _split(run))
+        return cls(run, predictor, files, forms[train], notations, split)
 
     @property
     def config(self) -> Config:
@@ -182,16 +189,55 @@ def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
     raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
 
 
-def _split(run: Run) -> pa.Table | None:
-    """Return row and set of the held-out rows that are in the training file."""
-    data = run.read_config().config.data
-    shares = [name for name in _SETS if isinstance(getattr(data, name), float)]
-    if not shares:
+def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, Notation]:
+    """Return the notations of numbers that hold in all files, by column.
+
+    Raises:
+        ExportError: for a column without one.
+    """
+    found = dict(predictor.encoding.notations)
+    tables = [*map(predictor.read, files)] if len(files) > 1 else []
+    columns = {
+        each.column for each in predictor.encoding.features if isinstance(each, NumberEncoder)
+    }
+    columns.update(predictor.metric_columns)
+    if predictor.task.outcome != "numbers":
+        columns.difference_update(predictor.task.columns)
+    for name in sorted(columns):
+        ways = {table.notations.get(name, Notation()): table.file for table in tables}
+        if len(ways) < 2:
+            continue
+        parts = [table.column(name) for table in tables]
+        fitting = (way for way in ways if all(part.is_written(way) for part in parts))
+        if (way := next(fitting, None)) is None:
+            message = f"column '{name}' has other signs in {joined([*ways.values()])}"
+            way_out = "write its numbers plainly, as -1234.5"
+            raise ExportError(f"{message}, and a script reads both alike; {way_out}")
+        found[name] = way
+    return found
+
+
+def _split(run: Run, predictor: Predictor, file: Path) -> pa.Table | None:
+    """Return row and set of rows of the training file, and their folds: see `_Facts.split`."""
+    config = predictor.config
+    sets = {name: name for name in _SETS if isinstance(getattr(config.data, name), float)}
+    if config.ensemble_folds is not None:
+        sets["validation"] = "train"  # out-of-fold
+    if not sets:
         return None
-    stored = run.read_predictions()
-    rows, sets = stored["row"].to_pylist(), stored["split"].to_pylist()
-    kept = sorted((row, each) for row, each in zip(rows, sets, strict=True) if each in shares)
-    return pa.table({"row": [row for row, _ in kept], "set": [each for _, each in kept]})
+    stored = run.read_predictions().select(["row", "split"]).sort_by("row").to_pylist()
+    kept = {each["row"]: sets[each["split"]] for each in stored if each["split"] in sets}
+    split = pa.table({"row": [*kept], "set": [*kept.values()]})
+    if config.ensemble_folds is None:
+        return split
+    assert config.data.split is not None  # resolved
+    rows = np.array([row for row, name in kept.items() if name == "train"])
+    train, classes = predictor.read(file).take(rows - 1), predictor.task.class_column
+    folds = make_complete_folds(
+        train, config.data.split, classes, config.ensemble_folds, config.seed
+    )
+    fold_of = {row: at for at, fold in enumerate(folds, 1) for row in rows[fold.held_out].tolist()}
+    return split.append_column("fold", [[fold_of.get(row) for row in kept]])
 
 
 def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | None]:
@@ -346,9 +392,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "months": dict(enumerate(MONTHS.values(), 1)),
         "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec in specs),
         "notations": {
-            name: each.replacements
-            for name, each in facts.predictor.encoding.notations.items()
-            if each != Notation()
+            name: each.replacements for name, each in facts.notations.items() if not each.is_plain
         },
     }
 

@@ -452,11 +452,11 @@ def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
             says what to set instead.
     """
     assert config.ensemble_folds is not None
-    classes, key = prepared.task.class_column, (config.seed, 0)
+    classes, seed = prepared.task.class_column, config.seed
     train, choice = prepared.split.train, prepared.split_choice
     weights = row_weights(train, config.data.weight, ValueIssues())
     try:
-        folds = make_complete_folds(train, choice, classes, config.ensemble_folds, key)
+        folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
         if weights is not None:
             _check_weights(weights, folds, train.file, config.data.weight)
     except DataError as error:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,19 @@ def test_words_in_a_script_are_those_of_the_run(tmp_path: Path) -> None:
     assert tuple(fitted["counts"]) == encoder.tokens
 
 
-def test_large_identifiers_next_to_missing_values_stay_apart_in_a_script(tmp_path: Path) -> None:
-    identifiers = [2**60, 2**60 + 1, None] * 4
-    pq.write_table(pa.table({"x": identifiers, "y": range(12)}), tmp_path / "t.parquet")
-    config = "data: {train: t.parquet, target: y}\ninput: {features: {x: categorical}}\n"
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.jsonl.gz"])
+def test_large_identifiers_next_to_missing_values_stay_apart_in_a_script(
+    name: str, tmp_path: Path
+) -> None:
+    table = pa.table({"x": [2**60, 2**60 + 1, None] * 4, "y": range(12)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    lines = "".join(json.dumps(row) + "\n" for row in table.to_pylist())
+    (tmp_path / "t.jsonl").write_text(lines)
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    config = f"data: {{train: {name}, target: y}}\ninput: {{features: {{x: categorical}}}}\n"
     run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
     script = functions_of(export_script(run, tmp_path / "script") / "train.py")
-    values = script["read"]("../t.parquet")["x"]
+    values = script["read"](f"../{name}")["x"]
     fitted = script["fit_category"](values, script["FEATURES"]["x"])
     assert fitted["categories"] == [str(2**60), str(2**60 + 1)]
 

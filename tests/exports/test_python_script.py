@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
+from dlcli.config import load_config
 from dlcli.errors import ExportError
 from dlcli.exports import export_script
 from dlcli.exports.python_script import _literal
+from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.preparation import member_folds
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
@@ -126,7 +129,8 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
     assert "train: accuracy " in run_script(forks, other)
     names = {path.name for path in other.parent.iterdir()}
     assert names == {
-        *("train.py", "requirements.txt", "encoding.json", "model_1.keras", "model_2.keras"),
+        *("train.py", "requirements.txt", "split.csv", "encoding.json"),
+        *("model_1.keras", "model_2.keras"),
     }
     predictor = Predictor.load(run)
     table = predictor.read(folder / "t.csv")
@@ -262,7 +266,8 @@ LINES = "x,y\n" + "".join(f"{at},{at}\n" for at in range(9))
         ("t.PARQUET", "pd.read_parquet(FOLDER / file,"),
         ("parquet.csv", "pd.read_parquet(FOLDER / file,"),
         ("gzip.csv", 'compression="gzip",'),
-        ("objects.json", "pd.read_json(FOLDER / file, lines=True,"),
+        ("objects.json", 'with open(FOLDER / file, "rt", '),
+        ("objects.gz", 'with gzip.open(FOLDER / file, "rt", '),
         ("index.csv", "pd.read_csv("),
     ],
 )
@@ -271,6 +276,7 @@ def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_p
     pq.write_table(TABLE, tmp_path / "parquet.csv")
     (tmp_path / "gzip.csv").write_bytes(gzip.compress(LINES.encode()))
     (tmp_path / "objects.json").write_text('{"x": 1, "y": 1}\n{"x": 2, "y": 2}\n')
+    (tmp_path / "objects.gz").write_bytes(gzip.compress(b'{"x": 1, "y": 1}\n{"x": 2, "y": 2}\n'))
     (tmp_path / "index.csv").write_text(",x,y\na,1,1\nb,2,2\n")  # as pandas writes it
     config = f"data: {{train: {name}, target: y}}\nhidden: []\nepochs: 1\n"
     run = run_of(tmp_path, "run", config)
@@ -282,6 +288,7 @@ def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "test", "message"),
     [
+        ("commas.csv", "points.csv", "column 'x' has other signs in "),
         ("t.arrow", "0.2", "t.arrow: a script can't read it; store it as Parquet"),
         ("t.csv", "semicolons.csv", "semicolons.csv: is written otherwise than "),
     ],
@@ -292,6 +299,8 @@ def test_a_table_that_a_script_can_not_read_is_refused(
     with pa.ipc.new_file(tmp_path / "t.arrow", TABLE.schema) as writer:
         writer.write_table(TABLE)
     (tmp_path / "t.csv").write_text(LINES)
+    (tmp_path / "commas.csv").write_text(LINES + '"1,234,567",0\n')
+    (tmp_path / "points.csv").write_text(LINES + "1.234.567,0\n")
     (tmp_path / "semicolons.csv").write_text(LINES.replace(",", ";"))
     config = f"data: {{train: {name}, test: {test}, target: y}}\nhidden: []\nepochs: 1\n"
     run = run_of(tmp_path, "run", config)
@@ -308,6 +317,41 @@ def test_a_script_knows_words_for_missing_values_that_only_other_rows_have(tmp_p
     script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
 
     assert 'MISSING = {"town": ["?"]}\n' in script
+
+
+def test_a_script_knows_separators_that_only_other_rows_have(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(LINES)
+    (tmp_path / "test.csv").write_text(LINES + '"1,234,567","9,876,543"\n')
+    config = "data: {train: t.csv, test: test.csv, target: y}\nhidden: []\nepochs: 1\n"
+    run = run_of(tmp_path, "run", config)
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert 'NOTATIONS = {"x": [("[,]", "")], "y": [("[,]", "")]}\n' in script
+
+
+@pytest.mark.parametrize(
+    "split", ["stratified", "{name: time, column: x}", "{name: group, column: g}"]
+)
+def test_the_folds_of_an_ensemble_are_those_of_the_run(split: str, tmp_path: Path) -> None:
+    rows = "".join(f"{at},{at % 7},{'aab'[at % 3]}\n" for at in range(45))
+    (tmp_path / "t.csv").write_text(f"x,g,y\n9,9,\n{rows}")  # one without a target
+    config = (
+        f"data: {{train: t.csv, test: 0.2, target: y, split: {split}, train_on_validation: true,"
+        " validation: 0.1}\nhidden: []\nepochs: 1\nensemble: {members: 4, folds: 3}\n"
+    )
+    run = run_of(tmp_path, "run", config)
+    prepared = prepare(load_config(tmp_path / "run.yaml"), Events(lambda *_: None))
+    folds = member_folds(run.read_config().config, prepared)
+    expected = {
+        prepared.split.train.row_numbers[at]: fold
+        for fold, rows in enumerate(folds, 1)
+        for at in rows.held_out
+    }
+    script = export_script(run, tmp_path / "script")
+    stored = pyarrow.csv.read_csv(script / "split.csv").to_pylist()
+
+    assert {each["row"]: each["fold"] for each in stored if each["set"] == "train"} == expected
+    assert {each["fold"] for each in stored if each["set"] == "test"} == {None}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def make_run(config: Path, folder: Path) -> Run:
         positive = {name: abs(array) for name, array in weights.items() if "variance" in name}
         writer.write_arrays("weights.npz", weights | positive)
         sets = {"validation": prepared.split.validation, "test": prepared.split.test}
+        if file.config.ensemble_folds is not None:
+            sets["validation"] = prepared.split.train
         held_out = [
             pa.table({"row": table.row_numbers, "split": [name] * table.rows})
             for name, table in sets.items()

@@ -325,7 +325,7 @@ def test_folds_follow_the_split(folder, column):
     kind = "group" if column == "group" else "time"
     rows = read_table(folder / "rows.csv", lambda _: ())
     how = config(f"data.split={{name: {kind}, column: {column}}}").config.data.split
-    folds = make_complete_folds(rows, how, None, 3, (0, 0))
+    folds = make_complete_folds(rows, how, None, 3, 0)
     held_out = np.sort(np.concatenate([fold.held_out for fold in folds]))
     assert held_out.tolist() == list(range(ROWS))
     values = rows.texts(column)
