@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from dlcli.config import make_config
+from dlcli.config import MEMORY, make_config
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.prediction import Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -246,8 +246,18 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
 
 
 def _has_margins(classifier: DenseClassifier) -> bool:
-    """Return whether a fitted classifier has margins, not probabilities."""
-    return not classifier.predictor_.task.has_probabilities
+    """Return whether a classifier has margins, not probabilities; before it is fitted, will have.
+
+    Raises:
+        ConfigError: for a loss that is not valid.
+    """
+    if hasattr(classifier, "predictor_"):
+        return not classifier.predictor_.task.has_probabilities
+    settings = {"loss": classifier.loss, **(classifier.overrides or {})}
+    data = {"train": MEMORY, "target": "y"}
+    of_loss = {path: value for path, value in settings.items() if path.startswith("loss")}
+    loss = make_config({"data": data, "hidden": [], "epochs": 1}, of_loss).config.loss
+    return loss is not None and loss.output == "margin"
 
 
 class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
@@ -308,8 +318,9 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         Raises:
             ValueError: for rows or settings that can't be trained.
         """
-        check_classification_targets(self._require_target(y))
-        target = column_or_1d(y, warn=True)
+        target = column_or_1d(self._require_target(y), warn=True)
+        assert_all_finite(target, input_name="y")
+        check_classification_targets(target)
         check_consistent_length(X, target)
         self.classes_, codes = np.unique(target, return_inverse=True)
         if len(self.classes_) == 1:
@@ -347,15 +358,16 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         classes: NDArray[Any] = self.classes_[codes[predictions.values]]
         return classes
 
+    @available_if(lambda classifier: not _has_margins(classifier))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
         """Predict the probability of each class, in the order of `classes_`, (rows, classes).
 
         Raises:
-            ValueError: for columns or values that can't be read, or a loss without probabilities.
+            ValueError: for columns or values that can't be read.
+            AttributeError: with a hinge loss; see `decision_function`.
         """
         predictions = self._predict(X)
-        if predictions.probabilities is None:
-            raise ValueError("this loss gives a margin, not probabilities; use decision_function")
+        assert predictions.probabilities is not None  # as there are no margins
         order = np.argsort(np.array(predictions.task.names, dtype=np.int64))
         shares: NDArray[np.float64] = predictions.probabilities[:, order].astype(np.float64)
         # Of 32 bits, they add up to 1 less closely than scikit-learn's metrics expect of 64 bits.

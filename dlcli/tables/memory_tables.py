@@ -96,7 +96,12 @@ def _arrow_table(data: object, name: str) -> pa.Table:
         columns = ((label, frame.iloc[:, at]) for at, label in enumerate(frame.columns))
         return _of_columns(columns, name)
     if hasattr(data, "__arrow_c_stream__") and not _is_pandas(data, "Series"):
-        return pa.RecordBatchReader.from_stream(data).read_all()
+        try:
+            reader = pa.RecordBatchReader.from_stream(data)
+        except pa.ArrowInvalid:  # a single column
+            message = f"expected {_EXPECTED}, got {type(data).__name__}"
+            raise DataError(message, file=name) from None
+        return reader.read_all()
     if isinstance(data, Mapping):
         return _of_columns(data.items(), name)
     if isinstance(data, np.ndarray) and data.dtype.names:
@@ -194,7 +199,7 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
     except (pa.ArrowException, TypeError):
         if isinstance(series.dtype, np.dtype):  # such as big-endian or long numbers
             return _of_numpy(series.to_numpy(), name, column)
-        raise _unsupported(series.dtype, name, column) from None
+        return _of_objects(series.tolist(), name, column)  # such as categories of mixed types
     storage = values.type
     kind = storage.value_type if pa.types.is_dictionary(storage) else storage
     if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would be numbers

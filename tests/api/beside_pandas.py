@@ -95,6 +95,7 @@ def column(values):
         (pd.array([True, None], "boolean"), [True, None]),
         (pd.array(["a", None], "string"), ["a", None]),
         (pd.Categorical(["a", "b", "a"]), ["a", "b", "a"]),
+        (pd.Categorical([1, "a", 2.5, None]), ["1", "a", "2.5", None]),
         (pd.period_range("2024-01", periods=2, freq="M"), ["2024-01", "2024-02"]),
         (pd.arrays.SparseArray([0, 0, 1]), [0, 0, 1]),
         (pd.Series([1.5, np.nan]), [1.5, None]),
@@ -122,6 +123,7 @@ def test_time_zones_are_kept():
         (pd.DataFrame({"x": ["a", [2]]}), "row 2, column 'x': expected a number, a text or a date"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
+        (pl.Series("x", [1, 2]), "expected a data frame, .*, got Series"),
         (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call its collect\(\) first"),
     ],
 )
@@ -377,10 +379,28 @@ def test_margins_rank_rows_as_scores_of_scikit_learn_expect():
     margins = model.decision_function(rows[:100])
     assert np.array_equal(model.classes_[(margins > 0).astype(int)], model.predict(rows[:100]))
     assert get_scorer("roc_auc")(model, rows[:100], names) == 1
-    with pytest.raises(ValueError, match="gives a margin, not probabilities"):
-        model.predict_proba(rows)
     usual = DenseClassifier(**{**FAST, "epochs": 1}).fit(rows, target)
-    assert not hasattr(usual, "decision_function")
+    assert (hasattr(model, "predict_proba"), hasattr(usual, "predict_proba")) == (False, True)
+    assert (hasattr(model, "decision_function"), hasattr(usual, "decision_function")) == (
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "has_margins"),
+    [
+        ({}, False),
+        ({"loss": "hinge"}, True),
+        ({"loss": {"name": "squared_hinge"}}, True),
+        ({"overrides": {"loss": "hinge"}}, True),
+        ({"loss": "hinge", "overrides": {"loss": "binary_crossentropy"}}, False),
+    ],
+)
+def test_the_loss_tells_before_training_if_there_will_be_probabilities(parameters, has_margins):
+    model = DenseClassifier(**parameters)
+    assert hasattr(model, "decision_function") is has_margins
+    assert hasattr(model, "predict_proba") is not has_margins
 
 
 def test_columns_without_the_names_of_training_are_taken_by_position():
@@ -405,6 +425,8 @@ def test_what_can_not_be_trained_is_a_value_error():
         DenseRegressor(preset="best").fit([[1.0], [2.0]], [1.0, 2.0])
     with pytest.raises(ValueError, match="y has one class only, 'a'"):
         DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
+    with pytest.raises(ValueError, match="Input contains NaN"):
+        DenseClassifier(**FAST).fit([[1.0], [2.0]], pd.Series(["a", None]))
     with pytest.raises(ValueError, match="row 2, column 'a': expected a number"):
         DenseRegressor(**FAST).fit(pd.DataFrame({"a": ["1", [2]]}), [1.0, 2.0])
     for infinite in (pd.DataFrame({"a": [1.0, np.inf]}), pl.DataFrame({"a": [1.0, np.inf]})):
