@@ -50,7 +50,7 @@ class CsvFormat(Choice, name="csv"):
     delimiter: Delimiter = "auto"
     """Character between fields; commas, tabs, semicolons, bars and spaces are detected."""
     encoding: Encoding = "auto"
-    """Character encoding; UTF-8 and UTF-16 are detected, others such as Latin-1 are guessed."""
+    """Character encoding; that of Unicode is detected, others such as Latin-1 are guessed."""
     decimal: Literal["auto", ".", ","] = "auto"
     """Decimal sign of numbers."""
     thousands: Literal["auto", "none", ",", ".", " ", "'"] = "auto"

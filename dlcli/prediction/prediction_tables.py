@@ -294,6 +294,6 @@ def _convert_columns(
         except pa.ArrowException:
             raise UsageError(
                 f"the column '{name}' holds {values.type}, which {form} can't represent; "
-                "use --format parquet, or don't keep it"
+                "write Parquet instead, to a file that ends in .parquet"
             ) from None
     return pa.table(columns)

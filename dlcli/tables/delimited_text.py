@@ -203,10 +203,12 @@ _LONG_HEADER = (
 )
 _ORDER_MARKS = {
     codecs.BOM_UTF8: _UTF_8,
+    codecs.BOM_UTF32_LE: "utf-32",  # begins as the next one
+    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Byte order marks; Python's `utf-16` takes the order from the mark."""
+"""Byte order marks; Python takes the order of UTF-16 and UTF-32 from the mark."""
 _MIN_NULS = 0.3
 """The share of NUL among the high bytes of UTF-16 where text is partly Latin."""
 _INVALID = re.compile("[\udc80-\udcff]")
@@ -254,7 +256,7 @@ class _Text:
 def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _Text:
     """Detect the encoding of a text, and check its characters.
 
-    A byte order mark identifies UTF-8 and UTF-16, as do the NUL bytes of UTF-16. Valid UTF-8 is
+    A byte order mark identifies Unicode, as do the NUL bytes of UTF-16 and UTF-32. Valid UTF-8 is
     UTF-8, and mostly valid UTF-8 is a damaged file. Any other text is of Western Europe, in whose
     encodings any byte is a character, unless its letters are those of another script.
 
@@ -280,7 +282,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
         guess = f"is not UTF-8; read as {text.encoding}, which is a guess: if letters look wrong, "
         text.remarks = (Remark(f"{guess}set data.format: {{name: csv, encoding: ...}}", True),)
     elif not declared and text.encoding != _UTF_8:
-        text.remarks = (Remark("is UTF-16"),)
+        text.remarks = (Remark(f"is {text.encoding[:6].upper()}"),)
     if text.has_nul:
         message = "a NUL byte, expected text; is the file damaged, or not a table?"
         raise _error_after(_before_nul(stored, text.encoding), stored.file, form, message)
@@ -342,6 +344,11 @@ def _unicode_encoding(head: bytes) -> str | None:
     for mark, encoding in _ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding
+    if len(head) > 3:
+        if not any(head[2::4] + head[3::4]):
+            return "utf-32-le"
+        if not any(head[::4] + head[1::4]):
+            return "utf-32-be"
     even, odd = head[::2], head[1::2]
     if not even.count(0) and odd.count(0) > _MIN_NULS * len(odd):
         return "utf-16-le"

@@ -331,9 +331,10 @@ def _way_out(folder: Path) -> str:
     if any("=" in name and (folder / name).is_dir() for name in names):
         return ONLY_PARQUET
     endings = Counter(Path(name).suffix for name in names)
-    endings.pop("", None)
-    tables = {ending for ending in endings if ending.lower() in (*_ENDINGS, *_COMPRESSED)}
-    usual = max(tables or endings, key=lambda ending: (endings[ending], ending), default=".csv")
+    tables = [ending for ending in endings if ending.lower() in (*_ENDINGS, *_COMPRESSED)]
+    if not tables:
+        return "none of its files has the ending of a table, such as .csv"
+    usual = max(tables, key=lambda ending: (endings[ending], ending))
     return f"for all files in it, name '{folder / f'*{usual}'}'"
 
 

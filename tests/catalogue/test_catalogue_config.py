@@ -216,11 +216,13 @@ def test_configs_that_can_not_be_meant_are_refused_at_their_place(config, messag
 REFUSED_FILES = {
     "a folder": (
         CONFIG.replace("numbers.csv", "some"),
-        "some: is a folder, a file was expected; for all files in it, name 'some/*.csv'",
+        "some: is a folder, a file was expected; none of its files has the ending of a table, such "
+        "as .csv",
     ),
     "a folder of validation": (
         data("validation: some"),
-        "some: is a folder, a file was expected; for all files in it, name 'some/*.csv'",
+        "some: is a folder, a file was expected; none of its files has the ending of a table, such "
+        "as .csv",
     ),
     "a file that there is not": (
         CONFIG.replace("numbers.csv", "number.csv"),

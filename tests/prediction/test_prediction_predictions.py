@@ -12,6 +12,7 @@ import pytest
 
 from dlcli.config import Poisson
 from dlcli.config.training_choices import Hinge
+from dlcli.errors import UsageError
 from dlcli.metrics import binary_statistics, metric_values, multilabel_statistics
 from dlcli.prediction import Intervals, Predictions, write_rows
 from dlcli.prediction.regions import ClassSets
@@ -311,3 +312,9 @@ def test_lists_are_what_json_lines_have(target, outputs):
         dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)
     ] == lines
     assert [*lists] == [*lines[0]]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_nested_values_are_refused_with_a_way_out_that_rejected_rows_have_too(form):
+    with pytest.raises(UsageError, match="holds list.*; write Parquet instead, to a file that"):
+        write_rows(pa.table({"x": [[1], [2]]}), form, io.BytesIO())

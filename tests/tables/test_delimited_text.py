@@ -180,7 +180,9 @@ class TestQuotes:
 class TestEncoding:
     @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
     @pytest.mark.parametrize(
-        "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
+        "encoding",
+        ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"]
+        + ["utf-32", "utf-32-le", "utf-32-be"],
     )
     def test_it_is_found(self, encoding, newline):
         text = newline.join(["näme;b", 'é;"ü', '"', ""])
@@ -192,9 +194,13 @@ class TestEncoding:
     def test_a_byte_order_mark_is_not_reported(self):
         assert read("a,é\n1,2\n".encode("utf-8-sig")).remarks == ()
 
-    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-    def test_utf_16_is_reported(self, encoding):
-        assert read("a,b\n1,2\n".encode(encoding)).notes == ("data.csv: is UTF-16",)
+    @pytest.mark.parametrize(
+        "encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-le", "utf-32-be"]
+    )
+    def test_utf_16_and_utf_32_are_reported(self, encoding):
+        assert read("a,b\n1,2\n".encode(encoding)).notes == (
+            f"data.csv: is {encoding[:6].upper()}",
+        )
 
     def test_a_big_endian_mark_is_used(self):
         assert read(b"\xfe\xff" + "a,é\n1,2\n".encode("utf-16-be")).columns == ("a", "é")

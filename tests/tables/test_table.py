@@ -285,8 +285,11 @@ class TestOpening:
     def test_a_folder_is_no_file(self):
         Path("sub").mkdir()
         assert message(UsageError, read_header, "sub") == (
-            "sub: is a folder, a file was expected; for all files in it, name 'sub/*.csv'"
+            "sub: is a folder, a file was expected; none of its files has the ending of a table, "
+            "such as .csv"
         )
+        write("a: 1", "sub/config.yaml")
+        assert message(UsageError, read_header, "sub").endswith("of a table, such as .csv")
 
     def test_for_a_folder_the_ending_of_most_of_its_files_is_offered(self):
         Path("sub").mkdir()
