@@ -34,7 +34,7 @@ class Agreement(Document):
     """The comparison of an exported model's outputs with dlcli's on some rows."""
 
     rows: Count
-    largest_difference: dict[str, float]
+    absolute_difference: dict[str, float]
     """The largest absolute difference of each output of numbers, in its own unit."""
     relative_difference: dict[str, float]
     """The largest difference as a share of the output's scale: the size that a tenth of the rows
@@ -128,7 +128,7 @@ def compare(
                 failures.append(f"{name}: differs in {int((~same & ~doubtful).sum())} rows")
     return Agreement(
         rows=rows,
-        largest_difference=largest,
+        absolute_difference=largest,
         relative_difference=relative,
         equal=equal,
         failures=tuple(failures),

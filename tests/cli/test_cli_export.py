@@ -47,7 +47,7 @@ def test_the_result_of_an_export_can_be_read_by_programs(dlcli):
     document = json.loads(result.stdout)
     assert document["export"] == "out"
     assert document["checked"]["training rows"]["rows"] == 3
-    assert document["checked"]["training rows"]["largest_difference"] == {"prediction": 0.0}
+    assert document["checked"]["training rows"]["absolute_difference"] == {"prediction": 0.0}
     assert {**document, "export": None} == {
         "export": None,
         **json.loads(Path("out/export.json").read_text()),
