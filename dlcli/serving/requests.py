@@ -132,4 +132,5 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"expected JSON: {error}") from None
+        hint = "; send null for a missing value, not NaN" if b"NaN" in body else ""
+        raise RequestError(400, f"expected JSON: {error}{hint}") from None

@@ -99,7 +99,6 @@ def test_similar_names_are_looked_for_only_where_they_are_shown(client, monkeypa
     [
         (b"", 400, "expected JSON: "),
         (b"[{", 400, "expected JSON: "),
-        (b'[{"size": NaN}]', 400, "expected JSON: "),
         (b"\xff", 400, "expected JSON: "),
         (b"[" * 100_000, 400, "expected JSON: "),
         (b"{}", 400, "expected a list of rows"),
@@ -109,6 +108,13 @@ def test_similar_names_are_looked_for_only_where_they_are_shown(client, monkeypa
 def test_a_body_that_holds_no_rows_is_refused(client, body, status, message):
     reply = client.post("/predict", body)
     assert (reply.status, reply.json["error"].startswith(message)) == (status, True)
+
+
+def test_a_body_with_nan_is_refused_with_the_way_to_send_a_missing_value(client):
+    reply = client.post("/predict", b'[{"size": NaN}]')
+    assert reply.status == 400
+    assert reply.json["error"].startswith("expected JSON: ")
+    assert reply.json["error"].endswith("; send null for a missing value, not NaN")
 
 
 class TestLimits:
