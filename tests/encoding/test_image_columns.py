@@ -416,8 +416,9 @@ FEATURE = TypeAdapter(FeatureEncoder)
     augmentation=st.none() | st.builds(Augmentation, flip=st.booleans(), noise=st.floats(0, 9)),
 )  # fmt: skip
 def test_to_json_and_back_it_gives_the_same_bits(tmp_path, pixels, name, shape, augmentation):
-    save(tmp_path, f"{name}.png", np.array(pixels).reshape(2, 3))
-    rows = table(tmp_path, [f"{name}.png"])
+    file = f"a{name}.png"  # or Pillow would take `..png` for a name without an extension
+    save(tmp_path, file, np.array(pixels).reshape(2, 3))
+    rows = table(tmp_path, [file])
     made = fit_feature("photo", Image(shape=shape, augmentation=augmentation), Input(), rows)
     again = FEATURE.validate_json(FEATURE.dump_json(made))
     assert again == made
