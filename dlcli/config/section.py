@@ -35,7 +35,7 @@ from pydantic_core import (
 )
 
 from dlcli.config.key_examples import EXAMPLES
-from dlcli.errors import did_you_mean, did_you_mean_or_all, truncate
+from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, truncate
 
 Conflict = tuple[str | tuple[str, ...], str]
 """Path of a key below its section, and why its value conflicts with others; a tuple of keys where
@@ -386,6 +386,8 @@ class OneOf:
                 return value
             name = self._chosen(value)
             others = value if isinstance(value, dict) else {}
+            if others is not value:
+                self._refuse_incomplete(name)
             return self._members[name].model_validate({**others, self.key: name})
 
         return core_schema.no_info_plain_validator_function(validate)
@@ -417,6 +419,14 @@ class OneOf:
             for spelling in (known, known.replace("_", ""), *member.aliases)
         }
         return spelled.get(name.lower())
+
+    def _refuse_incomplete(self, name: str) -> None:
+        """Raise an error for a name alone if its section has required keys."""
+        fields = self._members[name].model_fields.items()
+        if needed := [key for key, field in fields if field.is_required()]:
+            written = ", ".join([f"{self.key}: {name}", *(f"{key}: ..." for key in needed)])
+            message = f"'{name}' needs {listed(needed)}; write {{{written}}}"
+            raise _validation_error(self.noun, _line(message))
 
     def _chosen(self, value: object) -> str:
         """Return the chosen name, or raise an error located at the name."""

@@ -75,7 +75,20 @@ def test_a_choice_is_a_name_or_a_mapping(
             "optimizer: {name: adam, learning_rat: 1}\n",
             "c.yaml:4:25: optimizer.learning_rat: unknown key; did you mean 'learning_rate'?",
         ),
-        ("input: {scaling: divide}\n", "c.yaml:4:18: input.scaling.by: is required"),
+        ("input: {scaling: {name: divide}}\n", "c.yaml:4:18: input.scaling.by: is required"),
+        (
+            "input: {scaling: divide}\n",
+            "c.yaml:4:18: input.scaling: 'divide' needs 'by'; write {name: divide, by: ...}",
+        ),
+        (
+            "input: {features: {x: image}}\n",
+            "c.yaml:4:23: input.features.x: 'image' needs 'shape'; write {type: image, shape: ...}",
+        ),
+        (
+            "learning_rate_schedule: exponential_decay\n",
+            "c.yaml:4:25: learning_rate_schedule: 'exponential_decay' needs 'decay_epochs', "
+            "'decay_rate'; write {name: exponential_decay, decay_epochs: ..., decay_rate: ...}",
+        ),
         (
             "output: {kernel_regularizer: [l2]}\n",
             "c.yaml:4:30: output.kernel_regularizer: expected the name of a regularizer,"
