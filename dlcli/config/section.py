@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import yaml
@@ -368,11 +369,16 @@ class OneOf:
     Args:
         noun: what is chosen, for messages: `optimizer`.
         key: the deciding key.
+        instead: what to write for names that other programs have for several of the choices, by the
+            name in lower case without underscores.
     """
 
-    def __init__(self, noun: str, key: str = "name") -> None:
+    def __init__(
+        self, noun: str, key: str = "name", instead: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.noun = noun
         self.key = key
+        self.instead = instead
 
     def __get_pydantic_core_schema__(
         self,
@@ -453,8 +459,9 @@ class OneOf:
                     message += f"; write {shown_in_yaml(pairs)}"
             raise _validation_error(self.noun, _line(message))
         if isinstance(name, str):
-            allowed = list(self._members)
-            message = f"unknown {self.noun} '{name}'{did_you_mean_or_all(name, allowed)}"
+            way_out = self.instead.get(name.lower().replace("_", ""))
+            near = f"; {way_out}" if way_out else did_you_mean_or_all(name, [*self._members])
+            message = f"unknown {self.noun} '{name}'{near}"
         else:
             message = f"expected the name of {a_noun}, got {shown(name)}"
         loc = (self.key,) if isinstance(value, dict) else ()

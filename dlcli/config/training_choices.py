@@ -215,7 +215,19 @@ class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
     one_hot = True
 
 
-Loss = Annotated[_Loss, OneOf("loss")]
+_CROSS_ENTROPY = (
+    "write binary_crossentropy for two classes or labels, or sparse_categorical_crossentropy for "
+    "several classes; omitted, the loss follows from the target"
+)
+Loss = Annotated[
+    _Loss,
+    OneOf(
+        "loss",
+        instead=dict.fromkeys(
+            ("crossentropy", "crossentropyloss", "ce", "logloss", "nll", "nllloss"), _CROSS_ENTROPY
+        ),
+    ),
+]
 
 
 StepCount = Annotated[int, Field(ge=2, lt=2**31), Expected("an integer of 2 or more")]

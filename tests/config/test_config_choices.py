@@ -75,6 +75,15 @@ def test_a_choice_is_a_name_or_a_mapping(
             "optimizer: {name: adam, learning_rat: 1}\n",
             "c.yaml:4:25: optimizer.learning_rat: unknown key; did you mean 'learning_rate'?",
         ),
+        (
+            "loss: cross_entropy\n",
+            "c.yaml:4:7: loss: unknown loss 'cross_entropy'; write binary_crossentropy for two "
+            "classes or labels, or sparse_categorical_crossentropy for several classes; omitted, ",
+        ),
+        (
+            "loss: {name: LogLoss}\n",
+            "c.yaml:4:14: loss.name: unknown loss 'LogLoss'; write binary_crossentropy for two ",
+        ),
         ("input: {scaling: {name: divide}}\n", "c.yaml:4:18: input.scaling.by: is required"),
         (
             "input: {scaling: divide}\n",
