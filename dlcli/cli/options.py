@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -211,14 +212,19 @@ class IntegerFrom(click.ParamType[int]):
         raise click.BadParameter(message, ctx, param)
 
 
-def _check_level(
-    ctx: click.Context, parameter: click.Parameter, level: float | None
-) -> float | None:
+def _check_level(ctx: click.Context, parameter: click.Parameter, level: str | None) -> float | None:
     """Refuse a level of intervals that is no share between 0 and 1."""
-    if level is not None and not 0 < level < 1:
-        way_out = f"; for {level:g} % write {level / 100:g}" if 1 <= level < 100 else ""
-        raise click.BadParameter(f"expected a share between 0 and 1, got {level:g}{way_out}")
-    return level
+    if level is None:
+        return None
+    text, number = level.strip(), math.nan
+    with suppress(ValueError):
+        number = float(text.removesuffix("%"))
+    is_percentage = text.endswith("%") or number > 1
+    if not is_percentage and 0 < number < 1:
+        return number
+    is_meant = is_percentage and 0 < number < 100
+    way_out = f"; for {number:g} % write {number / 100:g}" if is_meant else ""
+    raise click.BadParameter(f"expected a share between 0 and 1, got {text}{way_out}")
 
 
 def _set_verbose(ctx: click.Context, parameter: click.Parameter, verbose: bool) -> None:
@@ -384,9 +390,7 @@ def interval_option(text: str) -> Option:
     Args:
         text: its help.
     """
-    return click.option(
-        "--interval", "level", type=float, metavar="LEVEL", callback=_check_level, help=text
-    )
+    return click.option("--interval", "level", metavar="LEVEL", callback=_check_level, help=text)
 
 
 def jobs_option(work: str, share: str = "a share of the CPU threads") -> Option:

@@ -184,6 +184,23 @@ def _discard_output() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
+_MEANT = {
+    other: command
+    for command, others in {
+        "train": ("fit", "run", "learn", "start"),
+        "predict": ("infer", "inference", "apply"),
+        "evaluate": ("test", "eval", "score", "metrics"),
+        "report": ("explain", "plot", "show"),
+        "cv": ("crossvalidate", "crossval", "crossvalidation"),
+        "tune": ("search", "optimize", "optimise", "hyperopt"),
+        "init": ("new", "create"),
+        "validate": ("check", "lint"),
+    }.items()
+    for other in others
+}
+"""The commands that go by another name elsewhere, by this name without hyphens."""
+
+
 class Commands(click.Group):
     """Commands in named groups, with one place for all failures."""
 
@@ -195,6 +212,17 @@ class Commands(click.Group):
         self.groups = groups
         for command in chain.from_iterable(groups.values()):
             self.add_command(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names, or name the one that it may mean."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            meant = _MEANT.get(name.lower().replace("-", "").replace("_", ""))
+            near = f"; did you mean '{meant}'?" if meant else did_you_mean(name, [*self.commands])
+            ctx.fail(f"no such command '{name}'{near}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order in which they were added."""

@@ -91,7 +91,18 @@ def test_help_explains_a_command(dlcli):
     assert dlcli("help", "train").stdout == dlcli("train", "--help").stdout
     wrong = dlcli("help", "trian")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("error: no such command 'trian'")
+    assert wrong.stderr.startswith("error: no such command 'trian'; did you mean 'train'?\n")
+
+
+@pytest.mark.parametrize(
+    ("other", "command"),
+    [("fit", "train"), ("score", "evaluate"), ("Cross-Validate", "cv"), ("evaluat", "evaluate")],
+)
+def test_a_command_by_another_name_is_named(dlcli, other, command):
+    for arguments in ([other, "a.yaml"], ["help", other]):
+        result = dlcli(*arguments)
+        found = f"error: no such command '{other}'; did you mean '{command}'?\n"
+        assert (result.exit_code, result.stderr.startswith(found)) == (2, True)
 
 
 @pytest.mark.parametrize(
