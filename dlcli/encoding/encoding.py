@@ -469,7 +469,10 @@ def _range_lines(notes: Sequence[Note]) -> Iterator[Line]:
         return
     ranked = sorted(notes, key=lambda note: note.rows, reverse=True)
     shown, rest = ranked[:_SHOWN_COLUMNS], ranked[_SHOWN_COLUMNS:]
-    named = [f"'{each.column}' {plural(each.rows, 'row')}{each.detail}" for each in shown]
+    named = [
+        f"'{each.column}' {plural(each.rows, 'row')} outside {each.detail.removeprefix(', ')}"
+        for each in shown
+    ]
     more = [f"and {len(rest)} more"] if rest else []
     yield Line(
         f"{len(notes)} columns have rows {notes[0].kind}: {'; '.join(named + more)}", tuple(rest)

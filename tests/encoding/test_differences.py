@@ -219,8 +219,8 @@ def test_columns_outside_the_range_share_one_line():
     some = [difference(f"x{at}", outside=at, range=(0, at)) for at in (1, 7)]
     (line,) = difference_lines(some)
     assert line.text == (
-        "2 columns have rows outside the training rows' range: 'x7' 7 rows, 0 to 7; 'x1' 1 row, "
-        "0 to 1"
+        "2 columns have rows outside the training rows' range: 'x7' 7 rows outside 0 to 7; 'x1' "
+        "1 row outside 0 to 1"
     )
     assert line.rest == ()
 
@@ -228,7 +228,7 @@ def test_columns_outside_the_range_share_one_line():
 def test_of_many_columns_outside_the_range_those_with_the_most_rows_are_named():
     many = [difference(f"x{at}", outside=at, range=(0, 1)) for at in range(1, 9)]
     (line,) = difference_lines(many)
-    named = "; ".join(f"'x{at}' {at} rows, 0 to 1" for at in (8, 7, 6, 5, 4))
+    named = "; ".join(f"'x{at}' {at} rows outside 0 to 1" for at in (8, 7, 6, 5, 4))
     assert line.text == (
         f"8 columns have rows outside the training rows' range: {named}; and 3 more"
     )
