@@ -51,6 +51,8 @@ class ColumnIssues:
     """The first row with one, from 0, among all rows that were encoded."""
     unseen_encoding: str = ""
     """Their encoding, in words."""
+    unseen_hint: str = ""
+    """A category that is one of them but for its spelling, to append to a message."""
     missing: int = 0
     """Rows without a value."""
     unencoded_missing: int = 0
@@ -73,7 +75,8 @@ class ColumnIssues:
         self.unseen.update(other.unseen)
         for name in ("missing", "unencoded_missing", "without_tokens", "outside", "unreadable"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("unseen_encoding", "missing_encoding", "without_tokens_encoding", "range"):
+        words = ("unseen_encoding", "unseen_hint", "missing_encoding", "without_tokens_encoding")
+        for name in (*words, "range"):
             setattr(self, name, getattr(self, name) or getattr(other, name))
 
     def limit_values(self) -> None:
@@ -166,7 +169,9 @@ class ValueIssues:
         self._refusals.append(_Refusal(column, self.rows, rows, complaint))
         self.columns[column].unreadable += len(rows)
 
-    def add_unseen(self, column: str, counts: Mapping[str, int], encoding: str, first: int) -> None:
+    def add_unseen(
+        self, column: str, counts: Mapping[str, int], encoding: str, first: int, hint: str = ""
+    ) -> None:
         """Record values that are not among the training categories.
 
         Args:
@@ -174,11 +179,13 @@ class ValueIssues:
             counts: the rows of each value.
             encoding: how they are encoded, in words.
             first: the first row with one, from 0, of the table.
+            hint: names a category that is one of them but for its spelling.
         """
         if counts:
             issues = self.columns[column]
             issues.unseen.update(counts)
             issues.unseen_encoding = encoding
+            issues.unseen_hint = issues.unseen_hint or hint
             if issues.unseen_index is None:
                 issues.unseen_index = self.rows + first
 
@@ -350,7 +357,7 @@ def value_notes(column: str, issues: ColumnIssues, place: Place | None = None) -
         row = ""
         if place is not None and issues.unseen_index is not None:
             row = f"{', ' if count == 1 else ', the first in '}{place(issues.unseen_index)}"
-        detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}"
+        detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{issues.unseen_hint}"
         yield Note(column, count, "with values that are no category", detail, values, encoding)
     if issues.without_tokens:
         kind, encoding = "without a token that has an input", issues.without_tokens_encoding

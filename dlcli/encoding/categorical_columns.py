@@ -28,6 +28,11 @@ from dlcli.preprocessing import ValueIssues
 from dlcli.tables import FewValues, NeedsTable, Table
 
 
+def _spelling(text: str) -> str:
+    """Return a text without differences of case and spaces."""
+    return " ".join(text.casefold().split())
+
+
 class CategoryEncoder(DenseEncoder):
     """Encoder of a column whose values are categories."""
 
@@ -139,7 +144,21 @@ class CategoryEncoder(DenseEncoder):
         encoding = self.unseen_encodings[0 if self.other else 1]
         if self.other_share:  # most of the values may be frequent in training rows as well
             encoding += f", as in {100 * self.other_share:.3g} % of the training rows"
-        issues.add_unseen(self.column, counts, encoding, first)
+        spelled = ((text, self._by_spelling.get(_spelling(text))) for text in counts)
+        hint = next(
+            (
+                f"; training rows have '{known}' instead of '{text}'"
+                for text, known in spelled
+                if known
+            ),
+            "",
+        )
+        issues.add_unseen(self.column, counts, encoding, first, hint)
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        """The categories by their spelling."""
+        return {_spelling(category): category for category in reversed(self.categories)}
 
     def _record_missing(self, count: int, issues: ValueIssues) -> None:
         encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""

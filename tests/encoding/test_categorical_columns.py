@@ -83,6 +83,17 @@ def test_without_an_input_for_others_an_unseen_value_sets_none_and_is_reported()
     )
 
 
+def test_an_unseen_value_in_another_spelling_is_named_with_its_category():
+    encoder = fit(["Male", "Female", "not known"])
+    unseen = "with values that are no category"
+    assert note(encoder, ["male", "x", "Female"]) == (
+        f"column 'x': 2 rows {unseen} ('male', 'x'): no input is set; training rows have 'Male' "
+        "instead of 'male'"
+    )
+    assert note(encoder, [" Not  known"]).endswith("have 'not known' instead of 'Not  known'")
+    assert note(encoder, ["mal"]).endswith("no input is set")
+
+
 def test_there_is_nothing_to_tell_of_known_values():
     assert note(fit(["a", "b", None]), ["b", "a", None]) is None
 

@@ -109,7 +109,9 @@ def test_the_issues_of_any_number_of_rows_are_added_up_in_limited_memory(monkeyp
     monkeypatch.setattr(preprocessing, "_MOST_COUNTED", 2)
     total = ColumnIssues()
 
-    total.add(ColumnIssues(Counter(a=1, b=2), 7, "all 0", missing=3, outside=1, range=(0, 9)))
+    total.add(
+        ColumnIssues(Counter(a=1, b=2), 7, "all 0", "; A", missing=3, outside=1, range=(0, 9))
+    )
     total.limit_values()
     total.add(ColumnIssues(Counter(b=1, c=4, d=5), 0, "all 0", outside=2, range=(0, 9)))
     total.limit_values()
@@ -117,5 +119,5 @@ def test_the_issues_of_any_number_of_rows_are_added_up_in_limited_memory(monkeyp
     total.limit_values()
 
     assert total.unseen == {"a": 1, "b": 3, "other values": 11}
-    assert (total.unseen_index, total.unseen_encoding) == (None, "all 0")
+    assert (total.unseen_index, total.unseen_encoding, total.unseen_hint) == (None, "all 0", "; A")
     assert (total.missing, total.outside, total.range) == (3, 3, (0, 9))
