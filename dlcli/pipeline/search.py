@@ -268,9 +268,10 @@ def _check_any_trained(writer: RunWriter, search: Search) -> None:
         return
     writer.not_resumable = True
     problems = [trial.problem for trial in search.trials if trial.problem is not None]
-    first = f"; the first: {problems[0]}" if problems else ""
     count = len(search.trials)
-    raise TrainingError(f"none of {count} candidates could be trained to the end{first}")
+    what = "the only candidate could not" if count == 1 else f"none of {count} candidates could"
+    first = f"; {'' if count == 1 else 'the first: '}{problems[0]}" if problems else ""
+    raise TrainingError(f"{what} be trained to the end{first}")
 
 
 def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict[Name, ConfigFile]:

@@ -177,13 +177,18 @@ def test_before_a_trial_is_finished_nothing_is_left_of_a_search(tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_is_left_if_no_candidate_can_be_trained(tmp_path):
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        (2, "none of 2 candidates could be trained to the end; the first: training"),
+        (1, "the only candidate could not be trained to the end; training"),
+    ],
+)
+def test_nothing_is_left_if_no_candidate_can_be_trained(tmp_path, trials, message):
     with pytest.raises(TrainingError) as error:
-        start(tmp_path, overrides=[f"tune.space={{{RATE}: [1e30, 1e31]}}"])
-    assert str(error.value) == (
-        "none of 2 candidates could be trained to the end; the first: training diverged: the loss "
-        "became nan in epoch 1"
-    )
+        space = f"tune.space={{{RATE}: [1e30, 1e31]}}"
+        start(tmp_path, overrides=[space, f"tune.trials={trials}"])
+    assert str(error.value) == f"{message} diverged: the loss became nan in epoch 1"
     assert not (tmp_path / "run").exists()
 
 
