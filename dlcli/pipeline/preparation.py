@@ -75,7 +75,7 @@ from dlcli.tables import (
     read_header,
     read_table,
 )
-from dlcli.tasks import Task, drop_missing_targets, infer_task
+from dlcli.tasks import Task, drop_missing_targets, infer_task, refuse_constant
 
 ReportNotes = Callable[[str, Sequence[Note]], None]
 """Receives what rows notes are about, and the notes."""
@@ -357,13 +357,15 @@ def split_rows(
 
 
 def _check_training_rows(train: Table, target: Task) -> None:
-    """Refuse a single training row, a single class, and classes of one row each.
+    """Refuse a single training row, class or number, and classes of one row each.
 
     Raises:
         DataError: saying which of them it is.
     """
     if train.rows < 2:
         raise DataError("one training row is not enough to train on", file=train.file)
+    if target.outcome == "numbers":
+        refuse_constant(target, [train], "training ")
     if target.classes:
         codes, names = train.codes(target.columns[0])
         counts = np.bincount(codes)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from dlcli.config import Target
-from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed
+from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, number
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Column, Table
 from dlcli.tasks.classification import (
@@ -81,9 +81,41 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
         tables: all tables with a target; classes and labels are taken from all of them.
 
     Raises:
-        DataError: for missing values, values that contradict the type, or only one class.
+        DataError: for missing values, values that contradict the type, only one class, or the same
+            number in all rows.
         ConfigError: for a positive class that is not one of two.
     """
+    task = _infer_task(target, tables)
+    if task.outcome == "numbers":
+        refuse_constant(task, tables)
+    return task
+
+
+def refuse_constant(task: Task, tables: Sequence[Table], which: str = "") -> None:
+    """Refuse rows that all have the same numbers as a target; a single row has no other.
+
+    Args:
+        task: a task of numbers.
+        tables: the rows.
+        which: of all rows these are, as `training `.
+
+    Raises:
+        DataError: if no column of the target has two numbers, as float64.
+    """
+    if sum(table.rows for table in tables) < 2:
+        return
+    found = []
+    for column in task.columns:
+        values = np.concatenate([table.column(column).numbers().values for table in tables])
+        if not (values == values[0]).all():
+            return
+        found.append(number(values[0]))
+    values_found = ", ".join(found)
+    message = f"has the same value in all {which}rows, {values_found}: there is nothing to learn"
+    raise DataError(message, file=tables[0].file, column=", ".join(task.columns))
+
+
+def _infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
     if target.delimiter is None:
         for table in tables:
             for column in target.columns:

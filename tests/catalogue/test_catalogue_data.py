@@ -220,6 +220,24 @@ REFUSED = {
         3,
         "t.csv: column 'y': has one class only, 'cat': there is nothing to tell apart",
     ),
+    "a constant target": (
+        targets(7),
+        CONFIG,
+        3,
+        "t.csv: column 'y': has the same value in all rows, 7: there is nothing to learn",
+    ),
+    "targets of 30 digits": (
+        targets(*range(10**29, 10**29 + 9)),
+        CONFIG,
+        3,
+        "t.csv: column 'y': has the same value in all rows, 1e+29: there is nothing to learn",
+    ),
+    "a constant target of the earliest rows": (
+        csv([f"{at},{at % 3},{max(at, 16)}" for at in range(20)], "x,z,y"),
+        SPLIT.replace("}", ", split: {name: time, column: x}}", 1),
+        3,
+        "t.csv: column 'y': has the same value in all training rows, 16: there is nothing to learn",
+    ),
     "a target that is another in each row": (
         csv([f"{at / 2},{chr(97 + at)}" for at in range(20)]),
         SPLIT,
@@ -271,14 +289,6 @@ TRAINED = {
             "categorical",
         ],
     ),
-    "targets of 30 digits": (
-        targets(*range(10**29, 10**29 + 9)),
-        CONFIG,
-        [
-            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn: check "
-            "that it is the right column"
-        ],
-    ),
     "1,000": (
         csv([f'"{1 + at % 9},000",{at}' for at in range(20)]),
         CONFIG,
@@ -303,14 +313,6 @@ TRAINED = {
         csv([f"{line},7" for line in LINES], "x,y,z"),
         CONFIG,
         ["          1 ignored, the same value in all rows: 7: z"],
-    ),
-    "a constant target": (
-        targets(7),
-        CONFIG,
-        [
-            "warning: t.csv: the same target in all rows: 'y'; there is nothing to learn: check "
-            "that it is the right column"
-        ],
     ),
     "a class that is seen once": (
         csv([f"{at / 2},{'c' if at == 0 else 'ab'[at % 2]}" for at in range(40)]),

@@ -144,12 +144,15 @@ def encodings(draw):
     def column(values):
         return draw(st.lists(values, min_size=count, max_size=count).filter(any_present))
 
+    several = lambda values: len(set(values)) > 1  # noqa: E731
     any_present = lambda values: any(value not in (None, "") for value in values)  # noqa: E731
     train = rows(
         n=pa.array(column(NUMBERS | st.none()), pa.float64()),
         b=pa.array(column(st.booleans() | st.none()), pa.bool_()),
         c=pa.array(column(NAMES | st.none()).copy(), pa.string()),
-        u=pa.array(column(NUMBERS), pa.float64()),
+        u=pa.array(
+            draw(st.lists(NUMBERS, min_size=count, max_size=count).filter(several)), pa.float64()
+        ),
         v=["x", "z"] + ["z"] * (count - 2),
     )
     features = {

@@ -46,11 +46,10 @@ def kind_of(values, target="auto"):
         ([4.0, 2.0, 2.0], ("2", "4"), "all 2 or 4"),
         ([1, 2], (), "all numbers"),  # a row of each
         ([1.5, 2, 2], (), "all numbers"),
-        ([7, 7, 7], (), "all numbers"),
         ([1, 2, 3], (), "all numbers"),
         ([0, 1, 2], (), "all numbers"),
         (["0.5", "1"], (), "all numbers"),
-        ([0, 0], (), "all numbers"),
+        ([7], (), "all numbers"),
     ],
 )
 def test_text_booleans_and_two_integers_are_classes_and_all_else_is_numbers(
@@ -188,6 +187,25 @@ def test_text_among_several_columns_is_refused_with_its_row():
 def test_a_single_class_is_refused(values):
     with pytest.raises(DataError, match="column 'y': has one class only, '(yes|true)'"):
         kind_of(values)
+
+
+@pytest.mark.parametrize("target", ["auto", "numeric", "count"])
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [([7, 7, 7], "7"), ([0, 0], "0"), ([str(10**29 + at) for at in range(9)], r"1e\+29")],
+)
+def test_the_same_number_in_all_rows_is_refused(values, target, found):
+    message = f"column 'y': has the same value in all rows, {found}: there is nothing to learn"
+    with pytest.raises(DataError, match=message):
+        kind_of(values, target)
+
+
+def test_of_several_columns_of_numbers_one_may_be_constant():
+    table = rows(a=[1.5, 2.5], b=[3.5, 3.5], c=[4, 4])
+    assert infer_task(Target(column=("a", "b")), [table]).width == 2
+    message = "column 'b, c': has the same value in all rows, 3.5, 4: there is nothing to learn"
+    with pytest.raises(DataError, match=message):
+        infer_task(Target(column=("b", "c")), [table])
 
 
 @pytest.mark.parametrize(
