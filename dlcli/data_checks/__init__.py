@@ -13,6 +13,7 @@ from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_
 from dlcli.data_checks.sample import draw, draw_sample
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split
 from dlcli.data_checks.target_checks import (
+    MOST_CLASS_NUMBERS,
     explain_by_columns,
     select_leaks,
     type_without_classes,

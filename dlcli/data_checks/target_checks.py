@@ -22,7 +22,7 @@ FEW_ROWS = 10
 """Rows below which a class is rare: too few to learn it, and to evaluate it."""
 UNBALANCED = 10
 """Ratio of the rows of the largest class to those of the smallest, above which it is reported."""
-_MOST_CLASS_NUMBERS = 20
+MOST_CLASS_NUMBERS = 20
 """The most integers that are taken for numbered classes."""
 
 
@@ -62,12 +62,12 @@ def find_class_numbers(sample: Sample) -> DataIssue | None:
     numbers = sample.whole.column(column).numbers().values
     numbers = numbers[np.isfinite(numbers)]
     # Most targets end here, before their values are sorted.
-    if not len(numbers) or numbers.min() not in (0, 1) or numbers.max() > _MOST_CLASS_NUMBERS:
+    if not len(numbers) or numbers.min() not in (0, 1) or numbers.max() > MOST_CLASS_NUMBERS:
         return None
     distinct = np.unique(numbers)
     is_numbered = np.array_equal(distinct, np.arange(distinct[0], distinct[-1] + 1))
     repeats = len(numbers) >= 2 * len(distinct)
-    if not is_numbered or not repeats or not 2 < len(distinct) <= _MOST_CLASS_NUMBERS:
+    if not is_numbered or not repeats or not 2 < len(distinct) <= MOST_CLASS_NUMBERS:
         return None
     message = "a target of a few integers is read as a number"
     advice = (

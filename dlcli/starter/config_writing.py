@@ -29,7 +29,7 @@ from dlcli.config import (
     make_config,
     relative_path,
 )
-from dlcli.data_checks import number, require_columns
+from dlcli.data_checks import MOST_CLASS_NUMBERS, number, require_columns
 from dlcli.encoding import (
     MIN_ROWS,
     has_identifier_name,
@@ -45,7 +45,6 @@ from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_
 from dlcli.starter.yaml_lines import Line, aligned, scalar
 from dlcli.tables import MemoryTable, Table, read_table
 
-_MAX_TARGET_CODES = 20
 _MAX_LEAST_COUNT = 10
 """Integers of which even the least is larger are probably not counts."""
 _IMBALANCED = 3
@@ -224,7 +223,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         return
     declared = f"target: {{column: {scalar(facts.task.columns[0])}, type: "
     repeats = values.present >= 2 * values.distinct
-    if repeats and 1 < values.distinct <= _MAX_TARGET_CODES:
+    if repeats and 1 < values.distinct <= MOST_CLASS_NUMBERS:
         yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
     if 0 <= values.bounds[0] <= _MAX_LEAST_COUNT:
         yield f"if it counts something: {declared}count}}, which is never negative"
