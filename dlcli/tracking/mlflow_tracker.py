@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dlcli.config import hide_secrets
 from dlcli.errors import UsageError, require_packages, truncate
 from dlcli.runs import (
     Run,
@@ -31,7 +32,6 @@ from dlcli.tracking.tracker import (
     Values,
     parameters_of,
     reason,
-    without_credentials,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """No telemetry, and nothing on standard output, which is for the result."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+"""User and password of an address."""
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -199,7 +201,7 @@ class MLflow:
         self._due = end + max(_SECONDS, _SHARE * (end - start))
 
     def _place(self) -> Fields:
-        uri, experiment = without_credentials(self._store.uri), self._store.experiment_id
+        uri, experiment = _CREDENTIALS.sub("", self._store.uri), self._store.experiment_id
         fields: Fields = {"tracker": self.name, "run_id": self._run_id}
         if uri.startswith(("http://", "https://")):
             address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"
@@ -282,7 +284,7 @@ def connect() -> Store:
             raise
         except Exception as error:
             raise UsageError(
-                f"MLflow: can't track to {without_credentials(uri)}: {reason(error)}; check that "
+                f"MLflow: can't track to {hide_secrets(uri)}: {reason(error)}; check that "
                 "it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
             ) from error
 

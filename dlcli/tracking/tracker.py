@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Protocol
 
 from pydantic_core import to_jsonable_python
 
-from dlcli.config import Section, load_config
+from dlcli.config import Section, hide_secrets, load_config
 from dlcli.errors import truncate
 from dlcli.runs import Run, RunWriter
 
@@ -20,7 +19,6 @@ Values = Mapping[str, float]
 Fields = dict[str, object]
 """The fields of an event."""
 _MOST_LETTERS = 600
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class Outcome(StrEnum):
@@ -92,15 +90,10 @@ def as_json(value: object) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of an exception's message without credentials, or else its type."""
+    """Return the first line of an exception's message without secrets, or else its type."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return without_credentials(f"{where}{error.strerror}")
+        return hide_secrets(f"{where}{error.strerror}")
     lines = [line.strip() for line in str(error).splitlines()]
     first = next((line for line in lines if line), type(error).__name__)
-    return truncate(without_credentials(first), _MOST_LETTERS)
-
-
-def without_credentials(text: str) -> str:
-    """Remove user names and passwords from addresses."""
-    return _CREDENTIALS.sub("", text)
+    return truncate(hide_secrets(first), _MOST_LETTERS)

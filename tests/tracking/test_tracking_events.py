@@ -255,7 +255,8 @@ def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (ValueError("\n first \nsecond"), "first"),
         (TimeoutError(), "TimeoutError"),
-        (ValueError("http://me:secret@host:1/ is down"), "http://host:1/ is down"),
+        (ValueError("http://me:secret@host:1/ is down"), "http://...@host:1/ is down"),
+        (ValueError("no http://me:se/cr@et@host:1/"), "no http://...@host:1/"),
         (ValueError("x" * 601), "x" * 597 + "..."),
     ],
 )

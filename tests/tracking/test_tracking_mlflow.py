@@ -302,11 +302,11 @@ def test_a_server_that_is_down_is_an_error_before_training(monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{closed.getsockname()[1]}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{place}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:@secret@{place}")
     with pytest.raises(UsageError) as caught:
         connect()
     message = str(caught.value)
-    assert message.startswith(f"MLflow: can't track to http://{place}: API request to http://")
+    assert message.startswith(f"MLflow: can't track to http://...@{place}: API request to http://")
     assert message.endswith(
         "; check that it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
     )
