@@ -274,6 +274,12 @@ def _resumed(fields: Fields) -> list[str]:
     return [f"after {plural(fields['epochs'], 'epoch')}{member}"]
 
 
+def _feature_scale(fields: Fields) -> list[str]:
+    scaled, plain = (fmt.number(fields["val_loss"][name]) for name in ("with", "without"))
+    chosen = "each column has a factor" if fields["kept"] else "columns have no factors"
+    return [f"{chosen}: val_loss of the first network is {scaled} with and {plain} without them"]
+
+
 def _trained(fields: Fields) -> list[str]:
     epochs, best = fields["epochs"], fields["best_epoch"]
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
@@ -382,6 +388,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "engine": _engine,
     "device": lambda f: [f"{f['device']}, {plural(f['threads'], 'thread')}"],
     "resumed": _resumed,
+    "feature_scale": _feature_scale,
     "tracking": _tracking,
     "trained": _trained,
     "baselines": _baselines,

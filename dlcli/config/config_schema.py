@@ -1,7 +1,7 @@
 """The whole config: layers, training, and the checks between sections."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -453,8 +453,13 @@ class Config(Section):
 
     @property
     def networks(self) -> int:
-        """Number of networks that a fit trains."""
+        """Number of networks of a fit."""
         return 1 if self.ensemble is None else self.ensemble.members
+
+    def with_feature_scale(self, rate: float | None) -> Self:
+        """Return the config with another `input.feature_scale`."""
+        own = self.input.model_copy(update={"feature_scale": rate})
+        return self.model_copy(update={"input": own})
 
     @property
     def ensemble_folds(self) -> int | None:

@@ -162,7 +162,7 @@ def default_tune(config: Config, rows: int) -> str:
         units = str([max(own // 2, 1), own, 2 * own])
     # Layers that are added to a linear model would be linear, too.
     activation = "" if config.hidden else "activation: [relu, gelu], "
-    scale = config.input.feature_scale  # helps on most tables, and harms on some
+    scale = config.input.factor_rate  # helps on most tables, and harms on some
     factors = "" if scale is None else f"  input.feature_scale: [null, {scale:g}]\n"
     return (
         f"{folds}"

@@ -208,11 +208,17 @@ class Case:
         rows = explanation.rows or _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
         config = run.read_config().config
+        history = run.read_history() if run.has("history.csv") else {}
+        if run.has("ensemble.json"):
+            ensemble = run.parse("ensemble.json", Ensemble)
+            config = ensemble.chosen(config)
+            shortest = min(each.epochs for each in ensemble.members)
+            history = {name: values[:shortest] for name, values in history.items()}
         if config.ensemble_folds is not None and "train" in rows:
             rows = {**rows, "validation": rows["train"]}  # each is held out by some members
         return cls(
             config=config,
-            history=_read_history(run),
+            history=history,
             metrics=run.read_metrics() if run.has("metrics.json") else {},
             baselines=run.read_baselines() if run.has("baselines.json") else {},
             comparison=BaselineComparison.of(run),
@@ -287,14 +293,6 @@ class Case:
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
     """Pair the columns of a layout with the sizes of their inputs, where these are known."""
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
-
-
-def _read_history(run: Run) -> dict[str, list[float]]:
-    history = run.read_history() if run.has("history.csv") else {}
-    if not run.has("ensemble.json"):
-        return history
-    shortest = min(each.epochs for each in run.parse("ensemble.json", Ensemble).members)
-    return {name: values[:shortest] for name, values in history.items()}
 
 
 def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:

@@ -522,7 +522,7 @@ def _network_code(facts: _Facts) -> Iterator[str]:
             if each.column in names:
                 yield from _special_code(each, names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
-    if (speed := config.input.feature_scale) is not None:
+    if (speed := config.input.factor_rate) is not None:
         yield f"# A trained factor for each input, first 1, which learns {speed:g} times as fast;"
         yield "# dlcli has one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,7 +34,9 @@ from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
+    FEWEST_TRIAL_ROWS,
     EpochProgress,
+    FactorTrial,
     FittedMember,
     Member,
     MemberDivergence,
@@ -216,6 +219,8 @@ class FitOptions:
     """The device, to train members of an ensemble at the same time; without it, one by one."""
     on_member: Callable[[int, TrainingResult], object] = lambda *_: None
     """Called with each member of an ensemble once it is trained, in order, numbered from 1."""
+    on_factor_trial: Callable[[FactorTrial], object] = lambda *_: None
+    """Called once it is known whether an ensemble has factors of columns."""
     on_divergence: Callable[[DivergenceError, Job], object] = lambda *_: None
     """Called before a divergence is raised, see `advise`."""
 
@@ -268,6 +273,7 @@ class FitResult:
                 seed=each.seed,
                 task=each.task,
                 rows=each.rows,
+                feature_scale=each.feature_scale,
                 best_epoch=each.training.best_epoch,
                 history={name: tuple(v) for name, v in each.training.history.items()},
             )
@@ -464,6 +470,8 @@ def fit(
         placed=options.device_inputs,
     )
     members = tuple(_fit_members(job, prepared, progress, checkpointer, options))
+    config = config.with_feature_scale(members[0].feature_scale)
+    job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row was held out by a member
         train = prepared.split.train
         prepared = replace(prepared, split=Split(train, train, prepared.split.test))
@@ -495,18 +503,90 @@ def _fit_members(
 
     def fit_one(member: Member, report: EpochProgress) -> FittedMember:
         trained = _fit_member(member, engine, report, checkpointer, options)
-        rows, seed = len(member.job.train.inputs), member.job.config.seed
-        return FittedMember(seed, member.job.task, rows, member.held_out, trained)
+        own = member.job
+        rate = own.config.input.factor_rate
+        rows, seed = len(own.train.inputs), own.config.seed
+        return FittedMember(seed, own.task, rows, member.held_out, rate, trained)
+
+    def fit_all() -> Iterator[FittedMember]:
+        members = make_members(job, prepared)
+        if job.config.input.feature_scale == "auto" and job.config.ensemble is not None:
+            report = options.on_factor_trial
+            first = _fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
+            yield first
+            others = replace(job, config=job.config.with_feature_scale(first.feature_scale))
+            members = islice(make_members(others, prepared), 1, None)
+        yield from fit_each(members, fit_one, progress, at_once)
 
     try:
         with without_retracing_warnings():
-            members = fit_each(make_members(job, prepared), fit_one, progress, at_once)
-            for number, each in enumerate(members, start=1):
+            for number, each in enumerate(fit_all(), start=1):
                 options.on_member(number, each.training)
                 yield each
     except MemberDivergence as caught:
         options.on_divergence(caught.error, caught.job)
         raise caught.error from None
+
+
+def _fit_with_and_without_factors(
+    member: Member,
+    fit_one: Callable[[Member, EpochProgress], FittedMember],
+    progress: Progress,
+    at_once: int,
+    report: Callable[[FactorTrial], object],
+) -> FittedMember:
+    """Train the first member of an ensemble with and without factors of columns.
+
+    With few validation rows it is trained with them only.
+
+    Args:
+        member: the member.
+        fit_one: trains it.
+        progress: receives its epochs with factors.
+        at_once: how many networks to train at a time.
+        report: receives the losses.
+
+    Returns:
+        The better network, see `FactorTrial.leaves_out`; of two that diverge, none.
+
+    Raises:
+        MemberDivergence: of the network with factors, if both diverge.
+    """
+
+    def fit_either(each: Member, report_epoch: EpochProgress) -> FittedMember | MemberDivergence:
+        try:
+            return fit_one(each, report_epoch)
+        except MemberDivergence as caught:
+            return caught
+
+    def shown(number: int, epoch: int, values: Mapping[str, float]) -> None:
+        if number == member.number:
+            progress(number, epoch, values)
+
+    job = member.job
+    assert job.config.ensemble is not None
+    plain = replace(job, config=job.config.with_feature_scale(None))
+    # It is stored behind the last member, of which it is none.
+    other = Member(job.config.ensemble.members + 1, plain, member.held_out)
+    rows = 0 if job.validation is None else len(job.validation.inputs)
+    pair = (member, other) if rows >= FEWEST_TRIAL_ROWS else (member,)
+    found = [*fit_each(pair, fit_either, shown, at_once)]
+    scaled, unscaled = found[0], found[-1]
+    if isinstance(scaled, MemberDivergence):
+        if isinstance(unscaled, MemberDivergence):
+            raise scaled
+        return unscaled
+    if isinstance(unscaled, MemberDivergence) or unscaled is scaled:
+        return scaled
+    trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled))
+    report(trial)
+    return unscaled if trial.leaves_out else scaled
+
+
+def _kept_loss(fitted: FittedMember) -> float:
+    """Return the validation loss of the epoch whose weights are kept."""
+    trained = fitted.training
+    return trained.history["val_loss"][(trained.best_epoch or trained.epochs) - 1]
 
 
 def _fit_member(

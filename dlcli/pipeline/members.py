@@ -69,8 +69,34 @@ class FittedMember:
     """The number of these."""
     held_out: Indices | None
     """In an ensemble with folds, the indices of the training rows that it was validated on."""
+    feature_scale: float | None
+    """The learning rate of its factors of columns; `None`: it was trained without."""
     training: TrainingResult
     """Weights, history and best epoch."""
+
+
+FEWEST_TRIAL_ROWS = 100
+"""Validation rows below which a network can't show whether it is better without factors."""
+
+
+class FactorTrial(NamedTuple):
+    """What a network is like with and without factors of columns, see `input.feature_scale`."""
+
+    rows: int
+    """The number of validation rows."""
+    with_factors: float
+    """The validation loss of the epoch that is kept."""
+    without: float
+
+    @property
+    def leaves_out(self) -> bool:
+        """True if the loss is clearly lower without: by more than one part in √rows.
+
+        One row with a loss of 1, about that of a constant, is added to both: where all rows of a
+        small fold are predicted well, ratios of losses mean nothing.
+        """
+        loss = abs(self.with_factors) + 1 / self.rows
+        return self.with_factors - self.without > loss / math.sqrt(self.rows)
 
 
 class Numbered(Protocol):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -26,13 +26,13 @@ from dlcli.data_checks import draw
 from dlcli.encoding import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
-from dlcli.metrics import Estimate, Metrics, estimate_statistics
+from dlcli.metrics import Estimate, Metrics, estimate_statistics, finite
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, SharedCheckpointer, StopOnSignal
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
-from dlcli.pipeline.members import Progress
+from dlcli.pipeline.members import FactorTrial, Progress
 from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
@@ -202,23 +202,7 @@ def _fit_with_checkpoints(
         TrainingError: if a checkpoint or the weights can't be stored.
         Interrupted: if a signal has arrived.
     """
-    done = 0
-
-    def which(member: int | None) -> dict[str, object]:
-        ensemble = config.ensemble
-        return {} if ensemble is None else {"member": member, "members": ensemble.members}
-
-    def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
-        nonlocal done
-        done += 1
-        # JSON has no NaN, which a metric may well be: r2 of a constant target.
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        events.emit("epoch", **which(member), epoch=epoch, of=config.epochs, **finite)
-
-    def on_member(number: int, trained: TrainingResult) -> None:
-        if config.ensemble is not None:
-            best = trained.best_epoch
-            events.emit("member", **which(number), epochs=trained.epochs, best_epoch=best)
+    reporter = _FitReporter(config, events)
 
     def fit_rows(
         progress: Progress, checkpointer: RunCheckpointer, options: FitOptions
@@ -229,17 +213,14 @@ def _fit_with_checkpoints(
     start = time.perf_counter()
     options = replace(
         options,
-        on_member=on_member,
+        on_member=reporter.member,
+        on_factor_trial=reporter.factor_trial,
         on_divergence=lambda error, job: events.emit("diverged", **advise(error, job).model_dump()),
     )
-    checkpointer = RunCheckpointer(
-        writer,
-        config.checkpoint.seconds,
-        lambda epochs, member: events.emit("resumed", **which(member), epochs=epochs),
-    )
+    checkpointer = RunCheckpointer(writer, config.checkpoint.seconds, reporter.resumed)
     try:
         with checkpointer.handling_signals():
-            result = fit_rows(progress, checkpointer, options)
+            result = fit_rows(reporter.epoch, checkpointer, options)
     except DivergenceError as error:
         release_memory(error)
         _save_last_finite(fit_rows, options, writer, error)
@@ -249,10 +230,51 @@ def _fit_with_checkpoints(
     if result.ensemble is not None:
         more = {"members": len(result.members)}
     if workers is not None:
-        more["cluster"] = _cluster_figures(workers, result, done, seconds)
+        more["cluster"] = _cluster_figures(workers, result, reporter.epochs, seconds)
     best = trained.best_epoch
     events.emit("trained", **more, epochs=trained.epochs, best_epoch=best, seconds=seconds)
     return result
+
+
+@dataclass
+class _FitReporter:
+    """Emits the events of a fit."""
+
+    config: Config
+    events: Events
+    epochs: int = 0
+    """The number of epochs so far, of all networks."""
+
+    def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Report an epoch of a network."""
+        self.epochs += 1
+        # JSON has no NaN, which a metric may well be: r2 of a constant target.
+        known = {name: finite(value) for name, value in values.items()}
+        self.events.emit(
+            "epoch", **self._which(member), epoch=epoch, of=self.config.epochs, **known
+        )
+
+    def member(self, number: int, trained: TrainingResult) -> None:
+        """Report that a member of an ensemble is trained."""
+        if self.config.ensemble is not None:
+            best = trained.best_epoch
+            fields = {"epochs": trained.epochs, "best_epoch": best}
+            self.events.emit("member", **self._which(number), **fields)
+
+    def factor_trial(self, trial: FactorTrial) -> None:
+        """Report whether an ensemble has factors of columns."""
+        loss = {"with": finite(trial.with_factors), "without": finite(trial.without)}
+        kept = not trial.leaves_out
+        self.events.emit("feature_scale", kept=kept, val_loss=loss, rows=trial.rows)
+
+    def resumed(self, epochs: int, member: int | None) -> None:
+        """Report that the training of a network is resumed, unless it is on trial."""
+        if member is None or member <= self.config.networks:
+            self.events.emit("resumed", **self._which(member), epochs=epochs)
+
+    def _which(self, member: int | None) -> dict[str, object]:
+        ensemble = self.config.ensemble
+        return {} if ensemble is None else {"member": member, "members": ensemble.members}
 
 
 def _cluster_figures(
@@ -296,6 +318,7 @@ def _save_last_finite(
                     until=until,
                     finished=error.member - 1,
                     on_member=lambda *_: None,
+                    on_factor_trial=lambda *_: None,
                     on_divergence=lambda *_: None,
                 )
                 result = fit_rows(lambda *_: None, checkpointer, shorter)

@@ -83,6 +83,8 @@ class EnsembleMember(Document):
     """The task, with the scaling of the member's own training rows."""
     rows: Annotated[int, Field(ge=1)]
     """Number of rows that it was trained on."""
+    feature_scale: Annotated[float, Field(gt=0)] | None
+    """The learning rate of its factors of columns; `None`: it was trained without."""
     best_epoch: Annotated[int, Field(ge=1)] | None
     """The epoch, from 1, that its weights are from; `None`: the last."""
     history: Mapping[str, tuple[float, ...]]
@@ -98,7 +100,11 @@ class Ensemble(Document):
     """The members of an ensemble, in order."""
 
     format: Literal[1] = 1
-    members: tuple[EnsembleMember, ...]
+    members: Annotated[tuple[EnsembleMember, ...], Field(min_length=1)]
+
+    def chosen(self, config: Config) -> Config:
+        """Return the config of a run with the value that training chose for an `auto`."""
+        return config.with_feature_scale(self.members[0].feature_scale)
 
 
 def member_weight(number: int, name: str) -> str:
@@ -160,8 +166,9 @@ class Predictor:
             raise RunError(f"{run.path}: its files don't fit together: {message}")
         tasks: tuple[Task, ...] = ()
         if config.ensemble is not None:
-            tasks = tuple(each.task for each in run.parse("ensemble.json", Ensemble).members)
-            count = config.ensemble.members
+            count, ensemble = config.ensemble.members, run.parse("ensemble.json", Ensemble)
+            config = ensemble.chosen(config)
+            tasks = tuple(each.task for each in ensemble.members)
             if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
                 message = f"has other members than the {count} of resolved.yaml"
                 raise RunError(f"{run.path}: its ensemble.json {message}")

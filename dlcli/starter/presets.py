@@ -98,6 +98,10 @@ _MOST_BINS = 3_200
 _FEWEST_BINS = 16
 
 
+_ROWS_OF_TRIAL = 1_000
+"""Rows from which each network has about 100 to be validated on, see `input.feature_scale`."""
+
+
 def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     """Return several large networks, averaged, each validated on its own fold.
 
@@ -131,12 +135,16 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     training.append(_ensemble_line(members, has_folds=facts.holds_out))
     bins = _bins(facts)
     inputs = sum(_inputs_of(column, bins) for column in facts.columns)
-    steps = members * epochs * facts.rows / batch_size
+    has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
+    networks = members + has_trial  # the first one is trained twice
+    steps = networks * epochs * facts.rows / batch_size
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
     training.append(Line("", "", f"all of it trains in up to about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
     bins_line = Line("encoding", encoding, "each number as its position in so many bins")
-    scale_line = Line("feature_scale", "40", "a trained factor for each column")
+    scale = "auto" if has_trial else "40"
+    unless = "; none if it harms" if has_trial else ""
+    scale_line = Line("feature_scale", scale, f"a trained factor for each column{unless}")
     return Recipe(
         "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers),
         training,

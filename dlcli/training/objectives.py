@@ -309,7 +309,7 @@ def _dense_class(
         kind = SummedDense
     elif layer.units > 1 and any_size:
         kind = BiasedDense
-    speed = job.config.input.feature_scale
+    speed = job.config.input.factor_rate
     if speed is not None and layer is job.network.layers[0]:
         kind = with_feature_scale(kind, speed, job.network.columns_of_inputs)
     return kind
