@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import signal
 import time
 from itertools import pairwise
@@ -17,9 +19,10 @@ import pytest
 
 from dlcli.comparison import compare
 from dlcli.config import load_config
+from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
-from dlcli.pipeline import Plan, baselines, check, cross_validate, train_run
-from dlcli.pipeline.members import POLL_SECONDS
+from dlcli.pipeline import Plan, baselines, check, cross_validate, fit, train_run
+from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -451,3 +454,95 @@ def test_the_report_names_out_of_fold_rows_and_draws_each_member(trained):
     assert "of the 3 members" in page
     assert "Each layer of the first member after training" in page
     assert page.count("&quot;member 3&quot;") + page.count('"member 3"') > 0
+
+
+@pytest.fixture
+def chosen(monkeypatch, folder):
+    """Trains with `feature_scale: auto`, and gives the choice of the trial.
+
+    The loss of few rows and epochs does not matter here, so the trial's outcome is set.
+    """
+    monkeypatch.setattr("dlcli.pipeline.fit.FEWEST_TRIAL_ROWS", 16)
+
+    def prepare(*, leaves_out):
+        monkeypatch.setattr(FactorTrial, "leaves_out", property(lambda _: leaves_out))
+        return config("input.feature_scale=auto", name="auto")
+
+    return prepare
+
+
+@pytest.mark.parametrize(("leaves_out", "same", "count"), [(True, "null", 2), (False, "40", 1)])
+def test_an_ensemble_has_factors_of_columns_unless_its_first_network_is_better_without(
+    folder, chosen, several_at_once, leaves_out, same, count
+):
+    several_at_once(count)
+    events = []
+    run = train(chosen(leaves_out=leaves_out), Path("run"), lambda *each: events.append(each))
+    expected = train(config(f"input.feature_scale={same}"), Path("expected"))
+    for name in SAME_BITS:
+        assert (run.path / name).read_bytes() == (expected.path / name).read_bytes(), name
+    [trial] = [fields for event, fields in events if event == "feature_scale"]
+    assert trial["kept"] != leaves_out
+    assert trial["rows"] == 16
+    loss = trial["val_loss"]["without" if leaves_out else "with"]
+    first = expected.parse("ensemble.json", Ensemble).members[0]
+    assert loss == first.history["val_loss"][first.best_epoch - 1]
+    shown = {(fields["member"], fields["epoch"]) for event, fields in events if event == "epoch"}
+    assert shown == {(member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)}
+    assert run.read_config().config.input.feature_scale == "auto"
+    for read in (Predictor.load, Case.of):
+        assert read(run).config.input.feature_scale == (None if leaves_out else 40)
+    scale = "left out" if leaves_out else "40"
+    assert re.search(rf"Feature scale.*?{scale}", to_html(view_of(run)), re.DOTALL)
+
+
+@pytest.mark.parametrize("member", [1, 2])
+def test_an_ensemble_that_has_left_factors_out_resumes_to_the_bit(folder, chosen, member):
+    def interrupt(event, fields):
+        if event == "epoch" and (fields["member"], fields["epoch"]) == (member, 3):
+            signal.raise_signal(signal.SIGTERM)
+
+    file = chosen(leaves_out=True)
+    whole = train(file, Path("whole"))
+    with pytest.raises(Interrupted):
+        train(file, Path("run"), interrupt)
+    run = resume(Path("run"))
+    for name in SAME_BITS:
+        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeypatch):
+    fit_member = fit._fit_member
+
+    def fail_with_factors(member, *others):
+        if member.job.config.input.factor_rate is not None:
+            raise MemberDivergence(DivergenceError("diverged", 2), member.job)
+        return fit_member(member, *others)
+
+    file = chosen(leaves_out=False)
+    monkeypatch.setattr(fit, "_fit_member", fail_with_factors)
+    run = train(file, Path("run"))
+    assert {each.feature_scale for each in stored(run)[0]} == {None}
+
+
+def test_few_validation_rows_do_not_decide_on_factors(folder):
+    events = []
+    train(config("input.feature_scale=auto"), listener=lambda *each: events.append(each))
+    assert "feature_scale" not in {event for event, _ in events}
+
+
+@pytest.mark.parametrize(
+    ("rows", "with_factors", "without", "leaves_out"),
+    [
+        (400, 1.0, 0.94, True),
+        (400, 1.0, 0.96, False),
+        (400, 1.0, 1.5, False),
+        (100, -1.0, -1.2, True),
+        (100, 1e-6, 1e-9, False),  # where all rows are predicted well
+        (100, math.nan, 1.0, False),
+    ],
+)
+def test_a_clearly_lower_loss_is_one_part_in_the_root_of_the_rows(
+    rows, with_factors, without, leaves_out
+):
+    assert FactorTrial(rows, with_factors, without).leaves_out == leaves_out

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlcli.config import Config, load_config, with_search_space
+from dlcli.config import Config, load_config, make_config, with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline import Events, Prepared, check, prepare
 from dlcli.starter import Preset, example_names, starter_config, write_example
@@ -730,6 +730,17 @@ def test_no_tensorflow_is_loaded() -> None:
 
 def good(data: Path) -> str:
     return starter_config(data, "y", config_folder=data.parent, preset="good")
+
+
+@pytest.mark.parametrize(("rows", "scale"), [(999, 40), (1_000, "auto")])
+def test_the_good_preset_tries_to_leave_factors_out_if_folds_have_rows_to_tell(
+    tmp_path: Path, rows: int, scale: object
+) -> None:
+    y = [row * row % 97 + 0.5 for row in range(rows)]
+    text = good(table(tmp_path, a=[7 * row % rows for row in range(rows)], y=y))
+    config = make_config(text).config
+    assert config.input.feature_scale == scale
+    assert config.input.factor_rate == 40
 
 
 def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_path: Path) -> None:
