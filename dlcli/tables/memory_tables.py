@@ -153,7 +153,8 @@ def _of_records(records: Sequence[object], name: str) -> pa.Table:
         if not row.keys() <= columns.keys():
             columns.update(dict.fromkeys(row))
         rows.append(row)
-    values = ((column, [row.get(column) for row in rows]) for column in columns)
+    cells = ((column, [row.get(column) for row in rows]) for column in columns)
+    values = ((column, _of_cells(each, name, column)) for column, each in cells)
     return _of_columns(values, name)
 
 
@@ -184,14 +185,7 @@ def _is_pandas(value: object, kind: str) -> bool:
 
 def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArray:  # noqa: ANN401
     if series.dtype == object:
-        values = series.tolist()
-        try:
-            return _of_objects(values, name, column)
-        except DataError as error:  # lists, for example, are no features; in files, neither
-            try:
-                return pa.array(values, from_pandas=True)
-            except (pa.ArrowException, TypeError):
-                raise error from None
+        return _of_cells(series.tolist(), name, column)
     if hasattr(series, "sparse"):
         series = series.sparse.to_dense()
     try:
@@ -228,6 +222,17 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
 def _fixed_width(values: NDArray[Any], storage: pa.DataType) -> pa.Array:
     native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     return pa.Array.from_buffers(storage, len(native), [None, pa.py_buffer(native)])
+
+
+def _of_cells(values: Sequence[object], name: str, column: str) -> pa.Array:
+    """Make an array of what rows have; lists, for example, are no features; in files, neither."""
+    try:
+        return _of_objects(values, name, column)
+    except DataError as error:
+        try:
+            return pa.array(values, from_pandas=True)
+        except (pa.ArrowException, TypeError):
+            raise error from None
 
 
 def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:

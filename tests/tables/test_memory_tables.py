@@ -131,6 +131,14 @@ class TestTables:
         with pytest.raises(DataError, match="names 'a' more than once"):
             memory_table(table)
 
+    def test_of_rows_may_have_objects_as_lines_of_json_may(self, tmp_path):
+        (tmp_path / "rows.jsonl").write_text('{"a": 1, "b": [1, 2], "c": {"d": "x"}}\n' * 2)
+        rows = [{"a": 1, "b": [1, 2], "c": {"d": "x"}}] * 2
+        found, expected = read_table(memory_table(rows)), read_table(tmp_path / "rows.jsonl")
+        assert [found.kind(name) for name in "abc"] == [expected.kind(name) for name in "abc"]
+        with pytest.raises(DataError, match="row 2, column 'b': expected a number, .*, got list"):
+            memory_table([{"a": 1, "b": 3}, {"a": 1, "b": [3]}])
+
     def test_can_be_stored_on_disk(self, tmp_path):
         table = memory_table({"a": [1, 2, 3]})
         found = read_table(table, folder=tmp_path)
