@@ -273,6 +273,8 @@ class Predictor:
 
     def _predict_none(self, table: Table) -> Predictions:
         """Return the predictions of no rows, of the types that those of some have."""
+        if not table.columns:  # a table of Arrow has no rows then
+            raise DataError("has no columns", file=table.file)
         fields = table.data.schema
         missing = pa.table([pa.nulls(1, each.type) for each in fields], names=fields.names)
         predictions = self.predict(self.batch(missing, table.file), ValueIssues(lenient=True))

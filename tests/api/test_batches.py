@@ -78,6 +78,8 @@ def test_a_bad_value_is_an_error_or_missing(model):
     with pytest.raises(dlcli.DataError, match="batch: row 1, column 'x': expected a finite number"):
         model.predict_batch(bad)
     assert model.predict_batch(bad, on_bad_row="warn").num_rows == 1
+    with pytest.raises(dlcli.DataError, match="batch: has no columns"):
+        model.predict_batch({})
     with pytest.raises(dlcli.DataError, match="has no column 'color', which the network reads"):
         model.predict_batch({"x": [1.0]})
     with pytest.raises(dlcli.UsageError, match="batch: has no column 'key' to keep"):
