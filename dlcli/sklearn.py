@@ -114,8 +114,11 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         from dlcli.pipeline import fit_only
 
         with _value_errors():
-            targets = dict(_named_targets(y))
-            columns: dict[str, object] = {**self._columns(X, is_new=True), **targets}
+            targets, features = dict(_named_targets(y)), self._columns(X, is_new=True)
+            for name in (*targets, _WEIGHT):
+                if name in features:
+                    raise ValueError(f"X: no column may have the name '{name}'; rename it")
+            columns: dict[str, object] = {**features, **targets}
             table = memory_table(columns, "X")
             text, settings = self._starter(table, [*targets]), self._settings()
             overrides = {**_validation_for(text, settings, table), **settings}
@@ -387,7 +390,7 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
 
 
 def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the columns of a target by names that no feature has.
+    """Yield the columns of a target by their names.
 
     Args:
         y: (rows,) or (rows, outputs).

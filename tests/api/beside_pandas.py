@@ -425,6 +425,8 @@ def test_what_can_not_be_trained_is_a_value_error():
         DenseRegressor(preset="best").fit([[1.0], [2.0]], [1.0, 2.0])
     with pytest.raises(ValueError, match="y has one class only, 'a'"):
         DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
+    with pytest.raises(ValueError, match=r"no column may have the name '\(target\)'; rename it"):
+        DenseRegressor(**FAST).fit(pd.DataFrame({"(target)": [1.0, 2.0]}), [1.0, 2.0])
     with pytest.raises(ValueError, match="Input contains NaN"):
         DenseClassifier(**FAST).fit([[1.0], [2.0]], pd.Series(["a", None]))
     with pytest.raises(ValueError, match="row 2, column 'a': expected a number"):
