@@ -209,6 +209,7 @@ def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataI
         feature_checks.find_odd_values(sample),
         feature_checks.find_identifiers(identities, explained),
         target_checks.find_constant_target(sample),
+        target_checks.find_far_target(sample),
         target_checks.find_class_numbers(sample),
         target_checks.find_odd_classes(sample),
     ]

@@ -22,6 +22,11 @@ FEW_ROWS = 10
 """Rows below which a class is rare: too few to learn it, and to evaluate it."""
 UNBALANCED = 10
 """Ratio of the rows of the largest class to those of the smallest, above which it is reported."""
+FAR_TARGET = 10.0
+"""Distance of one value of a target from the median, as a multiple of that of all others, from
+which on it is reported. Of 607 numeric columns of 80 public tables two have one."""
+_FEWEST_NUMBERS = 20
+"""Rows below which a target is not checked for a value far from the others."""
 MOST_CLASS_NUMBERS = 20
 """The most integers that are taken for numbered classes."""
 
@@ -48,6 +53,31 @@ def _is_constant(table: Table, column: str, task: Task) -> bool:
         return len(values.codes()[1]) == 1
     numbers = values.numbers().values
     return bool((numbers == numbers[:1]).all())
+
+
+def find_far_target(sample: Sample) -> DataIssue | None:
+    """Find numeric targets of which one value is far from all others, as after a typing error."""
+    task, table, found = sample.task, sample.whole, dict[str, str]()
+    if task is None or task.outcome != "numbers" or table.rows < _FEWEST_NUMBERS:
+        return None
+    for name in task.columns:
+        values = table.column(name).numbers().values
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = np.abs(values - np.median(values))  # NaN, so not far, if any is missing
+        at = int(np.argmax(distances))
+        others = values[values != values[at]]
+        nearer = distances[values != values[at]].max(initial=0)
+        if nearer > 0 and distances[at] >= FAR_TARGET * nearer:
+            rows = int(np.count_nonzero(distances == distances[at]))
+            where = table.place(at) if rows == 1 else plural(rows, "row")
+            low, high = number(others.min()), number(others.max())
+            found[name] = f"{number(values[at])} in {where}, the others {low} to {high}"
+    message = "a value of the target is far from all others"
+    advice = (
+        "if it is wrong, correct it or drop the row; if not, loss: mean_absolute_error or huber is "
+        "less sensitive to it"
+    )
+    return column_issue("far_target", "warning", found, message, advice)
 
 
 def find_class_numbers(sample: Sample) -> DataIssue | None:

@@ -9,6 +9,7 @@ from dlcli.data_checks import inspect_table
 from dlcli.data_checks.target_checks import (
     find_class_numbers,
     find_constant_target,
+    find_far_target,
     find_odd_classes,
 )
 from dlcli.tasks import Task, infer_task
@@ -77,6 +78,26 @@ def test_numbers_without_bounds_are_found(table):
 def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(sample):
     target = [str(10**29 + at) for at in range(24)]
     assert find_constant_target(sample({"y": target, "z": X}, ("y", "z"))).columns == ("y",)
+
+
+def test_a_value_far_from_all_others_is_named_with_its_row(sample):
+    target = [20.0 + at for at in range(23)]
+    found = find_far_target(sample({"x": X, "y": [*target, 31_000.0]}, "y"))
+    assert found.message == (
+        "a value of the target is far from all others: 'y' (31000 in row 24, the others 20 to 42)"
+    )
+    assert found.severity == "warning"
+    coded = find_far_target(sample({"x": X, "y": [*target[2:], *[-999] * 3]}, "y"))
+    assert "'y' (-999 in 3 rows, the others 22 to 42)" in coded.message
+    # 11.5 is the median's distance from 20 and from 43, and 31.5 + 10 · 11.5 = 146.5
+    for farthest, speaks in ((160.0, True), (130.0, False)):
+        issue = find_far_target(sample({"x": X, "y": [*target, farthest]}, "y"))
+        assert (issue is not None) is speaks
+
+
+@pytest.mark.parametrize("target", [[5.0] * 23 + [9.5], [1.5, 2.5] * 12, ["a", "b"] * 12])
+def test_few_distinct_values_have_no_outlier(target, sample):
+    assert find_far_target(sample({"x": X, "y": target}, "y")) is None
 
 
 @pytest.mark.parametrize("target", [[0, 1, 2] * 8, ["1", "2", "3", "4"] * 6, [1.0, 3.0, 2.0] * 8])
