@@ -193,6 +193,8 @@ class _Tensor:
         start, row = 0, 0
         while start < len(data):
             row += 1
+            if row > self.rows:  # there may be millions, while other requests wait
+                raise self.error(f"expected {self.rows} values, got more")
             stop = start + _LENGTH.size
             if stop > len(data):
                 raise self.error("a text is cut off", row)

@@ -136,7 +136,7 @@ def test_wrong_tensors_are_explained(client, content, message):
         (b"\1", "row 1, column 'x': a text is cut off"),
         (b"\2\0\0\0a", "row 1, column 'x': a text is cut off"),
         (b"\1\0\0\0\xff", "row 1, column 'x': expected UTF-8"),
-        (b"\1\0\0\0001" * 2, "column 'x': expected 1 values, got 2"),
+        (b"\1\0\0\0001" * 2 + b"\2\0\0\0a", "column 'x': expected 1 values, got more"),
     ],
 )
 def test_wrong_binary_texts_are_explained(client, tail, message):
