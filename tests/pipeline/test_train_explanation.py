@@ -54,7 +54,7 @@ def explanation(text):
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
-    member = FittedMember(0, prepared.encoding.task, 0, None, trained)
+    member = FittedMember(0, prepared.encoding.task, 0, None, None, trained)
     writer = SimpleNamespace(first_event=lambda _: {})
     return explain_result(FitResult(complete, prepared, encoded, job, (member,), 0.0), writer)
 
