@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from dlcli.serving.columns import ServedColumn
 from dlcli.serving.model_set import Handler, Models, json_response
-from dlcli.serving.requests import Problem, RequestError
+from dlcli.serving.requests import Limits, Problem, RequestError
 from dlcli.serving.served_model import ServedModel
 
 _SIGNATURE = "serving_default"
@@ -41,10 +41,11 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
         if ("instances" in body) == ("inputs" in body):
             raise RequestError(400, "expected either 'instances' or 'inputs'")
         if "instances" in body:
-            rows: object = _rows_of_instances(body["instances"], model.columns)
+            rows: object = _rows_of_instances(body["instances"], model.columns, models.limits)
             answer = await models.predict(model, rows)
             return json_response({"predictions": _unnamed_rows(answer.records)})
-        answer = await models.predict(model, rows_of_columns(body["inputs"], model.columns))
+        rows = _rows_of_columns(body["inputs"], model.columns, models.limits)
+        answer = await models.predict(model, rows)
         columns = answer.columns
         outputs = next(iter(columns.values())) if len(columns) == 1 else columns
         return json_response({"outputs": outputs})
@@ -64,10 +65,15 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
     return found
 
 
-def _rows_of_instances(instances: object, columns: Sequence[str]) -> object:
-    """Return rows as `/predict` has them; anything but a list as it is."""
+def _rows_of_instances(instances: object, columns: Sequence[str], limits: Limits) -> object:
+    """Return rows as `/predict` has them; anything but a list as it is.
+
+    Raises:
+        RequestError: for too many, or bytes that are no text.
+    """
     if not isinstance(instances, list):
         return instances
+    limits.check_rows(len(instances))
     rows: list[object] = []
     for number, instance in enumerate(instances, start=1):
         row = instance
@@ -79,15 +85,16 @@ def _rows_of_instances(instances: object, columns: Sequence[str]) -> object:
     return rows
 
 
-def rows_of_columns(inputs: object, columns: Sequence[str]) -> list[object]:
+def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> list[object]:
     """Return the rows of columns.
 
     Args:
         inputs: lists of values by column; of a single column the list alone.
         columns: those that the model reads.
+        limits: what a request may take.
 
     Raises:
-        RequestError: for anything else, or lists of different lengths.
+        RequestError: for anything else, lists of different lengths, or too many rows.
     """
     if len(columns) == 1 and isinstance(inputs, list):
         inputs = {columns[0]: inputs}
@@ -98,6 +105,7 @@ def rows_of_columns(inputs: object, columns: Sequence[str]) -> list[object]:
         if length != (first := next(iter(lengths.values()))):
             problem = Problem(f"has {length} values, the first column has {first}", None, name)
             raise RequestError.of_rows([problem], 0)
+    limits.check_rows(next(iter(lengths.values()), 0))
     names = tuple(inputs)
     return [
         {name: _plain(value, row, name) for name, value in zip(names, values, strict=True)}

@@ -48,6 +48,14 @@ def test_texts_may_be_in_base64(client):
     assert client.post(PATH, {"instances": [row]}).json == expected
 
 
+def test_too_many_rows_are_refused_before_any_is_read(serve):
+    unreadable = {**ROW, "note": {"b64": "?"}}
+    inputs = {name: [value] * 3 for name, value in unreadable.items()}
+    for body in ({"instances": [unreadable] * 3}, {"inputs": inputs}):
+        reply = serve(rows=2).post(PATH, body)
+        assert (reply.status, reply.json["error"]) == (413, "expected at most 2 rows, got 3")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
