@@ -547,7 +547,7 @@ def _fit_with_and_without_factors(
         report: receives the losses.
 
     Returns:
-        The better network, see `FactorTrial.leaves_out`; of two that diverge, none.
+        The network with factors, unless `FactorTrial.leaves_out`, or only that one diverges.
 
     Raises:
         MemberDivergence: of the network with factors, if both diverge.
