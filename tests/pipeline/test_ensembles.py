@@ -482,6 +482,7 @@ def test_an_ensemble_has_factors_of_columns_unless_its_first_network_is_better_w
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (expected.path / name).read_bytes(), name
     [trial] = [fields for event, fields in events if event == "feature_scale"]
+    assert trial.keys() == {"kept", "val_loss", "rows"}
     assert trial["kept"] != leaves_out
     assert trial["rows"] == 16
     loss = trial["val_loss"]["without" if leaves_out else "with"]

@@ -99,7 +99,7 @@ def test_without_a_search_space_the_default_is_reported_searched_and_stored(tmp_
     run = start(tmp_path, recorder, overrides=overrides)
 
     [event] = recorder.named("space")
-    assert set(event) == {"rows", "trials", "folds", "space"}
+    assert set(event) == {"rows", "trials", "folds", "held_out", "space"}
     assert (event["rows"], event["trials"], event["folds"]) == (60, 1, 2)
     assert event["space"]["hidden"]["units"] == [16, 32, 64]
     stored = load_config(run.resolved_path()).config.tune
