@@ -175,7 +175,8 @@ def _inputs_of(column: ColumnFacts, bins: int) -> int:
 
 _SECONDS_BEFORE = 11
 """The time that everything but the steps takes. With these three, 506, 1,000, 2,700 and 4,165 rows
-are estimated at 15, 17, 27 and 37 seconds, and took 14, 18, 24 and 33."""
+are estimated at 15, 18, 29 and 40 seconds, and took 14, 18, 24 and 33 with eight networks; on a
+faster machine, the last three took 16, 21 and 26 with nine."""
 _SECONDS_A_STEP = 7e-5
 _SECONDS_A_WEIGHT = 7e-11
 """Time of a step on two cores: apart from the weights, and for each weight and row."""

@@ -183,15 +183,20 @@ def test_metrics_of_several_numbers_are_means_over_columns(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("members", "epochs"),
+    # TensorFlow warns of a program that is traced six times, as one for each member would be.
+    [(2, 1), pytest.param(6, 12, marks=pytest.mark.release)],
+)
 def test_rows_of_one_group_are_in_one_fold_and_metrics_are_weighted(
-    tmp_path: Path, forks: Forks
+    tmp_path: Path, forks: Forks, members: int, epochs: int
 ) -> None:
     lines = [f"{row},{'ab'[row % 2]},g{row % 6},{row % 3}" for row in range(48)]
     (tmp_path / "t.csv").write_text("\n".join(["x,y,g,w", *lines]))
     split = "{name: group, column: g}"
     config = (
-        f"data: {{train: t.csv, target: y, weight: w, split: {split}}}\nhidden: []\nepochs: 12\n"
-        "ensemble: {members: 6, folds: 2}\n"
+        f"data: {{train: t.csv, target: y, weight: w, split: {split}}}\nhidden: []\n"
+        f"epochs: {epochs}\nensemble: {{members: {members}, folds: 2}}\n"
     )
     script = tmp_path / "script/train.py"
     export_script(run_of(tmp_path, "grouped", config), script.parent)
