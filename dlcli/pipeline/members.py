@@ -80,7 +80,7 @@ FEWEST_TRIAL_ROWS = 100
 
 
 class FactorTrial(NamedTuple):
-    """What a network is like with and without factors of columns, see `input.feature_scale`."""
+    """A comparison of a network with and without factors of columns, see `input.feature_scale`."""
 
     rows: int
     """The number of validation rows."""
