@@ -34,7 +34,6 @@ from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
-    FEWEST_TRIAL_ROWS,
     EpochProgress,
     FactorTrial,
     FittedMember,
@@ -42,6 +41,7 @@ from dlcli.pipeline.members import (
     MemberDivergence,
     Progress,
     fit_each,
+    fit_with_and_without_factors,
     make_members,
     mean_history,
     networks_at_once,
@@ -512,7 +512,7 @@ def _fit_members(
         members = make_members(job, prepared)
         if job.config.input.feature_scale == "auto" and job.config.ensemble is not None:
             report = options.on_factor_trial
-            first = _fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
+            first = fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
             yield first
             others = replace(job, config=job.config.with_feature_scale(first.feature_scale))
             members = islice(make_members(others, prepared), 1, None)
@@ -526,67 +526,6 @@ def _fit_members(
     except MemberDivergence as caught:
         options.on_divergence(caught.error, caught.job)
         raise caught.error from None
-
-
-def _fit_with_and_without_factors(
-    member: Member,
-    fit_one: Callable[[Member, EpochProgress], FittedMember],
-    progress: Progress,
-    at_once: int,
-    report: Callable[[FactorTrial], object],
-) -> FittedMember:
-    """Train the first member of an ensemble with and without factors of columns.
-
-    With few validation rows it is trained with them only.
-
-    Args:
-        member: the member.
-        fit_one: trains it.
-        progress: receives its epochs with factors.
-        at_once: how many networks to train at a time.
-        report: receives the losses.
-
-    Returns:
-        The network with factors, unless `FactorTrial.leaves_out`, or only that one diverges.
-
-    Raises:
-        MemberDivergence: of the network with factors, if both diverge.
-    """
-
-    def fit_either(each: Member, report_epoch: EpochProgress) -> FittedMember | MemberDivergence:
-        try:
-            return fit_one(each, report_epoch)
-        except MemberDivergence as caught:
-            return caught
-
-    def shown(number: int, epoch: int, values: Mapping[str, float]) -> None:
-        if number == member.number:
-            progress(number, epoch, values)
-
-    job = member.job
-    assert job.config.ensemble is not None
-    plain = replace(job, config=job.config.with_feature_scale(None))
-    # It is stored behind the last member, of which it is none.
-    other = Member(job.config.ensemble.members + 1, plain, member.held_out)
-    rows = 0 if job.validation is None else len(job.validation.inputs)
-    pair = (member, other) if rows >= FEWEST_TRIAL_ROWS else (member,)
-    found = [*fit_each(pair, fit_either, shown, at_once)]
-    scaled, unscaled = found[0], found[-1]
-    if isinstance(scaled, MemberDivergence):
-        if isinstance(unscaled, MemberDivergence):
-            raise scaled
-        return unscaled
-    if isinstance(unscaled, MemberDivergence) or unscaled is scaled:
-        return scaled
-    trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled))
-    report(trial)
-    return unscaled if trial.leaves_out else scaled
-
-
-def _kept_loss(fitted: FittedMember) -> float:
-    """Return the validation loss of the epoch whose weights are kept."""
-    trained = fitted.training
-    return trained.history["val_loss"][(trained.best_epoch or trained.epochs) - 1]
 
 
 def _fit_member(

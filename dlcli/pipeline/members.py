@@ -1,7 +1,8 @@
 """The networks that a fit trains, one or the members of an ensemble, and several at a time.
 
 The members of an ensemble have seeds of their own. With folds, each is validated on the rows of one
-fold and trained on the others; with fewer folds than members, several have the same fold.
+fold and trained on the others; with fewer folds than members, several have the same fold. The first
+may be trained twice, to choose whether all have factors of columns.
 
 Small networks leave processors idle: two at a time train 1.5 times as fast on two processors as one
 after the other. No result depends on how many are trained at a time.
@@ -276,6 +277,67 @@ class _Threads(Generic[Item, Epoch, Fitted]):
             self.end_from = min(self.end_from, number + 1)
         elif not isinstance(error, Interrupted | _Ended):  # interrupted ones store a checkpoint
             self.end_from = 0
+
+
+def fit_with_and_without_factors(
+    member: Member,
+    fit_one: Callable[[Member, EpochProgress], FittedMember],
+    progress: Progress,
+    at_once: int,
+    report: Callable[[FactorTrial], object],
+) -> FittedMember:
+    """Train the first member of an ensemble with and without factors of columns.
+
+    With few validation rows it is trained with them only.
+
+    Args:
+        member: the member.
+        fit_one: trains it.
+        progress: receives its epochs with factors.
+        at_once: how many networks to train at a time.
+        report: receives the losses.
+
+    Returns:
+        The network with factors, unless `FactorTrial.leaves_out`, or only that one diverges.
+
+    Raises:
+        MemberDivergence: of the network with factors, if both diverge.
+    """
+
+    def fit_either(each: Member, report_epoch: EpochProgress) -> FittedMember | MemberDivergence:
+        try:
+            return fit_one(each, report_epoch)
+        except MemberDivergence as caught:
+            return caught
+
+    def shown(number: int, epoch: int, values: Mapping[str, float]) -> None:
+        if number == member.number:
+            progress(number, epoch, values)
+
+    job = member.job
+    assert job.config.ensemble is not None
+    plain = replace(job, config=job.config.with_feature_scale(None))
+    # It is stored behind the last member, of which it is none.
+    other = Member(job.config.ensemble.members + 1, plain, member.held_out)
+    rows = 0 if job.validation is None else len(job.validation.inputs)
+    pair = (member, other) if rows >= FEWEST_TRIAL_ROWS else (member,)
+    found = [*fit_each(pair, fit_either, shown, at_once)]
+    scaled, unscaled = found[0], found[-1]
+    if isinstance(scaled, MemberDivergence):
+        if isinstance(unscaled, MemberDivergence):
+            raise scaled
+        return unscaled
+    if isinstance(unscaled, MemberDivergence) or unscaled is scaled:
+        return scaled
+    trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled))
+    report(trial)
+    return unscaled if trial.leaves_out else scaled
+
+
+def _kept_loss(fitted: FittedMember) -> float:
+    """Return the validation loss of the epoch whose weights are kept."""
+    trained = fitted.training
+    return trained.history["val_loss"][(trained.best_epoch or trained.epochs) - 1]
 
 
 def mean_history(trainings: Sequence[TrainingResult]) -> dict[str, list[float]]:

@@ -462,7 +462,7 @@ def chosen(monkeypatch, folder):
 
     The loss of few rows and epochs does not matter here, so the trial's outcome is set.
     """
-    monkeypatch.setattr("dlcli.pipeline.fit.FEWEST_TRIAL_ROWS", 16)
+    monkeypatch.setattr("dlcli.pipeline.members.FEWEST_TRIAL_ROWS", 16)
 
     def prepare(*, leaves_out):
         monkeypatch.setattr(FactorTrial, "leaves_out", property(lambda _: leaves_out))
