@@ -114,7 +114,7 @@ def compare(
     \b
       dlcli compare runs/houses runs/houses-2
       dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
-      dlcli compare runs/january runs/february --data march.csv
+      dlcli compare runs/houses runs/houses-2 --data new.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
