@@ -273,13 +273,12 @@ class FitResult:
                 seed=each.seed,
                 task=each.task,
                 rows=each.rows,
-                feature_scale=each.feature_scale,
                 best_epoch=each.training.best_epoch,
                 history={name: tuple(v) for name, v in each.training.history.items()},
             )
             for each in self.members
         ]
-        return Ensemble(members=tuple(members))
+        return Ensemble(members=tuple(members), feature_scale=self.config.input.factor_rate)
 
     @cached_property
     def predictor(self) -> Predictor:

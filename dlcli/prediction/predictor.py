@@ -83,8 +83,6 @@ class EnsembleMember(Document):
     """The task, with the scaling of the member's own training rows."""
     rows: Annotated[int, Field(ge=1)]
     """Number of rows that it was trained on."""
-    feature_scale: Annotated[float, Field(gt=0)] | None
-    """The learning rate of its factors of columns; `None`: it was trained without."""
     best_epoch: Annotated[int, Field(ge=1)] | None
     """The epoch, from 1, that its weights are from; `None`: the last."""
     history: Mapping[str, tuple[float, ...]]
@@ -100,11 +98,13 @@ class Ensemble(Document):
     """The members of an ensemble, in order."""
 
     format: Literal[1] = 1
-    members: Annotated[tuple[EnsembleMember, ...], Field(min_length=1)]
+    members: tuple[EnsembleMember, ...]
+    feature_scale: Annotated[float, Field(gt=0)] | None
+    """The learning rate of their factors of columns; `None`: they were trained without."""
 
     def chosen(self, config: Config) -> Config:
         """Return the config of a run with the value that training chose for an `auto`."""
-        return config.with_feature_scale(self.members[0].feature_scale)
+        return config.with_feature_scale(self.feature_scale)
 
 
 def member_weight(number: int, name: str) -> str:

@@ -55,7 +55,7 @@ def _figures(record: TrainingRecord) -> Figures:
         range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
         figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
         if record.config.input.feature_scale == "auto":
-            rate = record.ensemble.members[0].feature_scale
+            rate = record.ensemble.feature_scale
             scale = "left out" if rate is None else f"{rate:g}"
             figures.append(Figure("Feature scale", scale, "chosen by the first network"))
     if best := record.best_epoch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,12 @@ def make_run(config: Path, folder: Path) -> Run:
         shapes = {each.name: each.shape for each in prepared.network.weights}
         if members > 1:
             task, rows = prepared.encoding.task, prepared.split.train.rows
-            member = partial(EnsembleMember, task=task, rows=rows, best_epoch=None, history={})
+            trained = [
+                EnsembleMember(seed=at, task=task, rows=rows, best_epoch=None, history={})
+                for at in range(members)
+            ]
             scale = resolved.input.factor_rate
-            trained = [member(seed=at, feature_scale=scale) for at in range(members)]
-            document = Ensemble(members=tuple(trained)).model_dump_json()
+            document = Ensemble(members=tuple(trained), feature_scale=scale).model_dump_json()
             writer.write_text("ensemble.json", document)
             shapes = {
                 member_weight(at, name): shape

@@ -393,10 +393,10 @@ def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
     log = Log.of(run).model_copy(update={"trained": TrainedEvent(epochs=4, seconds=6.0)})
     record = TrainingRecord(run, log)
     task = record.task
-    member = partial(EnsembleMember, task=task, rows=3, feature_scale=None, best_epoch=1)
+    member = partial(EnsembleMember, task=task, rows=3, best_epoch=1)
     histories = [{"loss": losses} for losses in ((4.0, 3.0, 2.0, 1.0), (2.0, 1.0))]
     members = tuple(member(seed=0, history=history) for history in histories)
-    vars(record)["ensemble"] = Ensemble(members=members)
+    vars(record)["ensemble"] = Ensemble(members=members, feature_scale=None)
     [figures] = [
         each for each in parts(training_view(record), "training") if each.kind == "figures"
     ]
