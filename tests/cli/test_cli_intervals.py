@@ -319,6 +319,7 @@ def test_a_level_that_the_held_out_rows_do_not_reach_is_refused(run):
     [
         ("90", "expected a share between 0 and 1, got 90; for 90 % write 0.9"),
         ("90%", "expected a share between 0 and 1, got 90%; for 90 % write 0.9"),
+        ("0.9%", "expected a share between 0 and 1, got 0.9%; for 90 % write 0.9"),
         ("1", "expected a share between 0 and 1, got 1\n"),
         ("0", "expected a share between 0 and 1, got 0"),
         ("nan", "expected a share between 0 and 1, got nan"),
