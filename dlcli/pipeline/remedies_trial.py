@@ -108,7 +108,7 @@ def try_patches(
         on_begin: is called before each training with its number from 1 and the patch.
 
     Raises:
-        UsageError: if the run has no validation rows.
+        UsageError: if the run has no validation rows, or nothing can be written next to it.
         RunError: if its data have changed since, or it is damaged.
         DlcliError: for what no patch can change, such as missing data.
     """
@@ -127,6 +127,12 @@ def try_patches(
             f"dlcli train {config} --set {setting}"
         )
     check_data(run, file)
+    folder = _folder_of_trials(run)
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        raise UsageError(
+            f"{folder}: can't be written, where suggestions are trained; copy {run.path} to "
+            "another folder and try those of the copy"
+        )
     before = ComparedRun.read(run) if run.has("metrics.json") else None
     for number, (rule, patch) in enumerate(patches, start=1):
         on_begin(number, patch)
@@ -146,9 +152,13 @@ def winner(trials: Sequence[Trial]) -> Trial | None:
     return max(helped, key=lambda trial: trial.gain, default=None)
 
 
+def _folder_of_trials(run: Run) -> Path:
+    return run.path.parent / f"{run.path.resolve().name}-tries"
+
+
 def _free_folder(run: Run, patch: Patch) -> Path:
     """Return the first that does not exist of `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
-    folder = run.path.parent / f"{run.path.resolve().name}-tries"
+    folder = _folder_of_trials(run)
     names = chain([patch.name], (f"{patch.name}-{number}" for number in count(2)))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 

@@ -154,6 +154,15 @@ def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
     assert trial.problem == ("does not diverge anymore, but there is no baseline to compare with")
 
 
+def test_a_folder_that_can_not_be_written_is_reported_before_anything_is_trained(
+    tmp_path, monkeypatch
+):
+    run = made_by_hand(tmp_path, "run", 1.0)
+    monkeypatch.setattr(remedies_trial.os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(UsageError, match=r"run-tries: can't be written, .*; copy \S+ to another"):
+        next(try_patches(run, [("a", patch("one"))]))
+
+
 def test_a_metric_too_long_for_a_float_is_undefined(tmp_path, monkeypatch):
     run = made_by_hand(tmp_path, "run", 1.0)
     answers(monkeypatch, made_by_hand(tmp_path, "made", 10**400))
