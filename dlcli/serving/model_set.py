@@ -49,7 +49,7 @@ class Models:
         return checked_object(parse_json(await read_body(request, self.limits)))
 
     async def predict(self, model: ServedModel, rows: object) -> Answer:
-        """Predict the rows of a request, many of them in a thread, so that others are answered.
+        """Predict the rows of a request; in a thread, unless it is quick, so others are answered.
 
         Raises:
             RequestError: for rows that can't be predicted, or are too many.
@@ -58,7 +58,7 @@ class Models:
             raise RequestError(400, "expected a list of rows, each an object of columns")
         self.limits.check_rows(len(rows))
         try:
-            if model.is_quick(len(rows)):
+            if model.is_quick(rows):
                 answer = model.predict(rows)
             else:
                 answer = await asyncio.to_thread(model.predict, rows)

@@ -16,7 +16,7 @@ from dlcli.preprocessing import ValueIssues
 from dlcli.runs import open_run
 from dlcli.serving.columns import ServedColumn, answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
-from dlcli.tables import memory_table
+from dlcli.tables import MOST_CHARACTERS, memory_table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"
@@ -118,9 +118,12 @@ class ServedModel:
         config = self.predictor.config
         return self._required | {*(config.input.features or {}), *config.data.reserved}
 
-    def is_quick(self, rows: int) -> bool:
-        """Return whether so many rows are predicted within a few milliseconds."""
-        return rows <= MOST_ROWS
+    def is_quick(self, rows: Sequence[object]) -> bool:
+        """Return whether rows are predicted within a few milliseconds."""
+        if len(rows) > MOST_ROWS:
+            return False
+        values = (value for row in rows if isinstance(row, dict) for value in row.values())
+        return sum(len(value) for value in values if isinstance(value, str)) <= MOST_CHARACTERS
 
     def predict(self, rows: Sequence[object]) -> Answer:
         """Predict each row.

@@ -47,7 +47,14 @@ from dlcli.tables.datetime_parsing import (
 from dlcli.tables.delimited_text import read_layout
 from dlcli.tables.disk_table import storing
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
-from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Reading
+from dlcli.tables.few_rows import (
+    LARGEST_PLAIN,
+    MOST_CHARACTERS,
+    FewRows,
+    FewValues,
+    NeedsTable,
+    Reading,
+)
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.notation_detection import CURRENCY_CODES
 from dlcli.tables.number_notation import Notation

@@ -239,6 +239,7 @@ def test_usual_values_need_no_table(kind):
         (Categorical(unseen="error"), "c"),
         (Categorical(missing=ErrorIfMissing()), None),
         (Text(encoding=MultiHot(min_count=1), missing=ErrorIfMissing()), None),
+        (Text(encoding=MultiHot(min_count=1)), "a " * 20_000),
         (Datetime(), "2024-02-30"),
         (Datetime(missing=ErrorIfMissing()), None),
     ],

@@ -41,6 +41,13 @@ def test_the_answer_has_the_columns_and_values_of_dlcli_predict(client, models, 
     assert reply.json == predicted(models["houses"], rows)
 
 
+def test_many_rows_and_long_texts_are_predicted_in_a_thread(models):
+    quick = models["houses"].is_quick
+    assert quick([ROW] * 64) and quick([None])
+    assert not quick([ROW] * 65)
+    assert not quick([{**ROW, "color": "red " * 10_000}])
+
+
 def test_classes_have_probabilities(client, models):
     reply = client.post("/predict/pets", [{"x": 0.3}, {"x": -50}])
     assert reply.json == predicted(models["pets"], [{"x": 0.3}, {"x": -50}])
