@@ -17,9 +17,8 @@ from dlcli.cli.options import (
     open_output,
     output_file,
     output_width,
-    quiet,
     settings,
-    verbose,
+    verbosity,
 )
 from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
 from dlcli.errors import RunError, listed
@@ -74,8 +73,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
     "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
     "tictactoe.",
 )
-@quiet
-@verbose
+@verbosity
 def init(  # noqa: PLR0913  (Click gives options by their names)
     data: Location | None,
     targets: tuple[str, ...],
@@ -139,8 +137,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     help="The column to predict, or several; without it, leaks are not checked.",
 )
 @json_object
-@quiet
-@verbose
+@verbosity
 def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """Check a table before training on it.
 
@@ -173,8 +170,7 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
 @settings
 @click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
 @json_object
-@quiet
-@verbose
+@verbosity
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, a run folder or an export.
 
@@ -310,8 +306,7 @@ def _range_text(dimension: Dimension) -> str:
 
 @click.command()
 @output_file
-@quiet
-@verbose
+@verbosity
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.
 

@@ -14,8 +14,7 @@ from dlcli.cli.options import (
     json_object,
     new_path_option,
     open_output,
-    quiet,
-    verbose,
+    verbosity,
 )
 from dlcli.cli.run_argument import run_argument
 
@@ -49,8 +48,7 @@ if TYPE_CHECKING:
     "may then differ by up to 0.1 of their scale.",
 )
 @json_object
-@quiet
-@verbose
+@verbosity
 def export(
     run: Path,
     named: str,

@@ -286,23 +286,25 @@ json_object = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )
 
-quiet = click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    expose_value=False,
-    callback=_set_quiet,
-    help="Print only warnings, errors and the result.",
+verbosity = combined(
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_quiet,
+        help="Print only warnings, errors and the result.",
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_verbose,
+        help="Show TensorFlow's log, and the traceback of an unexpected failure.",
+    ),
 )
-
-verbose = click.option(
-    "-v",
-    "--verbose",
-    is_flag=True,
-    expose_value=False,
-    callback=_set_verbose,
-    help="Show TensorFlow's log, and the traceback of an unexpected failure.",
-)
+"""The options of every command."""
 
 
 def new_run_option(suffix: str) -> Option:

@@ -21,9 +21,8 @@ from dlcli.cli.options import (
     open_output,
     output_file_or_folder,
     output_width,
-    quiet,
     refuse_existing_path,
-    verbose,
+    verbosity,
 )
 from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
@@ -84,8 +83,7 @@ def _interval_option(result: str) -> Option:
     help="Print a summary with the differences from the training rows as one JSON object. Needs "
     "--output, as the predictions are written to standard output otherwise.",
 )
-@quiet
-@verbose
+@verbosity
 def predict(
     paths: RunAndData,
     output: Location | None,
@@ -232,8 +230,7 @@ def _predict_folder(
 @_interval_option("Also compute the coverage and the mean width of intervals.")
 @bad_row_options
 @json_object
-@quiet
-@verbose
+@verbosity
 def evaluate(
     paths: RunAndData, level: float | None, on_bad_row: str, rejected: Path | None, as_json: bool
 ) -> None:

@@ -16,9 +16,8 @@ from dlcli.cli.options import (
     new_path_option,
     open_output,
     output_width,
-    quiet,
     refuse_existing,
-    verbose,
+    verbosity,
 )
 from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
@@ -46,8 +45,7 @@ _PAGE_WIDTH = 80
     help="Also draw loss and metric of a training to a new PNG file.",
 )
 @json_object
-@quiet
-@verbose
+@verbosity
 def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -> None:
     """Write the page of a run.
 
@@ -99,8 +97,7 @@ def _curves_of(run: Run) -> bytes:
 )
 @new_path_option("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
 @json_object
-@quiet
-@verbose
+@verbosity
 def compare(
     runs: tuple[Path, ...], data: Location | None, output: Path | None, as_json: bool
 ) -> None:
@@ -147,8 +144,7 @@ def compare(
     "on the validation rows.",
 )
 @json_object
-@quiet
-@verbose
+@verbosity
 def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     """Find problems of a run, explain them and suggest remedies.
 

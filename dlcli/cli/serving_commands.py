@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, IntegerFrom, interval_option, quiet, verbose
+from dlcli.cli.options import PATH, IntegerFrom, interval_option, verbosity
 from dlcli.errors import UsageError
 
 KEY_VARIABLE = "DLCLI_API_KEY"
@@ -89,8 +89,7 @@ def _named_runs(
     metavar="SECONDS",
     help="Most seconds that a request may take.",
 )
-@quiet
-@verbose
+@verbosity
 def serve(
     run: Path | None,
     named: dict[str, Path],

@@ -26,11 +26,10 @@ from dlcli.cli.options import (
     new_run_option,
     optional_config,
     output_width,
-    quiet,
     resume_option,
     settings,
     tracker_options,
-    verbose,
+    verbosity,
 )
 from dlcli.cli.run_argument import run_argument
 from dlcli.errors import RequirementError, UsageError, plural
@@ -79,8 +78,7 @@ def _training_command(
         @resume_option(*resuming)
         @json_lines
         @tracker_options
-        @quiet
-        @verbose
+        @verbosity
         @wraps(carry_out)
         def command(
             config: Path | None,
@@ -359,8 +357,7 @@ def _check_tolerance(
 )
 @new_run_option("-reproduced")
 @json_lines
-@quiet
-@verbose
+@verbosity
 def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: bool) -> None:
     """Train a run again, and report what is equal.
 

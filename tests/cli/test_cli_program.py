@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import dlcli as package
 from dlcli.cli import main
-from dlcli.cli.options import verbose
+from dlcli.cli.options import verbosity
 from dlcli.cli.program import Commands
 from dlcli.errors import (
     ConfigError,
@@ -36,7 +36,7 @@ def end_by(action, *arguments):
     """Runs a verb that does one thing."""
 
     @click.command()
-    @verbose
+    @verbosity
     def verb():
         action()
 
