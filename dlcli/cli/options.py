@@ -375,15 +375,20 @@ def config_or_run(
     return run
 
 
-def new_path_option(metavar: str, text: str) -> Option:
-    """Make the option for a local file or folder that a command creates.
+def new_path_option(metavar: str, text: str, *names: str) -> Option:
+    """Make an option for a local file or folder that a command creates.
 
     Args:
         metavar: what it is in the help.
         text: its help.
+        *names: of the option. [default: `-o` and `--output`]
     """
     return click.option(
-        "-o", "--output", type=LOCAL, metavar=metavar, callback=refuse_existing, help=text
+        *(names or ("-o", "--output")),
+        type=LOCAL,
+        metavar=metavar,
+        callback=refuse_existing,
+        help=text,
     )
 
 

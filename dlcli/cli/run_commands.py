@@ -10,13 +10,11 @@ import click
 
 from dlcli.cli.messages import is_quiet, print_line, print_message
 from dlcli.cli.options import (
-    LOCAL,
     LOCATION,
     json_object,
     new_path_option,
     open_output,
     output_width,
-    refuse_existing,
     verbosity,
 )
 from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
@@ -37,13 +35,7 @@ _PAGE_WIDTH = 80
 @click.command()
 @run_argument(("train", "cv", "tune"))
 @new_path_option("FILE", "Write the page to a new file, and nothing to the run folder.")
-@click.option(
-    "--curves",
-    type=LOCAL,
-    metavar="FILE",
-    callback=refuse_existing,
-    help="Also draw loss and metric of a training to a new PNG file.",
-)
+@new_path_option("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
 @json_object
 @verbosity
 def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, IntegerFrom, interval_option, verbosity
+from dlcli.cli.options import PATH, IntegerFrom, Option, interval_option, verbosity
 from dlcli.errors import UsageError
 
 KEY_VARIABLE = "DLCLI_API_KEY"
@@ -33,6 +33,20 @@ def _named_runs(
     return named
 
 
+def _number_option(
+    name: str, bounds: tuple[int, int], default: int, metavar: str | None = None, *, help: str
+) -> Option:
+    """Make the option for an integer."""
+    return click.option(
+        name,
+        type=IntegerFrom(*bounds),
+        default=default,
+        show_default=True,
+        metavar=metavar,
+        help=help,
+    )
+
+
 @click.command()
 @click.argument("run", type=PATH, required=False, metavar="[RUN]")
 @click.option(
@@ -49,45 +63,15 @@ def _named_runs(
     show_default=True,
     help="Address to listen at: 0.0.0.0 is all of the machine's.",
 )
-@click.option(
-    "--port",
-    type=IntegerFrom(0, 65_535),
-    default=8000,
-    show_default=True,
-    help="Port to listen at; 0 for any free one.",
-)
+@_number_option("--port", (0, 65_535), 8000, help="Port to listen at; 0 for any free one.")
 @interval_option("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
-@click.option(
-    "--workers",
-    type=IntegerFrom(1, 1024),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes that answer, at best one for each core.",
+@_number_option(
+    "--workers", (1, 1024), 1, "N", help="Processes that answer, at best one for each core."
 )
-@click.option(
-    "--limit-body",
-    type=IntegerFrom(1, 1024),
-    default=16,
-    show_default=True,
-    metavar="MIB",
-    help="Most MiB of a request.",
-)
-@click.option(
-    "--limit-rows",
-    type=IntegerFrom(1, 10_000_000),
-    default=10_000,
-    show_default=True,
-    metavar="ROWS",
-    help="Most rows of a request.",
-)
-@click.option(
-    "--limit-time",
-    type=IntegerFrom(1, 3600),
-    default=30,
-    show_default=True,
-    metavar="SECONDS",
-    help="Most seconds that a request may take.",
+@_number_option("--limit-body", (1, 1024), 16, "MIB", help="Most MiB of a request.")
+@_number_option("--limit-rows", (1, 10_000_000), 10_000, "ROWS", help="Most rows of a request.")
+@_number_option(
+    "--limit-time", (1, 3600), 30, "SECONDS", help="Most seconds that a request may take."
 )
 @verbosity
 def serve(
