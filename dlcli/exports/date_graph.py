@@ -7,7 +7,6 @@ is the last one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,12 +23,11 @@ from dlcli.tables import (
     CENTURY_TURN,
     DAY,
     MONTHS,
-    ORDINAL,
     SECOND,
     TIME_DIRECTIVES,
     TIME_PARTS,
-    WEEKDAY,
     month_pattern,
+    time_pattern,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -223,16 +221,14 @@ def _read_texts(ops: Operations, x: Value, format: str) -> _Read:
         fraction = ops.fraction(digits.pop("fraction"))
         parts = {name: ops.number(text) for name, text in digits.items()}
     else:
-        tokens = format_tokens(format)
-        readable = ops.matches(x, _pattern(tokens))
-        parts, fraction = _read_parts(ops, x, tokens)
+        readable = ops.matches(x, _pattern(format))
+        parts, fraction = _read_parts(ops, x, format)
     return _assemble(ops, parts, fraction, readable)
 
 
-def _read_parts(
-    ops: Operations, x: Value, tokens: Sequence[str]
-) -> tuple[dict[str, Value], Value | None]:
+def _read_parts(ops: Operations, x: Value, format: str) -> tuple[dict[str, Value], Value | None]:
     """Read the parts of texts in a format, each from its run of digits."""
+    tokens = format_tokens(format)
     runs = _digit_runs(tokens)
     read = ops.digits(x, len(runs))
     parts: dict[str, Value] = {}
@@ -256,13 +252,13 @@ def _read_parts(
         last, width = run[-1]
         parts[last] = ops.where(is_short, number % 10, number % 10**width)
     if "%b" in tokens:
-        months = [_pattern(tokens, month=each) for each in MONTHS]
+        months = [_pattern(format, month=each) for each in MONTHS]
         parts["month"] = sum(
             (ops.cast(ops.matches(x, each), "int64") * at for at, each in enumerate(months, 1)),
             start=ops.cast(ops.matches(x, months[0]), "int64") * 0,
         )
     if "%p" in tokens:
-        is_afternoon = ops.cast(ops.matches(x, _pattern(tokens, half="[Pp][Mm]")), "int64")
+        is_afternoon = ops.cast(ops.matches(x, _pattern(format, halves="[Pp][Mm]")), "int64")
         parts["afternoon"] = is_afternoon
     return parts, fraction
 
@@ -311,20 +307,13 @@ def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
     ]
 
 
-def _pattern(tokens: Sequence[str], month: str = "", half: str = "[AaPp][Mm]") -> str:
+def _pattern(format: str, month: str = "", halves: str = "[AaPp][Mm]") -> str:
     """Return the pattern of texts in a format, of one month only if it is given."""
     names = "|".join(map(month_pattern, [month] if month else MONTHS))
-    letters = {"%b": f"(?:{names})", "%p": f"(?:{half})", "%a": WEEKDAY, "%%": "%"}
-    parts, digits = [], 0
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
-        if token in TIME_DIRECTIVES:
-            _, least, most = TIME_DIRECTIVES[token]
-            least = most if following in TIME_DIRECTIVES else least
-            ordinal = ORDINAL if token == "%d" and "%b" in tokens else ""
-            parts.append(f"[0-9]{{{least},{most}}}{ordinal}")
-            digits += most
-        else:
-            parts.append(letters.get(token) or re.escape(token))
+    digits = [
+        TIME_DIRECTIVES[token][2] if token in TIME_DIRECTIVES else 0
+        for token in format_tokens(format)
+    ]
     # pandas writes whole numbers next to missing values as 19750103.0.
-    is_number = digits in (6, 8) and all(token in TIME_DIRECTIVES for token in tokens)
-    return "".join(parts) + (r"(?:\.0)?" if is_number else "")
+    end = r"(?:\.0)?" if all(digits) and sum(digits) in (6, 8) else ""
+    return time_pattern(format, names, halves).removesuffix("$") + end

@@ -30,11 +30,9 @@ from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,
     MONTHS,
-    ORDINAL,
     SECOND,
     TIME_DIRECTIVES,
     TIME_PARTS,
-    WEEKDAY,
     Moments,
     TimeGuess,
     compact_dates,
@@ -42,6 +40,7 @@ from dlcli.tables.datetime_parsing import (
     month_pattern,
     offset_at,
     parse_times,
+    time_pattern,
     to_local,
 )
 from dlcli.tables.delimited_text import read_layout

@@ -192,9 +192,9 @@ MONTHS = {
 }
 """Names of each month, full and short, that texts may have: in Danish, Dutch, English, French,
 German, Italian, Norwegian, Polish, Portuguese, Russian, Spanish, Swedish and Turkish."""
-WEEKDAY = "[A-Za-zÀ-ÿĀ-žА-я]+"
+_WEEKDAY = "[A-Za-zÀ-ÿĀ-žА-я]+"
 """The pattern of a weekday's name, which is ignored."""
-ORDINAL = "(?:st|nd|rd|th|er)?"
+_ORDINAL = "(?:st|nd|rd|th|er)?"
 """The pattern of what may follow the day before or after a month's name, as in `1er mai`."""
 CENTURY_TURN = 69
 """Years of two digits from here on are of the last century, as in POSIX."""
@@ -258,26 +258,31 @@ def month_pattern(month: str) -> str:
 _MONTH_NAMES = "|".join(f"(?P<{month}>{month_pattern(month)})" for month in MONTHS)
 _WORD = r"[^0-9\s,/-]{3,12}"
 """A name of a month or another word, which compiles in a fraction of the time."""
-_LETTERS = {
-    "%p": "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
-    "%a": WEEKDAY,
-    "%z": _OFFSET,
-    "%%": "%",
-}
 
 
-def _pattern(format: str, month_names: str = _MONTH_NAMES) -> str:
+def time_pattern(
+    format: str,
+    month_names: str = _MONTH_NAMES,
+    halves: str = "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
+) -> str:
+    """Return the regular expression of texts in a format, with groups of the parts of a time.
+
+    Args:
+        format: `iso`, or directives as in `%d.%m.%Y`.
+        month_names: the pattern of a month's name.
+        halves: the pattern of AM and PM.
+    """
     if format == "iso":
         return f"^{_ISO}$"
     tokens = format_tokens(format)
-    letters = {"%b": month_names, **_LETTERS}
+    letters = {"%b": month_names, "%p": halves, "%a": _WEEKDAY, "%z": _OFFSET, "%%": "%"}
     parts = []
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if token in TIME_DIRECTIVES:
             name, least, most = TIME_DIRECTIVES[token]
             # Next to other digits, the width is fixed: where a number ends would be ambiguous.
             least = most if following in TIME_DIRECTIVES or following in _TEN_DIGITS else least
-            ordinal = ORDINAL if token == "%d" and "%b" in tokens else ""
+            ordinal = _ORDINAL if token == "%d" and "%b" in tokens else ""
             parts.append(f"(?P<{name}>[0-9]{{{least},{most}}}){ordinal}")
         else:
             parts.append(f"(?:{letters.get(token) or re.escape(token)})")
@@ -297,7 +302,7 @@ def _read_texts(column: Column, format: str) -> _Read:
 
 
 def _read_distinct(texts: pa.Array, format: str) -> _Read:
-    pattern = _pattern(format)
+    pattern = time_pattern(format)
     texts = pc.utf8_trim_whitespace(texts)
     # pandas writes whole numbers next to missing values as 19750103.0.
     texts = pc.replace_substring_regex(texts, r"^([0-9]{6}|[0-9]{8})\.0$", r"\1")
@@ -348,7 +353,7 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
 
 @lru_cache
 def _compiled(format: str) -> re.Pattern[str]:
-    return re.compile(_pattern(format))
+    return re.compile(time_pattern(format))
 
 
 _POINT_ZERO = re.compile(r"([0-9]{6}|[0-9]{8})\.0")
@@ -455,10 +460,10 @@ _STYLES = {
     "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
     f"^{_ISO}": ("iso",),
     **{
-        _pattern(date, _WORD).removesuffix("$"): (date, *(date + c for c in _CLOCKS))
+        time_pattern(date, _WORD).removesuffix("$"): (date, *(date + c for c in _CLOCKS))
         for date in _DATES
     },
-    **{_pattern(format, _WORD): (format,) for format in _OTHER_STYLES},
+    **{time_pattern(format, _WORD): (format,) for format in _OTHER_STYLES},
 }
 """Formats that are guessed, by what their texts begin with, where any word may be a month.
 
