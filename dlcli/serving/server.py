@@ -132,6 +132,11 @@ def _run_workers(
     ended_by: list[int] = []
 
     class Supervisor(Multiprocess):
+        def keep_subprocess_alive(self) -> None:
+            for process in self.processes:
+                process.child_conn.close()  # or the end of a worker that starts would not show
+            super().keep_subprocess_alive()
+
         def handle_int(self) -> None:
             ended_by.append(signal.SIGINT)
             super().handle_int()

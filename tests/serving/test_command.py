@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -184,6 +185,28 @@ def test_workers_end_with_a_server_that_is_killed(runs):
                 break
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="has no list of child processes")
+def test_a_worker_that_is_killed_while_it_starts_keeps_nobody_waiting(runs):
+    with started(runs["houses"], "--workers", "2") as (process, _):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (workers := workers_of(children)):
+            time.sleep(0.01)
+        os.kill(workers[0], signal.SIGSTOP)
+        time.sleep(1)  # until the server waits for it
+        os.kill(workers[0], signal.SIGKILL)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+
+
+def workers_of(children):
+    """The numbers of the worker processes that are listed in a file."""
+    numbers = children.read_text().split()
+    return [
+        int(each) for each in numbers if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text()
+    ]
 
 
 def test_a_link_that_is_replaced_while_its_run_is_loaded(link, monkeypatch):
