@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -29,6 +30,7 @@ from dlcli.errors import (
     DlcliError,
     Interrupted,
     OutOfMemoryError,
+    TrainingError,
     did_you_mean,
     printable,
 )
@@ -36,6 +38,7 @@ from dlcli.errors import (
 _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _BROKEN_PIPE = 128 + 13  # what a shell reports of a program that was ended by SIGPIPE
 
 
@@ -127,7 +130,8 @@ def _exit_after_system_error(error: OSError) -> NoReturn:
     if isinstance(error, BrokenPipeError):
         sys.exit(_BROKEN_PIPE)
     where = str(error.filename or "standard output")
-    _exit([f"{where}: {error.strerror or error}"], _notes(error), _UNEXPECTED)
+    code = TrainingError.exit_code if error.errno in _DISK_FULL else _UNEXPECTED
+    _exit([f"{where}: {error.strerror or error}"], _notes(error), code)
 
 
 def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
@@ -276,8 +280,8 @@ For completion with the Tab key, add to your shell's start-up file
   fish:  _DLCLI_COMPLETE=fish_source dlcli | source
 
 \b
-Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training, 5 run folder,
-6 not as required, 7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
+Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training or full disk,
+5 run folder, 6 not as required, 7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
 """,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="dlcli")

@@ -259,7 +259,7 @@ def test_a_full_disk_is_reported(program):
             stderr=subprocess.PIPE,
             text=True,
         )
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert done.stderr == "error: standard output: No space left on device\n"
 
 

@@ -258,7 +258,7 @@ _exit(["no memory"], [], 4, at_once=True)
 
 def test_a_full_disk_is_not_reported_as_a_bug():
     result = end_by(raising(OSError(28, "No space left on device")))
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert result.stderr == "error: standard output: No space left on device\n"
 
 
@@ -279,7 +279,7 @@ def test_help_that_does_not_fit_on_the_disk_is_an_error(program):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*program, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
     message = "error: standard output: No space left on device\n"
-    assert (done.returncode, done.stderr) == (1, message)
+    assert (done.returncode, done.stderr) == (4, message)
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,7 @@ def test_a_full_disk_leaves_no_part(dlcli, monkeypatch):
     result = dlcli(*PREDICT)
 
     assert (result.exit_code, result.stderr) == (
-        1,
+        4,
         "error: out/a.parquet: No space left on device\n",
     )
     assert names() == OWN
