@@ -117,7 +117,7 @@ def with_plain_types(batches: Batches, file: str) -> Batches:
     """Convert columns of rare types to those that all of Arrow's functions support.
 
     Views, run-end encodings, narrow decimals and extension types can be read and printed, but
-    pyarrow cannot take rows of them, or not compare them.
+    pyarrow cannot take rows of them, or not compare them. Times of day become text.
 
     Raises:
         DataError: for lists or objects of such values.
@@ -159,6 +159,8 @@ def _with_plain_type(values: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
     if pa.types.is_decimal32(storage) or pa.types.is_decimal64(storage):
         return values.cast(pa.decimal128(storage.precision, storage.scale))
+    if pa.types.is_time(storage):  # of day, as CSV has them
+        return pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
     plain_type = _without_views(storage)
     return values if plain_type == storage else values.cast(plain_type)
 

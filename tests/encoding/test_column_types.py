@@ -232,8 +232,8 @@ def test_a_table_of_a_target_alone_is_an_error():
             ("ignored", "is stored as list<item: int64>, which no feature type reads"),
         ),
         (
-            pa.array([0, 1], pa.time32("s")),
-            ("ignored", "is stored as time32[s], which no feature type reads"),
+            pa.array([0, 1], pa.duration("s")),
+            ("ignored", "is stored as duration[s], which no feature type reads"),
         ),
     ],
 )

@@ -72,8 +72,13 @@ def test_rows_of_views_are_taken_in_any_order(file, stored):
             "text",
             ["3", None, "{}"],
         ),
+        (
+            pa.array([30_600_000_000, None, 1_500_000], pa.time64("us")),
+            "text",
+            ["00:00:01.500000", None, "08:30:00"],
+        ),
     ],
-    ids=["binary view", "runs of text", "runs", "dictionary of views", "decimal", "bool", "json"],
+    ids="binary view,runs of text,runs,dictionary of views,decimal,bool,json,time".split(","),
 )
 def test_values_of_rare_types_are_converted_to_plain_types(values, kind, texts, stored):
     table = read_table(write(values, "a.arrow"), folder=stored)
