@@ -27,6 +27,10 @@ from dlcli.tables.typed_files import with_plain_types
 
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas' missing values."""
+_TYPES_WITH_TEXT = ("Period", "Interval")
+"""Types of pandas' values that have a text form, as columns of them have."""
+_UNKNOWN_TYPE = "unsupported format string"
+"""Part of Arrow's error for a type that it lacks, such as integers of 128 bits of polars."""
 _INT64 = range(-(2**63), 2**63)
 _EXPECTED = "a data frame, an Arrow table, a mapping of columns, or a list of records"
 _PLAIN_TYPES = {bool, int, float, str}
@@ -85,7 +89,8 @@ def memory_table(data: object, name: str = "data") -> MemoryTable:
         batches = with_plain_types(Batches(table.schema, iter(table.to_batches())), name)
         return MemoryTable(name, pa.Table.from_batches(batches.rows, batches.schema))
     except pa.ArrowException as error:
-        raise DataError(f"can't be read as a table: {error}", file=name) from None
+        way_out = "; cast columns of this type to another" if _UNKNOWN_TYPE in str(error) else ""
+        raise DataError(f"can't be read as a table: {error}{way_out}", file=name) from None
 
 
 def _arrow_table(data: object, name: str) -> pa.Table:
@@ -98,7 +103,10 @@ def _arrow_table(data: object, name: str) -> pa.Table:
     if hasattr(data, "__arrow_c_stream__") and not _is_pandas(data, "Series"):
         try:
             reader = pa.RecordBatchReader.from_stream(data)
-        except pa.ArrowInvalid:  # a single column
+        except pa.ArrowInvalid as error:
+            if _UNKNOWN_TYPE in str(error):
+                raise
+            # a single column
             message = f"expected {_EXPECTED}, got {type(data).__name__}"
             raise DataError(message, file=name) from None
         return reader.read_all()
@@ -318,7 +326,8 @@ def _text(value: object) -> str | None:
         return str(value).lower()
     if isinstance(value, np.timedelta64):  # which counts as a whole number
         return None
-    if isinstance(value, str | Real | Decimal | date | time):
+    is_plain = isinstance(value, str | Real | Decimal | date | time)
+    if is_plain or type(value).__name__ in _TYPES_WITH_TEXT:
         return str(value).encode(errors="replace").decode()
     return None
 

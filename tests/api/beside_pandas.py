@@ -103,6 +103,8 @@ def column(values):
         (np.array([1, 70_000], ">i4"), [1, 70_000]),
         (np.array([1.5, -2.0], np.longdouble), [1.5, -2.0]),
         (pd.interval_range(0, 2), ["(0, 1]", "(1, 2]"]),
+        (pd.Series([pd.Period("2024-01"), None], dtype=object), ["2024-01", None]),
+        (pd.Series([pd.Interval(0, 1), "b"], dtype=object), ["(0, 1]", "b"]),
     ],
 )
 def test_columns_of_pandas_are_read(values, expected):
@@ -124,6 +126,7 @@ def test_time_zones_are_kept():
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
         (pl.Series("x", [1, 2]), "expected a data frame, .*, got Series"),
+        (pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}), "'_pli128'; cast columns of this"),
         (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call its collect\(\) first"),
     ],
 )

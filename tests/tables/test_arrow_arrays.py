@@ -78,7 +78,16 @@ def test_rows_of_views_are_taken_in_any_order(file, stored):
             ["00:00:01.500000", None, "08:30:00"],
         ),
     ],
-    ids="binary view,runs of text,runs,dictionary of views,decimal,bool,json,time".split(","),
+    ids=[
+        "binary view",
+        "runs of text",
+        "runs",
+        "dictionary of views",
+        "decimal",
+        "bool",
+        "json",
+        "time",
+    ],
 )
 def test_values_of_rare_types_are_converted_to_plain_types(values, kind, texts, stored):
     table = read_table(write(values, "a.arrow"), folder=stored)
