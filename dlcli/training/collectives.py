@@ -7,7 +7,6 @@ not run under that strategy in Keras 3 (https://github.com/keras-team/keras/issu
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
-from dlcli.cluster import LOST_WORKER, TF_CONFIG, Cluster
+from dlcli.cluster import LOST_WORKER, Cluster
 from dlcli.errors import UsageError, WorkerError
 
 _MESSAGE_NUMBERS = 2**20
@@ -52,19 +51,18 @@ class Collectives:
     def __init__(self, cluster: Cluster) -> None:
         self.rank = cluster.rank
         self.size = cluster.size
-        before = os.environ.get(TF_CONFIG)
-        os.environ[TF_CONFIG] = cluster.tf_config
         CollectiveAllReduceExtended._check_health_interval = _HEALTH_SECONDS
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": cluster.addresses}),
+            task_type="worker",
+            task_id=cluster.rank,
+            num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
+        )
         try:
             with translated():
-                self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+                self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except RuntimeError as error:
             raise UsageError(f"TensorFlow already runs in this process: {error}") from None
-        finally:
-            if before is None:
-                del os.environ[TF_CONFIG]
-            else:
-                os.environ[TF_CONFIG] = before
         self._all_gather = self._gather_program()
 
     def sum(self, tensor: tf.Tensor) -> tf.Tensor:
