@@ -62,7 +62,7 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
     found: dict[str, float] = {}
     workers = None
     if len(addresses) > 1:
-        workers = training.join_cluster(Cluster(addresses, rank))
+        workers = training.Collectives(Cluster(addresses, rank))
         for numbers in NUMBERS:
             found[f"sum {numbers}"] = workers.seconds_per_sum(numbers)
     for workload in (each for each in cases() if each.name in names):

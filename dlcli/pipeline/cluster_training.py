@@ -173,9 +173,9 @@ def _join(recording: Recording, cluster: Cluster) -> Collectives:
     recording.file = replace(recording.file, config=config)
     recording.cluster = cluster
     load_tensorflow(config, Events(lambda *_: None), cluster.local_rank)
-    from dlcli.training import join_cluster
+    from dlcli.training import Collectives
 
-    workers = join_cluster(cluster)
+    workers = Collectives(cluster)
     _compare_data(recording.file, workers)
     return workers
 

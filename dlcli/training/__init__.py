@@ -1,7 +1,6 @@
 """Training: from encoded rows to trained weights, by the compiled or the Keras engine."""
 
-from typing import TYPE_CHECKING
-
+from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
     NO_CHECKPOINTS,
@@ -12,7 +11,4 @@ from dlcli.training.job import (
 )
 from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.objectives import gradient_norms, keras_loss
-from dlcli.training.training import Device, join_cluster, prepare_device, train_job
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+from dlcli.training.training import Device, prepare_device, train_job

@@ -36,6 +36,7 @@ from dlcli.encoding import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
 from dlcli.network import DenseLayer, estimate_step_seconds
 from dlcli.runs import Checkpoint
+from dlcli.training.cluster_program import ClusterProgram
 from dlcli.training.compiled_program import (
     VALIDATION_ROWS,
     ChunkedProgram,
@@ -279,8 +280,6 @@ def _program(
     job: Job, jit_compile: bool, programs: ProgramCache | None
 ) -> Iterator[ResidentProgram | ChunkedProgram]:
     if isinstance(job.train.inputs, ShardedInputs):
-        from dlcli.training.cluster_program import ClusterProgram
-
         yield ClusterProgram(job)
     elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
         learner = build_learner(job, jit_compile=jit_compile)

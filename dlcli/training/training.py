@@ -6,7 +6,6 @@ import os
 import re
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -23,6 +22,7 @@ from dlcli.errors import (
     printable,
 )
 from dlcli.training import compiled_engine, keras_engine, linear_engine
+from dlcli.training.collectives import explain_lost_worker
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.job import (
     NO_CHECKPOINTS,
@@ -34,10 +34,6 @@ from dlcli.training.job import (
 )
 from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.process_settings import deterministic_tensorflow
-
-if TYPE_CHECKING:
-    from dlcli.cluster import Cluster
-    from dlcli.training.collectives import Collectives
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -101,18 +97,6 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
     return Device("gpu" if gpus else "cpu", _set_threads(threads))
 
 
-def join_cluster(cluster: Cluster) -> Collectives:
-    """Connect this worker to the others, which all call this at about the same time.
-
-    Raises:
-        UsageError: if TensorFlow has run an operation in this process already.
-        WorkerError: if another worker ends meanwhile.
-    """
-    from dlcli.training.collectives import Collectives
-
-    return Collectives(cluster)
-
-
 def _set_threads(threads: int | str) -> int:
     """Set the number of threads, and return it.
 
@@ -166,8 +150,6 @@ def train_job(
                 trained = keras_engine.fit(job, progress, checkpointer)
     except (MemoryError, tf.errors.OpError) as error:
         if isinstance(job.train.inputs, ShardedInputs):
-            from dlcli.training.collectives import explain_lost_worker
-
             explain_lost_worker(error)
         if shortage := _out_of_memory(error, job):
             raise shortage from None
