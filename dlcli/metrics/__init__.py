@@ -38,7 +38,7 @@ from dlcli.metrics.intervals import (
     estimate_statistic_differences,
     estimate_statistics,
     mean_estimate,
-    share_error,
+    standard_error,
     student_quantile,
 )
 from dlcli.metrics.statistic import (

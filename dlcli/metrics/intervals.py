@@ -382,6 +382,19 @@ def share_error(share: Share) -> float:
     return math.sqrt(value * (1 - value) / size + Z**2 / (4 * size**2)) / (1 + Z**2 / size)
 
 
+def standard_error(statistic: Statistic) -> Number:
+    """Return the standard error of a metric of some rows, the network as given.
+
+    Of a share of rows it is `share_error`, else it follows from the influence of each row. `None`
+    if there are too few rows to tell.
+    """
+    if len(statistic.weights) < 2 or statistic.value is None:
+        return None
+    if isinstance(statistic, Share):
+        return share_error(statistic)
+    return finite(statistic.standard_error())
+
+
 def paired_share_interval(first: Share, second: Share) -> Ends:
     """Return Bonett and Price's interval of the difference of two shares of the same rows.
 

@@ -15,16 +15,14 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, numb
 from dlcli.metrics import (
     Array,
     Number,
-    Share,
     chi_squared_quantile,
     corrected_interval,
     estimate_statistics,
-    finite,
     main_metric,
     mean_estimate,
     mean_of_defined,
     metric_bounds,
-    share_error,
+    standard_error,
 )
 from dlcli.pipeline.documents import (
     CrossValidation,
@@ -461,7 +459,7 @@ def _differ_significantly(folds: Sequence[tuple[FoldResult, HeldOut | None]], me
         for result, rows in folds
         if rows is not None and rows.rows >= FEW_ROWS
         if (value := result.metrics.get(metric)) is not None
-        if (error := standard_error_of_rows(rows, metric))
+        if (error := standard_error(rows.statistics()[metric]))
     ]
     if len(known) < max(2, len(folds)):
         return False
@@ -470,27 +468,6 @@ def _differ_significantly(folds: Sequence[tuple[FoldResult, HeldOut | None]], me
         spread = counts @ (values - counts @ values / counts.sum()) ** 2
         variance = np.sum((counts * errors) ** 2) / np.sum(counts - 1)
         return bool(spread > variance * chi_squared_quantile(1 - _CHANCE, len(values) - 1))
-
-
-def standard_error_of_rows(held_out: HeldOut, metric: str) -> Number:
-    """Return the standard error of a metric of some rows, the network as given.
-
-    Of a share of rows, half of Wilson's interval over `z`, which is not 0 where all rows are right;
-    else from the influence of each row.
-
-    Args:
-        held_out: the rows.
-        metric: its name in `metrics.json`, with or without a leading `val_`.
-
-    Returns:
-        `None` if there are too few rows, or the target has no such metric.
-    """
-    statistic = held_out.statistics().get(metric.removeprefix("val_"))
-    if statistic is None or len(statistic.weights) < 2 or statistic.value is None:
-        return None
-    if isinstance(statistic, Share):
-        return share_error(statistic)
-    return finite(statistic.standard_error())
 
 
 def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:

@@ -15,20 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna import TrialPruned
 
-from dlcli.comparison import read_rows
 from dlcli.config import ConfigFile, Tables, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics import (
-    Array,
     Mean,
     Number,
-    as_floats,
-    finite,
+    Statistic,
     mean_of_all,
     positive_weights,
+    standard_error,
 )
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cv_summary import standard_error_of_rows
 from dlcli.pipeline.documents import (
     State,
     TrialResult,
@@ -52,7 +49,6 @@ from dlcli.pipeline.search_storage import (
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs import RunWriter, read_resolved
-from dlcli.tasks import StoredPredictions
 
 if TYPE_CHECKING:
     from dlcli.training import Checkpointer
@@ -89,21 +85,22 @@ def evaluate(result: FitResult, objective: str) -> Evaluation:
         objective: the metric that is optimized, or `loss`.
     """
     name = result.evaluation_set
-    predictions, trained = result.predictions(name), result.training
-    metrics = dict(scalar_metrics(result.metrics(name)))
+    metrics, trained = scalar_metrics(result.metrics(name)), result.training
+    statistic: Statistic
     if objective == LOSS:
-        losses, weights = row_losses(result, name), result.encoded[name].weights
-        has_weight = weights is None or weights.sum() > 0
-        value = finite(np.average(losses, weights=weights)) if has_weight else None
-        error = standard_error_of_mean(losses, weights)
-        metrics = {LOSS: value, **metrics}
+        weights, losses = positive_weights(result.encoded[name].weights, row_losses(result, name))
+        statistic = Mean(weights, losses[np.newaxis])
+        metrics = {LOSS: statistic.value, **metrics}
     else:
-        columns = StoredPredictions(result.prediction_table(name), "the predictions")
-        rows = read_rows(columns, predictions.task)
-        value = metrics.get(objective)
-        error = standard_error_of_rows(rows, objective)
-    best_epoch = result.best_epoch or trained.epochs
-    return Evaluation(value, error, metrics, result.parameters, trained.epochs, best_epoch)
+        statistic = result.predictor.task.statistics(result.decoded(name))[objective]
+    return Evaluation(
+        value=metrics[objective],
+        standard_error=standard_error(statistic),
+        metrics=metrics,
+        parameters=result.parameters,
+        epochs=trained.epochs,
+        best_epoch=result.best_epoch or trained.epochs,
+    )
 
 
 def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
@@ -389,18 +386,3 @@ def standard_error_of_folds(values: Sequence[Number]) -> Number:
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     deviation = standard_deviation(known)
     return None if deviation is None else deviation / math.sqrt(len(known))
-
-
-def standard_error_of_mean(values: Array, weight: Array | None = None) -> Number:
-    """Return the standard error of a weighted mean over rows, `√(Σ w² (v - m)²) / Σ w`.
-
-    With equal weights and `n` rows it is `S / √n` except for the factor `√((n - 1) / n)`.
-
-    Args:
-        values: such as the loss of each row, shape `(rows,)`.
-        weight: shape `(rows,)`; 1 each if omitted.
-    """
-    weights, known = positive_weights(weight, as_floats(values))
-    if len(known) < 2:
-        return None
-    return finite(Mean(weights, known[np.newaxis]).standard_error())
