@@ -140,8 +140,7 @@ def check_evaluation(
     }
     if not chosen:
         return ()
-    assert config.loss is not None  # resolved
-    metric = task.comparison_metric(config.loss, config.output.scaling, config.class_weight)
+    metric = task.comparison_metric(config)
     baselines = {
         name: compare_to_baseline(task, metric, [(evaluation.decoded, rows)])
         for name, rows in baseline_rows.items()

@@ -99,8 +99,7 @@ def evaluate_baselines(
         Interrupted: if a signal has arrived.
     """
     start, task = time.perf_counter(), result.predictor.task
-    head, class_weight = result.prepared.head, result.config.class_weight
-    metric = task.comparison_metric(head.loss, head.output.scaling, class_weight)
+    metric = task.comparison_metric(result.config)
     baselines: Baselines = {}
     differences: dict[str, dict[str, BaselineDifference]] = {}
 

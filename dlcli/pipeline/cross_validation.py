@@ -201,7 +201,7 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
         for rows, by_fold in notes.items():
             warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
         path = str(writer.path)
-        found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, first, path)
+        found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, path)
         writer.write_table("predictions.parquet", join_predictions(finished, path))
         writer.write_text("cv.json", found.model_dump_json())
         refitted = None

@@ -34,7 +34,7 @@ from dlcli.pipeline.documents import (
     scalar_metrics,
     standard_deviation,
 )
-from dlcli.pipeline.preparation import Dataset, Prepared
+from dlcli.pipeline.preparation import Dataset
 from dlcli.preprocessing import Note
 from dlcli.tasks import StoredPredictions
 
@@ -115,7 +115,6 @@ def combine_folds(
     config: Config,
     repeats: int,
     dataset: Dataset,
-    example: Prepared,
     path: str,
 ) -> CrossValidation:
     """Return the document of a cross-validation.
@@ -126,14 +125,12 @@ def combine_folds(
         config: the resolved config of the folds.
         repeats: how often rows were split into folds.
         dataset: all rows.
-        example: the rows of any fold, prepared; names and kind of the target are those of all.
         path: the run folder, for messages.
 
     Raises:
         RunError: if stored predictions do not fit each other.
     """
-    choice, head = dataset.split_choice, example.head
-    task = example.encoding.task.for_loss(head.loss)
+    choice, task = dataset.split_choice, dataset.task.for_loss(config.loss)
 
     def read(table: pa.Table) -> HeldOut:
         return read_rows(StoredPredictions(table, f"{path}: its predictions"), task)
@@ -154,13 +151,13 @@ def combine_folds(
     pooled = pooled_estimates(by_repeat)
     means, deviations = fold_intervals(results, [*pooled])
     values = {name: found.value for name, found in pooled.items()}
-    metric = main_metric(head.metrics, values)
+    metric = main_metric(config.metrics or (), values)
     constant = _constant_rows(folds, held_out, by_repeat)
     linear = [read(_by_linear_models(table)) for table in tables if _linear_columns(table)]
 
     def compare_all(networks: Iterable[HeldOut], models: Iterable[HeldOut]) -> BaselineDifference:
-        compared_by = task.comparison_metric(head.loss, head.output.scaling, config.class_weight)
-        return compare_to_baseline(task, compared_by, zip(networks, models, strict=True))
+        pairs = zip(networks, models, strict=True)
+        return compare_to_baseline(task, task.comparison_metric(config), pairs)
 
     compared_folds = [
         compare_all([rows], _constant_rows([fold], [rows], [rows]))

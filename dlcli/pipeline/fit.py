@@ -380,13 +380,13 @@ class FitResult:
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
-        prepared, head, class_weight = self.prepared, self.prepared.head, self.config.class_weight
-        task = prepared.encoding.task.for_loss(head.loss)
+        prepared = self.prepared
+        task = prepared.encoding.task.for_loss(self.config.loss)
         return task.constant_outputs(
             prepared.split.train,
             self.encoded["train"].weights,
             prepared.network.outputs,
-            metric=task.comparison_metric(head.loss, head.output.scaling, class_weight),
+            metric=task.comparison_metric(self.config),
         )
 
     def constant_decoded(self, name: str) -> DecodedRows:

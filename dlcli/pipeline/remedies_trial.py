@@ -165,15 +165,9 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed one."""
-    metrics, config = after.metrics.get(SPLIT, {}), (before or after).file.config
-    wanted = [trial.patch.metric] if trial.patch.metric else []
-    if config.loss is not None:
-        output = config.output
-        wanted.append(
-            after.task.comparison_metric(config.loss, output.scaling, config.class_weight)
-        )
-    found = (name for name in (*wanted, *_OTHER_METRICS) if metrics.get(name) is not None)
-    metric = next(found, None)
+    metrics, usual = after.metrics.get(SPLIT, {}), (before or after).file.config
+    wanted = (trial.patch.metric, after.task.comparison_metric(usual), *_OTHER_METRICS)
+    metric = next((name for name in wanted if name and metrics.get(name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
         return replace(trial, problem="its metrics are undefined")

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from dlcli.config import (
     Activation,
     ClassWeight,
+    Config,
     Log,
     Loss,
     MeanSquaredError,
@@ -237,19 +238,17 @@ class _Numbers(Task):
 
     # Evaluation.
 
-    def comparison_metric(
-        self, loss: Loss, scaling: OutputScaling | None, class_weight: ClassWeight | None
-    ) -> str:
+    def comparison_metric(self, config: Config) -> str:
         """Return the Poisson deviance, or the squared or absolute error, as the loss optimizes.
 
         Errors of several columns have units of their own, so that their shares are compared.
         """
-        if loss.name == "poisson":
+        if isinstance(config.loss, Poisson):
             return "poisson_deviance"
         if self.width > 1:
             return "r2"
-        is_squared = isinstance(loss, MeanSquaredError) and not isinstance(scaling, Log)
-        return "rmse" if is_squared else "mae"
+        is_squared = isinstance(config.loss, MeanSquaredError)
+        return "rmse" if is_squared and not isinstance(config.output.scaling, Log) else "mae"
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         metrics = super().metrics(rows)

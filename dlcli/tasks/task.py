@@ -17,6 +17,7 @@ from dlcli.config import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     ClassWeight,
+    Config,
     Loss,
     MetricName,
     Output,
@@ -198,9 +199,7 @@ class Task(Fitted):
         """Return the scaling of a config that names none; none for classes and labels."""
         return None
 
-    def comparison_metric(
-        self, loss: Loss, scaling: OutputScaling | None, class_weight: ClassWeight | None
-    ) -> str:
+    def comparison_metric(self, config: Config) -> str:
         """Return the metric by which a network is compared with the simplest models.
 
         It is a proper one, which the training optimizes, where there is one: the log loss of
@@ -208,11 +207,9 @@ class Task(Fitted):
         probabilities on purpose, so that their ranking is compared.
 
         Args:
-            loss: the loss.
-            scaling: the output's scaling of numbers.
-            class_weight: the config's.
+            config: the resolved config.
         """
-        is_proper = isinstance(loss, LOG_LOSSES) and class_weight is None
+        is_proper = isinstance(config.loss, LOG_LOSSES) and config.class_weight is None
         return "log_loss" if is_proper else self.ranking_metric
 
     @abstractmethod

@@ -61,7 +61,8 @@ def untrained(file):
     head, target = prepared.head, prepared.encoding.task
     rows = encoded["train"], encoded.get("validation")
     job = Job(file.config, prepared.network, head, target, *rows)
-    return FitResult(file.config, prepared, encoded, job, None, 0.0)
+    resolved = file.config.model_copy(update={"output": head.output, "loss": head.loss})
+    return FitResult(resolved, prepared, encoded, job, None, 0.0)
 
 
 def linear_weights(result):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import MeanSquaredError, Output
+from dlcli.config import MeanSquaredError
 from dlcli.errors import RunError
-from dlcli.network import Head
 from dlcli.pipeline import FoldResult, Interval, Plan
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
@@ -232,13 +230,13 @@ def test_values_as_large_as_floats_get_have_a_mean():
 
 NUMBERS = Regression(columns=("y",))
 CLASSES = Binary(columns=("y",), classes=("a", "b"))
-HEAD = Head(Output(), MeanSquaredError(), ("mae",))
 
 
-def combined(folds, target=NUMBERS, repeats=1, head=HEAD):
+def combined(folds, target=NUMBERS, repeats=1):
     config, dataset, _ = dataset_and_folds(Plan(folds=2), "seed=7")
-    example = SimpleNamespace(head=head, encoding=SimpleNamespace(task=target))
-    return combine_folds(folds, "rows", config, repeats, dataset, example, "runs/x")
+    resolved = config.model_copy(update={"loss": MeanSquaredError(), "metrics": ("mae",)})
+    dataset = replace(dataset, task=target)
+    return combine_folds(folds, "rows", resolved, repeats, dataset, "runs/x")
 
 
 def finished(number, columns, constant, repeat=1, **changes):
