@@ -121,7 +121,7 @@ def predict(
         from dlcli.pipeline import FolderOptions
 
         options = FolderOptions(
-            named, keep, spreadsheet_safe, level, **bad_rows, hint=_BAD_ROW_HINT
+            keep, spreadsheet_safe, **bad_rows, hint=_BAD_ROW_HINT, form=named, level=level
         )
         _predict_folder(paths, Path(output), options, jobs or 1, as_json)
         return

@@ -63,19 +63,14 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 
 @dataclass(frozen=True)
-class FolderOptions:
+class FolderOptions(PartOptions):
     """The options of one prediction of a folder."""
 
     form: Format | None = None
     """The format of all parts; that of each file if omitted, for Arrow Parquet."""
-    keep: tuple[str, ...] = ()
-    spreadsheet_safe: bool = False
     level: float | None = None
-    on_bad_row: str = "error"
     rejected: Path | None = None
     """The folder for rejected rows, with a file for each that has any."""
-    hint: str = ""
-    """A note for an error about a value."""
 
 
 @dataclass
@@ -126,7 +121,6 @@ class _Part:
     source: Path
     name: str
     """The part's path in the folder."""
-    form: Format
     partition: Partition = ()
     """The columns that the names of the file's folders give."""
 
@@ -228,21 +222,14 @@ def _predict_parts(
     predictor: Predictor,
     parts: Sequence[_Part],
     folder: Path,
-    given: FolderOptions,
+    options: FolderOptions,
     threads: int,
     listener: Listener,
 ) -> None:
     """Predict all files that no other process predicts."""
     pa.set_cpu_count(threads)
     for part in parts:
-        options = PartOptions(
-            part.form,
-            given.keep,
-            given.spreadsheet_safe,
-            lenient=given.on_bad_row != "error",
-            hint=given.hint,
-        )
-        rejected = None if given.rejected is None else given.rejected / part.name
+        rejected = None if options.rejected is None else options.rejected / part.name
         target = folder / part.name
         outcome = predict_file(predictor, part.source, target, options, rejected, part.partition)
         if outcome is not None:
@@ -301,7 +288,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
         partition = columns.get(name.as_posix(), ())
         name = name.with_suffix("") if name.suffix.lower() in _COMPRESSED else name
         name = name.with_suffix(f".{form}")
-        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), form, partition))
+        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), partition))
         if first.source != source:
             message = f"would have the same part '{name}' as {first.source}; rename one of them"
             raise UsageError(f"{source}: {message}")

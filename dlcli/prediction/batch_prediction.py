@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from dlcli.errors import DataError, RunError, UsageError, in_cell
 from dlcli.prediction.prediction_tables import (
-    Format,
     RowWriter,
     assemble,
     format_of,
@@ -32,14 +31,13 @@ _SHOWN_BAD_VALUES = 3
 
 @dataclass(frozen=True)
 class PartOptions:
-    """The columns and format of the predictions of a file."""
+    """The content of the predictions of a file."""
 
-    form: Format
     keep: tuple[str, ...] = ()
     """Columns to pass through, before the predictions."""
     spreadsheet_safe: bool = False
-    lenient: bool = False
-    """True if values that can't be encoded are recorded instead of refused."""
+    on_bad_row: str = "error"
+    """`error` refuses values that can't be encoded, which are recorded otherwise."""
     hint: str = ""
     """A note for the error about such a value."""
 
@@ -166,7 +164,7 @@ def predict_file(
     Args:
         predictor: the model.
         source: the file with the rows.
-        part: the file for the predictions.
+        part: the file for the predictions, in the format of its ending.
         options: what is written.
         rejected: the file for rows with a value that can't be encoded, if they are rejected; it is
             written if there are any.
@@ -177,7 +175,7 @@ def predict_file(
 
     Raises:
         DataError: for a file that is no table, lacks a column, or changes while it is read; or for
-            a value that can't be encoded, unless the options are lenient.
+            a value that can't be encoded, if the options refuse it.
         OSError: naming the part, if it can't be written.
     """
     stored = part.with_name(f".{part.name}.rows")
@@ -197,16 +195,15 @@ def predict_file(
         file = replace(file, partition=partition)
         unread, tables = _read(predictor, file, stored, None if rejected else options.keep)
         first, found = next(tables), Differences()
-        output = stack.enter_context(_new_file(part, options.form, options.spreadsheet_safe))
+        output = stack.enter_context(_new_file(part, options.spreadsheet_safe))
         rejects: RowWriter | None = None
         for table in chain([first], tables):
-            issues = ValueIssues(lenient=options.lenient, hint=options.hint)
+            issues = ValueIssues(lenient=options.on_bad_row != "error", hint=options.hint)
             predictions = predictor.predict(table, issues)
             bad = issues.bad_indices if rejected else None
             output.write(assemble(predictions, table, options.keep, bad))
             if rejected and issues.bad_indices.size:
-                form = format_of(rejected)
-                rejects = rejects or stack.enter_context(_new_file(rejected, form))
+                rejects = rejects or stack.enter_context(_new_file(rejected))
                 rejects.write(rejected_rows(table, issues))
             found.add_rows(issues, table)
         if version_of(source) != before:
@@ -233,7 +230,7 @@ def version_of(source: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _new_file(path: Path, form: Format, spreadsheet_safe: bool = False) -> Iterator[RowWriter]:
+def _new_file(path: Path, spreadsheet_safe: bool = False) -> Iterator[RowWriter]:
     """Write a file that appears under its name when the block succeeds.
 
     Raises:
@@ -243,7 +240,7 @@ def _new_file(path: Path, form: Format, spreadsheet_safe: bool = False) -> Itera
         with (
             write_atomically(path) as temporary,
             temporary.open("wb") as stream,
-            RowWriter(form, stream, spreadsheet_safe=spreadsheet_safe) as writer,
+            RowWriter(format_of(path), stream, spreadsheet_safe=spreadsheet_safe) as writer,
         ):
             yield writer
     except OSError as error:  # which names the temporary file, or none
