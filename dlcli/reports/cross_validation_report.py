@@ -33,7 +33,7 @@ from dlcli.reports.report_parts import (
 )
 from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
-from dlcli.reports.training_section import LEARNING_RATE, bundle_chart
+from dlcli.reports.training_section import bundle_charts
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
 from dlcli.runs import Run
 from dlcli.tasks import Multilabel, Regression, StoredPredictions, Task, classification
@@ -341,37 +341,22 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
 
 def _curve_charts(record: CrossValidationRecord) -> list[Chart]:
     """Draw the loss and each metric by epoch, a line for each fold and set of rows."""
-    results = record.document.results[:MOST_DRAWN_FOLDS]
-    names = dict.fromkeys(name.removeprefix("val_") for each in results for name in each.history)
-    charts = (
-        _curve_chart(name, record, results)
-        for name in names
-        if name not in ("epoch", LEARNING_RATE)
-    )
-    return [chart for chart in charts if chart is not None][:_MOST_CURVES]
-
-
-def _curve_chart(
-    name: str, record: CrossValidationRecord, results: Sequence[FoldResult]
-) -> Chart | None:
-    lines = [
-        (record.name_fold(each), split, points)
-        for each in results
-        for split, column in (("training", name), ("validation", f"val_{name}"))
-        if (points := _points(each, column))
-    ]
-    if not lines:
-        return None
+    networks = {
+        record.name_fold(each): {
+            name: _points(each, name) for name in each.history if name != "epoch"
+        }
+        for each in record.document.results[:MOST_DRAWN_FOLDS]
+    }
     reading = (
         "Each line is a fold. Where lines of one color are close together, the networks learn the "
         "same from any of the rows; where they diverge, much depends on which rows these are."
     )
-    return bundle_chart(name, lines, "fold", reading)
+    return bundle_charts(networks, "fold", reading, _MOST_CURVES)
 
 
 def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
     """Return epochs and values of a column where both are known."""
-    values = result.history.get(column, ())
+    values = result.history[column]
     epochs: Sequence[float | None] = result.history.get("epoch") or range(1, len(values) + 1)
     pairs = zip(epochs, values, strict=False)
     return [

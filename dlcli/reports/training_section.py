@@ -16,6 +16,8 @@ from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Sect
 
 Lines = Mapping[str, Sequence[float]]
 """Values at each epoch, by the name of the line."""
+Points = Sequence[tuple[int, float]]
+"""Epochs, from 1, with their values."""
 MOST_CURVES = 20
 MOST_POINTS = 600
 """Of a line."""
@@ -97,36 +99,50 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
 
 
 def _member_charts(record: TrainingRecord) -> list[Chart]:
-    """Draw the loss and each metric of the members of an ensemble, a line for each."""
     members = record.ensemble.members if record.ensemble else ()
+    networks = {
+        f"member {number}": {
+            name: [*enumerate(values, start=1)] for name, values in member.history.items()
+        }
+        for number, member in enumerate(members, start=1)
+    }
     reading = (
         "Each line is a member of the ensemble, on its own rows. All have different initial "
         "weights; their predictions are averaged."
     )
-    charts = []
-    for name in [name for name in record.history if name != LEARNING_RATE]:
-        lines = [
-            (f"member {number}", split, [*enumerate(member.history[column], start=1)])
-            for number, member in enumerate(members, start=1)
-            for split, column in (("training", name), ("validation", f"val_{name}"))
-            if member.history.get(column)
-        ]
-        if lines and not name.startswith("val_"):
-            charts.append(bundle_chart(name, lines, "member", reading))
-    return charts[:MOST_CURVES]
+    return bundle_charts(networks, "member", reading, MOST_CURVES)
 
 
-def bundle_chart(
-    name: str, lines: Sequence[tuple[str, str, list[tuple[int, float]]]], each: str, reading: str
-) -> Chart:
-    """Draw what several networks measured by epoch, on training and validation rows.
+def bundle_charts(
+    networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
+) -> list[Chart]:
+    """Draw the loss and each metric of several networks, a line for each network and set of rows.
 
     Args:
-        name: the loss or metric.
-        lines: the network, the set of rows, and the epochs with their values.
+        networks: by name: the epochs with their values of each column of history.csv.
         each: what a network is: `fold`, `member`.
         reading: explains the chart of the loss.
+        most: the number of charts.
     """
+    names = dict.fromkeys(
+        name.removeprefix("val_") for columns in networks.values() for name in columns
+    )
+    charts = []
+    for name in names:
+        lines = [
+            (network, split, points)
+            for network, columns in networks.items()
+            for split, column in (("training", name), ("validation", f"val_{name}"))
+            if (points := columns.get(column))
+        ]
+        if lines and name != LEARNING_RATE:
+            charts.append(_bundle_chart(name, lines, each, reading))
+    return charts[:most]
+
+
+def _bundle_chart(
+    name: str, lines: Sequence[tuple[str, str, Points]], each: str, reading: str
+) -> Chart:
     most = max(4, MOST_BUNDLE_POINTS // len(lines))
     rows = [
         {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
