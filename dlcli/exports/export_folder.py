@@ -11,10 +11,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,43 +24,16 @@ from numpy.typing import NDArray
 from dlcli import __version__
 from dlcli.encoding import DatetimeEncoder
 from dlcli.errors import ExportError, UsageError, option
-from dlcli.exports.agreement import (
-    TOLERANCE,
-    Agreement,
-    Arrays,
-    ExportDocument,
-    Runner,
-    compare,
-    outputs_of,
-)
+from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
-from dlcli.exports.keras_format import (
-    describe_for_keras,
-    keras_outputs,
-    keras_usage,
-    keras_values,
-    write_keras,
-)
-from dlcli.exports.litert_format import (
-    LITERT_TOLERANCE,
-    QUANTIZED_TOLERANCE,
-    describe_for_litert,
-    litert_usage,
-    litert_values,
-    load_litert,
-    write_litert,
-)
-from dlcli.exports.model_interface import Exported, client_values, type_name
-from dlcli.exports.onnx_format import load_onnx, onnx_usage, write_onnx
+from dlcli.exports.keras_format import KERAS
+from dlcli.exports.litert_format import LITERT, QUANTIZED_LITERT
+from dlcli.exports.model_interface import Exported, ModelFormat, type_name
+from dlcli.exports.onnx_format import ONNX
 from dlcli.exports.readme import readme_of
-from dlcli.exports.saved_model_format import (
-    describe_for_saved_model,
-    load_saved_model,
-    saved_model_usage,
-    write_saved_model,
-)
+from dlcli.exports.saved_model_format import SAVED_MODEL
 from dlcli.pipeline import quiet_tensorflow
-from dlcli.prediction import REPORTED_LEVEL, Predictions, Predictor
+from dlcli.prediction import REPORTED_LEVEL, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import FileDigest, Run, os_error_text, parse_document
 from dlcli.tables import Table
@@ -75,40 +47,7 @@ _OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
 """The end of a text with a time and its offset from UTC."""
 
 
-@dataclass(frozen=True)
-class ModelFormat:
-    """A format of models that run."""
-
-    describe: Callable[[Predictor], Exported]
-    """Describes a predictor with the inputs and outputs that it has in this format."""
-    write: Callable[[Exported, Path], Runner | None]
-    """Writes the model to a folder; returns the model itself if it can't be loaded."""
-    load: Callable[[Path], Runner] | None
-    """Loads it from there; `None` for a format whose files may run code when they are loaded."""
-    usage: Callable[[Exported], str]
-    """An example in Python, for the documentation."""
-    values: Callable[[Exported, Table], Arrays] = client_values
-    """Returns what a client sends for the rows of a table."""
-    outputs: Callable[[Predictions], Arrays] = outputs_of
-    """Returns what the model should compute for predicted rows."""
-    tolerance: float = TOLERANCE
-    """Largest difference of a number, as a share of the output's scale."""
-
-
-FORMATS: dict[str, ModelFormat] = {
-    "onnx": ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage),
-    "saved_model": ModelFormat(
-        describe_for_saved_model, write_saved_model, load_saved_model, saved_model_usage
-    ),
-    "litert": ModelFormat(
-        describe_for_litert,
-        *(write_litert, load_litert, litert_usage, litert_values),
-        tolerance=LITERT_TOLERANCE,
-    ),
-    "keras": ModelFormat(
-        describe_for_keras, write_keras, None, keras_usage, keras_values, keras_outputs
-    ),
-}
+FORMATS = {"onnx": ONNX, "saved_model": SAVED_MODEL, "litert": LITERT, "keras": KERAS}
 """By name."""
 
 
@@ -147,10 +86,7 @@ def export_model(
     """
     run.require_network()
     check_export_options(format, level, quantize=quantize)
-    chosen = FORMATS[format]
-    if quantize:
-        writes = partial(write_litert, quantize=True)
-        chosen = replace(chosen, write=writes, tolerance=QUANTIZED_TOLERANCE)
+    chosen = QUANTIZED_LITERT if quantize else FORMATS[format]
     exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.model_interface import Exported, ModelInput, ModelOutput
+from dlcli.exports.model_interface import Exported, ModelFormat, ModelInput, ModelOutput
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.prediction import Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
@@ -84,3 +84,6 @@ def keras_usage(exported: Exported) -> str:
             "",
         ]
     )
+
+
+KERAS = ModelFormat(describe_for_keras, write_keras, None, keras_usage, keras_values, keras_outputs)

@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from dlcli.exports.encoding_graph import (
 )
 from dlcli.exports.model_interface import (
     Exported,
+    ModelFormat,
     ModelInput,
     ModelOutput,
     example_inputs,
@@ -59,11 +61,6 @@ from dlcli.tables import Table
 
 FILE = "model.tflite"
 RECIPE = "recipe.json"
-LITERT_TOLERANCE = 1e-3
-"""Largest difference of a number, as a share of its scale: large ones, such as times in seconds,
-are rounded to 32 bits before they are scaled."""
-QUANTIZED_TOLERANCE = 0.1
-"""Largest difference of a number of a model with weights of 8 bits, as a share of its scale."""
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
 """2π as a sum, whose first parts have few digits."""
 _MOST_EXPONENT = 110.0
@@ -322,3 +319,12 @@ def litert_usage(exported: Exported) -> str:
 
 def _example(each: ModelInput) -> str:
     return f"np.zeros(({', '.join(map(str, (1, *each.shape)))},), np.{each.type})"
+
+
+LITERT = ModelFormat(
+    *(describe_for_litert, write_litert, load_litert, litert_usage, litert_values),
+    # Large numbers, such as times in seconds, are rounded to 32 bits before they are scaled.
+    tolerance=1e-3,
+)
+QUANTIZED_LITERT = replace(LITERT, write=partial(write_litert, quantize=True), tolerance=0.1)
+"""With weights of 8 bits."""

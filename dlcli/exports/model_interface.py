@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,10 @@ from dlcli.encoding import (
     read_images,
 )
 from dlcli.errors import ExportError
-from dlcli.exports.agreement import outputs_of
+from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
 from dlcli.exports.date_graph import is_supported
 from dlcli.exports.markdown import code
-from dlcli.prediction import Predictor
+from dlcli.prediction import Predictions, Predictor
 from dlcli.tables import Notation, Table, strings
 
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
@@ -286,3 +287,23 @@ def plain_text(text: str) -> str:
     normal = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     kept = (sign for sign in normal if unicodedata.category(sign) != "Cf" or sign == "\u200b")
     return "".join(kept)
+
+
+@dataclass(frozen=True)
+class ModelFormat:
+    """A format of models that run."""
+
+    describe: Callable[[Predictor], Exported]
+    """Describes a predictor with the inputs and outputs that it has in this format."""
+    write: Callable[[Exported, Path], Runner | None]
+    """Writes the model to a folder; returns the model itself if it can't be loaded."""
+    load: Callable[[Path], Runner] | None
+    """Loads it from there; `None` for a format whose files may run code when they are loaded."""
+    usage: Callable[[Exported], str]
+    """An example in Python, for the documentation."""
+    values: Callable[[Exported, Table], Arrays] = client_values
+    """Returns what a client sends for the rows of a table."""
+    outputs: Callable[[Predictions], Arrays] = outputs_of
+    """Returns what the model should compute for predicted rows."""
+    tolerance: float = TOLERANCE
+    """Largest difference of a number, as a share of the output's scale."""

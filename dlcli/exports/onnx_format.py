@@ -14,7 +14,7 @@ from dlcli import __version__
 from dlcli.errors import ExportError, option, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import Exported, ModelInput, example_inputs
+from dlcli.exports.model_interface import Exported, ModelFormat, ModelInput, example_inputs
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.prediction_graph import predict
 
@@ -118,3 +118,6 @@ def _example(each: ModelInput) -> str:
     shape = f".reshape(1, {', '.join(map(str, each.shape))})" if each.shape else ""
     count = f"[0] * {math.prod(each.shape)}" if each.shape else "[np.nan]"
     return f"np.array({count}, dtype=np.{each.type}){shape}"
+
+
+ONNX = ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage)

@@ -20,6 +20,7 @@ from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import (
     Exported,
+    ModelFormat,
     ModelInput,
     example_inputs,
     with_signature_names,
@@ -132,3 +133,8 @@ def _decoded(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype != object:
         return array
     return np.array([each.decode() for each in array.ravel()]).reshape(array.shape)
+
+
+SAVED_MODEL = ModelFormat(
+    describe_for_saved_model, write_saved_model, load_saved_model, saved_model_usage
+)

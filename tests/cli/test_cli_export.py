@@ -135,7 +135,7 @@ def test_a_column_named_like_an_output_is_refused_in_onnx(dlcli):
 @pytest.mark.usefixtures("pets")
 @pytest.mark.parametrize("output", ["probabilities", "prediction"])
 def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, output):
-    load = export_folder.load_onnx
+    load = export_folder.FORMATS["onnx"].load
 
     def load_wrong_model(folder):
         run = load(folder)
