@@ -496,12 +496,11 @@ def _is_weighted(config: Config) -> bool:
     return config.data.weight is not None or config.class_weight is not None
 
 
-def _call(section: Section, module: str, *first: str, **others: str) -> str:
+def _call(section: Section, module: str) -> str:
     """Return the call of the Keras object that a section describes, with other than defaults."""
     changed = section.model_dump(exclude_defaults=True, exclude={"name"})
-    names = {name: _plain(value) for name, value in changed.items() if value is not None}
-    named = [f"{name}={value}" for name, value in {**names, **others}.items()]
-    return f"keras.{module}.{type(section).__name__}({', '.join([*first, *named])})"
+    named = [f"{name}={_plain(value)}" for name, value in changed.items() if value is not None]
+    return f"keras.{module}.{type(section).__name__}({', '.join(named)})"
 
 
 def _plain(value: object) -> str:

@@ -324,20 +324,18 @@ def histogram(
     return _chart(layers, {"rows": rows, "steps": steps, **guides.datasets()}, height)
 
 
-def heat_map(rows: Rows, names: Sequence[str], x: str, y: str, *, tips: Tips) -> Spec:
+def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
     """Draw a square of cells, the darker the larger their share.
 
     Args:
         rows: `x` and `y`, the names of a cell's column and line; `s`, its share, from 0 to 1; `n`,
             the number that is written in it unless there are many.
         names: of columns and of lines, in order.
-        x: the title of the columns.
-        y: the title of the lines.
-        tips: as in `line_chart`.
+        tips: as in `line_chart`, with the titles of columns and lines.
     """
     slanted = -40 if len(names) > 2 and max(map(len, names)) > 6 else 0
-    across = _names("x", names, x, grid=False, labelAngle=slanted, labelLimit=110)
-    down = _names("y", names, y, grid=False, labelLimit=110)
+    across = _names("x", names, tips["x"], grid=False, labelAngle=slanted, labelLimit=110)
+    down = _names("y", names, tips["y"], grid=False, labelLimit=110)
     depth = {
         "field": "s",
         "type": "quantitative",

@@ -239,7 +239,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
     tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
     return Chart(
         title="Confusion matrix",
-        spec=heat_map(rows, shown, "predicted", "true", tips=tips),
+        spec=heat_map(rows, shown, tips=tips),
         description=f"{right} of {total} are correct.{worst}",
         reading="Each line is a true class, each column a predicted one. Correct predictions are "
         "on the diagonal; the darker a cell, the larger its share of its line.",
