@@ -188,9 +188,12 @@ def find(source: Source) -> list[SourceFile]:
     """Find the files of a source, in the order of their rows.
 
     Raises:
-        UsageError: for a file that is not there, a glob without a match, or a file named twice.
+        UsageError: for a file that is not there, a glob without a match, a file named twice, or
+            standard input that was read before.
     """
     if str(source) == "-":
+        if sys.stdin.buffer.closed:
+            raise UsageError("standard input: can be read only once, and was; name a file")
         with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer)]
     found = _locations(source)

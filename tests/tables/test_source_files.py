@@ -205,6 +205,13 @@ def test_standard_input_may_be_compressed(monkeypatch):
     assert read_table("-").columns == ("a", "b")
 
 
+def test_standard_input_can_be_read_only_once(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CSV)))
+    read_table("-")
+    with pytest.raises(UsageError, match="standard input: can be read only once, and was; name a"):
+        read_table("-")
+
+
 @pytest.mark.parametrize("read", [read_table, read_header])
 @pytest.mark.parametrize(
     ("pack", "name"), [(gzip.compress, "gzip"), (zstandard, "zstd")], ids=["gzip", "zstd"]
