@@ -222,6 +222,20 @@ def option(name: str, value: object = "") -> str:
     return f"{name}={value}" if str(value) else f"'{name}'"
 
 
+def shown_argument(value: object) -> str:
+    """Show an argument of Python in a message: a text or number as it is, of others the type."""
+    is_short = value is None or isinstance(value, str | Real)
+    return repr(value) if is_short else type(value).__name__
+
+
+def check_word(name: str, value: object, words: Sequence[str | None]) -> None:
+    """Raise `UsageError` for an argument of Python that is none of some words."""
+    if not (value is None or isinstance(value, str)) or value not in words:
+        *others, last = map(repr, words)
+        expected = f"{', '.join(others)} or {last}"
+        raise UsageError(f"{name}: expected {expected}, got {shown_argument(value)}")
+
+
 def by_caller(command: str, python: str) -> str:
     """Return what to type: a command in a shell, or in Python what does the same."""
     return command if is_command_line.get() else python

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcli.config import Location
-from dlcli.errors import UsageError, local_path_advice
+from dlcli.errors import UsageError, local_path_advice, shown_argument
 from dlcli.tables import MemoryTable, locate_table, memory_table
 
 _MOST_JOBS = 1024
@@ -21,13 +21,16 @@ _MOST_JOBS = 1024
 def check_level(interval: float) -> None:
     """Raise `UsageError` for a level of intervals that is no share between 0 and 1."""
     if not isinstance(interval, Real) or not 0 < interval < 1:
-        raise UsageError(f"interval: expected a share between 0 and 1, got {interval!r}")
+        raise UsageError(
+            f"interval: expected a share between 0 and 1, got {shown_argument(interval)}"
+        )
 
 
 def check_tolerance(tolerance: float | None) -> None:
     """Raise `UsageError` for an accepted difference that is no share from 0 to below 1."""
     if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
-        raise UsageError(f"tolerance: expected a share from 0 to below 1, got {tolerance!r}")
+        got = shown_argument(tolerance)
+        raise UsageError(f"tolerance: expected a share from 0 to below 1, got {got}")
 
 
 def check_columns(name: str, columns: object) -> None:
@@ -64,7 +67,7 @@ def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is None or isinstance(plain, str | int):
         return plain
-    raise UsageError(f"{name}: expected the name of a class, got {value!r}")
+    raise UsageError(f"{name}: expected the name of a class, got {shown_argument(value)}")
 
 
 def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
@@ -95,7 +98,7 @@ def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
     except TypeError:
         number = None
     if number is None or not low <= number <= high:
-        message = f"expected an integer from {low} to {high:,}, got {value!r}"
+        message = f"expected an integer from {low} to {high:,}, got {shown_argument(value)}"
         raise UsageError(f"{name}: {message}")
     return number
 
@@ -115,8 +118,8 @@ def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
     Raises:
         UsageError: for anything else.
     """
-    if value not in (True, False):
-        raise UsageError(f"{name}: expected True or False, got {value!r}")
+    if not isinstance(value, Real | np.bool_) or value not in (True, False):
+        raise UsageError(f"{name}: expected True or False, got {shown_argument(value)}")
     return bool(value)
 
 

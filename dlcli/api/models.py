@@ -16,7 +16,7 @@ from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
 from dlcli.encoding import difference_lines, find_differences
-from dlcli.errors import UsageError, plural
+from dlcli.errors import check_word, plural
 from dlcli.prediction import (
     Intervals,
     Predictions,
@@ -206,8 +206,7 @@ class Model:
 
     def _predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
         """Return the predictor with intervals of a level, after a check of the arguments."""
-        if on_bad_row not in ("error", "warn"):
-            raise UsageError(f"on_bad_row: expected 'error' or 'warn', got {on_bad_row!r}")
+        check_word("on_bad_row", on_bad_row, ("error", "warn"))
         if interval is None:
             return self.predictor
         check_level(interval)

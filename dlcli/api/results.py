@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dlcli.api.arguments import check_level, output_path
 from dlcli.config import Config
-from dlcli.errors import UsageError, listed
+from dlcli.errors import check_word
 from dlcli.runs import MetricsBySplit, Run, open_new_file, open_run, refuse_existing_file
 
 if TYPE_CHECKING:
@@ -125,15 +125,10 @@ class TrainingRun(_FinishedRun):
         from dlcli.exports import check_export_options, export_model, export_script, model_card
 
         folder = output_path(output)
-        formats = get_args(ExportFormat)
-        if format not in formats:
-            raise UsageError(
-                f"format: expected one of {listed(formats, len(formats))}, got {format!r}"
-            )
+        check_word("format", format, get_args(ExportFormat))
         if interval is not None:
             check_level(interval)
-        if quantize not in (None, "dynamic"):
-            raise UsageError(f"quantize: expected 'dynamic' or None, got {quantize!r}")
+        check_word("quantize", quantize, ("dynamic", None))
         is_quantized = quantize is not None
         check_export_options(format, interval, quantize=is_quantized)
         if format == "python":

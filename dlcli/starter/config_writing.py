@@ -38,7 +38,7 @@ from dlcli.encoding import (
     settle_missing_words,
     words_to_read,
 )
-from dlcli.errors import UsageError, did_you_mean, listed, option, predicted_target
+from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, predicted_target
 from dlcli.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
@@ -81,10 +81,8 @@ def starter_config(
         ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
-    if preset not in ("simple", "good"):
-        raise UsageError(f"preset: expected 'simple' or 'good', got {preset!r}")
-    if type not in ("auto", "numeric", "count", "categorical"):
-        raise UsageError(f"type: expected auto, numeric, count or categorical, got {type!r}")
+    check_word("preset", preset, ("simple", "good"))
+    check_word("type", type, ("auto", "numeric", "count", "categorical"))
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())

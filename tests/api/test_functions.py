@@ -262,7 +262,15 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         ),
         (
             lambda run: dlcli.starter_config(TABLE, "price", type="number"),
-            "type: expected auto, numeric, count or categorical, got 'number'",
+            "type: expected 'auto', 'numeric', 'count' or 'categorical', got 'number'",
+        ),
+        (
+            lambda run: dlcli.starter_config(TABLE, "price", preset=np.ones(2)),
+            "preset: expected 'simple' or 'good', got ndarray",
+        ),
+        (
+            lambda run: dlcli.tune(CONFIG, TABLE, nested=np.ones(2)),
+            "nested: expected True or False, got ndarray",
         ),
         (
             lambda run: dlcli.tune(CONFIG, TABLE, storage=Path("trials.db")),
@@ -609,7 +617,9 @@ def test_files_that_exist_or_have_no_folder_are_refused(run, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"format": "foo"}, "format: expected one of 'onnx', .*, 'python', 'card', got 'foo'"),
+        ({"format": "foo"}, "format: expected 'onnx', .*, 'python' or 'card', got 'foo'"),
+        ({"format": np.ones(2)}, "format: expected 'onnx', .* or 'card', got ndarray"),
+        ({"interval": np.ones(2)}, "interval: expected a share between 0 and 1, got ndarray"),
         ({"quantize": False}, "quantize: expected 'dynamic' or None, got False"),
         ({"interval": "0.9"}, "interval: expected a share between 0 and 1, got '0.9'"),
         ({"interval": 0.5, "format": "card"}, "'interval' has no effect with format=card"),
