@@ -9,26 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dlcli.config import (
-    DEFAULT_TRIALS,
-    EDITOR_COMMENT,
-    MEMORY,
-    Categorical,
-    Config,
-    Data,
-    Datetime,
-    Feature,
-    Image,
-    Location,
-    Numeric,
-    Target,
-    Text,
-    TimeSplit,
-    Url,
-    default_tune,
-    make_config,
-    relative_path,
-)
+from dlcli import config
 from dlcli.data_checks import MOST_CLASS_NUMBERS, number, require_columns
 from dlcli.encoding import (
     MIN_ROWS,
@@ -52,7 +33,7 @@ _IMBALANCED = 3
 
 
 def starter_config(
-    data: Location | MemoryTable,
+    data: config.Location | MemoryTable,
     target: str | Sequence[str],
     *,
     config_folder: Path = Path(),  # noqa: B008  (the current one)
@@ -92,23 +73,23 @@ def starter_config(
             raise UsageError(f"{option(name)}: a target of several columns has no classes")
     if positive is not None and type in ("numeric", "count"):
         raise UsageError(f"{option('positive')}: a target of type {type} has no classes")
-    declared = Target(column=targets, type=type, positive=positive)
-    [table] = settle_missing_words([table], Data(train=table.file, target=declared))
+    declared = config.Target(column=targets, type=type, positive=positive)
+    [table] = settle_missing_words([table], config.Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
-        path = MEMORY
-    elif isinstance(data, Url):
+        path = config.MEMORY
+    elif isinstance(data, config.Url):
         path = str(data)
     else:
-        path = relative_path(Path(data), config_folder)
+        path = config.relative_path(Path(data), config_folder)
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
     training = aligned(recipe.training)
     return "\n".join(
         [
-            EDITOR_COMMENT,
+            config.EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
@@ -136,7 +117,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
 # Sections
 
 
-def _written_target(facts: TableFacts, declared: Target) -> str:
+def _written_target(facts: TableFacts, declared: config.Target) -> str:
     """Write the target: its columns, with its type and positive class if they were named."""
     column = scalar(facts.task.columns[0])
     if len(facts.task.columns) > 1:
@@ -149,7 +130,9 @@ def _written_target(facts: TableFacts, declared: Target) -> str:
     return f"{{{', '.join(parts)}}}" if len(parts) > 1 else column
 
 
-def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
+def _data_lines(
+    facts: TableFacts, declared: config.Target, path: str, recipe: Recipe
+) -> Iterator[Line]:
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without one {are} left out" if without else ""
@@ -182,7 +165,9 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             yield Line("", "", f"  and among the features {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield Line("", "", facts.split.later)
-        if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):
+        if recipe.has_folds and (
+            facts.split.later or isinstance(facts.split.choice, config.TimeSplit)
+        ):
             settings = f"data.validation: {HELD_OUT.validation} and ensemble.folds: none"
             yield Line("", "", f"  with {settings}, as other folds have later rows, too")
 
@@ -205,7 +190,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to do if classes are none, or the positive one is common, or integers are some."""
     if len(facts.target_values) > 1:
         return
-    if facts.without_classes and isinstance(facts.without_classes.feature, Numeric):
+    if facts.without_classes and isinstance(facts.without_classes.feature, config.Numeric):
         column = scalar(facts.task.columns[0])
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
@@ -230,7 +215,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
     data = {"train": "-", "target": facts.task.columns}
-    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
+    bare = config.Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
@@ -250,11 +235,13 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
     settings = ", ".join(f"{line.key}: {line.value}" for line in recipe.input)
     data = f"data: {{train: '-', target: y{share}}}\ninput: {{{settings}}}"
     text = f"{data}\n{recipe.hidden}\n{training}"
-    search = textwrap.indent(default_tune(make_config(text).config, facts.rows), "#   ")
+    search = textwrap.indent(
+        config.default_tune(config.make_config(text).config, facts.rows), "#   "
+    )
     first = (
         "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
     )
-    return f"{first}\n#   trials: {DEFAULT_TRIALS}\n{search}"
+    return f"{first}\n#   trials: {config.DEFAULT_TRIALS}\n{search}"
 
 
 # Features: one column per line, or patterns where there are many
@@ -364,13 +351,13 @@ def _may_name_things(column: ColumnFacts) -> bool:
     """Return whether numbers are called identifiers, and several rows have the same."""
     values = column.values
     is_repeated = values.whole and 1 < values.distinct <= values.present / 2
-    is_plain = column.feature == Numeric() and not values.may_be_codes
+    is_plain = column.feature == config.Numeric() and not values.may_be_codes
     return is_plain and is_repeated and has_identifier_name(column.name)
 
 
 def _column_line(column: ColumnFacts) -> Line:
     values = column.values
-    if column.feature == Numeric() and values.bounds and values.may_be_codes:
+    if column.feature == config.Numeric() and values.bounds and values.may_be_codes:
         # The suggestion comes before what may be cut off.
         missing = "".join(f" ({count})" for count in _missing_count([column]))
         comment = f"whole numbers, {_range(*values.bounds)}; if codes, categorical{missing}"
@@ -386,19 +373,22 @@ def _column_line(column: ColumnFacts) -> Line:
     return Line(scalar(column.name), _written(column.feature), comment)
 
 
-def _written(feature: Feature) -> str:
+def _written(feature: config.Feature) -> str:
     """Return a feature as YAML, with the parameters that depend on the column."""
-    if isinstance(feature, Datetime) and feature.formats:
+    if isinstance(feature, config.Datetime) and feature.formats:
         formats = [scalar(format) for format in feature.formats]
         written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
         return f"{{type: datetime, format: {written}}}"
-    if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
+    if (
+        isinstance(feature, config.Categorical)
+        and feature.max_categories != config.Categorical().max_categories
+    ):
         return f"{{type: categorical, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, Numeric) and feature.max_categories:
+    if isinstance(feature, config.Numeric) and feature.max_categories:
         return f"{{type: numeric, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, Image):
+    if isinstance(feature, config.Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
-    if isinstance(feature, Text) and feature.encoding != Text().encoding:
+    if isinstance(feature, config.Text) and feature.encoding != config.Text().encoding:
         return f"{{type: text, encoding: {feature.encoding.name}}}"
     return feature.type
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from dlcli.config import Categorical, Image, Numeric
+from dlcli import config
 from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 
@@ -164,11 +164,11 @@ def _bins(facts: TableFacts) -> int:
 def _inputs_of(column: ColumnFacts, bins: int) -> int:
     """Return about how many inputs a column is encoded by."""
     match column.feature:
-        case Numeric(max_categories=most):
+        case config.Numeric(max_categories=most):
             return min(bins, column.values.distinct) + most
-        case Categorical(max_categories=most):
+        case config.Categorical(max_categories=most):
             return min(most, column.values.distinct)
-        case Image(shape=shape):
+        case config.Image(shape=shape):
             return math.prod(shape)
     return 1
 

@@ -7,30 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.config import (
-    Auto,
-    Categorical,
-    Feature,
-    Ignored,
-    Input,
-    MultiHot,
-    Numeric,
-    SplitChoice,
-    StratifiedSplit,
-    Target,
-    Text,
-)
-from dlcli.data_checks import (
-    MOST_VALUES,
-    NamingKind,
-    SplitAdvice,
-    advise_split,
-    draw_sample,
-    explain_by_columns,
-    explain_by_values,
-    select_leaks,
-    type_without_classes,
-)
+from dlcli import config, data_checks
 from dlcli.encoding import (
     MIN_ROWS,
     ColumnSummary,
@@ -56,7 +33,7 @@ class ColumnFacts:
     """The facts about a feature column."""
 
     name: str
-    feature: Feature
+    feature: config.Feature
     """The type to read it as."""
     reason: str
     """The reason, for the user."""
@@ -75,7 +52,9 @@ class ColumnFacts:
     @property
     def has_words(self) -> bool:
         """True for texts other than lists of names, of which there are few."""
-        return isinstance(self.feature, Text) and not isinstance(self.feature.encoding, MultiHot)
+        return isinstance(self.feature, config.Text) and not isinstance(
+            self.feature.encoding, config.MultiHot
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ class TableFacts:
     """The other columns, in order, without the one that rows are split by."""
     holds_out: bool
     """True if there are enough rows for validation and test."""
-    split: SplitAdvice | None
+    split: data_checks.SplitAdvice | None
     """A split that suits the rows better than a random one, if there is one."""
     uses_split: bool
     """True if that split is used, not only suggested."""
@@ -107,7 +86,7 @@ class TableFacts:
     """The different values of the column that rows are split by; 0 without one."""
 
 
-def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
+def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
@@ -123,13 +102,13 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     task = infer_task(target, [table])
     values = tuple(summarize_column(table, name) for name in target.columns)
     _check_target(table, task, values)
-    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    section = config.Input(features={"*": config.Auto(), **dict.fromkeys(ignore, config.Ignored())})
     inferred = type_columns(section, table, target.columns, whole)
-    sample = draw_sample(table, inferred, task)
-    leaks = select_leaks(explain_by_columns(sample), task)
+    sample = data_checks.draw_sample(table, inferred, task)
+    leaks = data_checks.select_leaks(data_checks.explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
-    split = advise_split(table, inferred, task)
+    split = data_checks.advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)
     uses_split = (
         split is not None
@@ -140,8 +119,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = explain_by_values(sample)
-        most = min(MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
+        named = data_checks.explain_by_values(sample)
+        most = min(data_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
             _as_named(column, named[column.name].kind, most) if column.name in named else column
             for column in columns
@@ -152,29 +131,31 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         task=task,
         positive=target.positive,
         target_values=values,
-        without_classes=type_without_classes(table, task),
+        without_classes=data_checks.type_without_classes(table, task),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,
-        holds_out=_holds_out(table, task, StratifiedSplit()),
+        holds_out=_holds_out(table, task, config.StratifiedSplit()),
         split=split,
         uses_split=uses_split,
         subjects=subjects,
     )
 
 
-_NAMING_REASONS: Mapping[NamingKind, str] = {
+_NAMING_REASONS: Mapping[data_checks.NamingKind, str] = {
     "codes": "codes, as their order explains nothing",
     "repeated_amounts": "numbers that also name things",
     "many_categories": "text whose rare values matter",
 }
 
 
-def _as_named(column: ColumnFacts, kind: NamingKind, most: int) -> ColumnFacts:
+def _as_named(column: ColumnFacts, kind: data_checks.NamingKind, most: int) -> ColumnFacts:
     """Return a column whose values name something, with inputs for at most so many."""
     most = min(column.values.distinct, most)
-    feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
+    feature: config.Feature = config.Categorical(
+        max_categories=max(config.Categorical().max_categories, most)
+    )
     if kind == "repeated_amounts":
-        feature = Numeric(max_categories=most)
+        feature = config.Numeric(max_categories=most)
     return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
 
 
@@ -195,7 +176,7 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
             check_range("none", table.numbers(column), table, column)
 
 
-def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
+def _holds_out(table: Table, task: Task, choice: config.SplitChoice) -> bool:
     """Return whether rows can be held out.
 
     Each class must be in training, and two of them twice: else a fold might have all the rows of
@@ -203,7 +184,7 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     """
     if table.rows < MIN_ROWS:
         return False
-    if not task.classes and isinstance(choice, StratifiedSplit):
+    if not task.classes and isinstance(choice, config.StratifiedSplit):
         return True
     try:
         training = assign_rows(table, choice, task.class_column, HELD_OUT, seed=0).train
@@ -228,7 +209,7 @@ def _columns(
 def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
     feature, values = decision.feature, decision.values
     assert values is not None  # counted
-    if isinstance(feature, Numeric) and values.bounds is None:
+    if isinstance(feature, config.Numeric) and values.bounds is None:
         check_range("none", table.numbers(name), table, name)  # it is read for want of another
     reason = decision.reason if auto else f"as {option('ignore')} sets"
     return ColumnFacts(name, feature, reason, auto, values, leaks)
