@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dlcli import encoding
 from dlcli.config import Data, Ignored, Input, Target
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
-from dlcli.encoding import (
-    ColumnSummary,
-    Decision,
-    count_all_rows,
-    settle_missing_words,
-    summarize_column,
-    type_columns,
-    words_to_read,
-)
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables import MemoryTable, Source, Table, read_table
@@ -37,7 +29,7 @@ class ColumnOverview:
     """The feature type that it gets, or `target`."""
     reason: str
     """The reason for it."""
-    values: ColumnSummary
+    values: encoding.ColumnSummary
 
 
 @dataclass(frozen=True)
@@ -69,10 +61,10 @@ def read_for_inspection(
         UsageError: for a file that isn't there, or a target that is no column.
         DataError: for a file that is no table.
     """
-    table, section = read_table(source, words_to_read()), None
+    table, section = read_table(source, encoding.words_to_read()), None
     if target is not None:
         section = Data(train=table.file, target=Target(column=require_columns(table, target)))
-    [table] = settle_missing_words([table], section)
+    [table] = encoding.settle_missing_words([table], section)
     return table
 
 
@@ -99,11 +91,11 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             found.append(_unusable("target", targets, error))
     features = tuple(column for column in table.columns if column not in targets)
     try:
-        inferred = type_columns(Input(), labelled, targets, table)
+        inferred = encoding.type_columns(Input(), labelled, targets, table)
     except ConfigError as error:
-        inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
+        inferred = dict.fromkeys(features, encoding.Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
-    decisions = count_all_rows(inferred, labelled)
+    decisions = encoding.count_all_rows(inferred, labelled)
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
@@ -145,7 +137,7 @@ def inspect_split(
     split: Split,
     whole: Table,
     task: Task,
-    decisions: Mapping[str, Decision],
+    decisions: Mapping[str, encoding.Decision],
     section: Input,
     is_grouped: bool = False,
 ) -> list[DataIssue]:
@@ -234,7 +226,7 @@ def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigErr
     return DataIssue(check, "warning", columns, None, message, "training stops with this error")
 
 
-def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
+def _lenient(issue: DataIssue, decisions: Mapping[str, encoding.Decision]) -> DataIssue:
     """Turn a warning into a note if `auto` ignores the columns that it is about."""
     ignored = {name for name, item in decisions.items() if isinstance(item.feature, Ignored)}
     if issue.check not in _REASONS_TO_IGNORE or not ignored.issuperset(issue.columns):
@@ -244,10 +236,10 @@ def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
 
 
 def _overview(
-    table: Table, name: str, decision: Decision | None, task: Task | None
+    table: Table, name: str, decision: encoding.Decision | None, task: Task | None
 ) -> ColumnOverview:
     if decision is not None:
         assert decision.values is not None  # counted
         return ColumnOverview(name, decision.feature.type, decision.reason, decision.values)
     reason = task.reason if task is not None else ""
-    return ColumnOverview(name, "target", reason, summarize_column(table, name))
+    return ColumnOverview(name, "target", reason, encoding.summarize_column(table, name))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli import config
+from dlcli import config, tables
 from dlcli.encoding.column_summary import (
     LEADING_ZERO,
     MAX_CODES,
@@ -23,15 +23,6 @@ from dlcli.encoding.column_summary import (
 from dlcli.encoding.image_columns import image_files
 from dlcli.errors import listed, plural
 from dlcli.preprocessing import LARGEST, Mask
-from dlcli.tables import (
-    CURRENCY_CODES,
-    Notation,
-    TimeGuess,
-    compact_dates,
-    guess_times,
-    integers,
-    to_numpy,
-)
 
 NEARLY_ALL = 0.9
 """Share of the values from which on the others count as stray values."""
@@ -107,7 +98,7 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
         return None
     indices, counts = np.flatnonzero(which), view.counts[which]
     order = np.argsort(-counts, kind="stable")
-    words = view.texts.take(integers(indices[order])).to_pylist()
+    words = view.texts.take(tables.integers(indices[order])).to_pylist()
     strays = Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
     return strays if strays.regular_share >= NEARLY_ALL else None
 
@@ -147,7 +138,7 @@ def decide_dates_of_digits(view: ColumnView) -> Decision | None:
     is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
     if not view.summary.whole or (is_short and view.column.kind == "number"):
         return None
-    formats = compact_dates(view.distinct)
+    formats = tables.compact_dates(view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.summary.distinct > MAX_CODES
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
@@ -215,14 +206,14 @@ def decide_dates(view: ColumnView) -> Decision | None:
     will refuse them unless they are declared missing. Dates in several formats, as of files that
     were written by different programs, are ignored.
     """
-    if guess := guess_times(view.column):
+    if guess := tables.guess_times(view.column):
         return _dates(view, guess)
     if view.column.kind != "text":
         return None
     strays = find_strays(view, ~view.matches("[0-9]"))
     if strays is not None:
         missing_words = (*view.column.missing_words, *strays.words)
-        if guess := guess_times(replace(view.column, missing_words=missing_words)):
+        if guess := tables.guess_times(replace(view.column, missing_words=missing_words)):
             return _dates(view, guess, strays)
     return _dates_in_several_formats(view)
 
@@ -241,7 +232,7 @@ def _dates_in_several_formats(view: ColumnView) -> Decision | None:
     return Decision(config.Ignored(), reason, warning)
 
 
-def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
+def _dates(view: ColumnView, guess: tables.TimeGuess, strays: Strays | None = None) -> Decision:
     if view.column.kind != "text":
         return Decision(config.Datetime(), "stored as dates")
     if guess.is_ambiguous:
@@ -311,7 +302,7 @@ _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
 _UNIT = r"\s?(?:[%$]|[^\x00-@\[-`{-\x7f][^\s0-9.,'+-]{0,9}[23]?)"  # \p{L} takes long to compile
 _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
 _MINUS = r"[+\x{2212}-]"
-_CURRENCY = rf"(?:\p{{Sc}}|{CURRENCY_CODES})"
+_CURRENCY = rf"(?:\p{{Sc}}|{tables.CURRENCY_CODES})"
 _GROUPED = r"(?:[0-9]+|[0-9]{1,3}(?:[.,' ][0-9]{3})+)(?:[.,][0-9]+)?"
 _FRACTIONS = r"\x{bc}-\x{be}\x{2150}-\x{215e}"
 _DIGITS = (
@@ -360,7 +351,7 @@ def _unread_amounts(view: ColumnView) -> str | None:
         return f"digits of another script, as '{view.example(which)}'; write them as 0 to 9"
     which = view.matches(_NUMBER_WITH_UNIT)
     if view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
-        amounts = view.texts.take(integers(np.flatnonzero(which)))
+        amounts = view.texts.take(tables.integers(np.flatnonzero(which)))
         units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
         if len(units) == 1:
             return f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
@@ -372,7 +363,7 @@ def _unread_amounts(view: ColumnView) -> str | None:
         return None
     if unread.any():
         return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
-    plain = which & view.matches(Notation().pattern)
+    plain = which & view.matches(tables.Notation().pattern)
     others = which & ~plain
     if not plain.any() or not others.any():
         return None
@@ -444,7 +435,7 @@ def decide_text(view: ColumnView) -> Decision | None:
 
 
 def _count_matches(texts: pa.Array, pattern: str) -> tuple[NDArray[np.int32]]:
-    return (to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
+    return (tables.to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
 
 
 def _category_count(distinct: int) -> str:

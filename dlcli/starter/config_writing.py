@@ -9,16 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dlcli import config
+from dlcli import config, encoding
 from dlcli.data_checks import MOST_CLASS_NUMBERS, number, require_columns
-from dlcli.encoding import (
-    MIN_ROWS,
-    has_identifier_name,
-    matching_name,
-    numbered_prefix,
-    settle_missing_words,
-    words_to_read,
-)
 from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, predicted_target
 from dlcli.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
@@ -66,7 +58,7 @@ def starter_config(
     check_word("type", type, ("auto", "numeric", "count", "categorical"))
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
-    table = read_table(data, words_to_read())
+    table = read_table(data, encoding.words_to_read())
     targets = require_columns(table, target)
     for name, asks in (("positive", positive is not None), ("type", type == "categorical")):
         if asks and len(targets) > 1:
@@ -74,7 +66,7 @@ def starter_config(
     if positive is not None and type in ("numeric", "count"):
         raise UsageError(f"{option('positive')}: a target of type {type} has no classes")
     declared = config.Target(column=targets, type=type, positive=positive)
-    [table] = settle_missing_words([table], config.Data(train=table.file, target=declared))
+    [table] = encoding.settle_missing_words([table], config.Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
@@ -109,7 +101,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
     for name in names:
         if name in targets:
             raise UsageError(f"{table.file}: '{name}' is a target and can't be ignored")
-        if not any(matching_name(column, [name]) for column in features):
+        if not any(encoding.matching_name(column, [name]) for column in features):
             hint = did_you_mean(name, features) or f"; there are {listed(features, 12)}"
             raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
 
@@ -145,7 +137,7 @@ def _data_lines(
             yield Line("validation", share, "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
-        why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
+        why = "rows" if facts.rows < encoding.MIN_ROWS else "rows of some classes"
         yield Line("", "", f"no validation and test rows: too few {why} to hold some out")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
@@ -286,7 +278,7 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
 
 def _prefixes(columns: Sequence[ColumnFacts]) -> list[str]:
     """Return the common prefixes of numbered columns, the longest first."""
-    counts = Counter(filter(None, (numbered_prefix(column.name) for column in columns)))
+    counts = Counter(filter(None, (encoding.numbered_prefix(column.name) for column in columns)))
     common = [prefix for prefix, count in counts.items() if count >= _MIN_PATTERN_COLUMNS]
     return sorted(common, key=len, reverse=True)
 
@@ -352,7 +344,7 @@ def _may_name_things(column: ColumnFacts) -> bool:
     values = column.values
     is_repeated = values.whole and 1 < values.distinct <= values.present / 2
     is_plain = column.feature == config.Numeric() and not values.may_be_codes
-    return is_plain and is_repeated and has_identifier_name(column.name)
+    return is_plain and is_repeated and encoding.has_identifier_name(column.name)
 
 
 def _column_line(column: ColumnFacts) -> Line:

@@ -7,15 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli import config, data_checks
-from dlcli.encoding import (
-    MIN_ROWS,
-    ColumnSummary,
-    Decision,
-    count_all_rows,
-    summarize_column,
-    type_columns,
-)
+from dlcli import config, data_checks, encoding
 from dlcli.errors import DataError, option
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
@@ -39,7 +31,7 @@ class ColumnFacts:
     """The reason, for the user."""
     auto: bool
     """True if `auto` would choose the same type."""
-    values: ColumnSummary
+    values: encoding.ColumnSummary
     """Its values."""
     leaks: bool
     """True if it alone predicts nearly all of the target."""
@@ -68,9 +60,9 @@ class TableFacts:
     task: Task
     positive: str | None
     """The positive class, if it was named."""
-    target_values: tuple[ColumnSummary, ...]
+    target_values: tuple[encoding.ColumnSummary, ...]
     """The values of each of its columns."""
-    without_classes: Decision | None
+    without_classes: encoding.Decision | None
     """The type of a target with classes that are probably none."""
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
@@ -100,10 +92,10 @@ def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> 
     """
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
-    values = tuple(summarize_column(table, name) for name in target.columns)
+    values = tuple(encoding.summarize_column(table, name) for name in target.columns)
     _check_target(table, task, values)
     section = config.Input(features={"*": config.Auto(), **dict.fromkeys(ignore, config.Ignored())})
-    inferred = type_columns(section, table, target.columns, whole)
+    inferred = encoding.type_columns(section, table, target.columns, whole)
     sample = data_checks.draw_sample(table, inferred, task)
     leaks = data_checks.select_leaks(data_checks.explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
@@ -159,7 +151,7 @@ def _as_named(column: ColumnFacts, kind: data_checks.NamingKind, most: int) -> C
     return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
 
 
-def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:
+def _check_target(table: Table, task: Task, values: Sequence[encoding.ColumnSummary]) -> None:
     """Check that the target can be learned.
 
     Raises:
@@ -182,7 +174,7 @@ def _holds_out(table: Table, task: Task, choice: config.SplitChoice) -> bool:
     Each class must be in training, and two of them twice: else a fold might have all the rows of
     all classes but one.
     """
-    if table.rows < MIN_ROWS:
+    if table.rows < encoding.MIN_ROWS:
         return False
     if not task.classes and isinstance(choice, config.StratifiedSplit):
         return True
@@ -198,15 +190,17 @@ def _holds_out(table: Table, task: Task, choice: config.SplitChoice) -> bool:
 
 
 def _columns(
-    table: Table, decisions: Mapping[str, Decision], leaks: Collection[str]
+    table: Table, decisions: Mapping[str, encoding.Decision], leaks: Collection[str]
 ) -> tuple[ColumnFacts, ...]:
     return tuple(
         _column(table, name, decision, auto=decisions[name].values is not None, leaks=name in leaks)
-        for name, decision in count_all_rows(decisions, table).items()
+        for name, decision in encoding.count_all_rows(decisions, table).items()
     )
 
 
-def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
+def _column(
+    table: Table, name: str, decision: encoding.Decision, *, auto: bool, leaks: bool
+) -> ColumnFacts:
     feature, values = decision.feature, decision.values
     assert values is not None  # counted
     if isinstance(feature, config.Numeric) and values.bounds is None:
