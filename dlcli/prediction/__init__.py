@@ -22,7 +22,7 @@ from dlcli.prediction.prediction_tables import (
     rejected_rows,
     write_rows,
 )
-from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import (
     MOST_ROWS,
     Ensemble,
@@ -31,5 +31,4 @@ from dlcli.prediction.predictor import (
     Predictor,
     member_weight,
 )
-from dlcli.prediction.regions import Intervals
 from dlcli.prediction.training_data import TrainingData

@@ -21,8 +21,7 @@ from pydantic import Field, model_validator
 
 from dlcli.config import Log, Output, Unscaled
 from dlcli.errors import UsageError, option, plural
-from dlcli.prediction.predictions import Predictions
-from dlcli.prediction.regions import ClassSets, Intervals, Regions
+from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.preprocessing import Floats
 from dlcli.runs import Count, Document
 from dlcli.tasks import Values

@@ -15,7 +15,7 @@ from dlcli.config.training_choices import Hinge
 from dlcli.errors import UsageError
 from dlcli.metrics import binary_statistics, metric_values, multilabel_statistics
 from dlcli.prediction import Intervals, Predictions, write_rows
-from dlcli.prediction.regions import ClassSets
+from dlcli.prediction.predictions import ClassSets
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
 from dlcli.tasks import Multilabel, Regression, classification
