@@ -17,7 +17,6 @@ from dlcli.runs.manifest import (
     resume_command,
 )
 from dlcli.runs.resume_files import Checkpoint, check_folder
-from dlcli.runs.run_copies import opened_network
 from dlcli.runs.run_folder import (
     cache_folder,
     existing_folder_advice,
@@ -32,6 +31,7 @@ from dlcli.runs.run_reader import (
     is_run_folder,
     latest_run,
     open_run,
+    opened_network,
     read_resolved,
     tracked_files,
     write_page,
