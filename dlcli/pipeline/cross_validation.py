@@ -62,7 +62,7 @@ from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
-from dlcli.pipeline.worker_pool import all_threads, run_workers, threads_per_worker
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.preprocessing import Note, merge_notes
 from dlcli.runs import Run, RunWriter, parse_document, read_resolved
 from dlcli.splitting import Fold, Split, hold_out, make_folds
@@ -173,7 +173,7 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     file, events = recording.file, recording.events
     config = file.config
     if recording.writer is None and jobs > 1:
-        plan = plan.model_copy(update={"threads": all_threads(config.threads)})
+        plan = plan.model_copy(update={"threads": threads_per_worker(config.threads)})
     dataset = read_candidates(file, events)
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
@@ -183,7 +183,6 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
     device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
     threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
-    assert threads != "auto"
     with recording.begin(
         lambda folder: run_recording.resolved_config(file, first, folder, threads, of_folds=True),
         device,

@@ -18,7 +18,7 @@ from dlcli import __version__
 from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
-from dlcli.pipeline.worker_pool import all_threads, run_workers, threads_per_worker
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction import (
     Differences,
     Format,
@@ -167,7 +167,7 @@ def predict_folder(
         left = [part for part in parts if not (folder / part.name).exists()]
         outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
         progress = _Progress(outcome, listener)
-        threads = all_threads(threads_per_worker("auto", jobs))
+        threads = threads_per_worker("auto", jobs)
         task = partial(_predict_parts, predictor, left, folder, options, threads)
         try:
             if left:

@@ -38,7 +38,7 @@ from dlcli.pipeline.preparation import (
     initial_weights_run,
     sets,
 )
-from dlcli.pipeline.worker_pool import all_threads
+from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs import (
     FOLDS,
     Run,
@@ -345,7 +345,7 @@ def _environment(
     if device is not None:
         name, threads = device.name, device.threads
     else:
-        name, threads = resolved.device, all_threads(resolved.threads)
+        name, threads = resolved.device, threads_per_worker(resolved.threads)
     cluster = {} if workers == 1 else {"workers": workers}
     environment = collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
     return {**environment, **cluster}

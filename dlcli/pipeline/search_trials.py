@@ -323,15 +323,13 @@ class SearchAccess:
 
     @property
     def file(self) -> ConfigFile:
-        """The search's config, with the threads of each process.
+        """The search's config.
 
         Raises:
             RunError: if it is damaged.
         """
         file = read_resolved(RunWriter(self.folder).resolved_path())
-        threads = threads_per_worker(file.config.threads, self.jobs)
-        config = file.config.model_copy(update={"threads": threads})
-        return replace(file, config=config, tables=self.tables)
+        return replace(file, tables=self.tables)
 
     @contextmanager
     def context(self) -> Iterator[SearchContext]:
@@ -341,6 +339,8 @@ class SearchAccess:
             DlcliError: see `SearchContext.of`.
         """
         file = self.file
+        threads = threads_per_worker(file.config.threads, self.jobs)
+        file = replace(file, config=file.config.model_copy(update={"threads": threads}))
         with file.located():
             yield SearchContext.of(file, read_candidates(file, Events()), Events())
 

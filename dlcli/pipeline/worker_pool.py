@@ -61,16 +61,9 @@ def run_workers(
         pool.run()
 
 
-def threads_per_worker(threads: int | Literal["auto"], jobs: int) -> int | Literal["auto"]:
+def threads_per_worker(threads: int | Literal["auto"], jobs: int = 1) -> int:
     """Return the CPU threads of each of several processes: its share, if the config says `auto`."""
-    if jobs == 1 or threads != "auto":
-        return threads
-    return max(1, available_processors() // jobs)
-
-
-def all_threads(threads: int | Literal["auto"]) -> int:
-    """Return the CPU threads of a process that runs alone."""
-    return available_processors() if threads == "auto" else threads
+    return max(1, available_processors() // jobs) if threads == "auto" else threads
 
 
 def worker_name(process: int | None = None) -> str:

@@ -64,7 +64,10 @@ def test_the_result_is_that_of_one_process(in_this_process):
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch, jobs):
-    monkeypatch.setattr(cross_validation, "all_threads", lambda _: 7)
+    def threads_per_worker(threads, jobs=1):
+        return 7 if jobs == 1 else threads
+
+    monkeypatch.setattr(cross_validation, "threads_per_worker", threads_per_worker)
     lines = Path("rows.csv").read_text().splitlines()
     lines[1], lines[6] = "0,e,0", "5,f,10"
     Path("rows.csv").write_text("\n".join(lines) + "\n")

@@ -131,7 +131,7 @@ def test_an_error_that_can_not_be_pickled_is_sent_as_its_text():
 
 @pytest.mark.parametrize(
     ("threads", "jobs", "expected"),
-    [("auto", 1, "auto"), ("auto", 2, 4), ("auto", 3, 2), ("auto", 99, 1), (3, 4, 3)],
+    [("auto", 1, 8), ("auto", 2, 4), ("auto", 3, 2), ("auto", 99, 1), (3, 4, 3)],
 )
 def test_each_worker_has_its_share_of_the_threads(monkeypatch, threads, jobs, expected):
     monkeypatch.setattr(worker_pool, "available_processors", lambda: 8)
