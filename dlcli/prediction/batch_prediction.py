@@ -22,7 +22,7 @@ from dlcli.prediction.prediction_tables import (
 )
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
-from dlcli.runs import locked, os_error_text, write_atomically
+from dlcli.runs import locked, open_new_file
 from dlcli.tables import Partition, Remark, SourceFile, Table, find, open_batches
 
 _SHOWN_BAD_VALUES = 3
@@ -176,6 +176,7 @@ def predict_file(
     Raises:
         DataError: for a file that is no table, lacks a column, or changes while it is read; or for
             a value that can't be encoded, if the options refuse it.
+        UsageError: if the part can't be created.
         OSError: naming the part, if it can't be written.
     """
     stored = part.with_name(f".{part.name}.rows")
@@ -231,20 +232,12 @@ def version_of(source: Path) -> tuple[int, int]:
 
 @contextmanager
 def _new_file(path: Path, spreadsheet_safe: bool = False) -> Iterator[RowWriter]:
-    """Write a file that appears under its name when the block succeeds.
-
-    Raises:
-        OSError: naming the file, if it can't be written.
-    """
-    try:
-        with (
-            write_atomically(path) as temporary,
-            temporary.open("wb") as stream,
-            RowWriter(format_of(path), stream, spreadsheet_safe=spreadsheet_safe) as writer,
-        ):
-            yield writer
-    except OSError as error:  # which names the temporary file, or none
-        raise OSError(error.errno, os_error_text(error), str(path)) from error
+    """Write a file that appears under its name when the block succeeds, see `open_new_file`."""
+    with (
+        open_new_file(path, is_locked=True) as stream,
+        RowWriter(format_of(path), stream, spreadsheet_safe=spreadsheet_safe) as writer,
+    ):
+        yield writer
 
 
 def _read(

@@ -71,15 +71,19 @@ def refuse_existing_file(path: Path) -> None:
 
 
 @contextmanager
-def open_new_file(path: Path) -> Iterator[BinaryIO]:
+def open_new_file(path: Path, *, is_locked: bool = False) -> Iterator[BinaryIO]:
     """Open a new file that appears under its name when the block succeeds.
+
+    Args:
+        path: the file.
+        is_locked: see `write_atomically`.
 
     Raises:
         UsageError: if the file can't be created.
         OSError: naming the file, if it can't be written.
     """
     try:
-        with write_atomically(path, is_locked=False) as temporary:
+        with write_atomically(path, is_locked=is_locked) as temporary:
             try:
                 stream = temporary.open("wb")
             except OSError as error:
