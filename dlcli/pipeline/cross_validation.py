@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,7 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.preprocessing import Note, merge_notes
-from dlcli.runs import Run, RunWriter, parse_document, read_resolved
+from dlcli.runs import FOLDS, Run, RunWriter, check_folder, locked, parse_document, read_resolved
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables import Table, integers
 from dlcli.tasks import StoredPredictions
@@ -431,12 +432,28 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
         folds = assign_folds(dataset, plan, config.seed)
         stop = StopOnSignal(writer, lambda: "some folds", resumable=True)
         with stop.handling_signals():
-            for each in folds:
-                with run_recording.claimed_unit(writer, each.number) as is_claimed:
-                    if not is_claimed or read_fold(writer, each, dataset) is not None:
-                        continue
+            for each in unclaimed_folds(writer, folds):
+                if read_fold(writer, each, dataset) is None:
                     finished = _fit_fold(each, config, context, lambda *_: None, stop)
                     _store_fold(finished, each, folds[-1], config, writer, listener)
+
+
+def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFold]:
+    """Yield the folds that no other process has taken.
+
+    Each is locked for this process until the next one is asked for, or the process ends.
+
+    Args:
+        writer: the run folder, whose plan is stored.
+        folds: all folds.
+    """
+    for fold in folds:
+        folder = writer.path / FOLDS / f".{fold.number}.held"
+        with suppress(FileExistsError):
+            folder.mkdir()
+        check_folder(folder)
+        with suppress(RunError), locked(folder):  # or another process holds it
+            yield fold
 
 
 def _store_fold(

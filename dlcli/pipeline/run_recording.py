@@ -8,7 +8,7 @@ config and what the bits of the weights depend on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -40,15 +40,12 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs import (
-    FOLDS,
     Run,
     RunKind,
     RunWriter,
-    check_folder,
     collect_environment,
     content_id,
     data_entries,
-    locked,
     new_run,
     read_resolved,
     unfinished_run,
@@ -436,27 +433,3 @@ def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, o
     document = GateResults(results=tuple(results))
     writer.write_text("gates.json", document.model_dump_json(indent=2))
     return {"gates": document.model_dump(mode="json")["results"]}
-
-
-@contextmanager
-def claimed_unit(writer: RunWriter, number: int) -> Iterator[bool]:
-    """Lock a unit of work, such as a fold, for this process, until the end or its death.
-
-    Args:
-        writer: the run folder, whose plan is stored.
-        number: the number of the unit, from 1.
-
-    Yields:
-        Whether no other process has locked it.
-    """
-    folder = writer.path / FOLDS / f".{number}.held"
-    with suppress(FileExistsError):
-        folder.mkdir()
-    check_folder(folder)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder))
-        except RunError:
-            yield False
-        else:
-            yield True

@@ -36,7 +36,7 @@ from dlcli.metrics import (
 )
 from dlcli.network import build_network
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds
+from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
 from dlcli.pipeline.documents import (
     FEWEST_TRIALS,
     Direction,
@@ -54,7 +54,6 @@ from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
-from dlcli.pipeline.run_recording import claimed_unit
 from dlcli.pipeline.search_context import (
     SearchContext,
     TimeBudget,
@@ -409,11 +408,8 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
     """
     writer = RunWriter(access.folder)
     with access.context() as context:
-        for outer in outer_folds(context):
-            with claimed_unit(writer, outer.number) as is_claimed:
-                if is_claimed:
-                    stop = stop_of_search(writer)
-                    _finish_fold(outer, context, writer, stop, Events(listener))
+        for outer in unclaimed_folds(writer, outer_folds(context)):
+            _finish_fold(outer, context, writer, stop_of_search(writer), Events(listener))
 
 
 def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from dlcli.errors import DataError, Interrupted, TrainingError
 from dlcli.pipeline import CrossValidation, cross_validation, resume_cross_validation
-from dlcli.pipeline.cross_validation import run_fold_worker
-from dlcli.pipeline.run_recording import claimed_unit
+from dlcli.pipeline.cross_validation import run_fold_worker, unclaimed_folds
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs import RunWriter
 from tests.pipeline.cross_validation.small_rows import cv
@@ -38,9 +38,9 @@ def in_this_process(monkeypatch):
 def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
     folder = killed_at(2)
     trained = []
-    with claimed_unit(RunWriter(folder), 3) as is_claimed:
-        assert is_claimed
-        run_fold_worker(folder, {}, lambda *event: trained.append(event))
+    other = unclaimed_folds(RunWriter(folder), [SimpleNamespace(number=3)])
+    assert next(other).number == 3
+    run_fold_worker(folder, {}, lambda *event: trained.append(event))
     assert [(name, fields["fold"]) for name, fields in trained] == [("fold", 4)]
 
 
