@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from dlcli.cli import options
 from dlcli.cli.config_argument import read_config
 from dlcli.cli.messages import is_quiet, print_message
-from dlcli.cli.options import (
-    LOCATION,
-    PATH,
-    json_object,
-    open_output,
-    output_file,
-    output_width,
-    settings,
-    verbosity,
-)
 from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
 from dlcli.errors import RunError, listed
 
@@ -35,7 +26,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @click.command()
-@click.argument("data", required=False, type=LOCATION, callback=refuse_run_folder)
+@click.argument("data", required=False, type=options.LOCATION, callback=refuse_run_folder)
 @click.option(
     "--target",
     "targets",
@@ -65,7 +56,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
     help="A small network to learn with, or an ensemble of eight large ones, on most tables more "
     "accurate than boosted trees. [default: good]",
 )
-@output_file
+@options.output_file
 @click.option(
     "--example",
     metavar="NAME",
@@ -73,7 +64,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
     "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
     "tictactoe.",
 )
-@verbosity
+@options.verbosity
 def init(  # noqa: PLR0913  (Click gives options by their names)
     data: Location | None,
     targets: tuple[str, ...],
@@ -116,7 +107,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
             type=type or "auto",
             preset=preset or "good",
         )
-        with open_output(output) as stream:
+        with options.open_output(output) as stream:
             stream.write(text.encode())
     elif example is None and data is not None:
         from dlcli.tables import read_header
@@ -128,7 +119,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
 
 
 @click.command()
-@click.argument("data", type=LOCATION, callback=refuse_run_folder)
+@click.argument("data", type=options.LOCATION, callback=refuse_run_folder)
 @click.option(
     "--target",
     "targets",
@@ -136,8 +127,8 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     multiple=True,
     help="The column to predict, or several; without it, leaks are not checked.",
 )
-@json_object
-@verbosity
+@options.json_object
+@options.verbosity
 def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """Check a table before training on it.
 
@@ -162,15 +153,15 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(inspection), allow_nan=False))
         return
-    click.echo(render_text(inspection_view(inspection), output_width()))
+    click.echo(render_text(inspection_view(inspection), options.output_width()))
 
 
 @click.command()
-@click.argument("config", type=PATH, metavar="CONFIG|RUN|EXPORT")
-@settings
+@click.argument("config", type=options.PATH, metavar="CONFIG|RUN|EXPORT")
+@options.settings
 @click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
-@json_object
-@verbosity
+@options.json_object
+@options.verbosity
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, a run folder or an export.
 
@@ -305,8 +296,8 @@ def _range_text(dimension: Dimension) -> str:
 
 
 @click.command()
-@output_file
-@verbosity
+@options.output_file
+@options.verbosity
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.
 
@@ -324,5 +315,5 @@ def schema(output: Path | None) -> None:
     from dlcli.config import Config
 
     document = {"$schema": SCHEMA_DIALECT, **Config.model_json_schema(), "title": "dlcli config"}
-    with open_output(output) as stream:
+    with options.open_output(output) as stream:
         stream.write((json.dumps(document, indent=2) + "\n").encode())

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dlcli.cli import options
 from dlcli.cli.messages import print_message
-from dlcli.cli.options import (
-    interval_option,
-    json_object,
-    new_path_option,
-    open_output,
-    verbosity,
-)
 from dlcli.cli.run_argument import run_argument
 
 if TYPE_CHECKING:
@@ -34,10 +28,10 @@ if TYPE_CHECKING:
     "network alone, for encoded rows. python: a script that trains the same network with pandas "
     "and Keras. card: a model card in Markdown.",
 )
-@new_path_option(
+@options.new_path(
     "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
 )
-@interval_option(
+@options.interval(
     "Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
     "if the run has held-out rows for them]"
 )
@@ -47,8 +41,8 @@ if TYPE_CHECKING:
     help="For litert: store weights of larger layers in 8 bits, a quarter of their size. Numbers "
     "may then differ by up to 0.1 of their scale.",
 )
-@json_object
-@verbosity
+@options.json_object
+@options.verbosity
 def export(
     run: Path,
     named: str,
@@ -79,7 +73,7 @@ def export(
         raise click.UsageError("missing option '--output', the path to create")
     if named == "card":
         card = model_card(open_run(run))
-        with open_output(output) as stream:
+        with options.open_output(output) as stream:
             stream.write(card.encode())
     elif output is not None and named == "python":
         export_script(open_run(run), output)

@@ -307,7 +307,7 @@ verbosity = combined(
 """The options of every command."""
 
 
-def new_run_option(suffix: str) -> Option:
+def new_run_folder(suffix: str) -> Option:
     """Make the option for the run folder that a command creates.
 
     Args:
@@ -324,7 +324,7 @@ def new_run_option(suffix: str) -> Option:
     )
 
 
-def resume_option(job: str, outcome: str) -> Option:
+def run_to_resume(job: str, outcome: str) -> Option:
     """Make the option for a run folder to resume.
 
     Args:
@@ -375,7 +375,7 @@ def config_or_run(
     return run
 
 
-def new_path_option(metavar: str, text: str, *names: str) -> Option:
+def new_path(metavar: str, text: str, *names: str) -> Option:
     """Make an option for a local file or folder that a command creates.
 
     Args:
@@ -392,7 +392,7 @@ def new_path_option(metavar: str, text: str, *names: str) -> Option:
     )
 
 
-def interval_option(text: str) -> Option:
+def interval(text: str) -> Option:
     """Make the option for the level of intervals.
 
     Args:
@@ -401,7 +401,7 @@ def interval_option(text: str) -> Option:
     return click.option("--interval", "level", metavar="LEVEL", callback=_check_level, help=text)
 
 
-def jobs_option(work: str, share: str = "a share of the CPU threads") -> Option:
+def jobs(work: str, share: str = "a share of the CPU threads") -> Option:
     """Make the option for parallel processes.
 
     Args:
@@ -424,7 +424,7 @@ json_lines = click.option(
 )
 
 
-bad_row_options = combined(
+bad_rows = combined(
     click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
@@ -458,7 +458,7 @@ def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bo
     return enabled
 
 
-tracker_options = combined(
+trackers = combined(
     click.option(
         "--tensorboard",
         is_flag=True,

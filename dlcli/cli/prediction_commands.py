@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlcli.cli import options
 from dlcli.cli.messages import print_message
-from dlcli.cli.options import (
-    Option,
-    bad_row_options,
-    interval_option,
-    jobs_option,
-    json_object,
-    open_output,
-    output_file_or_folder,
-    output_width,
-    refuse_existing_path,
-    verbosity,
-)
 from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
@@ -41,13 +30,13 @@ _BAD_ROW_HINT = (
 )
 
 
-def _interval_option(result: str) -> Option:
+def _interval_option(result: str) -> options.Option:
     """Make the option for intervals.
 
     Args:
         result: what is done with them.
     """
-    return interval_option(
+    return options.interval(
         f"{result} Intervals, and for classes sets of classes, contain the true value of this "
         "share of rows that are like the training rows. Example: 0.9."
     )
@@ -55,8 +44,8 @@ def _interval_option(result: str) -> Option:
 
 @click.command()
 @run_and_data
-@output_file_or_folder
-@jobs_option("predict the files of a folder", "one thread for linear algebra")
+@options.output_file_or_folder
+@options.jobs("predict the files of a folder", "one thread for linear algebra")
 @click.option(
     "--format",
     "named",
@@ -75,7 +64,7 @@ def _interval_option(result: str) -> Option:
     help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
 )
 @_interval_option("Add the columns `lower` and `upper`, or `prediction_set`.")
-@bad_row_options
+@options.bad_rows
 @click.option(
     "--json",
     "as_json",
@@ -83,7 +72,7 @@ def _interval_option(result: str) -> Option:
     help="Print a summary with the differences from the training rows as one JSON object. Needs "
     "--output, as the predictions are written to standard output otherwise.",
 )
-@verbosity
+@options.verbosity
 def predict(
     paths: RunAndData,
     output: Location | None,
@@ -120,16 +109,16 @@ def predict(
     if output is not None and _is_folder_of_parts(paths[1], output, named):
         from dlcli.pipeline import FolderOptions
 
-        options = FolderOptions(
+        choices = FolderOptions(
             keep, spreadsheet_safe, **bad_rows, hint=_BAD_ROW_HINT, form=named, level=level
         )
-        _predict_folder(paths, Path(output), options, jobs or 1, as_json)
+        _predict_folder(paths, Path(output), choices, jobs or 1, as_json)
         return
     if jobs is not None:
         way_out = "name a local folder or glob of tables, and a folder with --output"
         raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
     if output is not None:
-        refuse_existing_path(output)
+        options.refuse_existing_path(output)
     issues, rejected = _value_issues(**bad_rows), bad_rows["rejected"]
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -139,7 +128,7 @@ def predict(
     if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
-    with open_output(output) as stream:
+    with options.open_output(output) as stream:
         with opened_network(run) as opened:
             predictor = Predictor.load(opened, level)
         table = predictor.read(data, others=None if rejected else keep)
@@ -182,7 +171,7 @@ def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -
 
 
 def _predict_folder(
-    paths: RunAndData, output: Path, options: FolderOptions, jobs: int, as_json: bool
+    paths: RunAndData, output: Path, choices: FolderOptions, jobs: int, as_json: bool
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
@@ -197,14 +186,14 @@ def _predict_folder(
         else:
             print_event(event, fields)
 
-    _check_rejected(options.on_bad_row, options.rejected)
-    if options.rejected is not None and options.rejected.suffix:
-        raise click.UsageError(f"--rejected {options.rejected}: name a folder, as --output is one")
-    if options.rejected == output:
+    _check_rejected(choices.on_bad_row, choices.rejected)
+    if choices.rejected is not None and choices.rejected.suffix:
+        raise click.UsageError(f"--rejected {choices.rejected}: name a folder, as --output is one")
+    if choices.rejected == output:
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
     with opened_network(run) as opened:
-        outcome = predict_folder(opened, Path(data), output, options, jobs, listener)
+        outcome = predict_folder(opened, Path(data), output, choices, jobs, listener)
     predictor, found = outcome.predictor, outcome.differences
     print_remarks(outcome.remarks)
     print_unused_columns(str(data), [*outcome.unread])
@@ -220,7 +209,7 @@ def _predict_folder(
         print_message("note", f"{data}: {skipped} of {outcome.files} had been predicted before")
     warnings = []
     if found.bad_rows:
-        treatment = f"rejected to {options.rejected}" if options.rejected else "treated as missing"
+        treatment = f"rejected to {choices.rejected}" if choices.rejected else "treated as missing"
         warnings.append(bad_rows_text(found.bad_rows, treatment, found.examples))
     _print_difference_warnings(str(data), warnings, predictor.encoding, found.as_issues())
 
@@ -228,9 +217,9 @@ def _predict_folder(
 @click.command()
 @run_and_data
 @_interval_option("Also compute the coverage and the mean width of intervals.")
-@bad_row_options
-@json_object
-@verbosity
+@options.bad_rows
+@options.json_object
+@options.verbosity
 def evaluate(
     paths: RunAndData, level: float | None, on_bad_row: str, rejected: Path | None, as_json: bool
 ) -> None:
@@ -288,7 +277,7 @@ def evaluate(
             evaluation.interval,
             evaluation.without_weight,
         )
-        click.echo(render_text(view, output_width()))
+        click.echo(render_text(view, options.output_width()))
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, table.file)
@@ -306,7 +295,7 @@ def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
 
     _check_rejected(on_bad_row, rejected)
     if rejected is not None:
-        refuse_existing_path(rejected)
+        options.refuse_existing_path(rejected)
         format_of(rejected)
     return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
 
@@ -398,5 +387,5 @@ def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> Non
     from dlcli.prediction import format_of, rejected_rows, write_rows
 
     if path is not None:
-        with open_output(path) as stream:
+        with options.open_output(path) as stream:
             write_rows(rejected_rows(table, issues), format_of(path), stream)

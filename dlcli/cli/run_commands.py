@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dlcli.cli import options
 from dlcli.cli.messages import is_quiet, print_line, print_message
-from dlcli.cli.options import (
-    LOCATION,
-    json_object,
-    new_path_option,
-    open_output,
-    output_width,
-    verbosity,
-)
 from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
 
@@ -34,10 +27,10 @@ _PAGE_WIDTH = 80
 
 @click.command()
 @run_argument(("train", "cv", "tune"))
-@new_path_option("FILE", "Write the page to a new file, and nothing to the run folder.")
-@new_path_option("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
-@json_object
-@verbosity
+@options.new_path("FILE", "Write the page to a new file, and nothing to the run folder.")
+@options.new_path("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
+@options.json_object
+@options.verbosity
 def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -> None:
     """Write the page of a run.
 
@@ -56,7 +49,7 @@ def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -
     picture = _curves_of(chosen) if curves is not None else b""
     page = write_report(chosen, output)
     if curves is not None:
-        with open_output(curves) as stream:
+        with options.open_output(curves) as stream:
             stream.write(picture)
     click.echo(json.dumps({"run": str(run), "page": str(page)}) if as_json else page)
 
@@ -81,15 +74,15 @@ def _curves_of(run: Run) -> bytes:
 @runs_argument
 @click.option(
     "--data",
-    type=LOCATION,
+    type=options.LOCATION,
     metavar="DATA",
     callback=refuse_run_folder,
     help="Compare on the rows of this table, which contains the target, or of its URL. [default: "
     "the held-out rows of each run]",
 )
-@new_path_option("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
-@json_object
-@verbosity
+@options.new_path("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
+@options.json_object
+@options.verbosity
 def compare(
     runs: tuple[Path, ...], data: Location | None, output: Path | None, as_json: bool
 ) -> None:
@@ -117,12 +110,12 @@ def compare(
         from dlcli.reports import to_html
 
         page = to_html(comparison_view(comparison))
-        with open_output(output) as stream:
+        with options.open_output(output) as stream:
             stream.write(page.encode())
     if as_json:
         click.echo(json.dumps(to_document(comparison), allow_nan=False))
         return
-    width = max(output_width(_PAGE_WIDTH), _PAGE_WIDTH)
+    width = max(options.output_width(_PAGE_WIDTH), _PAGE_WIDTH)
     click.echo(render_text(comparison_view(comparison), width))
 
 
@@ -135,8 +128,8 @@ def compare(
     help="Train the suggestions, at most six runs in RUN-tries/, and report which of them helped "
     "on the validation rows.",
 )
-@json_object
-@verbosity
+@options.json_object
+@options.verbosity
 def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     """Find problems of a run, explain them and suggest remedies.
 
@@ -157,7 +150,7 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     chosen.require_training()
     findings = find_problems(chosen)
     if not as_json:
-        click.echo(render_text(diagnosis_view(chosen, findings), output_width()))
+        click.echo(render_text(diagnosis_view(chosen, findings), options.output_width()))
     if tries:
         _try_remedies(chosen, findings, as_json)
     elif as_json:
@@ -189,5 +182,5 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
         if as_json and (finished or trials):
             click.echo(json.dumps(diagnosis_document(run, findings, trials), allow_nan=False))
         elif trials:
-            text = render_text(diagnosis_view(run, findings, trials), output_width())
+            text = render_text(diagnosis_view(run, findings, trials), options.output_width())
             click.echo(f"\n{text}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli.options import PATH, IntegerFrom, Option, interval_option, verbosity
+from dlcli.cli import options
 from dlcli.errors import UsageError
 
 KEY_VARIABLE = "DLCLI_API_KEY"
@@ -35,11 +35,11 @@ def _named_runs(
 
 def _number_option(
     name: str, bounds: tuple[int, int], default: int, metavar: str | None = None, *, help: str
-) -> Option:
+) -> options.Option:
     """Make the option for an integer."""
     return click.option(
         name,
-        type=IntegerFrom(*bounds),
+        type=options.IntegerFrom(*bounds),
         default=default,
         show_default=True,
         metavar=metavar,
@@ -48,7 +48,7 @@ def _number_option(
 
 
 @click.command()
-@click.argument("run", type=PATH, required=False, metavar="[RUN]")
+@click.argument("run", type=options.PATH, required=False, metavar="[RUN]")
 @click.option(
     "--name",
     "named",
@@ -64,7 +64,7 @@ def _number_option(
     help="Address to listen at: 0.0.0.0 is all of the machine's.",
 )
 @_number_option("--port", (0, 65_535), 8000, help="Port to listen at; 0 for any free one.")
-@interval_option("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
+@options.interval("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
 @_number_option(
     "--workers", (1, 1024), 1, "N", help="Processes that answer, at best one for each core."
 )
@@ -73,7 +73,7 @@ def _number_option(
 @_number_option(
     "--limit-time", (1, 3600), 30, "SECONDS", help="Most seconds that a request may take."
 )
-@verbosity
+@options.verbosity
 def serve(
     run: Path | None,
     named: dict[str, Path],

@@ -12,25 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlcli.cli import options
 from dlcli.cli.messages import is_quiet, print_line
-from dlcli.cli.options import (
-    ARGUMENTS,
-    TRACKERS,
-    IntegerFrom,
-    Option,
-    combined,
-    config_or_run,
-    jobs_option,
-    joins_cluster,
-    json_lines,
-    new_run_option,
-    optional_config,
-    output_width,
-    resume_option,
-    settings,
-    tracker_options,
-    verbosity,
-)
 from dlcli.cli.run_argument import run_argument
 from dlcli.errors import RequirementError, UsageError, plural
 
@@ -51,7 +34,7 @@ def _training_command(
     suffix: str,
     resuming: tuple[str, str],
     *,
-    first: Sequence[Option] = (),
+    first: Sequence[options.Option] = (),
     fixed: Sequence[str] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Run | None]], click.Command]:
@@ -71,14 +54,14 @@ def _training_command(
 
     def decorate(carry_out: Callable[..., Run | None]) -> click.Command:
         @click.command()
-        @optional_config
-        @combined(*first)
-        @settings
-        @new_run_option(suffix)
-        @resume_option(*resuming)
-        @json_lines
-        @tracker_options
-        @verbosity
+        @options.optional_config
+        @options.combined(*first)
+        @options.settings
+        @options.new_run_folder(suffix)
+        @options.run_to_resume(*resuming)
+        @options.json_lines
+        @options.trackers
+        @options.verbosity
         @wraps(carry_out)
         def command(
             config: Path | None,
@@ -88,13 +71,14 @@ def _training_command(
             as_json: bool,
             **others: Any,  # noqa: ANN401
         ) -> None:
-            trackers = tuple(name for name in TRACKERS if others.pop(name))
+            trackers = tuple(name for name in options.TRACKERS if others.pop(name))
             named = {name: others[name] for name in fixed}
-            options = ((path, others.pop(name)) for name, path in (overrides or {}).items())
-            given = tuple(f"{path}={value}" for path, value in options if value is not None)
+            overridden = ((path, others.pop(name)) for name, path in (overrides or {}).items())
+            given = tuple(f"{path}={value}" for path, value in overridden if value is not None)
             if run is None:
                 settings = (*settings, *given)
-            source = config_or_run(config, settings, output, run, **named)  # before slow imports
+            # Before the slow imports.
+            source = options.config_or_run(config, settings, output, run, **named)
 
             from dlcli.cli.event_log import event_listener
             from dlcli.comparison import GateResults, require_gates
@@ -109,7 +93,7 @@ def _training_command(
             if finished is None:  # on another worker than the one that reports
                 return
             if not as_json:
-                click.echo(render_text(view_of(finished), output_width()))
+                click.echo(render_text(view_of(finished), options.output_width()))
             require_gates(GateResults.of(finished).results, str(finished.path))
 
         return command
@@ -127,7 +111,7 @@ def _check_seconds(ctx: click.Context, parameter: click.Parameter, seconds: floa
 _WORKERS_OPTIONS = (
     click.option(
         "--workers",
-        type=IntegerFrom(2, _MOST_WORKERS),
+        type=options.IntegerFrom(2, _MOST_WORKERS),
         metavar="N",
         is_eager=True,
         help="Number of processes on this machine that train together, each on a share of rows.",
@@ -191,13 +175,13 @@ def _find_cluster(workers: int | None) -> Cluster | None:
     Args:
         workers: the number of workers to start on this machine, if there is no cluster yet.
     """
-    if not joins_cluster(workers):
+    if not options.joins_cluster(workers):
         return None
     from dlcli.cluster import end_with_launcher, find_cluster, run_local_workers
 
     cluster = find_cluster(os.environ)
     if cluster is None and workers is not None:
-        arguments = click.get_current_context().meta[ARGUMENTS]
+        arguments = click.get_current_context().meta[options.ARGUMENTS]
         command = [sys.executable, "-m", "dlcli", *arguments]
 
         raise click.exceptions.Exit(run_local_workers(command, workers, print_line))
@@ -211,13 +195,13 @@ def _find_cluster(workers: int | None) -> Cluster | None:
 _FOLD_OPTIONS = (
     click.option(
         "--folds",
-        type=IntegerFrom(2, _MOST_FOLDS),
+        type=options.IntegerFrom(2, _MOST_FOLDS),
         metavar="K",
         help="Number of folds, 2 or more. [default: 5]",
     ),
     click.option(
         "--repeats",
-        type=IntegerFrom(1, _MOST_FOLDS),
+        type=options.IntegerFrom(1, _MOST_FOLDS),
         metavar="R",
         help="Number of repetitions, each with new folds and other initial weights. [default: 1]",
     ),
@@ -227,7 +211,7 @@ _FOLD_OPTIONS = (
         help="Finally train on the rows of all folds, for the median of the best numbers of epochs "
         "in the folds, in RUN/refit.",
     ),
-    jobs_option("train folds"),
+    options.jobs("train folds"),
 )
 
 
@@ -279,12 +263,12 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
 _SEARCH_OPTIONS = (
     click.option(
         "--folds",
-        type=IntegerFrom(2, 1000),
+        type=options.IntegerFrom(2, 1000),
         metavar="K",
         help="Number of folds on which each candidate is evaluated, 2 or more, instead of the "
         "validation rows. [default: tune.folds of the config]",
     ),
-    jobs_option("evaluate candidates"),
+    options.jobs("evaluate candidates"),
     click.option(
         "--storage",
         metavar="URL",
@@ -313,7 +297,7 @@ def tune(
     source: Source,
     output: Path | None,
     listener: Listener,
-    **options: Any,  # noqa: ANN401
+    **chosen: Any,  # noqa: ANN401
 ) -> Run:
     """Search for a better config.
 
@@ -331,7 +315,7 @@ def tune(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import SearchSettings, resume_tuning, tune
 
-    search = SearchSettings(**{name: value for name, value in options.items() if value})
+    search = SearchSettings(**{name: value for name, value in chosen.items() if value})
     if isinstance(source, Path):
         return resume_tuning(source, search, listener)
     return tune(source, search, output, listener)
@@ -355,9 +339,9 @@ def _check_tolerance(
     help="Largest difference of a metric that is accepted, as a share of its size: 1e-3. Weights "
     "and versions may then differ, as they do on another machine. [default: all must be equal]",
 )
-@new_run_option("-reproduced")
-@json_lines
-@verbosity
+@options.new_run_folder("-reproduced")
+@options.json_lines
+@options.verbosity
 def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: bool) -> None:
     """Train a run again, and report what is equal.
 
@@ -378,7 +362,7 @@ def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: 
     with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
         reproduction = train_again(chosen, output, listener, tolerance)
     if not as_json:
-        click.echo(render_text(reproduction_view(reproduction), output_width()))
+        click.echo(render_text(reproduction_view(reproduction), options.output_width()))
     if reproduction.differing:
         differing = ", ".join(reproduction.differing)
         raise RequirementError(f"{run}: not reproduced, differing: {differing}")
