@@ -19,14 +19,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from benchmarks.processes import (
-    DLCLI,
-    ROOT,
-    environment,
-    output,
-    process_figures,
-    wall_seconds,
-)
+from benchmarks.processes import DLCLI, ROOT, environment, output, process_figures, wall_seconds
 from benchmarks.runner import Case, Figures
 
 LINE = ROOT / "configs" / "line.yaml"

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
-from dlcli.comparison.baseline_comparison import (
-    BaselineDifference,
-    Interval,
-    compare_to_baseline,
-)
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.config import Gate
 from dlcli.errors import RequirementError, number
 from dlcli.metrics import HIGHER_IS_BETTER, estimate_statistics

@@ -140,10 +140,4 @@ from dlcli.config.training_choices import (
 )
 from dlcli.config.tune_section import DEFAULT_TRIALS, MedianPruning, Pruner, Tpe, Tune
 from dlcli.config.urls import Location, Url, hide_secrets, locate
-from dlcli.config.yaml_document import (
-    MAX_BYTES,
-    Path,
-    dump_yaml,
-    format_path,
-    parse_path,
-)
+from dlcli.config.yaml_document import MAX_BYTES, Path, dump_yaml, format_path, parse_path

@@ -5,14 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    TypeAdapter,
-    WithJsonSchema,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
 from dlcli.config.section import (
     Choice,

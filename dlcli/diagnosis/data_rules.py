@@ -11,13 +11,7 @@ import numpy as np
 
 from dlcli import config
 from dlcli.config import Linear, Unscaled
-from dlcli.diagnosis.case import (
-    STANDARD_ERRORS,
-    Case,
-    Peak,
-    class_shares,
-    proportion_error,
-)
+from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
 from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
 from dlcli.errors import listed, plural, printable

@@ -5,13 +5,7 @@ from __future__ import annotations
 import math
 
 from dlcli.comparison import BaselineDifference
-from dlcli.config import (
-    Config,
-    ConstantLearningRate,
-    CosineDecayRestarts,
-    GroupSplit,
-    TimeSplit,
-)
+from dlcli.config import Config, ConstantLearningRate, CosineDecayRestarts, GroupSplit, TimeSplit
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
     LEARNED_NOTHING,

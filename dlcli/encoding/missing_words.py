@@ -16,13 +16,7 @@ from dlcli.encoding import type_rules
 from dlcli.encoding.column_summary import view_column
 from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural
-from dlcli.tables import (
-    CLEAR_MISSING_WORDS,
-    USUAL_MISSING_WORDS,
-    MissingWords,
-    Remark,
-    Table,
-)
+from dlcli.tables import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS, MissingWords, Remark, Table
 
 Features = Mapping[str, config.Feature]
 _NUMBERS_OR_DATES = (

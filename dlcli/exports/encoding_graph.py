@@ -27,11 +27,7 @@ from dlcli.encoding import (
 )
 from dlcli.exports.date_graph import encode_times
 from dlcli.exports.operations import Operations, Value, by_formula
-from dlcli.preprocessing import (
-    LARGEST,
-    LinearScaling,
-    QuantileScaling,
-)
+from dlcli.preprocessing import LARGEST, LinearScaling, QuantileScaling
 from dlcli.tables import MissingWords
 
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -62,15 +62,7 @@ from dlcli.metrics import HIGHER_IS_BETTER
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
 from dlcli.splitting import make_complete_folds
-from dlcli.tables import (
-    MONTHS,
-    USUAL_MISSING_WORDS,
-    Notation,
-    expand,
-    find,
-    read_layout,
-    recognize,
-)
+from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, expand, find, read_layout, recognize
 
 SCRIPT = "train.py"
 _WIDTH = 98

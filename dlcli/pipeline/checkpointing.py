@@ -15,14 +15,7 @@ import numpy as np
 from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.errors import Interrupted, RunError, plural
-from dlcli.runs import (
-    ArraySpec,
-    Checkpoint,
-    RunWriter,
-    damaged,
-    resume_command,
-    weight_specs,
-)
+from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command, weight_specs
 from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
 
 if TYPE_CHECKING:

@@ -72,14 +72,7 @@ from dlcli.tables import Table, floats, integers
 from dlcli.tasks import DecodedRows
 
 if TYPE_CHECKING:
-    from dlcli.training import (
-        Checkpointer,
-        Device,
-        Job,
-        LinearEngine,
-        ProgramCache,
-        TrainingResult,
-    )
+    from dlcli.training import Checkpointer, Device, Job, LinearEngine, ProgramCache, TrainingResult
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""

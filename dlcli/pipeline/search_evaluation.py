@@ -27,13 +27,7 @@ from dlcli.errors import (
     number,
     plural,
 )
-from dlcli.metrics import (
-    DifferenceEstimate,
-    corrected_interval,
-    finite,
-    main_metric,
-    metric_bounds,
-)
+from dlcli.metrics import DifferenceEstimate, corrected_interval, finite, main_metric, metric_bounds
 from dlcli.network import build_network
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
@@ -54,12 +48,7 @@ from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
-from dlcli.pipeline.search_context import (
-    SearchContext,
-    TimeBudget,
-    distribution_of,
-    make_splits,
-)
+from dlcli.pipeline.search_context import SearchContext, TimeBudget, distribution_of, make_splits
 from dlcli.pipeline.search_storage import quiet_optuna
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import (

@@ -31,11 +31,7 @@ from dlcli.config import Dimension, MedianPruning, Value, count_combinations
 from dlcli.errors import UsageError, override
 from dlcli.metrics import finite_number
 from dlcli.pipeline.documents import TrialResult
-from dlcli.pipeline.search_context import (
-    SearchPlan,
-    combination,
-    distribution_of,
-)
+from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs import parse_document

@@ -17,14 +17,7 @@ from optuna import TrialPruned
 
 from dlcli.config import ConfigFile, Tables, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics import (
-    Mean,
-    Number,
-    Statistic,
-    mean_of_all,
-    positive_weights,
-    standard_error,
-)
+from dlcli.metrics import Mean, Number, Statistic, mean_of_all, positive_weights, standard_error
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.documents import (
     State,

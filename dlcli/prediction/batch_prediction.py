@@ -14,12 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.errors import DataError, RunError, UsageError, in_cell
-from dlcli.prediction.prediction_tables import (
-    RowWriter,
-    assemble,
-    format_of,
-    rejected_rows,
-)
+from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, rejected_rows
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs import locked, open_new_file

@@ -18,22 +18,10 @@ from dlcli.errors import RunError, plural
 from dlcli.explanation import Explanation
 from dlcli.metrics import Floats, ThresholdCounts, main_metric
 from dlcli.network import LayerSummary
-from dlcli.prediction import (
-    Conformal,
-    Ensemble,
-    Predictor,
-)
+from dlcli.prediction import Conformal, Ensemble, Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
-from dlcli.runs import (
-    DIVERGED,
-    Count,
-    MetricsBySplit,
-    Run,
-    data_entries,
-    open_run,
-    parse_document,
-)
+from dlcli.runs import DIVERGED, Count, MetricsBySplit, Run, data_entries, open_run, parse_document
 from dlcli.tasks import StoredPredictions, Task, Values
 
 MOST_WARNINGS = 100

@@ -37,14 +37,7 @@ from dlcli.metrics import (
 from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables import Table, integers, strings
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import (
-    DecodedRows,
-    Outputs,
-    Task,
-    Values,
-    refuse_missing,
-    weighted_mean,
-)
+from dlcli.tasks.task import DecodedRows, Outputs, Task, Values, refuse_missing, weighted_mean
 
 StorageType = Literal["text", "integer", "boolean"]
 

@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dlcli import runs
 from dlcli.config import hide_secrets
 from dlcli.errors import UsageError, require_packages, truncate
-from dlcli.tracking.tracker import (
-    Fields,
-    Outcome,
-    Parameter,
-    Values,
-    parameters_of,
-    reason,
-)
+from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,12 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
-from dlcli.encoding import (
-    decide_types,
-    difference_lines,
-    find_differences,
-    fit_encoding,
-)
+from dlcli.encoding import decide_types, difference_lines, find_differences, fit_encoding
 from dlcli.encoding.encoding import ColumnDifference
 from dlcli.errors import DataError
 from dlcli.preprocessing import ColumnIssues, ValueIssues

@@ -6,12 +6,7 @@ import pytest
 from dlcli.config import Activation, Config, members_of
 from dlcli.config.layer_choices import LeakyRelu, Relu
 from dlcli.encoding import plain_layout
-from dlcli.explanation.explaining import (
-    MOST_LAYERS,
-    dead_share,
-    describe_layers,
-    saturated_share,
-)
+from dlcli.explanation.explaining import MOST_LAYERS, dead_share, describe_layers, saturated_share
 from dlcli.network import build_network
 
 REQUIRED = {"threshold": {"threshold": 0.0, "default_value": 0.0}}

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.prediction_analysis import (
-    read_true_values,
-    target_units,
-    worst_rows,
-)
+from dlcli.explanation.prediction_analysis import read_true_values, target_units, worst_rows
 from dlcli.metrics import (
     binary_statistics,
     multiclass_statistics,

@@ -10,12 +10,7 @@ import pytest
 
 from dlcli.comparison import HeldOut
 from dlcli.config.training_choices import Hinge
-from dlcli.metrics import (
-    Share,
-    estimate_statistic_differences,
-    estimate_statistics,
-    intervals,
-)
+from dlcli.metrics import Share, estimate_statistic_differences, estimate_statistics, intervals
 from dlcli.metrics.definitions import regression_statistics
 from dlcli.metrics.intervals import (
     expanded_tail,

@@ -31,13 +31,7 @@ from dlcli.reports.run_record import (
 )
 from dlcli.reports.run_report import training_view
 from dlcli.runs import open_run
-from tests.reports.hand_made_runs import (
-    HOSTILE,
-    class_run,
-    full_explanation,
-    make_run,
-    number_run,
-)
+from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables
 
 COLORS = {"x": [1, 2, 3, 4, 5, 6], "y": ["red", "green", "blue"] * 2}

@@ -22,11 +22,7 @@ from dlcli.pipeline.cross_validation import assign_folds
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext
-from dlcli.pipeline.search_evaluation import (
-    evaluate_search,
-    exclude_fold,
-    run_nested_worker,
-)
+from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
 from dlcli.pipeline.search_trials import Evaluation, SearchAccess
 from dlcli.runs import locked, new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
