@@ -45,6 +45,7 @@ from dlcli.config.data_section import (
     TimeSplit,
 )
 from dlcli.config.input_section import (
+    FEWEST_TRIAL_ROWS,
     Augmentation,
     Auto,
     Boolean,

@@ -509,6 +509,8 @@ Features = Annotated[
 
 _FACTOR_RATE = 40.0
 """The value of `feature_scale: auto`."""
+FEWEST_TRIAL_ROWS = 100
+"""Validation rows below which a network can't show whether it is better without factors."""
 FeatureScale = Annotated[Literal["auto"] | Positive, Expected("auto, or a number above 0")]
 
 
@@ -525,8 +527,8 @@ class Input(Section):
     column as a whole (similar to Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491). The
     trained network has the factors in the first layer's kernel. `auto` is 40; but an ensemble
     whose networks have 100 validation rows or more first trains one with and without factors, and
-    has none if its validation loss is lower without them by more than one part in √rows. Omitted:
-    there are none."""
+    has none if its validation loss, whatever `early_stopping` monitors, is lower without them by
+    more than one part in √rows. Omitted: there are none."""
     features: Features | None = None
     """Columns with their types, or a list of columns. In patterns, `*` is any text and `?` any
     character; a name has priority over a pattern, a longer pattern over a shorter one. Omitted:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, NamedTuple, ParamSpec, P
 
 import numpy as np
 
-from dlcli.config import CompiledEngine, Config
+from dlcli.config import FEWEST_TRIAL_ROWS, CompiledEngine, Config
 from dlcli.encoding import EncodedRows, Indices, is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network import estimate_step_seconds
@@ -74,10 +74,6 @@ class FittedMember:
     """The learning rate of its factors of columns; `None`: it was trained without."""
     training: TrainingResult
     """Weights, history and best epoch."""
-
-
-FEWEST_TRIAL_ROWS = 100
-"""Validation rows below which a network can't show whether it is better without factors."""
 
 
 class FactorTrial(NamedTuple):

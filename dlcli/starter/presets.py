@@ -98,8 +98,8 @@ _MOST_BINS = 3_200
 _FEWEST_BINS = 16
 
 
-_ROWS_OF_TRIAL = 1_000
-"""Rows from which each network has about 100 to be validated on, see `input.feature_scale`."""
+_ROWS_OF_TRIAL = 10 * config.FEWEST_TRIAL_ROWS
+"""Rows from which each network is validated on enough of them, about a tenth, for a trial."""
 
 
 def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
