@@ -91,7 +91,8 @@ def compare(
     Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
     differences of configs, data and versions; the metrics with 95 % confidence intervals; and the
     differences of the metrics, on the same held-out rows if the runs share them. If they don't,
-    --data names rows that none of them was trained on.
+    --data names rows that none of them was trained on; a warning is given for the whole file of
+    training rows, not for a part of it.
 
     \b
       dlcli compare runs/houses runs/houses-2
