@@ -183,7 +183,9 @@ def _split_stratified(
             "give more rows, or hold out less"
         )
         if not spare.any():
-            message = f"each of the {len(sizes)} classes is seen once; is it a number or a name?"
+            message = (
+                f"each of the {len(sizes)} classes is seen once; is it a number, a name or a date?"
+            )
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, generator)
     validated = _apportion(validation, sizes, spare - tested, generator)
