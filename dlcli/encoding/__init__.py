@@ -30,7 +30,7 @@ from dlcli.encoding.column_types import (
     type_columns,
     type_warnings,
 )
-from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder, circles
 from dlcli.encoding.encoded_rows import (
     MOST_FILLED,
     EncodedRows,

@@ -210,7 +210,7 @@ def _point(part: Part, day: date, time: int) -> NDArray[np.float32]:
         length = monthrange(day.year, day.month)[1]
     elif part == "day_of_year":
         length += isleap(day.year)
-    starts, points = _circles(possible)
+    starts, points = circles(part)
     point: NDArray[np.float32] = points[starts[length - possible[0]] + steps[part]()]
     return point
 
@@ -241,7 +241,7 @@ def sine_and_cosine(local: Moments, part: Part) -> Matrix:
         if part == "day":
             month = cyclic_steps(local, "month")
             lengths = _MONTH_LENGTHS[month] + is_leap_year * (month == _FEBRUARY)
-    starts, points = _circles(possible)
+    starts, points = circles(part)
     index = starts[lengths - possible[0]] + cyclic_steps(local, part)
     return np.take(points, index, axis=0)
 
@@ -260,8 +260,14 @@ def _day_table(local: Moments) -> tuple[Moments, Indices]:
 
 
 @lru_cache
-def _circles(lengths: range) -> tuple[Indices, NDArray[np.float32]]:
-    """Return where the circle of each length starts in a table, and the table."""
+def circles(part: Part) -> tuple[Indices, NDArray[np.float32]]:
+    """Return sine and cosine of each step of a cyclic part, for each possible length of its cycle.
+
+    Returns:
+        starts: where the circle of each length starts in the table, `(lengths,)`.
+        points: the table, `(steps of all lengths, 2)`.
+    """
+    _, _, lengths = _CYCLES[part]
     starts = np.cumsum([0, *lengths[:-1]])
     angles = [2 * math.pi * step / steps for steps in lengths for step in range(steps)]
     points = [(math.sin(angle), math.cos(angle)) for angle in angles]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcli.config import format_tokens
-from dlcli.encoding import DatetimeEncoder
+from dlcli.config import Part, format_tokens
+from dlcli.encoding import DatetimeEncoder, circles
 from dlcli.exports.operations import Operations, Value
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import (
@@ -42,16 +42,6 @@ _ISO = (
 )
 """ISO 8601 in UTC, from a month to the fraction of a second."""
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
-_CYCLES = {
-    "month": range(12, 13),
-    "day": range(28, 32),
-    "weekday": range(7, 8),
-    "day_of_year": range(365, 367),
-    "hour": range(24, 25),
-    "minute": range(60, 61),
-    "second": range(60, 61),
-}
-"""The possible lengths of each cycle, in steps."""
 
 
 class _Read(NamedTuple):
@@ -115,7 +105,7 @@ def encode_times(
                 extra = _month_length(ops, date.month, leap) - 28
             elif part == "day_of_year":
                 extra = leap
-            parts.append(_circle(ops, _CYCLES[part], extra, steps[part]))
+            parts.append(_circle(ops, part, extra, steps[part]))
     if feature.indicator:
         parts.append(ops.as_column(ops.cast(~readable, "float32")))
     return ops.concat(parts)
@@ -125,11 +115,9 @@ def _scaled(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
     return ops.as_column(ops.cast((x - scaling.offset) / scaling.scale, "float32"))
 
 
-def _circle(ops: Operations, lengths: range, extra: Value, steps: Value) -> Value:
-    """Return sine and cosine of 2π·steps/length, from a table of all possible values."""
-    starts = np.cumsum([0, *lengths[:-1]])
-    angles = np.array([2 * np.pi * step / steps for steps in lengths for step in range(steps)])
-    points = np.stack([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+def _circle(ops: Operations, part: Part, extra: Value, steps: Value) -> Value:
+    """Return sine and cosine of steps in a cycle that is by so many longer than its shortest."""
+    starts, points = circles(part)
     return ops.lookup(points, ops.lookup(starts, extra) + steps)
 
 

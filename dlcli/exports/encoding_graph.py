@@ -28,9 +28,8 @@ from dlcli.encoding import (
 from dlcli.exports.date_graph import encode_times
 from dlcli.exports.operations import Operations, Value, by_formula
 from dlcli.preprocessing import LARGEST, LinearScaling, QuantileScaling
-from dlcli.tables import MissingWords
+from dlcli.tables import MissingWords, missing_numbers, missing_texts
 
-_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
 _DECIMALS = ("", ".0", ".00", ".000")
 """Ways to write a whole number that are recognized; pandas writes the second."""
@@ -74,7 +73,7 @@ def _encode_numbers(
     missing: Sequence[str],
 ) -> Value:
     empty = ops.apply("isnan", x) | (ops.apply("abs", x) > LARGEST)
-    for number in sorted({float(word) for word in missing if _PLAIN_NUMBER.fullmatch(word)}):
+    for number in sorted({*missing_numbers(missing)}):
         empty = empty | ops.equal(x, number)
     if isinstance(feature, NumericEncoder) and feature.scaling.name == "log":
         empty = empty | (x < 0.0)
@@ -141,7 +140,7 @@ def _encode_categories(
         for code, category in enumerate(feature.categories)
         for spelling in _spellings(category)
     }
-    known |= dict.fromkeys(missing_spellings(missing), without)
+    known |= dict.fromkeys(missing_texts(missing), without)
     return encode_codes(ops, feature, ops.codes(ops.trimmed(x), known, other))
 
 
@@ -168,18 +167,9 @@ def _spellings(category: str) -> list[str]:
     return [category + end for end in _DECIMALS] if _WHOLE.fullmatch(category) else [category]
 
 
-def missing_spellings(words: Sequence[str]) -> list[str]:
-    """Return the texts that count as missing, without blanks around them."""
-    spelled = {"": None}
-    for word in map(str.strip, words):
-        whole = re.sub(r"^(-?(?:0|[1-9][0-9]*))\.0+$", r"\1", word)
-        spelled |= dict.fromkeys([word, whole, f"{whole}.0"] if _WHOLE.fullmatch(whole) else [word])
-    return [*spelled]
-
-
 def _encode_texts(ops: Operations, feature: TextEncoder, x: Value, missing: Sequence[str]) -> Value:
     counts = ops.counts(x, feature.tokens)
-    words = [word for word in missing_spellings(missing) if word]
+    words = [word for word in missing_texts(missing) if word]
     if words:
         present = ops.codes(ops.trimmed(x), dict.fromkeys(words, 0), 1)
         counts = counts * ops.as_column(ops.cast(present, "float32"))
@@ -247,8 +237,7 @@ def _is_linear(
         return False
     if feature.categories:
         return False
-    has_numbers = any(_PLAIN_NUMBER.fullmatch(word) for word in missing)
-    return not has_numbers and (feature.scaling.name == "log") == is_log
+    return not missing_numbers(missing) and (feature.scaling.name == "log") == is_log
 
 
 def _encode_together(

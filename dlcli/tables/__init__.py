@@ -24,7 +24,9 @@ from dlcli.tables.column import (
     USUAL_MISSING_WORDS,
     Column,
     column_kind,
+    missing_numbers,
     missing_setting,
+    missing_texts,
 )
 from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
