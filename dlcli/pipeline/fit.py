@@ -373,14 +373,9 @@ class FitResult:
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
-        prepared = self.prepared
-        task = prepared.encoding.task.for_loss(self.config.loss)
-        return task.constant_outputs(
-            prepared.split.train,
-            self.encoded["train"].weights,
-            prepared.network.outputs,
-            metric=task.comparison_metric(self.config),
-        )
+        task = self.prepared.encoding.task.for_loss(self.config.loss)
+        train, weights = self.prepared.split.train, self.encoded["train"].weights
+        return task.constant_outputs(train, weights, self.config)
 
     def constant_decoded(self, name: str) -> DecodedRows:
         """Return the rows of a set with their true values and the predictions of such a model."""

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from dlcli.config import (
     BinaryCrossentropy,
     ClassWeight,
+    Config,
     Loss,
     MetricName,
     Output,
@@ -144,12 +145,10 @@ class _Classes(Task):
 
     # Predictions.
 
-    def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
-    ) -> Floats:
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=self.width)
         shares: Floats = counts / counts.sum()
-        return shares[-units:]
+        return shares[-1:] if config.output.units == 1 else shares
 
     # Evaluation.
 
@@ -228,9 +227,7 @@ class _Margin(Binary):
     error_name = "hinge"
     charts = ("confusion", "roc", "precision_recall")
 
-    def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
-    ) -> Floats:
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=2)
         return np.array([1.0 if counts[1] > counts[0] else -1.0])
 
@@ -386,9 +383,7 @@ class Multilabel(Task):
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         return decide(decoded)
 
-    def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
-    ) -> Floats:
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         return weighted_mean(self.encode(train, ValueIssues()), weights)
 
     # Evaluation.

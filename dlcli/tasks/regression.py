@@ -224,11 +224,9 @@ class _Numbers(Task):
     def predict(self, decoded: Outputs) -> Outputs:
         return decoded
 
-    def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
-    ) -> Floats:
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         values = self.values(train, ValueIssues())
-        if metric == "mae":
+        if self.comparison_metric(config) == "mae":
             rows = np.ones(len(values)) if weights is None else weights
             centers = np.array([weighted_quantile(column, rows, 0.5) for column in values.T])
         else:

@@ -321,16 +321,13 @@ class Task(Fitted):
         return outputs
 
     @abstractmethod
-    def constant_outputs(
-        self, train: Table, weights: Floats | None, units: int, *, metric: str = ""
-    ) -> Floats:
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         """Return the outputs of a model that has seen only the target of its training rows.
 
         Args:
             train: the training rows.
             weights: their weights, (rows,), if they have any.
-            units: the output's width.
-            metric: the one that it is compared by, see `comparison_metric`.
+            config: the resolved config, for the output's width and `comparison_metric`.
 
         Returns:
             The output as trained on, (units,): the mean Σwy / Σw of each column of numbers, or the

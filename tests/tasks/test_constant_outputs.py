@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.training_choices import Hinge
+from dlcli.config import Config, MeanSquaredError, Output
+from dlcli.config.training_choices import Hinge, MeanAbsoluteError
 from dlcli.preprocessing import LinearScaling
 from dlcli.tables import Table
 from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
 
+MSE = MeanSquaredError()
 WEIGHTS = np.array([1.0, 1.0, 2.0])
 STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)
 LOG = LinearScaling(name="log", offset=1.0, scale=2.0)
@@ -22,8 +24,9 @@ def rows(**columns):
     return Table("t.csv", table, np.arange(1, table.num_rows + 1))
 
 
-def constant(target, table, weights=None, outputs=1, **options):
-    return target.constant_outputs(table, weights, outputs, **options).tolist()
+def constant(target, table, weights=None, outputs=1, loss=MSE):
+    config = Config.model_construct(loss=loss, output=Output(units=outputs), class_weight=None)
+    return target.constant_outputs(table, weights, config).tolist()
 
 
 def two_classes(*values, weights=None, outputs=1, loss=None):
@@ -57,7 +60,7 @@ def test_of_a_number_it_is_the_mean_in_the_numbers_own_unit(scaling, weights, me
 )
 def test_of_a_number_that_is_compared_by_absolute_errors_it_is_the_median(scaling, weights, median):
     target = Regression(columns=("y",), scalings=(scaling,))
-    outputs = constant(target, rows(y=[3.0, 0.0, 12.0]), weights, metric="mae")
+    outputs = constant(target, rows(y=[3.0, 0.0, 12.0]), weights, loss=MeanAbsoluteError())
     assert target.decode(np.array([outputs])).tolist()[0] == pytest.approx([median])
 
 

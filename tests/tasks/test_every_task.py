@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import BinaryCrossentropy, MeanSquaredError, Output, Poisson
+from dlcli.config import BinaryCrossentropy, Config, MeanSquaredError, Output, Poisson
 from dlcli.config.training_choices import Hinge
 from dlcli.encoding import Encoding
 from dlcli.metrics import HIGHER_IS_BETTER
@@ -104,8 +104,10 @@ def test_statistics_have_the_names_and_values_of_metrics(task, table, outputs, w
 
 
 def test_a_constant_prediction_has_the_width_of_the_output(task, table):
-    units = task.output_units(task.default_loss(Output()))
-    assert task.constant_outputs(table, None, units).shape == (units,)
+    loss = task.default_loss(Output())
+    output = Output(units=task.output_units(loss))
+    config = Config.model_construct(loss=loss, output=output, class_weight=None)
+    assert task.constant_outputs(table, None, config).shape == (output.units,)
 
 
 @pytest.mark.parametrize(
