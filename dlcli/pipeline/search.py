@@ -26,17 +26,12 @@ from dlcli.config import (
 )
 from dlcli.errors import TrainingError, UsageError, option
 from dlcli.network import resolve_head
+from dlcli.pipeline import run_recording
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_fingerprints, read_candidates
-from dlcli.pipeline.run_recording import (
-    Recording,
-    moved_config,
-    recorded_run,
-    resumed_run,
-    suffixed,
-)
+from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.search_context import (
     SearchContext,
     SearchSettings,
@@ -111,7 +106,8 @@ def tune(
         DlcliError: nothing is left then, unless a trial is finished or a signal has arrived; then
             it can be resumed, see `resume_tuning`.
     """
-    with recorded_run(file, output, suffixed(file.name, "-tune"), listener) as recording:
+    name = run_recording.suffixed(file.name, "-tune")
+    with run_recording.recorded_run(file, output, name, listener) as recording:
         check_tune(file)
         return _tune(recording, StudyRecord.new(file, settings), settings)
 
@@ -136,7 +132,7 @@ def resume_tuning(
     Raises:
         DlcliError: the run stays as it is then.
     """
-    with resumed_run(run, "tune", listener, tables) as recording:
+    with run_recording.resumed_run(run, "tune", listener, tables) as recording:
         assert recording.writer is not None
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
@@ -168,7 +164,7 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
         check_outer_folds(context)
     prepare_example(file.config, dataset, context.splits[0], events)
     with recording.begin(
-        lambda folder: moved_config(file, folder, keep_tune=True),
+        lambda folder: run_recording.moved_config(file, folder, keep_tune=True),
         device=None,
         store_inputs=record.store,
     ) as writer:
@@ -285,7 +281,7 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
     for name, number in numbers.items():
         trial = search.trial(number)
         assert trial is not None
-        config = moved_config(candidate(file, trial.values), writer.path)
+        config = run_recording.moved_config(candidate(file, trial.values), writer.path)
         text = dump_config(config)
         writer.write_text("best.yaml" if name == "best" else "smallest.yaml", text)
         if name == "best" or number != search.best:
