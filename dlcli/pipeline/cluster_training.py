@@ -117,7 +117,7 @@ def _lead(
     elif output is not None and is_run_of(output, source) and runs.is_unfinished(output):
         recorded = run_recording.resumed_run(output, "train", listener)
     else:
-        recorded = run_recording.recorded_run(source, output, source.name, listener)
+        recorded = run_recording.recorded_run(source, output, listener)
     with ExitStack() as stack:
         try:
             recording = stack.enter_context(recorded)
@@ -144,7 +144,7 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
     ignoring = handling_terminating(signal.SIG_IGN)
     with TemporaryDirectory(prefix="dlcli-worker-") as folder, ignoring:
         output = Path(folder) / "run"
-        with run_recording.recorded_run(file, output, file.name, lambda *_: None) as recording:
+        with run_recording.recorded_run(file, output, lambda *_: None) as recording:
             recording.resumes = not answer["_starts_over"]
             workers = _join(recording, cluster)
             try:

@@ -140,8 +140,7 @@ def cross_validate(
         DlcliError: nothing is left then, unless a fold is finished or a signal has arrived; then it
             can be resumed, see `resume_cross_validation`.
     """
-    name = run_recording.suffixed(file.name, "-cv")
-    with run_recording.recorded_run(file, output, name, listener) as recording:
+    with run_recording.recorded_run(file, output, listener, "-cv") as recording:
         return _cross_validate(recording, plan, jobs)
 
 

@@ -147,19 +147,20 @@ class Recording:
 
 @contextmanager
 def recorded_run(
-    file: ConfigFile, output: Path | None, name: str, listener: Listener
+    file: ConfigFile, output: Path | None, listener: Listener, suffix: str = ""
 ) -> Iterator[Recording]:
     """Record a new run.
 
     Args:
         file: the config.
         output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
-        name: the name of the run.
         listener: receives events.
+        suffix: of the config's name, which is cut to the length that a run's may have.
 
     Raises:
         UsageError: for a glob that matches nothing.
     """
+    name = f"{file.name[: _MAX_NAME - len(suffix)]}{suffix}"
     with file.located():
         yield Recording(file, Events(listener), output, name, stamps_of(file))
 
@@ -188,11 +189,6 @@ def resumed_run(
             stamps = stamps_of(file)
             check_data(writer, file)
             yield Recording(file, Events(listener), run, file.name, stamps, writer)
-
-
-def suffixed(name: str, suffix: str) -> str:
-    """Return the name of a run with a suffix, cut to the length that names may have."""
-    return f"{name[: _MAX_NAME - len(suffix)]}{suffix}"
 
 
 def stamps_of(file: ConfigFile) -> Stamps:

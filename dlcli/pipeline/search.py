@@ -106,8 +106,7 @@ def tune(
         DlcliError: nothing is left then, unless a trial is finished or a signal has arrived; then
             it can be resumed, see `resume_tuning`.
     """
-    name = run_recording.suffixed(file.name, "-tune")
-    with run_recording.recorded_run(file, output, name, listener) as recording:
+    with run_recording.recorded_run(file, output, listener, "-tune") as recording:
         check_tune(file)
         return _tune(recording, StudyRecord.new(file, settings), settings)
 

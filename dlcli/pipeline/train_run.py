@@ -70,8 +70,7 @@ def train(
     Raises:
         DlcliError: nothing is left of the run then, unless it can be resumed, see `resume`.
     """
-    name = run_recording.suffixed(file.name, suffix)
-    with run_recording.recorded_run(file, output, name, listener) as recording:
+    with run_recording.recorded_run(file, output, listener, suffix) as recording:
         return train_recorded(recording)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from dlcli.config import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
-from dlcli.pipeline.run_recording import suffixed
+from dlcli.pipeline.run_recording import recorded_run
 from dlcli.pipeline.search import StudyRecord
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import stop_of_search
@@ -407,9 +407,11 @@ def test_a_storage_in_the_folder_is_not_named(tmp_path):
     assert str(error.value) == f"{tmp_path}: its trials are in this folder; omit 'storage'"
 
 
-def test_a_long_name_is_shortened():
-    assert suffixed("houses", "-tune") == "houses-tune"
-    assert suffixed("h" * 64, "-tune") == "h" * 59 + "-tune"
+@pytest.mark.parametrize("name", ["houses", "h" * 64])
+def test_a_long_name_is_shortened(tmp_path, name):
+    file = line_file(tmp_path, overrides=[f"name={name}"])
+    with recorded_run(file, None, Recorder(), "-tune") as recording:
+        assert recording.name == name[:59] + "-tune"
 
 
 # Ended from outside
