@@ -47,10 +47,13 @@ class Trial:
     """The difference with its confidence interval; `None` where runs can't be compared."""
     converged: bool = False
     """True if it trains what diverged before, so that there is nothing to compare with."""
-    rescued: bool = False
-    """True if it does, and is better than a constant model."""
     problem: str | None = None
     """Why it failed, or can't be compared."""
+
+    @property
+    def rescued(self) -> bool:
+        """True if it trains what diverged before, and is better than a constant model."""
+        return self.converged and self.problem is None
 
     @property
     def helped(self) -> bool:
@@ -173,7 +176,7 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
         return replace(trial, problem="its metrics are undefined")
     trial = replace(trial, after=metrics.get(metric))
     if before is None:
-        return _compare_with_constant(after, trial)
+        return replace(trial, converged=True, problem=_problem_with_constant(after.run))
     trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
     if before.held_out is None or after.held_out is None:
         return replace(trial, problem="the run has no predictions to compare with")
@@ -183,13 +186,11 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     return replace(trial, difference=difference, problem=difference.reason)
 
 
-def _compare_with_constant(after: ComparedRun, trial: Trial) -> Trial:
+def _problem_with_constant(run: Run) -> str | None:
     """Compare with a constant model: what no longer diverges may still have come close to it."""
-    found = BaselineComparison.of(after.run).on(SPLIT).get("constant")
+    found = BaselineComparison.of(run).on(SPLIT).get("constant")
     if found is None or found.verdict == "unknown":
-        problem = "does not diverge anymore, but there is no baseline to compare with"
-        return replace(trial, converged=True, problem=problem)
-    if found.verdict == "better":
-        return replace(trial, converged=True, rescued=True)
-    problem = "does not diverge anymore, but is no better than a constant model"
-    return replace(trial, converged=True, problem=problem)
+        return "does not diverge anymore, but there is no baseline to compare with"
+    if found.verdict != "better":
+        return "does not diverge anymore, but is no better than a constant model"
+    return None

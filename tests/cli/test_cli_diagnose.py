@@ -113,14 +113,14 @@ def tried(monkeypatch):
     return set_up
 
 
-RESCUED = {"run": Path("runs/slow-tries/x"), "metric": "rmse", "after": 2.0, "rescued": True}
+RESCUED = {"run": Path("runs/slow-tries/x"), "metric": "rmse", "after": 2.0, "converged": True}
 FAILED = {"problem": "training diverged: the loss became inf in epoch 2"}
 
 
 @pytest.mark.usefixtures("slow")
 def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
     problem = "doesn't diverge any more, but no better than always the same answer"
-    poor = {**RESCUED, "after": 50.0, "converged": True, "rescued": False, "problem": problem}
+    poor = {**RESCUED, "after": 50.0, "problem": problem}
     tried(poor)
     shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("validation rows:\n")[2]
     assert shown.splitlines() == [

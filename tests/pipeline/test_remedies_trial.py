@@ -141,7 +141,7 @@ def test_of_what_diverged_only_those_that_beat_a_constant_are_rescued_and_the_be
 
 
 def test_of_scores_that_rise_with_success_the_highest_wins():
-    after = {"metric": "accuracy", "converged": True, "rescued": True}
+    after = {"metric": "accuracy", "converged": True}
     low, high = (Trial("a", patch("one"), after=value, **after) for value in (0.7, 0.9))
     assert winner([low, high]) is high
 
