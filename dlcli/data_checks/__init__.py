@@ -10,7 +10,7 @@ from dlcli.data_checks.inspection import (
     require_columns,
 )
 from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
-from dlcli.data_checks.sample import draw, draw_sample
+from dlcli.data_checks.sample import draw, draw_sample, spread
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split
 from dlcli.data_checks.target_checks import (
     MOST_CLASS_NUMBERS,

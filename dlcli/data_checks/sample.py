@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from dlcli.errors import DataError
 from dlcli.tables import Table
 from dlcli.tasks import Task
 
+Item = TypeVar("Item")
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -146,11 +148,11 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
     return SampledColumn(decision, codes, counts, tuple(texts), None)
 
 
-def spread(names: Sequence[str], most: int) -> Sequence[str]:
-    """Return at most so many of the names, evenly spaced."""
-    if len(names) <= most:
-        return names
-    return [names[at] for at in np.linspace(0, len(names) - 1, most).astype(int)]
+def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """Return at most so many of some items, evenly spaced, the first and the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[at] for at in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
 def feature_scores(sample: Sample) -> dict[str, Floats]:

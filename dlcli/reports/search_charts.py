@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from dlcli.config import Value
+from dlcli.data_checks import spread
 from dlcli.errors import plural
 from dlcli.metrics import finite_number
 from dlcli.pipeline import Dimension, Finalist, Search, TrialResult, leaderboard
@@ -186,14 +187,6 @@ def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
     return fmt.shorten(", ".join(pairs), most)
 
 
-def spread_evenly(trials: Sequence[TrialResult], most: int) -> list[TrialResult]:
-    """Return some candidates at even distances, the first and the last among them."""
-    if len(trials) <= most:
-        return list(trials)
-    places = np.linspace(0, len(trials) - 1, most).round().astype(int)
-    return [trials[at] for at in np.unique(places).tolist()]
-
-
 def is_allowed(dimension: Dimension, value: Value) -> bool:
     """Return whether a value is one of the choices of a setting, or in its range."""
     if dimension.kind == "choice":
@@ -228,7 +221,7 @@ def history_chart(candidates: Candidates) -> Chart | None:
     if not candidates.complete:
         return None
     trials, better = candidates.search.trials, candidates.improvements()
-    shown = spread_evenly(trials, MOST_POINTS)
+    shown = spread(trials, MOST_POINTS)
     drawn = [candidates.drawn(value_of(each)) for each in candidates.complete]
     edge = max(drawn) if candidates.minimizes else min(drawn)  # of candidates without a value
     rows = [
@@ -304,7 +297,7 @@ def size_chart(candidates: Candidates) -> Chart | None:
     if best is None or best.parameters is None or not sized:
         return None
     marked = {_BEST: best, _SMALLEST: smallest, _DEFAULT: candidates.default}
-    points = [(_OTHERS, each) for each in spread_evenly(sized, MOST_POINTS)]
+    points = [(_OTHERS, each) for each in spread(sized, MOST_POINTS)]
     points += [
         (name, each) for name, each in marked.items() if each and each.parameters is not None
     ]
@@ -389,7 +382,7 @@ def _numbers(
     path = dimension.path
     rows = [
         _point(candidates, each, each.values[path], "candidate")
-        for each in spread_evenly(having, MOST_SETTING_POINTS)
+        for each in spread(having, MOST_SETTING_POINTS)
     ]
     rows.append(_point(candidates, having[0], having[0].values[path], "best"))
     numbers = [x for each in having if isinstance(x := each.values[path], int | float)]
@@ -421,7 +414,7 @@ def _choices(
     }
     rows = [
         _point(candidates, each, chosen[id(each)], "candidate")
-        for each in spread_evenly(having, MOST_SETTING_POINTS)
+        for each in spread(having, MOST_SETTING_POINTS)
     ]
     rows += [
         {"x": name, "y": candidates.drawn(each), "v": each, "s": "median"}

@@ -9,16 +9,11 @@ import re
 import pytest
 
 from dlcli.config import Config
+from dlcli.data_checks import spread
 from dlcli.errors import RunError
 from dlcli.pipeline import Dimension, Interval, Search
 from dlcli.reports import render_report, render_text
-from dlcli.reports.search_charts import (
-    Candidates,
-    is_allowed,
-    settings_text,
-    spread_evenly,
-    value_text,
-)
+from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
 from dlcli.runs import new_run
 from tests.reports.hand_made_experiments import (
@@ -489,8 +484,8 @@ def test_the_best_so_far_only_gets_better():
 
 def test_of_many_candidates_some_at_even_distances_are_drawn():
     trials = [trial(at, 1.0) for at in range(100)]
-    assert [each.number for each in spread_evenly(trials, 4)] == [0, 33, 66, 99]
-    assert spread_evenly(trials[:4], 4) == trials[:4]
+    assert [each.number for each in spread(trials, 4)] == [0, 33, 66, 99]
+    assert spread(trials[:4], 4) == trials[:4]
 
 
 def test_dimensions_are_in_the_order_of_their_importance():
