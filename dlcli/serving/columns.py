@@ -42,8 +42,8 @@ class ServedColumn:
     kind: ColumnKind
     typical: object
     """A value as most rows have it."""
-    description: str
-    """The meaning of values, and those of training rows."""
+    meaning: str
+    """The meaning of values, and those of training rows, in a sentence or two."""
     low: float | str | None = None
     high: float | str | None = None
     """The training rows' range of numbers, and of times as ISO 8601."""
@@ -57,6 +57,12 @@ class ServedColumn:
     """The format of times."""
     timezone: str = "UTC"
     """The time zone of times without an offset."""
+
+    @property
+    def description(self) -> str:
+        """The meaning of values, null included."""
+        is_null = "is refused" if self.is_required else "is a missing value"
+        return f"{self.meaning} null {is_null}."
 
     def written(self, moment: datetime) -> object:
         """Write a time as the column has it."""
@@ -118,7 +124,7 @@ def describe_column(
     if isinstance(feature, NumberEncoder):
         typical, is_required = _typical_number(feature, known), feature.fill is None
         unit = f" in {notation.unit}" if notation.unit else ""
-        ends = f"training rows: {feature.low:g} to {feature.high:g}. {_missing_words(is_required)}"
+        ends = f"training rows: {feature.low:g} to {feature.high:g}."
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
             words = f"A number with its unit, as '{written}'; {ends}"
@@ -135,39 +141,32 @@ def describe_column(
     if isinstance(feature, DatetimeEncoder):
         return _time_column(feature)
     if isinstance(feature, BooleanEncoder):
-        is_required = feature.fill is None
-        words = f"true or false. {_missing_words(is_required)}"
-        typical = frequent[:1] == ["true"]
-        return ServedColumn(feature.column, "boolean", typical, words, is_required=is_required)
+        typical, is_required = frequent[:1] == ["true"], feature.fill is None
+        return ServedColumn(
+            feature.column, "boolean", typical, "true or false.", is_required=is_required
+        )
     if isinstance(feature, CategoryEncoder):
         order = {value: at for at, value in enumerate(frequent)}
         categories = sorted(feature.categories, key=lambda name: order.get(name, len(order)))
-        is_required = not feature.accepts_missing
         others = "Others are refused." if feature.unseen == "error" else "There may be others."
         return ServedColumn(
             feature.column,
             "category",
             feature.fill or categories[0],
-            f"One of {len(categories):,} categories: {first_names(categories, _SHOWN)}. {others} "
-            f"{_missing_words(is_required)}",
+            f"One of {len(categories):,} categories: {first_names(categories, _SHOWN)}. {others}",
             categories=tuple(categories),
-            is_required=is_required,
+            is_required=not feature.accepts_missing,
         )
     assert isinstance(feature, TextEncoder)  # images are not served
+    typical_text = frequent[0] if frequent else feature.tokens[0]
     is_required = feature.missing == "error"
-    return ServedColumn(
-        feature.column,
-        "text",
-        frequent[0] if frequent else feature.tokens[0],
-        f"A text. {_missing_words(is_required)}",
-        is_required=is_required,
-    )
+    return ServedColumn(feature.column, "text", typical_text, "A text.", is_required=is_required)
 
 
 def _time_column(feature: DatetimeEncoder) -> ServedColumn:
     typical = feature.fill or feature.earliest + (feature.latest - feature.earliest) / 2
     low, high = short_moments([feature.earliest.isoformat(), feature.latest.isoformat()])
-    is_required, format = feature.fill is None, feature.formats[0]
+    format = feature.formats[0]
     if format in _UNIX:
         unit = "seconds" if format == "unix" else "milliseconds"
         meaning = f"A number of {unit} since 1970"
@@ -179,10 +178,10 @@ def _time_column(feature: DatetimeEncoder) -> ServedColumn:
         feature.column,
         "unix" if format in _UNIX else "time",
         None,
-        f"{meaning}; training rows: {low} to {high}. {_missing_words(is_required)}",
+        f"{meaning}; training rows: {low} to {high}.",
         low=low,
         high=high,
-        is_required=is_required,
+        is_required=feature.fill is None,
         times=(feature.earliest, feature.latest),
         format=format,
         timezone=feature.timezone,
@@ -202,10 +201,6 @@ def _typical_number(feature: NumberEncoder, known: ColumnStatistics | None) -> f
         value = feature.fill
     short = float(f"{value:.3g}")
     return short if feature.low <= short <= feature.high else value
-
-
-def _missing_words(is_required: bool) -> str:
-    return "null is refused." if is_required else "null is a missing value."
 
 
 def answer_types(predictor: Predictor) -> dict[str, str]:
