@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dlcli.reports.report_files import (
         policy,
         render_report,
-        template_environment,
+        render_template,
         template_text,
         to_card,
         to_html,
@@ -48,7 +48,7 @@ _NAMES = {
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
     "progress": ("EpochCount", "epoch_line", "member_line", "metric_names", "progress_line"),
     "report_files": (
-        *("policy", "render_report", "template_environment", "template_text", "to_card"),
+        *("policy", "render_report", "render_template", "template_text", "to_card"),
         *("to_html", "training_curves", "view_of", "write_report", "write_report_if_cheap"),
     ),
     "report_parts": ("evaluation_view", "inspection_view", "layer_table", "reproduction_view"),

@@ -129,13 +129,8 @@ def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
         picture: a PNG to show below it, and its description.
     """
     content, description = picture or (b"", "")
-    return (
-        template_environment()
-        .get_template("card.html.j2")
-        .render(
-            card=view, picture=base64.b64encode(content).decode("ascii"), description=description
-        )
-    )
+    picture_text = base64.b64encode(content).decode("ascii")
+    return render_template("card.html.j2", card=view, picture=picture_text, description=description)
 
 
 def to_html(view: View) -> str:
@@ -146,18 +141,15 @@ def to_html(view: View) -> str:
     """
     script, style = template_text("page.js"), style_variables() + template_text("page.css")
     vega = vega_script()
-    return (
-        template_environment()
-        .get_template("page.html.j2")
-        .render(
-            page=view,
-            sections=[section for section in view.sections() if section.blocks],
-            policy=policy(scripts=[vega, script], styles=[style]),
-            vega=vega,
-            script=script,
-            style=style,
-            settings=settings(),
-        )
+    return render_template(
+        "page.html.j2",
+        page=view,
+        sections=[section for section in view.sections() if section.blocks],
+        policy=policy(scripts=[vega, script], styles=[style]),
+        vega=vega,
+        script=script,
+        style=style,
+        settings=settings(),
     )
 
 
@@ -177,9 +169,13 @@ def policy(scripts: list[str], styles: list[str]) -> str:
     )
 
 
+def render_template(name: str, package: str = "dlcli.reports", **values: object) -> str:
+    """Render a template of pages that a package has, which escapes what it shows."""
+    return _templates(package).get_template(name).render(values)
+
+
 @cache
-def template_environment(package: str = "dlcli.reports") -> Environment:
-    """Return the templates of pages that a package has, which escape what they show."""
+def _templates(package: str) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

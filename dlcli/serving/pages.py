@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from starlette.responses import HTMLResponse, Response
 
-from dlcli.reports import policy, style_variables, template_environment, template_text
+from dlcli.reports import policy, render_template, style_variables, template_text
 from dlcli.serving.openapi import STATUSES
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
@@ -63,8 +63,7 @@ def _curl(model: ServedModel, address: str) -> str:
 
 def _page(template: str, script: str = "", **values: object) -> Response:
     style = style_variables() + template_text("pages.css", _PACKAGE)
-    page = template_environment(_PACKAGE).get_template(template)
-    text = page.render(style=style, script=script, **values)
+    text = render_template(template, _PACKAGE, style=style, script=script, **values)
     allowed = policy(scripts=[script], styles=[style])
     headers = {
         "Content-Security-Policy": f"{allowed}; connect-src 'self'; frame-ancestors 'none'",
