@@ -24,6 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from dlcli import pipeline
 from dlcli.config import MEMORY, make_config
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.prediction import Predictions, Predictor
@@ -111,8 +112,6 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: for rows or settings that can't be trained.
         """
-        from dlcli.pipeline import fit_only
-
         with _value_errors():
             targets, features = dict(_named_targets(y)), self._columns(X, is_new=True)
             for name in (*targets, _WEIGHT):
@@ -130,7 +129,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
                 overrides["data.weight"] = _WEIGHT
                 table = memory_table({**columns, _WEIGHT: column_or_1d(weights)}, "X")
             file = make_config(text, overrides, {"train": table})
-            self.predictor_ = fit_only(file).predictor
+            self.predictor_ = pipeline.fit_only(file).predictor
 
     def _starter(self, table: MemoryTable, targets: Sequence[str]) -> str:
         from dlcli.starter import starter_config

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from dlcli import pipeline
 from dlcli.api.arguments import (
     boolean,
     check_columns,
@@ -80,8 +81,6 @@ def train(
         DlcliError: `ConfigError`, `DataError`, `TrainingError`, `RunError` or `UsageError`. An
             interrupted training can be resumed from its latest checkpoint, see `resume`.
     """
-    from dlcli import pipeline
-
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
         return TrainingRun(pipeline.train(file, _path(output), listener))
@@ -117,8 +116,6 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
-    from dlcli import pipeline
-
     plan = pipeline.Plan(
         folds=integer("folds", folds, 2, pipeline.MOST_FOLDS),
         repeats=integer("repeats", repeats, 1, pipeline.MOST_FOLDS),
@@ -163,8 +160,6 @@ def tune(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
-    from dlcli import pipeline
-
     settings = pipeline.SearchSettings(
         jobs=job_count(jobs),
         storage=database_url("storage", storage),
@@ -203,8 +198,6 @@ def resume(
         RunError: if there is nothing to resume, or the data have changed.
         DlcliError: see `train`.
     """
-    from dlcli import pipeline
-
     folder, tables, jobs = _folder(run), _tables(data, validation_data, test_data), job_count(jobs)
     storage = database_url("storage", storage)
     kind, is_there = kind_of_unfinished(folder), is_unfinished(folder)
@@ -337,8 +330,6 @@ def reproduce(
     Raises:
         DlcliError: see `train`.
     """
-    from dlcli import pipeline
-
     check_tolerance(tolerance)
     tables = _tables(data, validation_data, test_data)
     with listening(progress) as listener:

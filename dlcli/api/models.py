@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli import reports
 from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
 from dlcli.config import Config, Location
@@ -312,21 +313,16 @@ class Prediction:
         return f"Prediction of {plural(len(self), 'row')}:\n{self._first_rows()}"
 
     def _repr_html_(self) -> str:
-        from dlcli.reports import View, to_card
-
-        return to_card(View(f"Prediction of {plural(len(self), 'row')}", blocks=(self._table(),)))
+        title = f"Prediction of {plural(len(self), 'row')}"
+        return reports.to_card(reports.View(title, blocks=(self._table(),)))
 
     def _first_rows(self) -> str:
-        from dlcli.reports import render_table
+        return "\n".join(reports.render_table(self._table()))
 
-        return "\n".join(render_table(self._table()))
-
-    def _table(self) -> Any:  # noqa: ANN401
-        from dlcli.reports import Table as Block
-
+    def _table(self) -> reports.Table:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
-        return Block(tuple(columns), rows, text_columns=())
+        return reports.Table(tuple(columns), rows, text_columns=())
 
 
 def _like(batch: Batch, rows: pa.Table) -> Batch:
@@ -354,8 +350,6 @@ def _index_of(data: object) -> Any:  # noqa: ANN401  (pandas has no types of its
 
 def _cell(value: object) -> str:
     """Return a predicted value as a cell: a class, a number, or a set of classes."""
-    from dlcli.reports import fmt
-
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return fmt.number(value) if isinstance(value, float) else str(value)
+    return reports.fmt.number(value) if isinstance(value, float) else str(value)

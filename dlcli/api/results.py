@@ -8,20 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import pyarrow as pa
+
+from dlcli import pipeline, reports
 from dlcli.api.arguments import check_level, output_path
+from dlcli.api.models import Model
 from dlcli.config import Config
 from dlcli.errors import check_word
 from dlcli.runs import MetricsBySplit, Run, open_new_file, open_run, refuse_existing_file
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from dlcli.api.models import Model
     from dlcli.comparison import Comparison
     from dlcli.data_checks import Inspection
     from dlcli.diagnosis import Finding
-    from dlcli.pipeline import CrossValidation, Reproduction, Search
-    from dlcli.reports import View
 
 
 ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
@@ -31,18 +30,14 @@ ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card
 class _Shown:
     """A result with a view: its text is what the command prints, in a notebook it is a card."""
 
-    def _view(self) -> View:
+    def _view(self) -> reports.View:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        from dlcli.reports import render_text
-
-        return render_text(self._view())
+        return reports.render_text(self._view())
 
     def _repr_html_(self) -> str:
-        from dlcli.reports import to_card
-
-        return to_card(self._view())
+        return reports.to_card(self._view())
 
 
 @dataclass(frozen=True)
@@ -75,17 +70,13 @@ class _FinishedRun(_Shown):
             UsageError: if that file exists or can't be created.
             RunError: if a file of the run is damaged, or the page can't be stored.
         """
-        from dlcli.reports import write_report
-
-        return write_report(self.folder, None if output is None else output_path(output))
+        return reports.write_report(self.folder, None if output is None else output_path(output))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
-    def _view(self) -> View:
-        from dlcli.reports import view_of
-
-        return view_of(self.folder)
+    def _view(self) -> reports.View:
+        return reports.view_of(self.folder)
 
 
 class TrainingRun(_FinishedRun):
@@ -109,8 +100,6 @@ class TrainingRun(_FinishedRun):
     @cached_property
     def model(self) -> Model:
         """The trained model, to predict with."""
-        from dlcli.api.models import Model
-
         return Model.of(self.path)
 
     def export(
@@ -143,20 +132,16 @@ class TrainingRun(_FinishedRun):
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:
-        from dlcli.reports import to_card, training_curves, view_of
-
-        return to_card(view_of(self.folder), training_curves(self.folder))
+        return reports.to_card(reports.view_of(self.folder), reports.training_curves(self.folder))
 
 
 class CrossValidationRun(_FinishedRun):
     """The run of a cross-validation."""
 
     @cached_property
-    def result(self) -> CrossValidation:
+    def result(self) -> pipeline.CrossValidation:
         """All folds and their combined metrics, as in cv.json."""
-        from dlcli.pipeline import CrossValidation
-
-        return CrossValidation.of(self.folder)
+        return pipeline.CrossValidation.of(self.folder)
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -173,11 +158,9 @@ class SearchRun(_FinishedRun):
     """The run of a search."""
 
     @cached_property
-    def result(self) -> Search:
+    def result(self) -> pipeline.Search:
         """All trials and what was chosen, as in tune.json."""
-        from dlcli.pipeline import Search
-
-        return Search.of(self.folder)
+        return pipeline.Search.of(self.folder)
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
@@ -232,10 +215,8 @@ class ComparisonResult(_Shown):
 
         return to_document(self.comparison)
 
-    def _view(self) -> View:
-        from dlcli.reports import comparison_view
-
-        return comparison_view(self.comparison)
+    def _view(self) -> reports.View:
+        return reports.comparison_view(self.comparison)
 
 
 @dataclass(frozen=True)
@@ -247,21 +228,17 @@ class DiagnosisResult(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `dlcli diagnose --json` prints."""
-        from dlcli.reports import diagnosis_document
+        return reports.diagnosis_document(self.run, self.findings)
 
-        return diagnosis_document(self.run, self.findings)
-
-    def _view(self) -> View:
-        from dlcli.reports import diagnosis_view
-
-        return diagnosis_view(self.run, self.findings)
+    def _view(self) -> reports.View:
+        return reports.diagnosis_view(self.run, self.findings)
 
 
 @dataclass(frozen=True)
 class ReproductionResult(_Shown):
     """A run that was trained again, and what is equal."""
 
-    reproduction: Reproduction = field(repr=False)
+    reproduction: pipeline.Reproduction = field(repr=False)
 
     @property
     def reproduced(self) -> bool:
@@ -277,10 +254,8 @@ class ReproductionResult(_Shown):
         """Return what `dlcli reproduce --json` prints of the comparison."""
         return self.reproduction.to_document()
 
-    def _view(self) -> View:
-        from dlcli.reports import reproduction_view
-
-        return reproduction_view(self.reproduction)
+    def _view(self) -> reports.View:
+        return reports.reproduction_view(self.reproduction)
 
 
 @dataclass(frozen=True)
@@ -303,7 +278,5 @@ class InspectionResult(_Shown):
         """Return the object that `dlcli inspect --json` prints."""
         return asdict(self.inspection)
 
-    def _view(self) -> View:
-        from dlcli.reports import inspection_view
-
-        return inspection_view(self.inspection)
+    def _view(self) -> reports.View:
+        return reports.inspection_view(self.inspection)
