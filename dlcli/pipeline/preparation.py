@@ -56,6 +56,7 @@ from dlcli.errors import (
     UsageError,
     absent_columns,
     did_you_mean,
+    first_names,
     override,
 )
 from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
@@ -241,7 +242,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
 def _missing_column(path: str, column: str, header: Header) -> Iterator[Problem]:
     file, columns = header
     if column not in columns:
-        hint = did_you_mean(column, columns) or f"; there are {', '.join(columns[:12])}"
+        hint = did_you_mean(column, columns) or f"; there are {first_names(columns, 12)}"
         yield Problem(path, f"no column '{column}' in {file}{hint}")
 
 

@@ -94,7 +94,7 @@ class _Classes(Task):
         known = np.array([*(index.get(text, -1) for text in texts), -1], dtype=np.int64)
         indices = known[codes]
         shown = table.column(column).shown
-        names = ", ".join(self.classes[:10])
+        names = first_names(self.classes, 10)
 
         def complaint(at: int) -> str:
             return f"{shown(at)} is none of the classes ({names})"
@@ -330,7 +330,7 @@ class Multilabel(Task):
                     rows[code, index[label]] = 1
                 else:
                     unknown[code] = label
-        names = ", ".join(self.labels[:10])
+        names = first_names(self.labels, 10)
 
         def complaint(at: int) -> str:
             return f"'{unknown[int(codes[at])]}' is none of the labels ({names})"

@@ -280,11 +280,15 @@ def test_classes_are_encoded_by_their_index():
     assert target.encode(rows(y=["c", "a", "b"]), ValueIssues()).tolist() == [2, 0, 1]
 
 
-def test_a_class_that_training_never_saw_is_refused_with_its_row():
-    target = kind_of(["a", "{b}"]).fit(None, rows(y=["a"]))
+@pytest.mark.parametrize(
+    ("classes", "shown"),
+    [(["a", "{b}"], "a, {b}"), ([*"abcdefghijk"], "a, b, c, d, e, f, g, h, i, j, ...")],
+)
+def test_a_class_that_training_never_saw_is_refused_with_its_row(classes, shown):
+    target = kind_of(classes).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueIssues())
-    assert str(caught.value) == "t.csv: row 5, column 'y': 'z' is none of the classes (a, {b})"
+    assert str(caught.value) == f"t.csv: row 5, column 'y': 'z' is none of the classes ({shown})"
 
 
 def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
