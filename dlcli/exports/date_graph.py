@@ -8,7 +8,6 @@ is the last one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
@@ -76,23 +75,23 @@ def encode_times(
     fill = (feature.fill or feature.earliest) - _EPOCH
     moments = ops.where(readable, moments, fill // timedelta(microseconds=1))
     days = (moments + _SHIFT * DAY) // DAY - _SHIFT
-    date = _date(ops, days)
+    year, month, day = _date(ops, days)
     clock = (moments - days * DAY) // SECOND
     steps = {
-        "month": date.month - 1,
-        "day": date.day - 1,
+        "month": month - 1,
+        "day": day - 1,
         "weekday": _weekday(days),
-        "day_of_year": days - _first_day(ops, date.year, 1),
+        "day_of_year": days - _first_day(ops, year, 1),
         "hour": clock // 3600,
         "minute": (clock // 60) % 60,
         "second": clock % 60,
     }
-    leap = _is_leap_year(date.year, ops)
+    leap = _is_leap_year(year, ops)
     parts = []
     for part in feature.parts:
         if part == "year":
             assert feature.year is not None
-            years = ops.cast(date.year, "float64")
+            years = ops.cast(year, "float64")
             parts.append(_scaled(ops, feature.year, years))
         elif part == "elapsed":
             assert feature.elapsed is not None
@@ -102,7 +101,7 @@ def encode_times(
         else:
             extra = steps[part] * 0
             if part == "day":
-                extra = _month_length(ops, date.month, leap) - 28
+                extra = _month_length(ops, month, leap) - 28
             elif part == "day_of_year":
                 extra = leap
             parts.append(_circle(ops, part, extra, steps[part]))
@@ -124,15 +123,8 @@ def _circle(ops: Operations, part: Part, extra: Value, steps: Value) -> Value:
 # The calendar
 
 
-@dataclass(frozen=True)
-class _Date:
-    year: Value
-    month: Value
-    day: Value
-
-
-def _date(ops: Operations, days: Value) -> _Date:
-    """Return the date of days since 1970-01-01, from the year 1 on."""
+def _date(ops: Operations, days: Value) -> tuple[Value, Value, Value]:
+    """Return year, month and day of days since 1970-01-01, from the year 1 on."""
     shifted = days + _SHIFT
     era = shifted // 146_097
     day = shifted - era * 146_097
@@ -141,7 +133,7 @@ def _date(ops: Operations, days: Value) -> _Date:
     month = (day * 5 + 2) // 153  # from March
     of_month = day - (month * 153 + 2) // 5 + 1
     is_late = ops.cast(month >= 10, "int64")  # January or February of the next year
-    return _Date(year + era * 400 + is_late, month + 3 - is_late * 12, of_month)
+    return year + era * 400 + is_late, month + 3 - is_late * 12, of_month
 
 
 def _first_day(ops: Operations, year: Value, month: Value | int) -> Value:
