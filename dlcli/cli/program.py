@@ -58,7 +58,7 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
         _exit_after_wrong_usage(error)
     except DlcliError as error:
         at_once = isinstance(error, OutOfMemoryError)
-        _exit(_error_texts(error), _closing_lines(error), error.exit_code, at_once=at_once)
+        _exit(*_texts_of(error), error.exit_code, at_once=at_once)
     except (KeyboardInterrupt, _Terminated) as error:
         is_signal = isinstance(error, _Terminated)
         word, code = ("terminated", _TERMINATED) if is_signal else ("interrupted", _INTERRUPTED)
@@ -100,23 +100,16 @@ def handle_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _error_texts(error: DlcliError) -> list[str]:
-    """Return the text of each error; none of an interruption, which is no error."""
-    if isinstance(error, Interrupted) or error.is_reported:
-        return []
-    return [str(each) for each in (error.problems if isinstance(error, ConfigError) else [error])]
-
-
-def _closing_lines(error: DlcliError) -> list[str]:
-    """Return the lines below the errors."""
+def _texts_of(error: DlcliError) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the text of each error, none of an interruption, and the lines below them."""
     if isinstance(error, Interrupted):
-        return [f"ended by {printable(str(error))}"]
+        return (), [f"ended by {printable(str(error))}"]
     if error.is_reported:
-        return []
+        return (), ()
     if isinstance(error, ConfigError):
-        count = len(error.problems)
-        return [f"{count} problems"] if count > 1 else []
-    return _notes(error)
+        texts = [str(problem) for problem in error.problems]
+        return texts, [f"{len(texts)} problems"] if len(texts) > 1 else ()
+    return [str(error)], _notes(error)
 
 
 def _notes(error: BaseException) -> list[str]:
