@@ -25,6 +25,7 @@ from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tasks import Regression
+from dlcli.training_job import Job
 
 with quiet_tensorflow():
     from dlcli import training
@@ -55,7 +56,7 @@ class Shape:
     epochs: int
     """Epochs of the training for which an engine is to be chosen."""
 
-    def job(self, rng: np.random.Generator, epochs: int) -> training.Job:
+    def job(self, rng: np.random.Generator, epochs: int) -> Job:
         """Return a job with random rows."""
         layer = {"activation": "relu", "dropout": self.dropout}
         if self.batch_normalization:
@@ -76,7 +77,7 @@ class Shape:
         rows = self.steps * self.batch_size
         matrix = rng.standard_normal((rows, self.inputs), dtype=np.float32)
         encoded = EncodedRows(InMemoryInputs(matrix), matrix[:, :1])
-        return training.Job(config, network, head, task, encoded, None)
+        return Job(config, network, head, task, encoded, None)
 
 
 def draw_shape(rng: np.random.Generator) -> Shape:
@@ -108,7 +109,7 @@ class _MeasuredError(Exception):
     """Raised by the progress of a training that has been measured."""
 
 
-def measure(job: training.Job, *, jit_compile: bool) -> tuple[float, float]:
+def measure(job: Job, *, jit_compile: bool) -> tuple[float, float]:
     """Return the seconds of an engine that pass once, for compiling, and for each epoch."""
     stopwatch = Stopwatch()
     ends = stopwatch.ends

@@ -21,9 +21,9 @@ from dlcli.pipeline.fit import pause_collection
 from tests.forks import Forks
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Job, ProgramCache, TrainingResult
+    from dlcli.training import ProgramCache
     from dlcli.training.compiled_engine import _Shared
-    from dlcli.training.job import Progress
+    from dlcli.training_job import Checkpointer, EpochProgress, Job, TrainingResult
 
 _HIDING = Path(__file__).parent / "without_pandas"
 if "DLCLI_TESTS_BESIDE_PANDAS" not in os.environ:
@@ -113,6 +113,7 @@ def compiled_once() -> Iterator[None]:
     """
     from dlcli import training
     from dlcli.training import compiled_engine
+    from dlcli.training_job import NO_CHECKPOINTS
 
     make, train_job = training.ProgramCache._make, training.train_job
     if not _programs:
@@ -128,8 +129,8 @@ def compiled_once() -> Iterator[None]:
     def train_with_cache(
         job: Job,
         engine: Engine,
-        progress: Progress,
-        checkpointer: Checkpointer = training.NO_CHECKPOINTS,
+        progress: EpochProgress,
+        checkpointer: Checkpointer = NO_CHECKPOINTS,
         programs: ProgramCache | None = None,
     ) -> TrainingResult:
         return train_job(job, engine, progress, checkpointer, programs or _programs[0])

@@ -11,6 +11,7 @@ from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tasks import Regression, Task, classification
+from dlcli.training_job import Job
 
 with quiet_tensorflow():
     from dlcli import training
@@ -34,7 +35,7 @@ def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
     return last_of_each_burst(stopwatch.ends, SECONDS_BETWEEN_DISPATCHES)
 
 
-def build_job(workload: Workload, data: EncodedData, epochs: int) -> training.Job:
+def build_job(workload: Workload, data: EncodedData, epochs: int) -> Job:
     """Return the job that trains a workload."""
     config = _config(workload, epochs)
     task = _task(workload)
@@ -44,7 +45,7 @@ def build_job(workload: Workload, data: EncodedData, epochs: int) -> training.Jo
     if workload.validation_rows:
         validation = EncodedRows(InMemoryInputs(data.validation_matrix), data.validation_target)
     encoded = EncodedRows(InMemoryInputs(data.matrix), data.target)
-    return training.Job(config, network, head, task, encoded, validation)
+    return Job(config, network, head, task, encoded, validation)
 
 
 def _config(workload: Workload, epochs: int) -> Config:

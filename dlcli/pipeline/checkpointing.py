@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.errors import Interrupted, RunError, plural
 from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command, weight_specs
 from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
-
-if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Job, TrainingResult
+from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, Job, TrainingResult
 
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
@@ -81,7 +78,7 @@ class SignalStop:
         self.signal = signal.Signals(number)
 
 
-class StopOnSignal(SignalStop):
+class StopOnSignal(SignalStop, Checkpointer):
     """A checkpointer that stores nothing, and ends training when a signal arrives.
 
     Whatever is interrupted under it starts over when the run is resumed.
@@ -100,11 +97,6 @@ class StopOnSignal(SignalStop):
         self._describe = describe
         self._resumable = resumable
 
-    @property
-    def is_due(self) -> bool:
-        """True if a checkpoint is wanted now."""
-        return self.is_ending
-
     def save(self, checkpoint: Checkpoint) -> None:
         """Discard a checkpoint.
 
@@ -113,14 +105,6 @@ class StopOnSignal(SignalStop):
         """
         self.check()
 
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
-        """Return `None`: there is nothing to continue from."""
-        return None
-
-    def of_member(self, number: int) -> Checkpointer:
-        """Return this one."""
-        return self
-
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Discard the result of a member of an ensemble.
 
@@ -128,10 +112,6 @@ class StopOnSignal(SignalStop):
             Interrupted: if a signal has arrived.
         """
         self.check()
-
-    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        """Return `None`: no member is finished."""
-        return None
 
     def check(self) -> None:
         """End the run if a signal has arrived.
@@ -280,7 +260,7 @@ class _MemberCheckpointer(RunCheckpointer):
         self._run.check()
 
 
-class SharedCheckpointer:
+class SharedCheckpointer(Checkpointer):
     """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
 
     Args:
@@ -289,8 +269,6 @@ class SharedCheckpointer:
     """
 
     def __init__(self, exchange: Exchange, own: Checkpointer) -> None:
-        from dlcli.training import NO_CHECKPOINTS
-
         self._exchange = exchange
         self._own = own if exchange.rank == 0 else NO_CHECKPOINTS
 
@@ -347,8 +325,6 @@ def _as_checkpoint(result: TrainingResult) -> Checkpoint:
 
 
 def _as_result(checkpoint: Checkpoint) -> TrainingResult:
-    from dlcli.training import TrainingResult
-
     weights = {name: array for name, array in checkpoint.arrays.items() if name != _BEST_EPOCH}
     history = {name: [*values] for name, values in checkpoint.history.items()}
     return TrainingResult(weights, history, int(checkpoint.arrays[_BEST_EPOCH]) or None)

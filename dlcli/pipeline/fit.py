@@ -70,9 +70,10 @@ from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
 from dlcli.tasks import DecodedRows
+from dlcli.training_job import Checkpointer, Device, Job, TrainingResult, measure_magnitudes
 
 if TYPE_CHECKING:
-    from dlcli.training import Checkpointer, Device, Job, LinearEngine, ProgramCache, TrainingResult
+    from dlcli.training import LinearEngine, ProgramCache
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
@@ -245,8 +246,6 @@ class FitResult:
     @cached_property
     def training(self) -> TrainingResult:
         """Weights, history and best epoch; of an ensemble all weights, and the mean history."""
-        from dlcli.training import TrainingResult
-
         if self.config.ensemble is None:
             return self.members[0].training
         weights = {
@@ -442,8 +441,6 @@ def fit(
         RunError: if no checkpoint can be resumed from.
         Interrupted: if a signal has arrived.
     """
-    from dlcli.training import Job
-
     start, options, head = time.perf_counter(), options or FitOptions(), prepared.head
     job = Job(
         config=config,
@@ -550,8 +547,6 @@ def advise(error: DivergenceError, job: Job) -> Magnitudes:
     Returns:
         The magnitudes that they are based on.
     """
-    from dlcli.training import measure_magnitudes
-
     magnitudes = measure_magnitudes(job, error.epoch)
     config = job.config.model_copy(update={"output": job.head.output, "loss": job.head.loss})
     for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):

@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,9 +30,7 @@ from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import Prepared, member_folds
 from dlcli.preprocessing import ValueIssues
 from dlcli.tasks import Task
-
-if TYPE_CHECKING:
-    from dlcli.training import Device, Job, TrainingResult
+from dlcli.training_job import Device, EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
 """Time that a further set of variables for the compiled program takes."""
@@ -44,8 +42,6 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each epoch of a network, with the network's number in its ensemble and the epoch's,
 both from 1, and the epoch's values by column of history.csv. It is called from several threads, but
 never at the same time, and may raise to end training."""
-EpochProgress = Callable[[int, Mapping[str, float]], None]
-"""The same for a single network."""
 
 
 class Member(NamedTuple):

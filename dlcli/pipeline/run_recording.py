@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from dlcli.cluster import ALONE, Cluster
 from dlcli.comparison import GateResult, GateResults
@@ -51,9 +50,7 @@ from dlcli.runs import (
     unfinished_run,
 )
 from dlcli.tables import each_file, file_version
-
-if TYPE_CHECKING:
-    from dlcli.training import Device
+from dlcli.training_job import Device
 
 EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")
 """The entries of `environment.json` that the bits of the weights depend on."""

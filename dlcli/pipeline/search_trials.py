@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,7 @@ from dlcli.pipeline.search_storage import (
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs import RunWriter, read_resolved
-
-if TYPE_CHECKING:
-    from dlcli.training import Checkpointer
+from dlcli.training_job import Checkpointer
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""

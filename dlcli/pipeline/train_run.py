@@ -39,9 +39,10 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import DIVERGED, Run, RunWriter
 from dlcli.tables import in_agreement, strings
+from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives, TrainingResult
+    from dlcli.training import Collectives
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -111,7 +112,7 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         initial = initial_weights(file, prepared.network)
         device = load_tensorflow(config, events)
-        from dlcli.training import NO_CHECKPOINTS, ProgramCache
+        from dlcli.training import ProgramCache
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
         options = FitOptions(initial, programs=programs, device=device, on_divergence=advise)

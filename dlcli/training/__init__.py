@@ -2,7 +2,6 @@
 
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_engine import ProgramCache
-from dlcli.training.job import NO_CHECKPOINTS, Checkpointer, Job, TrainingResult, measure_magnitudes
 from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.objectives import gradient_norms, keras_loss
-from dlcli.training.training import Device, prepare_device, train_job
+from dlcli.training.training import prepare_device, train_job

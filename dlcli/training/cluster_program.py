@@ -20,8 +20,8 @@ from dlcli.encoding import Inputs, ShardedInputs
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_program import Block, ChunkedProgram, Values, chunk_orders
 from dlcli.training.epoch_monitor import State
-from dlcli.training.job import Job
 from dlcli.training.objectives import build_learner
+from dlcli.training_job import Job
 
 
 class ShareOfChunk(NamedTuple):

@@ -46,20 +46,6 @@ from dlcli.training.compiled_program import (
     keeps_loops,
 )
 from dlcli.training.epoch_monitor import State
-from dlcli.training.job import (
-    NO_CHECKPOINTS,
-    Arrays,
-    Checkpointer,
-    History,
-    Job,
-    Progress,
-    TrainingResult,
-    check_finite,
-    first_checkpoint,
-    is_finite,
-    record_epoch,
-    values_of,
-)
 from dlcli.training.objectives import (
     build_learner,
     optimizer_without_values,
@@ -68,6 +54,20 @@ from dlcli.training.objectives import (
     without_values,
 )
 from dlcli.training.randomness import epoch_order
+from dlcli.training_job import (
+    NO_CHECKPOINTS,
+    Arrays,
+    Checkpointer,
+    EpochProgress,
+    History,
+    Job,
+    TrainingResult,
+    check_finite,
+    first_checkpoint,
+    is_finite,
+    record_epoch,
+    values_of,
+)
 
 MOST_PROGRAMS = 8
 """Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
@@ -253,7 +253,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
 def run(
     job: Job,
     jit_compile: bool,
-    progress: Progress,
+    progress: EpochProgress,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
 ) -> TrainingResult:

@@ -34,9 +34,9 @@ from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.encoding import EncodedRows, Inputs, ShardedInputs, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
-from dlcli.training.job import Arrays, Job, assign_values, values_of
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import order_parts, size_of
+from dlcli.training_job import Arrays, Job, assign_values, values_of
 
 ConcreteFunction = Any
 """A `tf.types.experimental.ConcreteFunction`: TensorFlow has no types to check."""

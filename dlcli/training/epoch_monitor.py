@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from dlcli.config import EarlyStopping, ReduceOnPlateau
 from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.training.job import Job
 from dlcli.training.objectives import Learner
+from dlcli.training_job import Job
 
 
 def direction(monitor: str) -> str:

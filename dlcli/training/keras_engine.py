@@ -15,13 +15,15 @@ from dlcli.config import Config, ReduceOnPlateau
 from dlcli.keras_model import weights_of
 from dlcli.runs import Checkpoint
 from dlcli.training.epoch_monitor import direction
-from dlcli.training.job import (
+from dlcli.training.objectives import Learner, build_learner
+from dlcli.training.randomness import epoch_order
+from dlcli.training_job import (
     NO_CHECKPOINTS,
     Arrays,
     Checkpointer,
+    EpochProgress,
     History,
     Job,
-    Progress,
     TrainingResult,
     assign_values,
     check_finite,
@@ -30,15 +32,13 @@ from dlcli.training.job import (
     record_epoch,
     values_of,
 )
-from dlcli.training.objectives import Learner, build_learner
-from dlcli.training.randomness import epoch_order
 
 Batch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
 
 
 def fit(
-    job: Job, progress: Progress, checkpointer: Checkpointer = NO_CHECKPOINTS
+    job: Job, progress: EpochProgress, checkpointer: Checkpointer = NO_CHECKPOINTS
 ) -> TrainingResult:
     """Train with `Model.fit`; see `train_job`.
 
@@ -126,7 +126,7 @@ class _Recorder(keras.callbacks.Callback):
         job: Job,
         learner: Learner,
         monitors: Sequence[keras.callbacks.Callback],
-        progress: Progress,
+        progress: EpochProgress,
         checkpointer: Checkpointer,
     ) -> None:
         super().__init__()

@@ -44,17 +44,17 @@ from dlcli.encoding import (
 )
 from dlcli.network import DenseLayer, Floats, Network, activate, activation_of
 from dlcli.runs import Checkpoint
-from dlcli.training.job import (
+from dlcli.training.randomness import epoch_order
+from dlcli.training_job import (
     Checkpointer,
+    EpochProgress,
     History,
     Job,
-    Progress,
     TrainingResult,
     Weights,
     check_finite,
     record_epoch,
 )
-from dlcli.training.randomness import epoch_order
 
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
 """Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and its
@@ -141,7 +141,7 @@ class _Rows(NamedTuple):
         return _Rows(self.matrix[indices], self.labels[indices], weights)
 
 
-def fit(job: Job, progress: Progress, checkpointer: Checkpointer) -> TrainingResult:
+def fit(job: Job, progress: EpochProgress, checkpointer: Checkpointer) -> TrainingResult:
     """Train a linear model that `LinearEngine` suits; see `train_job`."""
     train, validation = _Rows.of(job.train, job.labels, job.loss_weights), None
     if job.validation is not None and job.validation_labels is not None:

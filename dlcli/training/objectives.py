@@ -53,7 +53,6 @@ from dlcli.training.compiled_objects import (
     SummedDense,
     silu,
 )
-from dlcli.training.job import MODEL, Job, Weights
 from dlcli.training.process_settings import deterministic_tensorflow
 from dlcli.training.randomness import (
     AugmentedImages,
@@ -64,6 +63,7 @@ from dlcli.training.randomness import (
     stream_keys,
     streams_of,
 )
+from dlcli.training_job import MODEL, Job, Weights
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
 """The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -24,16 +23,17 @@ from dlcli.errors import (
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.collectives import explain_lost_worker
 from dlcli.training.compiled_engine import ProgramCache
-from dlcli.training.job import (
+from dlcli.training.linear_engine import LinearEngine
+from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training_job import (
     NO_CHECKPOINTS,
     Checkpointer,
+    Device,
+    EpochProgress,
     Job,
-    Progress,
     TrainingResult,
     check_weights,
 )
-from dlcli.training.linear_engine import LinearEngine
-from dlcli.training.process_settings import deterministic_tensorflow
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -45,16 +45,6 @@ _OWN_PROCESS: set[int] = set()
 them forever."""
 _MOST_LETTERS = 200
 """Most characters of TensorFlow's message, which may be pages long."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """The device of a process."""
-
-    name: str
-    """`cpu` or `gpu`."""
-    threads: int
-    """CPU threads within and between operations."""
 
 
 def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
@@ -120,7 +110,7 @@ def _set_threads(threads: int | str) -> int:
 def train_job(
     job: Job,
     engine: Engine | LinearEngine,
-    progress: Progress,
+    progress: EpochProgress,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
 ) -> TrainingResult:

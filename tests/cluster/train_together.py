@@ -24,7 +24,7 @@ from tests.cluster.forked_workers import run_workers
 
 def train(folder: Path, names: str, cluster: Cluster) -> int:
     """Train configs, one after another."""
-    from dlcli.training import NO_CHECKPOINTS
+    from dlcli.training_job import NO_CHECKPOINTS
 
     events, workers = Events(lambda *_: None), None
     files = [load_config(folder / f"{name}.yaml") for name in names]

@@ -27,7 +27,7 @@ from dlcli.pipeline.baselines import (
 )
 from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.training import NO_CHECKPOINTS, Job
+from dlcli.training_job import NO_CHECKPOINTS, Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 

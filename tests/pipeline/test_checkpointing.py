@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli import is_command_line, training
+from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline.checkpointing import RunCheckpointer
 from dlcli.runs import Checkpoint
@@ -297,7 +297,7 @@ class Job:
     steps = 4
     columns = ("loss",)
     config = SimpleNamespace(epochs=9)
-    complaint = training.Job.complaint
+    complaint = training_job.Job.complaint
 
 
 def store(writer, epochs, step=0):

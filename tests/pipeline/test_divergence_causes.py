@@ -15,8 +15,7 @@ from dlcli.errors import DivergenceError
 from dlcli.pipeline import Events, prepare, train
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets
-from dlcli.training import Job
-from dlcli.training.job import NO_CHECKPOINTS
+from dlcli.training_job import NO_CHECKPOINTS, Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -357,14 +356,14 @@ def test_places_of_categories_are_no_sizes(tmp_path):
 
 
 def test_of_rows_on_disk_the_first_are_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr("dlcli.training.job.NUMBERS_AT_ONCE", 20)
+    monkeypatch.setattr("dlcli.training_job.NUMBERS_AT_ONCE", 20)
     (tmp_path / "cache").mkdir()
     rows = {"x": [*X[:10], 70, *X[10:-2], 800], "z": Z, "y": X}
     config = write(Case(rows, LINEAR + "input: {scaling: none}\n", ()), tmp_path)
     cause = "inputs reach {}: the column 'x' has scaling none; try --set input.scaling=standard"
     assert causes(config)[0] == cause.format(800)
     assert causes(config, tmp_path / "cache")[0] == CLIP
-    monkeypatch.setattr("dlcli.training.job.NUMBERS_AT_ONCE", 22)
+    monkeypatch.setattr("dlcli.training_job.NUMBERS_AT_ONCE", 22)
     for path in (tmp_path / "cache").iterdir():
         path.unlink()
     assert causes(config, tmp_path / "cache")[0] == cause.format(70)

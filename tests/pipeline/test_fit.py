@@ -14,7 +14,7 @@ from dlcli.pipeline.fit import FitContext, FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates
 from dlcli.splitting import Split
-from dlcli.training import NO_CHECKPOINTS, TrainingResult
+from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -19,7 +19,7 @@ from dlcli.pipeline.preflight import working_folder
 from dlcli.pipeline.preparation import encode_sets
 from dlcli.prediction import Predictor
 from dlcli.runs import latest_run, open_run, resume_files
-from dlcli.training.job import NO_CHECKPOINTS
+from dlcli.training_job import NO_CHECKPOINTS
 
 pytestmark = pytest.mark.usefixtures("no_linear_baseline")
 
@@ -167,7 +167,7 @@ def test_they_are_also_if_all_checkpoints_are_of_that_epoch(
 @pytest.mark.usefixtures("each_step_is_kept", "only_two_are_kept")
 def test_nothing_is_kept_if_all_checkpoints_are_and_training_cannot_start_over(monkeypatch):
     """As when a training goes on that had started from weights of another run."""
-    monkeypatch.setattr("dlcli.training.Job.can_begin", property(lambda job: job.until is None))
+    monkeypatch.setattr("dlcli.training_job.Job.can_begin", property(lambda job: job.until is None))
     error = diverged(config_of("graph", "1e9", "checkpoint.seconds=1.0e-9"))
     assert "in epoch 4" in str(error)
     assert not any("kept" in note for note in error.__notes__)

@@ -44,7 +44,7 @@ def config_of(text):
 def explanation(text):
     """Explain a network with its first weights: most of these tests need no training."""
     from dlcli.keras_model import build_model, weights_of
-    from dlcli.training import Job
+    from dlcli.training_job import Job
 
     file = config_of(text)
     prepared = prepare(file, Events(lambda *_: None))

@@ -29,6 +29,7 @@ PACKAGES = (
     "explanation",
     "comparison",
     "diagnosis",
+    "training_job",
     "keras_model",
     "training",
     "pipeline",

@@ -14,14 +14,14 @@ from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
 from dlcli.tasks import Multilabel, Regression, Task, classification
-from dlcli.training import Job, TrainingResult, compiled_engine, keras_engine, prepare_device
-from dlcli.training.job import Progress
+from dlcli.training import compiled_engine, keras_engine, prepare_device
 from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 ENGINES = ("keras", "graph", "xla")
 
 
-def train_with(job: Job, engine: str, progress: Progress = lambda *_: None) -> TrainingResult:
+def train_with(job: Job, engine: str, progress: EpochProgress = lambda *_: None) -> TrainingResult:
     """Train with one of `ENGINES`."""
     if engine == "keras":
         return keras_engine.fit(job, progress)

@@ -9,8 +9,9 @@ import hashlib
 import sys
 import tempfile
 
-from dlcli.training import TrainingResult, prepare_device
+from dlcli.training import prepare_device
 from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training_job import TrainingResult
 
 ENGINES = ("graph", "xla")
 """The Keras engine repeats its bits in another process in tests/pipeline/test_train_resume.py."""

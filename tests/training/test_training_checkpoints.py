@@ -10,7 +10,7 @@ import pytest
 from dlcli.config import CompiledEngine, KerasEngine
 from dlcli.runs import ArraySpec, Checkpoint
 from dlcli.training import compiled_engine, train_job
-from dlcli.training.job import is_finite
+from dlcli.training_job import is_finite
 
 EVERYTHING = {
     "input": {"feature_scale": 2.0},

@@ -6,7 +6,8 @@ import pytest
 
 from dlcli.config import CompiledEngine, KerasEngine
 from dlcli.errors import DivergenceError
-from dlcli.training import Job, train_job
+from dlcli.training import train_job
+from dlcli.training_job import Job
 
 WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}
 

@@ -10,8 +10,8 @@ from dlcli.config import Config
 from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
 from dlcli.network import build_network, resolve_head
 from dlcli.tasks import Regression
-from dlcli.training import Job
 from dlcli.training.randomness import epoch_order
+from dlcli.training_job import Job
 
 START = {
     "hidden_1/kernel": np.array([[0.5]], np.float32),

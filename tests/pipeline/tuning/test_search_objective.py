@@ -58,7 +58,7 @@ def fit_line(file):
     dataset = read_candidates(file, Events())
     context = FitContext(dataset, file.config, Events())
     _ = context.programs
-    from dlcli.training import NO_CHECKPOINTS
+    from dlcli.training_job import NO_CHECKPOINTS
 
     split = replace(dataset.split, test=None)
     return context.fit(file.config, split, lambda *_: None, NO_CHECKPOINTS)
@@ -104,7 +104,7 @@ def test_an_ensemble_is_evaluated_on_the_rows_of_a_fold_that_none_of_its_members
     file = line_file(tmp_path, overrides=overrides)
     context = SearchContext.of(file, read_candidates(file, Events()), Events())
     _ = context.fits.programs
-    from dlcli.training import NO_CHECKPOINTS
+    from dlcli.training_job import NO_CHECKPOINTS
 
     found = evaluate_candidate(context, {}, TrialReporter(context.plan), NO_CHECKPOINTS)
     squares = []

@@ -1,4 +1,4 @@
-"""The job of an engine, its result, and what both engines check, record and store."""
+"""A training without TensorFlow: its device, job and result, and what engines check and store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,23 @@ Weights = Mapping[str, NDArray[np.floating[Any]]]
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]
 """Values of each epoch, by column of history.csv."""
-Progress = Callable[[int, Mapping[str, float]], None]
+EpochProgress = Callable[[int, Mapping[str, float]], None]
 """Receives each epoch, counted from 1, with its values by column of history.csv."""
 MODEL = "model/"
 """Prefix of the names of the model's own variables in a checkpoint."""
 NUMBERS_AT_ONCE = 2**24
 """Inputs that are measured at a time, and of rows on disk in all."""
 _LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device of a process."""
+
+    name: str
+    """`cpu` or `gpu`."""
+    threads: int
+    """CPU threads within and between operations."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +153,21 @@ class TrainingResult:
         return len(self.history["loss"])
 
 
-class Checkpointer(Protocol):
-    """Stores checkpoints of a network, or of the members of an ensemble, when they are due."""
+class Checkpointer:
+    """Stores checkpoints of a network, or of the members of an ensemble, when they are due.
 
-    @property
-    def is_due(self) -> bool:
-        """True if it is time for a checkpoint, or training is to end."""
+    The base of all others stores nothing.
+    """
 
     @property
     def is_ending(self) -> bool:
         """True if training is to end, so that even an older checkpoint is to be stored now."""
+        return False
+
+    @property
+    def is_due(self) -> bool:
+        """True if it is time for a checkpoint, or training is to end."""
+        return self.is_ending
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint.
@@ -172,12 +187,14 @@ class Checkpointer(Protocol):
         Raises:
             RunError: if there are some, and none can be read or belongs to such a job.
         """
+        return None
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, numbered from 1.
 
         Several members may be trained at the same time, each in a thread.
         """
+        return self
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member; its checkpoints are no longer needed.
@@ -196,32 +213,10 @@ class Checkpointer(Protocol):
         Raises:
             RunError: if it is damaged, or doesn't belong to the job.
         """
+        return None
 
 
-class _NoCheckpoints:
-    """Store nothing."""
-
-    is_due = False
-    is_ending = False
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Discard it."""
-
-    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
-        """Return `None`: training starts from the beginning."""
-
-    def of_member(self, number: int) -> Checkpointer:
-        """Return this one."""
-        return self
-
-    def save_member(self, number: int, result: TrainingResult) -> None:
-        """Discard it."""
-
-    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
-        """Return `None`: no member is finished."""
-
-
-NO_CHECKPOINTS: Checkpointer = _NoCheckpoints()
+NO_CHECKPOINTS = Checkpointer()
 
 
 def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Checkpoint:
@@ -246,7 +241,7 @@ def is_finite(checkpoint: Checkpoint) -> bool:
     return all(np.isfinite(array).all() for array in weights)
 
 
-def record_epoch(values: Mapping[str, float], history: History, progress: Progress) -> None:
+def record_epoch(values: Mapping[str, float], history: History, progress: EpochProgress) -> None:
     """Add an epoch's values to the history, and report them.
 
     Raises:
