@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from dlcli.network import (
     Network,
     NormalizationLayer,
     PeriodicLayer,
+    Weights,
 )
 from dlcli.tasks import Task
 
@@ -121,9 +122,7 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
     return keras.Model(model.input, y, name="network")
 
 
-def build_trained_model(
-    network: Network, members: Sequence[tuple[Task, Mapping[str, NDArray[np.floating[Any]]]]]
-) -> keras.Model:
+def build_trained_model(network: Network, members: Sequence[tuple[Task, Weights]]) -> keras.Model:
     """Build a trained model for the user's own Keras code, of an ensemble the mean of its members.
 
     Args:
@@ -147,16 +146,14 @@ def build_trained_model(
     return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="network")
 
 
-def weights_of(model: keras.Model, network: Network) -> dict[str, NDArray[np.floating[Any]]]:
+def weights_of(model: keras.Model, network: Network) -> Weights:
     """Copy a model's weights, by name: `hidden_1/kernel`, with the factors of columns."""
     arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
 
 
-def assign_weights(
-    model: keras.Model, network: Network, arrays: Mapping[str, NDArray[np.floating[Any]]]
-) -> None:
+def assign_weights(model: keras.Model, network: Network, arrays: Weights) -> None:
     """Set a model's weights to arrays of the same names and shapes."""
     for name, variable in _variables(model, network):
         variable.assign(arrays[name])

@@ -15,11 +15,10 @@ from dlcli.config import Config
 from dlcli.diagnosis import Magnitudes
 from dlcli.encoding import EncodedRows, Inputs, stored_inputs
 from dlcli.errors import DivergenceError
-from dlcli.network import Head, Network
+from dlcli.network import Head, Network, Weights
 from dlcli.runs import ArraySpec, Checkpoint
 from dlcli.tasks import Task
 
-Weights = Mapping[str, NDArray[np.floating[Any]]]
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]
 """Values of each epoch, by column of history.csv."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcli.config import Activation
 from dlcli.data_checks import draw
@@ -20,7 +18,7 @@ from dlcli.explanation.explanation_document import (
     WorstRow,
 )
 from dlcli.metrics import finite
-from dlcli.network import Floats, Network, activation_of
+from dlcli.network import Floats, Network, Weights, activation_of
 from dlcli.prediction import Predictions, Predictor
 from dlcli.tasks import Task
 
@@ -33,7 +31,6 @@ _RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
 _NEAR = 0.01
 """Share of a range from its ends within which an output counts as saturated."""
 
-Weights = Mapping[str, NDArray[np.floating[Any]]]
 Gradients = Mapping[str, float]
 """Norm of each layer's gradient, by the layer's name."""
 

@@ -21,7 +21,7 @@ from dlcli.errors import truncate
 from dlcli.explanation.column_statistics import Floats, input_indices, seconds_of
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
 from dlcli.metrics import finite
-from dlcli.network import Network
+from dlcli.network import Network, Weights
 from dlcli.prediction import Predictions, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
@@ -347,9 +347,7 @@ def permutation_importances(
     return tuple(sorted(found, key=lambda importance: -importance.increase))
 
 
-def first_layer_effects(
-    network: Network, weights: Mapping[str, NDArray[np.floating[Any]]], matrix: Matrix
-) -> dict[str, float]:
+def first_layer_effects(network: Network, weights: Weights, matrix: Matrix) -> dict[str, float]:
     """Compute how far each column moves the sums of the first layer, by column in order.
 
     That is √Σ σᵢ²·‖kᵢ‖² over the numbers that the column gives to that layer, with the standard

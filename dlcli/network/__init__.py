@@ -11,6 +11,7 @@ from dlcli.network.layers import (
     Layer,
     NormalizationLayer,
     PeriodicLayer,
+    Weights,
     activation_of,
 )
 from dlcli.network.network import (

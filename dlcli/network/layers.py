@@ -27,7 +27,7 @@ from dlcli.config import (
 from dlcli.encoding import EmbeddingTable, ImageForm, Layout, PeriodicForm
 from dlcli.network.activations import Floats, function_of
 
-Arrays = Mapping[str, Floats]
+Weights = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
 
 
@@ -68,7 +68,7 @@ class DenseLayer:
         kernel = Weight(f"{self.name}/kernel", (self.inputs, self.units))
         return (kernel, Weight(f"{self.name}/bias", (self.units,))) if self.use_bias else (kernel,)
 
-    def forward(self, x: Floats, arrays: Arrays) -> Floats:
+    def forward(self, x: Floats, arrays: Weights) -> Floats:
         """Map (rows, inputs) to (rows, units)."""
         sums: Floats = x @ arrays[f"{self.name}/kernel"]
         if self.use_bias:
@@ -100,7 +100,7 @@ class NormalizationLayer:
         ]
         return (*gamma, *beta, *moving)
 
-    def forward(self, x: Floats, arrays: Arrays) -> Floats:
+    def forward(self, x: Floats, arrays: Weights) -> Floats:
         """Map (rows, units) to (rows, units)."""
         variance = arrays[f"{self.name}/moving_variance"]
         scale = 1 / np.sqrt(variance + np.float32(self.parameters.epsilon))
@@ -120,7 +120,7 @@ class ActivationLayer:
     activation: Activation
     weights: ClassVar[tuple[Weight, ...]] = ()
 
-    def forward(self, x: Floats, arrays: Arrays) -> Floats:
+    def forward(self, x: Floats, arrays: Weights) -> Floats:
         """Map (rows, units) to (rows, units)."""
         return self._activate(x)
 
@@ -139,7 +139,7 @@ class DropoutLayer:
     rate: float
     weights: ClassVar[tuple[Weight, ...]] = ()
 
-    def forward(self, x: Floats, arrays: Arrays) -> Floats:
+    def forward(self, x: Floats, arrays: Weights) -> Floats:
         """Return the matrix unchanged."""
         return x
 
@@ -167,7 +167,7 @@ class PeriodicLayer:
         """The frequencies, (inputs, frequencies)."""
         return (Weight(f"{self.name}/kernel", (len(self.columns), self.frequencies)),)
 
-    def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+    def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, all inputs) to (rows, units): the sines of all inputs, then the cosines."""
         phases = matrix[:, self.columns, np.newaxis] * arrays[f"{self.name}/kernel"]
         phases = (phases * np.float32(2 * np.pi)).reshape(len(matrix), -1)
@@ -193,7 +193,7 @@ class EmbeddingLayer:
         """The table, (rows, units)."""
         return (Weight(f"{self.name}/embeddings", (self.rows, self.units)),)
 
-    def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+    def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, all inputs) to (rows, units)."""
         indices = matrix[:, self.column].astype(np.int64)
         selected: Floats = arrays[f"{self.name}/embeddings"][indices]
@@ -244,7 +244,7 @@ class Front:
         """The layers with weights, in the order of the output."""
         return (*self.periodic, *self.embeddings)
 
-    def forward(self, matrix: Floats, arrays: Arrays) -> Floats:
+    def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, inputs) to (rows, units)."""
         if not self.trained:
             return matrix

@@ -32,7 +32,6 @@ from dlcli.network.activations import Floats
 from dlcli.network.layers import (
     ActivationLayer,
     AnyLayer,
-    Arrays,
     DenseLayer,
     DropoutLayer,
     EmbeddingLayer,
@@ -41,6 +40,7 @@ from dlcli.network.layers import (
     NormalizationLayer,
     PeriodicLayer,
     Weight,
+    Weights,
     activation_of,
     build_front,
 )
@@ -227,7 +227,7 @@ class Network:
         """The number of elements of the weights that steps change."""
         return sum(weight.size for weight in self.weights if weight.trainable)
 
-    def forward(self, inputs: Inputs, arrays: Arrays) -> Floats:
+    def forward(self, inputs: Inputs, arrays: Weights) -> Floats:
         """Compute the output.
 
         Args:
@@ -249,7 +249,7 @@ class Network:
                 parts.append(x)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def layer_outputs(self, matrix: Floats, arrays: Arrays) -> Iterator[tuple[AnyLayer, Floats]]:
+    def layer_outputs(self, matrix: Floats, arrays: Weights) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.
 
         Args:

@@ -30,7 +30,7 @@ from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
-from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.network import Weights, build_network, choose_engine, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
@@ -66,7 +66,6 @@ from dlcli.prediction import (
     member_weight,
 )
 from dlcli.preprocessing import Note
-from dlcli.runs import Weights
 from dlcli.splitting import Split
 from dlcli.tables import Table, floats, integers
 from dlcli.tasks import DecodedRows
@@ -195,7 +194,7 @@ def pause_collection() -> Iterator[None]:
 class FitOptions:
     """Options that only some fits need."""
 
-    initial_weights: Mapping[str, Weights] | None = None
+    initial_weights: Weights | None = None
     """Where to start, instead of the initializers."""
     until: int | None = None
     """The epoch after which to end, if not the last; schedules stay the same."""

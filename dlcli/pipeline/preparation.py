@@ -59,11 +59,19 @@ from dlcli.errors import (
     first_names,
     override,
 )
-from dlcli.network import Head, Network, build_network, choose_engine, resolve_head, summarize
+from dlcli.network import (
+    Head,
+    Network,
+    Weights,
+    build_network,
+    choose_engine,
+    resolve_head,
+    summarize,
+)
 from dlcli.pipeline.events import Events
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import Note, ValueIssues, summarize_notes
-from dlcli.runs import Weights, fingerprint, open_run
+from dlcli.runs import fingerprint, open_run
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables import (
     Exchange,
@@ -618,7 +626,7 @@ def sets(split: Split) -> dict[str, Table]:
     return {name: table for name, table in tables.items() if table is not None}
 
 
-def initial_weights(file: ConfigFile, network: Network) -> Mapping[str, Weights] | None:
+def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     """Return the weights of the run that `initial_weights` names; `None` if it names none.
 
     Raises:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcli.config import Ensemble, Output
 from dlcli.errors import RunError
-from dlcli.network import build_network
+from dlcli.network import Floats, Weights, build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import Run
@@ -24,7 +22,7 @@ class BaselineModels:
 
     predictor: Predictor
     """The run's network."""
-    constant: NDArray[np.floating[Any]]
+    constant: Floats
     """The output of the constant model as trained on, (units,)."""
     linear: Predictor | None
     """The linear model; `None` if there is none."""
@@ -53,7 +51,7 @@ class BaselineModels:
         return cls(predictor, arrays["constant"], linear)
 
     @property
-    def arrays(self) -> Mapping[str, NDArray[np.floating[Any]]]:
+    def arrays(self) -> Weights:
         """The arrays that are stored of them, by name."""
         weights = {} if self.linear is None else self.linear.weights
         return {

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.config import Config
 from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics import Metrics
-from dlcli.network import Network, build_network, rows_at_once
+from dlcli.network import Network, Weights, build_network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
@@ -122,7 +121,7 @@ class Predictor:
     """From tables to matrices."""
     network: Network
     """The layers."""
-    weights: Mapping[str, NDArray[np.floating[Any]]]
+    weights: Weights
     """The trained weights by name; those of an ensemble as `member_weight` names them."""
     tasks: tuple[Task, ...] = ()
     """The task of each member of an ensemble."""
@@ -351,7 +350,7 @@ class Predictor:
             return outputs[0]
         return self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
 
-    def weights_of(self, number: int) -> Mapping[str, NDArray[np.floating[Any]]]:
+    def weights_of(self, number: int) -> Weights:
         """Return the weights of a member by name; those of a single network are of member 1."""
         if not self.tasks:
             return self.weights

@@ -4,7 +4,7 @@
 manifest is written last: a folder without it is an unfinished run.
 """
 
-from dlcli.runs.file_formats import ArraySpec, Weights, weight_specs
+from dlcli.runs.file_formats import ArraySpec, weight_specs
 from dlcli.runs.manifest import (
     DIVERGED,
     FOLDS,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Array = NDArray[Any]
-Weights = NDArray[np.float32]
 
 _OVERHEAD = 1024
 """More bytes than the headers of ZIP and NumPy have for one array, without its name."""

@@ -27,7 +27,7 @@ from dlcli.errors import (
     override,
 )
 from dlcli.runs import file_formats
-from dlcli.runs.file_formats import Weights
+from dlcli.runs.file_formats import Array
 from dlcli.runs.manifest import (
     DIVERGED,
     KIND_NAMES,
@@ -155,7 +155,7 @@ class Run:
 
     def read_arrays(
         self, name: FileName, shapes: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, Weights]:
+    ) -> dict[str, Array]:
         """Return float32 arrays by name, read-only, in the order of `shapes`.
 
         Args:

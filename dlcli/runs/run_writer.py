@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from dlcli import __version__, is_command_line
 from dlcli.config import Location, Url, hide_secrets
 from dlcli.errors import RunError
-from dlcli.runs.file_formats import Weights, dump_history, write_arrays, write_parquet
+from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
 from dlcli.runs.resume_files import ResumableRun, remove_resume_files
 from dlcli.runs.run_reader import Run
@@ -79,7 +79,7 @@ class RunWriter(ResumableRun):
         self._write("resolved.yaml", content)
         self._config = hashlib.sha256(content).hexdigest()
 
-    def write_arrays(self, name: FileName, arrays: Mapping[str, Weights]) -> None:
+    def write_arrays(self, name: FileName, arrays: Mapping[str, Array]) -> None:
         """Store float32 arrays, such as weights, by name."""
         with self._stored(name) as temporary:
             write_arrays(temporary, arrays)

@@ -42,7 +42,7 @@ from dlcli.encoding import (
     stored_inputs,
     stored_values,
 )
-from dlcli.network import DenseLayer, Floats, Network, activate, activation_of
+from dlcli.network import DenseLayer, Floats, Network, Weights, activate, activation_of
 from dlcli.runs import Checkpoint
 from dlcli.training.randomness import epoch_order
 from dlcli.training_job import (
@@ -51,7 +51,6 @@ from dlcli.training_job import (
     History,
     Job,
     TrainingResult,
-    Weights,
     check_finite,
     record_epoch,
 )

@@ -43,7 +43,7 @@ from dlcli.keras_model import (
     plain_regularizer,
     with_feature_scale,
 )
-from dlcli.network import DenseLayer, DropoutLayer, Layer
+from dlcli.network import DenseLayer, DropoutLayer, Layer, Weights
 from dlcli.tasks import OutputUnit, Task
 from dlcli.training.compiled_objects import (
     COMPACT,
@@ -63,7 +63,7 @@ from dlcli.training.randomness import (
     stream_keys,
     streams_of,
 )
-from dlcli.training_job import MODEL, Job, Weights
+from dlcli.training_job import MODEL, Job
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
 """The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the
