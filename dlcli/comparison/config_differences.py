@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path as FilePath
 
-from dlcli.config import MEMORY, ConfigFile, Path, Section, Url, dump_yaml, format_path, to_short
+from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, to_short
 from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")
 """Sections that come after all others, as they are changed more rarely."""
 _OMITTED = ("name", "tune")
-_FILES = ("train", "validation", "test")
 _MOST_ITEMS = 8
 _MOST_CHARACTERS = 80
 
@@ -41,19 +41,10 @@ def _top_level(file: ConfigFile) -> dict[str, object]:
     """Return the config's keys, with paths relative to the current folder instead of each run's."""
     config = file.config
     found = {key: getattr(config, key) for key in type(config).model_fields}
-    moved = {key: _moved(getattr(config.data, key), file) for key in _FILES}
-    found["data"] = config.data.model_copy(update=moved)
-    found["initial_weights"] = _moved(config.initial_weights, file)
+    found["data"] = file.moved_data(FilePath.as_posix)
+    if config.initial_weights is not None:
+        found["initial_weights"] = file.resolve(config.initial_weights).as_posix()
     return found
-
-
-def _moved(source: object, file: ConfigFile) -> object:
-    if isinstance(source, tuple):
-        return tuple(_moved(each, file) for each in source)
-    if isinstance(source, str) and source != MEMORY:
-        location = file.locate(source)
-        return location if isinstance(location, Url) else location.as_posix()
-    return source
 
 
 def _differences(path: Path, values: Sequence[object]) -> Iterator[tuple[Path, tuple[object, ...]]]:

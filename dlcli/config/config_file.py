@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import MEMORY
+from dlcli.config.data_section import MEMORY, Data, Files
 from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.config.tune_section import Tune
 from dlcli.config.urls import Location, hide_secrets, locate
@@ -80,6 +80,25 @@ class ConfigFile:
         """Return the path of a table that the config names from its folder, or its URL."""
         location = locate(file)
         return self.resolve(str(location)) if isinstance(location, FilePath) else location
+
+    def locate_files(self, files: Files) -> Location | list[Location]:
+        """Return the same of what a key of `data` names: one table, or several."""
+        return self.locate(files) if isinstance(files, str) else [*map(self.locate, files)]
+
+    def moved_data(self, path_of: Callable[[FilePath], str]) -> Data:
+        """Return the section `data` with other paths to its files; URLs stay as they are."""
+
+        def moved(file: str) -> str:
+            location = self.locate(file)
+            return path_of(location) if isinstance(location, FilePath) else str(location)
+
+        data = self.config.data
+        update: dict[str, object] = {}
+        for key in data.sources:
+            files = getattr(data, key)
+            if files != MEMORY:
+                update[key] = moved(files) if isinstance(files, str) else tuple(map(moved, files))
+        return data.model_copy(update=update)
 
     @contextmanager
     def located(self) -> Iterator[None]:

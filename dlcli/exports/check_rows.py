@@ -73,9 +73,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
     if files == MEMORY:
         return None, "the run's table was in memory"
     try:
-        table = predictor.read(
-            file.locate(files) if isinstance(files, str) else [*map(file.locate, files)]
-        )
+        table = predictor.read(file.locate_files(files))
     except DlcliError as error:
         return None, str(error)
     rows = np.arange(table.rows)

@@ -20,7 +20,6 @@ from dlcli.config import (
     Config,
     ConfigFile,
     Engine,
-    Files,
     GroupSplit,
     Ignored,
     Location,
@@ -278,11 +277,7 @@ def data_files(file: ConfigFile) -> list[Location]:
     Raises:
         UsageError: for a glob that matches nothing.
     """
-    return [path for files in file.config.data.files for path in expand(_resolved(file, files))]
-
-
-def _resolved(file: ConfigFile, files: Files) -> Source:
-    return file.locate(files) if isinstance(files, str) else [*map(file.locate, files)]
+    return [path for files in file.config.data.files for path in expand(file.locate_files(files))]
 
 
 def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
@@ -293,7 +288,7 @@ def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
     """
     files = getattr(file.config.data, key)
     if files != MEMORY:
-        return _resolved(file, files)
+        return file.locate_files(files)
     table = file.tables.get(key)
     if isinstance(table, MemoryTable):
         return table

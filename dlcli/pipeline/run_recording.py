@@ -20,7 +20,6 @@ from dlcli.config import (
     MEMORY,
     Config,
     ConfigFile,
-    Files,
     Location,
     Tables,
     Url,
@@ -349,24 +348,11 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
         folder: where the new file will be; paths lead from there to the same files.
         keep_tune: whether the search space is kept, which training does not read.
     """
-
-    def moved_file(name: str) -> str:
-        location = file.locate(name)
-        return str(location) if isinstance(location, Url) else relative_path(location, folder)
-
-    def moved(source: float | Files | None) -> float | Files | None:
-        if isinstance(source, tuple):
-            return tuple(map(moved_file, source))
-        if source == MEMORY:
-            return source
-        return moved_file(source) if isinstance(source, str) else source
-
     config = file.config
-    sources = {key: moved(getattr(config.data, key)) for key in ("train", "validation", "test")}
     earlier = config.initial_weights
     update = {
         "name": file.name,
-        "data": config.data.model_copy(update=sources),
+        "data": file.moved_data(lambda path: relative_path(path, folder)),
         "initial_weights": earlier and relative_path(initial_weights_run(file, earlier), folder),
     }
     if not keep_tune:
