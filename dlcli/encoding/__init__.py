@@ -71,5 +71,5 @@ from dlcli.encoding.numeric_columns import (
     NumericEncoder,
     PiecewiseLinearEncoder,
 )
-from dlcli.encoding.text_columns import TextEncoder
+from dlcli.encoding.text_columns import UNSPACED, UNSPACED_SCRIPTS, TextEncoder
 from dlcli.encoding.type_rules import Decision

@@ -233,13 +233,17 @@ _IN_PIECE = np.array(
 )
 """The bytes of UTF-8 that may be part of a word, including all bytes beyond ASCII, (256,)."""
 
+UNSPACED_SCRIPTS = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
+"""Scripts without spaces between words: each of their characters is one."""
+UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED_SCRIPTS)
+"""Their characters, for a class of RE2."""
 _WORD = r"\p{L}\p{M}\p{N}_"
 _CLEANING = (
     ("\u200b", " "),  # a space of no width
     (r"[\p{Cf}\x{FE00}-\x{FE0F}]", ""),  # invisible: soft hyphens, joiners, directions, variants
     ("’", "'"),
     ("ς", "σ"),  # the form of σ at the end of words, which exists in lower case only
-    (r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*", r" \0 "),
+    (rf"[{UNSPACED}]\p{{M}}*", r" \0 "),
     (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''[\p{{M}}']*", " "),
     (r"^[\p{M}']+|'$", ""),
 )

@@ -21,6 +21,7 @@ from dlcli.encoding.column_summary import (
     shorten,
 )
 from dlcli.encoding.image_columns import image_files
+from dlcli.encoding.text_columns import UNSPACED
 from dlcli.errors import listed, plural
 from dlcli.preprocessing import LARGEST, Mask
 
@@ -376,8 +377,7 @@ FEWEST_WORDS = 3
 _MOST_CATEGORIES = config.Categorical.model_construct().max_categories
 _VALUES_SAMPLED = 1_000
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = rf"[{_UNSPACED}]|[^\s{_UNSPACED}]*\p{{L}}[^\s{_UNSPACED}]*"
+_WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
 """Anything with a letter between spaces, or a character of a script without spaces."""
 _ASCII_WORD = r"\S*[A-Za-z]\S*"
 """The same for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""

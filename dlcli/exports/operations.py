@@ -16,6 +16,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
+from dlcli.encoding import UNSPACED, UNSPACED_SCRIPTS
+
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
 """A value of a graph, of a type of its format."""
@@ -26,16 +28,13 @@ Function = Literal[
 
 BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
 """The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
-_ALONE = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts whose characters are words of their own, as in `encoding.text_columns`."""
 
 
 def _word_pattern() -> str:
     """Return RE2's pattern of a word, as `encoding.text_columns` splits normalized texts."""
-    scripts = "".join(rf"\p{{{script}}}" for script in _ALONE)
-    alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in _ALONE for kind in "LN")
-    first = rf"[^\P{{L}}{scripts}]|[^\P{{N}}{scripts}]|_"
-    every = rf"(?:{first}|[^\P{{M}}{scripts}])"
+    alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in UNSPACED_SCRIPTS for kind in "LN")
+    first = rf"[^\P{{L}}{UNSPACED}]|[^\P{{N}}{UNSPACED}]|_"
+    every = rf"(?:{first}|[^\P{{M}}{UNSPACED}])"
     return rf"(?:{alone})\p{{M}}*|(?:{first}){every}*(?:['’]{every}+)*"
 
 
