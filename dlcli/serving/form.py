@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -60,23 +59,21 @@ class FormAnswer:
                 parts = {part: first.get(f"{part}{suffix}") for part in ("lower", "upper")}
                 numbers.append({"name": column, "value": first[f"prediction{suffix}"], **parts})
             return {"numbers": numbers, "level": self.model.form_predictor.level}
-        shares = [first.get(f"probability_{name}") for name in task.names]
-        names = [{"name": n, "share": share} for n, share in zip(task.names, shares, strict=True)]
-        chosen = [bool(value) for value in self._chosen()]
-        for name, is_chosen in zip(names, chosen, strict=True):
-            name["is_chosen"] = is_chosen
+        names = [
+            {"name": name, "share": first.get(f"probability_{name}"), "is_chosen": is_chosen}
+            for name, is_chosen in zip(task.names, self._chosen(), strict=True)
+        ]
         names.sort(key=lambda each: -(each["share"] or 0))  # type: ignore[operator]
         possible = first.get("prediction_set")
         level = self.model.form_predictor.level
         return {"names": names, "margin": first.get("margin"), "set": possible, "level": level}
 
-    def _chosen(self) -> Sequence[Any]:
+    def _chosen(self) -> list[bool]:
         """Return which classes or labels are predicted."""
         task, values = self.predictions.task, self.predictions.values
         if task.outcome == "labels":
-            labels: list[Any] = values[0].tolist()
-            return labels
-        return [at == values[0] for at in range(task.width)]
+            return [bool(value) for value in values[0]]
+        return [bool(at == values[0]) for at in range(task.width)]
 
     def _notes(self) -> Iterator[tuple[str, str]]:
         for name, found in self.columns.items():
@@ -87,18 +84,19 @@ class FormAnswer:
 
     def _curves(self) -> Iterator[dict[str, object]]:
         """Yield how the prediction changes along each column, the others being as they are."""
-        task, index = self.predictions.task, 0
-        label = f"prediction of {task.columns[0]}"
-        if task.outcome != "numbers":
-            chosen = self._chosen()
-            index = next((at for at, is_chosen in enumerate(chosen) if is_chosen), 0)
+        task = self.predictions.task
+        if task.outcome == "numbers":
+            index, label = 0, f"prediction of {task.columns[0]}"
+        elif task.has_probabilities:
+            index = int(np.argmax(self._chosen()))  # the first label, or 0 if there is none
             label = f"probability of {task.names[index]}"
-            if not task.has_probabilities:
-                index, label = 0, f"margin, above 0 for {task.names[1]}"
+        else:
+            index, label = 0, f"margin, above 0 for {task.names[1]}"
+        row = {name: self.row[name] for name in self.model.columns}
         for column in self.model.inputs[:MOST_CURVES]:
             if not (values := [*_values_along(column)]):
                 continue
-            rows = [{**self._read_row, column.name: value} for value in values]
+            rows = [{**row, column.name: value} for value in values]
             heights = self.model.predict(rows).predictions.scores[:, index].tolist()
             points = [
                 [value, height]
@@ -106,10 +104,6 @@ class FormAnswer:
                 if np.isfinite(height)
             ]
             yield {"column": column.name, "label": label, "kind": column.kind, "points": points}
-
-    @property
-    def _read_row(self) -> dict[str, object]:
-        return {name: self.row[name] for name in self.model.columns}
 
 
 def _values_along(column: ServedColumn) -> Iterator[object]:
