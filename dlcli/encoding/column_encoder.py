@@ -109,6 +109,11 @@ class ColumnEncoder(Fitted):
         """Names of the inputs that encode the column."""
         return tuple(name for block in self.blocks for name in block.inputs)
 
+    @property
+    @abstractmethod
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+
     @abstractmethod
     def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs of few rows into `out`, zeros of shape (rows, inputs).
@@ -151,6 +156,11 @@ class FilledEncoder(DenseEncoder):
     """Replaces a missing value; if null, a missing value is an error."""
     indicator: bool
     """True if the last input is 1 where the value was missing, else 0."""
+
+    @property
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+        return self.fill is not None
 
     @property
     def indicator_names(self) -> tuple[str, ...]:

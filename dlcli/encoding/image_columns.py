@@ -54,6 +54,11 @@ class ImageEncoder(DenseEncoder):
         )
         return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
 
+    @property
+    def accepts_missing(self) -> bool:
+        """False: every row needs an image."""
+        return False
+
     def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes, files = image_files(table, self.column)

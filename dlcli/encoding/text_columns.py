@@ -90,6 +90,11 @@ class TextEncoder(SparseEncoder):
         names = tuple(f"{self.column}: {token}" for token in self.tokens)
         return (Block(self.column, "sparse", names),)
 
+    @property
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+        return self.missing != "error"
+
     def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
         """Return the column's inputs."""
         missing = table.missing(self.column)

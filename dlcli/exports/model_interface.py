@@ -24,7 +24,6 @@ from dlcli.encoding import (
     DatetimeEncoder,
     Encoding,
     FeatureEncoder,
-    FilledEncoder,
     ImageEncoder,
     InMemoryInputs,
     NumberEncoder,
@@ -216,8 +215,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
         if feature.unseen == "error":
             known = ", ".join(feature.categories[:_SHOWN])
             yield f"dlcli refuses any other value than its categories: {known}."
-    is_required = isinstance(feature, FilledEncoder) and feature.fill is None
-    if is_required or getattr(feature, "missing", "") == "error":
+    if not (feature.accepts_missing or isinstance(feature, ImageEncoder)):  # pixels are there
         yield "dlcli refuses a missing value: refuse it before."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -121,46 +122,31 @@ def describe_column(
         notation: that of numbers in the training rows.
     """
     frequent = [each.value for each in known.values] if known else []
+    column = partial(ServedColumn, feature.column, is_required=not feature.accepts_missing)
     if isinstance(feature, NumberEncoder):
-        typical, is_required = _typical_number(feature, known), feature.fill is None
+        typical = _typical_number(feature, known)
         unit = f" in {notation.unit}" if notation.unit else ""
         ends = f"training rows: {feature.low:g} to {feature.high:g}."
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
             words = f"A number with its unit, as '{written}'; {ends}"
-            return ServedColumn(feature.column, "amount", written, words, is_required=is_required)
-        return ServedColumn(
-            feature.column,
-            "number",
-            typical,
-            f"A number{unit}; {ends}",
-            low=feature.low,
-            high=feature.high,
-            is_required=is_required,
-        )
+            return column("amount", written, words)
+        words = f"A number{unit}; {ends}"
+        return column("number", typical, words, low=feature.low, high=feature.high)
     if isinstance(feature, DatetimeEncoder):
         return _time_column(feature)
     if isinstance(feature, BooleanEncoder):
-        typical, is_required = frequent[:1] == ["true"], feature.fill is None
-        return ServedColumn(
-            feature.column, "boolean", typical, "true or false.", is_required=is_required
-        )
+        return column("boolean", frequent[:1] == ["true"], "true or false.")
     if isinstance(feature, CategoryEncoder):
         order = {value: at for at, value in enumerate(frequent)}
         categories = sorted(feature.categories, key=lambda name: order.get(name, len(order)))
         others = "Others are refused." if feature.unseen == "error" else "There may be others."
-        return ServedColumn(
-            feature.column,
-            "category",
-            feature.fill or categories[0],
-            f"One of {len(categories):,} categories: {first_names(categories, _SHOWN)}. {others}",
-            categories=tuple(categories),
-            is_required=not feature.accepts_missing,
-        )
+        names = first_names(categories, _SHOWN)
+        words = f"One of {len(categories):,} categories: {names}. {others}"
+        usual = feature.fill or categories[0]
+        return column("category", usual, words, categories=tuple(categories))
     assert isinstance(feature, TextEncoder)  # images are not served
-    typical_text = frequent[0] if frequent else feature.tokens[0]
-    is_required = feature.missing == "error"
-    return ServedColumn(feature.column, "text", typical_text, "A text.", is_required=is_required)
+    return column("text", frequent[0] if frequent else feature.tokens[0], "A text.")
 
 
 def _time_column(feature: DatetimeEncoder) -> ServedColumn:
@@ -181,7 +167,7 @@ def _time_column(feature: DatetimeEncoder) -> ServedColumn:
         f"{meaning}; training rows: {low} to {high}.",
         low=low,
         high=high,
-        is_required=feature.fill is None,
+        is_required=not feature.accepts_missing,
         times=(feature.earliest, feature.latest),
         format=format,
         timezone=feature.timezone,

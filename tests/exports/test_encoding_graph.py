@@ -19,6 +19,7 @@ from dlcli.config import (
     Divide,
     Embedding,
     ErrorIfMissing,
+    Feature,
     Input,
     Log,
     Mean,
@@ -42,6 +43,7 @@ from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables import Table
 from dlcli.tasks import infer_task
+from tests.encoding.test_numeric_columns import fit
 
 NUMBERS = [0.5, -2.0, 3.25, None, 1e6, 17.0, 0.5, -2.5]
 NEW_NUMBERS = [0.7, -1e30, 1e39, None, float("inf"), 3.25, -2.0, 2e6]
@@ -262,3 +264,20 @@ def test_a_graph_encodes_each_column_as_dlcli_does(
     }
     assert wrong == {}
     assert computed.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("feature", "values", "refuses"),
+    [
+        (Categorical(), ["a", "b"], False),
+        (Categorical(unseen="error"), ["a", "b"], True),  # missing is unseen, too
+        (Categorical(unseen="error"), ["a", None], False),
+        (Numeric(missing=ErrorIfMissing()), [1, 2], True),
+        (Text(missing=ErrorIfMissing()), ["a b", "c"], True),
+    ],
+)
+def test_clients_are_told_of_columns_without_missing_values(
+    encoding: Encoding, feature: Feature, values: list[object], refuses: bool
+) -> None:
+    advice = input_of(fit(values, feature), encoding).advice
+    assert ("dlcli refuses a missing value: refuse it before." in advice) == refuses
