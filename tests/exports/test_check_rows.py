@@ -20,7 +20,7 @@ def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path:
     names = ["month=02/part-0.csv", "month=03/part-0.csv", "month=03/part-0.csv"]
     stored = pa.table({"split": ["test"] * 3, "row": [2, 1, 3], "file": names})
     run = SimpleNamespace(
-        read_config=lambda: SimpleNamespace(locate=tmp_path.joinpath),
+        read_config=lambda: SimpleNamespace(locate_files=tmp_path.joinpath),
         read_predictions=lambda: stored,
     )
     data = Data.model_validate({"train": "*/part-0.csv", "target": "y", "test": 0.5})
