@@ -31,7 +31,7 @@ from dlcli.encoding import (
 from dlcli.errors import DlcliError
 from dlcli.prediction import Predictor
 from dlcli.runs import Run
-from dlcli.tables import Notation, Table, memory_table
+from dlcli.tables import UNIX_TICKS, Notation, Table, memory_table
 
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
@@ -160,8 +160,7 @@ def _dates(feature: DatetimeEncoder) -> tuple[list[Any], list[Any]]:
     shares = (0, 0.03, 0.2, 0.31, 0.5, 0.77, 0.9, 1)
     moments = [feature.earliest + span * share for share in shares]
     moments += [datetime(2024, 2, 29, 23, 59, 59), datetime(1900, 12, 31)]
-    if feature.formats[0] in ("unix", "unix_ms"):
-        ticks = 1 if feature.formats[0] == "unix" else 1_000
+    if ticks := UNIX_TICKS.get(feature.formats[0]):
         return [at.timestamp() * ticks for at in moments], [None, 1e30]
     written = [
         (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()

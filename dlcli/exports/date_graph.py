@@ -25,6 +25,7 @@ from dlcli.tables import (
     SECOND,
     TIME_DIRECTIVES,
     TIME_PARTS,
+    UNIX_TICKS,
     month_pattern,
     time_pattern,
 )
@@ -61,8 +62,8 @@ def encode_times(
         x: texts, or numbers for the formats `unix` and `unix_ms`.
         missing: words that count as missing.
     """
-    if feature.formats[0] in ("unix", "unix_ms"):
-        moments, readable = _read_unix(ops, x, 1 if feature.formats[0] == "unix" else 1_000)
+    if ticks := UNIX_TICKS.get(feature.formats[0]):
+        moments, readable = _read_unix(ops, x, ticks)
     else:
         x = ops.trimmed(x)
         moments, readable = _read_texts(ops, x, feature.formats[0])

@@ -36,7 +36,7 @@ from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
 from dlcli.exports.date_graph import is_supported
 from dlcli.exports.markdown import code
 from dlcli.prediction import Predictions, Predictor
-from dlcli.tables import Notation, Table, strings
+from dlcli.tables import UNIX_TICKS, Notation, Table, strings
 
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors; the other invisible characters are those of Unicode's category Cf."""
@@ -178,7 +178,7 @@ def _type_of(feature: FeatureEncoder) -> str:
         )
     if feature.formats in (("unix",), ("unix_ms",)):
         return "float64"
-    if all(each not in ("unix", "unix_ms") and is_supported(each) for each in feature.formats):
+    if all(each not in UNIX_TICKS and is_supported(each) for each in feature.formats):
         return "string"
     formats = " or ".join(feature.formats)
     raise ExportError(
@@ -220,7 +220,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
 
 
 def _date_advice(feature: DatetimeEncoder) -> str:
-    if feature.formats[0] in ("unix", "unix_ms"):
+    if feature.formats[0] in UNIX_TICKS:
         unit = "milliseconds" if feature.formats[0] == "unix_ms" else "seconds"
         return f"The {unit} since 1970-01-01T00:00Z; NaN if it is missing."
     written = " or ".join("ISO 8601" if each == "iso" else each for each in feature.formats)

@@ -26,13 +26,12 @@ from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.prediction import Predictor
 from dlcli.preprocessing import short_moments
 from dlcli.runs import Run
-from dlcli.tables import Notation
+from dlcli.tables import UNIX_TICKS, Notation
 
 ColumnKind = Literal["number", "amount", "boolean", "category", "text", "time", "unix"]
 """An amount is a number that must be written with its unit."""
 _SHOWN = 20
 """Categories that a description lists, at most."""
-_UNIX = ("unix", "unix_ms")
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class ServedColumn:
 
     def written(self, moment: datetime) -> object:
         """Write a time as the column has it."""
-        if self.format in _UNIX:
-            return moment.timestamp() * (1 if self.format == "unix" else 1000)
+        if ticks := UNIX_TICKS.get(self.format):
+            return moment.timestamp() * ticks
         local = moment.astimezone(ZoneInfo(self.timezone))
         if self.format == "iso":
             plain = local.replace(tzinfo=None)
@@ -153,7 +152,7 @@ def _time_column(feature: DatetimeEncoder) -> ServedColumn:
     typical = feature.fill or feature.earliest + (feature.latest - feature.earliest) / 2
     low, high = short_moments([feature.earliest.isoformat(), feature.latest.isoformat()])
     format = feature.formats[0]
-    if format in _UNIX:
+    if format in UNIX_TICKS:
         unit = "seconds" if format == "unix" else "milliseconds"
         meaning = f"A number of {unit} since 1970"
     else:
@@ -162,7 +161,7 @@ def _time_column(feature: DatetimeEncoder) -> ServedColumn:
         meaning = f"A time as {' or '.join(formats)}, {zone}"
     column = ServedColumn(
         feature.column,
-        "unix" if format in _UNIX else "time",
+        "unix" if format in UNIX_TICKS else "time",
         None,
         f"{meaning}; training rows: {low} to {high}.",
         low=low,

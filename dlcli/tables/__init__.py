@@ -35,6 +35,7 @@ from dlcli.tables.datetime_parsing import (
     SECOND,
     TIME_DIRECTIVES,
     TIME_PARTS,
+    UNIX_TICKS,
     Moments,
     TimeGuess,
     compact_dates,

@@ -42,7 +42,8 @@ _LATEST = 2_932_897 * DAY - 1
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Ticks of Arrow's units per second."""
-_UNIX = {"unix": 1, "unix_ms": 1_000}
+UNIX_TICKS = {"unix": 1, "unix_ms": 1_000}
+"""Ticks per second since 1970, of the formats of numbers."""
 _NAMED = {
     "iso": "as 2024-12-31 or 2024-12-31T23:59",
     "unix": "in seconds since 1970",
@@ -136,7 +137,7 @@ def _read_arrow_times(values: pa.ChunkedArray) -> _Read:
 def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
     """Read text or numbers, each value by the first format that fits it."""
     first, *others = (
-        _read_unix(column, _UNIX[each]) if each in _UNIX else _read_texts(column, each)
+        _read_unix(column, UNIX_TICKS[each]) if each in UNIX_TICKS else _read_texts(column, each)
         for each in formats
     )
     for other in others:
@@ -150,7 +151,7 @@ def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
 
 def read_unix(number: float, format: str) -> int | None:
     """Read one number as `unix` or `unix_ms`; None if it is no time."""
-    moment = number * (SECOND // _UNIX[format])
+    moment = number * (SECOND // UNIX_TICKS[format])
     return round(moment) if _EARLIEST <= moment <= _LATEST else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from dlcli.tables.column import (
     missing_numbers,
     missing_texts,
 )
-from dlcli.tables.datetime_parsing import read_moment, read_unix
+from dlcli.tables.datetime_parsing import UNIX_TICKS, read_moment, read_unix
 from dlcli.tables.memory_tables import ValueKind, typed_values
 from dlcli.tables.notation_detection import may_have_notation
 from dlcli.tables.number_notation import Notation
@@ -131,16 +131,12 @@ class FewValues:
         """
         if self.kind == "boolean":
             raise NeedsTable
-        first = formats[0]
-        if first in ("unix", "unix_ms"):
-            if len(formats) > 1:
-                raise NeedsTable
-            read: Iterator[int | None] = (
-                None if math.isnan(number) else _required(read_unix(number, first))
+        if len(formats) == 1 and formats[0] in UNIX_TICKS:
+            return [
+                None if math.isnan(number) else _required(read_unix(number, formats[0]))
                 for number in self.numbers()
-            )
-            return [*read]
-        if "unix" in formats or "unix_ms" in formats:
+            ]
+        if not UNIX_TICKS.keys().isdisjoint(formats):
             raise NeedsTable
         # Not the canonical form of texts: `9.00` may be a time.
         texts = self._present_texts() if self.kind == "text" else self.texts()
