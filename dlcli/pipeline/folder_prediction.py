@@ -35,10 +35,10 @@ from dlcli.runs import (
     Document,
     Run,
     locked,
+    open_new_file,
     os_error_text,
     parse_document,
     read_object,
-    write_atomically,
 )
 from dlcli.tables import Partition, Remark, expand, file_format, partitions
 
@@ -387,5 +387,5 @@ def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
         changed = f"is not what {folder / part.name} was predicted from, or has changed since"
         raise DataError(f"{changed}; remove that part, or {new}", file=part.source)
     merged = plan.model_copy(update={"inputs": {**stored.inputs, **plan.inputs}})
-    with write_atomically(path) as temporary:
-        temporary.write_text(merged.model_dump_json() + "\n", encoding="utf-8")
+    with open_new_file(path, is_locked=True) as stream:
+        stream.write(f"{merged.model_dump_json()}\n".encode())

@@ -194,7 +194,7 @@ def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterato
 
     Raises:
         RunError: if another process has the lock, with its number.
-        OSError: if the lock file can't be made.
+        OSError: naming the lock file, if it can't be made.
     """
     descriptor = _open(run / name, os.O_CREAT)
     try:
@@ -204,8 +204,12 @@ def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterato
                 raise RunError(
                     f"{run}: process {_pid(descriptor)} {work}; wait until it ends, or end it first"
                 )
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            error.filename = str(run / name)
+            raise
         yield
     finally:
         os.close(descriptor)  # which releases the lock

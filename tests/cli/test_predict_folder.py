@@ -311,24 +311,32 @@ def test_rejected_rows_go_to_a_file_of_the_same_name(dlcli):
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_full_disk_leaves_no_part(dlcli, monkeypatch):
+@pytest.mark.parametrize(
+    ("function", "written", "named", "left"),
+    [
+        ("fsync", ".a.partial.parquet", "a.parquet", OWN),
+        ("fsync", "._predictions.partial.json", "_predictions.json", ["_lock"]),
+        ("ftruncate", "_lock", "_lock", ["_lock"]),
+    ],
+)
+def test_a_full_disk_leaves_no_part(function, written, named, left, dlcli, monkeypatch):
     write("a.parquet", x=[1.0])
-    sync = os.fsync
+    call = getattr(os, function)
 
-    def full(descriptor):
+    def full(descriptor, *others):
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat("out/.a.partial.parquet")):
+            if os.path.samestat(os.fstat(descriptor), os.stat(f"out/{written}")):
                 raise OSError(28, "No space left on device")
-        sync(descriptor)
+        call(descriptor, *others)
 
-    monkeypatch.setattr("dlcli.runs.safe_files.os.fsync", full)
+    monkeypatch.setattr(os, function, full)
     result = dlcli(*PREDICT)
 
     assert (result.exit_code, result.stderr) == (
         4,
-        "error: out/a.parquet: No space left on device\n",
+        f"error: out/{named}: No space left on device\n",
     )
-    assert names() == OWN
+    assert names() == left
 
 
 @pytest.mark.parametrize(
