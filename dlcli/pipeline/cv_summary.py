@@ -329,7 +329,9 @@ def median_epochs(results: Sequence[FoldResult]) -> int | None:
     return rounded_median([each.best_epoch or each.epochs for each in trained])
 
 
-def pooled_estimates(held_out: Sequence[HeldOut]) -> dict[str, Interval]:
+def pooled_estimates(
+    held_out: Sequence[HeldOut], only: Collection[str] | None = None
+) -> dict[str, Interval]:
     """Return the mean over repeats of each metric of all rows, with the interval for so many rows.
 
     For the mean of intervals see `mean_estimate`. The networks are taken as given, and rows as
@@ -345,8 +347,9 @@ def pooled_estimates(held_out: Sequence[HeldOut]) -> dict[str, Interval]:
 
     Args:
         held_out: for each repeat the rows of all its folds.
+        only: the metrics to return, if not all.
     """
-    found = [estimate_statistics(each.statistics()) for each in held_out]
+    found = [estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
     return {
         name: Interval.of(mean_estimate([estimates.get(name) for estimates in found]))
