@@ -37,7 +37,8 @@ from rich.table import Table
 
 from benchmarks.kills import write_rows
 from benchmarks.processes import DLCLI, add_numbers, environment
-from dlcli.runs import MANIFEST, is_unfinished
+from dlcli.runs import is_unfinished
+from dlcli.runs.manifest import MANIFEST
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}

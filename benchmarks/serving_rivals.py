@@ -46,7 +46,7 @@ def fastapi_application(run: Path) -> Any:  # noqa: ANN401
         for at, column in enumerate(served.inputs)
     }
     row = create_model("Row", __config__=ConfigDict(extra="forbid"), **fields)
-    answer = create_model("Answer", **{name: (Any, ...) for name in served.outputs.types})
+    answer = create_model("Answer", **{name: (Any, ...) for name in served.output_types})
     application = FastAPI()
 
     def predict(rows: list[row]) -> list[answer]:  # type: ignore[valid-type]

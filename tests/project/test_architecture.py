@@ -195,3 +195,29 @@ def test_only_cli_imports_click() -> None:
     elsewhere = ((m, f) for m, f in IMPORTS if f.distribution == "click" and m.package != "cli")
 
     assert described(elsewhere) == []
+
+
+def test_benchmarks_and_pages_import_only_what_exists() -> None:
+    """Nothing else runs them all, as some need other programs or hours."""
+    known = NAMES | {f"{module.name}.{name}" for module in MODULES for name in bound(module)}
+    scripts = [path for folder in ("benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")]
+
+    missing = [
+        f"{path.relative_to(ROOT)}, line {node.lineno}: {node.module}.{alias.name}"
+        for path in sorted(scripts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("dlcli.")
+        for alias in node.names
+        if f"{node.module}.{alias.name}" not in known
+    ]
+
+    assert missing == []
+
+
+def bound(module: Module) -> Iterator[str]:
+    """The names that a module defines or imports."""
+    for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.alias):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
