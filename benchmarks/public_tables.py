@@ -45,6 +45,8 @@ class Source:
     """True if the target is a class."""
     left_out: tuple[str, ...] = ()
     """Columns that are neither target nor feature: names of rows, and what the target enters."""
+    group: str = ""
+    """Column of which all rows with the same value are in one set, where `dlcli init` finds one."""
 
     @property
     def name(self) -> str:
@@ -66,7 +68,7 @@ SOURCES = (
     Source("Diamond", "price"),
     Source("diamonds", "price"),
     Source("Griliches", "lw", left_out=("lw80",)),
-    Source("Males", "wage"),
+    Source("Males", "wage", group="nr"),
     Source("MedExp", "med"),
     Source("movies", "rating", left_out=("title",)),
     Source("mpg", "hwy", left_out=("cty",)),
@@ -216,11 +218,7 @@ def split_rows(rows: Rows, strata: Sequence[str], seed: str) -> tuple[Rows, Rows
         strata: the class of each row, or a constant.
         seed: of the permutation.
     """
-    rng = random.Random(seed)
-    order = sorted(rng.sample(range(len(rows)), len(rows)), key=lambda at: strata[at])
-    every = round(1 / TEST_SHARE)
-    first = rng.randrange(every)
-    test = set(order[first::every])
+    test = _choose_test(strata, seed)
     train = [row for at, row in enumerate(rows) if at not in test]
     return train, [rows[at] for at in sorted(test)]
 
@@ -232,14 +230,30 @@ def split_source(
 
     Args:
         path: the CSV file.
-        source: the target, and the columns to leave out.
+        source: the target, the columns to leave out, and that of groups.
         limit: maximum number of rows.
         split: its number.
     """
     header, rows = read_source(path, source, limit)
+    seed = f"{source.name} {split}"
+    if source.group:
+        at = header.index(source.group)
+        groups = sorted({row[at] for row in rows})
+        test = {groups[number] for number in _choose_test([""] * len(groups), seed)}
+        train = [row for row in rows if row[at] not in test]
+        return header, train, [row for row in rows if row[at] in test]
     at = header.index(source.target)
     strata = [row[at] if source.classes else "" for row in rows]
-    return header, *split_rows(rows, strata, f"{source.name} {split}")
+    return header, *split_rows(rows, strata, seed)
+
+
+def _choose_test(strata: Sequence[str], seed: str) -> set[int]:
+    """Return the numbers of the items that are for tests, a share of each stratum."""
+    rng = random.Random(seed)
+    order = sorted(rng.sample(range(len(strata)), len(strata)), key=lambda at: strata[at])
+    every = round(1 / TEST_SHARE)
+    first = rng.randrange(every)
+    return set(order[first::every])
 
 
 def write_split(folder: Path, header: list[str], train: Rows, test: Rows) -> None:

@@ -12,7 +12,14 @@ import pytest
 
 from benchmarks.accuracy import Fit, prediction_error, relative_errors, report
 from benchmarks.forked import Ended
-from benchmarks.public_tables import HELD_BACK, SOURCES, Source, read_source, split_rows
+from benchmarks.public_tables import (
+    HELD_BACK,
+    SOURCES,
+    Source,
+    read_source,
+    split_rows,
+    split_source,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +72,17 @@ def test_a_fifth_of_each_class_is_held_out_for_testing() -> None:
     assert [classes[int(cell)] for (cell,) in test] == ["a", "a", "b"]
     assert split_rows(rows, classes, "cars 0") == (train, test)
     assert split_rows(rows, classes, "cars 1") != (train, test)
+
+
+def test_rows_of_a_group_are_all_in_one_set(tmp_path: Path) -> None:
+    path = tmp_path / "men.csv"
+    path.write_text("\n".join(["nr,wage", *(f"{row % 10},{row}" for row in range(30))]))
+    source = Source("men", "wage", group="nr")
+    _, train, test = split_source(path, source, 30, 0)
+
+    held_out = {man for man, _ in test}
+    assert (len(train), len(test), len(held_out)) == (24, 6, 2)
+    assert not held_out & {man for man, _ in train}
 
 
 def test_the_error_of_numbers_is_the_root_mean_squared_error(tmp_path: Path) -> None:
