@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from dlcli.serving.form import FormAnswer
 from dlcli.serving.inference_protocol import health_routes, inference_routes
 from dlcli.serving.metrics import CONTENT_TYPE
-from dlcli.serving.model_set import Handler, Models, json_response
+from dlcli.serving.model_set import Handler, Models, checked_object, json_response
 from dlcli.serving.openapi import describe_server
 from dlcli.serving.requests import RequestError, parse_json, read_body
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
@@ -85,7 +85,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
     async def predict(request: Request) -> Response:
         model, body = models.named(request), await read_body(request, limits)
-        return json_response((await models.predict(model, parse_json(body))).records)
+        return json_response((await models.predict(model, parse_json(body), len(body))).records)
 
     async def openapi(request: Request) -> Response:
         return json_response(describe_server(models.by_name, limits, has_key=has_key))
@@ -101,7 +101,8 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         return form_page(models.by_name, models.named(request))
 
     async def fill_in(request: Request) -> Response:
-        model, row = models.named(request), await models.read_object(request)
+        model, body = models.named(request), await read_body(request, limits)
+        row = checked_object(parse_json(body))
         return json_response(await asyncio.to_thread(lambda: FormAnswer.of(model, row).to_json()))
 
     async def metrics(request: Request) -> Response:

@@ -53,7 +53,7 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
         model, body = models.named(request), await read_body(request, models.limits)
         content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
         rows = _rows(content, binary, models)
-        answer = await models.predict(model, rows)
+        answer = await models.predict(model, rows, len(body))
         return _response(model, content, answer)
 
     async def metadata(request: Request) -> Response:

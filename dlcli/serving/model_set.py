@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dlcli.errors import did_you_mean
 from dlcli.serving.metrics import Metrics
-from dlcli.serving.requests import Limits, RequestError, parse_json, read_body
+from dlcli.serving.requests import Limits, RequestError
 from dlcli.serving.served_model import Answer, ServedModel
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -40,16 +40,13 @@ class Models:
             raise RequestError(404, f"there is no model '{name}'{near}")
         return self.by_name[name]
 
-    async def read_object(self, request: Request) -> dict[str, object]:
-        """Read the JSON object of a request.
-
-        Raises:
-            RequestError: for anything else.
-        """
-        return checked_object(parse_json(await read_body(request, self.limits)))
-
-    async def predict(self, model: ServedModel, rows: object) -> Answer:
+    async def predict(self, model: ServedModel, rows: object, size: int) -> Answer:
         """Predict the rows of a request; in a thread, unless it is quick, so others are answered.
+
+        Args:
+            model: what predicts.
+            rows: a list of objects.
+            size: the bytes of the request.
 
         Raises:
             RequestError: for rows that can't be predicted, or are too many.
@@ -58,7 +55,7 @@ class Models:
             raise RequestError(400, "expected a list of rows, each an object of columns")
         self.limits.check_rows(len(rows))
         try:
-            if model.is_quick(rows):
+            if model.is_quick(len(rows), size):
                 answer = model.predict(rows)
             else:
                 answer = await asyncio.to_thread(model.predict, rows)

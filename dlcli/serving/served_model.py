@@ -118,12 +118,9 @@ class ServedModel:
         config = self.predictor.config
         return self._required | {*(config.input.features or {}), *config.data.reserved}
 
-    def is_quick(self, rows: Sequence[object]) -> bool:
-        """Return whether rows are predicted within a few milliseconds."""
-        if len(rows) > MOST_ROWS:
-            return False
-        values = (value for row in rows if isinstance(row, dict) for value in row.values())
-        return sum(len(value) for value in values if isinstance(value, str)) <= MOST_CHARACTERS
+    def is_quick(self, rows: int, size: int) -> bool:
+        """Return whether rows of a request of so many bytes are predicted within milliseconds."""
+        return rows <= MOST_ROWS and size <= MOST_CHARACTERS
 
     def predict(self, rows: Sequence[object]) -> Answer:
         """Predict each row.

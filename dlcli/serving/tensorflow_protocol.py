@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.serving.columns import ServedColumn
-from dlcli.serving.model_set import Handler, Models, json_response
-from dlcli.serving.requests import Limits, Problem, RequestError
+from dlcli.serving.model_set import Handler, Models, checked_object, json_response
+from dlcli.serving.requests import Limits, Problem, RequestError, parse_json, read_body
 from dlcli.serving.served_model import ServedModel
 
 _SIGNATURE = "serving_default"
@@ -34,7 +34,8 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def predict(request: Request) -> Response:
-        model, body = models.named(request), await models.read_object(request)
+        model, received = models.named(request), await read_body(request, models.limits)
+        body, size = checked_object(parse_json(received)), len(received)
         signature = body.get("signature_name", _SIGNATURE)
         if signature != _SIGNATURE:
             raise RequestError(400, f"there is no signature '{signature}', only '{_SIGNATURE}'")
@@ -42,10 +43,10 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
             raise RequestError(400, "expected either 'instances' or 'inputs'")
         if "instances" in body:
             rows: object = _rows_of_instances(body["instances"], model.columns, models.limits)
-            answer = await models.predict(model, rows)
+            answer = await models.predict(model, rows, size)
             return json_response({"predictions": _unnamed_rows(answer.records)})
         rows = _rows_of_columns(body["inputs"], model.columns, models.limits)
-        answer = await models.predict(model, rows)
+        answer = await models.predict(model, rows, size)
         columns = answer.columns
         outputs = next(iter(columns.values())) if len(columns) == 1 else columns
         return json_response({"outputs": outputs})

@@ -43,9 +43,9 @@ def test_the_answer_has_the_columns_and_values_of_dlcli_predict(client, models, 
 
 def test_many_rows_and_long_texts_are_predicted_in_a_thread(models):
     quick = models["houses"].is_quick
-    assert quick([ROW] * 64) and quick([None])
-    assert not quick([ROW] * 65)
-    assert not quick([{**ROW, "color": "red " * 10_000}])
+    assert quick(64, size=2**12)
+    assert not quick(65, size=2**12)
+    assert not quick(1, size=2**16)
 
 
 def test_classes_have_probabilities(client, models):
