@@ -39,6 +39,8 @@ class Device:
     """`cpu` or `gpu`."""
     threads: int
     """CPU threads within and between operations."""
+    gpus: int = 0
+    """The number of GPUs to choose from, of which one is used."""
 
 
 @dataclass(frozen=True)

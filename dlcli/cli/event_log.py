@@ -379,6 +379,11 @@ def _nested(fields: Fields) -> list[str]:
     return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
 
 
+def _device(fields: Fields) -> list[str]:
+    others = f" (one of {fields['gpus']})" if fields["gpus"] > 1 else ""
+    return [f"{fields['device']}{others}, {plural(fields['threads'], 'thread')}"]
+
+
 EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "storage": lambda f: [f"rows are on disk during training, in {f['folder']}"],
     "data": _data,
@@ -386,7 +391,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "features": _features,
     "network": _network,
     "engine": _engine,
-    "device": lambda f: [f"{f['device']}, {plural(f['threads'], 'thread')}"],
+    "device": _device,
     "resumed": _resumed,
     "feature_scale": _feature_scale,
     "tracking": _tracking,

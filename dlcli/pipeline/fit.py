@@ -104,7 +104,7 @@ def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
             from dlcli.training import prepare_device
 
             device = prepare_device(config.device, config.threads, gpu)
-    events.emit("device", device=device.name, threads=device.threads)
+    events.emit("device", device=device.name, threads=device.threads, gpus=device.gpus)
     return device
 
 

@@ -77,14 +77,14 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
         message = f"TensorFlow sees no GPU on this machine; {way_out}"
         raise ConfigError([Problem("device", message)])
     try:
-        gpus = gpus[gpu % len(gpus) :][:1] if gpus else []
-        tf.config.set_visible_devices(gpus, "GPU")
-        for each in gpus:
+        own = gpus[gpu % len(gpus) :][:1] if gpus else []
+        tf.config.set_visible_devices(own, "GPU")
+        for each in own:
             tf.config.experimental.set_memory_growth(each, True)
     except RuntimeError:
         message = "TensorFlow already runs in this process with another device"
         raise UsageError(f"{message}; start a new one") from None
-    return Device("gpu" if gpus else "cpu", _set_threads(threads))
+    return Device("gpu" if gpus else "cpu", _set_threads(threads), len(gpus))
 
 
 def _set_threads(threads: int | str) -> int:

@@ -216,3 +216,15 @@ def test_an_epoch_shows_everything_except_the_learning_rate(capsys):
     fields = {"epoch": 1, "of": 2, "loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
     _EpochLines().show(fields)
     assert capsys.readouterr().err == "epoch 1/2  loss 0.5        val_loss 0.25\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"device": "cpu", "threads": 2, "gpus": 0}, "cpu, 2 threads"),
+        ({"device": "gpu", "threads": 1, "gpus": 1}, "gpu, 1 thread"),
+        ({"device": "gpu", "threads": 8, "gpus": 4}, "gpu (one of 4), 8 threads"),
+    ],
+)
+def test_a_gpu_is_said_to_be_one_of_several(fields, line):
+    assert EVENT_LINES["device"](fields) == [line]

@@ -83,6 +83,18 @@ def test_a_gpu_that_is_not_there_is_a_config_error():
     assert problem.message.startswith("TensorFlow sees no GPU on this machine; use auto or cpu")
 
 
+@pytest.mark.parametrize(("worker", "chosen"), [(0, "GPU:0"), (1, "GPU:1"), (5, "GPU:1")])
+def test_each_worker_of_a_machine_takes_one_of_its_gpus(worker, chosen, monkeypatch):
+    visible = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["GPU:0", "GPU:1"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda gpus, _: visible.extend(gpus))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *_: None)
+
+    device = prepare_device("auto", "auto", worker)
+
+    assert (device.name, device.gpus, visible) == ("gpu", 2, [chosen])
+
+
 def test_threads_are_set_before_the_first_operation(make_job, train):
     train(make_job({"epochs": 1}), "graph")
     running = prepare_device("auto", "auto").threads
