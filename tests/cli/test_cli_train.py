@@ -24,7 +24,7 @@ epochs: 3
 """
 
 EVENTS = [
-    ("device", {"device": "cpu", "threads": 1}),
+    ("device", {"device": "cpu", "threads": 1, "gpus": 0}),
     ("warning", {"message": "line.csv: odd"}),
     ("epoch", {"epoch": 1, "of": 2, "loss": 0.5, "learning_rate": 0.01}),
     ("epoch", {"epoch": 2, "of": 2, "loss": 0.25, "learning_rate": 0.01}),
