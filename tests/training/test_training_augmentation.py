@@ -224,7 +224,7 @@ NORMALIZED = {"units": 4, "activation": "tanh", "use_bias": False, "batch_normal
     ("rows", "hidden", "engine"),
     [
         pytest.param(13, DROPPING, "graph", marks=pytest.mark.release),  # as in float32, below
-        (11, NORMALIZED, "graph"),
+        pytest.param(11, NORMALIZED, "graph", marks=pytest.mark.release),
         pytest.param(13, DROPPING, "xla", marks=pytest.mark.release),
     ],
     ids=["a padded rest", "a rest of its own shape", "a padded rest under xla"],

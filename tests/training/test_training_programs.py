@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from threading import Barrier
 from unittest.mock import Mock
 
@@ -306,6 +307,7 @@ def test_two_runs_of_a_job_in_one_program_have_the_same_bits(make_job):
     assert once.history == again.history
 
 
+ACTIVATIONS = sorted({*members_of(Activation)} - {"threshold", "linear", "tanh"})
 OF_ANY_SIZE = {
     "dropout": {**hidden(dropout=0.3), "metrics": ("mae",)},
     "batch normalization": hidden(batch_normalization=True),
@@ -329,10 +331,11 @@ OF_ANY_SIZE = {
         for name in sorted({*members_of(Optimizer)} - {*OPTIMIZERS_BY_SHAPE})
     },
     **{
-        name: {**hidden(activation=name), **adam()}
-        for name in sorted({*members_of(Activation)} - {"threshold", "linear", "tanh"})
+        " ".join(names): {"hidden": tuple({"activation": name} for name in names), **adam()}
+        for names in (ACTIVATIONS[at::6] for at in range(6))
     },
 }
+"""The units of the layers are chosen by the test; a single layer is meant twice."""
 ROWS_OF_ANY_SIZE = {
     "classes": {"target": "four"},
     "labels": {"target": "labels"},
@@ -346,10 +349,11 @@ def test_jobs_of_any_batch_size_and_units_share_a_graph_and_have_the_bits_of_the
     make_job, case
 ):
     config, rows = OF_ANY_SIZE[case], ROWS_OF_ANY_SIZE.get(case, {})
-    (layer,) = config["hidden"]
     programs = ProgramCache(any_size=True)
     for batch_size, units in ((4, (4, 3)), (1, (7, 2)), (30, (2, 5))):
-        layers = tuple({**layer, "units": width} for width in units)
+        given = config["hidden"] if len(config["hidden"]) > 1 else 2 * config["hidden"]
+        widths = cycle(units)
+        layers = tuple({**layer, "units": next(widths)} for layer in given)
         changed = {**config, "hidden": layers, "batch_size": batch_size}
         job = make_job(changed, rows=23, validation=9, **rows)
         result = compiled_engine.run(job, False, programs=programs, **QUIET)
