@@ -25,8 +25,8 @@ standard input.
 ## Output
 
 Results go to standard output, everything else to standard error. `--quiet` (`-q`) leaves only
-warnings and errors there. `--json` prints the result as one JSON object; for `train`, `cv` and
-`tune`, it prints the [events](events.md) as JSON lines, the last of them the result.
+warnings and errors there. `--json` prints the result as one JSON object; for `train`, `cv`, `tune`
+and `reproduce`, it prints the [events](events.md) as JSON lines, the last of them the result.
 
 `dlcli --help` explains Tab completion in bash, zsh and fish. If `NO_COLOR` is set, nothing is
 colored.
@@ -46,7 +46,7 @@ shares outside the training range.
 | 1 | an unexpected failure |
 | 2 | wrong usage, or an invalid config |
 | 3 | a problem in the data, also a missing column |
-| 4 | training diverged, or a result could not be saved |
+| 4 | training diverged or ran out of memory, a worker or the database was lost, or a result could not be saved |
 | 5 | a run folder is missing, unfinished or damaged |
 | 6 | a result is not as required: a gate has failed, or a run is not reproduced |
 | 7 | a model can't be exported, or the exported one predicts otherwise |
