@@ -159,12 +159,12 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         columns = self._named_columns(X, is_new=is_new)
         if is_new:
             self._names = tuple(columns)
-        elif columns.keys() != {*self._names}:
+        elif not _has_names(X) or columns.keys() != {*self._names}:
             return dict(zip(self._names, columns.values(), strict=True))
         return columns
 
     def _named_columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
-        if hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc")):
+        if _has_names(X):
             validate_data(self, X, reset=is_new, skip_check_array=True)
             data = memory_table(X, "X").data
             if is_new:
@@ -399,6 +399,11 @@ def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
         return
     for at in range(y.shape[1]):
         yield f"(target {at})", y[:, at]
+
+
+def _has_names(X: Any) -> bool:  # noqa: ANN401, N803
+    """Return whether it is a data frame, whose columns have names."""
+    return hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc"))
 
 
 def _refuse_unreadable(data: pa.Table) -> None:

@@ -26,6 +26,7 @@ from dlcli.prediction import (
     bad_rows_text,
     bad_values,
     predict_batch,
+    treatment_of,
 )
 from dlcli.preprocessing import Place, ValueIssues
 from dlcli.runs import opened_network
@@ -185,7 +186,7 @@ class Model:
         evaluation = predictor.evaluate(table, issues)
         for message in filter(None, (evaluation.warning, evaluation.shortfall)):
             warn(f"{table.file}: {message}")
-        self._warn_of(evaluation.table, issues)
+        self._warn_of(evaluation.table, issues, evaluation.table.rows - evaluation.rows)
         found: dict[str, Any] = {**evaluation.metrics}
         if evaluation.interval is not None:
             found["interval"] = evaluation.interval
@@ -220,10 +221,11 @@ class Model:
         if predictor.uncertainty:
             warn(predictor.uncertainty)
 
-    def _warn_of(self, table: Table, issues: ValueIssues) -> None:
+    def _warn_of(self, table: Table, issues: ValueIssues, skipped: int = 0) -> None:
         """Warn of values that can't be read, and of differences from the training rows."""
         if count := len(issues.bad_indices):
-            text = bad_rows_text(count, "treated as missing", bad_values(issues, table))
+            treatment = treatment_of(count, skipped)
+            text = bad_rows_text(count, treatment, bad_values(issues, table))
             warn(f"{table.file}: {text}")
         self._warn_of_differences(table.file, issues, table.place)
 

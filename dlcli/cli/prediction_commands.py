@@ -345,17 +345,11 @@ def _print_difference_warnings(
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
-    from dlcli.prediction import bad_rows_text, bad_values
+    from dlcli.prediction import bad_rows_text, bad_values, treatment_of
 
     count = len(issues.bad_indices)
-    if rejected is not None:
-        treatment = f"rejected to {rejected}"
-    elif not skipped:
-        treatment = "treated as missing"
-    elif skipped == count:
-        treatment = "skipped"
-    else:
-        treatment = f"{skipped} of them skipped, the others treated as missing"
+    rejects = rejected is not None
+    treatment = f"rejected to {rejected}" if rejects else treatment_of(count, skipped)
     return bad_rows_text(count, treatment, bad_values(issues, table))
 
 

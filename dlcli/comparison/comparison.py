@@ -38,6 +38,7 @@ NumbersBySplit = Mapping[str, Numbers]
 SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
+_OF_POSITIVE_CLASS = {"precision", "recall", "f1", "average_precision"}
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """Facts that results may depend on besides data and config, the most likely first."""
 _ROW_BITS = 40
@@ -465,7 +466,8 @@ def _check_different(paths: Sequence[Path]) -> None:
 def _check_targets(runs: Sequence[ComparedRun]) -> None:
     first, *others = runs
     for subject in others:
-        if _target_words(subject) != _target_words(first):
+        of_both = [(each.task.columns, each.task.outcome) for each in (first, subject)]
+        if of_both[0] != of_both[1]:
             raise UsageError(
                 f"{first.run.path} predicts {_target_words(first)}, {subject.run.path} predicts "
                 f"{_target_words(subject)}: their metrics can't be compared; name runs of one "
@@ -476,7 +478,7 @@ def _check_targets(runs: Sequence[ComparedRun]) -> None:
 def _target_words(subject: ComparedRun) -> str:
     """Describe the target: `'y' as numbers`."""
     task = subject.task
-    return f"{listed(task.columns)} as {task.outcome}"
+    return f"{listed(task.columns, len(task.columns))} as {task.outcome}"
 
 
 def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Side]:
@@ -509,7 +511,15 @@ def _differences(
                 metric: DifferenceEstimate(each.value, reason="not the same rows")
                 for metric, each in differences.items()
             }
+        if _differ_in_positive_class(runs[0].task, subject.task):
+            for metric in differences.keys() & _OF_POSITIVE_CLASS:
+                value, reason = differences[metric].value, "not the same positive class"
+                differences[metric] = DifferenceEstimate(value, reason=reason)
         yield RunDifference(None if reason else first.rows, reason, differences)
+
+
+def _differ_in_positive_class(first: Task, second: Task) -> bool:
+    return len(first.classes) == 2 and first.classes[-1] != second.classes[-1]
 
 
 def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:

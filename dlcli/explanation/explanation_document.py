@@ -162,8 +162,10 @@ class Explanation(Document):
     @property
     def unit(self) -> str:
         """The unit of errors in words, ` (in standard deviations)`; empty if it is their own."""
-        is_scaled = self.importance_metric in ("rmse", None) and len(self.outputs) > 1
-        return " (in standard deviations)" if is_scaled else ""
+        metric = self.importance_metric  # without held-out rows there is none
+        targets = {each.type for each in self.columns if each.role == "target"}
+        is_number = metric == "rmse" or (metric is None and targets <= {"numeric", "count"})
+        return " (in standard deviations)" if is_number and len(self.outputs) > 1 else ""
 
     @classmethod
     def of(cls, run: Run) -> Self:

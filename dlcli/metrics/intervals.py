@@ -300,12 +300,15 @@ def _interval(statistic: Statistic, values: Floats, errors: Floats | None) -> In
     if defined.mean() < 1 - _MOST_UNDEFINED:
         return UNDEFINED
     point, values = float(statistic.of(statistic.weights)), values[defined]
-    if np.ptp(values) <= _ROUNDING * max(1.0, abs(point)):
+    rounding = _ROUNDING * max(statistic.size, abs(point))
+    if np.ptp(values) <= rounding:
         return NO_SPREAD
     ends = None
     if isinstance(statistic, Mean) and errors is not None:
         ends = studentized_interval(statistic, point, values, errors[defined])
-    return bca_interval(point, values, statistic.influences()) if ends is None else ends
+    if ends is None:
+        ends = bca_interval(point, values, statistic.influences(), rounding)
+    return ends
 
 
 def _resample(
@@ -560,7 +563,7 @@ def studentized_interval(mean: Mean, point: float, values: Floats, errors: Float
     return float(point - high * error), float(point - low * error)
 
 
-def bca_interval(point: float, values: Floats, influences: Floats) -> Ends:
+def bca_interval(point: float, values: Floats, influences: Floats, rounding: float) -> Ends:
     """Return the BCa interval, with the tails expanded for few rows.
 
     Quantiles of the resampled values, corrected by bias `z₀` and acceleration `a`, at
@@ -572,10 +575,11 @@ def bca_interval(point: float, values: Floats, influences: Floats) -> Ends:
         point: the metric of the rows.
         values: the metric of each resample, `(resamples,)`.
         influences: of each row, `(rows,)`.
+        rounding: the largest difference of two values that counts as none.
     """
     from scipy.special import ndtr, ndtri
 
-    tie = np.abs(values - point) <= _ROUNDING * max(1.0, abs(point))
+    tie = np.abs(values - point) <= rounding
     share = np.mean((values < point) & ~tie) + np.mean(tie) / 2
     least = 0.5 / len(values)
     bias = ndtri(np.clip(share, least, 1 - least))

@@ -72,6 +72,11 @@ class Statistic(ABC):
         return 1
 
     @property
+    def size(self) -> float:
+        """The size of the numbers that rounding errors of the metric are relative to."""
+        return 1.0
+
+    @property
     def value(self) -> Number:
         """The metric; `None` where it is undefined."""
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -104,6 +109,12 @@ class Mean(Statistic):
     root: bool = False
     signs: tuple[int, ...] = ()
     """1 for each output, and -1 for each that is subtracted; 1 for all if empty."""
+
+    @property
+    def size(self) -> float:
+        """The size of the largest loss, or its root."""
+        largest = _largest(self.losses)
+        return math.sqrt(largest) if self.root else largest
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
@@ -459,6 +470,11 @@ class Median(Statistic):
     losses: Floats
     """`(outputs, rows)`"""
 
+    @property
+    def size(self) -> float:
+        """The size of the largest loss."""
+        return _largest(self.losses)
+
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
         if not len(self.weights):
@@ -540,6 +556,11 @@ class Difference(Statistic):
         """Number of times that the rows are sorted."""
         return max(self.first.sorts, self.second.sorts)
 
+    @property
+    def size(self) -> float:
+        """The size of the numbers that rounding errors of the difference are relative to."""
+        return max(self.first.size, self.second.size)
+
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
         return self.second.of(weights) - self.first.of(weights)
@@ -566,6 +587,10 @@ def effective_size(weights: Array) -> float:
     """
     squares = float(np.sum(np.square(weights, dtype=np.float64)))
     return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def _largest(values: Array) -> float:
+    return float(np.max(np.abs(values), initial=0.0))
 
 
 def weighted_sum(values: Array, weights: Array) -> Floats:

@@ -10,6 +10,7 @@ from dlcli.prediction.batch_prediction import (
     lock_name,
     predict_batch,
     predict_file,
+    treatment_of,
     version_of,
 )
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal, RangeCoverage

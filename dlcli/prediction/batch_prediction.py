@@ -108,13 +108,27 @@ def bad_rows_text(count: int, treatment: str, values: Sequence[str]) -> str:
 
     Args:
         count: the number of rows.
-        treatment: of these rows: `treated as missing`.
+        treatment: what is done with these rows, see `treatment_of`.
         values: see `bad_values`.
     """
     if len(values) > _SHOWN_BAD_VALUES:
         values = [*values[:_SHOWN_BAD_VALUES], "..."]
     rows = "1 row has a value" if count == 1 else f"{count} rows have values"
     return f"{rows} that can't be used, {treatment}: {'; '.join(values)}"
+
+
+def treatment_of(count: int, skipped: int) -> str:
+    """Say what is done with rows that have values that can't be used.
+
+    Args:
+        count: the number of rows.
+        skipped: of these, the rows that are left out, as their target can't be used.
+    """
+    if not skipped:
+        return "treated as missing"
+    if skipped == count:
+        return "skipped"
+    return f"{skipped} of them skipped, the others treated as missing"
 
 
 def predict_batch(

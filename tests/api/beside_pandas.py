@@ -417,6 +417,14 @@ def test_columns_without_the_names_of_training_are_taken_by_position():
             warnings.filterwarnings("ignore", message="X (has|does not have valid) feature names")
             for other in (rows, numbered, array):
                 assert np.array_equal(model.predict(other), expected)
+    # Neither are columns of an array taken by the names that it would have in a training.
+    names = sorted(f"x{at}" for at in range(11))
+    rows = rows.assign(more=1.0).set_axis(names, axis=1)
+    model = DenseRegressor(preset="simple", hidden=[], epochs=1, random_state=0).fit(rows, target)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        assert np.array_equal(model.predict(rows.to_numpy()), model.predict(rows))
+    rows = rows.drop(columns="x10")
     with pytest.raises(ValueError, match="feature names should match"):
         DenseRegressor(preset="simple", epochs=1).fit(rows, target).predict(
             rows[rows.columns[::-1]]

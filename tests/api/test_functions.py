@@ -435,6 +435,13 @@ class TestPredictions:
             run.model.predict(rows, on_bad_row="warn")
         assert found[0].filename == __file__
 
+    def test_of_a_wrong_target_are_skipped_in_an_evaluation(self, run):
+        rows = TABLE.slice(0, 3).to_pylist()
+        rows[1]["price"] = "much"
+        message = "1 row has a value that can't be used, skipped: row 2, column 'price'"
+        with pytest.warns(dlcli.DataWarning, match=message):
+            run.model.evaluate(rows, on_bad_row="warn")
+
     def test_of_few_rows_are_those_of_a_table(self, run):
         rows = TABLE.slice(0, 3).to_pylist()
         expected = run.model.predict(rows, interval=0.8)

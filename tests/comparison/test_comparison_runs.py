@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison import compare
+from dlcli.comparison import compare, comparison
 from dlcli.errors import RunError, UsageError
-from tests.comparison.hand_made import number_run
+from dlcli.tasks import Binary, Regression
+from tests.comparison.hand_made import held_out, number_run
 
 ROWS = range(1, 51)
 NEAR = {row: row + (0.5 if row % 2 else -0.25) for row in ROWS}
@@ -234,6 +238,34 @@ def test_runs_of_different_targets_are_refused(tmp_path):
         f"{tmp_path}/a predicts 'y' as numbers, {tmp_path}/b predicts 'x' as numbers: their "
         "metrics can't be compared; name runs of one target"
     )
+
+
+def test_runs_of_two_of_many_targets_are_refused_by_all_their_names(tmp_path):
+    sides = [
+        SimpleNamespace(run=SimpleNamespace(path=name), task=Regression(columns=(*"abcde", last)))
+        for name, last in (("one", "f"), ("two", "g"))
+    ]
+    with pytest.raises(UsageError, match=r"'e', 'f' as numbers, two predicts .*'e', 'g' as"):
+        comparison._check_targets(sides)
+    comparison._check_targets(sides[:1] * 2)
+
+
+def test_metrics_of_a_positive_class_are_compared_with_those_of_the_same():
+    truth, chance = np.array([0, 1] * 20), np.linspace(0.1, 0.9, 40)[:, np.newaxis]
+    tasks = [Binary(columns=("y",), classes=names) for names in (("no", "yes"), ("yes", "no"))]
+    held = [
+        held_out(tasks[0], truth, chance),
+        held_out(tasks[1], 1 - truth, 1 - chance),
+        held_out(tasks[0], truth, 1 - chance),
+    ]
+    runs = [SimpleNamespace(task=rows.task) for rows in held]
+    pairs = [(held[0], rows) for rows in held[1:]]
+    reversed_, same = comparison._differences(runs, held, pairs)
+    of_positive = ("precision", "recall", "f1", "average_precision")
+    reason = "not the same positive class"
+    assert {reversed_.metrics[metric].reason for metric in of_positive} == {reason}
+    assert reversed_.metrics["accuracy"].verdict == "same"
+    assert reason not in {same.metrics[metric].reason for metric in of_positive}
 
 
 def test_a_run_that_has_diverged_is_refused(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.explanation import Explanation
+from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.runs import new_run
 
 
@@ -25,6 +25,17 @@ def test_it_is_read_as_it_was_written(stored):
     found = Explanation.of(stored(text))
     assert (found.rows, found.sampled_rows, found.outputs) == ({"train": 3}, {"train": 2}, ("y",))
     assert Explanation.model_validate_json(found.model_dump_json()) == found
+
+
+def test_only_several_numbers_are_in_standard_deviations(stored):
+    text = '{"rows": {"train": 3}, "sampled_rows": {"train": 2}, "outputs": ["cat", "dog"]}'
+    found = Explanation.of(stored(text))
+    statistics = {"column": "y", "role": "target", "reason": "", "rows": {}}
+    for type_, unit in {"numeric": " (in standard deviations)", "categorical": ""}.items():
+        target = ColumnStatistics.model_construct(type=type_, **statistics)
+        of_target = found.model_copy(update={"columns": (target,)})
+        assert of_target.unit == unit
+        assert of_target.model_copy(update={"importance_metric": "log_loss"}).unit == ""
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,19 @@ def test_equal_scores_of_all_rows_have_no_interval_of_the_auc():
     assert found.reason == ("the same in every resample of the rows, so its uncertainty is unknown")
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_intervals_have_the_unit_of_the_target(scale):
+    rng = np.random.default_rng(1)
+    truth, errors = rng.normal(size=60), rng.normal(size=60)
+    found, expected = (
+        estimate_metrics(numbers(truth * unit, (truth + errors) * unit)) for unit in (scale, 1.0)
+    )
+    for metric, power in {"mae": 1, "rmse": 1, "mse": 2, "median_ae": 1}.items():
+        if metric in expected:
+            ends = np.array([expected[metric].lower, expected[metric].upper]) * scale**power
+            assert [found[metric].lower, found[metric].upper] == pytest.approx(ends, rel=1e-9)
+
+
 def test_an_auc_has_delongs_interval_on_the_logit_scale():
     held = two_classes([0, 1, 0, 1, 0, 1] * 2, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2)
     found = estimate_metrics(held, only=["auc"])["auc"]
