@@ -495,6 +495,9 @@ class Config(Section):
                 "has no effect while early_stopping restores the best epoch's own weights;"
                 " set restore_best_weights: false",
             )
+        if self.precision == "mixed_float16" and optimizer.loss_scale_factor is not None:
+            reason = "has no effect with mixed_float16, which scales the loss by itself; omit it"
+            yield "optimizer.loss_scale_factor", reason
         if self.tune and "seed" in (self.tune.space or ()) and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
             yield "tune.space.seed", f"can't be varied: {reason}"

@@ -688,11 +688,15 @@ def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
 
     Those of scaled numbers are in their scaled unit.
     """
-    for name in facts.config.metrics or ():
+    task, outputs = facts.predictor.task, facts.predictor.network.outputs
+    omitted = set()
+    if outputs > 1:
+        omitted = {"auc", "precision", "recall"} if task.outcome == "classes" else {"rmse"}
+    for name in [each for each in facts.config.metrics or () if each not in omitted]:
         if name == "top_3_accuracy":
             sparse = "Sparse" if not getattr(facts.config.loss, "one_hot", False) else ""
             yield name, f'keras.metrics.{sparse}TopKCategoricalAccuracy(k=3, name="{name}")'
-        elif name == "accuracy" and facts.predictor.task.outcome == "labels":
+        elif name == "accuracy" and task.outcome == "labels":
             yield name, 'keras.metrics.BinaryAccuracy(name="accuracy")'
         elif name in _METRICS:
             yield name, _METRICS[name]

@@ -133,7 +133,11 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
             yield Problem(f"metrics[{index}]", message)
     for key in ("early_stopping", "learning_rate_schedule"):
         monitor = getattr(getattr(config, key), "monitor", "loss")
-        if monitor.removeprefix("val_") not in {"loss", *head.metrics}:
+        name = monitor.removeprefix("val_")
+        if name not in {"loss", *epoch_metrics}:
+            message = f"'{monitor}' {misfit}; use loss, {', '.join(epoch_metrics)}"
+            yield Problem(f"{key}.monitor", message)
+        elif name not in {"loss", *head.metrics}:
             yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
     for gate in config.gates or ():
         measured = gate.partition(".")[2]

@@ -270,6 +270,8 @@ class NestedFold(Document):
     """A whole search without the rows of one outer fold, and its best config evaluated on them."""
 
     fold: Count
+    train: Count
+    """The number of rows that its best config was trained on."""
     held_out: Count
     trials: Count
     values: Mapping[str, Value]

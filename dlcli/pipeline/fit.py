@@ -523,7 +523,9 @@ def _fit_member(
 
     number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:
-        if options.until is None or number <= options.finished:
+        # The network of a factor trial that is no member has been trained with the first one.
+        is_trial = number > ensemble.members and options.finished > 0
+        if options.until is None or number <= options.finished or is_trial:
             found = checkpointer.finished_member(number, member.job)
             if found is not None:
                 return found

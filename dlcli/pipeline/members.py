@@ -80,6 +80,8 @@ class FactorTrial(NamedTuple):
     with_factors: float
     """The validation loss of the epoch that is kept."""
     without: float
+    unit: float = 1.0
+    """The mean weight of these rows, which their losses are multiplied with."""
 
     @property
     def leaves_out(self) -> bool:
@@ -88,7 +90,7 @@ class FactorTrial(NamedTuple):
         One row with a loss of 1, about that of a constant, is added to both: where all rows of a
         small fold are predicted well, ratios of losses mean nothing.
         """
-        loss = abs(self.with_factors) + 1 / self.rows
+        loss = abs(self.with_factors) + self.unit / self.rows
         return self.with_factors - self.without > loss / math.sqrt(self.rows)
 
 
@@ -321,7 +323,9 @@ def fit_with_and_without_factors(
         return unscaled
     if isinstance(unscaled, MemberDivergence) or unscaled is scaled:
         return scaled
-    trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled))
+    weights = None if job.validation is None else job.validation.weights
+    unit = 1.0 if weights is None else float(weights.mean())
+    trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled), unit)
     report(trial)
     return unscaled if trial.leaves_out else scaled
 

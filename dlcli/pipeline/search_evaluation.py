@@ -458,6 +458,7 @@ def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -
     found = None if best is None else _evaluate_best(context, best, split, stop)
     return NestedFold(
         fold=outer.fold,
+        train=split.train.rows,
         held_out=len(outer.rows.held_out),
         trials=len(results),
         values={} if best is None else best.values,
@@ -523,8 +524,7 @@ def combine(
     if not known:
         return Interval(value=None)
     rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
-    total = sum(each.held_out for each in nested)
-    ratio = float(np.mean(rows / np.maximum(1, total - rows)))
+    ratio = float(np.mean(rows / [max(1, each.train) for each, _ in known]))
     values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
     found = corrected_interval(values, rows, ratio, bounds)
     if len(known) == len(nested):

@@ -76,8 +76,12 @@ def make_pruner(plan: SearchPlan) -> BasePruner:
         """Applies one of them; Optuna has no pruner with two thresholds."""
 
         def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-            is_fold = (trial.last_step or 0) > plan.max_epochs
-            return (after_folds if is_fold else at_epochs).prune(study, trial)
+            last = trial.last_step or 0
+            if last <= plan.max_epochs:
+                return at_epochs.prune(study, trial)
+            latest = copy.copy(trial)  # Optuna would take the best of all steps
+            latest.intermediate_values = {last: trial.intermediate_values[last]}
+            return after_folds.prune(study, latest)
 
     return PrunerByStep()
 

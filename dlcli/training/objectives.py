@@ -469,12 +469,14 @@ def keras_metrics(
             return labels, tf.sigmoid(predicted)
         if len(labels.shape) == 1:
             labels = tf.one_hot(tf.cast(labels, tf.int32), outputs, dtype=predicted.dtype)
-        return labels, predicted
+        return (labels[:, 1:], predicted[:, 1:]) if is_pair else (labels, predicted)
 
     unit = task.output_unit
+    is_pair = len(task.classes) == 2 and outputs == 2  # the second class is the positive one
     decode = decode_classes if unit is None else _number_decoder(unit, runtime)
-    thresholds = outputs if loss.output in ("margin", "probability") else 0
-    return [DecodedMetric(_METRICS[name](thresholds), decode, name) for name in names]
+    is_apart = unit is not None or loss.output in ("margin", "probability")
+    apart = 1 if is_pair else outputs if is_apart else 0
+    return [DecodedMetric(_METRICS[name](apart), decode, name) for name in names]
 
 
 def _is_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -499,25 +501,32 @@ def _poisson_deviance(counts: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(2 * (logarithm - counts + means), axis=-1)
 
 
+class MeanOfRoots(keras.metrics.R2Score):
+    """The mean over columns of the roots of their mean squared errors, as in the final metrics."""
+
+    def result(self) -> tf.Tensor:
+        """Return the mean over all batches since the last reset."""
+        squares = tf.math.divide_no_nan(self.total_mse.value, self.count.value)
+        return tf.reduce_mean(tf.sqrt(squares))
+
+
 _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "mse": lambda _: keras.metrics.MeanSquaredError(),
-    "rmse": lambda _: keras.metrics.RootMeanSquaredError(),
+    "rmse": lambda apart: (
+        keras.metrics.RootMeanSquaredError() if apart == 1 else MeanOfRoots(name="rmse")
+    ),
     "mae": lambda _: keras.metrics.MeanAbsoluteError(),
     "r2": lambda _: keras.metrics.R2Score(),
     "poisson_deviance": lambda _: keras.metrics.MeanMetricWrapper(_poisson_deviance),
-    "accuracy": lambda thresholds: (
-        keras.metrics.BinaryAccuracy() if thresholds else keras.metrics.MeanMetricWrapper(_is_right)
+    "accuracy": lambda apart: (
+        keras.metrics.BinaryAccuracy() if apart else keras.metrics.MeanMetricWrapper(_is_right)
     ),
-    "auc": lambda thresholds: (
-        keras.metrics.AUC(multi_label=True, num_labels=thresholds)
-        if thresholds > 1
-        else keras.metrics.AUC()
+    "auc": lambda apart: (
+        keras.metrics.AUC(multi_label=True, num_labels=apart) if apart > 1 else keras.metrics.AUC()
     ),
     "precision": lambda _: keras.metrics.Precision(),
     "recall": lambda _: keras.metrics.Recall(),
-    "f1": lambda thresholds: keras.metrics.F1Score(
-        average="macro", threshold=0.5 if thresholds else None
-    ),
+    "f1": lambda apart: keras.metrics.F1Score(average="macro", threshold=0.5 if apart else None),
     "top_3_accuracy": lambda _: keras.metrics.TopKCategoricalAccuracy(k=3),
     "subset_accuracy": lambda _: keras.metrics.MeanMetricWrapper(_all_right),
     "micro_precision": lambda _: keras.metrics.Precision(),
@@ -525,7 +534,8 @@ _METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
     "micro_f1": lambda _: keras.metrics.F1Score(average="micro", threshold=0.5),
     "macro_f1": lambda _: keras.metrics.F1Score(average="macro", threshold=0.5),
 }
-"""Makes the Keras metric of a name, given the number of units with a threshold of their own."""
+"""Makes the Keras metric of a name, given the number of units that each stand for something of
+their own: numbers, labels, or the second of two classes; 0 if the units are classes."""
 
 
 def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
@@ -533,8 +543,10 @@ def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
 
     def to_unit(scaled: tf.Tensor) -> tf.Tensor:
         scaled = tf.convert_to_tensor(scaled)
-        unscaled = scaled * tf.cast(scale, scaled.dtype) + tf.cast(offset, scaled.dtype)
-        return tf.math.expm1(unscaled) if unit.is_log else unscaled
+        unscaled = scaled * tf.cast(scale, scaled.dtype)
+        if not unit.is_log:  # errors don't depend on the offset, beside which float32 loses digits
+            return unscaled
+        return tf.math.expm1(unscaled + tf.cast(offset, scaled.dtype))
 
     return lambda labels, outputs: (to_unit(labels), to_unit(outputs))
 

@@ -250,6 +250,9 @@ CONFLICTS = [
     ("optimizer.use_ema=true early_stopping.monitor=loss",
      "optimizer.use_ema: has no effect while early_stopping restores the best epoch's own weights;"
      " set restore_best_weights: false"),
+    ("precision=mixed_float16 optimizer.loss_scale_factor=8",
+     "optimizer.loss_scale_factor: has no effect with mixed_float16, which scales the loss by"
+     " itself; omit it"),
     ("metrics=[mse,mse]", "metrics: names a metric twice"),
     ("metrics=[balanced_accuracy]",
      "metrics[0]: 'balanced_accuracy' is not computed for each epoch; results always have it"),

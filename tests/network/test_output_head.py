@@ -391,6 +391,12 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             "early_stopping.monitor: 'val_rmse' is not measured; add it to metrics",
         ),
         (
+            "three",
+            {"early_stopping": {"monitor": "val_auc"}},
+            "early_stopping.monitor: 'val_auc' does not fit the target 'y' (3 classes); "
+            "use loss, accuracy, f1",
+        ),
+        (
             "number",
             {"learning_rate_schedule": {"name": "reduce_on_plateau", "monitor": "r2"}},
             "learning_rate_schedule.monitor: 'r2' is not measured; add it to metrics",

@@ -60,8 +60,15 @@ def trial(
     )
 
 
-def outer(at: int, value: float | None, rows: int = 50) -> NestedFold:
+def outer(at: int, value: float | None, rows: int = 50, train: int = 200) -> NestedFold:
     """An outer fold of a nested search."""
     return NestedFold(
-        fold=at, held_out=rows, trials=10, values={}, inner=1.0, value=value, metrics={}
+        fold=at,
+        train=train,
+        held_out=rows,
+        trials=10,
+        values={},
+        inner=1.0,
+        value=value,
+        metrics={},
     )

@@ -554,3 +554,5 @@ def test_a_clearly_lower_loss_is_one_part_in_the_root_of_the_rows(
     rows, with_factors, without, leaves_out
 ):
     assert FactorTrial(rows, with_factors, without).leaves_out == leaves_out
+    small = FactorTrial(rows, with_factors / 800, without / 800, unit=1 / 800)
+    assert small.leaves_out == leaves_out

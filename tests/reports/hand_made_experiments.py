@@ -203,6 +203,7 @@ def nested(number: int, inner: float, value: float) -> NestedFold:
     """A search without one outer fold."""
     return NestedFold(
         fold=number,
+        train=16,
         held_out=4,
         trials=5,
         values={UNITS.path: 16, RATE.path: 1e-3},

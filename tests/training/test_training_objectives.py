@@ -180,6 +180,14 @@ def test_a_metric_of_several_numbers_is_their_mean():
     labels, outputs = np.float32([[0.0, 0.0]]), [[0.5, 3.0]]
     scalings = (METRES, LinearScaling(name="none"))
     assert measure("mae", numbers(*scalings), labels, outputs) == pytest.approx(2.5)
+    assert measure("rmse", numbers(*scalings), labels, outputs) == pytest.approx(2.5)
+
+
+def test_a_metric_of_a_number_keeps_its_digits_far_from_0():
+    far = numbers(LinearScaling(name="standard", offset=1e9, scale=1.0))
+    labels, outputs = np.float32([[0.0], [2.0], [4.0]]), [[1.0], [2.0], [3.0]]
+    assert measure("r2", far, labels, outputs) == pytest.approx(0.75)
+    assert measure("mae", far, labels, outputs) == pytest.approx(2 / 3)
 
 
 def test_r2_is_the_share_of_the_variance_explained():
@@ -202,6 +210,17 @@ def test_a_probability_counts_as_the_second_class_above_a_half(make_job):
     assert measure("precision", target, labels, outputs, "binary_crossentropy") == pytest.approx(
         2 / 3
     )
+
+
+def test_of_two_shares_the_second_class_is_the_positive_one(make_job):
+    target, labels = make_job(target="two").task, np.int32([1, 1, 0, 0])
+    outputs = [[0.4, 0.6], [0.49, 0.51], [0.8, 0.2], [0.1, 0.9]]
+    loss = "sparse_categorical_crossentropy"
+    names = ("accuracy", "recall", "precision", "f1")
+    found = [measure(name, target, labels, outputs, loss) for name in names]
+    assert found == pytest.approx([0.75, 1, 2 / 3, 0.8], rel=1e-4)
+    # Of the four pairs of a row of each class, the second class is the more probable in two.
+    assert measure("auc", target, labels, outputs, loss) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classes(make_job):

@@ -138,7 +138,7 @@ def test_a_nested_search_gives_what_its_outer_folds_say_by_their_rows():
     # (100 · 1 + 50 · 4) / 150 = 2, and S² = 1 + 4; shares 2/3 and 1/3: Σ p² = 5/9; rows that judge
     # to those that are learned from: 100 / 50 and 50 / 100, on average 1.25.
     half = 12.706 * math.sqrt((5 / 9 + 1.25) * 5)
-    found = combine([outer(1, 1.0, 100), outer(2, 4.0, 50)])
+    found = combine([outer(1, 1.0, 100, train=50), outer(2, 4.0, 50, train=100)])
     assert found.value == pytest.approx(2)
     assert (found.lower, found.upper) == pytest.approx((2 - half, 2 + half), rel=1e-4)
 
@@ -147,6 +147,13 @@ def test_outer_folds_of_one_size_have_the_interval_of_folds():
     found = combine([outer(at, at + 2.0) for at in range(5)])
     half = 2.776 * math.sqrt((1 / 5 + 1 / 4) * 2.5)
     assert (found.value, found.upper) == pytest.approx((4, 4 + half), abs=3e-3)
+
+
+def test_outer_folds_in_time_learn_from_the_rows_before_them():
+    found = combine([outer(at, at + 2.0, train=50 * (at + 1)) for at in range(5)])
+    ratio = sum(1 / number for number in range(1, 6)) / 5
+    half = 2.776 * math.sqrt((1 / 5 + ratio) * 2.5)
+    assert found.upper == pytest.approx(4 + half, abs=3e-3)
 
 
 def test_the_interval_of_a_nested_search_stays_within_what_its_metric_can_be():

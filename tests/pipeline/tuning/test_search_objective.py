@@ -311,6 +311,19 @@ def test_after_a_fold_only_the_worst_quarter_is_pruned():
     assert study.report(study.ask(), 0.45, after_fold)
 
 
+def test_a_good_epoch_of_the_first_fold_does_not_hide_bad_folds():
+    study = pruned_study(startup_trials=4)
+    after_fold = study.plan.step_after_fold(2)
+    for value in (0.1, 0.2, 0.3, 0.4):
+        running = study.ask()
+        study.report(running, value, after_fold)
+        finish(study, running)
+
+    worst = study.ask()
+    assert not study.report(worst, 0.05, 5)
+    assert study.report(worst, 0.45, after_fold)
+
+
 def test_the_pruner_none_prunes_nothing():
     assert isinstance(make_pruner(plan(pruner=NoPruner())), NopPruner)
 
