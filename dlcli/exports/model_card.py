@@ -7,7 +7,6 @@ The headings follow Mitchell et al. 2019, "Model cards for model reporting"
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import PurePath
 
 from dlcli.comparison import SPLITS, ComparedRun
@@ -21,6 +20,7 @@ from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
 from dlcli.reports import fmt, view_of
 from dlcli.runs import Run
 
+_DAY = 86_400
 _MOST_VALUES = 6
 """Categories of a column that are listed."""
 _MOST_IMPORTANT = 5
@@ -222,8 +222,8 @@ def _values(column: ColumnStatistics, rows: int) -> str:
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
         if column.type == "datetime":
-            ends = (f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d}" for each in (low, high))
-            return " to ".join(ends)
+            is_time = low >= 0 and high < _DAY
+            return " to ".join(fmt.time(each, has_date=not is_time) for each in (low, high))
         format_value = fmt.format_within(low, high)
         mean = "" if column.mean is None else f", mean {format_value(column.mean)}"
         return f"{format_value(low)} to {format_value(high)}{mean}"

@@ -31,7 +31,7 @@ from dlcli.encoding import (
     image_files,
     read_images,
 )
-from dlcli.errors import ExportError
+from dlcli.errors import ExportError, first_names
 from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
 from dlcli.exports.date_graph import is_supported
 from dlcli.exports.markdown import code
@@ -213,7 +213,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
     else:
         yield "Text; empty if it is missing. Write whole numbers without a decimal point: 3."
         if feature.unseen == "error":
-            known = ", ".join(feature.categories[:_SHOWN])
+            known = first_names([*map(code, feature.categories)], _SHOWN)
             yield f"dlcli refuses any other value than its categories: {known}."
     if not (feature.accepts_missing or isinstance(feature, ImageEncoder)):  # pixels are there
         yield "dlcli refuses a missing value: refuse it before."

@@ -717,7 +717,8 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
             options["monitor"] = str(options["monitor"]).replace(name, "loss")
             name = "loss"
         options["mode"] = "max" if HIGHER_IS_BETTER.get(name, False) else "min"
-        shown = {k: v for k, v in options.items() if v or k in ("patience", "restore_best_weights")}
+        kept = ("min_delta", "patience", "restore_best_weights")
+        shown = {k: v for k, v in options.items() if v or k in kept}
         arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]
         lines = [*_wrapped(f"keras.callbacks.{kind}", arguments)]
         yield [*lines[:-1], f"{lines[-1]},"]

@@ -29,6 +29,13 @@ _OVERHEAD = 1024
 """More bytes than the headers of ZIP and NumPy have for one array, without its name."""
 
 
+_EXPANSION = 256
+_EXPANDED_BYTES = 2**28
+"""A Parquet table takes so many times the bytes of its file at most, or at least as many as this:
+rows of a run differ at least in their numbers."""
+_ROWS_AT_ONCE = 2**14
+
+
 class ArraySpec(NamedTuple):
     """Shape and type of an array."""
 
@@ -144,13 +151,21 @@ def read_parquet(stream: BinaryIO, file: Path) -> pa.Table:
         file: its path, for messages.
 
     Raises:
-        RunError: if it is not Parquet.
+        RunError: if it is not Parquet, or expands to far more than its size.
     """
-    from pyarrow import ArrowException
+    from pyarrow import ArrowException, Table
     from pyarrow.parquet import ParquetFile
 
+    batches, total = [], 0
+    most = max(_EXPANDED_BYTES, _EXPANSION * stream.seek(0, io.SEEK_END))
     try:
-        return ParquetFile(stream).read()
+        source = ParquetFile(stream)
+        for batch in source.iter_batches(_ROWS_AT_ONCE):
+            batches.append(batch)
+            total += batch.nbytes
+            if total > most:
+                raise damaged(file, f"expands to more than {_EXPANSION} times its size")
+        return Table.from_batches(batches, source.schema_arrow)
     except (ArrowException, OSError) as error:
         raise damaged(file, f"is not a Parquet file: {error}") from None
 

@@ -125,7 +125,7 @@ def describe_column(
     if isinstance(feature, NumberEncoder):
         typical = _typical_number(feature, known)
         unit = f" in {notation.unit}" if notation.unit else ""
-        ends = f"training rows: {feature.low:g} to {feature.high:g}."
+        ends = f"training rows: {feature.low:.12g} to {feature.high:.12g}."
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
             words = f"A number with its unit, as '{written}'; {ends}"

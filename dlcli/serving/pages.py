@@ -29,7 +29,7 @@ def docs_page(
         address: host and port, as the reader's browser named them.
         has_key: whether clients must send a key.
     """
-    commands = {name: _curl(model, address) for name, model in models.items()}
+    commands = {name: _curl(model, address, has_key=has_key) for name, model in models.items()}
     return _page(
         "docs.html.j2",
         models=models.values(),
@@ -55,10 +55,11 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
     )
 
 
-def _curl(model: ServedModel, address: str) -> str:
+def _curl(model: ServedModel, address: str, *, has_key: bool) -> str:
     """Return a command that predicts a typical row, for a shell."""
     row = json.dumps([model.typical_row], ensure_ascii=False, indent=1)
-    return shlex.join(["curl", f"{address}/predict/{model.name}", "-d", row])
+    key = ["-H", "X-API-Key: KEY"] if has_key else []
+    return shlex.join(["curl", f"{address}/predict/{model.name}", *key, "-d", row])
 
 
 def _page(template: str, script: str = "", **values: object) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -228,9 +229,11 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"can't listen at {host}:{port}: {reason}; try another --port") from None
+    except (OSError, UnicodeError) as error:  # the latter for a name with an empty part
+        reason = getattr(error, "strerror", None) or str(error)
+        is_port = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+        way_out = f"try another {'--port' if is_port else '--host'}"
+        raise UsageError(f"can't listen at {host}:{port}: {reason}; {way_out}") from None
     listening.set_inheritable(True)
     return listening
 

@@ -72,6 +72,16 @@ def test_years_have_no_separator_of_thousands(tmp_path: Path) -> None:
     assert "| 1928 to 2011, mean 1971 |" in section(card, "What new rows must be like")
 
 
+def test_times_of_day_have_no_date(tmp_path: Path) -> None:
+    full = full_explanation()
+    kinds = {"type": "datetime", "minimum": 25200.0, "maximum": 34200.0, "inputs": 1}
+    column = full.columns[-1].model_copy(update=kinds)
+    card = model_card(
+        number_run(tmp_path, explanation=full.model_copy(update={"columns": (column,)}))
+    )
+    assert "| 07:00:00 to 09:30:00 |" in section(card, "What new rows must be like")
+
+
 def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
     unknown = BaselineDifference(
         metric="rmse", network=0.61, baseline=2.0, value=-1.39, reason="fewer than 10 rows"

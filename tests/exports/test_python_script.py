@@ -383,6 +383,23 @@ def test_a_script_monitors_what_it_measures(
     assert f'mode="{"min" if "loss" in expected else "max"}"' in script
 
 
+def test_a_script_of_a_file_for_each_set_has_all_settings(tmp_path: Path) -> None:
+    for name in ("t.csv", "v.csv"):
+        (tmp_path / name).write_text("x,a,b\n" + "".join(f"{at},{at},{-at}\n" for at in range(40)))
+    config = (
+        "data: {train: t.csv, target: [a, b], validation: v.csv}\nhidden: []\nepochs: 1\n"
+        "learning_rate_schedule: {name: reduce_on_plateau, min_delta: 0}\nmetrics: [rmse, mae]\n"
+    )
+    run = run_of(tmp_path, "run", config)
+    script = (export_script(run, tmp_path / "script") / "train.py").read_text(encoding="utf-8")
+
+    assert "min_delta=0.0" in script
+    assert "split.csv" not in script
+    assert (
+        '"mae"' in script and "RootMeanSquaredError" not in script
+    )  # Keras has one of all columns
+
+
 @pytest.mark.parametrize("files", ["part*.csv", "part-?.csv", "[part-1.csv, part-2.csv]"])
 def test_a_table_in_several_files_is_refused(files: str, tmp_path: Path) -> None:
     for number in (1, 2):

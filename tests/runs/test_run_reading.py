@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import dlcli
@@ -414,6 +416,15 @@ def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
     forge(folder, "weights.npz", bomb.read_bytes())
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is compressed"):
         open_run(folder).read_arrays("weights.npz", SHAPES)
+
+
+def test_a_table_is_rejected_once_it_expands_to_far_more_than_its_size(folder, monkeypatch):
+    bomb = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table({"row": np.zeros(2**18, np.int64)}), bomb)
+    forge(folder, "predictions.parquet", bomb.getvalue())
+    monkeypatch.setattr("dlcli.runs.file_formats._EXPANDED_BYTES", 2**20)
+    with pytest.raises(RunError, match=r"predictions\.parquet: .* more than 256 times its size"):
+        open_run(folder).read_predictions()
 
 
 def test_the_latest_run_is_the_one_that_was_finished_last(tmp_path):

@@ -285,6 +285,14 @@ def test_an_address_that_is_taken_is_explained(runs):
     assert f"can't listen at 127.0.0.1:{port}: " in result.stderr
 
 
+@pytest.mark.parametrize("host", ["127.0.0..1", "no-such-host.invalid"])
+def test_a_host_that_is_none_is_explained(runs, host):
+    result = CliRunner().invoke(main, ["serve", str(runs["pets"]), "--host", host])
+    assert result.exit_code == 2
+    assert f"can't listen at {host}:" in result.stderr
+    assert result.stderr.endswith("; try another --host\n")
+
+
 def test_a_request_on_its_way_is_answered_when_the_server_ends(serve):
     configured = uvicorn.Config(
         serve().application,

@@ -56,6 +56,8 @@ def test_the_key_is_described_if_there_is_one(client, serve):
     assert with_key.get("/openapi.json").status == 401
     found = with_key.get("/openapi.json", headers={"X-API-Key": "secret"}).json
     assert {*found["components"]["securitySchemes"]} == {"bearer", "header"}
+    assert found["paths"]["/healthz"]["get"]["security"] == []
+    assert "X-API-Key: KEY" in with_key.get("/docs", headers={"X-API-Key": "secret"}).text
 
 
 def test_the_typical_row_is_predicted(client, models):
@@ -133,6 +135,11 @@ def test_a_column_is_described_by_its_type(feature, values, kind, expected, typi
     assert column.kind == kind
     assert column.description.startswith(expected)
     assert column.typical == typical
+
+
+def test_a_range_has_all_its_digits():
+    column = describe_column(fit([1.7e9, 1.7000864e9], Numeric()), None, Notation())
+    assert column.description == "A number; training rows: 1700000000 to 1700086400."
 
 
 def test_a_unit_is_part_of_the_description():

@@ -67,13 +67,15 @@ async function ask() {
   document.documentElement.dataset.answered = number;
 }
 
+const level = (content) => `${Number((100 * content.level).toPrecision(6))} %`;
+
 function showNumbers(answer, content) {
   for (const each of content.numbers) {
     make(answer, "p", shown(each.value), {class: "value"});
     make(answer, "p", each.name, {class: "of"});
     if (typeof each.lower === "number") {
       const ends = `${shown(each.lower)} to ${shown(each.upper)}`;
-      make(answer, "p", `${Math.round(100 * content.level)} % interval: ${ends}`, {class: "interval"});
+      make(answer, "p", `${level(content)} interval: ${ends}`, {class: "interval"});
     }
   }
 }
@@ -83,8 +85,8 @@ function showNames(answer, content) {
   make(answer, "p", chosen.join(", ") || "none", {class: "value"});
   if (typeof content.margin === "number") make(answer, "p", `margin ${shown(content.margin)}`, {class: "of"});
   if (content.set) {
-    const level = `${Math.round(100 * content.level)} % set: `;
-    make(answer, "p", level + content.set.join(", "), {class: "interval"});
+    const set = `${level(content)} set: ${content.set.join(", ")}`;
+    make(answer, "p", set, {class: "interval"});
   }
   const list = make(answer, "ul", undefined, {class: "shares"});
   for (const each of content.names.slice(0, 10)) {
@@ -144,13 +146,22 @@ function draw(figure, curve, low, high, now) {
   const x = (share) => left + (right - left) * share;
   const line = curve.points.map(([, height], at) => `${x(place(at)).toFixed(1)},${y(height).toFixed(1)}`);
   make(svg, "polyline", undefined, {class: "line", points: line.join(" ")});
-  make(svg, "text", isNumber ? shown(first[0]) : first[0], {x: left, y: 95});
-  make(svg, "text", isNumber ? shown(last[0]) : last[0], {x: right, y: 95, "text-anchor": "end"});
+  const areYears = [first[0], last[0]].every((end) => Number.isInteger(end) && end >= 1700 && end <= 2100);
+  const end = (value) => isNumber && !areYears ? shown(value) : value;
+  make(svg, "text", end(first[0]), {x: left, y: 95});
+  make(svg, "text", end(last[0]), {x: right, y: 95, "text-anchor": "end"});
   if (isNumber && typeof now === "number" && now >= first[0] && now <= last[0]) {
     const share = (now - first[0]) / (last[0] - first[0]) * (count - 1), at = Math.min(Math.floor(share), count - 2);
     const height = curve.points[at][1] + (share - at) * (curve.points[at + 1][1] - curve.points[at][1]);
     make(svg, "circle", undefined, {class: "now", cx: x(share / (count - 1)), cy: y(height), r: 3});
   }
+}
+
+// The slider's value with four digits of its range, which it does not leave.
+function within(slider) {
+  const [low, high] = [Number(slider.min), Number(slider.max)];
+  const digits = Math.min(100, Math.max(0, 3 - Math.floor(Math.log10(high - low))));
+  return Math.min(high, Math.max(low, Number(Number(slider.value).toFixed(digits))));
 }
 
 function askSoon() {
@@ -160,7 +171,7 @@ function askSoon() {
 
 form.addEventListener("input", (event) => {
   const field = event.target.closest(".field"), slider = field.querySelector(".slider");
-  if (event.target === slider) input(field).value = Number(Number(slider.value).toPrecision(4));
+  if (event.target === slider) input(field).value = within(slider);
   else if (slider && input(field).value.trim() !== "") slider.value = input(field).value;
   askSoon();
 });
