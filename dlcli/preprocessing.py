@@ -431,13 +431,20 @@ def fit_scaling(
         return LinearScaling(name="none")
     if isinstance(scaling, MinMax):
         minimum, span = float(values.min()), float(np.ptp(values))
-        return LinearScaling(name="minmax", offset=minimum, scale=span or 1.0)
+        scale = span if span > _rounding(values) else 1.0
+        return LinearScaling(name="minmax", offset=minimum, scale=scale)
     transformed = LinearScaling(name=scaling.name).transform(values)
     # Shifted by one of its values, a constant column has variance 0 exactly.
     shifted = transformed - transformed[0]
     deviation = float(np.std(shifted))
     offset = float(transformed[0] + np.mean(shifted))
-    return LinearScaling(name=scaling.name, offset=offset, scale=deviation or 1.0)
+    scale = deviation if deviation > _rounding(transformed) else 1.0
+    return LinearScaling(name=scaling.name, offset=offset, scale=scale)
+
+
+def _rounding(values: Floats) -> float:
+    """Return how far apart equal results of different additions may be."""
+    return 4 * float(np.finfo(np.float64).eps * np.abs(values).max())
 
 
 class RobustScaling(Fitted):

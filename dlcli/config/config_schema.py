@@ -534,7 +534,9 @@ class Config(Section):
             if least is not None and most is not None and least > most:
                 yield path, f"no value is at least {least:g} and at most {most:g}"
             if not has_rows.get(split, True):
-                yield path, f"needs {split} rows; set data.{split}: 0.15"
+                trains_on = split == "validation" and self.data.train_on_validation
+                way_out = "train_on_validation: false" if trains_on else f"{split}: 0.15"
+                yield path, f"needs {split} rows; set data.{way_out}"
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "is for rows that were not trained on"
             if gate.better_than == "linear" and is_linear:

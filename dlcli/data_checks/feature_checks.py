@@ -298,8 +298,17 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     }
     details = {name: ", ".join(words) for name, words in found.items()}
     message = "categories that may be missing values"
-    advice = f"if they mean that the value is missing, set {tables.missing_setting(found)}"
+    words = {name: _with_words_so_far(sample.table.column(name), found[name]) for name in found}
+    advice = f"if they mean that the value is missing, set {tables.missing_setting(words)}"
     return column_issue("missing_words", "note", details, message, advice)
+
+
+def _with_words_so_far(column: tables.Column, words: Sequence[str]) -> list[str]:
+    """Return words for missing values after those that a column has, which a setting replaces."""
+    so_far = column.missing_words
+    declared = [word for word in so_far if word not in tables.USUAL_MISSING_WORDS]
+    usual = [word for word in column.usual_missing_words() if word in so_far]
+    return [*dict.fromkeys([*declared, *usual, *words])]
 
 
 def _words_among_numbers(column: tables.Column, texts: Sequence[str]) -> list[str]:
@@ -320,20 +329,32 @@ def find_missing_codes(sample: Sample) -> DataIssue | None:
     value; and there are 10 other values.
     """
     found = {
-        name: (column.text(index), int(column.counts[index]))
+        name: (column.text(index), int(column.counts[index]), _written(sample, name, index))
         for name, column in sample.columns.items()
         if (index := missing_code(column)) is not None
     }
-    details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows) in found.items()}
+    details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows, _) in found.items()}
     words = {
-        name: [*sample.table.column(name).usual_missing_words(), text]
-        for name, (text, _) in found.items()
+        name: _with_words_so_far(sample.table.column(name), written)
+        for name, (*_, written) in found.items()
     }
     message = "a repeated value far from all others"
     setting = tables.missing_setting(words)
     advice = f"if it means that the value is missing, leave the field empty, or set {setting}"
-    rows = sum(rows for _, rows in found.values())
+    rows = sum(rows for _, rows, _ in found.values())
     return column_issue("missing_codes", "warning", details, message, advice, rows)
+
+
+def _written(sample: Sample, name: str, index: int) -> list[str]:
+    """Return the spellings of a distinct number in its column: texts are compared as such."""
+    column, numbers = sample.table.column(name), sample.columns[name].numbers
+    assert numbers is not None
+    value = float(numbers[index])
+    if column.kind != "text":
+        return [repr(value).removesuffix(".0")]
+    rows = np.flatnonzero(column.numbers().values == value)
+    held = replace(column, values=column.values.take(tables.integers(rows)))
+    return [str(text) for text in held.present_texts().unique().to_pylist()]
 
 
 def missing_code(column: SampledColumn) -> int | None:

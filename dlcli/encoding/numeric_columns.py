@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dlcli import config, preprocessing
@@ -130,9 +131,9 @@ class NumberEncoder(FilledEncoder):
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
         issues.add_outside(self.column, outside, self.low, self.high)
         if self.categories:
-            categories = np.array(self.categories)
-            found = np.searchsorted(categories, values).clip(max=len(categories) - 1)
-            rows = np.flatnonzero(categories[found] == values)
+            categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
+            found = np.searchsorted(categories, narrow).clip(max=len(categories) - 1)
+            rows = np.flatnonzero(categories[found] == narrow)
             out[rows, self._first_category + found[rows]] = 1
         missing = np.isnan(values) & ~wrong
         return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
@@ -147,7 +148,8 @@ class NumberEncoder(FilledEncoder):
         """
         numbers, fill = values.numbers(), self.fill or 0.0
         if self.categories:
-            found = ((row, self._codes.get(number)) for row, number in enumerate(numbers))
+            narrow = _in_32_bits(numbers).tolist()
+            found = ((row, self._codes.get(number)) for row, number in enumerate(narrow))
             for row, code in found:
                 if code is not None:
                     out[row, self._first_category + code] = 1
@@ -169,8 +171,8 @@ class NumberEncoder(FilledEncoder):
 
     @cached_property
     def _codes(self) -> dict[float, int]:
-        """The index of each category."""
-        return {value: code for code, value in enumerate(self.categories)}
+        """The index of each category, in 32 bits."""
+        return {value: code for code, value in enumerate(_in_32_bits(self.categories).tolist())}
 
     @property
     def _first_category(self) -> int:
@@ -390,10 +392,18 @@ def fit_numeric(
 
 def _fit_categories(most: int, values: Floats) -> tuple[float, ...]:
     """Return the most frequent values of two or more training rows, of equal ones the smallest."""
-    distinct, counts = np.unique(values, return_counts=True)
+    narrow = _in_32_bits(values)
+    _, first, counts = np.unique(narrow, return_index=True, return_counts=True)
+    distinct = values[first]
     ranked = np.argsort(-counts, kind="stable")[:most]
     categories: list[float] = np.sort(distinct[ranked[counts[ranked] > 1]]).tolist()
     return tuple(categories)
+
+
+def _in_32_bits(values: Sequence[float] | Floats) -> NDArray[np.float32]:
+    """Return numbers as a file or a client of 32 bits has them: 0.1 is equal to its 0.1 then."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float64).astype(np.float32)
 
 
 def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:

@@ -81,9 +81,10 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
         stored = run.read_predictions()
         of_split = stored.filter(pc.equal(stored["split"], key))
         rows = np.flatnonzero(_are_stored(table, of_split))
+    kind = "training rows" if key == "train" else "held-out rows"
     if not len(rows):
-        return None, f"{table.file} has none of the run's held-out rows any more"
-    return table.take(rows[:MOST_ROWS]), "training rows" if key == "train" else "held-out rows"
+        return None, f"{table.file} has none of the run's {kind} any more"
+    return table.take(rows[:MOST_ROWS]), kind
 
 
 def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:

@@ -94,8 +94,9 @@ def _encode_numbers(
     usable = ops.apply("abs", scaled) <= LARGEST
     parts = [ops.cast(ops.where(usable, scaled, 0.0), "float32")]
     if feature.categories:
-        every = ops.constant(np.array(feature.categories)[None])
-        is_category = ops.equal(ops.as_column(read), every) & ~ops.as_column(empty)
+        every = ops.constant(np.array(feature.categories, np.float32)[None])
+        narrow = ops.as_column(ops.cast(read, "float32"))
+        is_category = ops.equal(narrow, every) & ~ops.as_column(empty)
         parts.append(ops.cast(is_category, "float32"))
     return _with_indicator(ops, parts, feature, empty)
 

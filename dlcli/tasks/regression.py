@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
@@ -180,17 +181,20 @@ class _Numbers(Task):
 
     def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
         assert output.activation is not None  # resolved
-        if not isinstance(output.scaling, Unscaled):
-            return
         low, high = output.activation.bounds
-        reach = f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
-        for column in self.columns:
-            values = train.numbers(column)
+        if not (math.isfinite(low) or math.isfinite(high)):
+            return
+        reach = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+        scaled = "" if isinstance(output.scaling, Unscaled) else ", scaled,"
+        scalings = self.fit(output.scaling, train).scalings
+        for column, scaling in zip(self.columns, scalings, strict=True):
+            values = scaling.apply(train.numbers(column))
             if values.min() < low or values.max() > high:
                 yield (
-                    f"the target '{column}' ranges from {values.min():g} to {values.max():g}, and "
-                    f"an output with '{output.activation.name}' only reaches {reach}; leave "
-                    "output.activation out, or set output.scaling"
+                    f"the target '{column}'{scaled} ranges from {values.min():g} to "
+                    f"{values.max():g}, and an output with '{output.activation.name}' only reaches "
+                    f"{reach}; set an output.activation that reaches it, such as linear if the "
+                    "loss allows it"
                 )
 
     # Training.

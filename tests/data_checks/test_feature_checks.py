@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,10 @@ from dlcli.encoding import Decision
 
 X = np.random.default_rng(5).normal(size=1000)
 AGES = list(range(20, 70)) * 2
+
+
+def decisions_of(some):
+    return {name: column.decision for name, column in some.columns.items()}
 
 
 def columns_of(found):
@@ -154,6 +160,13 @@ def test_a_number_far_from_all_others_and_repeated_is_a_code(code, sample):
     assert f'data.missing: {{"age": ["{code}"]}}' in found.advice
 
 
+def test_a_code_is_named_as_the_column_writes_it_after_the_words_so_far(sample):
+    some = sample({"t": [*(f"{at}.25" for at in range(20, 60)), *["-99.00"] * 5, "gone"]})
+    declared = replace(some.table, missing_words={"t": ("gone",)})
+    found = find_missing_codes(draw_sample(declared, decisions_of(some), None))
+    assert found.advice.endswith('data.missing: {"t": ["gone", "-99.00"]}')
+
+
 @pytest.mark.parametrize(("code", "is_found"), [(-9, True), (-999, True), (-998, False)])
 def test_a_usual_code_need_not_be_far_if_no_other_number_is_negative(code, is_found, sample):
     found = find_missing_codes(sample({"income": [*range(100, 2000, 19), *[code] * 5]}))
@@ -201,6 +214,13 @@ def test_categories_named_like_missing_values_are_noted(sample):
     found = find_missing_words(sample({"town": ["Rome", "?", "Unknown", "none", "N.D."] * 9}))
     assert found.message == ("categories that may be missing values: 'town' (?, Unknown)")
     assert found.advice.endswith('data.missing: {"town": ["?", "Unknown"]}')
+
+
+def test_words_that_are_missing_already_are_named_again(sample):
+    some = sample({"town": ["Rome", "Bonn", "?", "NA"] * 9})
+    declared = replace(some.table, missing_words={"town": ("NA",)})
+    found = find_missing_words(draw_sample(declared, decisions_of(some), None))
+    assert found.advice.endswith('data.missing: {"town": ["NA", "?"]}')
 
 
 def test_classes_named_like_missing_values_are_noted(sample):

@@ -244,6 +244,14 @@ def test_frequent_values_have_inputs_besides_the_number():
     assert fit([1, 2, 3], Numeric(max_categories=9)).inputs == ("x",)
 
 
+def test_a_frequent_value_is_the_same_in_32_and_in_64_bits():
+    narrow = fit(pa.array([0.1, 0.1, 3.5, 3.5], pa.float32()), Numeric(max_categories=2))
+    wide = fit([0.1, 0.1, 3.5, 3.5], Numeric(max_categories=2))
+    for encoder in (narrow, wide):
+        for value in ([0.1], pa.array([0.1], pa.float32())):
+            assert inputs(encoder, value)[0][1:] == [1, 0]
+
+
 def test_a_missing_number_has_none_of_these_inputs_although_one_replaces_it():
     encoder = fit([5, 5, 5, None, 1, 1], Numeric(max_categories=9))
     assert encoder.inputs == ("x", "x = 1", "x = 5", "x is missing")

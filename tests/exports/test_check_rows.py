@@ -28,3 +28,9 @@ def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path:
     table, kind = held_out_rows(run, predictor)
     assert table is not None
     assert (table.numbers("x").tolist(), kind) == ([22, 31, 33], "held-out rows")
+
+    (tmp_path / "month=02" / "part-0.csv").write_text("x,y\n021,1\n")
+    (tmp_path / "month=03" / "part-0.csv").write_text("x,y\n032,2\n033,3\n")
+    stored = stored.slice(0, 1)
+    table, kind = held_out_rows(run, predictor)
+    assert table is None and kind.endswith("has none of the run's held-out rows any more")

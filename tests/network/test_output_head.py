@@ -477,8 +477,13 @@ def test_an_output_that_cannot_reach_its_target_is_reported_with_both_ranges(tmp
     resolved = resolve_head(config(output={"activation": "sigmoid"}), TARGETS["number"])
     assert list(TARGETS["number"].training_warnings(resolved.output, table)) == [
         "the target 'y' ranges from 20 to 30, and an output with 'sigmoid' only reaches 0 to 1; "
-        "leave output.activation out, or set output.scaling"
+        "set an output.activation that reaches it, such as linear if the loss allows it"
     ]
+    scaled = resolve_head(
+        config(output={"activation": "sigmoid", "scaling": "standard"}), TARGETS["number"]
+    )
+    (warning,) = TARGETS["number"].training_warnings(scaled.output, table)
+    assert "'y', scaled, ranges from -1 to 1, and an output with 'sigmoid'" in warning
 
 
 @pytest.mark.parametrize("output", [{}, {"activation": "softplus"}, {"activation": "elu"}])

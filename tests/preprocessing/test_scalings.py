@@ -26,7 +26,7 @@ from dlcli.config import (
 from dlcli.encoding import Block, NumericEncoder, PeriodicForm
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
+from dlcli.preprocessing import ValueIssues, fit_scaling
 from dlcli.tables import Table
 
 
@@ -142,6 +142,13 @@ def test_a_constant_column_becomes_zero_and_others_stay_finite(scaling, value):
     encoder = fit([value] * 7, scaling)
     assert inputs(encoder, [value]) == [0]
     assert np.isfinite(inputs(encoder, [value + 1, value - 1])).all()
+
+
+def test_a_column_that_is_constant_but_for_rounding_errors_is_constant():
+    values = np.array([0.3, 0.1 + 0.2] * 4)
+    for scaling in (Standard(), MinMax()):
+        assert fit_scaling(scaling, values).scale == 1
+        assert fit_scaling(scaling, values - 0.3).scale < 1e-15
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
