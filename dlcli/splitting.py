@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError, listed, plural
-from dlcli.tables import Table, guess_times, parse_times
+from dlcli.tables import Table, compact_dates, guess_times, parse_times
 
 Rows = NDArray[np.int64]
 Seed = int | tuple[int, ...]
@@ -311,7 +311,11 @@ def time_ranks(table: Table, column: str) -> Rows:
     _require_values(table, column)
     values = table.column(column)
     if values.looks_numeric():
-        return np.unique(table.numbers(column), return_inverse=True)[1]
+        formats = compact_dates(values.distinct)
+        if "%y%m%d" not in formats:
+            return np.unique(table.numbers(column), return_inverse=True)[1]
+        # As numbers, 991231 would be later than 000101.
+        return np.unique(parse_times(values, formats).moments, return_inverse=True)[1]
     if values.kind == "boolean":
         table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
     guess = guess_times(values)

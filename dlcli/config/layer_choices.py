@@ -23,10 +23,15 @@ class _Activation(Choice):
 
     gives: ClassVar[tuple[OutputForm, ...]] = ("number",)
     """Possible interpretations of an output with it."""
-    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """Smallest and largest value."""
+    reach: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """Smallest and largest value without parameters."""
     across_units: ClassVar[bool] = False
     """True if it normalizes over the units, so that a single unit is constant."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return self.reach
 
 
 class Celu(_Activation, name="celu"):
@@ -47,7 +52,7 @@ class Exponential(_Activation, name="exponential"):
     """exp(x): for outputs that are positive."""
 
     gives = ("number", "positive")
-    bounds = (0.0, math.inf)
+    reach = (0.0, math.inf)
 
 
 class Gelu(_Activation, name="gelu"):
@@ -68,7 +73,7 @@ class HardSigmoid(_Activation, name="hard_sigmoid"):
     """x/6 + 1/2, clipped to [0, 1]."""
 
     gives = ("number", "positive", "probability")
-    bounds = (0.0, 1.0)
+    reach = (0.0, 1.0)
 
 
 class HardSilu(_Activation, name="hard_silu"):
@@ -81,7 +86,7 @@ class HardTanh(_Activation, name="hard_tanh"):
     """x, clipped to [−1, 1]."""
 
     gives = ("number", "margin")
-    bounds = (-1.0, 1.0)
+    reach = (-1.0, 1.0)
 
 
 class LeakyRelu(_Activation, name="leaky_relu"):
@@ -116,7 +121,7 @@ class Relu(_Activation, name="relu"):
     """max(x, 0): the standard choice for hidden layers."""
 
     gives = ("number", "positive")
-    bounds = (0.0, math.inf)
+    reach = (0.0, math.inf)
     negative_slope: NonNegative = 0.0
     """Slope below the threshold."""
     max_value: NonNegative | None = None
@@ -124,12 +129,18 @@ class Relu(_Activation, name="relu"):
     threshold: Number = 0.0
     """Input above which x is returned."""
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value, which parameters change."""
+        low = -math.inf if self.negative_slope else min(0.0, self.threshold)
+        return low, math.inf if self.max_value is None else self.max_value
+
 
 class Relu6(_Activation, name="relu6"):
     """min(max(x, 0), 6)."""
 
     gives = ("number", "positive")
-    bounds = (0.0, 6.0)
+    reach = (0.0, 6.0)
 
 
 class Selu(_Activation, name="selu"):
@@ -141,7 +152,7 @@ class Sigmoid(_Activation, name="sigmoid"):
 
     aliases = ("logistic",)
     gives = ("number", "positive", "probability")
-    bounds = (0.0, 1.0)
+    reach = (0.0, 1.0)
 
 
 class Silu(_Activation, name="silu"):
@@ -161,7 +172,7 @@ class Softmax(_Activation, name="softmax"):
     """exp(x), divided by its sum over the units: the probabilities of several classes."""
 
     gives = ("number", "positive", "shares")
-    bounds = (0.0, 1.0)
+    reach = (0.0, 1.0)
     across_units = True
 
 
@@ -169,35 +180,35 @@ class Softplus(_Activation, name="softplus"):
     """log(1 + exp(x)): a smooth ReLU, and for outputs that are positive."""
 
     gives = ("number", "positive")
-    bounds = (0.0, math.inf)
+    reach = (0.0, math.inf)
 
 
 class Softsign(_Activation, name="softsign"):
     """x/(1 + |x|)."""
 
     gives = ("number", "margin")
-    bounds = (-1.0, 1.0)
+    reach = (-1.0, 1.0)
 
 
 class SparsePlus(_Activation, name="sparse_plus"):
     """0 up to −1, (x + 1)²/4 up to 1, x beyond."""
 
     gives = ("number", "positive")
-    bounds = (0.0, math.inf)
+    reach = (0.0, math.inf)
 
 
 class SparseSigmoid(_Activation, name="sparse_sigmoid"):
     """(x + 1)/2, cut to [0, 1]."""
 
     gives = ("number", "positive", "probability")
-    bounds = (0.0, 1.0)
+    reach = (0.0, 1.0)
 
 
 class Squareplus(_Activation, name="squareplus"):
     """(x + √(x² + b))/2: a smooth ReLU without exponentials."""
 
     gives = ("number", "positive")
-    bounds = (0.0, math.inf)
+    reach = (0.0, math.inf)
     b: NonNegative = 4.0
     """Smoothness at 0; 0 gives a ReLU."""
 
@@ -206,7 +217,7 @@ class Tanh(_Activation, name="tanh"):
     """The hyperbolic tangent, in (−1, 1)."""
 
     gives = ("number", "margin")
-    bounds = (-1.0, 1.0)
+    reach = (-1.0, 1.0)
 
 
 class TanhShrink(_Activation, name="tanh_shrink"):

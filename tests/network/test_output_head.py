@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -484,6 +486,17 @@ def test_an_output_that_cannot_reach_its_target_is_reported_with_both_ranges(tmp
     )
     (warning,) = TARGETS["number"].training_warnings(scaled.output, table)
     assert "'y', scaled, ranges from -1 to 1, and an output with 'sigmoid'" in warning
+
+
+def test_the_limits_of_an_output_follow_from_its_parameters():
+    limits = {
+        (0.0, 1.0): {"max_value": 1.0},
+        (-math.inf, math.inf): {"negative_slope": 0.1},
+        (-2.0, math.inf): {"threshold": -2.0},
+    }
+    for bounds, parameters in limits.items():
+        activation = config(output={"activation": {"name": "relu", **parameters}}).output.activation
+        assert activation.bounds == bounds
 
 
 @pytest.mark.parametrize("output", [{}, {"activation": "softplus"}, {"activation": "elu"}])
