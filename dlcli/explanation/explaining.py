@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def explain(
     decisions: Mapping[str, Decision],
     predictions: Callable[[str], Predictions],
     gradient_norms: Callable[[Indices], tuple[Gradients, Gradients]],
+    folds: Sequence[Indices] = (),
 ) -> Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
@@ -56,6 +57,8 @@ def explain(
         predictions: returns those of a set.
         gradient_norms: returns the norm of each layer's gradient over some training rows, before
             the first step and after the last.
+        folds: if the held-out rows are those of an ensemble's folds, the indices of each fold's
+            rows.
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
@@ -88,7 +91,7 @@ def explain(
     if held_out:
         columns = columns[: plan.columns]
         importances = analysis.permutation_importances(
-            predictor, truth, sample, columns, plan.repeats
+            predictor, truth, sample, columns, plan.repeats, folds
         )
         ranked = [each.column for each in importances] or columns
         worst = analysis.worst_rows(task, held_out, predictions, units, ranked)

@@ -68,6 +68,8 @@ class RowSample:
     """The same encoded, one set after the other, (rows, inputs)."""
     weights: Floats
     """Their weights, 1 without any, (rows,)."""
+    indices: Indices
+    """The index of each among the rows of all sets, one set after the other, (rows,)."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -101,6 +103,7 @@ def sample_rows(sets: Sets, most: int) -> RowSample:
         {name: table.take(chosen[name]) for name, (table, _) in sets.items()},
         np.concatenate([each.inputs.take(chosen[name]) for name, (_, each) in sets.items()]),
         np.concatenate([row_weights(each)[chosen[name]] for name, (_, each) in sets.items()]),
+        indices,
     )
 
 
@@ -307,7 +310,12 @@ def plan_importances(network: Network, members: int, rows: int) -> Plan:
 
 
 def permutation_importances(
-    predictor: Predictor, truth: TrueValues, rows: RowSample, columns: Sequence[str], repeats: int
+    predictor: Predictor,
+    truth: TrueValues,
+    rows: RowSample,
+    columns: Sequence[str],
+    repeats: int,
+    folds: Sequence[Indices] = (),
 ) -> tuple[Importance, ...]:
     """Compute how much the error grows when a column's values are permuted among rows.
 
@@ -321,11 +329,19 @@ def permutation_importances(
         columns: which columns.
         repeats: number of permutations of each, which follow from the config's seed, the column's
             position among those read, and nothing else.
+        folds: if the rows are those of an ensemble's folds, the indices of each fold's rows.
 
     Returns:
         The columns whose error is finite, the largest increase first.
     """
-    before = truth.error(predictor.predict_encoded(InMemoryInputs(rows.matrix)), rows.weights)
+    of_folds = [np.flatnonzero(np.isin(rows.indices, fold)) for fold in folds]
+
+    def predict(matrix: Matrix) -> Predictions:
+        if not folds:
+            return predictor.predict_encoded(InMemoryInputs(matrix))
+        return predictor.predict_by_fold(lambda some: InMemoryInputs(matrix[some]), of_folds)
+
+    before = truth.error(predict(rows.matrix), rows.weights)
     if before is None:
         return ()
     indices = input_indices(predictor.network.layout)
@@ -337,7 +353,7 @@ def permutation_importances(
         errors = []
         for order in [rng.permutation(len(rows)) for _ in range(repeats)]:
             matrix[:, indices[column]] = rows.matrix[order[:, np.newaxis], indices[column]]
-            error = truth.error(predictor.predict_encoded(InMemoryInputs(matrix)), rows.weights)
+            error = truth.error(predict(matrix), rows.weights)
             errors.append(np.nan if error is None else error)
         with np.errstate(all="ignore"):
             changes = np.array(errors) - before

@@ -309,26 +309,16 @@ class FitResult:
     def predictions(self, name: str) -> Predictions:
         """Return the predictions of the rows of a set."""
         if name not in self._predictions:
-            is_out_of_fold = name == "validation" and self.config.ensemble_folds is not None
-            inputs = self.encoded[name].inputs
+            rows, predictor = self.encoded[name], self.predictor
             self._predictions[name] = (
-                self._out_of_fold_predictions()
-                if is_out_of_fold
-                else self.predictor.predict_encoded(inputs)
+                predictor.predict_by_fold(lambda some: rows.select(some).inputs, self.held_out)
+                if name == "validation" and self.config.ensemble_folds is not None
+                else predictor.predict_encoded(rows.inputs)
             )
         return self._predictions[name]
 
-    def _out_of_fold_predictions(self) -> Predictions:
-        """Predict each training row by the members that were not trained on it."""
-        rows = self.encoded["train"]
-        outputs = np.empty((len(rows.inputs), self.prepared.network.outputs))
-        for numbers, held_out in zip(self.predictor.members_by_fold, self._held_out, strict=True):
-            inputs = rows.select(held_out).inputs
-            outputs[held_out] = self.predictor.outputs(inputs, numbers)
-        return self.predictor.decode(outputs)
-
     @property
-    def _held_out(self) -> list[Indices]:
+    def held_out(self) -> list[Indices]:
         """The indices of each fold's rows among the validation rows; without folds, of all."""
         if self.config.ensemble_folds is None:
             return [np.arange(self.tables["validation"].rows)]
@@ -342,7 +332,7 @@ class FitResult:
         if "validation" not in self.tables or task.outcome == "labels":
             return None
         predictions, rows = self.predictions("validation"), self.encoded["validation"]
-        chosen = self._held_out
+        chosen = self.held_out
         if rows.weights is not None:
             chosen = [fold[rows.weights[fold] > 0] for fold in chosen]
         if not all(map(len, chosen)):

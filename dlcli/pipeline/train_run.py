@@ -23,7 +23,7 @@ from dlcli import runs
 from dlcli.comparison import BaselineComparison, Interval, check_gate
 from dlcli.config import Config, ConfigFile, Tables
 from dlcli.data_checks import draw
-from dlcli.encoding import EncodedRows
+from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation import Explanation, explain
 from dlcli.metrics import Estimate, Metrics, estimate_statistics, finite
@@ -420,10 +420,14 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
     norms = partial(gradient_norms, job, member.training.weights)
     prepared = with_logged_reasons(result.prepared, writer)
     sets = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
-    if result.config.ensemble_folds is not None and "test" in sets:
-        del sets["validation"]  # training rows, which show less than test rows
+    folds: list[Indices] = []
+    if result.config.ensemble_folds is not None:
+        if "test" in sets:
+            del sets["validation"]  # training rows, which show less than test rows
+        else:
+            folds = result.held_out
     predictor, predictions = result.predictor, result.predictions
-    return explain(predictor, sets, prepared.task, prepared.decisions, predictions, norms)
+    return explain(predictor, sets, prepared.task, prepared.decisions, predictions, norms, folds)
 
 
 def with_logged_reasons(prepared: Prepared, writer: RunWriter) -> Prepared:

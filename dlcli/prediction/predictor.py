@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from dlcli.config import Config
-from dlcli.encoding import Encoding, Inputs, NumberEncoder, row_weights, words_to_predict
+from dlcli.encoding import Encoding, Indices, Inputs, NumberEncoder, row_weights, words_to_predict
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics import Metrics
 from dlcli.network import Network, Weights, build_network, rows_at_once
@@ -344,6 +344,20 @@ class Predictor:
         chosen = numbers or range(1, self.members + 1)
         outputs = [self.network.forward(inputs, self.weights_of(number)) for number in chosen]
         return self._average(outputs, chosen)
+
+    def predict_by_fold(
+        self, inputs_of: Callable[[Indices], Inputs], folds: Sequence[Indices]
+    ) -> Predictions:
+        """Predict rows that members were trained on, each by the members that were not.
+
+        Args:
+            inputs_of: returns the encoded inputs of rows, given their indices.
+            folds: the indices of the rows of each fold, which together are all rows once.
+        """
+        outputs = np.empty((sum(map(len, folds)), self.network.outputs))
+        for numbers, rows in zip(self.members_by_fold, folds, strict=True):
+            outputs[rows] = self.outputs(inputs_of(rows), numbers)
+        return self.decode(outputs)
 
     def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
         if not self.tasks:

@@ -21,6 +21,7 @@ from dlcli.comparison import compare
 from dlcli.config import load_config
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
+from dlcli.explanation import prediction_analysis
 from dlcli.pipeline import Plan, baselines, check, cross_validate, fit, train_run
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.train_run import resume, train
@@ -443,6 +444,20 @@ def test_an_ensemble_is_no_start_for_one_network(trained, folder):
     settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
     with pytest.raises(ConfigError, match="is an ensemble of 3 networks; name a run of one"):
         train(config(*settings))
+
+
+def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, monkeypatch):
+    errors = []
+
+    class Recording(prediction_analysis.TrueValues):
+        def error(self, predictions, weights):
+            errors.append(predictions.values[:, 0])
+            return super().error(predictions, weights)
+
+    monkeypatch.setattr(prediction_analysis, "TrueValues", Recording)
+    run = train(config("data.test=null"))
+    stored = run.read_predictions()["prediction"].to_numpy()
+    np.testing.assert_allclose(errors[0], stored, rtol=1e-6)
 
 
 @pytest.mark.slow
