@@ -367,14 +367,32 @@ def put(root: yaml.MappingNode, path: Path, value: yaml.Node) -> None:
     assert mark is not None  # the parser sets it
     parent: yaml.Node = root
     for end in range(1, len(path)):
-        parent = _descend(parent, path[:end], mark)
+        parent = _descend(parent, path[:end], path[end], mark)
     _put(parent, path, value, mark)
 
 
-def _descend(parent: yaml.Node, path: Path, mark: yaml.Mark) -> yaml.Node:
-    """Return the node at a path, made into a mapping if it is missing or a short form."""
+_SHORT_LISTS = (("input", "features"), ("data", "target"))
+"""Sections that may be written as a list of columns."""
+
+
+def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) -> yaml.Node:
+    """Return the node at a path, made into a mapping if it is missing or a short form.
+
+    Args:
+        parent: the node above.
+        path: the path of the node.
+        step: the step that follows, a key or the index of an item.
+        mark: the position of what is created.
+    """
     below = child(parent, path[-1])
-    if isinstance(below, yaml.CollectionNode):
+    if isinstance(below, yaml.SequenceNode) and isinstance(step, str) and path in _SHORT_LISTS:
+        node = empty_mapping(mark)
+        node.value += (
+            [(scalar("str", "column", mark), below)]
+            if path[-1] == "target"
+            else [(column, scalar("str", "auto", mark)) for column in below.value]
+        )
+    elif isinstance(below, yaml.CollectionNode):
         node = copy(below)  # aliases share a node, and only this one is to change
         node.value = list(below.value)
     else:
@@ -411,9 +429,9 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> No
         if not isinstance(step, int) or step > length:
             message = f"is a list of {length}; expected an index up to [{length}]"
             if isinstance(step, str):
-                message = (
-                    f"is a list; write {format_path((*path[:-1], 0, step))} for its first item"
-                )
+                first = f"write {format_path((*path[:-1], 0, step))} for its first item"
+                is_hidden = path[:-1] == ("hidden",)
+                message = f"is a list; {first if is_hidden else 'set all of it'}"
             raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
         parent.value[step : step + 1] = [value]
     elif isinstance(step, int):

@@ -148,6 +148,21 @@ def test_the_features_that_are_listed_remain_the_only_ones(
     assert "auto" not in [feature.type for feature in features.values()]
 
 
+def test_a_list_of_columns_becomes_a_mapping(load_with: Load) -> None:
+    config = load_with("input: {features: [a, b]}\n", "input.features.a=ignored")
+    features = config.input.features or {}
+    types = {name: feature.type for name, feature in features.items()}
+    assert types == {"a": "ignored", "b": "auto"}
+    config = load_with("", "data.target=[y, z]", "data.target.type=numeric")
+    assert (config.data.target.columns, config.data.target.type) == (("y", "z"), "numeric")
+
+
+def test_a_key_of_another_list_is_refused(problems_with: Problems) -> None:
+    assert problems_with("metrics: [mae]\n", "metrics.mae=5") == [
+        "--set 'metrics.mae=5': metrics: is a list; set all of it"
+    ]
+
+
 def test_the_last_of_two_overrides_counts(load_with: Load) -> None:
     assert load_with("seed: 1\n", "seed=2", "seed=3").seed == 3
 
