@@ -254,7 +254,8 @@ def a_container(annotation: Any) -> str:  # noqa: ANN401
     if origin is tuple:
         return f"a list, each {in_words(inner[0])}"
     if origin is not None and issubclass(origin, Mapping):
-        return f"a mapping from column to {in_words(inner[1])}"
+        is_gate = isinstance(inner[1], type) and issubclass(inner[1], Section)
+        return f"a mapping from {'metric' if is_gate else 'column'} to {in_words(inner[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return "a section, below"
     raise TypeError(f"no words for {annotation}")
