@@ -24,6 +24,7 @@ Rows = NDArray[np.int64]
 Seed = int | tuple[int, ...]
 """A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
 
+_LATEST_DATE = 21_991_231
 _A_TIME = "a number, or a date such as 2024-03-31"
 
 
@@ -311,9 +312,11 @@ def time_ranks(table: Table, column: str) -> Rows:
     _require_values(table, column)
     values = table.column(column)
     if values.looks_numeric():
-        formats = compact_dates(values.distinct)
+        numbers = table.numbers(column)
+        may_be_dates = numbers.min() >= 0 and numbers.max() <= _LATEST_DATE
+        formats = compact_dates(values.distinct) if may_be_dates else ()
         if "%y%m%d" not in formats:
-            return np.unique(table.numbers(column), return_inverse=True)[1]
+            return np.unique(numbers, return_inverse=True)[1]
         # As numbers, 991231 would be later than 000101.
         return np.unique(parse_times(values, formats).moments, return_inverse=True)[1]
     if values.kind == "boolean":

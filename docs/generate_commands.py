@@ -46,7 +46,7 @@ shares outside the training range.
 | 1 | an unexpected failure |
 | 2 | wrong usage, or an invalid config |
 | 3 | a problem in the data, also a missing column |
-| 4 | training diverged or ran out of memory, a worker or the database was lost, or a result could not be saved |
+| 4 | training diverged or ran out of memory, a result could not be saved, or a worker was lost |
 | 5 | a run folder is missing, unfinished or damaged |
 | 6 | a result is not as required: a gate has failed, or a run is not reproduced |
 | 7 | a model can't be exported, or the exported one predicts otherwise |

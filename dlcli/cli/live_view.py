@@ -194,7 +194,19 @@ def start_live(console: Console) -> Live:
     """Start a frame that is removed at its end and drawn on request only."""
     from rich.live import Live
 
-    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    class Frame(Live):
+        """A frame that is forgotten if it can't be written, as when the terminal is gone."""
+
+        def refresh(self) -> None:
+            try:
+                super().refresh()
+            except OSError:  # Rich would keep it, and render it again with each later one
+                self.console.quiet = True
+                self.console.print()
+                self.console.quiet = False
+                raise
+
+    live = Frame(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
     live.start()
     return live
 

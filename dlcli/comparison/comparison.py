@@ -38,6 +38,7 @@ NumbersBySplit = Mapping[str, Numbers]
 SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
+_OTHER_CLASS = "not the same positive class"
 _OF_POSITIVE_CLASS = {"precision", "recall", "f1", "average_precision"}
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """Facts that results may depend on besides data and config, the most likely first."""
@@ -513,8 +514,8 @@ def _differences(
             }
         if _differ_in_positive_class(runs[0].task, subject.task):
             for metric in differences.keys() & _OF_POSITIVE_CLASS:
-                value, reason = differences[metric].value, "not the same positive class"
-                differences[metric] = DifferenceEstimate(value, reason=reason)
+                value = differences[metric].value
+                differences[metric] = DifferenceEstimate(value, reason=_OTHER_CLASS)
         yield RunDifference(None if reason else first.rows, reason, differences)
 
 

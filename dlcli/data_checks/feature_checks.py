@@ -298,8 +298,9 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     }
     details = {name: ", ".join(words) for name, words in found.items()}
     message = "categories that may be missing values"
-    words = {name: _with_words_so_far(sample.table.column(name), found[name]) for name in found}
-    advice = f"if they mean that the value is missing, set {tables.missing_setting(words)}"
+    columns = {name: sample.table.column(name) for name in found}
+    setting = {name: _with_words_so_far(columns[name], found[name]) for name in found}
+    advice = f"if they mean that the value is missing, set {tables.missing_setting(setting)}"
     return column_issue("missing_words", "note", details, message, advice)
 
 

@@ -392,9 +392,9 @@ def fit_numeric(
 
 def _fit_categories(most: int, values: Floats) -> tuple[float, ...]:
     """Return the most frequent values of two or more training rows, of equal ones the smallest."""
-    narrow = _in_32_bits(values)
-    _, first, counts = np.unique(narrow, return_index=True, return_counts=True)
-    distinct = values[first]
+    ordered = np.sort(values) + 0.0  # -0 becomes 0
+    _, first, counts = np.unique(_in_32_bits(ordered), return_index=True, return_counts=True)
+    distinct = ordered[first]
     ranked = np.argsort(-counts, kind="stable")[:most]
     categories: list[float] = np.sort(distinct[ranked[counts[ranked] > 1]]).tolist()
     return tuple(categories)

@@ -300,7 +300,7 @@ def _interval(statistic: Statistic, values: Floats, errors: Floats | None) -> In
     if defined.mean() < 1 - _MOST_UNDEFINED:
         return UNDEFINED
     point, values = float(statistic.of(statistic.weights)), values[defined]
-    rounding = _ROUNDING * max(statistic.size, abs(point))
+    rounding = _ROUNDING * max(statistic.magnitude, abs(point))
     if np.ptp(values) <= rounding:
         return NO_SPREAD
     ends = None

@@ -72,7 +72,7 @@ class Statistic(ABC):
         return 1
 
     @property
-    def size(self) -> float:
+    def magnitude(self) -> float:
         """The size of the numbers that rounding errors of the metric are relative to."""
         return 1.0
 
@@ -111,7 +111,7 @@ class Mean(Statistic):
     """1 for each output, and -1 for each that is subtracted; 1 for all if empty."""
 
     @property
-    def size(self) -> float:
+    def magnitude(self) -> float:
         """The size of the largest loss, or its root."""
         largest = _largest(self.losses)
         return math.sqrt(largest) if self.root else largest
@@ -471,7 +471,7 @@ class Median(Statistic):
     """`(outputs, rows)`"""
 
     @property
-    def size(self) -> float:
+    def magnitude(self) -> float:
         """The size of the largest loss."""
         return _largest(self.losses)
 
@@ -557,9 +557,9 @@ class Difference(Statistic):
         return max(self.first.sorts, self.second.sorts)
 
     @property
-    def size(self) -> float:
+    def magnitude(self) -> float:
         """The size of the numbers that rounding errors of the difference are relative to."""
-        return max(self.first.size, self.second.size)
+        return max(self.first.magnitude, self.second.magnitude)
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""

@@ -134,7 +134,7 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
     for key in ("early_stopping", "learning_rate_schedule"):
         monitor = getattr(getattr(config, key), "monitor", "loss")
         name = monitor.removeprefix("val_")
-        if name not in {"loss", *epoch_metrics}:
+        if name not in {"loss", *epoch_metrics, *head.metrics}:
             message = f"'{monitor}' {misfit}; use loss, {', '.join(epoch_metrics)}"
             yield Problem(f"{key}.monitor", message)
         elif name not in {"loss", *head.metrics}:

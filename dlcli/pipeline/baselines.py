@@ -365,7 +365,7 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
     prepared, target = result.prepared, result.encoded["train"].target
     activation, rate = prepared.head.output.activation, _first_rate(result)
     assert activation is not None  # resolved
-    if prepared.encoding.task.outcome != "numbers" or math.isfinite(activation.bounds[1]):
+    if prepared.encoding.task.outcome != "numbers" or math.isfinite(activation.reach[1]):
         return rate, 0.0
     mean = float(target.mean(dtype="float64"))
     if isinstance(activation, Exponential):

@@ -38,6 +38,7 @@ from dlcli.runs import (
     open_new_file,
     os_error_text,
     parse_document,
+    partial_path,
     read_object,
 )
 from dlcli.tables import Partition, Remark, expand, file_format, partitions
@@ -356,7 +357,8 @@ def _plan(run: Run, options: FolderOptions, parts: Sequence[_Part]) -> _Plan:
 def _refuse_other_files(folder: Path) -> None:
     """Raise `UsageError` for a folder with files that no earlier call has written."""
     found = sorted(os.listdir(folder)) if folder.is_dir() else []
-    others = [name for name in found if name != _LOCK and (folder / name).is_file()]
+    own = (_LOCK, partial_path(folder / PLAN).name)  # which a killed process may have left
+    others = [name for name in found if name not in own and (folder / name).is_file()]
     if others and PLAN not in found:
         way_out = f"name a new folder with {option('output')}"
         raise UsageError(f"{folder}: has other files, {listed(others)}; {way_out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -60,7 +59,7 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
-from dlcli.runs import FOLDS, Run, RunWriter
+from dlcli.runs import Run, RunWriter
 from dlcli.splitting import Split
 
 _EDGE = 0.02
@@ -373,7 +372,7 @@ def evaluate_search(
         RunError: if a stored result is damaged.
         DlcliError: see `run_trials`.
     """
-    if os.path.lexists(writer.path / FOLDS):
+    if writer.has_plan:
         writer.read_plan()
     else:
         writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})

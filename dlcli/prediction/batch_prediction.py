@@ -201,6 +201,8 @@ def predict_file(
         before = version_of(source)
         shutil.rmtree(stored, ignore_errors=True)  # of a process that was killed
         stack.callback(shutil.rmtree, stored, ignore_errors=True)
+        if rejected is not None:
+            rejected.unlink(missing_ok=True)  # of an earlier version of the file
         [file] = find(source)
         file = replace(file, partition=partition)
         unread, tables = _read(predictor, file, stored, None if rejected else options.keep)

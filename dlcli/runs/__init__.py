@@ -56,6 +56,7 @@ from dlcli.runs.safe_files import (
     open_new_file,
     os_error_text,
     parse_document,
+    partial_path,
     read_object,
     refuse_existing_file,
     sync,

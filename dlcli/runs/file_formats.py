@@ -33,7 +33,7 @@ _EXPANSION = 256
 _EXPANDED_BYTES = 2**28
 """A Parquet table takes so many times the bytes of its file at most, or at least as many as this:
 rows of a run differ at least in their numbers."""
-_ROWS_AT_ONCE = 2**14
+_ROWS_AT_ONCE = 2**12
 
 
 class ArraySpec(NamedTuple):

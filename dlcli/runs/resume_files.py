@@ -244,10 +244,15 @@ class ResumableRun:
     def write_plan(self, plan: Mapping[str, object]) -> None:
         """Store the planned folds; from then on the folder is a cross-validation."""
         with self._storing(FOLDS) as folder:
-            folder.mkdir()
+            _make_folder(folder)
             with write_atomically(folder / _PLAN) as temporary:
                 temporary.write_bytes(to_json(plan))
             sync_folder(self.path)
+
+    @property
+    def has_plan(self) -> bool:
+        """True if folds are planned."""
+        return os.path.lexists(self.path / FOLDS / _PLAN)
 
     def read_plan(self) -> dict[str, object]:
         """Read the planned folds.

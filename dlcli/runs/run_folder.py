@@ -141,10 +141,10 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
 
 def existing_folder_advice(folder: Path) -> str:
     """Return what to do about an output folder that exists."""
-    if not is_unfinished(folder):
-        return f"name a new folder with {option('output')}, or remove this one first"
     if holder := holder_of(folder):
         return f"process {holder} is training it; name a new folder with {option('output')}"
+    if not is_unfinished(folder):
+        return f"name a new folder with {option('output')}, or remove this one first"
     return f"it is unfinished; resume with: {resume_command(folder)}"
 
 

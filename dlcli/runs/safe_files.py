@@ -35,6 +35,16 @@ _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that can't sync folders, such as some over a network."""
 
 
+def partial_path(path: Path, own: str = "") -> Path:
+    """Return the file that the content of another has until it is complete.
+
+    Args:
+        path: the other file.
+        own: what is added to its name if several processes may write it.
+    """
+    return path.with_name(f".{path.stem}{own}.partial{path.suffix}")
+
+
 @contextmanager
 def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
     """Write a file so that it exists completely or not at all.
@@ -50,8 +60,7 @@ def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
     Raises:
         OSError: if the content can't be stored; nothing is left then.
     """
-    own = "" if is_locked else f"-{secrets.token_hex(4)}"
-    temporary = path.with_name(f".{path.stem}{own}.partial{path.suffix}")
+    temporary = partial_path(path, "" if is_locked else f"-{secrets.token_hex(4)}")
     with suppress(OSError):
         temporary.unlink()  # left by a crash; or a link, which may lead anywhere
     try:

@@ -186,7 +186,8 @@ class MLflow:
         self._due = end + max(_SECONDS, _SHARE * (end - start))
 
     def _place(self) -> Fields:
-        uri, experiment = _CREDENTIALS.sub("", self._store.uri), self._store.experiment_id
+        uri = hide_secrets(_CREDENTIALS.sub("", self._store.uri))
+        experiment = self._store.experiment_id
         fields: Fields = {"tracker": self.name, "run_id": self._run_id}
         if uri.startswith(("http://", "https://")):
             address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"

@@ -249,6 +249,22 @@ def test_training_goes_on_when_its_terminal_is_gone(monkeypatch):
         listener("warning", {"message": "no luck"})
 
 
+def test_frames_are_not_collected_for_a_terminal_that_is_gone(monkeypatch):
+    lengths = []
+
+    class Gone(Terminal):
+        def write(self, text):
+            lengths.append(len(text))
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with event_listener(as_json=False, quiet=False) as listener:
+        for _ in range(30):
+            listener("epoch", epoch(1, of=1, loss=0.5))  # the last epoch is always drawn
+    assert len(lengths) >= 30 and max(lengths[2:]) < 3 * min(lengths[2:])
+
+
 def test_the_view_of_a_resumed_training_names_its_first_epoch(monkeypatch):
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -309,6 +309,20 @@ def test_rejected_rows_go_to_a_file_of_the_same_name(dlcli):
     assert "expected a finite number" in row["reason"]
     assert dlcli(*PREDICT, *reject, "bad.csv").exit_code == 2
 
+    write("b.parquet", x=[1.0, 2.0], id=["p", "q"])
+    Path("out/b.parquet").unlink()
+    assert dlcli(*PREDICT, *reject, "bad").exit_code == 0
+    assert names("bad") == []
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_plan_that_was_being_written_is_no_other_file(dlcli):
+    write("a.parquet", x=[1.0])
+    Path("out").mkdir()
+    Path("out/._predictions.partial.json").write_text("{")
+    assert dlcli(*PREDICT).exit_code == 0
+    assert names() == sorted([*OWN, "a.parquet"])
+
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(

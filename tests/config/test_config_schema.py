@@ -254,7 +254,7 @@ CONFLICTS = [
      "optimizer.loss_scale_factor: has no effect with mixed_float16, which scales the loss by"
      " itself; omit it"),
     ("data.validation=0.2 data.train_on_validation=true gates={validation.mae:\xa0{at_most:\xa01}}",
-     "gates.validation.mae: needs validation rows; set data.train_on_validation: false"),
+     "gates['validation.mae']: needs validation rows; set data.train_on_validation: false"),
     ("metrics=[mse,mse]", "metrics: names a metric twice"),
     ("metrics=[balanced_accuracy]",
      "metrics[0]: 'balanced_accuracy' is not computed for each epoch; results always have it"),

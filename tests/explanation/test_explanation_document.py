@@ -30,7 +30,7 @@ def test_it_is_read_as_it_was_written(stored):
 def test_only_several_numbers_are_in_standard_deviations(stored):
     text = '{"rows": {"train": 3}, "sampled_rows": {"train": 2}, "outputs": ["cat", "dog"]}'
     found = Explanation.of(stored(text))
-    statistics = {"column": "y", "role": "target", "reason": "", "rows": {}}
+    statistics = {"name": "y", "role": "target", "reason": ""}
     for type_, unit in {"numeric": " (in standard deviations)", "categorical": ""}.items():
         target = ColumnStatistics.model_construct(type=type_, **statistics)
         of_target = found.model_copy(update={"columns": (target,)})

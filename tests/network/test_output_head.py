@@ -527,7 +527,7 @@ def test_an_activation_stays_in_its_bounds_and_reaches_them(activation):
     rows = np.stack([sums, -sums], axis=1)  # softmax has something to share
     name = activation.model_fields["name"].default
     values = np.asarray(getattr(keras.activations, name)(keras.ops.convert_to_tensor(rows)))
-    low, high = activation.bounds
+    low, high = activation().bounds
     assert values.min() >= low
     assert values.max() <= high
     assert np.isinf(low) or values.min() == pytest.approx(low, abs=0.03)

@@ -84,6 +84,28 @@ def test_a_task_that_was_killed_at_its_beginning_begins_again(slurm, tmp_path):
     assert (moved / "study.json").exists()
 
 
+def test_a_requeued_training_begins_again_resumes_or_has_ended(tmp_path):
+    program = tmp_path / "bin" / "srun"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    run = tmp_path / "runs" / "houses"
+    run.mkdir(parents=True)
+
+    def start():
+        command = ["bash", str(DEPLOY / "train.slurm"), "houses.yaml", "runs/houses"]
+        path = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+        return subprocess.run(command, env=path, cwd=tmp_path, capture_output=True, text=True)
+
+    assert "runs/houses" in start().stdout
+    [moved] = run.parent.glob("houses.lost-*")  # it was killed before training
+    moved.rename(run)
+    (run / "environment.json").touch()
+    assert "runs/houses" in start().stdout and run.exists()
+    (run / "manifest.json").touch()
+    assert (start().returncode, start().stdout) == (0, "")
+
+
 def test_a_task_without_a_storage_is_refused(slurm):
     refused = slurm()
 

@@ -57,7 +57,7 @@ def test_the_key_is_described_if_there_is_one(client, serve):
     found = with_key.get("/openapi.json", headers={"X-API-Key": "secret"}).json
     assert {*found["components"]["securitySchemes"]} == {"bearer", "header"}
     assert found["paths"]["/healthz"]["get"]["security"] == []
-    assert "X-API-Key: KEY" in with_key.get("/docs", headers={"X-API-Key": "secret"}).text
+    assert "X-API-Key: KEY" in with_key.get("/docs", headers={"X-API-Key": "secret"}).body.decode()
 
 
 def test_the_typical_row_is_predicted(client, models):
@@ -139,7 +139,8 @@ def test_a_column_is_described_by_its_type(feature, values, kind, expected, typi
 
 def test_a_range_has_all_its_digits():
     column = describe_column(fit([1.7e9, 1.7000864e9], Numeric()), None, Notation())
-    assert column.description == "A number; training rows: 1700000000 to 1700086400."
+    words = "A number; training rows: 1700000000 to 1700086400."
+    assert column.description.startswith(words)
 
 
 def test_a_unit_is_part_of_the_description():

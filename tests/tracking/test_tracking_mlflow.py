@@ -12,7 +12,7 @@ import pytest
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.runs import RunWriter
 from dlcli.tracking import mlflow_tracker
-from dlcli.tracking.mlflow_tracker import connect, short_timeouts
+from dlcli.tracking.mlflow_tracker import MLflow, Store, connect, short_timeouts
 from tests.tracking.replay import (
     epoch,
     fold,
@@ -270,6 +270,14 @@ def test_its_place_and_the_command_to_view_it_are_reported(flask, program, store
             },
         )
     ]
+
+
+def test_passwords_among_the_parameters_of_its_address_are_masked():
+    tracker = object.__new__(MLflow)
+    tracker._run_id = "r"
+    tracker._store = Store(None, "postgresql://me:one@host/runs?user=me&password=two", "1")
+    place = str(tracker._place())
+    assert "host/runs" in place and "one@" not in place and "two" not in place
 
 
 @pytest.mark.usefixtures("line")

@@ -154,6 +154,14 @@ def test_finished_outer_folds_are_kept(file, context, writer, searches, monkeypa
     assert [(each.inner, each.value) for each in found] == [(1.0, 2.0)] * 3
 
 
+def test_folds_are_planned_again_if_a_process_was_killed_before_they_were_stored(
+    context, writer, searches
+):
+    (writer.path / "folds").mkdir()
+    found = evaluate_search(access(writer), context, writer, stop(writer), Events())
+    assert searches == [each.fold for each in found] == [1, 2, 3]
+
+
 def test_an_outer_fold_of_another_process_is_left_to_it(writer, searches):
     writer.write_plan({"folds": 3})
     held = writer.path / "folds" / ".2.held"
@@ -220,8 +228,8 @@ class Anything(BaseModel, extra="allow"):
     [
         ("{}", "the stored result of outer fold 1 is malformed at 'fold': Field required"),
         (
-            '{"fold": 1, "held_out": 3, "trials": 1, "values": {}, "inner": 1.0, "value": 1.0, '
-            '"metrics": {}}',
+            '{"fold": 1, "train": 30, "held_out": 3, "trials": 1, "values": {}, "inner": 1.0, '
+            '"value": 1.0, "metrics": {}}',
             "the stored result of outer fold 1 is of other rows; start the search again",
         ),
     ],
