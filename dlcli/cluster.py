@@ -99,6 +99,11 @@ class Cluster:
         """The number of this worker among those on its host, from 0."""
         return self._hosts[: self.rank].count(self._hosts[self.rank])
 
+    @property
+    def host_share(self) -> float:
+        """The part of the rows that the workers on this worker's host have."""
+        return self.neighbors / self.size
+
 
 ALONE = Cluster(("localhost:0",), 0)
 """The one worker of a training without a cluster."""

@@ -108,30 +108,37 @@ def _check_seconds(ctx: click.Context, parameter: click.Parameter, seconds: floa
     return seconds
 
 
-_WORKERS_OPTIONS = (
-    click.option(
+_WORKER_TIMEOUT = click.option(
+    "--worker-timeout",
+    type=float,
+    metavar="SECONDS",
+    default=300,
+    show_default=True,
+    callback=_check_seconds,
+    help="How long the workers of a cluster wait for each other before training.",
+)
+
+
+def _workers_options(work: str) -> tuple[options.Option, ...]:
+    """Make the options for a cluster.
+
+    Args:
+        work: what its workers do.
+    """
+    workers = click.option(
         "--workers",
         type=options.IntegerFrom(2, _MOST_WORKERS),
         metavar="N",
         is_eager=True,
-        help="Number of processes on this machine that train together, each on a share of rows.",
-    ),
-    click.option(
-        "--worker-timeout",
-        type=float,
-        metavar="SECONDS",
-        default=300,
-        show_default=True,
-        callback=_check_seconds,
-        help="How long the workers of a cluster wait for each other before training.",
-    ),
-)
+        help=f"Number of processes on this machine that {work}, each on a share of rows.",
+    )
+    return workers, _WORKER_TIMEOUT
 
 
 @_training_command(
     "",
     ("training", "the result is bit-identical to an uninterrupted run"),
-    first=_WORKERS_OPTIONS,
+    first=_workers_options("train together"),
 )
 def train(
     source: Source,
@@ -187,7 +194,9 @@ def _find_cluster(workers: int | None) -> Cluster | None:
         raise click.exceptions.Exit(run_local_workers(command, workers, print_line))
     if cluster is not None and workers not in (None, cluster.size):
         named = plural(cluster.size, "worker")
-        raise UsageError(f"the environment describes {named} already; remove --workers")
+        raise UsageError(
+            f"the environment describes {named} already; take --workers {cluster.size}"
+        )
     end_with_launcher()
     return cluster
 
@@ -283,6 +292,7 @@ _SEARCH_OPTIONS = (
         help="Also repeat the search without each of several outer folds, and evaluate its result "
         "on that fold: an unbiased estimate for the whole search, at several times the cost.",
     ),
+    *_workers_options("train each candidate together"),
 )
 
 
@@ -297,8 +307,10 @@ def tune(
     source: Source,
     output: Path | None,
     listener: Listener,
+    workers: int | None,
+    worker_timeout: float,
     **chosen: Any,  # noqa: ANN401
-) -> Run:
+) -> Run | None:
     """Search for a better config.
 
     The section `tune` of the YAML file CONFIG defines the settings to vary; without it, layers,
@@ -313,9 +325,16 @@ def tune(
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline import SearchSettings, resume_tuning, tune
+    from dlcli.pipeline import SearchSettings, resume_tuning, tune, tune_in_cluster
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
+    if workers is not None:  # else the processes of a scheduler are searches of their own
+        if search.jobs > 1 or search.nested:
+            other = "--nested" if search.nested else "--jobs"
+            raise click.UsageError(f"--workers train one candidate at a time; remove {other}.")
+        cluster = _find_cluster(workers)
+        assert cluster is not None  # or this process has started it, and ended with it
+        return tune_in_cluster(source, search, output, listener, cluster, worker_timeout)
     if isinstance(source, Path):
         return resume_tuning(source, search, listener)
     return tune(source, search, output, listener)

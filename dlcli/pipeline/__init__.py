@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlcli.pipeline.cluster_training import train_in_cluster
+    from dlcli.pipeline.cluster_training import train_in_cluster, tune_in_cluster
     from dlcli.pipeline.cross_validation import (
         MOST_FOLDS,
         REFIT_FAILED,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 _NAMES = {
-    "cluster_training": ("train_in_cluster",),
+    "cluster_training": ("train_in_cluster", "tune_in_cluster"),
     "cross_validation": (
         *("MOST_FOLDS", "REFIT_FAILED", "Plan", "cross_validate", "resume_cross_validation"),
     ),

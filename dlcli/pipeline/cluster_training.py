@@ -1,21 +1,22 @@
-"""Train on the workers of a cluster: all run the same program, and worker 0 stores the run.
+"""Train and search on the workers of a cluster: all run the same program, worker 0 stores the run.
 
 Each worker reads and encodes its share of the rows. What the pipeline then asks for, as a column, a
 batch's gradient or predictions, is an exchange in which all workers take part, so that each has the
 same result and comes to the same conclusions. Only worker 0 reports, and writes the run folder; the
-others write theirs to a temporary one, which nobody reads.
+others write theirs to a temporary one, which nobody reads. In a search, worker 0 alone knows the
+study, and announces each candidate to the others.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, runs
@@ -44,18 +45,32 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
-from dlcli.pipeline.train_run import is_run_of, train_recorded
+from dlcli.pipeline.train_run import is_run_of, join_training, train_recorded
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs import Run, fingerprint
+from dlcli.runs import Run, RunKind, fingerprint
 from dlcli.tables import gather_json
 
 if TYPE_CHECKING:
+    from dlcli.pipeline.search_context import SearchSettings
     from dlcli.training import Collectives
 
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
 _COMPARED_BYTES = 2**20
 """Of each data file, its first and last bytes are compared, as each worker reads a share."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the workers of a cluster do together."""
+
+    kind: RunKind
+    lead: Callable[[Recording, Collectives], Run]
+    """What worker 0 does, which stores the run."""
+    join: Callable[[ConfigFile, Collectives, bool], object]
+    """What the others do with the config; training may start over, or resume."""
+    suffix: str = ""
+    """Appended to the name of the config in the default name of the run folder."""
 
 
 def train_in_cluster(
@@ -82,12 +97,61 @@ def train_in_cluster(
         WorkerError: if a worker does not come, ends, or can't be reached any more.
         DlcliError: see `train`; what is found by all workers is raised by each.
     """
+    work = _Work("train", train_recorded, join_training)
+    return _run_on_workers(work, source, output, listener, cluster, seconds)
+
+
+def tune_in_cluster(
+    source: ConfigFile | Path,
+    settings: SearchSettings,
+    output: Path | None,
+    listener: Listener,
+    cluster: Cluster,
+    seconds: float,
+) -> Run | None:
+    """Search for a better config; the workers of a cluster train each candidate together.
+
+    Args:
+        source: the config with its search space, or the unfinished search to resume.
+        settings: how the search is run: in one process on each worker, and not nested.
+        output: the run folder, see `train_in_cluster`.
+        listener: receives events, on worker 0.
+        cluster: the workers.
+        seconds: how long to wait for the others before the search.
+
+    Returns:
+        The finished run on worker 0, of kind `tune`; `None` on the others.
+
+    Raises:
+        WorkerError: if a worker does not come, ends, or can't be reached any more.
+        DlcliError: see `tune`; what is found by all workers is raised by each.
+    """
+    from dlcli.pipeline.search import join_search, tune_recorded
+
+    def lead(recording: Recording, workers: Collectives) -> Run:
+        return tune_recorded(recording, settings, workers)
+
+    def join(file: ConfigFile, workers: Collectives, _starts_over: bool) -> None:
+        join_search(file, workers)
+
+    work = _Work("tune", lead, join, "-tune")
+    return _run_on_workers(work, source, output, listener, cluster, seconds)
+
+
+def _run_on_workers(
+    work: _Work,
+    source: ConfigFile | Path,
+    output: Path | None,
+    listener: Listener,
+    cluster: Cluster,
+    seconds: float,
+) -> Run | None:
     if isinstance(source, ConfigFile):
         with source.located():
             _check_engine(source.config)
     if cluster.is_chief:
-        return _lead(source, output, listener, cluster, seconds)
-    _follow(source, cluster, seconds)
+        return _lead(work, source, output, listener, cluster, seconds)
+    _join(work, source, cluster, seconds)
     return None
 
 
@@ -106,6 +170,7 @@ def _check_engine(config: Config) -> None:
 
 
 def _lead(
+    work: _Work,
     source: ConfigFile | Path,
     output: Path | None,
     listener: Listener,
@@ -113,11 +178,11 @@ def _lead(
     seconds: float,
 ) -> Run:
     if isinstance(source, Path):
-        recorded = run_recording.resumed_run(source, "train", listener)
+        recorded = run_recording.resumed_run(source, work.kind, listener)
     elif output is not None and is_run_of(output, source) and runs.is_unfinished(output):
-        recorded = run_recording.resumed_run(output, "train", listener)
+        recorded = run_recording.resumed_run(output, work.kind, listener)
     else:
-        recorded = run_recording.recorded_run(source, output, listener)
+        recorded = run_recording.recorded_run(source, output, listener, work.suffix)
     with ExitStack() as stack:
         try:
             recording = stack.enter_context(recorded)
@@ -126,14 +191,15 @@ def _lead(
             raise
         resumed = ""
         if recording.writer is not None:
-            resumed = dump_config(run_recording.moved_config(recording.file, Path()))
-        starts_over = recording.starts_over
-        fields = {"_resumed": resumed, "_starts_over": starts_over}
+            config = run_recording.moved_config(recording.file, Path(), keep_tune=True)
+            resumed = dump_config(config)
+        fields = {"_resumed": resumed, "_starts_over": recording.starts_over}
         meet(cluster, {**_greeting(source), **fields}, seconds)
-        return train_recorded(recording, _join(recording, cluster))
+        recording.cluster = cluster
+        return work.lead(recording, _connect(recording.file, cluster))
 
 
-def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None:
+def _join(work: _Work, source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None:
     answer = meet(cluster, _greeting(source), seconds)
     if answer["_resumed"]:
         file = make_config(answer["_resumed"])
@@ -141,17 +207,14 @@ def _follow(source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None
         assert isinstance(source, ConfigFile)  # as on worker 0, whose greeting is the same
         file = source
     # Worker 0 alone reacts to the signals that end training; it ends the others with itself.
-    ignoring = handling_terminating(signal.SIG_IGN)
-    with TemporaryDirectory(prefix="dlcli-worker-") as folder, ignoring:
-        output = Path(folder) / "run"
-        with run_recording.recorded_run(file, output, lambda *_: None) as recording:
-            recording.resumes = not answer["_starts_over"]
-            workers = _join(recording, cluster)
-            try:
-                train_recorded(recording, workers)
-            except (UsageError, ConfigError, DataError, DivergenceError) as error:
-                error.is_reported = True  # by worker 0, which finds the same
-                raise
+    with handling_terminating(signal.SIG_IGN):
+        with file.located():
+            workers = _connect(file, cluster)
+        try:
+            work.join(file, workers, answer["_starts_over"])
+        except (UsageError, ConfigError, DataError, DivergenceError) as error:
+            error.is_reported = True  # by worker 0, which finds the same
+            raise
 
 
 def _greeting(source: ConfigFile | Path) -> dict[str, object]:
@@ -163,20 +226,17 @@ def _greeting(source: ConfigFile | Path) -> dict[str, object]:
     return {"dlcli": __version__, **versions, "the config's hash": config}
 
 
-def _join(recording: Recording, cluster: Cluster) -> Collectives:
-    """Load TensorFlow, connect to the other workers, and compare the data."""
-    config = recording.file.config
+def _connect(file: ConfigFile, cluster: Cluster) -> Collectives:
+    """Load TensorFlow with this worker's threads, connect to the others, and compare the data."""
     # A scheduler may have given each worker processors of its own already.
     divides = available_processors() == os.cpu_count()
-    threads = threads_per_worker(config.threads, cluster.neighbors if divides else 1)
-    config = config.model_copy(update={"threads": threads})
-    recording.file = replace(recording.file, config=config)
-    recording.cluster = cluster
+    threads = threads_per_worker(file.config.threads, cluster.neighbors if divides else 1)
+    config = file.config.model_copy(update={"threads": threads})
     load_tensorflow(config, Events(lambda *_: None), cluster.local_rank)
     from dlcli.training import Collectives
 
     workers = Collectives(cluster)
-    _compare_data(recording.file, workers)
+    _compare_data(file, workers)
     return workers
 
 

@@ -30,7 +30,7 @@ from dlcli.diagnosis import Magnitudes, advise_on_divergence
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics import Metrics
-from dlcli.network import Weights, build_network, choose_engine, resolve_head
+from dlcli.network import Weights, build_network, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
@@ -51,6 +51,7 @@ from dlcli.pipeline.preparation import (
     Dataset,
     Prepared,
     ReportNotes,
+    choose_engine_for,
     encode_sets,
     prepare_rows,
     sets,
@@ -67,12 +68,12 @@ from dlcli.prediction import (
 )
 from dlcli.preprocessing import Note
 from dlcli.splitting import Split
-from dlcli.tables import Table, floats, integers
+from dlcli.tables import Table, floats, gather_json, integers
 from dlcli.tasks import DecodedRows
 from dlcli.training_job import Checkpointer, Device, Job, TrainingResult, measure_magnitudes
 
 if TYPE_CHECKING:
-    from dlcli.training import LinearEngine, ProgramCache
+    from dlcli.training import Collectives, LinearEngine, ProgramCache
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
@@ -573,6 +574,7 @@ class FitContext:
         fits: about how many fits will share a program; compiling pays off over many.
         keep_encodings: whether encoded rows are kept for other configs on the same rows.
         any_size: whether configs differ in batch size, or in the units of hidden layers.
+        workers: those of a cluster that do the same.
     """
 
     dataset: Dataset
@@ -581,6 +583,7 @@ class FitContext:
     fits: int = 1
     keep_encodings: bool = True
     any_size: bool = False
+    workers: Collectives | None = None
     at_once: int = field(default=1, init=False)
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
@@ -589,7 +592,8 @@ class FitContext:
     @cached_property
     def device(self) -> Device:
         """The device that trains; TensorFlow is loaded when this is first used."""
-        return load_tensorflow(self.config, self.events)
+        gpu = 0 if self.workers is None else self.workers.cluster.local_rank
+        return load_tensorflow(self.config, self.events, gpu)
 
     @cached_property
     def programs(self) -> ProgramCache:
@@ -627,8 +631,8 @@ class FitContext:
         self.dataset.task.check_values(head.loss, self.dataset.tables)
         prepared, encoded = self._encoded(config, split, head.output.scaling, on_notes)
         network = build_network(prepared.encoding.layout, config.hidden, head.output)
-        rows, fits = len(encoded["train"].inputs), self.fits * config.networks
-        engine = choose_engine(config, network, rows, fits)
+        fits = self.fits * config.networks
+        engine = choose_engine_for(config, network, prepared.split.train, fits)
         prepared = replace(prepared, head=head, network=network, engine=engine)
         if config.ensemble is None:  # its members share the threads themselves
             self.at_once = networks_at_once(
@@ -656,8 +660,10 @@ class FitContext:
         return pair
 
     def _excess(self, encoded: Mapping[str, EncodedRows]) -> float:
-        kept = sum(_size(rows) for _, rows in self._kept.values())
-        return kept + _size(encoded) - (available_memory() + kept) / _MEMORY_SHARE
+        kept, available = sum(_size(rows) for _, rows in self._kept.values()), available_memory()
+        if self.workers is not None:  # all of them encode the same rows again
+            available = min(gather_json(self.workers, available))
+        return kept + _size(encoded) - (available + kept) / _MEMORY_SHARE
 
     def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -50,7 +51,10 @@ from dlcli.pipeline.preparation import (
 )
 from dlcli.runs import cache_folder
 from dlcli.splitting import Split
-from dlcli.tables import each_file, file_size
+from dlcli.tables import each_file, file_size, in_agreement
+
+if TYPE_CHECKING:
+    from dlcli.training import Collectives
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""
@@ -274,7 +278,34 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: fl
     )
 
 
-def prepare_example(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
+def check_memory_of_all(
+    prepared: Prepared, config: Config, workers: Collectives | None, *, on_disk: bool
+) -> None:
+    """Check the memory, see `check_memory`; in a cluster, what fails on one worker fails on all.
+
+    Args:
+        prepared: the network and its rows.
+        config: see `check_memory`.
+        workers: those of a cluster, which call this at the same time.
+        on_disk: whether encoded rows are kept on disk.
+
+    Raises:
+        ConfigError, UsageError: see `check_memory`.
+    """
+    if workers is None:
+        check_memory(prepared, config, on_disk=on_disk)
+        return
+    share = workers.cluster.host_share
+    in_agreement(workers, lambda: check_memory(prepared, config, on_disk=on_disk, share=share))
+
+
+def prepare_example(
+    config: Config,
+    dataset: Dataset,
+    split: Split,
+    events: Events,
+    workers: Collectives | None = None,
+) -> Prepared:
     """Prepare the rows of the first fold, and check that a fit of them fits into memory.
 
     Folds of rows that resemble each other are warned of.
@@ -284,6 +315,7 @@ def prepare_example(config: Config, dataset: Dataset, split: Split, events: Even
         dataset: all rows.
         split: the rows of the fold.
         events: receives target, features and network, which are much the same for all folds.
+        workers: those of a cluster, which call this at the same time.
 
     Raises:
         ConfigError, UsageError: see `check_memory`.
@@ -293,7 +325,7 @@ def prepare_example(config: Config, dataset: Dataset, split: Split, events: Even
     example = prepare_rows(config, dataset, split, reported)
     warn_of_random_split(dataset, example.decisions, events)
     warn_of_linear_layers(config, events)
-    check_memory(example, config, on_disk=False)
+    check_memory_of_all(example, config, workers, on_disk=False)
     return example
 
 

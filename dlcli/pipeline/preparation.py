@@ -173,12 +173,13 @@ def read_dataset(
     return Dataset(tables, train, target, split, choice, candidates)
 
 
-def read_candidates(file: ConfigFile, events: Events) -> Dataset:
+def read_candidates(file: ConfigFile, events: Events, exchange: Exchange | None = None) -> Dataset:
     """Read the rows for choosing a model, by cross-validation or a search.
 
     Args:
         file: the config.
         events: receives what was found.
+        exchange: to the other workers of a cluster, which call this at the same time.
 
     Raises:
         UsageError: for a file that does not exist.
@@ -198,7 +199,7 @@ def read_candidates(file: ConfigFile, events: Events) -> Dataset:
             f"{override('data.storage', 'memory')}"
         )
         raise ConfigError([Problem("data.storage", message)])
-    dataset = read_dataset(file, events)
+    dataset = read_dataset(file, events, exchange=exchange)
     events.emit(
         "rows",
         file=dataset.tables[0].file,
@@ -553,11 +554,23 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
         events.emit("warning", message=message, check=finding.check, columns=columns)
     network = build_network(encoding.layout, config.hidden, head.output)
     events.emit("network", **describe_network(network, head, config))
-    engine = choose_engine(config, network, train.rows, config.networks)
-    if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
-        engine = CompiledEngine(jit_compile=False)
+    engine = choose_engine_for(config, network, train, config.networks)
     events.emit("engine", **engine.model_dump())
     return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)
+
+
+def choose_engine_for(config: Config, network: Network, train: Table, fits: int) -> Engine:
+    """Choose the engine, see `dlcli.network.choose_engine`; in a cluster a graph.
+
+    Args:
+        config: reads `engine`.
+        network: the network.
+        train: the training rows.
+        fits: about how many fits will share the compiled program.
+    """
+    if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
+        return CompiledEngine(jit_compile=False)
+    return choose_engine(config, network, train.rows, fits)
 
 
 def encode_sets(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,10 +21,11 @@ from dlcli.config import (
     check_tune,
     dump_config,
     load_config,
+    make_config,
     to_plain,
     with_search_space,
 )
-from dlcli.errors import TrainingError, UsageError, option
+from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError, option
 from dlcli.network import resolve_head
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.documents import Search
@@ -56,7 +57,14 @@ from dlcli.pipeline.search_storage import (
     repair_journal,
 )
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import SearchAccess, run_search_worker, run_trials, stop_of_search
+from dlcli.pipeline.search_trials import (
+    SearchAccess,
+    join_trial,
+    run_search_worker,
+    run_trials,
+    stop_of_search,
+)
+from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
 from dlcli.runs import (
     LIMITS,
@@ -68,6 +76,10 @@ from dlcli.runs import (
     read_object,
     resume_command,
 )
+from dlcli.tables import gather_json
+
+if TYPE_CHECKING:
+    from dlcli.training import Collectives
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {
@@ -107,8 +119,7 @@ def tune(
             it can be resumed, see `resume_tuning`.
     """
     with run_recording.recorded_run(file, output, listener, "-tune") as recording:
-        check_tune(file)
-        return _tune(recording, StudyRecord.new(file, settings), settings)
+        return tune_recorded(recording, settings)
 
 
 def resume_tuning(
@@ -132,38 +143,31 @@ def resume_tuning(
         DlcliError: the run stays as it is then.
     """
     with run_recording.resumed_run(run, "tune", listener, tables) as recording:
-        assert recording.writer is not None
+        return tune_recorded(recording, settings)
+
+
+def tune_recorded(
+    recording: Recording, settings: SearchSettings, workers: Collectives | None = None
+) -> Run:
+    """Search for a better config, and store the search.
+
+    Args:
+        recording: the run.
+        settings: how the search is run.
+        workers: those of a cluster that train each candidate together; this is worker 0, which
+            announces to the others what is trained, see `join_search`.
+    """
+    events = recording.events
+    if recording.writer is None:
+        record = StudyRecord.new(recording.file, settings)
+    else:
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
-        return _tune(recording, record, replace(settings, nested=record.nested))
-
-
-def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -> Run:
-    file, events = recording.file, recording.events
-    # Read the rows, and make the search space.
-    own = file.config.tune
-    if own is not None and own.space is not None:
-        tune_section(file)  # what is missing there is reported before the rows are read
-    dataset = read_candidates(file, events)
-    file = with_search_space(file, dataset.tables[0].rows)
-    context = SearchContext.of(file, dataset, events)
-    if context.tune != own:
-        check_tune(file)
-        space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
-        events.emit(
-            "space",
-            rows=dataset.tables[0].rows,
-            trials=max_trials(context.tune),
-            folds=context.tune.folds,
-            held_out=file.config.adjective("validation"),
-            space=space,
-        )
-    warn_of_large_grid(context.tune, events)
-    if settings.nested:
-        check_outer_folds(context)
-    prepare_example(file.config, dataset, context.splits[0], events)
+    if workers is not None and record.nested:
+        raise UsageError(f"a nested search trains on one machine; remove {option('workers')}")
+    context = _search_context(recording.file, events, workers, nested=record.nested)
     with recording.begin(
-        lambda folder: run_recording.moved_config(file, folder, keep_tune=True),
+        lambda folder: run_recording.moved_config(context.file, folder, keep_tune=True),
         device=None,
         store_inputs=record.store,
     ) as writer:
@@ -176,11 +180,13 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
             search = summarize_trials(context, study.results(), study.default)
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
-            search = train_finalists(writer.path, configs, search, events)
-            if settings.nested:
+            search = train_finalists(writer.path, configs, search, events, workers)
+            if workers is not None:
+                gather_json(workers, None)  # there is nothing more to train
+            if record.nested:
                 stop = stop_of_search(writer, study)
                 outer = evaluate_search(access, context, writer, stop, events)
-                loss = resolve_head(context.file.config, dataset.task).loss.name
+                loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
                 value = combine(outer, search.metric, loss)
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
@@ -188,6 +194,55 @@ def _tune(recording: Recording, record: StudyRecord, settings: SearchSettings) -
             events.emit("result", run=str(writer.path), **_result_fields(search))
             remove_lock(writer.path)
             return writer.finish("tune")
+
+
+def _search_context(
+    file: ConfigFile, events: Events, workers: Collectives | None, *, nested: bool = False
+) -> SearchContext:
+    """Read the rows, make the search space, and check that a candidate can be trained."""
+    own = file.config.tune
+    check_tune(file)
+    if own is not None and own.space is not None:
+        tune_section(file)  # what is missing there is reported before the rows are read
+    dataset = read_candidates(file, events, workers)
+    file = with_search_space(file, dataset.tables[0].rows)
+    context = SearchContext.of(file, dataset, events, workers)
+    if context.tune != own:
+        check_tune(file)
+        space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
+        events.emit(
+            "space",
+            rows=dataset.tables[0].rows,
+            trials=max_trials(context.tune),
+            folds=context.tune.folds,
+            held_out=file.config.adjective("validation"),
+            space=space,
+        )
+    warn_of_large_grid(context.tune, events)
+    if nested:
+        check_outer_folds(context)
+    prepare_example(file.config, dataset, context.splits[0], events, workers)
+    return context
+
+
+def join_search(file: ConfigFile, workers: Collectives) -> None:
+    """Train what worker 0 announces until its search is finished, on another worker of its cluster.
+
+    Args:
+        file: the config with its search space.
+        workers: the workers.
+
+    Raises:
+        DlcliError: see `tune`; what all workers find is raised by each of them.
+    """
+    with file.located():
+        context = _search_context(file, Events(), workers)
+        while (task := gather_json(workers, None)[0]) is not None:
+            if "values" in task:
+                join_trial(context, task["values"])
+                continue
+            with suppress(ConfigError, DivergenceError):  # the search continues without this run
+                join_training(make_config(task["config"]), workers, task["starts_over"])
 
 
 def _lost_study(record: StudyRecord, writer: RunWriter) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from optuna.distributions import (
     BaseDistribution,
@@ -36,6 +36,9 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
 from dlcli.splitting import Split, make_folds
+
+if TYPE_CHECKING:
+    from dlcli.training import Collectives
 
 LOSS = "loss"
 _MAX_REPORTS = 10
@@ -154,13 +157,20 @@ class SearchContext:
     fits: FitContext
 
     @classmethod
-    def of(cls, file: ConfigFile, dataset: Dataset, events: Events) -> SearchContext:
+    def of(
+        cls,
+        file: ConfigFile,
+        dataset: Dataset,
+        events: Events,
+        workers: Collectives | None = None,
+    ) -> SearchContext:
         """Return the context of a config and its rows.
 
         Args:
             file: the config.
             dataset: the rows.
             events: receives warnings about the rows.
+            workers: those of a cluster that train each candidate together.
 
         Raises:
             ConfigError: if there are no rows to evaluate candidates on, or the metric does not fit
@@ -176,6 +186,7 @@ class SearchContext:
             events,
             fits_per_program(tune, len(splits)),
             any_size=any(_is_size(parse_path(each.path)) for each in dimensions_of(tune)),
+            workers=workers,
         )
         return cls(file, tune, plan, splits, fits)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from optuna import create_study
@@ -61,6 +61,9 @@ from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs import Run, RunWriter
 from dlcli.splitting import Split
+
+if TYPE_CHECKING:
+    from dlcli.training import Collectives
 
 _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""
@@ -225,7 +228,11 @@ def _value(dimension: DimensionDocument, value: Value) -> Value:
 
 
 def train_finalists(
-    folder: Path, configs: Mapping[Name, ConfigFile], search: Search, events: Events
+    folder: Path,
+    configs: Mapping[Name, ConfigFile],
+    search: Search,
+    events: Events,
+    workers: Collectives | None = None,
 ) -> Search:
     """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
 
@@ -237,6 +244,7 @@ def train_finalists(
         configs: the configs to train; `smallest` only if it is not the best.
         search: the document of the search.
         events: receives `progress`, each finalist, and each warning once.
+        workers: those of a cluster that train each config together; this is worker 0.
 
     Returns:
         The document with the finalists that have held-out rows, the original config first, and with
@@ -255,8 +263,10 @@ def train_finalists(
         events.emit("progress", finalist=name)
         try:
             # It reads the same rows as the search.
-            runs[name] = train_child_run(folder, name, configs[name], events.warn_once)
+            runs[name] = train_child_run(folder, name, configs[name], events.warn_once, workers)
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+            if isinstance(error, OutOfMemoryError) and workers is not None:
+                raise  # the others wait for this worker
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
     compared = {name: ComparedRun.read(run) for name, run in runs.items()}

@@ -28,7 +28,7 @@ from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dlcli.config import Dimension, MedianPruning, Value, count_combinations
-from dlcli.errors import UsageError, override
+from dlcli.errors import OutOfMemoryError, UsageError, WorkerError, override
 from dlcli.metrics import finite_number
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
@@ -283,6 +283,8 @@ class Study:
         with suppress(UpdateFinishedTrialError), heartbeats:
             try:
                 yield
+            except (OutOfMemoryError, WorkerError):
+                raise  # of a cluster, as if this process were killed: see `MAX_DEATHS`
             except BaseException:
                 self.interrupt(running)
                 raise
@@ -291,7 +293,7 @@ class Study:
         """Store the metric of a trial at a step, and return whether to prune it."""
         with quiet_optuna():
             running.trial.report(value, step)
-            return running.trial.should_prune()
+            return bool(running.trial.should_prune())  # Optuna's pruners return NumPy's
 
     def tell(self, running: RunningTrial, result: TrialResult, spent: float = 0.0) -> None:
         """Store the result of a trial.

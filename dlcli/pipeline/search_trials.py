@@ -9,16 +9,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna import TrialPruned
+from optuna.exceptions import UpdateFinishedTrialError
 
 from dlcli.config import ConfigFile, Tables, Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics import Mean, Number, Statistic, mean_of_all, positive_weights, standard_error
-from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.checkpointing import SharedCheckpointer, StopOnSignal
 from dlcli.pipeline.documents import (
     State,
     TrialResult,
@@ -42,7 +43,11 @@ from dlcli.pipeline.search_storage import (
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs import RunWriter, read_resolved
-from dlcli.training_job import Checkpointer
+from dlcli.tables import gather_json
+from dlcli.training_job import NO_CHECKPOINTS, Checkpointer
+
+if TYPE_CHECKING:
+    from dlcli.training import Collectives
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -113,6 +118,8 @@ class TrialReporter:
     plan: SearchPlan
     report: Callable[[float, int], bool] = lambda *_: False
     """Stores a value at a step, and returns whether to prune the candidate."""
+    workers: Collectives | None = None
+    """Those of a cluster, which prune the candidate if worker 0 does."""
     last: float | None = field(default=None, init=False)
     """The last reported value."""
     epochs: int = field(default=0, init=False)
@@ -143,7 +150,16 @@ class TrialReporter:
         if value is None or not math.isfinite(value):
             return
         self.last = value
-        if self.report(value, step):
+        lost: UpdateFinishedTrialError | None = None
+        try:
+            is_pruned = self.report(value, step)
+        except UpdateFinishedTrialError as error:  # others retry it, see `Study.keep_alive`
+            is_pruned, lost = True, error
+        if self.workers is not None:
+            is_pruned = gather_json(self.workers, is_pruned)[0]
+        if lost is not None:
+            raise lost
+        if is_pruned:
             raise TrialPruned
 
 
@@ -196,11 +212,12 @@ def _run_trial(
     fields = _best(study, results)
     events.emit("progress", trial=len(results) + 1, of=of, metric=metric, **fields)
     if running.number == 0 and study.default is None:
-        default = evaluate_candidate(context, {}, TrialReporter(plan), stop)
+        reporter = TrialReporter(plan, workers=context.fits.workers)
+        default = evaluate_candidate(context, {}, reporter, stop)
         study.default = default
         events.emit("default", metric=metric, **_event_fields(default))
 
-    reporter = TrialReporter(plan, partial(study.report, running))
+    reporter = TrialReporter(plan, partial(study.report, running), context.fits.workers)
     result = evaluate_candidate(context, running.values, reporter, stop)
     study.tell(running, result, budget.spent)
     results = study.results()
@@ -229,6 +246,8 @@ def evaluate_candidate(
 ) -> TrialResult:
     """Train the config with other values on each fold, and evaluate it.
 
+    In a cluster, worker 0 announces the values to the others, see `join_trial`.
+
     Args:
         context: what all trials share.
         values: by path of the dimension; empty for the original config.
@@ -243,8 +262,10 @@ def evaluate_candidate(
         DataError: if the original config can't be trained on the rows.
         Interrupted: if a signal has arrived.
     """
-    start, plan = time.perf_counter(), context.plan
+    start, plan, workers = time.perf_counter(), context.plan, context.fits.workers
     folds: list[Evaluation] = []
+    if workers is not None:
+        checkpointer = _shared(workers, values, checkpointer)
 
     def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
         found: dict[str, Any] = {
@@ -273,8 +294,10 @@ def evaluate_candidate(
         epochs = rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
-        if isinstance(error, DataError) and not values:
-            raise  # these rows fail every candidate
+        fails_all = isinstance(error, DataError) and not values  # whatever is tried on these rows
+        leaves_others = isinstance(error, OutOfMemoryError) and workers is not None
+        if fails_all or leaves_others:  # who wait for this worker, and can only end with it
+            raise
         return result("failed", None, problem=release_memory(error))
     mean = mean_of_all(each.value for each in folds)
     if mean is None:
@@ -283,6 +306,25 @@ def evaluate_candidate(
     if len(folds) > 1:
         error_of_mean = standard_error_of_folds([each.value for each in folds])
     return result("complete", mean, standard_error=error_of_mean)
+
+
+def _shared(
+    workers: Collectives, values: Mapping[str, Value], checkpointer: Checkpointer
+) -> Checkpointer:
+    """Announce a candidate on worker 0, and return the checkpointer that all workers share."""
+    if workers.rank == 0:
+        gather_json(workers, {"values": dict(values)})
+    return SharedCheckpointer(workers, checkpointer)
+
+
+def join_trial(context: SearchContext, values: Mapping[str, Value]) -> None:
+    """Evaluate a candidate that worker 0 has announced, on another worker of its cluster.
+
+    Raises:
+        DataError: see `evaluate_candidate`.
+    """
+    reporter = TrialReporter(context.plan, workers=context.fits.workers)
+    evaluate_candidate(context, values, reporter, NO_CHECKPOINTS)
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from dlcli import runs
 from dlcli.comparison import BaselineComparison, Interval, check_gate
-from dlcli.config import Config, ConfigFile, Tables
+from dlcli.config import Config, ConfigFile, Tables, dump_config
 from dlcli.data_checks import draw
 from dlcli.encoding import EncodedRows, Indices
 from dlcli.errors import DivergenceError, RunError, plural
@@ -33,12 +34,12 @@ from dlcli.pipeline.checkpointing import RunCheckpointer, SharedCheckpointer, St
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow, release_memory
 from dlcli.pipeline.members import FactorTrial, Progress
-from dlcli.pipeline.preflight import check_memory, warn_of_linear_layers, working_folder
+from dlcli.pipeline.preflight import check_memory_of_all, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs import DIVERGED, Run, RunWriter
-from dlcli.tables import in_agreement, strings
+from dlcli.tables import gather_json, strings
 from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
     config, events = file.config, Events(listener)
     with file.located(), working_folder(file, None, events) as folder:
         prepared = prepare(file, events, folder)
-        check_memory(prepared, config, on_disk=folder is not None)
+        check_memory_of_all(prepared, config, None, on_disk=folder is not None)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         initial = initial_weights(file, prepared.network)
         device = load_tensorflow(config, events)
@@ -130,16 +131,11 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
     """
     file, config, events = recording.file, recording.file.config, recording.events
     cluster = recording.cluster
-    share = cluster.neighbors / cluster.size  # the part of the rows that this machine has
-    with working_folder(file, recording.output, events, share) as folder:
+    with working_folder(file, recording.output, events, cluster.host_share) as folder:
         # Read, split, encode, build.
         prepared = prepare(file, events, folder, workers)
         warn_of_linear_layers(config, events)
-        check = partial(check_memory, prepared, config, on_disk=folder is not None, share=share)
-        if workers is None:
-            check()
-        else:  # what fails on one of them fails on all
-            in_agreement(workers, check)
+        check_memory_of_all(prepared, config, workers, on_disk=folder is not None)
         images = run_recording.image_fingerprints(prepared)
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         # A resumed training has weights of its own.
@@ -175,6 +171,24 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
                 **gates,
             )
             return writer.finish()
+
+
+def join_training(file: ConfigFile, workers: Collectives, starts_over: bool) -> None:
+    """Train together with worker 0, which stores the run, on another worker of its cluster.
+
+    Args:
+        file: the config.
+        workers: the workers.
+        starts_over: whether training starts from its beginning, see `Recording`.
+
+    Raises:
+        DlcliError: see `train`; what all workers find is raised by each of them.
+    """
+    with TemporaryDirectory(prefix="dlcli-worker-") as folder:
+        output = Path(folder) / "run"
+        with run_recording.recorded_run(file, output, lambda *_: None) as recording:
+            recording.cluster, recording.resumes = workers.cluster, not starts_over
+            train_recorded(recording, workers)
 
 
 def _fit_with_checkpoints(
@@ -452,7 +466,13 @@ def _reason(fields: object) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listener) -> Run:
+def train_child_run(
+    folder: Path,
+    name: str,
+    file: ConfigFile,
+    listener: Listener,
+    workers: Collectives | None = None,
+) -> Run:
     """Train a config as the run `folder/name` within another run, or resume it.
 
     A finished run of the same config is returned as it is; one of another config is replaced.
@@ -462,6 +482,8 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
         name: the name of the run to train.
         file: its config.
         listener: receives events.
+        workers: those of a cluster. Worker 0, which is this one, announces config and start to the
+            others, see `join_training`.
 
     Raises:
         DivergenceError: also if it has diverged in an earlier process.
@@ -473,13 +495,23 @@ def train_child_run(folder: Path, name: str, file: ConfigFile, listener: Listene
         if not is_run_of(child, file):
             if os.path.isdir(child) and not child.is_symlink():
                 shutil.rmtree(child)  # of another config, or interrupted before it began
-            return train(file, child, listener)
-        if runs.is_unfinished(child):
-            return resume(child, listener, file.tables)
-        run = runs.open_run(child)
-        if run.kind == DIVERGED:
-            raise DivergenceError(f"{child}: has diverged", 0)
-        return run
+            recorded = run_recording.recorded_run(file, child, listener)
+        elif runs.is_unfinished(child):
+            recorded = run_recording.resumed_run(child, "train", listener, file.tables)
+        else:
+            run = runs.open_run(child)
+            if run.kind == DIVERGED:
+                raise DivergenceError(f"{child}: has diverged", 0)
+            return run
+        with recorded as recording:
+            if workers is not None:
+                recording.cluster = workers.cluster
+                # Each has its own, with which TensorFlow already runs.
+                config = recording.file.config.model_copy(update={"threads": "auto"})
+                recording.file = replace(recording.file, config=config)
+                text = dump_config(run_recording.moved_config(recording.file, Path()))
+                gather_json(workers, {"config": text, "starts_over": recording.starts_over})
+            return train_recorded(recording, workers)
 
 
 def is_run_of(folder: Path, file: ConfigFile) -> bool:

@@ -18,7 +18,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError, DlcliError, RunError, TrainingError, UsageError, WorkerError
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    DlcliError,
+    Problem,
+    RunError,
+    TrainingError,
+    UsageError,
+    WorkerError,
+)
 from dlcli.tables.arrow_arrays import integers, take_rows, widened
 from dlcli.tables.disk_table import StoredColumns, without_dictionary
 
@@ -94,8 +103,11 @@ def gather_results(exchange: Exchange, work: Callable[[], Any]) -> list[Any]:
 def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> DlcliError:
     """Return the error of another worker, with the same exit code."""
     kinds = {kind.__name__: kind for kind in (DataError, RunError, TrainingError)}
-    if name in ("ConfigError", "UsageError"):
-        error: DlcliError = UsageError(message)
+    error: DlcliError
+    if name == "ConfigError":
+        error = ConfigError([Problem("", message)])
+    elif name == "UsageError":
+        error = UsageError(message)
     else:
         error = kinds.get(name, WorkerError)("")
         # Rows are the same for all, a disk is the worker's own.

@@ -49,6 +49,7 @@ class Collectives:
     """
 
     def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
         self.rank = cluster.rank
         self.size = cluster.size
         CollectiveAllReduceExtended._check_health_interval = _HEALTH_SECONDS

@@ -73,7 +73,7 @@ def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.Monk
     _set_cluster(monkeypatch, 0, *free_ports(2))
     result = dlcli("train", "line.yaml", "--workers", "3")
     assert result.exit_code == 2
-    assert "the environment describes 2 workers already; remove --workers" in result.stderr
+    assert "the environment describes 2 workers already; take --workers 2" in result.stderr
     monkeypatch.delenv("TF_CONFIG")
     assert dlcli("train", "line.yaml", "--workers", "1").exit_code == 2
 
@@ -81,6 +81,27 @@ def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.Monk
 def test_other_commands_do_not_join(dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_cluster(monkeypatch, 0, *free_ports(2))
     assert dlcli("validate", "line.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize("other", [("--jobs", "2"), ("--nested",)])
+def test_workers_of_a_search_train_one_candidate_at_a_time(
+    dlcli: Dlcli, folder: Path, other: tuple[str, ...]
+) -> None:
+    result = dlcli("tune", "line.yaml", "--workers", "2", *other)
+    assert result.exit_code == 2 and _has_no_run(folder)
+    assert f"--workers train one candidate at a time; remove {other[0]}" in result.stderr
+
+
+def test_a_search_joins_a_cluster_only_with_the_option(
+    dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set_cluster(monkeypatch, 1, *free_ports(2))
+    monkeypatch.setattr("dlcli.pipeline.cluster_training.tune_in_cluster", lambda *_: None)
+    result = dlcli("tune", "line.yaml", "--workers", "2", "--json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    space = "tune.space={epochs: [1, 2]}"
+    result = dlcli("tune", "line.yaml", "--quiet", "--set", space)
+    assert result.exit_code == 2 and "tune.folds: is missing" in result.stderr
 
 
 def test_only_the_worker_that_reports_prints_a_result(

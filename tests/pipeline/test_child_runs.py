@@ -68,7 +68,7 @@ def test_an_interruption_names_the_command_that_resumes_the_parent(file, search,
     def end(*_):
         raise Interrupted(words, 2)
 
-    monkeypatch.setattr(train_run, "train", end)
+    monkeypatch.setattr(train_run, "train_recorded", end)
     with pytest.raises(Interrupted) as caught:
         train_child_run(search, "best", file, quiet)
     assert str(caught.value) == (
@@ -88,7 +88,7 @@ def test_so_does_one_of_a_run_of_a_table_in_memory(file, search, monkeypatch):
         assert command.endswith(", data)")
         raise Interrupted(f"SIGINT after 2 epochs; resume with: {command}", 2)
 
-    monkeypatch.setattr(train_run, "train", end)
+    monkeypatch.setattr(train_run, "train_recorded", end)
     with pytest.raises(Interrupted, match=f"; resume with: {re.escape(resume_command(search))}$"):
         train_child_run(search, "best", file, quiet)
 
@@ -96,7 +96,7 @@ def test_so_does_one_of_a_run_of_a_table_in_memory(file, search, monkeypatch):
 def test_a_folder_that_was_ended_before_training_began_is_made_anew(file, search, monkeypatch):
     (search / "best").mkdir()
     (search / "best" / "config.yaml").write_text(file.text)
-    monkeypatch.setattr(train_run, "train", lambda _, folder, listener: folder.exists())
+    monkeypatch.setattr(train_run, "train_recorded", lambda each, _: each.output.exists())
     assert train_child_run(search, "best", file, quiet) is False
 
 
@@ -104,6 +104,6 @@ def test_a_link_in_the_place_of_a_run_is_not_followed(file, search, tmp_path, mo
     precious = tmp_path / "precious"
     precious.mkdir()
     (search / "best").symlink_to(precious)
-    monkeypatch.setattr(train_run, "train", lambda *_: "refused")
+    monkeypatch.setattr(train_run, "train_recorded", lambda *_: "refused")
     assert train_child_run(search, "best", file, quiet) == "refused"
     assert precious.is_dir()

@@ -221,14 +221,14 @@ MEASURE = """\
 import json, os, re, sys
 from pathlib import Path
 from dlcli.config import load_config
-from dlcli.pipeline import train, train_run
+from dlcli.pipeline import preflight, train
 from dlcli.pipeline.preflight import required_memory
 
 def now(name):
     text = Path("/proc/self/status").read_text()
     return int(re.search(name + r":\\s+(\\d+)", text)[1]) * 1024
 
-def check(prepared, config, on_disk, share):
+def check(prepared, config, on_disk):
     found["least"] = sum(required_memory(prepared, config, on_disk=on_disk).values())
     found["before"] = now("VmRSS")
 
@@ -238,7 +238,7 @@ def end(event, fields):
         os._exit(0)
 
 found = {}
-train_run.check_memory = check
+preflight.check_memory = check
 train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
 """
 

@@ -59,7 +59,7 @@ def made(folder, monkeypatch):
                 number_run(folder, name, outcome, split=split, stored=scores(0.5, split))
             configs[name] = config(folder / f"{name}.yaml", split)
 
-        def train_one(folder, name, file, listener):
+        def train_one(folder, name, file, listener, workers=None):
             if isinstance(outcomes[name], BaseException):
                 raise outcomes[name]
             return open_run(folder / name)
@@ -180,7 +180,7 @@ def test_without_held_out_rows_only_the_best_config_is_trained(folder, monkeypat
         configs[name] = load_config(path)
     trained = []
 
-    def train_one(folder, name, file, listener):
+    def train_one(folder, name, file, listener, workers=None):
         trained.append(name)
         return number_run(folder, name, {})
 
@@ -257,7 +257,7 @@ def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path
 
 
 def test_each_warning_is_reported_once(folder, monkeypatch, recorder):
-    def train_one(folder, name, file, listener):
+    def train_one(folder, name, file, listener, workers=None):
         for event, message in [("warning", "a"), ("warning", "a"), ("run", "b"), ("warning", name)]:
             listener(event, {"message": message})
         return number_run(folder, name, NEAR, stored=scores(0.5))
@@ -276,7 +276,7 @@ def test_what_the_search_has_warned_of_is_not_repeated_by_its_finalists(
 ):
     configs = made(default=FAR, best=NEAR)
 
-    def train_one(folder, name, file, listener):
+    def train_one(folder, name, file, listener, workers=None):
         listener("warning", {"message": "3 rows have no target"})
         listener("warning", {"message": "few rows"})
         return open_run(folder / name)

@@ -334,6 +334,8 @@ def test_the_pruner_none_prunes_nothing():
 class Fits:
     """Gives planned results of fits, each after one reported epoch."""
 
+    workers = None
+
     def __init__(self, *results):
         self.results = list(results)
 

@@ -55,7 +55,10 @@ def stop(tmp_path):
 
 
 def run(study, stop, budget=None):
-    recorder, context = Recorder(), SimpleNamespace(splits=(None, None))
+    recorder, context = (
+        Recorder(),
+        SimpleNamespace(splits=(None, None), fits=SimpleNamespace(workers=None)),
+    )
     search_trials.run_trials(context, study, budget or TimeBudget(None), stop, Events(recorder))
     return recorder
 

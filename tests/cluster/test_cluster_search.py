@@ -1,0 +1,108 @@
+"""Searches whose candidates are trained by two workers together, against those of one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlcli.config import Value
+from dlcli.pipeline.search_context import SearchContext
+from dlcli.pipeline.search_trials import join_trial
+from tests.cluster.test_cluster_training import _write_table
+from tests.forks import Forks
+
+pytestmark = pytest.mark.slow
+CONFIG = """
+name: together
+data: {train: table.csv, validation: 0.2, test: 0.2, target: price}
+input: {features: {size: numeric, age: numeric, color: categorical}}
+hidden: [{units: 8, activation: relu, dropout: 0.2}]
+optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}
+metrics: []
+early_stopping: {monitor: val_loss, patience: 4, restore_best_weights: true}
+batch_size: 16
+epochs: 10
+tune:
+  folds: 2
+  trials: 5
+  sampler: grid
+  pruner: {name: median, startup_trials: 1, warmup: 0}
+  space:
+    optimizer.learning_rate: [1.0e+30, 0.01, 1.0e-6, 0.02, 0.03]
+"""
+"""The first candidate diverges, and the third is pruned."""
+_joined = 0
+
+
+def _end_at_second(context: SearchContext, values: Mapping[str, Value]) -> None:
+    """Join a trial; in the second one, the process is killed."""
+    global _joined  # noqa: PLW0603  (of a process of its own)
+    _joined += 1
+    if _joined == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    join_trial(context, values)
+
+
+def _search(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "tune.json").read_text())
+    return document
+
+
+def _results(document: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a search found, without times and processes."""
+    names = ("number", "state", "values", "value", "folds", "epochs", "metrics", "parameters")
+    return [tuple(trial[name] for name in names) for trial in document["trials"]]
+
+
+def test_workers_search_like_one_process_and_resume_after_one_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
+) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.chdir(tmp_path)
+    _write_table(tmp_path)
+    (tmp_path / "together.yaml").write_text(CONFIG)
+    quick = {"dlcli.pipeline.baselines.UPDATES": 20}  # steps of the linear model
+
+    def together(*arguments: str, **patches: object) -> Any:
+        command = ("2", "tune", *arguments, "--workers", "2")
+        module = "tests.cluster.forked_workers"
+        return forks.start(*command, module=module, patches={**quick, **patches}).end()
+
+    alone = forks.start("tune", "together.yaml", "-o", "alone", patches=quick).end()
+    whole = together("together.yaml", "-o", "whole")
+    assert (alone.code, whole.code) == (0, 0), alone.errors + whole.errors
+
+    expected, found = _search(tmp_path / "alone"), _search(tmp_path / "whole")
+    assert [trial["state"] for trial in found["trials"]].count("pruned") >= 1
+    assert found["trials"][0]["state"] == "failed"
+    assert "diverged" in found["trials"][0]["problem"]
+    for ours, theirs in zip(found["trials"], expected["trials"], strict=True):
+        assert (ours["state"], ours["values"]) == (theirs["state"], theirs["values"])
+        assert ours["value"] == (theirs["value"] and pytest.approx(theirs["value"], rel=1e-4))
+    assert found["best"] == expected["best"]
+    for ours, theirs in zip(found["finalists"], expected["finalists"], strict=True):
+        assert ours["metrics"]["rmse"] == pytest.approx(theirs["metrics"]["rmse"], rel=1e-4)
+
+    killed = together(
+        *("together.yaml", "-o", "killed"), **{"dlcli.pipeline.search.join_trial": _end_at_second}
+    )
+    assert killed.code != 0 and not (tmp_path / "killed" / "tune.json").exists()
+    assert "another worker has ended" in killed.errors
+    assert "dlcli tune --resume killed" in killed.errors
+    resumed = together("together.yaml", "-o", "killed")  # as a scheduler starts workers again
+    assert resumed.code == 0, resumed.errors
+    again = _search(tmp_path / "killed")
+    assert _results(again) == _results(found)
+    assert again["finalists"] == found["finalists"]
+    weights = [
+        (tmp_path / run / "best" / "weights.npz").read_bytes() for run in ("killed", "whole")
+    ]
+    assert weights[0] == weights[1]
+    environment = json.loads((tmp_path / "whole" / "environment.json").read_text())
+    assert environment["workers"] == 2
