@@ -255,7 +255,7 @@ def _single_threaded_algebra() -> Iterator[None]:
 def _remove_traces(part: Path) -> None:
     """Remove what a killed process may have left, and the lock of a part."""
     part.with_name(lock_name(part)).unlink(missing_ok=True)
-    part.with_name(f".{part.stem}.partial{part.suffix}").unlink(missing_ok=True)
+    partial_path(part).unlink(missing_ok=True)
     shutil.rmtree(part.with_name(f".{part.name}.rows"), ignore_errors=True)
 
 
