@@ -24,7 +24,7 @@ Rows = NDArray[np.int64]
 Seed = int | tuple[int, ...]
 """A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
 
-_LATEST_DATE = 21_991_231
+_EARLIEST_DATE, _LATEST_DATE = 100_101, 21_991_231
 _A_TIME = "a number, or a date such as 2024-03-31"
 
 
@@ -313,7 +313,8 @@ def time_ranks(table: Table, column: str) -> Rows:
     values = table.column(column)
     if values.looks_numeric():
         numbers = table.numbers(column)
-        may_be_dates = numbers.min() >= 0 and numbers.max() <= _LATEST_DATE
+        least = 0 if values.kind == "text" else _EARLIEST_DATE  # texts have leading zeros
+        may_be_dates = numbers.min() >= least and numbers.max() <= _LATEST_DATE
         formats = compact_dates(values.distinct) if may_be_dates else ()
         if "%y%m%d" not in formats:
             return np.unique(numbers, return_inverse=True)[1]

@@ -241,8 +241,9 @@ def join_search(file: ConfigFile, workers: Collectives) -> None:
             if "values" in task:
                 join_trial(context, task["values"])
                 continue
+            finalist = make_config(task["config"])
             with suppress(ConfigError, DivergenceError):  # the search continues without this run
-                join_training(make_config(task["config"]), workers, task["starts_over"])
+                join_training(finalist, workers, task["starts_over"])
 
 
 def _lost_study(record: StudyRecord, writer: RunWriter) -> str:

@@ -463,6 +463,8 @@ def keras_metrics(
         runtime: the values that a shared program reads when it runs.
     """
 
+    is_pair = len(task.classes) == 2 and outputs == 2  # the second class is the positive one
+
     def decode_classes(labels: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if loss.output == "margin":
             # The metrics need values in [0, 1]; a sigmoid keeps the order and maps 0 to 1/2.
@@ -472,7 +474,6 @@ def keras_metrics(
         return (labels[:, 1:], predicted[:, 1:]) if is_pair else (labels, predicted)
 
     unit = task.output_unit
-    is_pair = len(task.classes) == 2 and outputs == 2  # the second class is the positive one
     decode = decode_classes if unit is None else _number_decoder(unit, runtime)
     is_apart = unit is not None or loss.output in ("margin", "probability")
     apart = 1 if is_pair else outputs if is_apart else 0
