@@ -116,17 +116,17 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
+    from dlcli.runs import open_new_file
+
     if not isinstance(output, Path):
         from dlcli.tables import upload
 
         with TemporaryDirectory(prefix="dlcli-") as folder:
             file = Path(folder) / "output"
-            with file.open("wb") as stream:
+            with open_new_file(file) as stream:
                 yield stream
             upload(file, output)
         return
-    from dlcli.runs import open_new_file
-
     with open_new_file(output) as stream:
         yield stream
 

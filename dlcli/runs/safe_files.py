@@ -91,6 +91,7 @@ def open_new_file(path: Path, *, is_locked: bool = False) -> Iterator[BinaryIO]:
         UsageError: if the file can't be created.
         OSError: naming the file, if it can't be written.
     """
+    temporary = None
     try:
         with write_atomically(path, is_locked=is_locked) as temporary:
             try:
@@ -99,7 +100,9 @@ def open_new_file(path: Path, *, is_locked: bool = False) -> Iterator[BinaryIO]:
                 raise UsageError(f"{path}: can't be written: {os_error_text(error)}") from None
             with stream:
                 yield stream
-    except OSError as error:  # which names the temporary file, or none
+    except OSError as error:
+        if error.filename is not None and str(error.filename) != str(temporary):
+            raise  # of another file, which the block reads or writes
         raise OSError(error.errno, os_error_text(error), str(path)) from error
 
 

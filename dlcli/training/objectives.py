@@ -462,7 +462,6 @@ def keras_metrics(
         loss: defines the meaning of the output.
         runtime: the values that a shared program reads when it runs.
     """
-
     is_pair = len(task.classes) == 2 and outputs == 2  # the second class is the positive one
 
     def decode_classes(labels: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

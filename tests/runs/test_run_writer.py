@@ -128,6 +128,15 @@ def test_a_file_is_synced_before_and_its_folder_after_the_rename(writer, monkeyp
     assert steps == ["sync .config.partial.yaml", "rename to config.yaml", "sync run"]
 
 
+@pytest.mark.parametrize("other", [None, "full/bad.csv"])
+def test_an_error_of_the_system_names_the_file_that_it_is_of(tmp_path, other):
+    path = tmp_path / "good.csv"
+    with pytest.raises(OSError, match="No space left") as caught, open_new_file(path):
+        raise OSError(28, "No space left on device", other)
+    assert caught.value.filename == (other or str(path))
+    assert not path.exists()
+
+
 def test_two_processes_that_write_one_file_do_not_publish_each_others_half(tmp_path):
     path = tmp_path / "rows.csv"
     with ExitStack() as other_process:
