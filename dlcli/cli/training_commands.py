@@ -269,7 +269,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
     return url
 
 
-_SEARCH_OPTIONS = (
+_SEARCH_OPTIONS: tuple[options.Option, ...] = (
     click.option(
         "--folds",
         type=options.IntegerFrom(2, 1000),

@@ -384,19 +384,19 @@ def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) ->
         step: the step that follows, a key or the index of an item.
         mark: the position of what is created.
     """
-    below = child(parent, path[-1])
+    below, node = child(parent, path[-1]), empty_mapping(mark)
     if isinstance(below, yaml.SequenceNode) and isinstance(step, str) and path in _SHORT_LISTS:
-        node = empty_mapping(mark)
         node.value += (
             [(scalar("str", "column", mark), below)]
             if path[-1] == "target"
             else [(column, scalar("str", "auto", mark)) for column in below.value]
         )
     elif isinstance(below, yaml.CollectionNode):
-        node = copy(below)  # aliases share a node, and only this one is to change
-        node.value = list(below.value)
+        own = copy(below)  # aliases share a node, and only this one is to change
+        own.value = list(below.value)
+        _put(parent, path, own, mark)
+        return own
     else:
-        node = empty_mapping(mark)
         name = _default_name(path, mark) if below is None or below.tag.endswith(":null") else below
         # The short forms `true` and `balanced` don't stand for a key.
         is_nameless = path == ("class_weight",) or (
