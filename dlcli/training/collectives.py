@@ -69,9 +69,14 @@ class Collectives:
     def sum(self, tensor: tf.Tensor) -> tf.Tensor:
         """Return the sum of the tensor over all workers, the same bits for each of them."""
 
+        # `all_reduce` does the same with a gradient, for which TensorFlow keeps the graph for good.
+        def reduce_all(strategy: tf.distribute.Strategy, own: tf.Tensor) -> tf.Tensor:
+            pairs = [(own, own.device)]
+            return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)[0]
+
         def reduce(own: tf.Tensor) -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(own))
+            return context.merge_call(reduce_all, args=(tf.identity(own),))
 
         return self._strategy.run(reduce, args=(tensor,))
 

@@ -25,16 +25,16 @@ input: {features: {size: numeric, age: numeric, color: categorical}}
 hidden: [{units: 8, activation: relu, dropout: 0.2}]
 optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}
 metrics: []
-early_stopping: {monitor: val_loss, patience: 4, restore_best_weights: true}
+early_stopping: {monitor: val_loss, patience: 3, restore_best_weights: true}
 batch_size: 16
-epochs: 10
+epochs: 6
 tune:
   folds: 2
-  trials: 5
+  trials: 3
   sampler: grid
   pruner: {name: median, startup_trials: 1, warmup: 0}
   space:
-    optimizer.learning_rate: [1.0e+30, 0.01, 1.0e-6, 0.02, 0.03]
+    optimizer.learning_rate: [1.0e+30, 0.01, 1.0e-6]
 """
 """The first candidate diverges, and the third is pruned."""
 _joined = 0
