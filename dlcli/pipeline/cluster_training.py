@@ -62,13 +62,13 @@ _COMPARED_BYTES = 2**20
 
 @dataclass(frozen=True)
 class _Work:
-    """What the workers of a cluster do together."""
+    """The work that the workers of a cluster share."""
 
     kind: RunKind
     lead: Callable[[Recording, Collectives], Run]
-    """What worker 0 does, which stores the run."""
+    """The part of worker 0, which stores the run."""
     join: Callable[[ConfigFile, Collectives, bool], object]
-    """What the others do with the config; training may start over, or resume."""
+    """The part of the others; training may start over, or resume."""
     suffix: str = ""
     """Appended to the name of the config in the default name of the run folder."""
 
