@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.forked import Ended
 from dlcli.config import Value
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_trials import join_trial
@@ -37,6 +38,9 @@ tune:
     optimizer.learning_rate: [1.0e+30, 0.01, 1.0e-6]
 """
 """The first candidate diverges, and the third is pruned."""
+QUICK: dict[str, object] = {"dlcli.pipeline.baselines.UPDATES": 20}
+"""Steps of the linear model."""
+Together = Callable[..., Ended]
 _joined = 0
 
 
@@ -60,22 +64,25 @@ def _results(document: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return [tuple(trial[name] for name in names) for trial in document["trials"]]
 
 
-def test_workers_search_like_one_process_and_resume_after_one_was_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
-) -> None:
+@pytest.fixture
+def together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks) -> Together:
+    """Searches of two workers in a folder with a table and a config."""
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.chdir(tmp_path)
     _write_table(tmp_path)
     (tmp_path / "together.yaml").write_text(CONFIG)
-    quick = {"dlcli.pipeline.baselines.UPDATES": 20}  # steps of the linear model
 
-    def together(*arguments: str, **patches: object) -> Any:
-        command = ("2", "tune", *arguments, "--workers", "2")
+    def run(output: str, **patches: object) -> Ended:
+        command = ("2", "tune", "together.yaml", "-o", output, "--workers", "2")
         module = "tests.cluster.forked_workers"
-        return forks.start(*command, module=module, patches={**quick, **patches}).end()
+        return forks.start(*command, module=module, patches={**QUICK, **patches}).end()
 
-    alone = forks.start("tune", "together.yaml", "-o", "alone", patches=quick).end()
-    whole = together("together.yaml", "-o", "whole")
+    return run
+
+
+def test_workers_search_like_one_process(tmp_path: Path, together: Together, forks: Forks) -> None:
+    whole = together("whole")
+    alone = forks.start("tune", "together.yaml", "-o", "alone", patches=QUICK).end()
     assert (alone.code, whole.code) == (0, 0), alone.errors + whole.errors
 
     expected, found = _search(tmp_path / "alone"), _search(tmp_path / "whole")
@@ -88,21 +95,23 @@ def test_workers_search_like_one_process_and_resume_after_one_was_killed(
     assert found["best"] == expected["best"]
     for ours, theirs in zip(found["finalists"], expected["finalists"], strict=True):
         assert ours["metrics"]["rmse"] == pytest.approx(theirs["metrics"]["rmse"], rel=1e-4)
+    environment = json.loads((tmp_path / "whole" / "environment.json").read_text())
+    assert environment["workers"] == 2
 
-    killed = together(
-        *("together.yaml", "-o", "killed"), **{"dlcli.pipeline.search.join_trial": _end_at_second}
-    )
+
+@pytest.mark.release
+def test_a_search_resumes_to_the_bit_after_a_worker_was_killed(
+    tmp_path: Path, together: Together
+) -> None:
+    killed = together("killed", **{"dlcli.pipeline.search.join_trial": _end_at_second})
     assert killed.code != 0 and not (tmp_path / "killed" / "tune.json").exists()
     assert "another worker has ended" in killed.errors
     assert "dlcli tune --resume killed" in killed.errors
-    resumed = together("together.yaml", "-o", "killed")  # as a scheduler starts workers again
-    assert resumed.code == 0, resumed.errors
-    again = _search(tmp_path / "killed")
+
+    resumed, whole = together("killed"), together("whole")  # as a scheduler starts workers again
+    assert (resumed.code, whole.code) == (0, 0), resumed.errors + whole.errors
+    again, found = _search(tmp_path / "killed"), _search(tmp_path / "whole")
     assert _results(again) == _results(found)
     assert again["finalists"] == found["finalists"]
-    weights = [
-        (tmp_path / run / "best" / "weights.npz").read_bytes() for run in ("killed", "whole")
-    ]
-    assert weights[0] == weights[1]
-    environment = json.loads((tmp_path / "whole" / "environment.json").read_text())
-    assert environment["workers"] == 2
+    best = [tmp_path / run / "best" / "weights.npz" for run in ("killed", "whole")]
+    assert best[0].read_bytes() == best[1].read_bytes()
