@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from random import SystemRandom
 from types import FrameType
 from typing import Any
 
@@ -455,12 +456,23 @@ def available_processors() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nothing listens on at the moment."""
+    """Return ports of this machine that nothing listens on at the moment.
+
+    They are below those that systems give to outgoing connections, one of which could take a port
+    before its worker does.
+
+    Raises:
+        UsageError: if there are not as many.
+    """
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in SystemRandom().sample(range(_FIRST_PORT, _FIRST_PORT + _PORTS), _PORTS):
+            if len(found) == count:
+                return found
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("", port))
+                found.append(port)
+    raise UsageError(f"this machine has no {count} free ports from {_FIRST_PORT} on")
 
 
 @contextmanager

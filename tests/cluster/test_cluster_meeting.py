@@ -109,6 +109,14 @@ def test_hosts_are_expanded(text: str, hosts: list[str]) -> None:
     assert expand_hosts(text) == hosts
 
 
+def test_free_ports_are_none_of_outgoing_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = free_ports(3)
+    assert len({*ports}) == 3 and all(20_000 <= port < 30_000 for port in ports)
+    monkeypatch.setattr("dlcli.cluster._PORTS", 2)
+    with pytest.raises(UsageError, match="no 3 free ports from 20000 on"):
+        free_ports(3)
+
+
 def _free_addresses(count: int, host: str = "localhost") -> tuple[str, ...]:
     return tuple(f"{host}:{port}" for port in free_ports(count))
 
