@@ -446,6 +446,15 @@ def test_an_ensemble_is_no_start_for_one_network(trained, folder):
         train(config(*settings))
 
 
+def test_the_other_network_of_a_factor_trial_is_not_trained_again_after_a_later_divergence():
+    """With fewer epochs, it could lose the trial that it has won."""
+    config = SimpleNamespace(ensemble=SimpleNamespace(members=3))
+    other = SimpleNamespace(number=4, job=SimpleNamespace(config=config))
+    stored = SimpleNamespace(finished_member=lambda number, _: f"stored {number}")
+    options = fit.FitOptions(until=4, finished=2)
+    assert fit._fit_member(other, None, print, stored, options) == "stored 4"
+
+
 def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, monkeypatch):
     errors = []
 

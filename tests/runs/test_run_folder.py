@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
-from dlcli.runs import Checkpoint, new_run, open_run, unfinished_run, unfinished_runs_like
+from dlcli.runs import (
+    Checkpoint,
+    existing_folder_advice,
+    new_run,
+    open_run,
+    unfinished_run,
+    unfinished_runs_like,
+)
 from dlcli.runs.manifest import FILE_NAMES
 
 
@@ -232,3 +239,8 @@ def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
     with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
         raise DataError("has no rows")
     assert caught.value.__notes__ == [f"resume with: dlcli.resume({str(tmp_path / 'run')!r})"]
+
+
+def test_a_folder_in_use_is_not_to_be_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlcli.runs.run_folder.holder_of", lambda _: 17)
+    assert existing_folder_advice(tmp_path).startswith("process 17 is training it; name a new")
