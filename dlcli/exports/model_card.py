@@ -17,10 +17,9 @@ from dlcli.explanation import ColumnStatistics, Explanation
 from dlcli.exports.markdown import cell, code, describe_target, plain, table
 from dlcli.metrics import Estimate, estimate_statistics
 from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
-from dlcli.reports import fmt, view_of
+from dlcli.reports import fmt, format_of, view_of
 from dlcli.runs import Run
 
-_DAY = 86_400
 _MOST_VALUES = 6
 """Categories of a column that are listed."""
 _MOST_IMPORTANT = 5
@@ -221,11 +220,9 @@ def _values(column: ColumnStatistics, rows: int) -> str:
     """
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
-        if column.type == "datetime":
-            is_time = low >= 0 and high < _DAY
-            return " to ".join(fmt.time(each, has_date=not is_time) for each in (low, high))
-        format_value = fmt.format_within(low, high)
-        mean = "" if column.mean is None else f", mean {format_value(column.mean)}"
+        format_value = format_of(column)
+        has_mean = column.mean is not None and column.type != "datetime"
+        mean = f", mean {format_value(column.mean)}" if has_mean else ""
         return f"{format_value(low)} to {format_value(high)}{mean}"
     total = rows - column.missing
     if total <= 0 or not column.values or column.type in ("text", "image"):

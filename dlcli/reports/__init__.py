@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dlcli.reports.charts import style_variables
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.explanation_sections import format_of
     from dlcli.reports.progress import (
         EpochCount,
         epoch_line,
@@ -46,6 +47,7 @@ _NAMES = {
     "charts": ("style_variables",),
     "comparison_report": ("comparison_view",),
     "diagnosis_report": ("diagnosis_document", "diagnosis_view"),
+    "explanation_sections": ("format_of",),
     "progress": ("EpochCount", "epoch_line", "member_line", "metric_names", "progress_line"),
     "report_files": (
         *("policy", "render_report", "render_template", "template_text", "to_card"),
