@@ -26,10 +26,10 @@ from benchmarks.rivals.dlcli_engine import build_job
 from benchmarks.timing import Stopwatch, figures, last_of_each_burst
 from benchmarks.workloads import WORKLOADS, Workload, random_data
 from dlcli.cluster import Cluster, free_ports
-from dlcli.encoding import EncodedRows, InMemoryInputs, ShardedInputs
-from dlcli.network import choose_engine
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, ShardedInputs
+from dlcli.network.network import choose_engine
 from dlcli.pipeline.fit import quiet_tensorflow
-from dlcli.tables import RowShares
+from dlcli.tables.sharded_table import RowShares
 
 NUMBERS = (10_000, 100_000, 1_000_000, 10_000_000)
 """Sizes of the gradients that are summed."""
@@ -57,12 +57,13 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
         addresses: the workers; one for a single process.
     """
     with quiet_tensorflow():
-        from dlcli import training
-    training.prepare_device("cpu", 1 if len(addresses) > 1 else 2)
+        from dlcli.training.collectives import Collectives
+        from dlcli.training.training import prepare_device, train_job
+    prepare_device("cpu", 1 if len(addresses) > 1 else 2)
     found: dict[str, float] = {}
     workers = None
     if len(addresses) > 1:
-        workers = training.Collectives(Cluster(addresses, rank))
+        workers = Collectives(Cluster(addresses, rank))
         for numbers in NUMBERS:
             found[f"sum {numbers}"] = workers.seconds_per_sum(numbers)
     for workload in (each for each in cases() if each.name in names):
@@ -81,7 +82,7 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
         ) -> None:
             stopwatch.record(epoch)
 
-        training.train_job(job, engine, progress)
+        train_job(job, engine, progress)
         stopwatch.record(EPOCHS)
         ends = figures(last_of_each_burst(stopwatch.ends, _GAP))
         found[workload.name] = ends.get("epoch_seconds", ends["training_seconds"] / EPOCHS)

@@ -32,9 +32,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dlcli.comparison import HeldOut
-from dlcli.metrics import Estimate, estimate_statistic_differences, estimate_statistics
-from dlcli.tasks import Binary, Regression
+from dlcli.comparison.comparison import HeldOut
+from dlcli.metrics.intervals import Estimate, estimate_statistic_differences, estimate_statistics
+from dlcli.tasks.classification import Binary
+from dlcli.tasks.regression import Regression
 
 Floats = NDArray[np.float64]
 Rows = Callable[[np.random.Generator, int], tuple[HeldOut, ...]]

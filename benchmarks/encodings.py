@@ -21,13 +21,17 @@ from pyarrow import csv, parquet
 from benchmarks.processes import DLCLI, output
 from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
-from dlcli.config import load_config
-from dlcli.encoding import Matrix, fit_encoding, type_columns
-from dlcli.network import rows_at_once
-from dlcli.prediction import Predictor, assemble, choose_format, write_rows
+from dlcli.config.config_file import load_config
+from dlcli.encoding.column_types import type_columns
+from dlcli.encoding.encoded_rows import Matrix
+from dlcli.encoding.encoding import fit_encoding
+from dlcli.network.network import rows_at_once
+from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import open_run
-from dlcli.tables import blanked, floats, integers, read_table, strings
+from dlcli.runs.run_reader import open_run
+from dlcli.tables.arrow_arrays import blanked, floats, integers, strings
+from dlcli.tables.table_files import read_table
 
 ROWS = 1_000_000
 CATEGORIES = (3, 10, 30, 100, 1_000, 5_000)

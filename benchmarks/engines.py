@@ -20,15 +20,16 @@ import numpy as np
 
 from benchmarks.rivals.dlcli_engine import SECONDS_BETWEEN_DISPATCHES
 from benchmarks.timing import EpochEnd, Stopwatch, figures, last_of_each_burst
-from dlcli.config import CompiledEngine, Config
-from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
-from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.config.config_schema import CompiledEngine, Config
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.network.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow
-from dlcli.tasks import Regression
+from dlcli.tasks.regression import Regression
 from dlcli.training_job import Job
 
 with quiet_tensorflow():
-    from dlcli import training
+    from dlcli.training.training import prepare_device, train_job
 
 SECONDS = 0.5
 """Time for which the steps of an engine are measured, after compiling."""
@@ -122,7 +123,7 @@ def measure(job: Job, *, jit_compile: bool) -> tuple[float, float]:
             raise _MeasuredError
 
     with suppress(_MeasuredError):
-        training.train_job(job, CompiledEngine(jit_compile=jit_compile), progress)
+        train_job(job, CompiledEngine(jit_compile=jit_compile), progress)
     found = figures(_dispatches(ends))
     return found["compile_seconds"], found["epoch_seconds"]
 
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the shapes")
     parser.add_argument("--json", type=Path, help="file for the measurements")
     options = parser.parse_args()
-    training.prepare_device("cpu", "auto")
+    prepare_device("cpu", "auto")
     rng, found = np.random.default_rng(options.seed), []
     for _ in range(options.shapes):
         shape = draw_shape(rng)

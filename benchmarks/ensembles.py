@@ -87,13 +87,13 @@ def _dlcli(case: str, workload: Workload, data: EncodedData) -> float:
     import pyarrow as pa
     from pyarrow import parquet
 
-    from dlcli.config import load_config
+    from dlcli.config.config_file import load_config
     from dlcli.pipeline import fit
     from dlcli.pipeline.fit import quiet_tensorflow
     from dlcli.pipeline.train_run import fit_only
 
     with quiet_tensorflow():
-        import dlcli.training  # noqa: F401
+        import dlcli.training.training  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

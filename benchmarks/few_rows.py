@@ -19,10 +19,10 @@ from statistics import median
 import numpy as np
 
 from benchmarks.processes import DLCLI, output
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import open_run
-from dlcli.tables import memory_table
+from dlcli.runs.run_reader import open_run
+from dlcli.tables.memory_tables import memory_table
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("steering", "penguins", "reviews", "breast_cancer", "diabetes")

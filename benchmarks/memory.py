@@ -21,8 +21,8 @@ from pyarrow import parquet
 from benchmarks.processes import output
 from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
-from dlcli.config import load_config
-from dlcli.pipeline import train
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
 
 COLUMNS = 300
 """Number of features, all numeric."""

@@ -20,8 +20,10 @@ from typing import Any
 from benchmarks.processes import DLCLI, ROOT, output, wall_seconds
 from benchmarks.runner import Case, Figures
 from benchmarks.tasks import Candidate, Layer, Task
-from dlcli.config import Config, ConfigFile, CosineDecay, candidate, load_config
-from dlcli.config.training_choices import AdamW
+from dlcli.config.config_file import ConfigFile, load_config
+from dlcli.config.config_schema import Config
+from dlcli.config.search_space import candidate
+from dlcli.config.training_choices import AdamW, CosineDecay
 
 TABLES = ("iris", "breast_cancer", "digits")
 """Names of shipped configs."""

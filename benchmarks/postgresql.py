@@ -37,8 +37,7 @@ from rich.table import Table
 
 from benchmarks.kills import write_rows
 from benchmarks.processes import DLCLI, add_numbers, environment
-from dlcli.runs import is_unfinished
-from dlcli.runs.manifest import MANIFEST
+from dlcli.runs.manifest import MANIFEST, is_unfinished
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}

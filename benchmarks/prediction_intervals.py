@@ -41,7 +41,7 @@ from benchmarks.public_tables import (
     split_source,
     write_split,
 )
-from dlcli.starter import Preset
+from dlcli.starter.presets import Preset
 
 PRESETS = get_args(Preset)
 

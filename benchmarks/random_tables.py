@@ -26,7 +26,7 @@ import yaml
 from pyarrow import parquet
 
 from benchmarks.forked import Ended, load, start_command
-from dlcli.config import Config
+from dlcli.config.config_schema import Config
 
 SIZES = (3, 8, 20, 40, 120, 300)
 """Numbers of rows."""

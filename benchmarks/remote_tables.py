@@ -25,7 +25,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 from pyarrow.fs import S3FileSystem
 
-from dlcli.tables import Table, read_table
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 
 COLUMNS = 20
 BUCKET = "benchmark"

@@ -53,7 +53,7 @@ from statistics import median
 
 from benchmarks.few_rows import ROOT, read_rows
 from benchmarks.processes import DLCLI, environment, output
-from dlcli.serving import ServedModel
+from dlcli.serving.served_model import ServedModel
 
 CONFIGS = ("steering", "penguins")
 SIZES = (1, 32, 1000)

@@ -37,7 +37,7 @@ def fastapi_application(run: Path) -> Any:  # noqa: ANN401
     from fastapi import FastAPI
     from pydantic import ConfigDict, Field, create_model
 
-    from dlcli.serving import ServedModel
+    from dlcli.serving.served_model import ServedModel
 
     served = ServedModel.load(run.name, run)
     types: dict[str, Any] = {"number": float | None, "unix": float | None}

@@ -17,18 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlcli.api import (
-        ComparisonResult,
-        CrossValidationRun,
-        DataWarning,
-        DiagnosisResult,
-        ExportResult,
-        InspectionResult,
-        Model,
-        Prediction,
-        ReproductionResult,
-        SearchRun,
-        TrainingRun,
+    from dlcli.api.functions import (
         compare,
         cross_validate,
         diagnose,
@@ -42,7 +31,19 @@ if TYPE_CHECKING:
         train,
         tune,
     )
-    from dlcli.config import Config
+    from dlcli.api.models import Model, Prediction
+    from dlcli.api.notebook import DataWarning
+    from dlcli.api.results import (
+        ComparisonResult,
+        CrossValidationRun,
+        DiagnosisResult,
+        ExportResult,
+        InspectionResult,
+        ReproductionResult,
+        SearchRun,
+        TrainingRun,
+    )
+    from dlcli.config.config_schema import Config
     from dlcli.errors import (
         ConfigError,
         DataError,
@@ -105,23 +106,24 @@ __all__ = [
     "train",
     "tune",
 ]
-_ERRORS = (
-    *("DlcliError", "UsageError", "ConfigError", "DataError", "TrainingError"),
-    *("DivergenceError", "OutOfMemoryError", "RunError", "RequirementError", "ExportError"),
-    "Interrupted",
+_RESULTS = (
+    *("ComparisonResult", "CrossValidationRun", "DiagnosisResult", "ExportResult"),
+    *("InspectionResult", "ReproductionResult", "SearchRun", "TrainingRun"),
 )
-_PACKAGES = {
-    **dict.fromkeys(__all__, "api"),
-    **dict.fromkeys(_ERRORS, "errors"),
-    "Config": "config",
+_MODULES = {
+    **{name: "api.functions" if name.islower() else "errors" for name in __all__},
+    **dict.fromkeys(_RESULTS, "api.results"),
+    **dict.fromkeys(("Model", "Prediction"), "api.models"),
+    "DataWarning": "api.notebook",
+    "Config": "config.config_schema",
 }
-"""The package of each name."""
+"""The module of each name."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PACKAGES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"dlcli.{_PACKAGES[name]}"), name)
+    return getattr(import_module(f"dlcli.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

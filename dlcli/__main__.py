@@ -33,7 +33,7 @@ def run() -> None:
     # There is none below the null device, and none can be written.
     os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
 
-    from dlcli.cli import main
+    from dlcli.cli.program import main
 
     main(prog_name="dlcli")
 

@@ -13,20 +13,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Section
-from dlcli.network import (
+from dlcli.config.section import Section
+from dlcli.network.layers import (
     ActivationLayer,
     AugmentLayer,
     DenseLayer,
     DropoutLayer,
     EmbeddingLayer,
     Front,
-    Network,
     NormalizationLayer,
     PeriodicLayer,
     Weights,
 )
-from dlcli.tasks import Task
+from dlcli.network.network import Network
+from dlcli.tasks.task import Task
 
 
 def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:

@@ -17,9 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from dlcli.config import Divide, Log, MinMax, Quantile, Robust, Scaling, Standard, Unscaled
+from dlcli.config.input_section import (
+    Divide,
+    Log,
+    MinMax,
+    Quantile,
+    Robust,
+    Scaling,
+    Standard,
+    Unscaled,
+)
 from dlcli.errors import DataError, listed, plural, truncate
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]

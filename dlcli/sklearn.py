@@ -24,12 +24,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from dlcli import pipeline
-from dlcli.config import MEMORY, make_config
+from dlcli.config.config_file import make_config
+from dlcli.config.data_section import MEMORY
 from dlcli.errors import ConfigError, DataError, UsageError
-from dlcli.prediction import Predictions, Predictor
+from dlcli.pipeline.train_run import fit_only
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import MemoryTable, memory_table
+from dlcli.tables.memory_tables import MemoryTable, memory_table
 
 Setting = Any
 """A section of the config as a mapping, a list, a name or a number; `None`: as in the preset."""
@@ -129,10 +131,10 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
                 overrides["data.weight"] = _WEIGHT
                 table = memory_table({**columns, _WEIGHT: column_or_1d(weights)}, "X")
             file = make_config(text, overrides, {"train": table})
-            self.predictor_ = pipeline.fit_only(file).predictor
+            self.predictor_ = fit_only(file).predictor
 
     def _starter(self, table: MemoryTable, targets: Sequence[str]) -> str:
-        from dlcli.starter import starter_config
+        from dlcli.starter.config_writing import starter_config
 
         return starter_config(table, targets, type=self._type, preset=self.preset)
 
@@ -434,7 +436,7 @@ def _validation_for(
     Raises:
         ConfigError: for an ensemble that is not valid.
     """
-    from dlcli.starter import HELD_OUT
+    from dlcli.starter.table_facts import HELD_OUT
 
     ensemble = {path: value for path, value in settings.items() if path.startswith("ensemble")}
     if not ensemble:

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.config.data_section import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError, listed, plural
-from dlcli.tables import Table, compact_dates, guess_times, parse_times
+from dlcli.tables.datetime_parsing import compact_dates, guess_times, parse_times
+from dlcli.tables.table import Table
 
 Rows = NDArray[np.int64]
 Seed = int | tuple[int, ...]

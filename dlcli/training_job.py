@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Config
-from dlcli.diagnosis import Magnitudes
-from dlcli.encoding import EncodedRows, Inputs, stored_inputs
+from dlcli.config.config_schema import Config
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.encoding.encoded_rows import EncodedRows, Inputs, stored_inputs
 from dlcli.errors import DivergenceError
-from dlcli.network import Head, Network, Weights
-from dlcli.runs import ArraySpec, Checkpoint
-from dlcli.tasks import Task
+from dlcli.network.layers import Weights
+from dlcli.network.network import Head, Network
+from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.tasks.task import Task
 
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]

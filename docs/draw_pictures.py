@@ -32,12 +32,12 @@ from benchmarks.runner import Outcome
 from dlcli import load
 from dlcli.cli.event_log import EVENT_LINES
 from dlcli.cli.live_view import LiveView
-from dlcli.config import load_config
-from dlcli.pipeline import train
-from dlcli.prediction import Predictor
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.reports import to_html, view_of
-from dlcli.runs import open_run
+from dlcli.reports.report_files import to_html, view_of
+from dlcli.runs.run_reader import open_run
 
 PICTURES = Path(__file__).parent / "pictures"
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 
 PAGE = Path(__file__).parent / "commands.md"
 BEGINNING = """\

@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dlcli.config import Config, Section
+from dlcli.config.config_schema import Config
 from dlcli.config.input_section import DIRECTIVES
 from dlcli.config.key_examples import EXAMPLES
-from dlcli.config.section import Expected, OneOf, members_of
+from dlcli.config.section import Expected, OneOf, Section, members_of
 
 PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\

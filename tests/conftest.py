@@ -16,13 +16,12 @@ from hypothesis import settings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from dlcli import is_command_line
-from dlcli.config import Engine
+from dlcli.config.config_schema import Engine
 from dlcli.pipeline.fit import pause_collection
 from tests.forks import Forks
 
 if TYPE_CHECKING:
-    from dlcli.training import ProgramCache
-    from dlcli.training.compiled_engine import _Shared
+    from dlcli.training.compiled_engine import ProgramCache, _Shared
     from dlcli.training_job import Checkpointer, EpochProgress, Job, TrainingResult
 
 _HIDING = Path(__file__).parent / "without_pandas"
@@ -85,7 +84,7 @@ def preloaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers be forks of a process that has loaded TensorFlow, and has no threads yet."""
     if "forkserver" in get_all_start_methods():
         context = get_context("forkserver")
-        context.set_forkserver_preload(["dlcli.pipeline", "dlcli.keras_model", "dlcli.training"])
+        context.set_forkserver_preload(["dlcli.pipeline.fit", "dlcli.training.training"])
         monkeypatch.setattr("dlcli.pipeline.worker_pool.get_context", lambda _: context)
 
 
@@ -111,13 +110,13 @@ def compiled_once() -> Iterator[None]:
     cache uses it, too. Not for tests that compare bits: a program that is shared has as variables
     what another one has as constants, and may round otherwise.
     """
-    from dlcli import training
-    from dlcli.training import compiled_engine
+    from dlcli.training import compiled_engine, training
+    from dlcli.training.compiled_engine import ProgramCache
     from dlcli.training_job import NO_CHECKPOINTS
 
-    make, train_job = training.ProgramCache._make, training.train_job
+    make, train_job = ProgramCache._make, training.train_job
     if not _programs:
-        _programs.append(training.ProgramCache(any_size=True))
+        _programs.append(ProgramCache(any_size=True))
 
     def find_or_make(programs: ProgramCache, job: Job, jit_compile: bool) -> _Shared:
         key, kept = compiled_engine.program_key(job, jit_compile), _programs[0]._kept
@@ -137,7 +136,7 @@ def compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled_engine, "MOST_PROGRAMS", MOST_PROGRAMS)
-        patch.setattr(training.ProgramCache, "_make", find_or_make)
+        patch.setattr(ProgramCache, "_make", find_or_make)
         patch.setattr(training, "train_job", train_with_cache)
         yield
 

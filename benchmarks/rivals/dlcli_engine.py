@@ -6,15 +6,18 @@ from collections.abc import Mapping
 
 from benchmarks.timing import EpochEnd, Stopwatch, last_of_each_burst
 from benchmarks.workloads import EncodedData, Workload
-from dlcli.config import Config
-from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
-from dlcli.network import build_network, choose_engine, resolve_head
+from dlcli.config.config_schema import Config
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.network.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow
-from dlcli.tasks import Regression, Task, classification
+from dlcli.tasks.classification import classification
+from dlcli.tasks.regression import Regression
+from dlcli.tasks.task import Task
 from dlcli.training_job import Job
 
 with quiet_tensorflow():
-    from dlcli import training
+    from dlcli.training.training import prepare_device, train_job
 
 SECONDS_BETWEEN_DISPATCHES = 1e-3
 """More than the time to report an epoch, less than that of a dispatch."""
@@ -22,7 +25,7 @@ SECONDS_BETWEEN_DISPATCHES = 1e-3
 
 def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
     """Train with the engine that dlcli chooses."""
-    training.prepare_device("cpu", "auto")
+    prepare_device("cpu", "auto")
     stopwatch = Stopwatch()
     job = build_job(workload, data, epochs)
     engine = choose_engine(job.config, job.network, workload.rows)
@@ -30,7 +33,7 @@ def train(workload: Workload, data: EncodedData, epochs: int) -> list[EpochEnd]:
     def progress(epoch: int, values: Mapping[str, float]) -> None:
         stopwatch.record(epoch)
 
-    training.train_job(job, engine, progress)
+    train_job(job, engine, progress)
     stopwatch.record(epochs)
     return last_of_each_burst(stopwatch.ends, SECONDS_BETWEEN_DISPATCHES)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.config import Location
+from dlcli.config.urls import Location
 from dlcli.errors import UsageError, local_path_advice, shown_argument
-from dlcli.tables import MemoryTable, locate_table, memory_table
+from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.source_files import locate_table
 
 _MOST_JOBS = 1024
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from dlcli import pipeline
 from dlcli.api.arguments import (
     boolean,
     check_columns,
@@ -37,11 +36,19 @@ from dlcli.api.results import (
     TrainingRun,
     result_of,
 )
-from dlcli.config import MEMORY_ARGUMENTS, Config, ConfigFile, load_config, make_config
+from dlcli.config.config_file import ConfigFile, load_config, make_config
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
-from dlcli.runs import is_run_folder, is_unfinished, kind_of_unfinished
-from dlcli.runs import open_run as open_folder
-from dlcli.tables import MemoryTable, file_format, locate_table, memory_table
+from dlcli.pipeline import cross_validation, reproduction, search, train_run
+from dlcli.pipeline.cross_validation import MOST_FOLDS, Plan, resume_cross_validation
+from dlcli.pipeline.search import resume_tuning
+from dlcli.pipeline.search_context import SearchSettings
+from dlcli.runs.manifest import is_unfinished, kind_of_unfinished
+from dlcli.runs.run_reader import is_run_folder
+from dlcli.runs.run_reader import open_run as open_folder
+from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.source_files import file_format, locate_table
 
 ConfigSource = str | Path | Config | Mapping[str, Any]
 """A config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`."""
@@ -83,7 +90,7 @@ def train(
     """
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
-        return TrainingRun(pipeline.train(file, _path(output), listener))
+        return TrainingRun(train_run.train(file, _path(output), listener))
 
 
 def cross_validate(  # noqa: PLR0913  (named by their callers)
@@ -116,16 +123,16 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
-    plan = pipeline.Plan(
-        folds=integer("folds", folds, 2, pipeline.MOST_FOLDS),
-        repeats=integer("repeats", repeats, 1, pipeline.MOST_FOLDS),
+    plan = Plan(
+        folds=integer("folds", folds, 2, MOST_FOLDS),
+        repeats=integer("repeats", repeats, 1, MOST_FOLDS),
         refit=boolean("refit", refit),
     )
     jobs = job_count(jobs)
     file = _config_file(config, overrides, data, None, test_data)
     with listening(progress) as listener:
         return CrossValidationRun(
-            pipeline.cross_validate(file, plan, _path(output), listener, jobs)
+            cross_validation.cross_validate(file, plan, _path(output), listener, jobs)
         )
 
 
@@ -160,14 +167,14 @@ def tune(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
-    settings = pipeline.SearchSettings(
+    settings = SearchSettings(
         jobs=job_count(jobs),
         storage=database_url("storage", storage),
         nested=boolean("nested", nested),
     )
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
-        return SearchRun(pipeline.tune(file, settings, _path(output), listener))
+        return SearchRun(search.tune(file, settings, _path(output), listener))
 
 
 def resume(
@@ -207,12 +214,12 @@ def resume(
         raise UsageError("storage is for a search, not for a cross-validation or a training")
     with listening(progress) as listener:
         if kind == "cv":
-            resumed = pipeline.resume_cross_validation(folder, listener, jobs, tables)
+            resumed = resume_cross_validation(folder, listener, jobs, tables)
             return result_of(resumed)
         if kind == "tune":
-            settings = pipeline.SearchSettings(jobs=jobs, storage=storage)
-            return result_of(pipeline.resume_tuning(folder, settings, listener, tables))
-        return result_of(pipeline.resume(folder, listener, tables))
+            settings = SearchSettings(jobs=jobs, storage=storage)
+            return result_of(resume_tuning(folder, settings, listener, tables))
+        return result_of(train_run.resume(folder, listener, tables))
 
 
 def open_run(run: str | Path | AnyResult) -> AnyResult:
@@ -249,7 +256,7 @@ def compare(*runs: AnyRun, data: object = None) -> ComparisonResult:
         RunError: for a run that is not there, or is damaged.
         DataError: for a table that a run can't be evaluated on.
     """
-    from dlcli import comparison
+    from dlcli.comparison import comparison
 
     opened = [open_folder(_folder(run)) for run in runs]
     table = None if data is None else table_source(data)
@@ -265,7 +272,7 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
     Raises:
         RunError: if it is not there, is damaged, or is no training.
     """
-    from dlcli import diagnosis
+    from dlcli.diagnosis import diagnosis
 
     chosen = open_folder(_folder(run))
     chosen.require_training()
@@ -334,7 +341,7 @@ def reproduce(
     tables = _tables(data, validation_data, test_data)
     with listening(progress) as listener:
         return ReproductionResult(
-            pipeline.reproduce(
+            reproduction.reproduce(
                 open_folder(_folder(run)), _path(output), listener, tolerance, tables
             )
         )
@@ -351,7 +358,7 @@ def inspect(data: Data | str | Path, target: str | Sequence[str] | None = None) 
         UsageError: for a file or a target that is not there.
         DataError: for something that is no table.
     """
-    from dlcli.data_checks import inspect_table, read_for_inspection
+    from dlcli.data_checks.inspection import inspect_table, read_for_inspection
 
     if target is not None:
         check_columns("target", target)
@@ -387,10 +394,10 @@ def starter_config(
         UsageError: for a file or a column that is not there.
         DataError: for something that is no table, or a target that can't be learned.
     """
-    from dlcli import starter
+    from dlcli.starter import config_writing
 
     check_columns("target", target)
-    return starter.starter_config(
+    return config_writing.starter_config(
         table_source(data),
         target,
         ignore=column_names("ignore", ignore),

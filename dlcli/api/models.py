@@ -12,25 +12,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli import reports
 from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
-from dlcli.config import Config, Location
-from dlcli.encoding import difference_lines, find_differences
+from dlcli.config.config_schema import Config
+from dlcli.config.urls import Location
+from dlcli.encoding.encoding import difference_lines, find_differences
 from dlcli.errors import check_word, plural
-from dlcli.prediction import (
-    Intervals,
-    Predictions,
-    Predictor,
-    TrainingData,
-    bad_rows_text,
-    bad_values,
-    predict_batch,
-    treatment_of,
-)
+from dlcli.prediction.batch_prediction import bad_rows_text, bad_values, predict_batch, treatment_of
+from dlcli.prediction.predictions import Intervals, Predictions
+from dlcli.prediction.predictor import Predictor
+from dlcli.prediction.training_data import TrainingData
 from dlcli.preprocessing import Place, ValueIssues
-from dlcli.runs import opened_network
-from dlcli.tables import MemoryTable, Table, memory_table
+from dlcli.reports import formatting as fmt
+from dlcli.reports import views
+from dlcli.reports.report_files import to_card
+from dlcli.reports.views import View, render_table
+from dlcli.runs.run_reader import opened_network
+from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.table import Table
 
 _SHOWN_ROWS = 10
 OnBadRow = Literal["error", "warn"]
@@ -316,15 +315,15 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         title = f"Prediction of {plural(len(self), 'row')}"
-        return reports.to_card(reports.View(title, blocks=(self._table(),)))
+        return to_card(View(title, blocks=(self._table(),)))
 
     def _first_rows(self) -> str:
-        return "\n".join(reports.render_table(self._table()))
+        return "\n".join(render_table(self._table()))
 
-    def _table(self) -> reports.Table:
+    def _table(self) -> views.Table:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
-        return reports.Table(tuple(columns), rows, text_columns=())
+        return views.Table(tuple(columns), rows, text_columns=())
 
 
 def _like(batch: Batch, rows: pa.Table) -> Batch:
@@ -354,4 +353,4 @@ def _cell(value: object) -> str:
     """Return a predicted value as a cell: a class, a number, or a set of classes."""
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return reports.fmt.number(value) if isinstance(value, float) else str(value)
+    return fmt.number(value) if isinstance(value, float) else str(value)

@@ -13,8 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from dlcli import reports
 from dlcli.errors import UsageError
+from dlcli.reports.progress import EpochCount, epoch_line, progress_line
 
 Listener = Callable[[str, dict[str, object]], None]
 Progress = bool | Listener | None
@@ -78,7 +78,7 @@ class _Display:
     def __init__(self) -> None:
         from IPython.display import HTML, display
 
-        self._count = reports.EpochCount()
+        self._count = EpochCount()
         self._html = HTML
         self._handle = display(HTML(""), display_id=True)
         self._shown = 0.0
@@ -102,9 +102,9 @@ class _Display:
         self._handle.update(self._html(line))
 
 
-def progress_html(event: str, fields: Mapping[str, Any], count: reports.EpochCount) -> str | None:
+def progress_html(event: str, fields: Mapping[str, Any], count: EpochCount) -> str | None:
     """Return the line of an event; `None` for one that shows no progress."""
     if event == "epoch":
         bar = f'<progress value="{count.done}" max="{count.total}"></progress>'
-        return f"{_STYLE}{bar} {escape(reports.epoch_line(fields))}</div>"
-    return f"{_STYLE}{escape(reports.progress_line(fields))}</div>" if event == "progress" else None
+        return f"{_STYLE}{bar} {escape(epoch_line(fields))}</div>"
+    return f"{_STYLE}{escape(progress_line(fields))}</div>" if event == "progress" else None

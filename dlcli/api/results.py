@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 
-from dlcli import pipeline, reports
 from dlcli.api.arguments import check_level, output_path
 from dlcli.api.models import Model
-from dlcli.config import Config
+from dlcli.config.config_schema import Config
 from dlcli.errors import check_word
-from dlcli.runs import MetricsBySplit, Run, open_new_file, open_run, refuse_existing_file
+from dlcli.pipeline.documents import CrossValidation, Search
+from dlcli.pipeline.reproduction import Reproduction
+from dlcli.reports.comparison_report import comparison_view
+from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
+from dlcli.reports.report_parts import inspection_view, reproduction_view
+from dlcli.reports.views import View, render_text
+from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
+from dlcli.runs.safe_files import open_new_file, refuse_existing_file
 
 if TYPE_CHECKING:
-    from dlcli.comparison import Comparison
-    from dlcli.data_checks import Inspection
-    from dlcli.diagnosis import Finding
+    from dlcli.comparison.comparison import Comparison
+    from dlcli.data_checks.inspection import Inspection
+    from dlcli.diagnosis.remedies import Finding
 
 
 ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
@@ -30,14 +37,14 @@ ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card
 class _Shown:
     """A result with a view: its text is what the command prints, in a notebook it is a card."""
 
-    def _view(self) -> reports.View:
+    def _view(self) -> View:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return reports.render_text(self._view())
+        return render_text(self._view())
 
     def _repr_html_(self) -> str:
-        return reports.to_card(self._view())
+        return to_card(self._view())
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class _FinishedRun(_Shown):
     @cached_property
     def gates(self) -> list[dict[str, Any]]:
         """The results of the config's gates: `gate`, `value` and `failures` of each, as in JSON."""
-        from dlcli.comparison import GateResults
+        from dlcli.comparison.gates import GateResults
 
         return [each.model_dump() for each in GateResults.of(self.folder).results]
 
@@ -70,13 +77,13 @@ class _FinishedRun(_Shown):
             UsageError: if that file exists or can't be created.
             RunError: if a file of the run is damaged, or the page can't be stored.
         """
-        return reports.write_report(self.folder, None if output is None else output_path(output))
+        return write_report(self.folder, None if output is None else output_path(output))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
-    def _view(self) -> reports.View:
-        return reports.view_of(self.folder)
+    def _view(self) -> View:
+        return view_of(self.folder)
 
 
 class TrainingRun(_FinishedRun):
@@ -111,7 +118,9 @@ class TrainingRun(_FinishedRun):
         quantize: Literal["dynamic"] | None = None,
     ) -> ExportResult:
         """Export the run, see `dlcli.export`."""
-        from dlcli.exports import check_export_options, export_model, export_script, model_card
+        from dlcli.exports.export_folder import check_export_options, export_model
+        from dlcli.exports.model_card import model_card
+        from dlcli.exports.python_script import export_script
 
         folder = output_path(output)
         check_word("format", format, get_args(ExportFormat))
@@ -132,16 +141,16 @@ class TrainingRun(_FinishedRun):
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:
-        return reports.to_card(reports.view_of(self.folder), reports.training_curves(self.folder))
+        return to_card(view_of(self.folder), training_curves(self.folder))
 
 
 class CrossValidationRun(_FinishedRun):
     """The run of a cross-validation."""
 
     @cached_property
-    def result(self) -> pipeline.CrossValidation:
+    def result(self) -> CrossValidation:
         """All folds and their combined metrics, as in cv.json."""
-        return pipeline.CrossValidation.of(self.folder)
+        return CrossValidation.of(self.folder)
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -158,9 +167,9 @@ class SearchRun(_FinishedRun):
     """The run of a search."""
 
     @cached_property
-    def result(self) -> pipeline.Search:
+    def result(self) -> Search:
         """All trials and what was chosen, as in tune.json."""
-        return pipeline.Search.of(self.folder)
+        return Search.of(self.folder)
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
@@ -211,12 +220,12 @@ class ComparisonResult(_Shown):
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the object that `dlcli compare --json` prints."""
-        from dlcli.comparison import to_document
+        from dlcli.comparison.comparison import to_document
 
         return to_document(self.comparison)
 
-    def _view(self) -> reports.View:
-        return reports.comparison_view(self.comparison)
+    def _view(self) -> View:
+        return comparison_view(self.comparison)
 
 
 @dataclass(frozen=True)
@@ -228,17 +237,17 @@ class DiagnosisResult(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `dlcli diagnose --json` prints."""
-        return reports.diagnosis_document(self.run, self.findings)
+        return diagnosis_document(self.run, self.findings)
 
-    def _view(self) -> reports.View:
-        return reports.diagnosis_view(self.run, self.findings)
+    def _view(self) -> View:
+        return diagnosis_view(self.run, self.findings)
 
 
 @dataclass(frozen=True)
 class ReproductionResult(_Shown):
     """A run that was trained again, and what is equal."""
 
-    reproduction: pipeline.Reproduction = field(repr=False)
+    reproduction: Reproduction = field(repr=False)
 
     @property
     def reproduced(self) -> bool:
@@ -254,8 +263,8 @@ class ReproductionResult(_Shown):
         """Return what `dlcli reproduce --json` prints of the comparison."""
         return self.reproduction.to_document()
 
-    def _view(self) -> reports.View:
-        return reports.reproduction_view(self.reproduction)
+    def _view(self) -> View:
+        return reproduction_view(self.reproduction)
 
 
 @dataclass(frozen=True)
@@ -278,5 +287,5 @@ class InspectionResult(_Shown):
         """Return the object that `dlcli inspect --json` prints."""
         return asdict(self.inspection)
 
-    def _view(self) -> reports.View:
-        return reports.inspection_view(self.inspection)
+    def _view(self) -> View:
+        return inspection_view(self.inspection)

@@ -1,3 +1,1 @@
 """The command line: commands that parse arguments, call one public function and print."""
-
-from dlcli.cli.program import main

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from dlcli.config import ConfigFile
-    from dlcli.runs import Run
+    from dlcli.config.config_file import ConfigFile
+    from dlcli.runs.run_reader import Run
 
 _EXTENSIONS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -27,7 +27,7 @@ def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
             a file that can't be read.
         ConfigError: with all problems of the config.
     """
-    from dlcli.config import load_config
+    from dlcli.config.config_file import load_config
 
     try:
         return load_config(path, settings)
@@ -71,7 +71,7 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
 
 
 def _explain_folder(path: Path) -> str:
-    from dlcli.runs import open_run
+    from dlcli.runs.run_reader import open_run
 
     try:
         why, config = _config_within(open_run(path))
@@ -113,7 +113,7 @@ def config_names(folder: Path) -> list[str]:
 
 def _is_table(path: Path) -> bool:
     """Return whether a file that is not a YAML mapping is a table, by its header."""
-    from dlcli.tables import read_header
+    from dlcli.tables.table_files import read_header
 
     try:
         columns = read_header(path)

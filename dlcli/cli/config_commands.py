@@ -15,8 +15,10 @@ from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
 from dlcli.errors import RunError, listed
 
 if TYPE_CHECKING:
-    from dlcli.config import Dimension, Location, Tune
-    from dlcli.starter import Preset
+    from dlcli.config.search_space import Dimension
+    from dlcli.config.tune_section import Tune
+    from dlcli.config.urls import Location
+    from dlcli.starter.presets import Preset
 
 EXPORT_DOCUMENT = "export.json"
 """The file by which the folder of an export is known, before its package is loaded."""
@@ -88,7 +90,8 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
       dlcli init robot.csv --target left --target right
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.starter import starter_config, write_example
+    from dlcli.starter.config_writing import starter_config
+    from dlcli.starter.examples import write_example
 
     others = (data, positive, type, preset, output)
     is_plain = not targets and not ignore and all(each is None for each in others)
@@ -110,7 +113,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
         with options.open_output(output) as stream:
             stream.write(text.encode())
     elif example is None and data is not None:
-        from dlcli.tables import read_header
+        from dlcli.tables.table_files import read_header
 
         named = listed(read_header(data), most=12)
         raise click.UsageError(f"missing option '--target', the column to predict; one of {named}")
@@ -144,8 +147,9 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     from dataclasses import asdict
 
     from dlcli.cli.event_log import print_remarks
-    from dlcli.data_checks import inspect_table, read_for_inspection
-    from dlcli.reports import inspection_view, render_text
+    from dlcli.data_checks.inspection import inspect_table, read_for_inspection
+    from dlcli.reports.report_parts import inspection_view
+    from dlcli.reports.views import render_text
 
     table = read_for_inspection(data, targets or None)
     print_remarks(table.remarks)
@@ -182,7 +186,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         raise click.UsageError("--set and --data apply to configs, and this is a folder")
     if (config / EXPORT_DOCUMENT).is_file():
         from dlcli.cli.export_commands import print_export
-        from dlcli.exports import validate_export
+        from dlcli.exports.export_folder import validate_export
 
         print_export(validate_export(config), as_json)
         return
@@ -195,8 +199,9 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     file = read_config(config, settings)  # before the slow imports
 
     from dlcli.cli.event_log import print_event, print_warning
-    from dlcli.pipeline import check
-    from dlcli.reports import layer_table, render_table
+    from dlcli.pipeline.preflight import check
+    from dlcli.reports.report_parts import layer_table
+    from dlcli.reports.views import render_table
 
     checked = check(file, read_rows=data, listener=print_warning if is_quiet() else print_event)
     if not checked.rows_read:
@@ -212,7 +217,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
 
 def _validate_run(folder: Path, as_json: bool) -> None:
     """Compare the files of a run folder with its manifest."""
-    from dlcli.runs import open_run
+    from dlcli.runs.run_reader import open_run
 
     try:
         run = open_run(folder)
@@ -248,7 +253,7 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
     try:
         file = read_config(config, settings)
 
-        from dlcli.pipeline import check
+        from dlcli.pipeline.preflight import check
 
         checked = check(file, read_rows=read_rows, listener=add)
     except ConfigError as error:
@@ -267,9 +272,10 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
         tune: the section of the search.
         held_out: the word for the rows that candidates are evaluated on without folds.
     """
-    from dlcli.config import count_combinations, dimensions_of
+    from dlcli.config.search_space import count_combinations, dimensions_of
     from dlcli.errors import plural
-    from dlcli.reports import Table, fmt, render_table
+    from dlcli.reports import formatting as fmt
+    from dlcli.reports.views import Table, render_table
 
     dimensions = dimensions_of(tune)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
@@ -283,7 +289,7 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
 
 
 def _range_text(dimension: Dimension) -> str:
-    from dlcli.reports import fmt
+    from dlcli.reports import formatting as fmt
 
     if dimension.kind == "choice":
         labels = (each if isinstance(each, str) else json.dumps(each) for each in dimension.labels)
@@ -312,7 +318,7 @@ def schema(output: Path | None) -> None:
     \b
       # yaml-language-server: $schema=dlcli.schema.json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.config import Config
+    from dlcli.config.config_schema import Config
 
     document = {"$schema": SCHEMA_DIALECT, **Config.model_json_schema(), "title": "dlcli config"}
     with options.open_output(output) as stream:

@@ -15,15 +15,16 @@ import click
 
 from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, print_message
 from dlcli.errors import plural, printable
-from dlcli.reports import epoch_line, fmt, member_line, progress_line
+from dlcli.reports import formatting as fmt
+from dlcli.reports.progress import epoch_line, member_line, progress_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
     from dlcli.cli.live_view import LiveView
-    from dlcli.pipeline import Listener
-    from dlcli.tables import Remark
+    from dlcli.pipeline.events import Listener
+    from dlcli.tables.table import Remark
 
 Fields = Mapping[str, Any]
 
@@ -208,7 +209,7 @@ def _features(fields: Fields) -> list[str]:
 
     Columns that `input.features` does not name come last, with the setting that includes them.
     """
-    from dlcli.encoding import UNMATCHED_REASON
+    from dlcli.encoding.column_types import UNMATCHED_REASON
 
     by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
     unnamed: dict[str, str] = {}
@@ -311,7 +312,7 @@ def _rows(fields: Fields) -> list[str]:
 
 
 def _space(fields: Fields) -> list[str]:
-    from dlcli.config import dump_yaml
+    from dlcli.config.yaml_document import dump_yaml
 
     trials = f"{plural(fields['trials'], 'trial')}, " if fields["trials"] is not None else ""
     rows = f"the {fields['held_out']} rows"
@@ -340,7 +341,7 @@ def _earlier(fields: Fields) -> list[str]:
 
 
 def _trial(fields: Fields) -> list[str]:
-    from dlcli.reports import settings_text
+    from dlcli.reports.search_charts import settings_text
 
     place = f"{fields['ended']:,}" + (f"/{fields['of']:,}" if fields["of"] else "")
     mark = ", the best so far" if fields["best"] == fields["number"] else ""

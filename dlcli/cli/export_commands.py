@@ -13,7 +13,7 @@ from dlcli.cli.messages import print_message
 from dlcli.cli.run_argument import run_argument
 
 if TYPE_CHECKING:
-    from dlcli.exports import Export
+    from dlcli.exports.export_folder import Export
 
 
 @click.command()
@@ -64,8 +64,10 @@ def export(
       dlcli export runs/houses --format python --output houses-script
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports import check_export_options, export_model, export_script, model_card
-    from dlcli.runs import open_run
+    from dlcli.exports.export_folder import check_export_options, export_model
+    from dlcli.exports.model_card import model_card
+    from dlcli.exports.python_script import export_script
+    from dlcli.runs.run_reader import open_run
 
     is_quantized = quantize is not None
     check_export_options(named, level, quantize=is_quantized)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.reports import EpochCount, Table, fmt, metric_names, render_table
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.reports import formatting as fmt
+from dlcli.reports.progress import EpochCount, metric_names
+from dlcli.reports.views import Table, render_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -21,7 +21,8 @@ from dlcli.errors import UsageError, listed, local_path_advice, require_packages
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from dlcli.config import ConfigFile, Location, Url
+    from dlcli.config.config_file import ConfigFile
+    from dlcli.config.urls import Location, Url
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
@@ -53,7 +54,7 @@ class _Location(click.ParamType["Path | Url"]):
         """
         if "://" not in str(value):
             return Path(value)
-        from dlcli.tables import locate_table
+        from dlcli.tables.source_files import locate_table
 
         location = locate_table(value)
         if self.is_local and not isinstance(location, Path):
@@ -96,11 +97,11 @@ def refuse_existing(
 def refuse_existing_path(path: Location) -> None:
     """Raise `UsageError` if a path exists that is to be written, or a URL can't be written to."""
     if not isinstance(path, Path):
-        from dlcli.tables import check_writable
+        from dlcli.tables.remote_files import check_writable
 
         check_writable(path)
     else:
-        from dlcli.runs import refuse_existing_file
+        from dlcli.runs.safe_files import refuse_existing_file
 
         refuse_existing_file(path)
 
@@ -116,10 +117,10 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    from dlcli.runs import open_new_file
+    from dlcli.runs.safe_files import open_new_file
 
     if not isinstance(output, Path):
-        from dlcli.tables import upload
+        from dlcli.tables.remote_files import upload
 
         with TemporaryDirectory(prefix="dlcli-") as folder:
             file = Path(folder) / "output"
@@ -146,7 +147,8 @@ def _refuse_existing_run(
     ctx: click.Context, parameter: click.Parameter, path: Path | None
 ) -> Path | None:
     if path is not None and os.path.lexists(path):
-        from dlcli.runs import existing_folder_advice, is_unfinished
+        from dlcli.runs.manifest import is_unfinished
+        from dlcli.runs.run_folder import existing_folder_advice
 
         # Workers that a scheduler starts again get the same command as before.
         if not (joins_cluster(ctx.params.get("workers")) and is_unfinished(path)):

@@ -17,12 +17,13 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from dlcli.config import Location
-    from dlcli.encoding import Encoding
-    from dlcli.pipeline import FolderOptions
-    from dlcli.prediction import Format, Predictor
+    from dlcli.config.urls import Location
+    from dlcli.encoding.encoding import Encoding
+    from dlcli.pipeline.folder_prediction import FolderOptions
+    from dlcli.prediction.prediction_tables import Format
+    from dlcli.prediction.predictor import Predictor
     from dlcli.preprocessing import Place, ValueIssues
-    from dlcli.tables import Table
+    from dlcli.tables.table import Table
 
 _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing, "
@@ -102,12 +103,13 @@ def predict(
     command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_remarks, print_unused_columns
-    from dlcli.prediction import Predictor, assemble, choose_format, write_rows
-    from dlcli.runs import opened_network
+    from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
+    from dlcli.prediction.predictor import Predictor
+    from dlcli.runs.run_reader import opened_network
 
     jobs = bad_rows.pop("jobs")
     if output is not None and _is_folder_of_parts(paths[1], output, named):
-        from dlcli.pipeline import FolderOptions
+        from dlcli.pipeline.folder_prediction import FolderOptions
 
         choices = FolderOptions(
             keep, spreadsheet_safe, **bad_rows, hint=_BAD_ROW_HINT, form=named, level=level
@@ -175,9 +177,9 @@ def _predict_folder(
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
-    from dlcli.pipeline import predict_folder
-    from dlcli.prediction import bad_rows_text
-    from dlcli.runs import opened_network
+    from dlcli.pipeline.folder_prediction import predict_folder
+    from dlcli.prediction.batch_prediction import bad_rows_text
+    from dlcli.runs.run_reader import opened_network
 
     def listener(event: str, fields: dict[str, Any]) -> None:
         if event == "part":
@@ -234,10 +236,13 @@ def evaluate(
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_remarks, print_unused_columns
-    from dlcli.comparison import check_evaluation, require_gates, required_baselines
-    from dlcli.prediction import BaselineModels, Predictor, TrainingData
-    from dlcli.reports import evaluation_view, render_text
-    from dlcli.runs import opened_network
+    from dlcli.comparison.gates import check_evaluation, require_gates, required_baselines
+    from dlcli.prediction.baseline_models import BaselineModels
+    from dlcli.prediction.predictor import Predictor
+    from dlcli.prediction.training_data import TrainingData
+    from dlcli.reports.report_parts import evaluation_view
+    from dlcli.reports.views import render_text
+    from dlcli.runs.run_reader import opened_network
 
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
@@ -290,7 +295,7 @@ def _print_uncertainty(predictor: Predictor) -> None:
 
 def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
     """Return the record of values that can't be used, as `--on-bad-row` and `--rejected` ask."""
-    from dlcli.prediction import format_of
+    from dlcli.prediction.prediction_tables import format_of
     from dlcli.preprocessing import ValueIssues
 
     _check_rejected(on_bad_row, rejected)
@@ -334,7 +339,7 @@ def _print_difference_warnings(
     place: Place | None = None,
 ) -> None:
     """Print warnings, and then those about differences from the training rows."""
-    from dlcli.encoding import difference_lines, find_differences
+    from dlcli.encoding.encoding import difference_lines, find_differences
 
     warnings += [
         f"{line.text}; --json lists all" if line.rest else line.text
@@ -345,7 +350,7 @@ def _print_difference_warnings(
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
-    from dlcli.prediction import bad_rows_text, bad_values, treatment_of
+    from dlcli.prediction.batch_prediction import bad_rows_text, bad_values, treatment_of
 
     count = len(issues.bad_indices)
     rejects = rejected is not None
@@ -369,7 +374,7 @@ def _differences_document(
         `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
         `wordless`; `missing`, with `missing_share` and `training_missing_share`.
     """
-    from dlcli.encoding import find_differences
+    from dlcli.encoding.encoding import find_differences
 
     found = {each.column: each.to_json() for each in find_differences(encoding, issues)}
     count = len(issues.bad_indices) if bad_rows is None else bad_rows
@@ -378,7 +383,7 @@ def _differences_document(
 
 def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:
     """Write the rows with values that can't be used to a new file, if one is named."""
-    from dlcli.prediction import format_of, rejected_rows, write_rows
+    from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
 
     if path is not None:
         with options.open_output(path) as stream:

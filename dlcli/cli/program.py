@@ -145,7 +145,7 @@ def _setting(error: click.NoSuchOption) -> str:
     command = error.ctx.command if error.ctx is not None else None
     if command is None or not any("--set" in each.opts for each in command.params):
         return ""
-    from dlcli.config import find_setting
+    from dlcli.config.config_schema import find_setting
 
     path = find_setting(error.option_name.lstrip("-").replace("-", "_"))
     return f"; write --set {shlex.quote(f'{path}=VALUE')}" if path else ""

@@ -16,10 +16,10 @@ from dlcli.errors import UsageError, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dlcli.config import Location
-    from dlcli.diagnosis import Finding, Patch
-    from dlcli.pipeline import Trial
-    from dlcli.runs import Run
+    from dlcli.config.urls import Location
+    from dlcli.diagnosis.remedies import Finding, Patch
+    from dlcli.pipeline.remedies_trial import Trial
+    from dlcli.runs.run_reader import Run
 
 _PAGE_WIDTH = 80
 """Width of a comparison without a terminal, in columns."""
@@ -42,8 +42,8 @@ def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -
       dlcli report runs/houses --output houses.html
       dlcli report runs/houses --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.reports import write_report
-    from dlcli.runs import open_run
+    from dlcli.reports.report_files import write_report
+    from dlcli.runs.run_reader import open_run
 
     chosen = open_run(run)
     picture = _curves_of(chosen) if curves is not None else b""
@@ -60,7 +60,7 @@ def _curves_of(run: Run) -> bytes:
     Raises:
         UsageError: for another run, or one without a finished epoch.
     """
-    from dlcli.reports import training_curves
+    from dlcli.reports.report_files import training_curves
 
     if run.kind in ("cv", "tune"):
         raise UsageError(f"{run.path} is no training and has no curves of its own; omit --curves")
@@ -99,16 +99,17 @@ def compare(
       dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
       dlcli compare runs/houses runs/houses-2 --data new.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.comparison import compare as compare_runs
-    from dlcli.comparison import to_document
-    from dlcli.reports import comparison_view, render_text
-    from dlcli.runs import open_run
+    from dlcli.comparison.comparison import compare as compare_runs
+    from dlcli.comparison.comparison import to_document
+    from dlcli.reports.comparison_report import comparison_view
+    from dlcli.reports.views import render_text
+    from dlcli.runs.run_reader import open_run
 
     if data == Path("-"):
         raise UsageError("--data: standard input can be read only once; name a file")
     comparison = compare_runs([open_run(path) for path in runs], data)
     if output is not None:
-        from dlcli.reports import to_html
+        from dlcli.reports.report_files import to_html
 
         page = to_html(comparison_view(comparison))
         with options.open_output(output) as stream:
@@ -143,9 +144,10 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
       dlcli diagnose runs/houses
       dlcli diagnose runs/houses --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.diagnosis import diagnose as find_problems
-    from dlcli.reports import diagnosis_document, diagnosis_view, render_text
-    from dlcli.runs import open_run
+    from dlcli.diagnosis.diagnosis import diagnose as find_problems
+    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.views import render_text
+    from dlcli.runs.run_reader import open_run
 
     chosen = open_run(run)
     chosen.require_training()
@@ -161,8 +163,9 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results; when interrupted, of those that finished."""
     from dlcli.cli.event_log import print_warning
-    from dlcli.pipeline import choose_patches, try_patches
-    from dlcli.reports import diagnosis_document, diagnosis_view, render_text
+    from dlcli.pipeline.remedies_trial import choose_patches, try_patches
+    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.views import render_text
 
     patches = choose_patches(findings)
     if not patches and findings:

@@ -19,9 +19,9 @@ from dlcli.errors import RequirementError, UsageError, plural
 
 if TYPE_CHECKING:
     from dlcli.cluster import Cluster
-    from dlcli.config import ConfigFile
-    from dlcli.pipeline import Listener
-    from dlcli.runs import Run
+    from dlcli.config.config_file import ConfigFile
+    from dlcli.pipeline.events import Listener
+    from dlcli.runs.run_reader import Run
 
     Source = ConfigFile | Path
     """The config to start from, or the run to resume."""
@@ -81,9 +81,10 @@ def _training_command(
             source = options.config_or_run(config, settings, output, run, **named)
 
             from dlcli.cli.event_log import event_listener
-            from dlcli.comparison import GateResults, require_gates
-            from dlcli.reports import render_text, view_of
-            from dlcli.tracking import tracked
+            from dlcli.comparison.gates import GateResults, require_gates
+            from dlcli.reports.report_files import view_of
+            from dlcli.reports.views import render_text
+            from dlcli.tracking.tracked_events import tracked
 
             with (
                 event_listener(as_json=as_json, quiet=is_quiet()) as log_event,
@@ -161,8 +162,9 @@ def train(
     Started on several machines with TF_CONFIG, or by srun, it joins the others, and they train one
     network together.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline import resume, train, train_in_cluster
-    from dlcli.reports import write_report_if_cheap
+    from dlcli.pipeline.cluster_training import train_in_cluster
+    from dlcli.pipeline.train_run import resume, train
+    from dlcli.reports.report_files import write_report_if_cheap
 
     trained: Run | None
     if (cluster := _find_cluster(workers)) is not None:
@@ -249,7 +251,7 @@ def cv(
       dlcli cv houses.yaml --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline import Plan, cross_validate, resume_cross_validation
+    from dlcli.pipeline.cross_validation import Plan, cross_validate, resume_cross_validation
 
     if isinstance(source, Path):
         return resume_cross_validation(source, listener, jobs or 1)
@@ -263,7 +265,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
         return None
     if not url.strip():
         raise click.UsageError("--storage is empty; omit it to keep trials in the run folder.")
-    from dlcli.pipeline import mask_password
+    from dlcli.pipeline.search_storage import mask_password
 
     sys.argv[:] = [argument.replace(url, mask_password(url)) for argument in sys.argv]
     return url
@@ -325,7 +327,9 @@ def tune(
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline import SearchSettings, resume_tuning, tune, tune_in_cluster
+    from dlcli.pipeline.cluster_training import tune_in_cluster
+    from dlcli.pipeline.search import resume_tuning, tune
+    from dlcli.pipeline.search_context import SearchSettings
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
     if workers is not None:  # else the processes of a scheduler are searches of their own
@@ -373,9 +377,10 @@ def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: 
       dlcli reproduce runs/houses --tolerance 1e-3
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import event_listener
-    from dlcli.pipeline import reproduce as train_again
-    from dlcli.reports import render_text, reproduction_view
-    from dlcli.runs import open_run
+    from dlcli.pipeline.reproduction import reproduce as train_again
+    from dlcli.reports.report_parts import reproduction_view
+    from dlcli.reports.views import render_text
+    from dlcli.runs.run_reader import open_run
 
     chosen = open_run(run)
     with event_listener(as_json=as_json, quiet=is_quiet()) as listener:

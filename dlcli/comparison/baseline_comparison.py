@@ -13,20 +13,19 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator
 
 from dlcli.errors import listed, predicted_target, printable, truncate
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import (
     DifferenceEstimate,
     Estimate,
-    Number,
     Verdict,
     difference_estimate,
     estimate_statistic_differences,
-    finite_number,
     mean_estimate,
-    mean_of_defined,
 )
-from dlcli.runs import Document, Run
-from dlcli.tasks import DecodedRows, Task
+from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import Document
+from dlcli.tasks.task import DecodedRows, Task
 
 Split = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]

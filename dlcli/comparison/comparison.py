@@ -12,24 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.comparison.config_differences import Setting, differing_settings
-from dlcli.config import ConfigFile, GroupSplit, TimeSplit
-from dlcli.encoding import Encoding
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.encoding.encoding import Encoding
 from dlcli.errors import RunError, UsageError, listed, option, plural
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
-    Array,
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import (
     DifferenceEstimate,
     Estimate,
-    Statistic,
     estimate_statistic_differences,
     estimate_statistics,
-    finite_number,
 )
-from dlcli.prediction import Predictor, TrainingData
+from dlcli.metrics.statistic import Array, Statistic, finite_number
+from dlcli.prediction.predictor import Predictor
+from dlcli.prediction.training_data import TrainingData
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import Run, content_id, data_entries
-from dlcli.tables import MemoryTable, Source
-from dlcli.tasks import DecodedRows, StoredPredictions, Task
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import content_id, data_entries
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.source_files import Source
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import DecodedRows, Task
 
 Indices = NDArray[np.int64]
 Numbers = dict[str, float | None]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from dlcli.config import ConfigFile, Path, Section, dump_yaml, format_path, to_short
+from dlcli.config.config_file import ConfigFile, to_short
+from dlcli.config.section import Section
+from dlcli.config.yaml_document import Path, dump_yaml, format_path
 from dlcli.errors import printable
 
 _LAST = ("seed", "input", "data")

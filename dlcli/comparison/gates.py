@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
 from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
-from dlcli.config import Gate
+from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError, number
-from dlcli.metrics import HIGHER_IS_BETTER, estimate_statistics
-from dlcli.prediction import Evaluation, Predictor
-from dlcli.runs import Document, Run
-from dlcli.tasks import DecodedRows
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import estimate_statistics
+from dlcli.prediction.predictor import Evaluation, Predictor
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import Document
+from dlcli.tasks.task import DecodedRows
 
 _VERDICTS = {
     "worse": "worse than",

@@ -14,12 +14,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli import config, tables
+from dlcli.config.input_section import Categorical, Datetime, Input, Numeric, PiecewiseLinear
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, number, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding import MIN_ROWS, Decision, find_identity
+from dlcli.encoding.column_summary import MIN_ROWS
+from dlcli.encoding.column_types import find_identity
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, plural
-from dlcli.tables import Table
+from dlcli.tables.arrow_arrays import integers, mask_to_numpy, strings
+from dlcli.tables.column import (
+    CLEAR_MISSING_WORDS,
+    UNKNOWN_WORDS,
+    USUAL_MISSING_WORDS,
+    Column,
+    missing_setting,
+)
+from dlcli.tables.datetime_parsing import DAY, guess_times, parse_times
+from dlcli.tables.table import Table
 
 MANY_MISSING = 0.5
 """Share of missing values from which on they are reported."""
@@ -43,7 +54,7 @@ _LINEAR = ("standard", "minmax", "divide", "none")
 """Scalings that keep the shape of a distribution."""
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 """-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
-_NO_CATEGORIES = {*tables.CLEAR_MISSING_WORDS, *tables.UNKNOWN_WORDS}
+_NO_CATEGORIES = {*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS}
 _LAST_EXACT = 2**53
 """Up to here float64 represents every whole number; the next one is rounded to it."""
 _has_iso_month = re.compile(r"\s*[0-9]{4}-[0-9]{2}").match
@@ -62,7 +73,7 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: decision.reason
         for name, decision in decisions.items()
-        if decision.warning and not isinstance(_inferred(decision).feature, config.Numeric)
+        if decision.warning and not isinstance(_inferred(decision).feature, Numeric)
     }
     message = "columns whose inferred type may be wrong"
     advice = "declare their types in input.features"
@@ -85,8 +96,8 @@ def find_odd_values(sample: Sample) -> DataIssue | None:
         if not column.is_nearly_numeric:
             continue
         codes, texts = table.codes(name)
-        values = pa.chunked_array([tables.strings(texts, pa.string())])
-        is_number = tables.mask_to_numpy(table.column(name).notation.fits(values))
+        values = pa.chunked_array([strings(texts, pa.string())])
+        is_number = mask_to_numpy(table.column(name).notation.fits(values))
         odd_rows = np.flatnonzero(np.append(~is_number, False)[codes])
         if not len(odd_rows):
             continue  # they are in held-out rows
@@ -109,7 +120,7 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: ""
         for name, decision in decisions.items()
-        if isinstance(_inferred(decision).feature, config.Numeric)
+        if isinstance(_inferred(decision).feature, Numeric)
         if not _inferred(decision).warning
         if decision.values is not None and decision.values.bounds is None
     }
@@ -252,7 +263,7 @@ def find_spellings(sample: Sample) -> DataIssue | None:
     found = {}
     for name, words in sample.categories.items():
         column = sample.columns.get(name)
-        if column is not None and not isinstance(column.decision.feature, config.Categorical):
+        if column is not None and not isinstance(column.decision.feature, Categorical):
             continue
         groups = defaultdict(list)
         for word in words:
@@ -300,25 +311,25 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     message = "categories that may be missing values"
     columns = {name: sample.table.column(name) for name in found}
     setting = {name: _with_words_so_far(columns[name], found[name]) for name in found}
-    advice = f"if they mean that the value is missing, set {tables.missing_setting(setting)}"
+    advice = f"if they mean that the value is missing, set {missing_setting(setting)}"
     return column_issue("missing_words", "note", details, message, advice)
 
 
-def _with_words_so_far(column: tables.Column, words: Sequence[str]) -> list[str]:
+def _with_words_so_far(column: Column, words: Sequence[str]) -> list[str]:
     """Return words for missing values after those that a column has, which a setting replaces."""
     so_far = column.missing_words
-    declared = [word for word in so_far if word not in tables.USUAL_MISSING_WORDS]
+    declared = [word for word in so_far if word not in USUAL_MISSING_WORDS]
     usual = [word for word in column.usual_missing_words() if word in so_far]
     return [*dict.fromkeys([*declared, *usual, *words])]
 
 
-def _words_among_numbers(column: tables.Column, texts: Sequence[str]) -> list[str]:
+def _words_among_numbers(column: Column, texts: Sequence[str]) -> list[str]:
     """Return the one text without a digit, if all others are numbers, or all are dates."""
     words = [*islice((text for text in texts if not re.search("[0-9]", text)), 2)]
     if len(words) != 1 or len(texts) - 1 <= FEWEST_OTHERS:
         return []
     others = replace(column, missing_words=(*column.missing_words, *words))
-    return words if others.looks_numeric() or tables.guess_times(others) else []
+    return words if others.looks_numeric() or guess_times(others) else []
 
 
 def find_missing_codes(sample: Sample) -> DataIssue | None:
@@ -340,7 +351,7 @@ def find_missing_codes(sample: Sample) -> DataIssue | None:
         for name, (*_, written) in found.items()
     }
     message = "a repeated value far from all others"
-    setting = tables.missing_setting(words)
+    setting = missing_setting(words)
     advice = f"if it means that the value is missing, leave the field empty, or set {setting}"
     rows = sum(rows for _, rows, _ in found.values())
     return column_issue("missing_codes", "warning", details, message, advice, rows)
@@ -354,7 +365,7 @@ def _written(sample: Sample, name: str, index: int) -> list[str]:
     if column.kind != "text":
         return [repr(value).removesuffix(".0")]
     rows = np.flatnonzero(column.numbers().values == value)
-    held = replace(column, values=column.values.take(tables.integers(rows)))
+    held = replace(column, values=column.values.take(integers(rows)))
     return [str(text) for text in held.present_texts().unique().to_pylist()]
 
 
@@ -429,19 +440,19 @@ def find_outlying_dates(sample: Sample) -> DataIssue | None:
     return column_issue("outlying_dates", "warning", found, message, advice)
 
 
-def _outlying(column: SampledColumn, values: tables.Column) -> str:
+def _outlying(column: SampledColumn, values: Column) -> str:
     """List the outlying dates with their rows, if there are any."""
     feature, texts = column.decision.feature, column.texts or ()
-    formats = feature.formats if isinstance(feature, config.Datetime) else ()
+    formats = feature.formats if isinstance(feature, Datetime) else ()
     may_be_dates = len(texts) if formats else sum(1 for text in texts if _has_iso_month(text))
     if len(texts) <= FEWEST_OTHERS or may_be_dates < MOSTLY_DATES * len(texts):
         return ""
     try:
-        times = tables.parse_times(values, formats or ("iso",), "UTC")
+        times = parse_times(values, formats or ("iso",), "UTC")
     except DataError:  # encoding will refuse the column
         return ""
     days, read = np.full(len(texts), np.nan), ~(times.missing | times.unreadable)
-    days[column.codes[read]] = times.moments[read] / tables.DAY
+    days[column.codes[read]] = times.moments[read] / DAY
     order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN comes last
     if len(order) <= FEWEST_OTHERS or len(order) < MOSTLY_DATES * len(days):
         return ""
@@ -451,7 +462,7 @@ def _outlying(column: SampledColumn, values: tables.Column) -> str:
     return ", ".join(f"{text} in {rows}" for text, rows in counts.items())
 
 
-def find_wide_ranges(sample: Sample, section: config.Input) -> DataIssue | None:
+def find_wide_ranges(sample: Sample, section: Input) -> DataIssue | None:
     """Find numbers with a value more than 10 standard deviations from their mean.
 
     A warning from 30 on, a note below. Not checked are columns with fewer than 20 distinct values,
@@ -482,15 +493,15 @@ def find_wide_ranges(sample: Sample, section: config.Input) -> DataIssue | None:
     return column_issue("wide_ranges", severity, details, message, advice)
 
 
-def _farthest(column: SampledColumn, section: config.Input) -> float:
+def _farthest(column: SampledColumn, section: Input) -> float:
     """Return the largest distance from the mean, in standard deviations; 0 if it means little.
 
     It is negative if the value is below the mean.
     """
     feature, numbers, counts = column.decision.feature, column.numbers, column.counts
-    if not isinstance(feature, config.Numeric) or numbers is None:
+    if not isinstance(feature, Numeric) or numbers is None:
         return 0.0
-    if isinstance(feature.encoding or section.encoding, config.PiecewiseLinear):
+    if isinstance(feature.encoding or section.encoding, PiecewiseLinear):
         return 0.0
     if (feature.scaling or section.scaling).name not in _LINEAR:
         return 0.0

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dlcli import encoding
-from dlcli.config import Data, Ignored, Input, Target
+from dlcli.config.data_section import Data, Target
+from dlcli.config.input_section import Ignored, Input
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
+from dlcli.encoding.column_summary import ColumnSummary, summarize_column
+from dlcli.encoding.column_types import count_all_rows, type_columns
+from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
-from dlcli.tables import MemoryTable, Source, Table, read_table
-from dlcli.tasks import Task, drop_missing_targets, infer_task
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.source_files import Source
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
+from dlcli.tasks.inference import drop_missing_targets, infer_task
+from dlcli.tasks.task import Task
 
 _COLUMNS_NAMED = 12
 _REASONS_TO_IGNORE = ("identifiers", "constants")
@@ -29,7 +37,7 @@ class ColumnOverview:
     """The feature type that it gets, or `target`."""
     reason: str
     """The reason for it."""
-    values: encoding.ColumnSummary
+    values: ColumnSummary
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,10 @@ def read_for_inspection(
         UsageError: for a file that isn't there, or a target that is no column.
         DataError: for a file that is no table.
     """
-    table, section = read_table(source, encoding.words_to_read()), None
+    table, section = read_table(source, words_to_read()), None
     if target is not None:
         section = Data(train=table.file, target=Target(column=require_columns(table, target)))
-    [table] = encoding.settle_missing_words([table], section)
+    [table] = settle_missing_words([table], section)
     return table
 
 
@@ -91,11 +99,11 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             found.append(_unusable("target", targets, error))
     features = tuple(column for column in table.columns if column not in targets)
     try:
-        inferred = encoding.type_columns(Input(), labelled, targets, table)
+        inferred = type_columns(Input(), labelled, targets, table)
     except ConfigError as error:
-        inferred = dict.fromkeys(features, encoding.Decision(Ignored(), "can't be read"))
+        inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
-    decisions = encoding.count_all_rows(inferred, labelled)
+    decisions = count_all_rows(inferred, labelled)
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
@@ -137,7 +145,7 @@ def inspect_split(
     split: Split,
     whole: Table,
     task: Task,
-    decisions: Mapping[str, encoding.Decision],
+    decisions: Mapping[str, Decision],
     section: Input,
     is_grouped: bool = False,
 ) -> list[DataIssue]:
@@ -226,7 +234,7 @@ def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigErr
     return DataIssue(check, "warning", columns, None, message, "training stops with this error")
 
 
-def _lenient(issue: DataIssue, decisions: Mapping[str, encoding.Decision]) -> DataIssue:
+def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
     """Turn a warning into a note if `auto` ignores the columns that it is about."""
     ignored = {name for name, item in decisions.items() if isinstance(item.feature, Ignored)}
     if issue.check not in _REASONS_TO_IGNORE or not ignored.issuperset(issue.columns):
@@ -236,10 +244,10 @@ def _lenient(issue: DataIssue, decisions: Mapping[str, encoding.Decision]) -> Da
 
 
 def _overview(
-    table: Table, name: str, decision: encoding.Decision | None, task: Task | None
+    table: Table, name: str, decision: Decision | None, task: Task | None
 ) -> ColumnOverview:
     if decision is not None:
         assert decision.values is not None  # counted
         return ColumnOverview(name, decision.feature.type, decision.reason, decision.values)
     reason = task.reason if task is not None else ""
-    return ColumnOverview(name, "target", reason, encoding.summarize_column(table, name))
+    return ColumnOverview(name, "target", reason, summarize_column(table, name))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from dlcli.data_checks.data_issue import DataIssue, Severity, percent
 from dlcli.data_checks.sample import Sample, draw, draw_rows
 from dlcli.errors import DataError
-from dlcli.tables import Table, mask_to_numpy
-from dlcli.tasks import Task
+from dlcli.tables.arrow_arrays import mask_to_numpy
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 MANY_DUPLICATES = 0.05
 """Share of the rows from which on duplicates are a warning: they change the metrics."""

@@ -10,12 +10,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Ignored, Numeric
+from dlcli.config.input_section import Ignored, Numeric
 from dlcli.data_checks.data_issue import number
-from dlcli.encoding import Decision
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError
-from dlcli.tables import Table
-from dlcli.tasks import Task
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 Item = TypeVar("Item")
 Codes = NDArray[np.int64]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config import Datetime, GroupSplit, Ignored, TimeSplit
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.input_section import Datetime, Ignored
 from dlcli.data_checks.data_issue import DataIssue, quoted
 from dlcli.data_checks.sample import (
     MOST_ROWS,
@@ -28,12 +29,13 @@ from dlcli.data_checks.sample import (
     spread,
     target_scores,
 )
-from dlcli.encoding import MIN_ROWS, Decision
+from dlcli.encoding.column_summary import MIN_ROWS
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError
-from dlcli.metrics import student_quantile
+from dlcli.metrics.intervals import student_quantile
 from dlcli.splitting import time_ranks
-from dlcli.tables import Table
-from dlcli.tasks import Task
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 CLEAR_GROUPS = 20
 """Groups from which on a starter config splits by them: 15 % of them are three or more."""

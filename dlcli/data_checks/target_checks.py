@@ -10,13 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Datetime
+from dlcli.config.input_section import Datetime
 from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding import MIN_ROWS, Decision, infer_type
+from dlcli.encoding.column_summary import MIN_ROWS
+from dlcli.encoding.column_types import infer_type
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import plural, predicted_target
-from dlcli.tables import Table
-from dlcli.tasks import Task
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 FEW_ROWS = 10
 """Rows below which a class is rare: too few to learn it, and to evaluate it."""

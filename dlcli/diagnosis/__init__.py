@@ -2,7 +2,3 @@
 
 They read only the run folder, never the data, so that a run can be diagnosed anywhere.
 """
-
-from dlcli.diagnosis.case import Case, Magnitudes, Peak
-from dlcli.diagnosis.diagnosis import advise_on_divergence, diagnose, examine
-from dlcli.diagnosis.remedies import Finding, Patch

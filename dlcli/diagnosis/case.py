@@ -12,14 +12,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlcli.comparison import BaselineComparison
-from dlcli.config import Config, CosineSimilarity, Loss, Poisson
+from dlcli.comparison.baseline_comparison import BaselineComparison
+from dlcli.config.config_schema import Config
+from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
-from dlcli.encoding import Block, Encoding, NumericEncoder
-from dlcli.explanation import Explanation
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number, stored_confusion
-from dlcli.prediction import Ensemble
-from dlcli.runs import DIVERGED, MetricsBySplit, Run
+from dlcli.encoding.column_encoder import Block
+from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.numeric_columns import NumericEncoder
+from dlcli.explanation.explanation_document import Explanation
+from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
+from dlcli.metrics.statistic import finite_number
+from dlcli.prediction.predictor import Ensemble
+from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.run_reader import MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""

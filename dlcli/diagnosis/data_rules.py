@@ -9,13 +9,26 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dlcli import config
-from dlcli.config import Linear, Unscaled
+from dlcli.config.input_section import (
+    Auto,
+    Count,
+    Divide,
+    Ignored,
+    Input,
+    Numeric,
+    Quantile,
+    Robust,
+    Text,
+    Unscaled,
+)
+from dlcli.config.layer_choices import Linear
+from dlcli.config.yaml_document import format_path
 from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
-from dlcli.encoding import Block, EmbeddingTable, PeriodicForm, matching_name
+from dlcli.encoding.column_encoder import Block, EmbeddingTable, PeriodicForm
+from dlcli.encoding.column_types import matching_name
 from dlcli.errors import listed, plural, printable
-from dlcli.metrics import stored_confusion
+from dlcli.metrics.definitions import stored_confusion
 
 LARGE = 10.0
 """Absolute value above which unscaled numbers are far from 1, where networks learn best."""
@@ -57,16 +70,14 @@ def identifiers(case: Case) -> Finding | None:
     """Find features that only distinguish or number the rows."""
     features = case.config.input.features or {}
     names = [
-        name
-        for name in case.identifiers
-        if not isinstance(features.get(name, config.Auto()), config.Ignored)
+        name for name in case.identifiers if not isinstance(features.get(name, Auto()), Ignored)
     ]
     if not names:
         return None
     importances = case.explanation.importances
     is_first = bool(importances) and importances[0].column in names
     rank = ", which is the most important one" if is_first else ""
-    settings = [(config.format_path(("input", "features", name)), "ignored") for name in names]
+    settings = [(format_path(("input", "features", name)), "ignored") for name in names]
     return Finding(
         rule="identifiers",
         observation=f"a feature only distinguishes or numbers the rows: {printable(listed(names))}"
@@ -127,7 +138,7 @@ class LargeInputAdvice:
     """The better setting."""
 
 
-def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice | None:
+def large_input_advice(block: Block, section: Input) -> LargeInputAdvice | None:
     """Return advice for a column, if anything in the config lets its inputs be large.
 
     Args:
@@ -136,20 +147,20 @@ def large_input_advice(block: Block, section: config.Input) -> LargeInputAdvice 
     """
     features = section.features or {}
     key = matching_name(block.column, features)
-    feature = config.Auto() if key is None else features[key]
-    path = config.format_path(("input", "features", key or block.column))
-    if isinstance(feature, config.Text) and isinstance(feature.encoding, config.Count):
+    feature = Auto() if key is None else features[key]
+    path = format_path(("input", "features", key or block.column))
+    if isinstance(feature, Text) and isinstance(feature.encoding, Count):
         return LargeInputAdvice(LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
     is_number = block.kind == "numeric" and block.inputs == (block.column,)
     is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
-    if not is_number or is_bounded or not isinstance(feature, config.Numeric | config.Auto):
+    if not is_number or is_bounded or not isinstance(feature, Numeric | Auto):
         return None
-    own = feature.scaling if isinstance(feature, config.Numeric) else None
+    own = feature.scaling if isinstance(feature, Numeric) else None
     scaling = own or section.scaling
-    if isinstance(scaling, config.Robust | config.Quantile):
+    if isinstance(scaling, Robust | Quantile):
         return None
     path = "input.scaling" if own is None else f"{path}.scaling"
-    if isinstance(scaling, config.Unscaled | config.Divide):
+    if isinstance(scaling, Unscaled | Divide):
         return LargeInputAdvice(LARGE, f"scaling {scaling.name}", (path, "standard"))
     return LargeInputAdvice(_LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
 
@@ -289,7 +300,7 @@ def too_good(case: Case) -> Finding | None:
     features = case.config.input.features or {}
     keys = [key for name in doubt.leaks if (key := matching_name(name, features))]
     settings = tuple(
-        (config.format_path(("input", "features", key)), "ignored") for key in dict.fromkeys(keys)
+        (format_path(("input", "features", key)), "ignored") for key in dict.fromkeys(keys)
     )[:_MOST_SETTINGS]
     why = "shows what can be predicted without it"
     return Finding(

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.config import (
-    Config,
+from dlcli.config.config_schema import Config, Hidden, Output
+from dlcli.config.training_choices import (
     ExponentialDecay,
-    Hidden,
     MeanAbsolutePercentageError,
-    Output,
     PiecewiseConstant,
-    format_path,
 )
+from dlcli.config.yaml_document import format_path
 from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.remedies import Finding, Patch, present
-from dlcli.encoding import Block
-from dlcli.runs import Run
+from dlcli.encoding.column_encoder import Block
+from dlcli.runs.run_reader import Run
 
 Rule = Callable[[Case], Finding | None]
 """Returns a finding, or `None` for a healthy run."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-from dlcli.comparison import BaselineDifference
-from dlcli.config import Config, ConstantLearningRate, CosineDecayRestarts, GroupSplit, TimeSplit
+from dlcli.comparison.baseline_comparison import BaselineDifference
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.training_choices import ConstantLearningRate, CosineDecayRestarts
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import (
     LEARNED_NOTHING,
@@ -18,7 +20,7 @@ from dlcli.diagnosis.case import (
 )
 from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
-from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""

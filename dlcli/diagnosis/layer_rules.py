@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from dlcli.config import L1, L1L2, Config
+from dlcli.config.config_schema import Config
+from dlcli.config.layer_choices import L1, L1L2
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import Case
 from dlcli.diagnosis.remedies import Finding, number, percent, present

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from dlcli.config import Categorical, Embedding, MissingCategory, MostFrequentCategory
+from dlcli.config.input_section import Categorical, Embedding, MissingCategory, MostFrequentCategory
 from dlcli.encoding.column_encoder import (
     Block,
     DenseEncoder,
@@ -25,7 +25,8 @@ from dlcli.encoding.column_encoder import (
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import FewValues, NeedsTable, Table
+from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 
 def _spelling(text: str) -> str:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli import config
+from dlcli.config.input_section import Augmentation, ErrorIfMissing, MostFrequent, NumericMissing
 from dlcli.encoding.encoded_rows import Matrix, SparseRows
 from dlcli.errors import DataError
 from dlcli.preprocessing import Fitted, Mask, ValueIssues, short_moments
-from dlcli.tables import FewValues, NeedsTable, Table
+from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 InputKind = Literal["numeric", "index", "sparse", "image"]
 """Meaning of a block's inputs: numbers, the index of a category, numbers most of which are 0, or
@@ -50,7 +51,7 @@ class ImageForm:
     """Pixels, in the order height, width, channels."""
 
     shape: tuple[int, int, int]
-    augmentation: config.Augmentation | None
+    augmentation: Augmentation | None
     """Random changes of the images during training."""
 
 
@@ -232,13 +233,13 @@ def refuse_missing(missing: Mask, table: Table, column: str, issues: ValueIssues
     issues.refuse(missing, table, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
-def needs_indicator(policy: config.NumericMissing | config.MostFrequent, has_missing: bool) -> bool:
+def needs_indicator(policy: NumericMissing | MostFrequent, has_missing: bool) -> bool:
     """Return whether an input marks missing values.
 
     An input that is 0 in every training row would keep its random initial weights, and add noise to
     the first row that lacks a value. So `auto` makes one only if training rows lack values.
     """
-    if isinstance(policy, config.ErrorIfMissing):
+    if isinstance(policy, ErrorIfMissing):
         return False
     return has_missing if policy.indicator == "auto" else policy.indicator
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from dlcli.errors import DataError, truncate
 from dlcli.preprocessing import LARGEST, Mask
-from dlcli.tables import Column, DistinctTexts, Table, count_texts, integers
+from dlcli.tables.arrow_arrays import integers
+from dlcli.tables.column import Column
+from dlcli.tables.distinct_texts import DistinctTexts, count_texts
+from dlcli.tables.table import Table
 
 MAX_SHOWN = 5
 _LONGEST_LISTED = 20

@@ -17,7 +17,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli import config
+from dlcli.config.input_section import Auto, Boolean, Datetime, Feature, Ignored, Input, Numeric
+from dlcli.config.section import shown
+from dlcli.config.yaml_document import format_path
 from dlcli.encoding.column_summary import (
     MIN_ROWS,
     ColumnSummary,
@@ -28,11 +30,13 @@ from dlcli.encoding.column_summary import (
 from dlcli.encoding.type_rules import MIN_VALUES, RULES, Decision
 from dlcli.errors import ConfigError, Problem, are_years, did_you_mean, listed, plural
 from dlcli.preprocessing import LARGEST
-from dlcli.tables import Column, Table, parse_times
+from dlcli.tables.column import Column
+from dlcli.tables.datetime_parsing import parse_times
+from dlcli.tables.table import Table
 
 # Features of the config, by the header alone.
 
-UNMATCHED = config.Ignored.model_construct()  # without its validator, which takes long to build
+UNMATCHED = Ignored.model_construct()  # without its validator, which takes long to build
 """The feature of a column that no name or pattern matches. It equals one that is declared ignored,
 and is distinguished from it by identity."""
 UNMATCHED_REASON = "not named"
@@ -43,8 +47,8 @@ _MOST_SUGGESTED = 20
 
 
 def choose_features(
-    section: config.Input, columns: Sequence[str], reserved: Sequence[str]
-) -> dict[str, config.Feature]:
+    section: Input, columns: Sequence[str], reserved: Sequence[str]
+) -> dict[str, Feature]:
     """Look up the config's feature for each column, by the header alone.
 
     Args:
@@ -60,16 +64,16 @@ def choose_features(
         ConfigError: for a name that the table doesn't have, a pattern that matches nothing, a
             reserved column, or no feature at all.
     """
-    features = {"*": config.Auto()} if section.features is None else section.features
+    features = {"*": Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
     known = dict.fromkeys(columns)  # looked up fast, as a config may name very many
     unknown = sum(name not in known for name in features)
     similar = [*columns] if unknown <= _MOST_SUGGESTED else []
     problems = [
-        Problem(config.format_path(("input", "features", name)), message)
+        Problem(format_path(("input", "features", name)), message)
         for name, feature in features.items()
         if (message := _complaint(name, known, reserved, free, similar))
-        and not (name in reserved and isinstance(feature, config.Ignored))
+        and not (name in reserved and isinstance(feature, Ignored))
     ]
     if problems:
         raise ConfigError(_one_column_problem(columns) or problems)
@@ -78,7 +82,7 @@ def choose_features(
     for column in free:
         key = column if column in features else matching_name(column, patterns)
         chosen[column] = UNMATCHED if key is None else features[key]
-    if all(isinstance(feature, config.Ignored) for feature in chosen.values()):
+    if all(isinstance(feature, Ignored) for feature in chosen.values()):
         message = (
             "leaves no column for the network to read"
             if free
@@ -112,7 +116,7 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
     if len(columns) > 1 or sign not in columns[0]:
         return []
     way_out = f"set data.format: {{name: csv, delimiter: {json.dumps(sign)}}}"
-    message = f"the table has a single column, {config.shown(columns[0])}; {way_out}"
+    message = f"the table has a single column, {shown(columns[0])}; {way_out}"
     return [Problem("input.features", message)]
 
 
@@ -244,7 +248,7 @@ _REFUSED = (
 
 
 def type_columns(
-    section: config.Input,
+    section: Input,
     table: Table,
     reserved: Sequence[str],
     whole: Table | None = None,
@@ -267,7 +271,7 @@ def type_columns(
 
 
 def decide_types(
-    chosen: Mapping[str, config.Feature],
+    chosen: Mapping[str, Feature],
     table: Table,
     whole: Table | None = None,
     train: Table | None = None,
@@ -289,7 +293,7 @@ def decide_types(
     """
     decisions = {
         column: infer_type(column, table, whole)
-        if isinstance(feature, config.Auto)
+        if isinstance(feature, Auto)
         else Decision(feature, "declared")
         for column, feature in chosen.items()
     }
@@ -311,26 +315,26 @@ def decide_types(
 
 
 def _reads_any(decisions: Mapping[str, Decision]) -> bool:
-    return any(not isinstance(decision.feature, config.Ignored) for decision in decisions.values())
+    return any(not isinstance(decision.feature, Ignored) for decision in decisions.values())
 
 
 def _with_values(decision: Decision, column: str, train: Table) -> Decision:
     """Ignore a column of an inferred type if it has no value in the training rows."""
     values = decision.values
-    if values is None or not values.missing or isinstance(decision.feature, config.Ignored):
+    if values is None or not values.missing or isinstance(decision.feature, Ignored):
         return decision
     if not train.missing(column).all():
         return decision
-    return Decision(config.Ignored(), "has no value in the training rows", values=values)
+    return Decision(Ignored(), "has no value in the training rows", values=values)
 
 
 def _without_risk(decision: Decision) -> Decision:
     """Ignore a column of an inferred type if training might fail on it."""
     values, feature = decision.values, decision.feature
-    if values is None or isinstance(feature, config.Ignored):
+    if values is None or isinstance(feature, Ignored):
         return decision
     rows = values.present + values.missing
-    if decision.warning or (isinstance(feature, config.Numeric) and values.bounds is None):
+    if decision.warning or (isinstance(feature, Numeric) and values.bounds is None):
         reason, warning = decision.reason, _REFUSED
     elif values.present < MIN_VALUES and rows >= MIN_ROWS:
         are = "is" if values.present == 1 else "are"
@@ -338,7 +342,7 @@ def _without_risk(decision: Decision) -> Decision:
         reason, warning = f"{count} {are} too few", ""
     else:
         return decision
-    return Decision(config.Ignored(), reason, warning, otherwise=decision, values=values)
+    return Decision(Ignored(), reason, warning, otherwise=decision, values=values)
 
 
 def infer_type(column: str, table: Table, whole: Table | None = None) -> Decision:
@@ -362,7 +366,7 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
     identity = find_identity(whole, column, type_name, unfit, share)
     if identity is None:
         return decision
-    return Decision(config.Ignored(), identity, otherwise=decision, values=values)
+    return Decision(Ignored(), identity, otherwise=decision, values=values)
 
 
 def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str, Decision]:
@@ -398,15 +402,15 @@ def _infer(table: Table, column: str) -> Decision:
     return replace(decision, reason=f"{decision.reason} ({note})")
 
 
-def _has_unreadable(column: Column, feature: config.Feature) -> bool:
+def _has_unreadable(column: Column, feature: Feature) -> bool:
     """Return whether a column has a value that is not of a type, which most values are of."""
-    if isinstance(feature, config.Numeric):
+    if isinstance(feature, Numeric):
         numbers = column.numbers()
         is_large = bool((np.abs(numbers.values) > LARGEST).any())
         return is_large or bool(numbers.unreadable.any())
-    if isinstance(feature, config.Boolean):
+    if isinstance(feature, Boolean):
         return bool(column.booleans().unreadable.any())
-    if isinstance(feature, config.Datetime):
+    if isinstance(feature, Datetime):
         return bool(parse_times(column, feature.formats).unreadable.any())
     return False
 
@@ -423,16 +427,16 @@ def _apply_rules(table: Table, column: str) -> Decision:
     view = view_column(table, column)
     summary = view.summary
     if not summary.present:
-        return Decision(config.Ignored(), "has no value", values=summary)
+        return Decision(Ignored(), "has no value", values=summary)
     decision = next(filter(None, (rule(view) for rule in RULES)), None)
     if decision is None:
         reason = f"is stored as {view.column.values.type}, which no feature type reads"
-        decision = Decision(config.Ignored(), reason)
+        decision = Decision(Ignored(), reason)
     decision = replace(decision, values=summary)
     if summary.distinct != 1 or summary.missing or decision.feature.type == "ignored":
         return decision
     reason = f"the same value in all rows: {shorten(summary.frequent[0][0])}"
-    return Decision(config.Ignored(), reason, otherwise=decision, values=summary)
+    return Decision(Ignored(), reason, otherwise=decision, values=summary)
 
 
 def type_warnings(decisions: Mapping[str, Decision]) -> list[str]:

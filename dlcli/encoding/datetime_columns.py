@@ -19,27 +19,31 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli import config
-from dlcli.config import Part
+from dlcli.config.input_section import (
+    Datetime,
+    ErrorIfMissing,
+    Part,
+    Standard,
+    format_error,
+    time_zone_error,
+)
 from dlcli.encoding.column_encoder import Block, FilledEncoder, needs_indicator, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.errors import DataError
 from dlcli.preprocessing import LARGEST, Floats, LinearScaling, ValueIssues, fit_scaling
-from dlcli.tables import (
+from dlcli.tables.arrow_arrays import integers, to_numpy
+from dlcli.tables.datetime_parsing import (
     DAY,
     SECOND,
-    FewValues,
     Moments,
-    NeedsTable,
-    Table,
     compact_dates,
     guess_times,
-    integers,
     offset_at,
     parse_times,
     to_local,
-    to_numpy,
 )
+from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
@@ -92,8 +96,8 @@ class DatetimeEncoder(FilledEncoder):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         faults = [
-            *map(config.format_error, self.formats),
-            config.time_zone_error(self.timezone),
+            *map(format_error, self.formats),
+            time_zone_error(self.timezone),
         ]
         for fault in filter(None, faults):
             raise ValueError(fault)
@@ -291,7 +295,7 @@ def _moment(microseconds: int) -> datetime:
     return _EPOCH + int(microseconds) * _MICROSECOND
 
 
-def fit_datetime(column: str, feature: config.Datetime, train: Table) -> DatetimeEncoder:
+def fit_datetime(column: str, feature: Datetime, train: Table) -> DatetimeEncoder:
     """Fit the encoder of a column of times.
 
     Args:
@@ -322,11 +326,11 @@ def fit_datetime(column: str, feature: config.Datetime, train: Table) -> Datetim
         formats=formats,
         timezone=feature.timezone,
         parts=parts,
-        year=fit_scaling(config.Standard(), _years(local)) if "year" in parts else None,
-        elapsed=fit_scaling(config.Standard(), elapsed) if "elapsed" in parts else None,
+        year=fit_scaling(Standard(), _years(local)) if "year" in parts else None,
+        elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
         earliest=_moment(present[0]),
         latest=_moment(present[-1]),
-        fill=None if isinstance(feature.missing, config.ErrorIfMissing) else _moment(median),
+        fill=None if isinstance(feature.missing, ErrorIfMissing) else _moment(median),
         indicator=needs_indicator(feature.missing, bool(times.missing.any())),
     )
 

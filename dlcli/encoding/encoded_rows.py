@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.tables import RowShares, storing
+from dlcli.tables.disk_table import storing
+from dlcli.tables.sharded_table import RowShares
 
 Matrix = NDArray[np.float32]
 Indices = NDArray[np.int64]

@@ -17,7 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from dlcli import config
+from dlcli.config.input_section import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Feature,
+    Ignored,
+    Image,
+    Input,
+    Numeric,
+    Text,
+)
 from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
 from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
 from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
@@ -53,16 +63,12 @@ from dlcli.preprocessing import (
     summarize_notes,
     value_notes,
 )
-from dlcli.tables import (
-    FewRows,
-    Notation,
-    RowShares,
-    ShardedColumns,
-    Table,
-    gather_json,
-    in_agreement,
-)
-from dlcli.tasks import AnyTask, Task
+from dlcli.tables.few_rows import FewRows
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.sharded_table import RowShares, ShardedColumns, gather_json, in_agreement
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import AnyTask
+from dlcli.tasks.task import Task
 
 MAX_ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once on their way to disk."""
@@ -86,12 +92,12 @@ _ENCODER: TypeAdapter[FeatureEncoder] = TypeAdapter(
     FeatureEncoder, config=ConfigDict(defer_build=True)
 )
 
-_FITS: dict[type[config.Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
-    config.Boolean: fit_boolean,
-    config.Categorical: fit_categorical,
-    config.Text: fit_text,
-    config.Datetime: fit_datetime,
-    config.Image: fit_image,
+_FITS: dict[type[Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
+    Boolean: fit_boolean,
+    Categorical: fit_categorical,
+    Text: fit_text,
+    Datetime: fit_datetime,
+    Image: fit_image,
 }
 """The function that fits the encoder of each feature type but numbers."""
 
@@ -185,7 +191,7 @@ class Encoding(Fitted):
 
 
 def fit_encoding(
-    decisions: Mapping[str, Decision], section: config.Input, train: Table, task: Task
+    decisions: Mapping[str, Decision], section: Input, train: Table, task: Task
 ) -> Encoding:
     """Fit the encoders of all columns on training rows.
 
@@ -198,7 +204,7 @@ def fit_encoding(
     chosen = {
         column: decision.feature
         for column, decision in decisions.items()
-        if not isinstance(decision.feature, config.Ignored)
+        if not isinstance(decision.feature, Ignored)
     }
 
     def fit(column: str, rows: Table) -> FeatureEncoder:
@@ -209,9 +215,7 @@ def fit_encoding(
     return Encoding(features=tuple(features), task=task, notations=notations)
 
 
-def fit_feature(
-    column: str, feature: config.Feature, section: config.Input, train: Table
-) -> FeatureEncoder:
+def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> FeatureEncoder:
     """Fit the encoder of one column.
 
     Args:
@@ -224,7 +228,7 @@ def fit_feature(
         DataError: for a value that isn't of the type, or a column without values.
         ConfigError: for a constant that the scaling can't take.
     """
-    if isinstance(feature, config.Numeric):
+    if isinstance(feature, Numeric):
         return fit_numeric(column, feature, section, train)
     return _FITS[type(feature)](column, feature, train)
 

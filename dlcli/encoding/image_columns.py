@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Augmentation, ImageShape, Url, locate
-from dlcli.config import Image as ImageFeature
+from dlcli.config.input_section import Augmentation, ImageShape
+from dlcli.config.input_section import Image as ImageFeature
+from dlcli.config.urls import Url, locate
 from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
 from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import FewValues, NeedsTable, Table
+from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from dlcli import config
+from dlcli.config.data_section import Data, Missing
+from dlcli.config.input_section import Boolean, Datetime, Feature, Ignored, Numeric
 from dlcli.encoding import type_rules
 from dlcli.encoding.column_summary import view_column
 from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural
-from dlcli.tables import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS, MissingWords, Remark, Table
+from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS
+from dlcli.tables.table import Remark, Table
+from dlcli.tables.table_files import MissingWords
 
-Features = Mapping[str, config.Feature]
+Features = Mapping[str, Feature]
 _NUMBERS_OR_DATES = (
     type_rules.decide_numbers,
     type_rules.decide_booleans,
@@ -27,7 +30,7 @@ _NUMBERS_OR_DATES = (
 )
 
 
-def words_to_read(data: config.Data | None = None) -> MissingWords:
+def words_to_read(data: Data | None = None) -> MissingWords:
     """Return the words with which a table is read before `settle_missing_words`.
 
     Args:
@@ -41,7 +44,7 @@ def words_to_read(data: config.Data | None = None) -> MissingWords:
     return words
 
 
-def words_to_predict(data: config.Data, features: Features) -> MissingWords:
+def words_to_predict(data: Data, features: Features) -> MissingWords:
     """Return the words with which other rows are read as training read its own.
 
     Args:
@@ -59,7 +62,7 @@ def words_to_predict(data: config.Data, features: Features) -> MissingWords:
 
 
 def settle_missing_words(
-    tables: Sequence[Table], data: config.Data | None = None, features: Features | None = None
+    tables: Sequence[Table], data: Data | None = None, features: Features | None = None
 ) -> tuple[Table, ...]:
     """Decide which of the usual words are missing values in each column of a training table.
 
@@ -113,11 +116,11 @@ def _usual_words(table: Table) -> dict[str, dict[str, int]]:
     return {name: words for name, words in every if words}
 
 
-def _is_number_or_date(column: str, data: config.Data, features: Features) -> bool:
+def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
     """Return whether a column is declared as numbers, dates or true/false."""
     if column in data.target.columns:
         return data.target.type in ("numeric", "count")
-    kinds = (config.Numeric, config.Boolean, config.Datetime)
+    kinds = (Numeric, Boolean, Datetime)
     return column == data.weight or isinstance(features.get(column), kinds)
 
 
@@ -160,7 +163,7 @@ def _with_remark(
     return replace(table, remarks=(*table.remarks, Remark(message)))
 
 
-def resolved_missing(data: config.Data, features: Features, train: Table) -> config.Missing:
+def resolved_missing(data: Data, features: Features, train: Table) -> Missing:
     """Return `data.missing` with the words that only the training table shows.
 
     Args:
@@ -170,7 +173,7 @@ def resolved_missing(data: config.Data, features: Features, train: Table) -> con
     """
     if isinstance(data.missing, tuple):
         return data.missing
-    read = [name for name, each in features.items() if not isinstance(each, config.Ignored)]
+    read = [name for name, each in features.items() if not isinstance(each, Ignored)]
     shown = {
         name: train.missing_words[name]
         for name in (*data.target.columns, *read)

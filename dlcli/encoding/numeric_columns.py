@@ -19,7 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli import config, preprocessing
+from dlcli import preprocessing
+from dlcli.config.input_section import (
+    Boolean,
+    ConstantValue,
+    ErrorIfMissing,
+    Input,
+    Mean,
+    Median,
+    Numeric,
+    Periodic,
+    PiecewiseLinear,
+    Unscaled,
+)
+from dlcli.config.yaml_document import format_path
 from dlcli.encoding.column_encoder import (
     Block,
     ColumnEncoder,
@@ -31,7 +44,8 @@ from dlcli.encoding.column_encoder import (
 from dlcli.encoding.encoded_rows import Matrix
 from dlcli.errors import ConfigError, Problem
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import LARGEST_PLAIN, FewRows, FewValues, NeedsTable, Table
+from dlcli.tables.few_rows import LARGEST_PLAIN, FewRows, FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 
 def _way_out(are_most_wrong: bool) -> str:
@@ -79,11 +93,11 @@ class BooleanEncoder(FilledEncoder):
         out[:, 0] = [fill if truth != truth else truth for truth in truths]
 
 
-def fit_boolean(column: str, feature: config.Boolean, train: Table) -> BooleanEncoder:
+def fit_boolean(column: str, feature: Boolean, train: Table) -> BooleanEncoder:
     """Fit the encoder of a column of true and false."""
     values = train.booleans(column, _way_out)
     present = _present(column, values, train)
-    is_required = isinstance(feature.missing, config.ErrorIfMissing)
+    is_required = isinstance(feature.missing, ErrorIfMissing)
     return BooleanEncoder(
         column=column,
         missing_share=1 - len(present) / len(values),
@@ -341,7 +355,7 @@ def _within_float32(scaled: float) -> float:
 
 
 def fit_numeric(
-    column: str, feature: config.Numeric, section: config.Input, train: Table
+    column: str, feature: Numeric, section: Input, train: Table
 ) -> NumericEncoder | PiecewiseLinearEncoder:
     """Fit the encoder of a column of numbers.
 
@@ -357,20 +371,20 @@ def fit_numeric(
     """
     encoding = feature.encoding or section.encoding
     scaling = feature.scaling or section.scaling
-    if isinstance(encoding, config.PiecewiseLinear):
-        scaling = config.Unscaled()
+    if isinstance(encoding, PiecewiseLinear):
+        scaling = Unscaled()
     policy = feature.missing
-    if isinstance(policy, config.ConstantValue) and scaling.name == "log" and policy.value < 0:
-        path = config.format_path(("input", "features", column, "missing", "value"))
+    if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
+        path = format_path(("input", "features", column, "missing", "value"))
         message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])
     values = train.numbers(column, _way_out)
     preprocessing.check_range(scaling.name, values, train, column)
     present = _present(column, values, train)
-    fill = policy.value if isinstance(policy, config.ConstantValue) else None
-    if isinstance(policy, config.Median):
+    fill = policy.value if isinstance(policy, ConstantValue) else None
+    if isinstance(policy, Median):
         fill = preprocessing.median(present)
-    elif isinstance(policy, config.Mean):
+    elif isinstance(policy, Mean):
         fill = float(np.mean(present))
     common: dict[str, Any] = {
         "column": column,
@@ -381,11 +395,11 @@ def fit_numeric(
         "indicator": needs_indicator(policy, len(present) < len(values)),
         "categories": _fit_categories(feature.max_categories, present),
     }
-    if isinstance(encoding, config.PiecewiseLinear):
+    if isinstance(encoding, PiecewiseLinear):
         return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
     fitted = preprocessing.fit_feature_scaling(scaling, present)
     periodic = None
-    if isinstance(encoding, config.Periodic):
+    if isinstance(encoding, Periodic):
         periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
     return NumericEncoder(**common, scaling=fitted, periodic=periodic)
 

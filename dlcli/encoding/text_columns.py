@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
-from dlcli.config import Text, Vocabulary
+from dlcli.config.input_section import Text, Vocabulary
 from dlcli.encoding.column_encoder import Block, SparseEncoder, refuse_missing, require_values
 from dlcli.encoding.encoded_rows import (
     Indices,
@@ -36,17 +36,9 @@ from dlcli.encoding.encoded_rows import (
 )
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import (
-    FewValues,
-    NeedsTable,
-    Table,
-    from_utf8,
-    index_in,
-    integers,
-    strings,
-    to_numpy,
-    utf8,
-)
+from dlcli.tables.arrow_arrays import from_utf8, index_in, integers, strings, to_numpy, utf8
+from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.tables.table import Table
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 """One word, or several with a space between, as many as `ngrams` allows."""

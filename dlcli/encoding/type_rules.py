@@ -12,7 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli import config, tables
+from dlcli.config.input_section import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Feature,
+    Ignored,
+    Image,
+    ImageShape,
+    MultiHot,
+    Numeric,
+    Text,
+)
 from dlcli.encoding.column_summary import (
     LEADING_ZERO,
     MAX_CODES,
@@ -24,6 +35,10 @@ from dlcli.encoding.image_columns import image_files
 from dlcli.encoding.text_columns import UNSPACED
 from dlcli.errors import listed, plural
 from dlcli.preprocessing import LARGEST, Mask
+from dlcli.tables.arrow_arrays import integers, to_numpy
+from dlcli.tables.datetime_parsing import TimeGuess, compact_dates, guess_times
+from dlcli.tables.notation_detection import CURRENCY_CODES
+from dlcli.tables.number_notation import Notation
 
 NEARLY_ALL = 0.9
 """Share of the values from which on the others count as stray values."""
@@ -35,7 +50,7 @@ MIN_VALUES = 8
 class Decision:
     """The type that was decided on for a column."""
 
-    feature: config.Feature
+    feature: Feature
     """The type with all parameters; never `auto`."""
     reason: str
     """`declared`, or what the rows show."""
@@ -68,7 +83,7 @@ class Strays:
     regular_share: float
     """Share of the other values."""
 
-    def decision(self, feature: config.Feature, noun: str) -> Decision:
+    def decision(self, feature: Feature, noun: str) -> Decision:
         """Decide for the type of the other values.
 
         Args:
@@ -80,7 +95,7 @@ class Strays:
         where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
         percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
         reason = f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
-        kind = "dates" if isinstance(feature, config.Datetime) else "numbers"
+        kind = "dates" if isinstance(feature, Datetime) else "numbers"
         return Decision(feature, reason, f"read as {kind}, {_STRAYS_ADVICE}")
 
 
@@ -99,14 +114,14 @@ def find_strays(view: ColumnView, which: Mask) -> Strays | None:
         return None
     indices, counts = np.flatnonzero(which), view.counts[which]
     order = np.argsort(-counts, kind="stable")
-    words = view.texts.take(tables.integers(indices[order])).to_pylist()
+    words = view.texts.take(integers(indices[order])).to_pylist()
     strays = Strays(tuple(words), int(counts.sum()), 1 - view.share(which))
     return strays if strays.regular_share >= NEARLY_ALL else None
 
 
 # The rules, in the order in which they are tried.
 
-_NUMERIC = config.Numeric()  # shared, as very wide tables have thousands of such columns
+_NUMERIC = Numeric()  # shared, as very wide tables have thousands of such columns
 _POSTAL_NAME = re.compile(
     r"(?:^|[\W_]|(?<=[a-z])(?=[A-Z]))"
     r"(?i:(?:zip|postal)[\W_]?(?:code)?|post[\W_]?code|plz|postleitzahl|pin[\W_]?code)$"
@@ -121,7 +136,7 @@ def decide_postal_codes(view: ColumnView) -> Decision | None:
     if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
         return None
     count = _category_count(view.summary.distinct)
-    return Decision(config.Categorical(), f"postal codes, by the column's name, {count}")
+    return Decision(Categorical(), f"postal codes, by the column's name, {count}")
 
 
 _FEWEST_DIGITS = 100_000
@@ -139,11 +154,11 @@ def decide_dates_of_digits(view: ColumnView) -> Decision | None:
     is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
     if not view.summary.whole or (is_short and view.column.kind == "number"):
         return None
-    formats = tables.compact_dates(view.distinct)
+    formats = compact_dates(view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.summary.distinct > MAX_CODES
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
-    feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
+    feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     return Decision(feature, f"dates as {view.example(view.matches('.'))}")
 
 
@@ -175,19 +190,19 @@ def decide_numbers(view: ColumnView) -> Decision | None:
         return None
     if (view.matches(LEADING_ZERO) & fits).any():
         return _codes(view)
-    return strays.decision(config.Numeric(), "numbers")
+    return strays.decision(Numeric(), "numbers")
 
 
 def _codes(view: ColumnView) -> Decision:
     count = _category_count(view.summary.distinct)
-    return Decision(config.Categorical(), f"codes with leading zeros, {count}")
+    return Decision(Categorical(), f"codes with leading zeros, {count}")
 
 
 def decide_booleans(view: ColumnView) -> Decision | None:
     """Decide for true and false, if written in these words; yes and no are categories."""
     if not view.column.looks_boolean():
         return None
-    return Decision(config.Boolean(), "all true or false")
+    return Decision(Boolean(), "all true or false")
 
 
 _DATE_FORMATS = [
@@ -207,14 +222,14 @@ def decide_dates(view: ColumnView) -> Decision | None:
     will refuse them unless they are declared missing. Dates in several formats, as of files that
     were written by different programs, are ignored.
     """
-    if guess := tables.guess_times(view.column):
+    if guess := guess_times(view.column):
         return _dates(view, guess)
     if view.column.kind != "text":
         return None
     strays = find_strays(view, ~view.matches("[0-9]"))
     if strays is not None:
         missing_words = (*view.column.missing_words, *strays.words)
-        if guess := tables.guess_times(replace(view.column, missing_words=missing_words)):
+        if guess := guess_times(replace(view.column, missing_words=missing_words)):
             return _dates(view, guess, strays)
     return _dates_in_several_formats(view)
 
@@ -230,17 +245,17 @@ def _dates_in_several_formats(view: ColumnView) -> Decision | None:
         f"dates in several formats, as {examples}; name each: {{type: datetime, format: [...]}}"
     )
     warning = "ignored, since as categories they would not be dates"
-    return Decision(config.Ignored(), reason, warning)
+    return Decision(Ignored(), reason, warning)
 
 
-def _dates(view: ColumnView, guess: tables.TimeGuess, strays: Strays | None = None) -> Decision:
+def _dates(view: ColumnView, guess: TimeGuess, strays: Strays | None = None) -> Decision:
     if view.column.kind != "text":
-        return Decision(config.Datetime(), "stored as dates")
+        return Decision(Datetime(), "stored as dates")
     if guess.is_ambiguous:
         advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
-        return Decision(config.Ignored(), f"dates, but {guess.question}", advice)
+        return Decision(Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
-    feature = config.Datetime(format=formats[0] if len(formats) == 1 else formats)
+    feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     noun = "dates" if guess.has_date else "times"
     noun += f" as {view.example(view.matches('[0-9]'))}"
     return Decision(feature, noun) if strays is None else strays.decision(feature, noun)
@@ -272,7 +287,7 @@ def decide_images(view: ColumnView) -> Decision | None:
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
         reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
-        return Decision(config.Ignored(), reason, "ignored, although they end like paths of images")
+        return Decision(Ignored(), reason, "ignored, although they end like paths of images")
     known = [shape for shape in shapes if shape]
     channels = max(shape[2] for shape in known)
     height, width = known[0][:2]
@@ -285,10 +300,10 @@ def decide_images(view: ColumnView) -> Decision | None:
     color = "grayscale" if channels == 1 else "color"
     size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
     reason = f"paths of {names} files, {color}, {size}"
-    return Decision(config.Image(shape=(height, width, channels)), reason)
+    return Decision(Image(shape=(height, width, channels)), reason)
 
 
-def _image_shape(file: Path) -> config.ImageShape | None:
+def _image_shape(file: Path) -> ImageShape | None:
     """Read height, width and channels from an image's header; None if the file is no image."""
     from PIL import Image as Pillow
 
@@ -303,7 +318,7 @@ _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
 _UNIT = r"\s?(?:[%$]|[^\x00-@\[-`{-\x7f][^\s0-9.,'+-]{0,9}[23]?)"  # \p{L} takes long to compile
 _NUMBER_WITH_UNIT = rf"^(?:[+-]?\p{{Sc}}\s?{_NUMBER}|{_NUMBER}{_UNIT})$"
 _MINUS = r"[+\x{2212}-]"
-_CURRENCY = rf"(?:\p{{Sc}}|{tables.CURRENCY_CODES})"
+_CURRENCY = rf"(?:\p{{Sc}}|{CURRENCY_CODES})"
 _GROUPED = r"(?:[0-9]+|[0-9]{1,3}(?:[.,' ][0-9]{3})+)(?:[.,][0-9]+)?"
 _FRACTIONS = r"\x{bc}-\x{be}\x{2150}-\x{215e}"
 _DIGITS = (
@@ -342,7 +357,7 @@ def decide_amounts(view: ColumnView) -> Decision | None:
     if (reason := _unread_amounts(view)) is None:
         return None
     warning = "ignored, since as categories they would not be amounts"
-    return Decision(config.Ignored(), reason, warning)
+    return Decision(Ignored(), reason, warning)
 
 
 def _unread_amounts(view: ColumnView) -> str | None:
@@ -352,7 +367,7 @@ def _unread_amounts(view: ColumnView) -> str | None:
         return f"digits of another script, as '{view.example(which)}'; write them as 0 to 9"
     which = view.matches(_NUMBER_WITH_UNIT)
     if view.share(which) >= NEARLY_ALL and which.sum() > MAX_CODES:
-        amounts = view.texts.take(tables.integers(np.flatnonzero(which)))
+        amounts = view.texts.take(integers(np.flatnonzero(which)))
         units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
         if len(units) == 1:
             return f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
@@ -364,7 +379,7 @@ def _unread_amounts(view: ColumnView) -> str | None:
         return None
     if unread.any():
         return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
-    plain = which & view.matches(tables.Notation().pattern)
+    plain = which & view.matches(Notation().pattern)
     others = which & ~plain
     if not plain.any() or not others.any():
         return None
@@ -374,7 +389,7 @@ def _unread_amounts(view: ColumnView) -> str | None:
 
 FEWEST_WORDS = 3
 """Words that texts have on average; names of categories mostly have fewer."""
-_MOST_CATEGORIES = config.Categorical.model_construct().max_categories
+_MOST_CATEGORIES = Categorical.model_construct().max_categories
 _VALUES_SAMPLED = 1_000
 
 _WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
@@ -411,7 +426,7 @@ def decide_lists(view: ColumnView) -> Decision | None:
         if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
             example = some.texts[int(which.argmax())].as_py()
             reason = f"lists of {len(distinct)} names, as '{shorten(example)}'"
-            return Decision(config.Text(encoding=config.MultiHot()), reason)
+            return Decision(Text(encoding=MultiHot()), reason)
     return None
 
 
@@ -430,12 +445,12 @@ def decide_text(view: ColumnView) -> Decision | None:
         words = float(some.compute(_count_matches, word)[0].mean())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
-            return Decision(config.Text(), reason)
-    return Decision(config.Categorical(), f"text, {_category_count(distinct)}")
+            return Decision(Text(), reason)
+    return Decision(Categorical(), f"text, {_category_count(distinct)}")
 
 
 def _count_matches(texts: pa.Array, pattern: str) -> tuple[NDArray[np.int32]]:
-    return (tables.to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
+    return (to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
 
 
 def _category_count(distinct: int) -> str:

@@ -3,16 +3,3 @@
 `train` stores it as a part of the run, so that later readers need neither the data nor TensorFlow,
 and its size does not grow with the table.
 """
-
-from dlcli.explanation.explaining import explain
-from dlcli.explanation.explanation_document import (
-    ColumnStatistics,
-    Explanation,
-    Histogram,
-    Importance,
-    LayerStatistics,
-    PartialDependence,
-    Point,
-    ValueCount,
-    WorstRow,
-)

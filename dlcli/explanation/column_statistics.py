@@ -11,22 +11,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import Ignored
-from dlcli.data_checks import draw
-from dlcli.encoding import (
-    DatetimeEncoder,
-    Decision,
-    Encoding,
-    Indices,
-    Layout,
-    Matrix,
-    NumericEncoder,
-)
+from dlcli.config.input_section import Ignored
+from dlcli.data_checks.sample import draw
+from dlcli.encoding.column_encoder import Layout
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoded_rows import Indices, Matrix
+from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.numeric_columns import NumericEncoder
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, truncate
-from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, Number, ValueCount
-from dlcli.metrics import Floats, finite
-from dlcli.tables import SECOND, Table, parse_times
-from dlcli.tasks import Task
+from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, ValueCount
+from dlcli.metrics.statistic import Floats, Number, finite
+from dlcli.tables.datetime_parsing import SECOND, parse_times
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 MOST_COLUMNS = 200
 MOST_FIRST_TARGETS = 10

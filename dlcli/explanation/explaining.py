@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dlcli.config import Activation
-from dlcli.data_checks import draw
-from dlcli.encoding import Decision, Indices, Matrix
+from dlcli.config.layer_choices import Activation
+from dlcli.data_checks.sample import draw
+from dlcli.encoding.encoded_rows import Indices, Matrix
+from dlcli.encoding.type_rules import Decision
 from dlcli.explanation import prediction_analysis as analysis
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
 from dlcli.explanation.explanation_document import (
@@ -17,10 +18,13 @@ from dlcli.explanation.explanation_document import (
     LayerStatistics,
     WorstRow,
 )
-from dlcli.metrics import finite
-from dlcli.network import Floats, Network, Weights, activation_of
-from dlcli.prediction import Predictions, Predictor
-from dlcli.tasks import Task
+from dlcli.metrics.statistic import finite
+from dlcli.network.activations import Floats
+from dlcli.network.layers import Weights, activation_of
+from dlcli.network.network import Network
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictor
+from dlcli.tasks.task import Task
 
 ROWS_FOR_LAYERS = 2_000
 ROWS_FOR_GRADIENTS = 1_024

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from dlcli.metrics import Number
-from dlcli.runs import Count, Document, Run
+from dlcli.metrics.statistic import Number
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import Count, Document
 
 
 class Histogram(Document):

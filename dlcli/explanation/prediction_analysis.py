@@ -15,17 +15,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.data_checks import draw, number
-from dlcli.encoding import DatetimeEncoder, EncodedRows, Indices, InMemoryInputs, Matrix
+from dlcli.data_checks.data_issue import number
+from dlcli.data_checks.sample import draw
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoded_rows import EncodedRows, Indices, InMemoryInputs, Matrix
 from dlcli.errors import truncate
-from dlcli.explanation.column_statistics import Floats, input_indices, seconds_of
+from dlcli.explanation.column_statistics import input_indices, seconds_of
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
-from dlcli.metrics import finite
-from dlcli.network import Network, Weights
-from dlcli.prediction import Predictions, Predictor
+from dlcli.metrics.statistic import Floats, finite
+from dlcli.network.layers import Weights
+from dlcli.network.network import Network
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import Task
+from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 MOST_NUMBERS = 2**22
 """Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""

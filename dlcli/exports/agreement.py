@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.prediction import Intervals, Predictions
-from dlcli.runs import Count, Document, FileDigest
-from dlcli.tasks import Multilabel
+from dlcli.prediction.predictions import Intervals, Predictions
+from dlcli.runs.safe_files import Count, Document, FileDigest
+from dlcli.tasks.classification import Multilabel
 
 Arrays = Mapping[str, NDArray[Any]]
 """Values of inputs or outputs by name; the first axis are the rows."""

@@ -19,19 +19,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import MEMORY, Files, write_time
-from dlcli.encoding import (
-    BooleanEncoder,
-    DatetimeEncoder,
-    FeatureEncoder,
-    ImageEncoder,
-    NumberEncoder,
-    TextEncoder,
-)
+from dlcli.config.data_section import MEMORY, Files
+from dlcli.config.input_section import write_time
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoding import FeatureEncoder
+from dlcli.encoding.image_columns import ImageEncoder
+from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
+from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import DlcliError
-from dlcli.prediction import Predictor
-from dlcli.runs import Run
-from dlcli.tables import UNIX_TICKS, Notation, Table, memory_table
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.run_reader import Run
+from dlcli.tables.datetime_parsing import UNIX_TICKS
+from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
 
 MADE_UP_ROWS = 64
 _EXTREME = 1e30

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcli.config import Part, format_tokens
-from dlcli.encoding import DatetimeEncoder, circles
+from dlcli.config.input_section import Part, format_tokens
+from dlcli.encoding.datetime_columns import DatetimeEncoder, circles
 from dlcli.exports.operations import Operations, Value
 from dlcli.preprocessing import LinearScaling
-from dlcli.tables import (
+from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,
     MONTHS,

@@ -12,23 +12,23 @@ from typing import TypeGuard
 
 import numpy as np
 
-from dlcli.encoding import (
+from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder
+from dlcli.encoding.column_encoder import FilledEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoding import FeatureEncoder
+from dlcli.encoding.image_columns import ImageEncoder
+from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
-    CategoryEncoder,
-    DatetimeEncoder,
-    EmbeddingEncoder,
-    FeatureEncoder,
-    FilledEncoder,
-    ImageEncoder,
     NumberEncoder,
     NumericEncoder,
     PiecewiseLinearEncoder,
-    TextEncoder,
 )
+from dlcli.encoding.text_columns import TextEncoder
 from dlcli.exports.date_graph import encode_times
 from dlcli.exports.operations import Operations, Value, by_formula
 from dlcli.preprocessing import LARGEST, LinearScaling, QuantileScaling
-from dlcli.tables import MissingWords, missing_numbers, missing_texts
+from dlcli.tables.column import missing_numbers, missing_texts
+from dlcli.tables.table_files import MissingWords
 
 _WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
 _DECIMALS = ("", ".0", ".00", ".000")

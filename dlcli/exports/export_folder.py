@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.encoding import DatetimeEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
@@ -32,11 +32,13 @@ from dlcli.exports.model_interface import Exported, ModelFormat, type_name
 from dlcli.exports.onnx_format import ONNX
 from dlcli.exports.readme import readme_of
 from dlcli.exports.saved_model_format import SAVED_MODEL
-from dlcli.pipeline import quiet_tensorflow
-from dlcli.prediction import REPORTED_LEVEL, Predictor
+from dlcli.pipeline.fit import quiet_tensorflow
+from dlcli.prediction.conformal import REPORTED_LEVEL
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import FileDigest, Run, os_error_text, parse_document
-from dlcli.tables import Table
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import FileDigest, os_error_text, parse_document
+from dlcli.tables.table import Table
 
 DOCUMENT = "export.json"
 CHECK = "check.json"

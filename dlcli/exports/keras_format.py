@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.model_interface import Exported, ModelFormat, ModelInput, ModelOutput
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
-from dlcli.prediction import Predictions, Predictor
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 FILE = "model.keras"
 _INPUT, _OUTPUT = "input", "output"

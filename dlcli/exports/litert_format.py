@@ -19,14 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding import (
-    BooleanEncoder,
-    CategoryEncoder,
-    DatetimeEncoder,
-    FeatureEncoder,
-    InMemoryInputs,
-    TextEncoder,
-)
+from dlcli.encoding.categorical_columns import CategoryEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.encoding.encoding import FeatureEncoder
+from dlcli.encoding.numeric_columns import BooleanEncoder
+from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import (
@@ -55,9 +53,9 @@ from dlcli.exports.tensorflow_operations import (
     store_saved_model,
     tensorflow_loaded,
 )
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 FILE = "model.tflite"
 RECIPE = "recipe.json"

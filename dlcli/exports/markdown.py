@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dlcli.errors import first_names
-from dlcli.tasks import Task
+from dlcli.tasks.task import Task
 
 _MOST_NAMES = 20
 """Classes or labels that are named."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from dlcli.comparison import SPLITS, ComparedRun
-from dlcli.config import EDITOR_COMMENT
-from dlcli.diagnosis import diagnose
+from dlcli.comparison.comparison import SPLITS, ComparedRun
+from dlcli.config.config_file import EDITOR_COMMENT
+from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
-from dlcli.explanation import ColumnStatistics, Explanation
+from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
 from dlcli.exports.markdown import cell, code, describe_target, plain, table
-from dlcli.metrics import Estimate, estimate_statistics
-from dlcli.prediction import REPORTED_LEVEL, Conformal, Predictor
-from dlcli.reports import fmt, format_of, view_of
-from dlcli.runs import Run
+from dlcli.metrics.intervals import Estimate, estimate_statistics
+from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
+from dlcli.prediction.predictor import Predictor
+from dlcli.reports import formatting as fmt
+from dlcli.reports.explanation_sections import format_of
+from dlcli.reports.report_files import view_of
+from dlcli.runs.run_reader import Run
 
 _MOST_VALUES = 6
 """Categories of a column that are listed."""

@@ -19,24 +19,22 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.encoding import (
-    BooleanEncoder,
-    DatetimeEncoder,
-    Encoding,
-    FeatureEncoder,
-    ImageEncoder,
-    InMemoryInputs,
-    NumberEncoder,
-    TextEncoder,
-    image_files,
-    read_images,
-)
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.encoding.encoding import Encoding, FeatureEncoder
+from dlcli.encoding.image_columns import ImageEncoder, image_files, read_images
+from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
+from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import ExportError, first_names
 from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
 from dlcli.exports.date_graph import is_supported
 from dlcli.exports.markdown import code
-from dlcli.prediction import Predictions, Predictor
-from dlcli.tables import UNIX_TICKS, Notation, Table, strings
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Predictor
+from dlcli.tables.arrow_arrays import strings
+from dlcli.tables.datetime_parsing import UNIX_TICKS
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
 
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
 """Variation selectors; the other invisible characters are those of Unicode's category Cf."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from dlcli.encoding import UNSPACED, UNSPACED_SCRIPTS
+from dlcli.encoding.text_columns import UNSPACED, UNSPACED_SCRIPTS
 
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any

@@ -13,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.config import Activation, Gelu
+from dlcli.config.layer_choices import Activation, Gelu
 from dlcli.exports.operations import Operations, Value, by_formula
-from dlcli.network import (
+from dlcli.network.activations import Floats
+from dlcli.network.activations import activate as activate_array
+from dlcli.network.layers import (
     ActivationLayer,
     DenseLayer,
-    Floats,
     Front,
-    Network,
     NormalizationLayer,
     PeriodicLayer,
 )
-from dlcli.network import activate as activate_array
-from dlcli.prediction import Conformal, Predictor
-from dlcli.tasks import OutputUnit, Task
+from dlcli.network.network import Network
+from dlcli.prediction.conformal import Conformal
+from dlcli.prediction.predictor import Predictor
+from dlcli.tasks.task import OutputUnit, Task
 
 
 def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:

@@ -24,45 +24,41 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__
-from dlcli.config import (
-    MEMORY,
-    Categorical,
-    Config,
-    ConfigFile,
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_schema import Config, Hidden, Output
+from dlcli.config.data_section import MEMORY, CsvFormat, Files
+from dlcli.config.input_section import Categorical, Numeric, Text, format_tokens
+from dlcli.config.section import Section
+from dlcli.config.training_choices import (
     CosineDecay,
     CosineDecayRestarts,
-    CsvFormat,
     ExponentialDecay,
-    Files,
-    Hidden,
-    Numeric,
-    Output,
     PiecewiseConstant,
     ReduceOnPlateau,
-    Section,
-    Text,
-    Url,
-    format_tokens,
 )
-from dlcli.encoding import (
+from dlcli.config.urls import Url
+from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.encoding.encoding import FeatureEncoder
+from dlcli.encoding.image_columns import ImageEncoder
+from dlcli.encoding.numeric_columns import (
     BooleanEncoder,
-    CategoryEncoder,
-    DatetimeEncoder,
-    EmbeddingEncoder,
-    FeatureEncoder,
-    ImageEncoder,
     NumberEncoder,
     NumericEncoder,
     PiecewiseLinearEncoder,
-    TextEncoder,
 )
+from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.prediction import Predictor
-from dlcli.runs import Run
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.run_reader import Run
 from dlcli.splitting import make_complete_folds
-from dlcli.tables import MONTHS, USUAL_MISSING_WORDS, Notation, expand, find, read_layout, recognize
+from dlcli.tables.column import USUAL_MISSING_WORDS
+from dlcli.tables.datetime_parsing import MONTHS
+from dlcli.tables.delimited_text import read_layout
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.source_files import expand, find, recognize
 
 SCRIPT = "train.py"
 _WIDTH = 98

@@ -32,7 +32,7 @@ from dlcli.exports.tensorflow_operations import (
     store_saved_model,
     tensorflow_loaded,
 )
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 
 FOLDER = "model"
 _EXAMPLES = "serving_examples"

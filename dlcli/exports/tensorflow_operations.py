@@ -23,7 +23,7 @@ def tensorflow_loaded() -> Iterator[Any]:
     Yields:
         `tf`.
     """
-    from dlcli.pipeline import hide_unused_packages, quiet_tensorflow
+    from dlcli.pipeline.fit import hide_unused_packages, quiet_tensorflow
 
     with quiet_tensorflow(), hide_unused_packages():
         import tensorflow as tf

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import (
-    Activation,
+from dlcli.config.config_schema import (
     CompiledEngine,
     Config,
     Engine,
     Hidden,
     KerasEngine,
-    Linear,
-    Loss,
     MetricName,
     Output,
-    Unscaled,
-    format_path,
-    members_of,
 )
-from dlcli.encoding import Inputs, Layout, ShardedInputs
+from dlcli.config.input_section import Unscaled
+from dlcli.config.layer_choices import Activation, Linear
+from dlcli.config.section import members_of
+from dlcli.config.training_choices import Loss
+from dlcli.config.yaml_document import format_path
+from dlcli.encoding.column_encoder import Layout
+from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.network.activations import Floats
 from dlcli.network.layers import (
@@ -44,7 +44,7 @@ from dlcli.network.layers import (
     activation_of,
     build_front,
 )
-from dlcli.tasks import Task
+from dlcli.tasks.task import Task
 
 ROWS_AT_ONCE = 8192
 """Rows of one forward pass, so that a large table needs no large activations."""

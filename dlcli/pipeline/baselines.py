@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcli.comparison import (
+from dlcli.comparison.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
     NearlyPerfect,
@@ -18,20 +18,12 @@ from dlcli.comparison import (
     compare_to_baseline,
     find_nearly_perfect,
 )
-from dlcli.config import (
-    Adam,
-    AutoEngine,
-    Config,
-    Constant,
-    CosineDecay,
-    EarlyStopping,
-    Ensemble,
-    Exponential,
-    Linear,
-    Zeros,
-)
-from dlcli.data_checks import draw, draw_sample, explain_by_columns
-from dlcli.encoding import (
+from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Ensemble
+from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
+from dlcli.config.training_choices import Adam, CosineDecay
+from dlcli.data_checks.sample import draw, draw_sample
+from dlcli.data_checks.target_checks import explain_by_columns
+from dlcli.encoding.encoded_rows import (
     EncodedRows,
     InMemoryInputs,
     OnDiskInputs,
@@ -41,13 +33,14 @@ from dlcli.encoding import (
     stored_values,
 )
 from dlcli.errors import DivergenceError, OutOfMemoryError
-from dlcli.metrics import Metrics
-from dlcli.network import Head, Network, activation_of, build_network, choose_engine
+from dlcli.metrics.statistic import Metrics
+from dlcli.network.layers import activation_of
+from dlcli.network.network import Head, Network, build_network, choose_engine
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
-from dlcli.prediction import BaselineModels, linear_output
-from dlcli.tasks import DecodedRows
+from dlcli.prediction.baseline_models import BaselineModels, linear_output
+from dlcli.tasks.task import DecodedRows
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""
@@ -238,7 +231,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     Raises:
         DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
     """
-    from dlcli.training import LinearEngine
+    from dlcli.training.linear_engine import LinearEngine
 
     prepared = result.prepared
     encoded = {name: _in_memory_if_few(rows) for name, rows in result.encoded.items()}

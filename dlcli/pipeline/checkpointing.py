@@ -14,8 +14,12 @@ import numpy as np
 from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.errors import Interrupted, RunError, plural
-from dlcli.runs import ArraySpec, Checkpoint, RunWriter, damaged, resume_command, weight_specs
-from dlcli.tables import Exchange, gather_arrays, gather_json, in_agreement
+from dlcli.runs.file_formats import ArraySpec, weight_specs
+from dlcli.runs.manifest import resume_command
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.safe_files import damaged
+from dlcli.tables.sharded_table import Exchange, gather_arrays, gather_json, in_agreement
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, Job, TrainingResult
 
 _BEST_EPOCH = "best_epoch"

@@ -19,17 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli import __version__, runs
+from dlcli import __version__
 from dlcli.cluster import Cluster, available_processors, decline, meet
-from dlcli.config import (
-    CompiledEngine,
-    Config,
-    ConfigFile,
-    KerasEngine,
-    Url,
-    dump_config,
-    make_config,
-)
+from dlcli.config.config_file import ConfigFile, dump_config, make_config
+from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
+from dlcli.config.urls import Url
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -47,12 +41,14 @@ from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import is_run_of, join_training, train_recorded
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs import Run, RunKind, fingerprint
-from dlcli.tables import gather_json
+from dlcli.runs.manifest import RunKind, is_unfinished
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import fingerprint
+from dlcli.tables.sharded_table import gather_json
 
 if TYPE_CHECKING:
     from dlcli.pipeline.search_context import SearchSettings
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
@@ -179,7 +175,7 @@ def _lead(
 ) -> Run:
     if isinstance(source, Path):
         recorded = run_recording.resumed_run(source, work.kind, listener)
-    elif output is not None and is_run_of(output, source) and runs.is_unfinished(output):
+    elif output is not None and is_run_of(output, source) and is_unfinished(output):
         recorded = run_recording.resumed_run(output, work.kind, listener)
     else:
         recorded = run_recording.recorded_run(source, output, listener, work.suffix)
@@ -233,7 +229,7 @@ def _connect(file: ConfigFile, cluster: Cluster) -> Collectives:
     threads = threads_per_worker(file.config.threads, cluster.neighbors if divides else 1)
     config = file.config.model_copy(update={"threads": threads})
     load_tensorflow(config, Events(lambda *_: None), cluster.local_rank)
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
     workers = Collectives(cluster)
     _compare_data(file, workers)

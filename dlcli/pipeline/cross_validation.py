@@ -15,21 +15,17 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.comparison import check_gate, required_baselines
-from dlcli.config import (
-    Config,
-    ConfigFile,
+from dlcli.comparison.gates import check_gate, required_baselines
+from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.training_choices import (
     ConstantLearningRate,
     CosineDecay,
     CosineDecayRestarts,
-    GroupSplit,
     PiecewiseConstant,
     ReduceOnPlateau,
     Schedule,
-    Tables,
-    TimeSplit,
-    dump_config,
-    load_config,
 )
 from dlcli.errors import (
     ConfigError,
@@ -42,8 +38,8 @@ from dlcli.errors import (
     override,
     plural,
 )
-from dlcli.metrics import main_metric
-from dlcli.network import Network
+from dlcli.metrics.definitions import main_metric
+from dlcli.network.network import Network
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
 from dlcli.pipeline.checkpointing import StopOnSignal
@@ -65,10 +61,15 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.preprocessing import Note, merge_notes
-from dlcli.runs import FOLDS, Run, RunWriter, check_folder, locked, parse_document, read_resolved
+from dlcli.runs.manifest import FOLDS, locked
+from dlcli.runs.resume_files import check_folder
+from dlcli.runs.run_reader import Run, read_resolved
+from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
-from dlcli.tables import Table, integers
-from dlcli.tasks import StoredPredictions
+from dlcli.tables.arrow_arrays import integers
+from dlcli.tables.table import Table
+from dlcli.tasks.stored_predictions import StoredPredictions
 
 MOST_FOLDS = 100_000
 """Most folds, and most repeats."""

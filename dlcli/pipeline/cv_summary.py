@@ -9,26 +9,23 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison import BaselineDifference, HeldOut, compare_to_baseline, read_rows
-from dlcli.config import Config, EarlyStopping, GroupSplit, TimeSplit
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
+from dlcli.comparison.comparison import HeldOut, read_rows
+from dlcli.config.config_schema import Config, EarlyStopping
+from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
-from dlcli.metrics import (
-    Array,
-    Number,
+from dlcli.metrics.definitions import main_metric, metric_bounds
+from dlcli.metrics.intervals import (
     chi_squared_quantile,
     corrected_interval,
     estimate_statistics,
-    main_metric,
     mean_estimate,
-    mean_of_defined,
-    metric_bounds,
     standard_error,
 )
+from dlcli.metrics.statistic import Array, Number, mean_of_defined
 from dlcli.pipeline.documents import (
     CrossValidation,
-    Document,
     FoldResult,
-    Interval,
     mean_metrics,
     rounded_median,
     scalar_metrics,
@@ -36,7 +33,8 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.preparation import Dataset
 from dlcli.preprocessing import Note
-from dlcli.tasks import StoredPredictions
+from dlcli.runs.safe_files import Document
+from dlcli.tasks.stored_predictions import StoredPredictions
 
 _RANKING = ("auc", "average_precision")
 """Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ

@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from dlcli.comparison import BaselineDifference, Interval
-from dlcli.config import Dimension as ConfigDimension
-from dlcli.config import Value
-from dlcli.metrics import (
-    HIGHER_IS_BETTER,
-    Floats,
-    Metrics,
-    Number,
-    Verdict,
-    finite,
-    finite_number,
-    mean_of_defined,
-)
-from dlcli.runs import Count, Document, Run
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
+from dlcli.config.search_space import Dimension as ConfigDimension
+from dlcli.config.search_space import Value
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import Verdict
+from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import Count, Document
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""

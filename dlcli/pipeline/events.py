@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 
 Listener = Callable[[str, dict[str, object]], None]
 """Receives the name and the fields of each event; JSON can represent the fields."""

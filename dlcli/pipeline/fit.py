@@ -25,16 +25,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
-from dlcli.config import Config, Engine
-from dlcli.diagnosis import Magnitudes, advise_on_divergence
-from dlcli.encoding import EncodedRows, Indices
+from dlcli.config.config_schema import Config, Engine
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.diagnosis.diagnosis import advise_on_divergence
+from dlcli.encoding.encoded_rows import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
-from dlcli.metrics import Metrics
-from dlcli.network import Weights, build_network, resolve_head
+from dlcli.metrics.statistic import Metrics
+from dlcli.network.layers import Weights
+from dlcli.network.network import build_network, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
-    EpochProgress,
     FactorTrial,
     FittedMember,
     Member,
@@ -57,23 +58,28 @@ from dlcli.pipeline.preparation import (
     sets,
     warn_of_notes,
 )
-from dlcli.prediction import (
-    REPORTED_LEVEL,
-    Conformal,
-    Ensemble,
-    EnsembleMember,
-    Predictions,
-    Predictor,
-    member_weight,
-)
+from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
 from dlcli.preprocessing import Note
 from dlcli.splitting import Split
-from dlcli.tables import Table, floats, gather_json, integers
-from dlcli.tasks import DecodedRows
-from dlcli.training_job import Checkpointer, Device, Job, TrainingResult, measure_magnitudes
+from dlcli.tables.arrow_arrays import floats, integers
+from dlcli.tables.sharded_table import gather_json
+from dlcli.tables.table import Table
+from dlcli.tasks.task import DecodedRows
+from dlcli.training_job import (
+    Checkpointer,
+    Device,
+    EpochProgress,
+    Job,
+    TrainingResult,
+    measure_magnitudes,
+)
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives, LinearEngine, ProgramCache
+    from dlcli.training.collectives import Collectives
+    from dlcli.training.compiled_engine import ProgramCache
+    from dlcli.training.linear_engine import LinearEngine
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
@@ -102,7 +108,7 @@ def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
     with quiet_tensorflow():
         is_loaded = "tensorflow" in sys.modules
         with nullcontext() if is_loaded else pause_collection(), hide_unused_packages():
-            from dlcli.training import prepare_device
+            from dlcli.training.training import prepare_device
 
             device = prepare_device(config.device, config.threads, gpu)
     events.emit("device", device=device.name, threads=device.threads, gpus=device.gpus)
@@ -464,7 +470,7 @@ def _fit_members(
     options: FitOptions,
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble, which share a compiled program."""
-    from dlcli.training import ProgramCache
+    from dlcli.training.compiled_engine import ProgramCache
 
     at_once = 1
     if job.config.ensemble is not None:
@@ -510,7 +516,7 @@ def _fit_member(
     options: FitOptions,
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""
-    from dlcli.training import train_job
+    from dlcli.training.training import train_job
 
     number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:
@@ -599,7 +605,7 @@ class FitContext:
     def programs(self) -> ProgramCache:
         """The compiled programs; TensorFlow is loaded when this is first used."""
         assert self.device
-        from dlcli.training import ProgramCache
+        from dlcli.training.compiled_engine import ProgramCache
 
         return ProgramCache(any_size=self.any_size)
 

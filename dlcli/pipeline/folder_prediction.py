@@ -19,29 +19,30 @@ from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed,
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction import (
+from dlcli.prediction.batch_prediction import (
     Differences,
-    Format,
     PartOptions,
     PredictedPart,
-    Predictor,
-    check_spreadsheet_safe,
     lock_name,
     predict_file,
     version_of,
 )
-from dlcli.runs import (
+from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.manifest import locked
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import (
     Count,
     Document,
-    Run,
-    locked,
     open_new_file,
     os_error_text,
     parse_document,
     partial_path,
     read_object,
 )
-from dlcli.tables import Partition, Remark, expand, file_format, partitions
+from dlcli.tables.partitions import Partition, partitions
+from dlcli.tables.source_files import expand, file_format
+from dlcli.tables.table import Remark
 
 PLAN = "_predictions.json"
 """The file that lists what is predicted. Other programs that read the folder skip such names."""

@@ -22,14 +22,15 @@ from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVa
 
 import numpy as np
 
-from dlcli.config import FEWEST_TRIAL_ROWS, CompiledEngine, Config
-from dlcli.encoding import EncodedRows, Indices, is_resident
+from dlcli.config.config_schema import CompiledEngine, Config
+from dlcli.config.input_section import FEWEST_TRIAL_ROWS
+from dlcli.encoding.encoded_rows import EncodedRows, Indices, is_resident
 from dlcli.errors import DivergenceError, Interrupted
-from dlcli.network import estimate_step_seconds
+from dlcli.network.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import Prepared, member_folds
 from dlcli.preprocessing import ValueIssues
-from dlcli.tasks import Task
+from dlcli.tasks.task import Task
 from dlcli.training_job import Device, EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3

@@ -18,23 +18,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dlcli.config import (
-    SGD,
-    Config,
-    ConfigFile,
-    Data,
-    Linear,
-    Location,
-    Optimizer,
-    RMSprop,
-    Tune,
-    check_tune,
-    format_path,
-    with_search_space,
-)
-from dlcli.encoding import MOST_FILLED, plain_layout
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import Data
+from dlcli.config.layer_choices import Linear
+from dlcli.config.search_space import check_tune, with_search_space
+from dlcli.config.training_choices import SGD, Optimizer, RMSprop
+from dlcli.config.tune_section import Tune
+from dlcli.config.urls import Location
+from dlcli.config.yaml_document import format_path
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
-from dlcli.network import DenseLayer, LayerSummary, build_network, summarize
+from dlcli.network.layers import DenseLayer
+from dlcli.network.network import LayerSummary, build_network, summarize
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import (
     Dataset,
@@ -49,12 +46,13 @@ from dlcli.pipeline.preparation import (
     sets,
     warn_of_random_split,
 )
-from dlcli.runs import cache_folder
+from dlcli.runs.run_folder import cache_folder
 from dlcli.splitting import Split
-from dlcli.tables import each_file, file_size, in_agreement
+from dlcli.tables.remote_files import each_file, file_size
+from dlcli.tables.sharded_table import in_agreement
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""

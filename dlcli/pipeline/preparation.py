@@ -13,41 +13,36 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import (
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_schema import CompiledEngine, Config, Engine
+from dlcli.config.data_section import (
     MEMORY,
     MEMORY_ARGUMENTS,
-    CompiledEngine,
-    Config,
-    ConfigFile,
-    Engine,
     GroupSplit,
-    Ignored,
-    Location,
     RandomSplit,
     SourceKey,
     SplitChoice,
     StratifiedSplit,
     TimeSplit,
-    format_path,
 )
-from dlcli.data_checks import DataIssue, advise_split, inspect_split
-from dlcli.encoding import (
+from dlcli.config.input_section import Ignored
+from dlcli.config.urls import Location
+from dlcli.config.yaml_document import format_path
+from dlcli.data_checks.data_issue import DataIssue
+from dlcli.data_checks.inspection import inspect_split
+from dlcli.data_checks.split_checks import advise_split
+from dlcli.encoding.column_types import (
     UNMATCHED,
     UNMATCHED_REASON,
-    Decision,
-    EncodedRows,
-    Encoding,
-    InputsWriter,
     choose_features,
-    encode_rows,
-    fit_encoding,
     infer_type,
-    row_weights,
-    settle_missing_words,
     type_columns,
     type_warnings,
-    words_to_read,
 )
+from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
+from dlcli.encoding.encoding import Encoding, encode_rows, fit_encoding, row_weights
+from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -58,32 +53,29 @@ from dlcli.errors import (
     first_names,
     override,
 )
-from dlcli.network import (
+from dlcli.network.layers import Weights
+from dlcli.network.network import (
     Head,
     Network,
-    Weights,
     build_network,
     choose_engine,
     resolve_head,
     summarize,
 )
 from dlcli.pipeline.events import Events
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import Note, ValueIssues, summarize_notes
-from dlcli.runs import fingerprint, open_run
+from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_writer import fingerprint
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
-from dlcli.tables import (
-    Exchange,
-    MemoryTable,
-    Source,
-    Table,
-    each_file,
-    expand,
-    name_of,
-    read_header,
-    read_table,
-)
-from dlcli.tasks import Task, drop_missing_targets, infer_task, refuse_constant
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.remote_files import each_file
+from dlcli.tables.sharded_table import Exchange
+from dlcli.tables.source_files import Source, expand, name_of
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_header, read_table
+from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
+from dlcli.tasks.task import Task
 
 ReportNotes = Callable[[str, Sequence[Note]], None]
 """Receives what rows notes are about, and the notes."""

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison import BaselineComparison, ComparedRun, estimate_difference
-from dlcli.config import MEMORY
-from dlcli.diagnosis import Finding, Patch
+from dlcli.comparison.baseline_comparison import BaselineComparison
+from dlcli.comparison.comparison import ComparedRun, estimate_difference
+from dlcli.config.data_section import MEMORY
+from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
-from dlcli.metrics import HIGHER_IS_BETTER, DifferenceEstimate
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
-from dlcli.runs import Run
+from dlcli.runs.run_reader import Run
 
 MOST_PATCHES = 6
 """Patches that are tried, at most."""

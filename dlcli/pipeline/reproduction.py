@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.config import MEMORY, Tables
+from dlcli.config.config_file import Tables
+from dlcli.config.data_section import MEMORY
 from dlcli.errors import UsageError, listed, plural
-from dlcli.metrics import finite
+from dlcli.metrics.statistic import finite
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
-from dlcli.prediction import Predictor
-from dlcli.runs import Run, content_id, data_entries
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import content_id, data_entries
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (

@@ -15,18 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dlcli.cluster import ALONE, Cluster
-from dlcli.comparison import GateResult, GateResults
-from dlcli.config import (
-    MEMORY,
-    Config,
-    ConfigFile,
-    Location,
-    Tables,
-    Url,
-    dump_config,
-    relative_path,
-)
-from dlcli.encoding import MAX_ROWS_AT_ONCE, ImageEncoder, image_files, resolved_missing
+from dlcli.comparison.gates import GateResult, GateResults
+from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import MEMORY
+from dlcli.config.urls import Location, Url
+from dlcli.encoding.encoding import MAX_ROWS_AT_ONCE
+from dlcli.encoding.image_columns import ImageEncoder, image_files
+from dlcli.encoding.missing_words import resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import (
@@ -37,18 +33,11 @@ from dlcli.pipeline.preparation import (
     sets,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs import (
-    Run,
-    RunKind,
-    RunWriter,
-    collect_environment,
-    content_id,
-    data_entries,
-    new_run,
-    read_resolved,
-    unfinished_run,
-)
-from dlcli.tables import each_file, file_version
+from dlcli.runs.manifest import RunKind
+from dlcli.runs.run_folder import new_run, unfinished_run
+from dlcli.runs.run_reader import Run, read_resolved
+from dlcli.runs.run_writer import RunWriter, collect_environment, content_id, data_entries
+from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
 
 EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")

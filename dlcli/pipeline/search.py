@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dlcli.config import (
+from dlcli.config.config_file import (
     ConfigFile,
     Tables,
-    candidate,
-    check_tune,
     dump_config,
     load_config,
     make_config,
     to_plain,
-    with_search_space,
 )
+from dlcli.config.search_space import candidate, check_tune, with_search_space
 from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError, option
-from dlcli.network import resolve_head
+from dlcli.network.network import resolve_head
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, Listener
@@ -66,20 +64,14 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
-from dlcli.runs import (
-    LIMITS,
-    STUDY,
-    Run,
-    RunWriter,
-    content_id,
-    parse_document,
-    read_object,
-    resume_command,
-)
-from dlcli.tables import gather_json
+from dlcli.runs.manifest import LIMITS, STUDY, resume_command
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import RunWriter, content_id
+from dlcli.runs.safe_files import parse_document, read_object
+from dlcli.tables.sharded_table import gather_json
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {

@@ -15,21 +15,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dlcli.config import (
-    Config,
-    ConfigFile,
-    Dimension,
-    Pruner,
-    Tpe,
-    Tune,
-    Value,
-    count_combinations,
-    dimensions_of,
-    parse_path,
-)
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_schema import Config
+from dlcli.config.search_space import Dimension, Value, count_combinations, dimensions_of
+from dlcli.config.tune_section import Pruner, Tpe, Tune
+from dlcli.config.yaml_document import parse_path
 from dlcli.errors import ConfigError, Problem, override
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.network import resolve_head
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.network.network import resolve_head
 from dlcli.pipeline import documents
 from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
@@ -38,7 +31,7 @@ from dlcli.pipeline.preparation import Dataset
 from dlcli.splitting import Split, make_folds
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 LOSS = "loss"
 _MAX_REPORTS = 10

@@ -14,9 +14,12 @@ from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from dlcli.comparison import SPLITS, BaselineComparison, ComparedRun, estimate_difference
-from dlcli.config import Config, ConfigFile, Dimension, Value, candidate, count_combinations
-from dlcli.encoding import Encoding
+from dlcli.comparison.baseline_comparison import BaselineComparison, Interval
+from dlcli.comparison.comparison import SPLITS, ComparedRun, estimate_difference
+from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_schema import Config
+from dlcli.config.search_space import Dimension, Value, candidate, count_combinations
+from dlcli.encoding.encoding import Encoding
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -26,15 +29,16 @@ from dlcli.errors import (
     number,
     plural,
 )
-from dlcli.metrics import DifferenceEstimate, corrected_interval, finite, main_metric, metric_bounds
-from dlcli.network import build_network
+from dlcli.metrics.definitions import main_metric, metric_bounds
+from dlcli.metrics.intervals import DifferenceEstimate, corrected_interval
+from dlcli.metrics.statistic import finite
+from dlcli.network.network import build_network
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
 from dlcli.pipeline.documents import (
     FEWEST_TRIALS,
     Direction,
     Finalist,
-    Interval,
     NestedFold,
     Search,
     TrialResult,
@@ -59,11 +63,12 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
-from dlcli.runs import Run, RunWriter
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""

@@ -27,14 +27,15 @@ from optuna.storages import (
 from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from dlcli.config import Dimension, MedianPruning, Value, count_combinations
+from dlcli.config.search_space import Dimension, Value, count_combinations
+from dlcli.config.tune_section import MedianPruning
 from dlcli.errors import OutOfMemoryError, UsageError, WorkerError, override
-from dlcli.metrics import finite_number
+from dlcli.metrics.statistic import finite_number
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs import parse_document
+from dlcli.runs.safe_files import parse_document
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the

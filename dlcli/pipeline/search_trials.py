@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 
-from dlcli.config import ConfigFile, Tables, Value, candidate
+from dlcli.config.config_file import ConfigFile, Tables
+from dlcli.config.search_space import Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics import Mean, Number, Statistic, mean_of_all, positive_weights, standard_error
+from dlcli.metrics.intervals import standard_error
+from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
 from dlcli.pipeline.checkpointing import SharedCheckpointer, StopOnSignal
 from dlcli.pipeline.documents import (
     State,
@@ -42,12 +44,13 @@ from dlcli.pipeline.search_storage import (
 )
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
-from dlcli.runs import RunWriter, read_resolved
-from dlcli.tables import gather_json
+from dlcli.runs.run_reader import read_resolved
+from dlcli.runs.run_writer import RunWriter
+from dlcli.tables.sharded_table import gather_json
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -101,7 +104,7 @@ def evaluate(result: FitResult, objective: str) -> Evaluation:
 
 def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
     """Return the loss of each row of a set, (rows,), without weights and regularization penalty."""
-    from dlcli.training import keras_loss
+    from dlcli.training.objectives import keras_loss
 
     section, predictions = result.job.head.loss, result.predictions(name)
     loss = keras_loss(section)

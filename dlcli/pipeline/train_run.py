@@ -20,14 +20,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli import runs
-from dlcli.comparison import BaselineComparison, Interval, check_gate
-from dlcli.config import Config, ConfigFile, Tables, dump_config
-from dlcli.data_checks import draw
-from dlcli.encoding import EncodedRows, Indices
+from dlcli.comparison.baseline_comparison import BaselineComparison, Interval
+from dlcli.comparison.gates import check_gate
+from dlcli.config.config_file import ConfigFile, Tables, dump_config
+from dlcli.config.config_schema import Config
+from dlcli.data_checks.sample import draw
+from dlcli.encoding.encoded_rows import EncodedRows, Indices
 from dlcli.errors import DivergenceError, RunError, plural
-from dlcli.explanation import Explanation, explain
-from dlcli.metrics import Estimate, Metrics, estimate_statistics, finite
+from dlcli.explanation.explaining import explain
+from dlcli.explanation.explanation_document import Explanation
+from dlcli.metrics.intervals import Estimate, estimate_statistics
+from dlcli.metrics.statistic import Metrics, finite
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import evaluate_baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, SharedCheckpointer, StopOnSignal
@@ -38,12 +41,17 @@ from dlcli.pipeline.preflight import check_memory_of_all, warn_of_linear_layers,
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import DIVERGED, Run, RunWriter
-from dlcli.tables import gather_json, strings
+from dlcli.runs.manifest import DIVERGED, is_unfinished, resume_command
+from dlcli.runs.run_folder import unfinished_runs_like
+from dlcli.runs.run_reader import Run, initial_weights_option, is_run_folder, open_run
+from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.safe_files import has_content
+from dlcli.tables.arrow_arrays import strings
+from dlcli.tables.sharded_table import gather_json
 from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
 
 if TYPE_CHECKING:
-    from dlcli.training import Collectives
+    from dlcli.training.collectives import Collectives
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
@@ -113,7 +121,7 @@ def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResul
         encoded = encode_sets(config.data.weight, prepared, events, folder)
         initial = initial_weights(file, prepared.network)
         device = load_tensorflow(config, events)
-        from dlcli.training import ProgramCache
+        from dlcli.training.compiled_engine import ProgramCache
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
         options = FitOptions(initial, programs=programs, device=device, on_divergence=advise)
@@ -143,9 +151,9 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
         device = load_tensorflow(config, events, cluster.local_rank)
         resolve = partial(run_recording.resolved_config, file, prepared, threads=device.threads)
         with recording.begin(lambda path: resolve(folder=path), device, images) as writer:
-            for twin in runs.unfinished_runs_like(writer) if recording.writer is None else ():
+            for twin in unfinished_runs_like(writer) if recording.writer is None else ():
                 message = f"{twin} is an unfinished run of the same config; resume with: "
-                events.emit("warning", message=message + runs.resume_command(twin))
+                events.emit("warning", message=message + resume_command(twin))
             events.emit("run", folder=str(writer.path))
             # Fit, explain, evaluate; each is saved at once.
             options = FitOptions(initial, device=device)
@@ -347,7 +355,7 @@ def _save_last_finite(
     which = best or f"after {plural(trained.epochs, 'epoch')}"
     note = f"  the last finite weights, {which}, are kept in {writer.path}"
     if result.ensemble is None:
-        note += f"; to start from them: {runs.initial_weights_option(writer.path)}"
+        note += f"; to start from them: {initial_weights_option(writer.path)}"
     error.add_note(note)
 
 
@@ -423,7 +431,7 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
         result: the trained network with its rows.
         writer: the run, whose log has the reasons for the types of columns.
     """
-    from dlcli.training import gradient_norms
+    from dlcli.training.objectives import gradient_norms
 
     job, member = result.job, result.members[0]
     if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
@@ -496,10 +504,10 @@ def train_child_run(
             if os.path.isdir(child) and not child.is_symlink():
                 shutil.rmtree(child)  # of another config, or interrupted before it began
             recorded = run_recording.recorded_run(file, child, listener)
-        elif runs.is_unfinished(child):
+        elif is_unfinished(child):
             recorded = run_recording.resumed_run(child, "train", listener, file.tables)
         else:
-            run = runs.open_run(child)
+            run = open_run(child)
             if run.kind == DIVERGED:
                 raise DivergenceError(f"{child}: has diverged", 0)
             return run
@@ -516,8 +524,8 @@ def train_child_run(
 
 def is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
-    is_same = runs.has_content(folder / "config.yaml", file.text.encode())
-    return is_same and runs.is_run_folder(folder)
+    is_same = has_content(folder / "config.yaml", file.text.encode())
+    return is_same and is_run_folder(folder)
 
 
 @contextmanager
@@ -526,7 +534,7 @@ def _naming_parent(folder: Path, child: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        child_command, parent_command = runs.resume_command(child), runs.resume_command(folder)
+        child_command, parent_command = resume_command(child), resume_command(folder)
         error.args = tuple(
             each.replace(child_command, parent_command) if isinstance(each, str) else each
             for each in error.args

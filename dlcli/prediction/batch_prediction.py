@@ -17,8 +17,12 @@ from dlcli.errors import DataError, RunError, UsageError, in_cell
 from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, rejected_rows
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
-from dlcli.runs import locked, open_new_file
-from dlcli.tables import Partition, Remark, SourceFile, Table, find, open_batches
+from dlcli.runs.manifest import locked
+from dlcli.runs.safe_files import open_new_file
+from dlcli.tables.partitions import Partition
+from dlcli.tables.source_files import SourceFile, find
+from dlcli.tables.table import Remark, Table
+from dlcli.tables.table_files import open_batches
 
 _SHOWN_BAD_VALUES = 3
 """Values that can't be used that are named one by one."""

@@ -19,12 +19,13 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from dlcli.config import Log, Output, Unscaled
+from dlcli.config.config_schema import Output
+from dlcli.config.input_section import Log, Unscaled
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.preprocessing import Floats
-from dlcli.runs import Count, Document
-from dlcli.tasks import Values
+from dlcli.runs.safe_files import Count, Document
+from dlcli.tasks.task import Values
 
 REPORTED_LEVEL = 0.9
 """Level of the intervals of test rows whose coverage is stored for the report."""

@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.config import Location
+from dlcli.config.urls import Location
 from dlcli.errors import UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table, blanked, column_kind, integers, plain, strings
+from dlcli.tables.arrow_arrays import blanked, integers, plain, strings
+from dlcli.tables.column import column_kind
+from dlcli.tables.table import Table
 
 Format = Literal["csv", "parquet", "jsonl"]
 

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.metrics import finite
+from dlcli.metrics.statistic import finite
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import Table, floats, integers
-from dlcli.tasks import DecodedRows, Outputs, Task, Values
+from dlcli.tables.arrow_arrays import floats, integers
+from dlcli.tables.table import Table
+from dlcli.tasks.task import DecodedRows, Outputs, Task, Values
 
 
 @dataclass(frozen=True)

@@ -12,28 +12,29 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from dlcli.config import Config
-from dlcli.encoding import Encoding, Indices, Inputs, NumberEncoder, row_weights, words_to_predict
+from dlcli.config.config_schema import Config
+from dlcli.encoding.encoded_rows import Indices, Inputs
+from dlcli.encoding.encoding import Encoding, row_weights
+from dlcli.encoding.missing_words import words_to_predict
+from dlcli.encoding.numeric_columns import NumberEncoder
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
-from dlcli.metrics import Metrics
-from dlcli.network import Network, Weights, build_network, rows_at_once
+from dlcli.metrics.statistic import Metrics
+from dlcli.network.layers import Weights
+from dlcli.network.network import Network, build_network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import Document, Run
-from dlcli.tables import (
-    FewRows,
-    MemoryTable,
-    MissingWords,
-    NeedsTable,
-    Notation,
-    Reading,
-    Source,
-    Table,
-    column_kind,
-    read_table,
-)
-from dlcli.tasks import AnyTask, DecodedRows, Outputs, Task, drop_missing_targets
+from dlcli.runs.run_reader import Run
+from dlcli.runs.safe_files import Document
+from dlcli.tables.column import column_kind
+from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.source_files import Source
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import MissingWords, read_table
+from dlcli.tasks.inference import AnyTask, drop_missing_targets
+from dlcli.tasks.task import DecodedRows, Outputs, Task
 
 _ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""

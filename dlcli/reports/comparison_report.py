@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison import Comparison, DataFile, RunDifference, Side, as_text
+from dlcli.comparison.comparison import Comparison, DataFile, RunDifference, Side
+from dlcli.comparison.config_differences import as_text
 from dlcli.errors import first_names, plural
-from dlcli.metrics import DifferenceEstimate
+from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
 from dlcli.reports.report_parts import direction_mark, metric_table

@@ -11,10 +11,12 @@ from functools import cached_property, partial
 import numpy as np
 from pydantic import ValidationError
 
-from dlcli.comparison import GateResults
+from dlcli.comparison.baseline_comparison import Interval
+from dlcli.comparison.gates import GateResults
 from dlcli.errors import RunError, plural
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.pipeline import REFIT_FAILED, CrossValidation, FoldResult, Interval
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.pipeline.cross_validation import REFIT_FAILED
+from dlcli.pipeline.documents import CrossValidation, FoldResult
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import (
@@ -35,8 +37,11 @@ from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
-from dlcli.runs import Run
-from dlcli.tasks import Multilabel, Regression, StoredPredictions, Task, classification
+from dlcli.runs.run_reader import Run
+from dlcli.tasks.classification import Multilabel, classification
+from dlcli.tasks.regression import Regression
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import Task
 
 MOST_DRAWN_FOLDS = 100
 """Folds whose curves are drawn."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlcli.diagnosis import Finding
+from dlcli.diagnosis.remedies import Finding
 from dlcli.errors import plural
-from dlcli.pipeline import Trial, winner
+from dlcli.pipeline.remedies_trial import Trial, winner
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Findings, Table, Text, View
-from dlcli.runs import Run
+from dlcli.runs.run_reader import Run
 
 
 def diagnosis_view(

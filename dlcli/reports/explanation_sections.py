@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from dlcli.config import Config, TimeSplit
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import TimeSplit
 from dlcli.errors import plural
-from dlcli.explanation import (
+from dlcli.explanation.explanation_document import (
     ColumnStatistics,
     Explanation,
     Histogram,

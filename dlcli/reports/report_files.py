@@ -23,7 +23,8 @@ from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.views import Chart, View
-from dlcli.runs import Run, open_new_file, refuse_existing_file, write_atomically, write_page
+from dlcli.runs.run_reader import Run, write_page
+from dlcli.runs.safe_files import open_new_file, refuse_existing_file, write_atomically
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -8,9 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
-from dlcli.encoding import numbered_prefix
+from dlcli.encoding.column_types import numbered_prefix
 from dlcli.errors import joined, plural
-from dlcli.metrics import HIGHER_IS_BETTER, Verdict
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import Verdict
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
     Block,
@@ -27,12 +28,13 @@ from dlcli.reports.views import (
 )
 
 if TYPE_CHECKING:
-    from dlcli.comparison import BaselineDifference
-    from dlcli.data_checks import ColumnOverview, Inspection
-    from dlcli.network import LayerSummary
-    from dlcli.pipeline import Finalist, FoldResult, Reproduction
+    from dlcli.comparison.baseline_comparison import BaselineDifference
+    from dlcli.data_checks.inspection import ColumnOverview, Inspection
+    from dlcli.network.network import LayerSummary
+    from dlcli.pipeline.documents import Finalist, FoldResult
+    from dlcli.pipeline.reproduction import Reproduction
     from dlcli.reports.run_record import NetworkEvent, RunRecord
-    from dlcli.runs import Run
+    from dlcli.runs.run_reader import Run
 
 _OF_POSITIVE_CLASS = ("precision", "recall", "f1", "average_precision")
 """Metrics of one of two classes; all others are alike for both."""

@@ -11,18 +11,16 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.data_checks import draw
+from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
-from dlcli.metrics import (
-    Floats,
-    ThresholdCounts,
+from dlcli.metrics.definitions import (
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
     stored_confusion,
-    weighted_quantile,
 )
-from dlcli.prediction import REPORTED_LEVEL, RangeCoverage
+from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
+from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,

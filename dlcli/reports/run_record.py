@@ -12,17 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from dlcli.comparison import BaselineComparison
-from dlcli.config import Config
+from dlcli.comparison.baseline_comparison import BaselineComparison
+from dlcli.config.config_schema import Config
 from dlcli.errors import RunError, plural
-from dlcli.explanation import Explanation
-from dlcli.metrics import Floats, ThresholdCounts, main_metric
-from dlcli.network import LayerSummary
-from dlcli.prediction import Conformal, Ensemble, Predictor
+from dlcli.explanation.explanation_document import Explanation
+from dlcli.metrics.definitions import main_metric
+from dlcli.metrics.statistic import Floats, ThresholdCounts
+from dlcli.network.network import LayerSummary
+from dlcli.prediction.conformal import Conformal
+from dlcli.prediction.predictor import Ensemble, Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
-from dlcli.runs import DIVERGED, Count, MetricsBySplit, Run, data_entries, open_run, parse_document
-from dlcli.tasks import StoredPredictions, Task, Values
+from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
+from dlcli.runs.run_writer import data_entries
+from dlcli.runs.safe_files import Count, parse_document
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import Task, Values
 
 MOST_WARNINGS = 100
 

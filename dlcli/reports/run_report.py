@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from dlcli.comparison import GateResults
-from dlcli.config import TimeSplit
-from dlcli.diagnosis import diagnose
+from dlcli.comparison.gates import GateResults
+from dlcli.config.data_section import TimeSplit
+from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
-from dlcli.metrics import HIGHER_IS_BETTER, finite_number
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.statistic import finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import data_section, explanation_section
 from dlcli.reports.report_parts import (

@@ -10,11 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from dlcli.config import Value
-from dlcli.data_checks import spread
+from dlcli.config.search_space import Value
+from dlcli.data_checks.sample import spread
 from dlcli.errors import plural
-from dlcli.metrics import finite_number
-from dlcli.pipeline import Dimension, Finalist, Search, TrialResult, leaderboard
+from dlcli.metrics.statistic import finite_number
+from dlcli.pipeline.documents import Dimension, Finalist, Search, TrialResult, leaderboard
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,

@@ -10,8 +10,8 @@ from functools import partial
 from pydantic import BaseModel
 
 from dlcli.errors import plural
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.pipeline import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.pipeline.documents import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
 from dlcli.reports import formatting as fmt
 from dlcli.reports.report_parts import (
     REPEATABLE,
@@ -36,7 +36,7 @@ from dlcli.reports.search_charts import (
     value_text,
 )
 from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
-from dlcli.runs import Run
+from dlcli.runs.run_reader import Run
 
 MOST_LISTED = 50
 """Candidates of the leaderboard."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlcli.errors import plural
-from dlcli.explanation import LayerStatistics
-from dlcli.pipeline import thinned
+from dlcli.explanation.explanation_document import LayerStatistics
+from dlcli.pipeline.documents import thinned
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord

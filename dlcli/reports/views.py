@@ -15,7 +15,7 @@ from dlcli.errors import display_width, padded, printable
 from dlcli.reports import formatting as fmt
 
 if TYPE_CHECKING:
-    from dlcli.diagnosis import Finding
+    from dlcli.diagnosis.remedies import Finding
 
 Item = TypeVar("Item")
 Spec = Mapping[str, Any]

@@ -16,7 +16,8 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
-from dlcli.config import MAX_BYTES, MEMORY_ARGUMENTS
+from dlcli.config.data_section import MEMORY_ARGUMENTS
+from dlcli.config.yaml_document import MAX_BYTES
 from dlcli.errors import RunError, by_caller, listed
 from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
 

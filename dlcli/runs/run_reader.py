@@ -14,7 +14,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config import ConfigFile, Location, Url, hide_secrets, load_config
+from dlcli.config.config_file import ConfigFile, load_config
+from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import (
     ConfigError,
     DlcliError,
@@ -420,7 +421,7 @@ def _copy_file(run: Url, name: str, folder: Path, limit: int) -> None:
     Raises:
         RunError: if it can't be read.
     """
-    from dlcli.tables import open_url
+    from dlcli.tables.remote_files import open_url
 
     url, left = Url(f"{run.rstrip('/')}/{name}"), limit + 1
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__, is_command_line
-from dlcli.config import Location, Url, hide_secrets
+from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
@@ -234,7 +234,7 @@ def fingerprint(path: Location) -> dict[str, object]:
         UsageError: for a URL that can't be read.
     """
     if isinstance(path, Url):
-        from dlcli.tables import file_version
+        from dlcli.tables.remote_files import file_version
 
         size, version_there = file_version(path)
         return {"file": str(path), "sha256": None, "version": version_there, "bytes": size}

@@ -4,7 +4,3 @@
 and routes it to one of the protocols; each of these turns its body into rows, which a `ServedModel`
 checks and predicts, and the predictions into its own answer.
 """
-
-from dlcli.serving.requests import Limits
-from dlcli.serving.served_model import ServedModel, model_names
-from dlcli.serving.server import Settings, run_server

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.prediction import Predictions
+from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ColumnIssues
 from dlcli.serving.columns import ServedColumn
 from dlcli.serving.served_model import ServedModel

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from starlette.responses import HTMLResponse, Response
 
-from dlcli.reports import policy, render_template, style_variables, template_text
+from dlcli.reports.charts import style_variables
+from dlcli.reports.report_files import policy, render_template, template_text
 from dlcli.serving.openapi import STATUSES
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel

@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.encoding import ImageEncoder, NumberEncoder
+from dlcli.encoding.image_columns import ImageEncoder
+from dlcli.encoding.numeric_columns import NumberEncoder
 from dlcli.errors import DataError, UsageError, did_you_mean
-from dlcli.prediction import MOST_ROWS, REPORTED_LEVEL, Predictions, Predictor
+from dlcli.prediction.conformal import REPORTED_LEVEL
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import open_run
+from dlcli.runs.run_reader import open_run
 from dlcli.serving.columns import ServedColumn, answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
-from dlcli.tables import MOST_CHARACTERS, memory_table
+from dlcli.tables.few_rows import MOST_CHARACTERS
+from dlcli.tables.memory_tables import memory_table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"

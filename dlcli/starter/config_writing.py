@@ -9,14 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dlcli import config, encoding
-from dlcli.data_checks import MOST_CLASS_NUMBERS, number, require_columns
+from dlcli.config.config_file import EDITOR_COMMENT, make_config, relative_path
+from dlcli.config.config_schema import Config
+from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
+from dlcli.config.input_section import Categorical, Datetime, Feature, Image, Numeric, Text
+from dlcli.config.search_space import default_tune
+from dlcli.config.tune_section import DEFAULT_TRIALS
+from dlcli.config.urls import Location, Url
+from dlcli.data_checks.data_issue import number
+from dlcli.data_checks.inspection import require_columns
+from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
+from dlcli.encoding.column_summary import MIN_ROWS
+from dlcli.encoding.column_types import has_identifier_name, matching_name, numbered_prefix
+from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, predicted_target
-from dlcli.network import resolve_head
+from dlcli.network.network import resolve_head
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.starter.yaml_lines import Line, aligned, scalar
-from dlcli.tables import MemoryTable, Table, read_table
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 
 _MAX_LEAST_COUNT = 10
 """Integers of which even the least is larger are probably not counts."""
@@ -25,7 +38,7 @@ _IMBALANCED = 3
 
 
 def starter_config(
-    data: config.Location | MemoryTable,
+    data: Location | MemoryTable,
     target: str | Sequence[str],
     *,
     config_folder: Path = Path(),  # noqa: B008  (the current one)
@@ -58,30 +71,30 @@ def starter_config(
     check_word("type", type, ("auto", "numeric", "count", "categorical"))
     if str(data) == "-":
         raise UsageError("a config needs a file that it can name, not standard input")
-    table = read_table(data, encoding.words_to_read())
+    table = read_table(data, words_to_read())
     targets = require_columns(table, target)
     for name, asks in (("positive", positive is not None), ("type", type == "categorical")):
         if asks and len(targets) > 1:
             raise UsageError(f"{option(name)}: a target of several columns has no classes")
     if positive is not None and type in ("numeric", "count"):
         raise UsageError(f"{option('positive')}: a target of type {type} has no classes")
-    declared = config.Target(column=targets, type=type, positive=positive)
-    [table] = encoding.settle_missing_words([table], config.Data(train=table.file, target=declared))
+    declared = Target(column=targets, type=type, positive=positive)
+    [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
-        path = config.MEMORY
-    elif isinstance(data, config.Url):
+        path = MEMORY
+    elif isinstance(data, Url):
         path = str(data)
     else:
-        path = config.relative_path(Path(data), config_folder)
+        path = relative_path(Path(data), config_folder)
     remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
     training = aligned(recipe.training)
     return "\n".join(
         [
-            config.EDITOR_COMMENT,
+            EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
@@ -101,7 +114,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
     for name in names:
         if name in targets:
             raise UsageError(f"{table.file}: '{name}' is a target and can't be ignored")
-        if not any(encoding.matching_name(column, [name]) for column in features):
+        if not any(matching_name(column, [name]) for column in features):
             hint = did_you_mean(name, features) or f"; there are {listed(features, 12)}"
             raise UsageError(f"{table.file}: no column '{name}' to ignore{hint}")
 
@@ -109,7 +122,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
 # Sections
 
 
-def _written_target(facts: TableFacts, declared: config.Target) -> str:
+def _written_target(facts: TableFacts, declared: Target) -> str:
     """Write the target: its columns, with its type and positive class if they were named."""
     column = scalar(facts.task.columns[0])
     if len(facts.task.columns) > 1:
@@ -122,9 +135,7 @@ def _written_target(facts: TableFacts, declared: config.Target) -> str:
     return f"{{{', '.join(parts)}}}" if len(parts) > 1 else column
 
 
-def _data_lines(
-    facts: TableFacts, declared: config.Target, path: str, recipe: Recipe
-) -> Iterator[Line]:
+def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without one {are} left out" if without else ""
@@ -137,7 +148,7 @@ def _data_lines(
             yield Line("validation", share, "share of the rows, for early stopping")
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
-        why = "rows" if facts.rows < encoding.MIN_ROWS else "rows of some classes"
+        why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
         yield Line("", "", f"no validation and test rows: too few {why} to hold some out")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
@@ -157,9 +168,7 @@ def _data_lines(
             yield Line("", "", f"  and among the features {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield Line("", "", facts.split.later)
-        if recipe.has_folds and (
-            facts.split.later or isinstance(facts.split.choice, config.TimeSplit)
-        ):
+        if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):
             settings = f"data.validation: {HELD_OUT.validation} and ensemble.folds: none"
             yield Line("", "", f"  with {settings}, as other folds have later rows, too")
 
@@ -182,7 +191,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to do if classes are none, or the positive one is common, or integers are some."""
     if len(facts.target_values) > 1:
         return
-    if facts.without_classes and isinstance(facts.without_classes.feature, config.Numeric):
+    if facts.without_classes and isinstance(facts.without_classes.feature, Numeric):
         column = scalar(facts.task.columns[0])
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
@@ -207,7 +216,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
     """Yield comments on the output, loss and metrics that follow from the target."""
     data = {"train": "-", "target": facts.task.columns}
-    bare = config.Config.model_validate({"data": data, "hidden": (), "epochs": 1})
+    bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
@@ -227,13 +236,11 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
     settings = ", ".join(f"{line.key}: {line.value}" for line in recipe.input)
     data = f"data: {{train: '-', target: y{share}}}\ninput: {{{settings}}}"
     text = f"{data}\n{recipe.hidden}\n{training}"
-    search = textwrap.indent(
-        config.default_tune(config.make_config(text).config, facts.rows), "#   "
-    )
+    search = textwrap.indent(default_tune(make_config(text).config, facts.rows), "#   ")
     first = (
         "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
     )
-    return f"{first}\n#   trials: {config.DEFAULT_TRIALS}\n{search}"
+    return f"{first}\n#   trials: {DEFAULT_TRIALS}\n{search}"
 
 
 # Features: one column per line, or patterns where there are many
@@ -278,7 +285,7 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
 
 def _prefixes(columns: Sequence[ColumnFacts]) -> list[str]:
     """Return the common prefixes of numbered columns, the longest first."""
-    counts = Counter(filter(None, (encoding.numbered_prefix(column.name) for column in columns)))
+    counts = Counter(filter(None, (numbered_prefix(column.name) for column in columns)))
     common = [prefix for prefix, count in counts.items() if count >= _MIN_PATTERN_COLUMNS]
     return sorted(common, key=len, reverse=True)
 
@@ -343,13 +350,13 @@ def _may_name_things(column: ColumnFacts) -> bool:
     """Return whether numbers are called identifiers, and several rows have the same."""
     values = column.values
     is_repeated = values.whole and 1 < values.distinct <= values.present / 2
-    is_plain = column.feature == config.Numeric() and not values.may_be_codes
-    return is_plain and is_repeated and encoding.has_identifier_name(column.name)
+    is_plain = column.feature == Numeric() and not values.may_be_codes
+    return is_plain and is_repeated and has_identifier_name(column.name)
 
 
 def _column_line(column: ColumnFacts) -> Line:
     values = column.values
-    if column.feature == config.Numeric() and values.bounds and values.may_be_codes:
+    if column.feature == Numeric() and values.bounds and values.may_be_codes:
         # The suggestion comes before what may be cut off.
         missing = "".join(f" ({count})" for count in _missing_count([column]))
         comment = f"whole numbers, {_range(*values.bounds)}; if codes, categorical{missing}"
@@ -365,22 +372,19 @@ def _column_line(column: ColumnFacts) -> Line:
     return Line(scalar(column.name), _written(column.feature), comment)
 
 
-def _written(feature: config.Feature) -> str:
+def _written(feature: Feature) -> str:
     """Return a feature as YAML, with the parameters that depend on the column."""
-    if isinstance(feature, config.Datetime) and feature.formats:
+    if isinstance(feature, Datetime) and feature.formats:
         formats = [scalar(format) for format in feature.formats]
         written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
         return f"{{type: datetime, format: {written}}}"
-    if (
-        isinstance(feature, config.Categorical)
-        and feature.max_categories != config.Categorical().max_categories
-    ):
+    if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
         return f"{{type: categorical, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, config.Numeric) and feature.max_categories:
+    if isinstance(feature, Numeric) and feature.max_categories:
         return f"{{type: numeric, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, config.Image):
+    if isinstance(feature, Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
-    if isinstance(feature, config.Text) and feature.encoding != config.Text().encoding:
+    if isinstance(feature, Text) and feature.encoding != Text().encoding:
         return f"{{type: text, encoding: {feature.encoding.name}}}"
     return feature.type
 

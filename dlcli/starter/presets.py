@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from dlcli import config
+from dlcli.config.input_section import FEWEST_TRIAL_ROWS, Categorical, Image, Numeric
 from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 
@@ -98,7 +98,7 @@ _MOST_BINS = 3_200
 _FEWEST_BINS = 16
 
 
-_ROWS_OF_TRIAL = 10 * config.FEWEST_TRIAL_ROWS
+_ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
 """Rows from which each network is validated on enough of them, about a tenth, for a trial."""
 
 
@@ -164,11 +164,11 @@ def _bins(facts: TableFacts) -> int:
 def _inputs_of(column: ColumnFacts, bins: int) -> int:
     """Return about how many inputs a column is encoded by."""
     match column.feature:
-        case config.Numeric(max_categories=most):
+        case Numeric(max_categories=most):
             return min(bins, column.values.distinct) + most
-        case config.Categorical(max_categories=most):
+        case Categorical(max_categories=most):
             return min(most, column.values.distinct)
-        case config.Image(shape=shape):
+        case Image(shape=shape):
             return math.prod(shape)
     return 1
 

@@ -7,12 +7,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli import config, data_checks, encoding
+from dlcli.config.data_section import SplitChoice, StratifiedSplit, Target
+from dlcli.config.input_section import (
+    Auto,
+    Categorical,
+    Feature,
+    Ignored,
+    Input,
+    MultiHot,
+    Numeric,
+    Text,
+)
+from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
+from dlcli.data_checks.sample import draw_sample
+from dlcli.data_checks.split_checks import SplitAdvice, advise_split
+from dlcli.data_checks.target_checks import explain_by_columns, select_leaks, type_without_classes
+from dlcli.encoding.column_summary import MIN_ROWS, ColumnSummary, summarize_column
+from dlcli.encoding.column_types import count_all_rows, type_columns
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, option
 from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
-from dlcli.tables import Table
-from dlcli.tasks import Task, drop_missing_targets, infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import drop_missing_targets, infer_task
+from dlcli.tasks.task import Task
 
 HELD_OUT = Shares(validation=0.15, test=0.15)
 """The shares of rows that are held out."""
@@ -25,13 +43,13 @@ class ColumnFacts:
     """The facts about a feature column."""
 
     name: str
-    feature: config.Feature
+    feature: Feature
     """The type to read it as."""
     reason: str
     """The reason, for the user."""
     auto: bool
     """True if `auto` would choose the same type."""
-    values: encoding.ColumnSummary
+    values: ColumnSummary
     """Its values."""
     leaks: bool
     """True if it alone predicts nearly all of the target."""
@@ -44,9 +62,7 @@ class ColumnFacts:
     @property
     def has_words(self) -> bool:
         """True for texts other than lists of names, of which there are few."""
-        return isinstance(self.feature, config.Text) and not isinstance(
-            self.feature.encoding, config.MultiHot
-        )
+        return isinstance(self.feature, Text) and not isinstance(self.feature.encoding, MultiHot)
 
 
 @dataclass(frozen=True)
@@ -60,9 +76,9 @@ class TableFacts:
     task: Task
     positive: str | None
     """The positive class, if it was named."""
-    target_values: tuple[encoding.ColumnSummary, ...]
+    target_values: tuple[ColumnSummary, ...]
     """The values of each of its columns."""
-    without_classes: encoding.Decision | None
+    without_classes: Decision | None
     """The type of a target with classes that are probably none."""
     class_rows: tuple[int, ...]
     """The number of rows of each class, if the target has classes."""
@@ -70,7 +86,7 @@ class TableFacts:
     """The other columns, in order, without the one that rows are split by."""
     holds_out: bool
     """True if there are enough rows for validation and test."""
-    split: data_checks.SplitAdvice | None
+    split: SplitAdvice | None
     """A split that suits the rows better than a random one, if there is one."""
     uses_split: bool
     """True if that split is used, not only suggested."""
@@ -78,7 +94,7 @@ class TableFacts:
     """The different values of the column that rows are split by; 0 without one."""
 
 
-def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> TableFacts:
+def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
@@ -92,15 +108,15 @@ def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> 
     """
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
-    values = tuple(encoding.summarize_column(table, name) for name in target.columns)
+    values = tuple(summarize_column(table, name) for name in target.columns)
     _check_target(table, task, values)
-    section = config.Input(features={"*": config.Auto(), **dict.fromkeys(ignore, config.Ignored())})
-    inferred = encoding.type_columns(section, table, target.columns, whole)
-    sample = data_checks.draw_sample(table, inferred, task)
-    leaks = data_checks.select_leaks(data_checks.explain_by_columns(sample), task)
+    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    inferred = type_columns(section, table, target.columns, whole)
+    sample = draw_sample(table, inferred, task)
+    leaks = select_leaks(explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
-    split = data_checks.advise_split(table, inferred, task)
+    split = advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)
     uses_split = (
         split is not None
@@ -111,8 +127,8 @@ def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> 
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = data_checks.explain_by_values(sample)
-        most = min(data_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
+        named = explain_by_values(sample)
+        most = min(MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
             _as_named(column, named[column.name].kind, most) if column.name in named else column
             for column in columns
@@ -123,35 +139,33 @@ def gather_facts(whole: Table, target: config.Target, ignore: Sequence[str]) -> 
         task=task,
         positive=target.positive,
         target_values=values,
-        without_classes=data_checks.type_without_classes(table, task),
+        without_classes=type_without_classes(table, task),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,
-        holds_out=_holds_out(table, task, config.StratifiedSplit()),
+        holds_out=_holds_out(table, task, StratifiedSplit()),
         split=split,
         uses_split=uses_split,
         subjects=subjects,
     )
 
 
-_NAMING_REASONS: Mapping[data_checks.NamingKind, str] = {
+_NAMING_REASONS: Mapping[NamingKind, str] = {
     "codes": "codes, as their order explains nothing",
     "repeated_amounts": "numbers that also name things",
     "many_categories": "text whose rare values matter",
 }
 
 
-def _as_named(column: ColumnFacts, kind: data_checks.NamingKind, most: int) -> ColumnFacts:
+def _as_named(column: ColumnFacts, kind: NamingKind, most: int) -> ColumnFacts:
     """Return a column whose values name something, with inputs for at most so many."""
     most = min(column.values.distinct, most)
-    feature: config.Feature = config.Categorical(
-        max_categories=max(config.Categorical().max_categories, most)
-    )
+    feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
     if kind == "repeated_amounts":
-        feature = config.Numeric(max_categories=most)
+        feature = Numeric(max_categories=most)
     return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
 
 
-def _check_target(table: Table, task: Task, values: Sequence[encoding.ColumnSummary]) -> None:
+def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:
     """Check that the target can be learned.
 
     Raises:
@@ -168,15 +182,15 @@ def _check_target(table: Table, task: Task, values: Sequence[encoding.ColumnSumm
             check_range("none", table.numbers(column), table, column)
 
 
-def _holds_out(table: Table, task: Task, choice: config.SplitChoice) -> bool:
+def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     """Return whether rows can be held out.
 
     Each class must be in training, and two of them twice: else a fold might have all the rows of
     all classes but one.
     """
-    if table.rows < encoding.MIN_ROWS:
+    if table.rows < MIN_ROWS:
         return False
-    if not task.classes and isinstance(choice, config.StratifiedSplit):
+    if not task.classes and isinstance(choice, StratifiedSplit):
         return True
     try:
         training = assign_rows(table, choice, task.class_column, HELD_OUT, seed=0).train
@@ -190,20 +204,18 @@ def _holds_out(table: Table, task: Task, choice: config.SplitChoice) -> bool:
 
 
 def _columns(
-    table: Table, decisions: Mapping[str, encoding.Decision], leaks: Collection[str]
+    table: Table, decisions: Mapping[str, Decision], leaks: Collection[str]
 ) -> tuple[ColumnFacts, ...]:
     return tuple(
         _column(table, name, decision, auto=decisions[name].values is not None, leaks=name in leaks)
-        for name, decision in encoding.count_all_rows(decisions, table).items()
+        for name, decision in count_all_rows(decisions, table).items()
     )
 
 
-def _column(
-    table: Table, name: str, decision: encoding.Decision, *, auto: bool, leaks: bool
-) -> ColumnFacts:
+def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
     feature, values = decision.feature, decision.values
     assert values is not None  # counted
-    if isinstance(feature, config.Numeric) and values.bounds is None:
+    if isinstance(feature, Numeric) and values.bounds is None:
         check_range("none", table.numbers(name), table, name)  # it is read for want of another
     reason = decision.reason if auto else f"as {option('ignore')} sets"
     return ColumnFacts(name, feature, reason, auto, values, leaks)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.config import are_times_alone, format_tokens, is_named_format
+from dlcli.config.input_section import are_times_alone, format_tokens, is_named_format
 from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
 from dlcli.tables.column import Column
 from dlcli.tables.distinct_texts import DistinctTexts

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from dlcli.config import CsvFormat
+from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError, listed, plural
 from dlcli.tables.remote_files import InputStream
 from dlcli.tables.source_files import (

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.config import CsvFormat
+from dlcli.config.data_section import CsvFormat
 from dlcli.errors import joined, listed
 from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.column import USUAL_MISSING_WORDS, Column

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from dlcli.config import Location, Url
+from dlcli.config.urls import Location, Url
 from dlcli.errors import DataError, UsageError, listed
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_systems import (

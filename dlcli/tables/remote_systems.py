@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import pyarrow as pa
 
-from dlcli.config import Url
+from dlcli.config.urls import Url
 from dlcli.errors import DlcliError, UsageError, install_command, truncate
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from dlcli.config import FormatChoice, Location, Url, locate
+from dlcli.config.data_section import FormatChoice
+from dlcli.config.urls import Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions

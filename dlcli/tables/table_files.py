@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.config import AutoFormat, CsvFormat, FormatChoice
+from dlcli.config.data_section import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import StoredColumns, plain_schema, store, without_dictionary

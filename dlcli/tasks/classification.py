@@ -13,21 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli.config import (
+from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.layer_choices import Softmax
+from dlcli.config.training_choices import (
     BinaryCrossentropy,
-    ClassWeight,
-    Config,
     Loss,
-    MetricName,
-    Output,
-    Softmax,
     SparseCategoricalCrossentropy,
     TargetForm,
 )
 from dlcli.errors import did_you_mean, first_names
-from dlcli.metrics import (
-    Metrics,
-    Statistic,
+from dlcli.metrics.definitions import (
     binary_statistics,
     cross_entropy,
     decide,
@@ -35,8 +30,10 @@ from dlcli.metrics import (
     multiclass_statistics,
     multilabel_statistics,
 )
+from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.preprocessing import Floats, ValueIssues
-from dlcli.tables import Table, integers, strings
+from dlcli.tables.arrow_arrays import integers, strings
+from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, Task, Values, refuse_missing, weighted_mean
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from dlcli.config import Target
+from dlcli.config.data_section import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, number
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Column, Table
+from dlcli.tables.column import Column
+from dlcli.tables.table import Table
 from dlcli.tasks.classification import (
     Binary,
     Multiclass,

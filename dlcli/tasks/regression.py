@@ -12,29 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli.config import (
-    Activation,
-    ClassWeight,
-    Config,
-    Log,
-    Loss,
-    MeanSquaredError,
-    MetricName,
-    Output,
-    OutputScaling,
-    Poisson,
-    Standard,
-    TargetForm,
-    Unscaled,
-)
+from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.input_section import Log, OutputScaling, Standard, Unscaled
+from dlcli.config.layer_choices import Activation
+from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
 from dlcli.errors import DataError
-from dlcli.metrics import (
-    Metrics,
-    Statistic,
-    metric_values,
-    regression_statistics,
-    weighted_quantile,
-)
+from dlcli.metrics.definitions import metric_values, regression_statistics
+from dlcli.metrics.statistic import Metrics, Statistic, weighted_quantile
 from dlcli.preprocessing import (
     Floats,
     LinearScaling,
@@ -43,7 +27,8 @@ from dlcli.preprocessing import (
     out_of_range,
     scale_column,
 )
-from dlcli.tables import Table, floats
+from dlcli.tables.arrow_arrays import floats
+from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import (
     DecodedRows,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dlcli.errors import RunError
 from dlcli.preprocessing import Floats
-from dlcli.tables import integers, strings, to_numpy
+from dlcli.tables.arrow_arrays import integers, strings, to_numpy
 
 
 @dataclass(frozen=True)

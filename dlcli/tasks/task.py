@@ -12,23 +12,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.config import (
-    Activation,
+from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.input_section import OutputScaling
+from dlcli.config.layer_choices import Activation
+from dlcli.config.training_choices import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
-    ClassWeight,
-    Config,
     Loss,
-    MetricName,
-    Output,
-    OutputScaling,
     SparseCategoricalCrossentropy,
     TargetForm,
 )
 from dlcli.errors import first_names
-from dlcli.metrics import Metrics, Statistic, metric_values
+from dlcli.metrics.definitions import metric_values
+from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.preprocessing import Fitted, Floats, ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 
 Values = NDArray[Any]

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dlcli import runs
-from dlcli.config import hide_secrets
+from dlcli.config.urls import hide_secrets
 from dlcli.errors import UsageError, require_packages, truncate
+from dlcli.runs.manifest import kind_of_unfinished
+from dlcli.runs.run_reader import Run, tracked_files
+from dlcli.runs.run_writer import RunWriter, content_id, read_mlflow_run, write_mlflow_run
 from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of, reason
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class MLflow:
         self._waiting: list[Metric] = []
         self._due = 0.0
 
-    def begin(self, run: runs.RunWriter) -> Fields:
+    def begin(self, run: RunWriter) -> Fields:
         """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
             if earlier := self._earlier(run):
@@ -76,7 +78,7 @@ class MLflow:
                 }
             else:
                 self._run_id = self._create(run)
-                runs.write_mlflow_run(run.path, self._run_id)
+                write_mlflow_run(run.path, self._run_id)
         return self._place()
 
     def resume(self, epochs: int) -> None:
@@ -110,14 +112,14 @@ class MLflow:
             self._add(epochs, {f"{split}_{name}": value for name, value in values.items()})
         self._send()
 
-    def end(self, outcome: Outcome, run: runs.Run | None) -> None:
+    def end(self, outcome: Outcome, run: Run | None) -> None:
         """Send the files of a complete run, and the outcome; see `Tracker`."""
         if not self._run_id:
             return
         try:
             self._send()
             with short_timeouts(for_files=True):
-                for path in runs.tracked_files(run) if run else ():
+                for path in tracked_files(run) if run else ():
                     self._store.client.log_artifact(self._run_id, str(path))
         finally:
             with short_timeouts():
@@ -126,9 +128,9 @@ class MLflow:
     def close(self) -> None:
         """Do nothing: no connection stays open; see `Tracker`."""
 
-    def _earlier(self, run: runs.RunWriter) -> MlflowRun | None:
+    def _earlier(self, run: RunWriter) -> MlflowRun | None:
         """Return the run of MLflow that an earlier process has begun, if it still exists."""
-        run_id = runs.read_mlflow_run(run.path)
+        run_id = read_mlflow_run(run.path)
         if run_id is None:
             return None
         from mlflow.exceptions import MlflowException
@@ -146,7 +148,7 @@ class MLflow:
         history = self._store.client.get_metric_history(self._run_id, name)
         return max((metric.step for metric in history), default=0)
 
-    def _create(self, run: runs.RunWriter) -> str:
+    def _create(self, run: RunWriter) -> str:
         """Create a run of MLflow with everything that is known before training."""
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
@@ -198,14 +200,14 @@ class MLflow:
         return {**fields, "place": f"{uri}, run {self._run_id}", "look": look}
 
 
-def _tags(run: runs.RunWriter) -> dict[str, str]:
+def _tags(run: RunWriter) -> dict[str, str]:
     """Return versions and data of a run, by MLflow's own names where it has some."""
     environment: Mapping[str, Any] = run.read_environment()
     tags = {
-        "mlflow.source.name": f"dlcli {runs.kind_of_unfinished(run.path)}",
+        "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
         "mlflow.source.type": "LOCAL",
         "dlcli.version": str(environment["dlcli"]),
-        "dlcli.data_sha256": " ".join(str(runs.content_id(file)) for file in environment["data"]),
+        "dlcli.data_sha256": " ".join(str(content_id(file)) for file in environment["data"]),
         _RUN: str(run.path),
     }
     if git := environment["git"]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.runs import DIVERGED, RunWriter, open_run
+from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracker import Outcome, Parameter, Tracker, as_json, reason
 
 if TYPE_CHECKING:
-    from dlcli.pipeline import Listener
+    from dlcli.pipeline.events import Listener
 
 _ALL_TRACKED = 500
 """Up to this epoch each one is tracked."""

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.encoding import Inputs, ShardedInputs
+from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_program import Block, ChunkedProgram, Values, chunk_orders
 from dlcli.training.epoch_monitor import State

@@ -26,16 +26,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.config import (
-    ConstantLearningRate,
-    OrthogonalRegularizer,
-    PiecewiseConstant,
-    ReduceOnPlateau,
-)
-from dlcli.encoding import ShardedInputs, is_resident
+from dlcli.config.layer_choices import OrthogonalRegularizer
+from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
+from dlcli.encoding.encoded_rows import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
-from dlcli.network import DenseLayer, estimate_step_seconds
-from dlcli.runs import Checkpoint
+from dlcli.network.layers import DenseLayer
+from dlcli.network.network import estimate_step_seconds
+from dlcli.runs.resume_files import Checkpoint
 from dlcli.training.cluster_program import ClusterProgram
 from dlcli.training.compiled_program import (
     VALIDATION_ROWS,

@@ -32,7 +32,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from dlcli.encoding import EncodedRows, Inputs, ShardedInputs, resident_matrix
+from dlcli.encoding.encoded_rows import EncodedRows, Inputs, ShardedInputs, resident_matrix
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import order_parts, size_of

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dlcli.config import EarlyStopping, ReduceOnPlateau
-from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.config.config_schema import EarlyStopping
+from dlcli.config.training_choices import ReduceOnPlateau
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.training.objectives import Learner
 from dlcli.training_job import Job
 

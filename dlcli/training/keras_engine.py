@@ -11,9 +11,10 @@ import tensorflow as tf
 from keras.callbacks import EarlyStopping
 from numpy.typing import NDArray
 
-from dlcli.config import Config, ReduceOnPlateau
+from dlcli.config.config_schema import Config
+from dlcli.config.training_choices import ReduceOnPlateau
 from dlcli.keras_model import weights_of
-from dlcli.runs import Checkpoint
+from dlcli.runs.resume_files import Checkpoint
 from dlcli.training.epoch_monitor import direction
 from dlcli.training.objectives import Learner, build_learner
 from dlcli.training.randomness import epoch_order

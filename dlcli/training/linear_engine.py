@@ -17,23 +17,25 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config import (
+from dlcli.config.config_schema import Config
+from dlcli.config.layer_choices import (
     Activation,
-    Adam,
-    BinaryCrossentropy,
-    Config,
     Constant,
     Exponential,
     Linear,
+    Sigmoid,
+    Softmax,
+    Zeros,
+)
+from dlcli.config.training_choices import (
+    Adam,
+    BinaryCrossentropy,
     Loss,
     MeanSquaredError,
     Poisson,
-    Sigmoid,
-    Softmax,
     SparseCategoricalCrossentropy,
-    Zeros,
 )
-from dlcli.encoding import (
+from dlcli.encoding.encoded_rows import (
     EncodedRows,
     InMemoryInputs,
     Inputs,
@@ -42,8 +44,10 @@ from dlcli.encoding import (
     stored_inputs,
     stored_values,
 )
-from dlcli.network import DenseLayer, Floats, Network, Weights, activate, activation_of
-from dlcli.runs import Checkpoint
+from dlcli.network.activations import Floats, activate
+from dlcli.network.layers import DenseLayer, Weights, activation_of
+from dlcli.network.network import Network
+from dlcli.runs.resume_files import Checkpoint
 from dlcli.training.randomness import epoch_order
 from dlcli.training_job import (
     Checkpointer,

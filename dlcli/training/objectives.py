@@ -20,20 +20,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.config import (
-    L1,
-    L2,
-    Config,
+from dlcli.config.config_schema import Config, MetricName
+from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
+from dlcli.config.section import Section
+from dlcli.config.training_choices import (
     CosineDecay,
     CosineDecayRestarts,
     ExponentialDecay,
     Loss,
-    MetricName,
     Optimizer,
-    OrthogonalRegularizer,
     PiecewiseConstant,
     Schedule,
-    Section,
 )
 from dlcli.keras_model import (
     Factories,
@@ -43,8 +40,8 @@ from dlcli.keras_model import (
     plain_regularizer,
     with_feature_scale,
 )
-from dlcli.network import DenseLayer, DropoutLayer, Layer, Weights
-from dlcli.tasks import OutputUnit, Task
+from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
+from dlcli.tasks.task import OutputUnit, Task
 from dlcli.training.compiled_objects import (
     COMPACT,
     BatchNormalization,

@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.encoding import block_rows
-from dlcli.network import AugmentLayer, DropoutLayer, Network
+from dlcli.encoding.encoded_rows import block_rows
+from dlcli.network.layers import AugmentLayer, DropoutLayer
+from dlcli.network.network import Network
 
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""

@@ -9,8 +9,8 @@ import traceback
 import tensorflow as tf
 
 from dlcli.cluster import available_processors
-from dlcli.config import CompiledEngine, Engine
-from dlcli.encoding import ShardedInputs, stored_inputs
+from dlcli.config.config_schema import CompiledEngine, Engine
+from dlcli.encoding.encoded_rows import ShardedInputs, stored_inputs
 from dlcli.errors import (
     ConfigError,
     OutOfMemoryError,

@@ -29,9 +29,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import dlcli
-from dlcli.cli import main
+from dlcli.cli.program import main
 from dlcli.sklearn import DenseClassifier, DenseRegressor
-from dlcli.tables import memory_table
+from dlcli.tables.memory_tables import memory_table
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::dlcli.DataWarning"),
@@ -236,7 +236,7 @@ class Refuse:
         assert name not in ("pandas", "polars", "sklearn", "IPython"), name
 
 sys.meta_path.insert(0, Refuse)
-from dlcli.cli import main
+from dlcli.cli.program import main
 for command in sys.argv[1:]:
     try:
         main(command.split(), standalone_mode=False)
@@ -486,7 +486,7 @@ def test_rows_to_validate_on_are_those_that_the_ensemble_needs(
     def fit_only(file):
         raise Stop(file.config)
 
-    monkeypatch.setattr("dlcli.pipeline.fit_only", fit_only)
+    monkeypatch.setattr("dlcli.pipeline.train_run.fit_only", fit_only)
     rows, target = load_diabetes(return_X_y=True)
     with pytest.raises(Stop) as caught:
         DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])

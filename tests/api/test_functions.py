@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 import dlcli
-from dlcli.cli import main
+from dlcli.cli.program import main
 
 RNG = np.random.default_rng(0)
 ROWS = 120

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 from dlcli.pipeline.fit import LOG_LEVEL
 
 Call = Callable[..., Result]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.preparation import data_fingerprints
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import data_fingerprints, prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
 
 
 def make_run(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hand_made import make_run
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 
 HOSTILE = {
     "HTML": "<script>alert(1)</script>",

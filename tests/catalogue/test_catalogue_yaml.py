@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 
 CONFIG = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
 ROWS = "x,y\n" + "".join(f"{at / 2},{3 * at}\n" for at in range(20))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 from dlcli.pipeline.fit import LOG_LEVEL
 from tests.catalogue import hand_made
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import dump_config, load_config
+from dlcli.config.config_file import dump_config, load_config
 from dlcli.errors import Interrupted
-from dlcli.pipeline import Events, Trial, prepare
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
+from dlcli.pipeline.remedies_trial import Trial
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
 
 CONFIG = """\
 data: {train: slow.csv, target: y, validation: 0.25}
@@ -108,7 +110,7 @@ def tried(monkeypatch):
                     raise outcome
                 yield Trial(rule, patch, **outcome)
 
-        monkeypatch.setattr("dlcli.pipeline.try_patches", try_patches)
+        monkeypatch.setattr("dlcli.pipeline.remedies_trial.try_patches", try_patches)
 
     return set_up
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.metrics import HIGHER_IS_BETTER
-from dlcli.pipeline import Plan, baselines, cross_validate, resume, train
-from dlcli.pipeline import resume_cross_validation as resume_folds
+from dlcli.config.config_file import load_config
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.pipeline import baselines
+from dlcli.pipeline.cross_validation import Plan, cross_validate
+from dlcli.pipeline.cross_validation import resume_cross_validation as resume_folds
+from dlcli.pipeline.train_run import resume, train
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 CONFIG = """\

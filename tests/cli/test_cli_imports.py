@@ -15,7 +15,7 @@ from dlcli.pipeline.fit import pause_collection
 
 LISTING = """\
 import json, sys
-from dlcli.cli import main
+from dlcli.cli.program import main
 for arguments in json.loads(sys.argv[1]):
     try:
         main(arguments, prog_name="dlcli")
@@ -99,7 +99,7 @@ with open(os.environ["IMPORTED"], "a") as stream:
 """
 TRAINING = """\
 import sys
-from dlcli.cli import main
+from dlcli.cli.program import main
 try:
     main(["train", "pets.yaml", "--output", "new"], prog_name="dlcli")
 except SystemExit as end:

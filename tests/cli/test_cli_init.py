@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.pipeline import train
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -14,16 +14,17 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from dlcli.cli import main
-from dlcli.config import load_config
+from dlcli.cli.program import main
+from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.prediction import Conformal, Predictor
+from dlcli.prediction.conformal import Conformal
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.reports import to_html, view_of
+from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.runs import open_run
 from dlcli.runs.manifest import Manifest
-from dlcli.tables import read_table
+from dlcli.runs.run_reader import open_run
+from dlcli.tables.table_files import read_table
 
 ROWS = 200
 HEAD = "data: {{train: rows.csv, {}}}\ninput: {{features: {{a: numeric, b: numeric}}}}\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.preparation import encode_sets
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import encode_sets, prepare
 
 
 @pytest.mark.usefixtures("colors")

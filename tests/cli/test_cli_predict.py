@@ -270,7 +270,7 @@ def test_a_full_disk_is_reported(program):
 def test_an_output_that_the_disk_has_no_room_for_is_named(name):
     start = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4));"
-        "from dlcli.cli import main; main(prog_name='dlcli')"
+        "from dlcli.cli.program import main; main(prog_name='dlcli')"
     )
     done = subprocess.run(
         [sys.executable, "-B", "-c", start, "predict", "runs/double", "points.csv"]

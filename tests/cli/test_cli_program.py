@@ -16,9 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 import dlcli as package
-from dlcli.cli import main
 from dlcli.cli.options import verbosity
-from dlcli.cli.program import Commands
+from dlcli.cli.program import Commands, main
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -29,7 +28,7 @@ from dlcli.errors import (
     TrainingError,
     UsageError,
 )
-from dlcli.starter import example_names
+from dlcli.starter.examples import example_names
 
 
 def end_by(action, *arguments):
@@ -288,13 +287,13 @@ def test_help_that_does_not_fit_on_the_disk_is_an_error(program):
 def test_a_closed_stream_is_as_one_that_leads_nowhere(stream, redirection, tmp_path):
     check = """
 import os, runpy, sys
-from dlcli import cli
+from dlcli.cli import program
 def main(**_):
     stream = getattr(sys, sys.argv[1])
     number = stream.fileno()
     is_null = os.path.samestat(os.fstat(number), os.stat(os.devnull))
     print(number, is_null, os.get_inheritable(number), file=open(sys.argv[2], "w"))
-cli.main = main
+program.main = main
 runpy.run_module("dlcli", run_name="__main__")
 """
     answer = tmp_path / "answer"
@@ -307,12 +306,12 @@ runpy.run_module("dlcli", run_name="__main__")
 def test_settings_of_keras_are_not_used_and_memory_is_the_systems(tmp_path):
     script = """
 import runpy
-from dlcli import cli
+from dlcli.cli import program
 def main(**_):
     import keras, pyarrow
     print(keras.backend.backend(), keras.config.floatx(), keras.config.epsilon())
     print(pyarrow.default_memory_pool().backend_name)
-cli.main = main
+program.main = main
 runpy.run_module("dlcli", run_name="__main__")
 """
     given, home = tmp_path / "given", tmp_path / "home"

@@ -11,11 +11,15 @@ import pytest
 
 from dlcli import reproduce as reproduce_in_python
 from dlcli import train as train_in_python
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import RunError, UsageError
-from dlcli.pipeline import reproduce, reproduction, run_recording, train
-from dlcli.reports import render_text, reproduction_view
-from dlcli.runs import DIVERGED, open_run
+from dlcli.pipeline import reproduction, run_recording
+from dlcli.pipeline.reproduction import reproduce
+from dlcli.pipeline.train_run import train
+from dlcli.reports.report_parts import reproduction_view
+from dlcli.reports.views import render_text
+from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.run_reader import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline", "folder")
 CONFIG = """\

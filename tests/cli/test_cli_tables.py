@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DataError
-from dlcli.pipeline import Events, preflight, prepare
-from dlcli.pipeline.preparation import data_files
+from dlcli.pipeline import preflight
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import data_files, prepare
 from dlcli.pipeline.run_recording import resolved_config
 from tests.cli.conftest import make_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import TrainingError, UsageError, require_packages
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
 from tests.cli.test_cli_imports import assert_loads
 
 CONFIG = "data: {train: line.csv, target: y}\nhidden: []\nepochs: 1\n"
@@ -32,9 +32,9 @@ def used(folder, monkeypatch):
         with new_run(Path("runs/line"), "line") as writer:
             return writer.finish()
 
-    monkeypatch.setattr("dlcli.tracking.tracked", tracked)
-    monkeypatch.setattr("dlcli.pipeline.train", train)
-    monkeypatch.setattr("dlcli.pipeline.resume", train)
+    monkeypatch.setattr("dlcli.tracking.tracked_events.tracked", tracked)
+    monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
+    monkeypatch.setattr("dlcli.pipeline.train_run.resume", train)
     return names
 
 
@@ -63,8 +63,8 @@ def test_folds_and_trials_are_tracked_too(verb, used, dlcli, monkeypatch):
     def ended(*_):
         raise TrainingError("enough")
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validate", ended)
-    monkeypatch.setattr("dlcli.pipeline.tune", ended)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", ended)
+    monkeypatch.setattr("dlcli.pipeline.search.tune", ended)
     assert dlcli(verb, "line.yaml", "--tensorboard", "--mlflow").exit_code == 4
     assert used == [("tensorboard", "mlflow")]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import TrainingError
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
 
 LINE = """\
 data: {train: line.csv, target: y}
@@ -51,7 +51,7 @@ def untrained(line, monkeypatch):
             writer.write_json("metrics.json", {"train": {"mse": 0.25}})
             return writer.finish()
 
-    monkeypatch.setattr("dlcli.pipeline.train", train)
+    monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def broken(line, monkeypatch):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 
-    monkeypatch.setattr("dlcli.pipeline.train", train)
+    monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
 
 
 @pytest.mark.usefixtures("untrained")

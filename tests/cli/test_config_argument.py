@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli import tables
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
+from dlcli.tables import table_files
 
 TABLE = "a,b\n1,2\n3,4\n"
 
@@ -170,7 +170,7 @@ def test_without_a_similar_name_there_is_no_suggestion(dlcli, verb, name):
 @both
 @pytest.mark.usefixtures("folder")
 def test_a_pipe_that_holds_no_config_is_not_opened_again(dlcli, verb, monkeypatch):
-    monkeypatch.setattr(tables, "read_header", pytest.fail)  # it would wait forever
+    monkeypatch.setattr(table_files, "read_header", pytest.fail)  # it would wait forever
     os.mkfifo("pipe")
     writing = threading.Thread(target=Path("pipe").write_text, args=(TABLE,))
     writing.start()

@@ -72,7 +72,7 @@ def calls(rows, monkeypatch):
             listener(event, fields)
         return cross_validation_run(Path("runs"))
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validate", cross_validate)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
     return made
 
 
@@ -121,7 +121,7 @@ def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):
         listener(*EVENTS[-1])
         raise TrainingError("disk full")
 
-    monkeypatch.setattr("dlcli.pipeline.cross_validate", cross_validate)
+    monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
     result = dlcli("cv", "rows.yaml", "--json")
     assert (result.exit_code, result.stdout, result.stderr) == (4, "", "error: disk full\n")
 

@@ -10,7 +10,7 @@ import pytest
 
 from dlcli.cli.event_log import print_event
 from dlcli.errors import TrainingError
-from dlcli.pipeline import SearchSettings
+from dlcli.pipeline.search_context import SearchSettings
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
 
@@ -92,8 +92,8 @@ def calls(rows, monkeypatch):
     def resume(run, settings, listener):
         return emit(listener, run, settings)
 
-    monkeypatch.setattr("dlcli.pipeline.tune", tune)
-    monkeypatch.setattr("dlcli.pipeline.resume_tuning", resume)
+    monkeypatch.setattr("dlcli.pipeline.search.tune", tune)
+    monkeypatch.setattr("dlcli.pipeline.search.resume_tuning", resume)
     return made
 
 
@@ -140,7 +140,7 @@ def test_folds_override_those_of_the_config(dlcli, monkeypatch):
         read.append(file.config.tune.folds)
         raise TrainingError("enough")
 
-    monkeypatch.setattr("dlcli.pipeline.tune", tune)
+    monkeypatch.setattr("dlcli.pipeline.search.tune", tune)
     assert dlcli("tune", "rows.yaml", "--folds", "3", "--set", "tune.folds=4").exit_code == 4
     assert read == [3]
     refused = dlcli("tune", "--resume", "mine", "--folds", "3")

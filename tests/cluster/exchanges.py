@@ -8,7 +8,7 @@ from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
 from dlcli.errors import DlcliError
-from dlcli.tables import Exchange
+from dlcli.tables.sharded_table import Exchange
 
 Result = TypeVar("Result")
 SECONDS = 60

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from dlcli.cluster import Cluster, expand_hosts, find_cluster, free_ports, meet, run_local_workers
-from dlcli.config import make_config
+from dlcli.config.config_file import make_config
 from dlcli.errors import ConfigError, DlcliError, UsageError, WorkerError
-from dlcli.pipeline import train_in_cluster
+from dlcli.pipeline.cluster_training import train_in_cluster
 
 ADDRESSES = ["one:2222", "two:2222"]
 

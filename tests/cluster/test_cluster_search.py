@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.forked import Ended
-from dlcli.config import Value
+from dlcli.config.search_space import Value
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_trials import join_trial
 from tests.cluster.test_cluster_training import _write_table

@@ -13,13 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.config import Input, load_config
-from dlcli.encoding import ShardedInputs, settle_missing_words, type_columns, words_to_read
-from dlcli.encoding.column_types import ROWS_LOOKED_AT
+from dlcli.config.config_file import load_config
+from dlcli.config.input_section import Input
+from dlcli.encoding.column_types import ROWS_LOOKED_AT, type_columns
+from dlcli.encoding.encoded_rows import ShardedInputs
+from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import DataError, UsageError
-from dlcli.pipeline import Events
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.tables import Exchange, ShardedColumns, Table, read_table
+from dlcli.tables.sharded_table import Exchange, ShardedColumns
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 from tests.cluster.exchanges import on_workers
 
 ROOT = Path(__file__).parents[2]
@@ -317,11 +321,11 @@ def test_workers_that_read_different_columns_are_noticed(tmp_path: Path) -> None
 
 
 READ_AND_HASH = """
-from dlcli.config import make_config
+from dlcli.config.config_file import make_config
 from dlcli.data_checks.row_checks import _stable_hash
-from dlcli.pipeline import Events
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.tables import ShardedColumns
+from dlcli.tables.sharded_table import ShardedColumns
 
 class Alone:
     rank, size = 0, 1

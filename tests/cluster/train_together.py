@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from dlcli.cluster import Cluster
-from dlcli.config import load_config
-from dlcli.pipeline import Events
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets, prepare
 from tests.cluster.forked_workers import run_workers
@@ -32,7 +32,7 @@ def train(folder: Path, names: str, cluster: Cluster) -> int:
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     if cluster.size > 1:
-        from dlcli.training import Collectives
+        from dlcli.training.collectives import Collectives
 
         workers = Collectives(cluster)
     for file in files:

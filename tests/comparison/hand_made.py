@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison import HeldOut
-from dlcli.config import ConfigFile, Loss, dump_config, load_config
-from dlcli.pipeline import Events, prepare
+from dlcli.comparison.comparison import HeldOut
+from dlcli.config.config_file import ConfigFile, dump_config, load_config
+from dlcli.config.training_choices import Loss
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import Run, RunWriter, fingerprint, new_run
-from dlcli.tasks import Binary, Regression, Task
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import RunWriter, fingerprint
+from dlcli.tasks.classification import Binary
+from dlcli.tasks.regression import Regression
+from dlcli.tasks.task import Task
 
 NUMBER = Regression(columns=("y",))
 TWO = Binary(columns=("y",), classes=("no", "yes"))

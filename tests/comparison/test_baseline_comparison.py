@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison import (
+from dlcli.comparison.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
     NearlyPerfect,
     compare_to_baseline,
     find_nearly_perfect,
 )
-from dlcli.config import (
+from dlcli.config.config_schema import Config, Output
+from dlcli.config.input_section import Log, Standard
+from dlcli.config.training_choices import (
     BinaryCrossentropy,
-    Config,
-    Log,
+    Hinge,
+    MeanAbsoluteError,
     MeanSquaredError,
-    Output,
     Poisson,
     SparseCategoricalCrossentropy,
-    Standard,
 )
-from dlcli.config.training_choices import Hinge, MeanAbsoluteError
-from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel
+from dlcli.tasks.regression import Counts, Regression
 from tests.comparison.hand_made import NUMBER, TWO, numbers, two_classes
 
 TRUTH = np.arange(200) % 2

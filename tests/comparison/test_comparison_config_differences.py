@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.comparison import Setting, as_text
-from dlcli.comparison.config_differences import differing_settings
-from dlcli.config import load_config
+from dlcli.comparison.config_differences import Setting, as_text, differing_settings
+from dlcli.config.config_file import load_config
 
 PLAIN = """\
 data: {train: rows.csv, target: y, test: 0.2}

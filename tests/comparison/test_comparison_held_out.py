@@ -6,14 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison import read_rows
-from dlcli.config import Poisson
-from dlcli.config.training_choices import Hinge
+from dlcli.comparison.comparison import read_rows
+from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import RunError
-from dlcli.prediction import Predictions
+from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import LinearScaling
-from dlcli.tables import Table
-from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression, StoredPredictions, Task
+from dlcli.tables.table import Table
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel
+from dlcli.tasks.regression import Counts, Regression
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import Task
 
 SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
 BARE = LinearScaling(name="none")

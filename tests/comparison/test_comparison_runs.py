@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison import compare, comparison
+from dlcli.comparison import comparison
+from dlcli.comparison.comparison import compare
 from dlcli.errors import RunError, UsageError
-from dlcli.tasks import Binary, Regression
+from dlcli.tasks.classification import Binary
+from dlcli.tasks.regression import Regression
 from tests.comparison.hand_made import held_out, number_run
 
 ROWS = range(1, 51)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from dlcli.comparison import BaselineDifference, Interval, check_gate, require_gates
-from dlcli.config import Gate
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
+from dlcli.comparison.gates import check_gate, require_gates
+from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError
 
 ACCURACY = Interval(value=0.9, lower=0.85, upper=0.94)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, check_tune, load_config
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import Config
+from dlcli.config.search_space import check_tune
 from dlcli.errors import ConfigError
 
 MINIMAL = "data: {train: a.csv, target: y}\nhidden: []\nepochs: 1\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from dlcli.config import Config
+from dlcli.config.config_schema import Config
 
 SCHEMA: dict[str, Any] = Config.model_json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dlcli.config import Config
+from dlcli.config.config_schema import Config
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, load_config, yaml_document
+from dlcli.config import yaml_document
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import Config
 from dlcli.config.yaml_document import Values, parse
 from dlcli.errors import ConfigError, UsageError
 

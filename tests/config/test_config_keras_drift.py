@@ -12,19 +12,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from dlcli.config import (
-    Activation,
-    BatchNormalization,
-    EarlyStopping,
-    Hidden,
-    Initializer,
-    KernelRegularizer,
-    Loss,
-    Optimizer,
-    ReduceOnPlateau,
-    Section,
-    members_of,
-)
+from dlcli.config.config_schema import BatchNormalization, EarlyStopping, Hidden
+from dlcli.config.layer_choices import Activation, Initializer, KernelRegularizer
+from dlcli.config.section import Section, members_of
+from dlcli.config.training_choices import Loss, Optimizer, ReduceOnPlateau
 
 Parameters = dict[str, Any]
 

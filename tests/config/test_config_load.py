@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.config import load_config, make_config, relative_path
+from dlcli.config.config_file import load_config, make_config, relative_path
 from dlcli.errors import ConfigError, Problem, UsageError
 
 Problems = Callable[..., list[str]]
@@ -300,7 +300,7 @@ def test_neither_the_package_nor_an_error_imports_a_heavy_library(tmp_path: Path
     program = f"""
 import sys
 from pathlib import Path
-from dlcli.config import load_config, make_config, relative_path
+from dlcli.config.config_file import load_config, make_config, relative_path
 from dlcli.errors import ConfigError
 try:
     load_config(Path({str(path)!r}))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from dlcli.config import Config, load_config
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import Config
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

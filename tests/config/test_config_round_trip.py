@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Config, Section, dump_config, load_config
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.config.config_schema import Config
 from dlcli.config.data_section import _known_encoding
-from dlcli.config.section import OneOf, members_of
+from dlcli.config.section import OneOf, Section, members_of
 from dlcli.config.training_choices import PiecewiseConstant
 from dlcli.config.tune_section import Range, Space
 from dlcli.config.yaml_document import Values, parse

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from dlcli.config import Config, Section
-from dlcli.config.section import Choice
+from dlcli.config.config_schema import Config
+from dlcli.config.section import Choice, Section
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

@@ -8,22 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import (
-    L2,
-    ConfigFile,
+from dlcli.config.config_file import ConfigFile, dump_config, load_config, make_config
+from dlcli.config.layer_choices import L2, Elu, Gelu, Linear, Relu, Tanh
+from dlcli.config.search_space import (
     Dimension,
-    Linear,
-    Tune,
     candidate,
     check_tune,
     dimensions_of,
-    dump_config,
-    load_config,
-    make_config,
     with_search_space,
 )
-from dlcli.config.layer_choices import Elu, Gelu, Relu, Tanh
-from dlcli.config.tune_section import Range
+from dlcli.config.tune_section import Range, Tune
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]

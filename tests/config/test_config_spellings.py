@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dlcli.config import Config, dump_config
+from dlcli.config.config_file import dump_config
+from dlcli.config.config_schema import Config
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

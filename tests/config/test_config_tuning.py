@@ -7,10 +7,20 @@ from typing import Any, get_args
 
 import pytest
 
-from dlcli.config import Config, MedianPruning, Tpe, Tune, dump_config, load_config
-from dlcli.config.tune_section import Grid, NoPruner, RandomSampler, Range, TuneMetric
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.config.config_schema import Config
+from dlcli.config.tune_section import (
+    Grid,
+    MedianPruning,
+    NoPruner,
+    RandomSampler,
+    Range,
+    Tpe,
+    Tune,
+    TuneMetric,
+)
 from dlcli.config.yaml_document import Values, parse
-from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from tests.config.schema import VALIDATOR
 
 Load = Callable[..., Config]

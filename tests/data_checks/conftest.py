@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Auto, Categorical, Ignored, Numeric, Target
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import Auto, Categorical, Ignored, Numeric
 from dlcli.data_checks.sample import draw_sample
-from dlcli.encoding import Decision, decide_types
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.type_rules import Decision
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 
 TYPES = {"numeric": Numeric(), "categorical": Categorical(), "ignored": Ignored()}
 

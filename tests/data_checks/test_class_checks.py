@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config import Target
+from dlcli.config.data_section import Target
 from dlcli.data_checks.target_checks import find_imbalance, find_rare_classes
-from dlcli.tasks import infer_task
+from dlcli.tasks.inference import infer_task
 
 
 def labels(**counts):

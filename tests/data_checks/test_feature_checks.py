@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config import Input, Log, Numeric, PiecewiseLinear
+from dlcli.config.input_section import Input, Log, Numeric, PiecewiseLinear
 from dlcli.data_checks.feature_checks import (
     find_constants,
     find_copies,
@@ -25,7 +25,7 @@ from dlcli.data_checks.feature_checks import (
     find_zeros,
 )
 from dlcli.data_checks.sample import draw_sample
-from dlcli.encoding import Decision
+from dlcli.encoding.type_rules import Decision
 
 X = np.random.default_rng(5).normal(size=1000)
 AGES = list(range(20, 70)) * 2

@@ -12,14 +12,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dlcli.config import Ignored, Input, Numeric, Target, load_config
-from dlcli.data_checks import inspect_split, inspect_table
+from dlcli.config.config_file import load_config
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import Ignored, Input, Numeric
 from dlcli.data_checks import sample as sampling
-from dlcli.encoding import Decision, choose_features, decide_types, words_to_read
+from dlcli.data_checks.inspection import inspect_split, inspect_table
+from dlcli.encoding.column_types import choose_features, decide_types
+from dlcli.encoding.missing_words import words_to_read
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import UsageError
 from dlcli.splitting import Split
-from dlcli.tables import Table, read_table
-from dlcli.tasks import infer_task
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
+from dlcli.tasks.inference import infer_task
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import Categorical, Input, Numeric, load_config
-from dlcli.data_checks import inspect_split, inspect_table
+from dlcli.config.config_file import load_config
+from dlcli.config.input_section import Categorical, Input, Numeric
+from dlcli.data_checks.inspection import inspect_split, inspect_table
 from dlcli.data_checks.naming_checks import (
     _nearest_errors,
     _own_errors,
@@ -16,10 +17,10 @@ from dlcli.data_checks.naming_checks import (
     find_naming_columns,
 )
 from dlcli.data_checks.sample import feature_scores, target_scores
-from dlcli.encoding import Decision
+from dlcli.encoding.type_rules import Decision
 from dlcli.splitting import Split
-from dlcli.starter import starter_config
-from dlcli.tables import read_table
+from dlcli.starter.config_writing import starter_config
+from dlcli.tables.table_files import read_table
 
 ROWS = 1200
 SCHOOL = np.random.default_rng(5).integers(1, 41, ROWS)

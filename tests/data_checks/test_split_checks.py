@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import Auto, GroupSplit, Ignored, Target, TimeSplit
-from dlcli.data_checks import advise_split, inspect_table
-from dlcli.encoding import Decision, decide_types
-from dlcli.tasks import infer_task
+from dlcli.config.data_section import GroupSplit, Target, TimeSplit
+from dlcli.config.input_section import Auto, Ignored
+from dlcli.data_checks.inspection import inspect_table
+from dlcli.data_checks.split_checks import advise_split
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.type_rules import Decision
+from dlcli.tasks.inference import infer_task
 
 
 def normal(seed, *size):

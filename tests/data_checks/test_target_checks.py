@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config import Target
-from dlcli.data_checks import inspect_table
+from dlcli.config.data_section import Target
+from dlcli.data_checks.inspection import inspect_table
 from dlcli.data_checks.target_checks import (
     find_class_numbers,
     find_constant_target,
     find_far_target,
     find_odd_classes,
 )
-from dlcli.tasks import Task, infer_task
+from dlcli.tasks.inference import infer_task
+from dlcli.tasks.task import Task
 
 X = [1.5, 2.0, 4.0, 8.0] * 6
 

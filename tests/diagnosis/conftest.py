@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.diagnosis import Case, examine
+from dlcli.config.config_file import load_config
+from dlcli.diagnosis.case import Case
+from dlcli.diagnosis.diagnosis import examine
 from tests.diagnosis.cases import CONFIG, ROWS
 
 

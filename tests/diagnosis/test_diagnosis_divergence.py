@@ -6,11 +6,12 @@ import math
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.diagnosis import Magnitudes, diagnose
+from dlcli.config.config_file import load_config
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import train
-from dlcli.runs import open_run
+from dlcli.pipeline.train_run import train
+from dlcli.runs.run_reader import open_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, weight: w}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from dlcli.config import load_config, to_short
-from dlcli.diagnosis import Patch
-from dlcli.diagnosis.remedies import fewer_layers
+from dlcli.config.config_file import load_config, to_short
+from dlcli.diagnosis.remedies import Patch, fewer_layers
 
 
 def test_a_command_can_be_pasted_into_a_shell():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.diagnosis import diagnose
+from dlcli.config.config_file import load_config
+from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import train
-from dlcli.runs import open_run
+from dlcli.pipeline.train_run import train
+from dlcli.runs.run_reader import open_run
 from tests.diagnosis.planted import PLANTED, SOUND
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from dlcli.config import (
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import (
     Boolean,
     Categorical,
     ConstantValue,
@@ -23,20 +24,21 @@ from dlcli.config import (
     Mean,
     MinMax,
     MostFrequentCategory,
+    MultiHot,
     Numeric,
     Periodic,
     PiecewiseLinear,
     Quantile,
     Robust,
     Standard,
-    Target,
     Text,
+    TfIdf,
     Unscaled,
 )
-from dlcli.config.input_section import MultiHot, TfIdf
-from dlcli.encoding import decide_types, fit_encoding
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.encoding import fit_encoding
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 
 EXAMPLES = int(os.environ.get("DLCLI_FUZZ", "4"))
 """Tables that hypothesis draws for a test."""

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Categorical, ErrorIfMissing, Input, MostFrequentCategory
+from dlcli.config.input_section import Categorical, ErrorIfMissing, Input, MostFrequentCategory
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config import Auto, Ignored, Input, Numeric
-from dlcli.encoding import UNMATCHED, choose_features
+from dlcli.config.input_section import Auto, Ignored, Input, Numeric
+from dlcli.encoding.column_types import UNMATCHED, choose_features
 from dlcli.errors import ConfigError
 
 NAMED = {"a": Numeric(), "b": Ignored()}

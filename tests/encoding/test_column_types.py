@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Pillow
 
-from dlcli.config import (
+from dlcli.config.input_section import (
     Auto,
     Boolean,
     Categorical,
@@ -23,20 +23,21 @@ from dlcli.config import (
     Numeric,
     Text,
 )
-from dlcli.encoding import (
+from dlcli.encoding import column_types, type_rules
+from dlcli.encoding.column_summary import summarize_column, view_column
+from dlcli.encoding.column_types import (
+    ROWS_LOOKED_AT,
     choose_features,
-    column_types,
     decide_types,
     matching_name,
-    type_rules,
     type_warnings,
 )
-from dlcli.encoding.column_summary import summarize_column, view_column
-from dlcli.encoding.column_types import ROWS_LOOKED_AT
 from dlcli.encoding.encoding import fit_feature
 from dlcli.encoding.type_rules import _MOST_CATEGORIES
 from dlcli.errors import ConfigError, DataError
-from dlcli.tables import Column, Notation, Table
+from dlcli.tables.column import Column
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
 
 
 def chosen(features, columns, reserved=()):

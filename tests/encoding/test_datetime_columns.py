@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Datetime, ErrorIfMissing, Input, Median
+from dlcli.config.input_section import Datetime, ErrorIfMissing, Input, Median
 from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values):

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Categorical, Input, Numeric, Unscaled
+from dlcli.config.input_section import Categorical, Input, Numeric, Unscaled
 from dlcli.encoding.encoding import encode_dense, fit_feature
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 LETTERS = "abcdefghijklmnopqrst"
 

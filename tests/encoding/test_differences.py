@@ -9,13 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Boolean, Categorical, Datetime, Input, Numeric, Target, Text
-from dlcli.encoding import decide_types, difference_lines, find_differences, fit_encoding
-from dlcli.encoding.encoding import ColumnDifference
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import Boolean, Categorical, Datetime, Input, Numeric, Text
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.encoding import (
+    ColumnDifference,
+    difference_lines,
+    find_differences,
+    fit_encoding,
+)
 from dlcli.errors import DataError
 from dlcli.preprocessing import ColumnIssues, ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 
 
 def rows(**columns):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config import (
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import (
     Auto,
     Boolean,
     Categorical,
@@ -21,14 +22,15 @@ from dlcli.config import (
     MostFrequentCategory,
     Numeric,
     Standard,
-    Target,
     Unscaled,
 )
-from dlcli.encoding import Block, Encoding, decide_types, fit_encoding, row_weights
+from dlcli.encoding.column_encoder import Block
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 
 
 def rows(**columns):

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import Auto
-from dlcli.encoding import decide_types
-from dlcli.tables import Table
+from dlcli.config.input_section import Auto
+from dlcli.encoding.column_types import decide_types
+from dlcli.tables.table import Table
 
 
 @pytest.fixture(scope="module")

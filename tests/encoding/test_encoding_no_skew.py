@@ -13,12 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import CsvFormat, load_config
-from dlcli.encoding import Encoding, InMemoryInputs
-from dlcli.network import build_network
-from dlcli.prediction import Predictor
+from dlcli.config.config_file import load_config
+from dlcli.config.data_section import CsvFormat
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.encoding.encoding import Encoding
+from dlcli.network.network import build_network
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table, read_table
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 
 RUN = """
 data: {train: t.csv, target: y}

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import (
+from dlcli.config.input_section import (
     Boolean,
     Categorical,
     ConstantValue,
@@ -23,26 +23,21 @@ from dlcli.config import (
     Log,
     MinMax,
     MostFrequentCategory,
+    MultiHot,
     Numeric,
     PiecewiseLinear,
     Text,
     Unscaled,
 )
-from dlcli.config.input_section import MultiHot
-from dlcli.encoding import Encoding
-from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.encoding import Encoding, fit_feature
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import (
-    USUAL_MISSING_WORDS,
-    FewRows,
-    NeedsTable,
-    Notation,
-    Reading,
-    Table,
-    memory_table,
-    read_table,
-)
-from dlcli.tasks import Regression
+from dlcli.tables.column import USUAL_MISSING_WORDS
+from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
+from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
+from dlcli.tasks.regression import Regression
 
 TASK = Regression(columns=("y",))
 FAR_FROM_UTC = "Pacific/Kiritimati"

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Augmentation, Image, Input
-from dlcli.encoding import Block, ImageEncoder, ImageForm, image_files
+from dlcli.config.input_section import Augmentation, Image, Input
+from dlcli.encoding.column_encoder import Block, ImageForm
 from dlcli.encoding.encoding import FeatureEncoder, fit_feature
+from dlcli.encoding.image_columns import ImageEncoder, image_files
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 GREY = [[0, 51], [102, 255], [153, 204]]
 """Three rows of two pixels; as shares of 255: 0, 0.2; 0.4, 1; 0.6, 0.8."""

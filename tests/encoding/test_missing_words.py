@@ -9,15 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.config import Config
-from dlcli.encoding import (
-    column_types,
+from dlcli.config.config_schema import Config
+from dlcli.encoding import column_types
+from dlcli.encoding.missing_words import (
     resolved_missing,
     settle_missing_words,
     words_to_predict,
     words_to_read,
 )
-from dlcli.tables import Table, read_table
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 
 NUMBERS = [f"{at / 4}" for at in range(30)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import (
+from dlcli.config.input_section import (
     Boolean,
     ConstantValue,
     Divide,
@@ -25,7 +25,7 @@ from dlcli.config import (
 from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values, first_row=1):

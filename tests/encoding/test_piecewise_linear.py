@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config import (
+from dlcli.config.input_section import (
     ConstantValue,
     ErrorIfMissing,
     Input,
@@ -25,7 +25,7 @@ from dlcli.encoding.encoding import fit_feature
 from dlcli.encoding.numeric_columns import PiecewiseLinearEncoder
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values):

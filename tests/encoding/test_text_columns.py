@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config import Count, ErrorIfMissing, Input, Output, Text
-from dlcli.config.input_section import MultiHot, TfIdf
-from dlcli.encoding import Block, InMemoryInputs, Layout
-from dlcli.encoding.encoded_rows import stack_sparse
+from dlcli.config.config_schema import Output
+from dlcli.config.input_section import Count, ErrorIfMissing, Input, MultiHot, Text, TfIdf
+from dlcli.encoding.column_encoder import Block, Layout
+from dlcli.encoding.encoded_rows import InMemoryInputs, stack_sparse
 from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.encoding.text_columns import split_into_words
 from dlcli.errors import DataError
-from dlcli.network import build_network
+from dlcli.network.network import build_network
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values, storage=None):

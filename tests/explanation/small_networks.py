@@ -7,20 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dlcli.config import Config
-from dlcli.encoding import (
-    Decision,
-    EncodedRows,
-    choose_features,
-    decide_types,
-    encode_rows,
-    fit_encoding,
-)
-from dlcli.network import build_network, resolve_head
-from dlcli.prediction import Predictor
+from dlcli.config.config_schema import Config
+from dlcli.encoding.column_types import choose_features, decide_types
+from dlcli.encoding.encoded_rows import EncodedRows
+from dlcli.encoding.encoding import encode_rows, fit_encoding
+from dlcli.encoding.type_rules import Decision
+from dlcli.network.network import build_network, resolve_head
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import Task, infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
+from dlcli.tasks.task import Task
 
 
 @dataclass(frozen=True)

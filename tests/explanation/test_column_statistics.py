@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_networks import case, rows_of
 
-from dlcli.explanation import ValueCount, column_statistics
+from dlcli.explanation import column_statistics
 from dlcli.explanation.column_statistics import (
     MOST_BINS,
     ColumnDescriber,
@@ -14,6 +14,7 @@ from dlcli.explanation.column_statistics import (
     largest_inputs,
     list_columns,
 )
+from dlcli.explanation.explanation_document import ValueCount
 
 
 def view(name, table, *held_out, role="feature", type=None, **sections):

@@ -3,8 +3,8 @@
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.explanation import ColumnStatistics, Explanation
-from dlcli.runs import new_run
+from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
+from dlcli.runs.run_folder import new_run
 
 
 @pytest.fixture

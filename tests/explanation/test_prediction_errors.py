@@ -7,13 +7,13 @@ import pytest
 from small_networks import UNSCALED, case, rows_of
 
 from dlcli.explanation.prediction_analysis import read_true_values, target_units, worst_rows
-from dlcli.metrics import (
+from dlcli.metrics.definitions import (
     binary_statistics,
     multiclass_statistics,
     multilabel_statistics,
     regression_statistics,
 )
-from dlcli.prediction import Predictions
+from dlcli.prediction.predictions import Predictions
 
 
 def scored(made, outputs):

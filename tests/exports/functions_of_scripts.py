@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from untrained_runs import make_run
 
-from dlcli.exports import export_script
-from dlcli.prediction import Predictor
+from dlcli.exports.python_script import export_script
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import Run
-from dlcli.tables import Column, Table, parse_times
+from dlcli.runs.run_reader import Run
+from dlcli.tables.column import Column
+from dlcli.tables.datetime_parsing import parse_times
+from dlcli.tables.table import Table
 
 
 def run_of(folder: Path, name: str, config: str) -> Run:

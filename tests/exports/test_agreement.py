@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.exports.agreement import compare
 from dlcli.exports.check_rows import made_up_rows
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from tests.exports.untrained_runs import make_run
 

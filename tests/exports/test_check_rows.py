@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from dlcli.config import Data
+from dlcli.config.data_section import Data
 from dlcli.exports.check_rows import held_out_rows
-from dlcli.tables import read_table
+from dlcli.tables.table_files import read_table
 
 
 def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path: Path) -> None:

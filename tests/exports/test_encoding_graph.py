@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
-from dlcli.config import (
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import (
     Boolean,
     Categorical,
     ConstantValue,
@@ -25,24 +26,25 @@ from dlcli.config import (
     Mean,
     MinMax,
     MostFrequentCategory,
+    MultiHot,
     Numeric,
     PiecewiseLinear,
     Quantile,
     Robust,
     Standard,
-    Target,
     Text,
+    TfIdf,
     Unscaled,
 )
-from dlcli.config.input_section import MultiHot, TfIdf
-from dlcli.encoding import Encoding, decide_types, fit_encoding
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.encoding import Encoding, fit_encoding
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import input_of, values_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 from tests.encoding.test_numeric_columns import fit
 
 NUMBERS = [0.5, -2.0, 3.25, None, 1e6, 17.0, 0.5, -2.5]

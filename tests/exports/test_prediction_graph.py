@@ -12,18 +12,23 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from dlcli.config import Activation, make_config, members_of
-from dlcli.encoding import Block, EmbeddingTable, Encoding, InMemoryInputs, Layout, PeriodicForm
+from dlcli.config.config_file import make_config
+from dlcli.config.layer_choices import Activation
+from dlcli.config.section import members_of
+from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.encoding.encoding import Encoding
 from dlcli.exports.agreement import compare, outputs_of
 from dlcli.exports.litert_format import describe_for_litert, load_litert, write_litert
 from dlcli.exports.model_interface import outputs_of_model
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
 from dlcli.exports.prediction_graph import activate, forward, predict
 from dlcli.exports.tensorflow_operations import TensorflowOperations
-from dlcli.network import build_network
 from dlcli.network.activations import activate as activate_by_dlcli
-from dlcli.prediction import Conformal, Predictor, member_weight
-from dlcli.tasks import Task
+from dlcli.network.network import build_network
+from dlcli.prediction.conformal import Conformal
+from dlcli.prediction.predictor import Predictor, member_weight
+from dlcli.tasks.task import Task
 
 RNG = np.random.default_rng(3)
 WIDE = np.concatenate([RNG.normal(0, 3, (40, 5)), RNG.choice([-1.0, 0.0, 1.0, 30], (10, 5))])

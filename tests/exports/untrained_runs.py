@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events, prepare
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.prediction import Ensemble, EnsembleMember, member_weight
-from dlcli.runs import Run, new_run
+from dlcli.prediction.predictor import Ensemble, EnsembleMember, member_weight
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import Run
 
 
 def make_run(config: Path, folder: Path) -> Run:

@@ -20,13 +20,14 @@ from pathlib import Path
 
 from mangled_csv import ENCODINGS, mangled
 
-from dlcli.config import load_config
-from dlcli.data_checks import Inspection, inspect_table
+from dlcli.config.config_file import load_config
+from dlcli.data_checks.inspection import Inspection, inspect_table
 from dlcli.errors import DlcliError
-from dlcli.pipeline import check
-from dlcli.reports import inspection_view, render_text
-from dlcli.starter import starter_config
-from dlcli.tables import read_header, read_table
+from dlcli.pipeline.preflight import check
+from dlcli.reports.report_parts import inspection_view
+from dlcli.reports.views import render_text
+from dlcli.starter.config_writing import starter_config
+from dlcli.tables.table_files import read_header, read_table
 
 MOST_SECONDS = 10
 MOST_BYTES = 10**9

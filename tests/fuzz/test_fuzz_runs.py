@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from mangled_run import FILES, mangle
 
-from dlcli.cli import main
-from dlcli.config import load_config
-from dlcli.pipeline import train
+from dlcli.cli.program import main
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -15,8 +15,8 @@ import pytest
 from mangled_yaml import TABLE, WRITTEN, mangled
 
 import dlcli as package
-from dlcli.config import load_config
-from dlcli.pipeline import check
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.preflight import check
 
 pytest.importorskip("resource")  # what measures the memory; Windows has none
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from csv_worker import MOST_BYTES, MOST_SECONDS, TooSlowError
 from mangled_yaml import SHIPPED, TABLE, mangled
 
-from dlcli.config import dump_config, load_config
+from dlcli.config.config_file import dump_config, load_config
 from dlcli.errors import ConfigError, DlcliError
-from dlcli.pipeline import check
+from dlcli.pipeline.preflight import check
 
 ROWS = 40
 _FAR_TOO_MUCH = 6 * 10**9

@@ -18,13 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import Activation, Hidden, Linear, Output, members_of
-from dlcli.encoding import InMemoryInputs, plain_layout
+from dlcli.config.config_schema import Hidden, Output
+from dlcli.config.layer_choices import Activation, Linear
+from dlcli.config.section import members_of
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_portable_model
-from dlcli.network import DenseLayer, build_network
-from dlcli.prediction import Predictions
+from dlcli.network.layers import DenseLayer
+from dlcli.network.network import build_network
+from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import Multilabel, Regression, classification
+from dlcli.tasks.classification import Multilabel, classification
+from dlcli.tasks.regression import Regression
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import Hidden, Output
-from dlcli.encoding import Block, EmbeddingTable, InMemoryInputs, Layout, PeriodicForm
+from dlcli.config.config_schema import Hidden, Output
+from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
-from dlcli.network import build_network
-from dlcli.tasks import Regression
+from dlcli.network.network import build_network
+from dlcli.tasks.regression import Regression
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -8,18 +8,20 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from dlcli.comparison import HeldOut
+from dlcli.comparison.comparison import HeldOut
 from dlcli.config.training_choices import Hinge
-from dlcli.metrics import Share, estimate_statistic_differences, estimate_statistics, intervals
+from dlcli.metrics import intervals
 from dlcli.metrics.definitions import regression_statistics
 from dlcli.metrics.intervals import (
+    estimate_statistic_differences,
+    estimate_statistics,
     expanded_tail,
     paired_share_interval,
     share_interval,
     student_quantile,
 )
-from dlcli.metrics.statistic import Ranking
-from dlcli.tasks import Multilabel
+from dlcli.metrics.statistic import Ranking, Share
+from dlcli.tasks.classification import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 
 Z = 1.959964

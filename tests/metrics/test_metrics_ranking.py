@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.metrics import (
-    ThresholdCounts,
+from dlcli.metrics.definitions import (
+    CalibrationBin,
     binary_statistics,
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
 )
-from dlcli.metrics.definitions import CalibrationBin
+from dlcli.metrics.statistic import ThresholdCounts
 
 FOUR = ThresholdCounts.of(
     np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.6]), np.ones(4)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison import HeldOut
-from dlcli.config import Poisson
-from dlcli.config.training_choices import Hinge
-from dlcli.metrics import Mean, Metrics
-from dlcli.metrics.statistic import Difference
-from dlcli.tasks import Counts, Multiclass, Multilabel
+from dlcli.comparison.comparison import HeldOut
+from dlcli.config.training_choices import Hinge, Poisson
+from dlcli.metrics.statistic import Difference, Mean, Metrics
+from dlcli.tasks.classification import Multiclass, Multilabel
+from dlcli.tasks.regression import Counts
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
 
 ROWS = 40

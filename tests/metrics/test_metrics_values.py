@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.metrics import (
+from dlcli.metrics.definitions import (
     HIGHER_IS_BETTER,
     binary_statistics,
     metric_values,
@@ -18,7 +18,9 @@ from dlcli.metrics import (
     regression_statistics,
     stored_confusion,
 )
-from dlcli.tasks import DecodedRows, Multilabel, Regression
+from dlcli.tasks.classification import Multilabel
+from dlcli.tasks.regression import Regression
+from dlcli.tasks.task import DecodedRows
 
 LABELS = Multilabel(columns=("a", "b", "c"), labels=("a", "b", "c"))
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import Augmentation, Output
-from dlcli.encoding import (
+from dlcli.config.config_schema import Output
+from dlcli.config.input_section import Augmentation
+from dlcli.encoding.column_encoder import (
     Block,
     EmbeddingTable,
     ImageForm,
-    InMemoryInputs,
     Layout,
     PeriodicForm,
     plain_layout,
 )
-from dlcli.network import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_network
-from dlcli.network.layers import build_front
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.network.layers import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_front
+from dlcli.network.network import build_network
 
 
 def block(name, form=None, columns=1):

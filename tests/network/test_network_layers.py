@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import Hidden, Output
-from dlcli.encoding import InMemoryInputs, plain_layout
-from dlcli.network import build_network
+from dlcli.config.config_schema import Hidden, Output
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network import network as network_module
+from dlcli.network.network import build_network
 
 LINEAR = {"units": 1, "activation": "linear"}
 

@@ -8,11 +8,15 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import Activation, Config, Loss, members_of
+from dlcli.config.config_schema import Config
+from dlcli.config.layer_choices import Activation
+from dlcli.config.section import members_of
+from dlcli.config.training_choices import Loss
 from dlcli.errors import ConfigError, DataError
-from dlcli.network import resolve_head
-from dlcli.tables import read_table
-from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
+from dlcli.network.network import resolve_head
+from dlcli.tables.table_files import read_table
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel
+from dlcli.tasks.regression import Counts, Regression
 
 TARGETS = {
     "number": Regression(columns=("y",)),

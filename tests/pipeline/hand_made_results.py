@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlcli.pipeline import FoldResult, NestedFold, TrialResult
-from dlcli.pipeline.documents import State
+from dlcli.pipeline.documents import FoldResult, NestedFold, State, TrialResult
 
 
 def fold(at: int, metrics: Mapping[str, float | None], **more: Any) -> FoldResult:

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli import training
-from dlcli.comparison import BaselineComparison
-from dlcli.config import CompiledEngine, load_config
-from dlcli.encoding import EncodedRows, InMemoryInputs
-from dlcli.encoding.encoded_rows import OnDiskInputs
+from dlcli.comparison.baseline_comparison import BaselineComparison
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import CompiledEngine
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, OnDiskInputs
 from dlcli.errors import DivergenceError, Interrupted, OutOfMemoryError
-from dlcli.pipeline import Events, baselines, prepare, resume, train
+from dlcli.pipeline import baselines
 from dlcli.pipeline.baselines import (
     PARAMETERS,
     WIDE_RATE,
@@ -25,8 +24,11 @@ from dlcli.pipeline.baselines import (
     is_linear,
     stopping_rows,
 )
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult, fit
-from dlcli.pipeline.preparation import encode_sets
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.pipeline.train_run import resume, train
+from dlcli.training import training
 from dlcli.training_job import NO_CHECKPOINTS, Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
@@ -390,7 +392,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
 
 @pytest.mark.slow
 def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
-    monkeypatch.setattr(training, "train_job", training.training.train_job)  # without a cache
+    monkeypatch.setattr(training, "train_job", training.train_job)  # without a cache
     file = write(f"{SMALL}loss: huber\n", a=A, y=A)  # which the linear engine does not know
     given = untrained(file)
     prepared = replace(given.prepared, engine=GRAPH)

@@ -14,7 +14,7 @@ import pytest
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline.checkpointing import RunCheckpointer
-from dlcli.runs import Checkpoint
+from dlcli.runs.resume_files import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("handles_signals")
 

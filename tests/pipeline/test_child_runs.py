@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import Interrupted
-from dlcli.pipeline import train, train_run
-from dlcli.pipeline.train_run import train_child_run
-from dlcli.runs import resume_command
+from dlcli.pipeline import train_run
+from dlcli.pipeline.train_run import train, train_child_run
+from dlcli.runs.manifest import resume_command
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

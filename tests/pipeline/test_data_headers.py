@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Config, load_config
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import Config
 from dlcli.errors import ConfigError
-from dlcli.pipeline import Events
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import Header, check_headers, read_dataset
 
 CONFIG = {"data": {"train": "a.csv", "target": "y"}, "hidden": (), "epochs": 1}

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import Events, prepare, train
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import read_candidates, read_dataset, sets
+from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset, sets
+from dlcli.pipeline.train_run import train
 from dlcli.splitting import Split
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

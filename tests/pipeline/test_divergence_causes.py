@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import Events, prepare, train
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
-from dlcli.pipeline.preparation import encode_sets
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.pipeline.train_run import train
 from dlcli.training_job import NO_CHECKPOINTS, Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")

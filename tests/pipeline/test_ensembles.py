@@ -17,20 +17,23 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from dlcli.comparison import compare
-from dlcli.config import load_config
+from dlcli.comparison.comparison import compare
+from dlcli.config.config_file import load_config
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
-from dlcli.pipeline import Plan, baselines, check, cross_validate, fit, train_run
+from dlcli.pipeline import baselines, fit, train_run
+from dlcli.pipeline.cross_validation import Plan, cross_validate
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
+from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import resume, train
-from dlcli.prediction import Ensemble, Predictor
+from dlcli.prediction.predictor import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.reports import render_text, to_html, view_of
-from dlcli.runs import open_run
+from dlcli.reports.report_files import to_html, view_of
+from dlcli.reports.views import render_text
+from dlcli.runs.run_reader import open_run
 from dlcli.splitting import make_complete_folds
-from dlcli.tables import read_table
+from dlcli.tables.table_files import read_table
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -370,7 +373,7 @@ def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monk
         jobs.append(job)
         return {}, {}
 
-    monkeypatch.setattr("dlcli.training.gradient_norms", norms)
+    monkeypatch.setattr("dlcli.training.objectives.gradient_norms", norms)
     run = train(config("epochs=1"), Path("run"))
     (job,), first = jobs, run.parse("ensemble.json", Ensemble).members[0]
     assert (job.config.seed, job.task) == (first.seed, first.task)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import Events, fit
+from dlcli.pipeline import fit
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext, FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates

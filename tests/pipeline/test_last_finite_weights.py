@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dlcli.cli import main
-from dlcli.config import load_config
+from dlcli.cli.program import main
+from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import Events, checkpointing, prepare, train
+from dlcli.pipeline import checkpointing
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preflight import working_folder
-from dlcli.pipeline.preparation import encode_sets
-from dlcli.prediction import Predictor
-from dlcli.runs import latest_run, open_run, resume_files
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.pipeline.train_run import train
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs import resume_files
+from dlcli.runs.run_reader import latest_run, open_run
 from dlcli.training_job import NO_CHECKPOINTS
 
 pytestmark = pytest.mark.usefixtures("no_linear_baseline")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.pipeline import members
 from dlcli.pipeline.events import Events

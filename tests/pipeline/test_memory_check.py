@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import Optimizer, load_config, members_of
+from dlcli.config.config_file import load_config
+from dlcli.config.section import members_of
+from dlcli.config.training_choices import Optimizer
 from dlcli.errors import ConfigError, UsageError
-from dlcli.pipeline import Events, preflight, prepare
+from dlcli.pipeline import preflight
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import (
     MemoryLimit,
     available_memory,
@@ -22,6 +25,7 @@ from dlcli.pipeline.preflight import (
     optimizer_slots,
     required_memory,
 )
+from dlcli.pipeline.preparation import prepare
 
 resource = pytest.importorskip("resource")
 
@@ -189,7 +193,7 @@ class TestRefusal:
 
 WITHOUT_TENSORFLOW = """
 import sys
-from dlcli.cli import main
+from dlcli.cli.program import main
 try:
     main(prog_name="dlcli")
 finally:
@@ -220,8 +224,9 @@ def test_two_layers_of_a_million_units_are_refused_at_their_position():
 MEASURE = """\
 import json, os, re, sys
 from pathlib import Path
-from dlcli.config import load_config
-from dlcli.pipeline import preflight, train
+from dlcli.config.config_file import load_config
+from dlcli.pipeline import preflight
+from dlcli.pipeline.train_run import train
 from dlcli.pipeline.preflight import required_memory
 
 def now(name):

@@ -7,11 +7,13 @@ import weakref
 
 import pytest
 
-from dlcli.config import load_config
-from dlcli.diagnosis import Finding, Patch
+from dlcli.config.config_file import load_config
+from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import OutOfMemoryError, RunError, UsageError
-from dlcli.pipeline import Trial, choose_patches, remedies_trial, train, try_patches, winner
-from dlcli.runs import open_run
+from dlcli.pipeline import remedies_trial
+from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
+from dlcli.pipeline.train_run import train
+from dlcli.runs.run_reader import open_run
 from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
 

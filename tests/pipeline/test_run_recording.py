@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline import preparation, resume, train, train_run
-from dlcli.runs import open_run
+from dlcli.pipeline import preparation, train_run
+from dlcli.pipeline.train_run import resume, train
+from dlcli.runs.run_reader import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -8,13 +8,21 @@ import math
 import numpy as np
 import pytest
 
-from dlcli.config import Poisson
-from dlcli.metrics import HIGHER_IS_BETTER, Mean, positive_weights, standard_error
-from dlcli.pipeline import Dimension, Search, TrialResult, leaderboard
-from dlcli.pipeline.documents import best_trial, smallest_trial
+from dlcli.config.training_choices import Poisson
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import standard_error
+from dlcli.metrics.statistic import Mean, positive_weights
+from dlcli.pipeline.documents import (
+    Dimension,
+    Search,
+    TrialResult,
+    best_trial,
+    leaderboard,
+    smallest_trial,
+)
 from dlcli.pipeline.search_evaluation import importances
 from dlcli.pipeline.search_trials import standard_error_of_folds
-from dlcli.tasks import Multiclass, Multilabel
+from dlcli.tasks.classification import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import trial
 

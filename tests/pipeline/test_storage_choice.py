@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import UsageError
-from dlcli.pipeline import Events, preflight, train
+from dlcli.pipeline import preflight
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import working_folder
+from dlcli.pipeline.train_run import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 
 import pytest
 
-from dlcli.config import Config
+from dlcli.config.config_schema import Config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import (
     LOG_LEVEL,

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
-from dlcli.data_checks import draw
-from dlcli.pipeline import train, train_run
+from dlcli.config.config_file import load_config
+from dlcli.data_checks.sample import draw
+from dlcli.pipeline import train_run
+from dlcli.pipeline.train_run import train
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [

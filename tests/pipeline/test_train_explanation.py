@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
-from dlcli.explanation import Explanation
-from dlcli.pipeline import Events, prepare, train
-from dlcli.pipeline.fit import FitResult, FittedMember
-from dlcli.pipeline.preparation import encode_sets
-from dlcli.pipeline.train_run import explain_result, with_logged_reasons
-from dlcli.runs import new_run, open_run
+from dlcli.explanation.explanation_document import Explanation
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.fit import FitResult
+from dlcli.pipeline.members import FittedMember
+from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.pipeline.train_run import explain_result, train, with_logged_reasons
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

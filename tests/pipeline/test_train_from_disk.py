@@ -14,11 +14,13 @@ import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 from pyarrow import parquet
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.encoding import encoded_rows, encoding
-from dlcli.pipeline import Events, baselines, prepare, train
+from dlcli.pipeline import baselines
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import working_folder
-from dlcli.pipeline.preparation import encode_sets, sets
+from dlcli.pipeline.preparation import encode_sets, prepare, sets
+from dlcli.pipeline.train_run import train
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness
 

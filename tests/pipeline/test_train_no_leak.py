@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mixed_table import FEATURES, ROWS, mixed_table, write_images
 
-from dlcli.config import load_config
-from dlcli.pipeline import Events, prepare
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
 
 SHARES = "validation: 0.2, test: 0.2"
 SPLITS = {

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 
-from dlcli.config import load_config
-from dlcli.pipeline import train
-from dlcli.prediction import Predictor
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import read_table
+from dlcli.tables.table_files import read_table
 
 pytestmark = [
     pytest.mark.slow,

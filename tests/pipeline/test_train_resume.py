@@ -14,11 +14,17 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.kills import CONFIG, REPRODUCIBLE_FILES
-from dlcli.cli import main
-from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events, baselines, prepare, train_run
+from dlcli.cli.program import main
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.pipeline import baselines, train_run
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import Checkpoint, collect_environment, fingerprint, locked, new_run, open_run
+from dlcli.runs.manifest import locked
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_writer import collect_environment, fingerprint
 
 CHEAPER = {
     "{patience: 60, start_from_epoch: 100}": "{patience: 30, start_from_epoch: 30}",

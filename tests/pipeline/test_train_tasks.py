@@ -12,12 +12,13 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import check, train
-from dlcli.prediction import Predictor
+from dlcli.pipeline.preflight import check
+from dlcli.pipeline.train_run import train
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import read_table
+from dlcli.tables.table_files import read_table
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.config import load_config
-from dlcli.data_checks import inspect_table
+from dlcli.config.config_file import load_config
+from dlcli.data_checks.inspection import inspect_table
 from dlcli.encoding import column_types
 from dlcli.errors import DataError
-from dlcli.pipeline import Events, prepare
-from dlcli.pipeline.preparation import prepare_rows, read_candidates
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare, prepare_rows, read_candidates
 from dlcli.splitting import Split
-from dlcli.starter import starter_config
-from dlcli.tables import read_table
+from dlcli.starter.config_writing import starter_config
+from dlcli.tables.table_files import read_table
 
 CONFIG = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from dlcli.cli import main
-from dlcli.config import load_config
-from dlcli.encoding import InputsWriter
+from dlcli.cli.program import main
+from dlcli.config.config_file import load_config
+from dlcli.encoding.encoded_rows import InputsWriter
 from dlcli.errors import DataError, TrainingError
-from dlcli.pipeline import check, resume, train
+from dlcli.pipeline.preflight import check
+from dlcli.pipeline.train_run import resume, train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison import BaselineComparison, compare_to_baseline
-from dlcli.config import load_config
-from dlcli.pipeline import train
-from dlcli.prediction import BaselineModels, Predictor
+from dlcli.comparison.baseline_comparison import BaselineComparison, compare_to_baseline
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.train_run import train
+from dlcli.prediction.baseline_models import BaselineModels
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 
 RNG = np.random.default_rng(5)

@@ -9,12 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config import Output
+from dlcli.config.config_schema import Output
 from dlcli.config.training_choices import Hinge
 from dlcli.errors import RunError, UsageError
-from dlcli.prediction import Conformal, Predictions, conformal
-from dlcli.runs import parse_document
-from dlcli.tasks import Binary, Counts, Multiclass, Regression
+from dlcli.prediction import conformal
+from dlcli.prediction.conformal import Conformal
+from dlcli.prediction.predictions import Predictions
+from dlcli.runs.safe_files import parse_document
+from dlcli.tasks.classification import Binary, Multiclass
+from dlcli.tasks.regression import Counts, Regression
 
 NUMBER = Regression(columns=("y",))
 PETS = Multiclass(columns=("pet",), classes=("cat", "dog", "emu"))

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import DataError, RunError
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import new_run
-from dlcli.tables import Table
+from dlcli.runs.run_folder import new_run
+from dlcli.tables.table import Table
 
 RESOLVED = """
 data: {train: t.csv, target: y, weight: w}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dlcli.prediction import rejected_rows
+from dlcli.prediction.prediction_tables import rejected_rows
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def table_of(first_row=1, **columns):

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config import (
+from dlcli.config.config_file import load_config
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import (
     Boolean,
     Categorical,
     Datetime,
@@ -27,18 +29,17 @@ from dlcli.config import (
     Quantile,
     Robust,
     Standard,
-    Target,
     Text,
-    load_config,
 )
-from dlcli.encoding import decide_types, fit_encoding
+from dlcli.encoding.column_types import decide_types
+from dlcli.encoding.encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError
-from dlcli.network import build_network
-from dlcli.prediction import Predictor
+from dlcli.network.network import build_network
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import new_run
-from dlcli.tables import Table
-from dlcli.tasks import infer_task
+from dlcli.runs.run_folder import new_run
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 
 RESOLVED = """
 data: {train: t.csv, target: y}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcli.prediction import TrainingData
-from dlcli.runs import fingerprint
+from dlcli.prediction.training_data import TrainingData
+from dlcli.runs.run_writer import fingerprint
 
 
 def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> None:

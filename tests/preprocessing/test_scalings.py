@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config import (
+from dlcli.config.input_section import (
     ErrorIfMissing,
     Input,
     Mean,
@@ -23,11 +23,12 @@ from dlcli.config import (
     Robust,
     Standard,
 )
-from dlcli.encoding import Block, NumericEncoder, PeriodicForm
+from dlcli.encoding.column_encoder import Block, PeriodicForm
 from dlcli.encoding.encoding import fit_feature
+from dlcli.encoding.numeric_columns import NumericEncoder
 from dlcli.errors import DataError
 from dlcli.preprocessing import ValueIssues, fit_scaling
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 
 def rows(values):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dlcli.config import load_config
-from dlcli.pipeline import baselines, train
+from dlcli.config.config_file import load_config
+from dlcli.pipeline import baselines
+from dlcli.pipeline.train_run import train
 
 if __name__ == "__main__":
     config, output, *overrides = sys.argv[1:]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import dlcli
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "errors",
@@ -43,6 +45,7 @@ PACKAGES = (
     "cli",
 )
 """In the order in which data flows: each imports only from those above it."""
+PRIVATE = re.compile("_[^_]")
 WITH_TENSORFLOW = ("keras_model", "training")
 
 
@@ -148,14 +151,26 @@ def test_a_package_imports_only_from_packages_above_it() -> None:
     assert described(upward) == []
 
 
-def test_a_package_is_imported_through_its_interface() -> None:
-    inner = (
-        (module, found)
-        for module, found in IMPORTS
-        if found.package and found.package != module.package and found.name.count(".") > 1
-    )
+def test_a_package_file_holds_only_its_documentation() -> None:
+    """Names are imported from the modules that define them, so that each has one address."""
+    packages = [each for each in PACKAGE_FILES if each.name != "dlcli"]
 
-    assert described(inner) == []
+    assert [each.name for each in packages if len(ast.parse(each.path.read_text()).body) > 1] == []
+
+
+def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
+    defined = {f"{module.name}.{name}" for module in MODULES for name in defined_in(module)}
+    elsewhere = [
+        f"{module.name}, line {node.lineno}: {alias.name} from {node.module}"
+        for module in MODULES
+        if module.name != "dlcli"
+        for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("dlcli.")
+        for alias in node.names
+        if f"{node.module}.{alias.name}" not in NAMES | defined or PRIVATE.match(alias.name)
+    ]
+
+    assert elsewhere == []
 
 
 def test_what_a_package_loads_on_use_has_not_the_name_of_a_module() -> None:
@@ -199,7 +214,7 @@ def test_only_cli_imports_click() -> None:
 
 def test_benchmarks_and_pages_import_only_what_exists() -> None:
     """Nothing else runs them all, as some need other programs or hours."""
-    known = NAMES | {f"{module.name}.{name}" for module in MODULES for name in bound(module)}
+    known = NAMES | {f"{module.name}.{name}" for module in MODULES for name in defined_in(module)}
     scripts = [path for folder in ("benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")]
 
     missing = [
@@ -214,10 +229,12 @@ def test_benchmarks_and_pages_import_only_what_exists() -> None:
     assert missing == []
 
 
-def bound(module: Module) -> Iterator[str]:
-    """The names that a module defines or imports."""
+def defined_in(module: Module) -> Iterator[str]:
+    """The names that a module defines; `dlcli` itself offers those of its `__all__`."""
+    if module.name == "dlcli":
+        yield from dlcli.__all__
     for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.alias):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

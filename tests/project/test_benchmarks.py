@@ -28,7 +28,7 @@ from benchmarks.targets import TARGETS, Target
 from benchmarks.timing import EpochEnd, figures, last_of_each_burst
 from benchmarks.whole_processes import LIVE, QUIET, terminal_cases
 from benchmarks.workloads import WORKLOADS, Workload
-from dlcli.runs import new_run
+from dlcli.runs.run_folder import new_run
 
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
 

@@ -28,7 +28,8 @@ from benchmarks.model_selection import (
 from benchmarks.results import target_rows
 from benchmarks.runner import Outcome
 from benchmarks.tasks import Candidate, Layer, Rows, read_rows, read_task
-from dlcli.config import candidate, dimensions_of, load_config
+from dlcli.config.config_file import load_config
+from dlcli.config.search_space import candidate, dimensions_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 from dlcli.runs.manifest import ORIGIN
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

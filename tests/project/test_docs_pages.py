@@ -12,7 +12,7 @@ import click
 import pytest
 from pages import TRANSLATED_GUIDE, TRANSLATED_TUTORIAL, find_blocks, pages_to_run
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

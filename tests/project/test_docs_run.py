@@ -14,8 +14,8 @@ import pytest
 from pages import DOCS, Block, Run, find_blocks, pages_to_run, pattern
 from scripts import NOT_RUN, Scripts, write_tables
 
-from dlcli.cli import main
-from dlcli.config import load_config
+from dlcli.cli.program import main
+from dlcli.config.config_file import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.prediction import Predictor
+from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs import Run, open_run
-from dlcli.tables import read_table
+from dlcli.runs.run_reader import Run, open_run
+from dlcli.tables.table_files import read_table
 from tests.forks import Forks
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Url
+from dlcli.config.urls import Url
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import expand, file_version, read_header, read_table, remote_files
+from dlcli.tables import remote_files
+from dlcli.tables.remote_files import file_version
 from dlcli.tables.remote_systems import failure
+from dlcli.tables.source_files import expand
+from dlcli.tables.table_files import read_header, read_table
 from tests.remote.conftest import parquet
 
 CSV = b"x,y\n1,2\n3,4\n"
@@ -369,7 +372,7 @@ class TestVersions:
 @pytest.mark.slow
 def test_nothing_is_imported_without_a_url(tmp_path):
     (tmp_path / "a.csv").write_bytes(CSV)
-    read = "from dlcli.tables import read_table; read_table('a.csv')"
+    read = "from dlcli.tables.table_files import read_table; read_table('a.csv')"
     command = [sys.executable, "-c", f"import sys; {read}; print(*sys.modules)"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     modules = done.stdout.split()

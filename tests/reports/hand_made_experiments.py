@@ -9,18 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from dlcli.comparison import BaselineDifference
-from dlcli.pipeline import (
+from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
+from dlcli.pipeline.documents import (
     CrossValidation,
     Dimension,
     Finalist,
     FoldResult,
-    Interval,
     NestedFold,
     Search,
     TrialResult,
 )
-from dlcli.runs import Run, RunWriter, new_run
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import RunWriter
 from tests.reports.hand_made_runs import HOSTILE
 
 HISTORY = {

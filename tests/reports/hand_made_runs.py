@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison import BaselineComparison
-from dlcli.config import dump_config, load_config
-from dlcli.explanation import (
+from dlcli.comparison.baseline_comparison import BaselineComparison
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.explanation.explanation_document import (
     ColumnStatistics,
     Explanation,
     Histogram,
@@ -24,9 +24,13 @@ from dlcli.explanation import (
     ValueCount,
     WorstRow,
 )
-from dlcli.pipeline import Events, prepare
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs import DIVERGED, Run, RunWriter, new_run
+from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import Run
+from dlcli.runs.run_writer import RunWriter
 
 HOSTILE = "</script><script>alert(1)</script>\"'`{{131*7}}<!--\u202e" + "x" * 300
 """A name that would run as code, end its element, or fill the page."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.reports import render_report
+from dlcli.reports.report_files import render_report
 from dlcli.reports.run_record import Log
 from tests.reports.hand_made_runs import HISTORY, full_explanation, make_run, number_run
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.comparison import compare
-from dlcli.reports import comparison_view, render_report, to_html, write_report
+from dlcli.comparison.comparison import compare
+from dlcli.reports.comparison_report import comparison_view
+from dlcli.reports.report_files import render_report, to_html, write_report
 from dlcli.reports.views import Figure, View
-from dlcli.runs import open_run
+from dlcli.runs.run_reader import open_run
 from tests.comparison import hand_made
 from tests.forks import Forks
 from tests.reports.browser import PROGRAM, Browser, browser

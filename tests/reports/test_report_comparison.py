@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from dlcli.comparison import Comparison, DataFile, Setting, compare
-from dlcli.reports import comparison_view, render_text, to_html
+from dlcli.comparison.comparison import Comparison, DataFile, compare
+from dlcli.comparison.config_differences import Setting
+from dlcli.reports.comparison_report import comparison_view
+from dlcli.reports.report_files import to_html
+from dlcli.reports.views import render_text
 from tests.comparison.hand_made import number_run
 from tests.reports.views import anchors, charts, datasets, tables
 

@@ -7,11 +7,12 @@ import re
 
 import pytest
 
+from dlcli.comparison.baseline_comparison import Interval
 from dlcli.errors import RunError
-from dlcli.pipeline import Interval
-from dlcli.reports import render_report, render_text, to_html
 from dlcli.reports.cross_validation_report import cross_validation_view
-from dlcli.runs import new_run
+from dlcli.reports.report_files import render_report, to_html
+from dlcli.reports.views import render_text
+from dlcli.runs.run_folder import new_run
 from tests.reports.hand_made_experiments import (
     AGAINST_CONSTANT,
     CLASS_ROWS,
@@ -249,7 +250,7 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
 
 
 def test_of_an_ensemble_each_member_has_its_own_number_of_epochs_on_all_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("dlcli.config.Config.ensemble_folds", 3)
+    monkeypatch.setattr("dlcli.config.config_schema.Config.ensemble_folds", 3)
     assert parts(view_of(tmp_path), "next")[0].text.endswith("train one on all rows:")
 
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dlcli.reports import render_report
+from dlcli.reports.report_files import render_report
 from tests.reports.hand_made_runs import HOSTILE, class_run, number_run
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dlcli.network import LayerSummary
-from dlcli.reports import evaluation_view, layer_table, render_table, render_text
+from dlcli.network.network import LayerSummary
+from dlcli.reports.report_parts import evaluation_view, layer_table
+from dlcli.reports.views import render_table, render_text
 
 
 def text_of(*arguments):

@@ -10,16 +10,21 @@ from functools import partial
 
 import pytest
 
-from dlcli.comparison import BaselineComparison, BaselineDifference, NearlyPerfect
-from dlcli.config import Config
-from dlcli.diagnosis import Finding, Patch
+from dlcli.comparison.baseline_comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+)
+from dlcli.config.config_schema import Config
+from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
-from dlcli.explanation import Importance, LayerStatistics
-from dlcli.pipeline import Trial
-from dlcli.prediction import Ensemble, EnsembleMember
-from dlcli.reports import diagnosis_view, render_report, render_text, to_html, view_of
+from dlcli.explanation.explanation_document import Importance, LayerStatistics
+from dlcli.pipeline.remedies_trial import Trial
+from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
+from dlcli.reports.diagnosis_report import diagnosis_view
+from dlcli.reports.report_files import render_report, to_html, view_of
 from dlcli.reports.report_parts import baseline_sentences, positive_class
 from dlcli.reports.run_record import (
     BaselinesEvent,
@@ -30,7 +35,8 @@ from dlcli.reports.run_record import (
     TrainingRecord,
 )
 from dlcli.reports.run_report import training_view
-from dlcli.runs import open_run
+from dlcli.reports.views import render_text
+from dlcli.runs.run_reader import open_run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables
 

@@ -8,14 +8,16 @@ import re
 
 import pytest
 
-from dlcli.config import Config
-from dlcli.data_checks import spread
+from dlcli.comparison.baseline_comparison import Interval
+from dlcli.config.config_schema import Config
+from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
-from dlcli.pipeline import Dimension, Interval, Search
-from dlcli.reports import render_report, render_text
+from dlcli.pipeline.documents import Dimension, Search
+from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
-from dlcli.runs import new_run
+from dlcli.reports.views import render_text
+from dlcli.runs.run_folder import new_run
 from tests.reports.hand_made_experiments import (
     LAYERS,
     RATE,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli.explanation import (
+from dlcli.explanation.explanation_document import (
     ColumnStatistics,
     Explanation,
     Histogram,
@@ -18,7 +18,7 @@ from dlcli.explanation import (
     ValueCount,
     WorstRow,
 )
-from dlcli.prediction import Conformal, RangeCoverage
+from dlcli.prediction.conformal import Conformal, RangeCoverage
 from dlcli.reports.explanation_sections import (
     column_cards,
     column_table,

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 import dlcli
-from dlcli.cli import main
-from dlcli.reports import report_files, write_report_if_cheap
+from dlcli.cli.program import main
+from dlcli.reports import report_files
+from dlcli.reports.report_files import write_report_if_cheap
 from tests.reports import hand_made_runs
 from tests.reports.hand_made_runs import number_run
 
@@ -140,7 +141,8 @@ def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatc
 @pytest.mark.slow
 def test_a_page_needs_no_tensorflow(run):
     code = (
-        "import sys; from dlcli.cli import main; main(['report', 'run'], standalone_mode=False); "
+        "import sys; from dlcli.cli.program import main; "
+        "main(['report', 'run'], standalone_mode=False); "
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     path = str(Path(dlcli.__file__).parents[1])

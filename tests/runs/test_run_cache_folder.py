@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import UsageError
-from dlcli.runs import cache_folder, new_run
+from dlcli.runs.run_folder import cache_folder, new_run
 
 
 def names(folder):

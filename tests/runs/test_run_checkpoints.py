@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import ArraySpec, Checkpoint, RunWriter
-from dlcli.runs.resume_files import remove_resume_files
+from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.resume_files import Checkpoint, remove_resume_files
+from dlcli.runs.run_writer import RunWriter
 from tests.runs.faulty_disk import Disk
 
 KINDS = {

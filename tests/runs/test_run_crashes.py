@@ -14,7 +14,10 @@ import pytest
 from faulty_disk import CRASHED, Disk, crash
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.runs import ArraySpec, Checkpoint, new_run, open_run, unfinished_run
+from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_folder import new_run, unfinished_run
+from dlcli.runs.run_reader import open_run
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="crashes are those of a forked process"),

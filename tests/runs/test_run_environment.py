@@ -14,7 +14,7 @@ import pytest
 
 import dlcli
 from dlcli import is_command_line
-from dlcli.runs import collect_environment, fingerprint
+from dlcli.runs.run_writer import collect_environment, fingerprint
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -67,7 +67,7 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
 
 def test_versions_are_found_without_importing():
     program = (
-        "import sys; from dlcli.runs import collect_environment\n"
+        "import sys; from dlcli.runs.run_writer import collect_environment\n"
         "collect_environment(seed=0, threads=1, device='cpu', data=[])\n"
         "print(sorted({'tensorflow', 'keras', 'pyarrow'} & set(sys.modules)))"
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dlcli.cli import main
+from dlcli.cli.program import main
 from dlcli.errors import RunError
-from dlcli.prediction import Predictor
-from dlcli.runs import open_run
+from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import FILE_NAMES, Manifest
+from dlcli.runs.run_reader import open_run
 from tests.catalogue.hand_made import make_run
 
 CONFIG = """\

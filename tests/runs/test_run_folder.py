@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
-from dlcli.runs import (
-    Checkpoint,
+from dlcli.runs.manifest import FILE_NAMES
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_folder import (
     existing_folder_advice,
     new_run,
-    open_run,
     unfinished_run,
     unfinished_runs_like,
 )
-from dlcli.runs.manifest import FILE_NAMES
+from dlcli.runs.run_reader import open_run
 
 
 def finish(folder, name="iris", base=Path("runs")):
@@ -164,7 +164,7 @@ def test_other_runs_in_the_base_are_kept(tmp_path):
 def test_processes_at_the_same_time_never_share_a_folder(tmp_path):
     program = (
         "import sys, pathlib\n"
-        "from dlcli.runs import new_run\n"
+        "from dlcli.runs.run_folder import new_run\n"
         "for _ in range(30):\n"
         "    with new_run(None, 'iris', pathlib.Path(sys.argv[1])) as writer:\n"
         "        print(writer.path.name)\n"

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs import locked, manifest
-from dlcli.runs.manifest import holder_of
+from dlcli.runs import manifest
+from dlcli.runs.manifest import holder_of, locked
 
 HOLD = """
 import sys, pathlib
-from dlcli.runs import locked
+from dlcli.runs.manifest import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

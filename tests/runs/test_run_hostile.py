@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 
 import dlcli
-from dlcli.runs import fingerprint
 from dlcli.runs.manifest import Manifest
+from dlcli.runs.run_writer import fingerprint
 from tests.catalogue.hand_made import make_run
 
 CONFIG = """\
@@ -50,7 +50,7 @@ def watch(event, arguments):
         done.append(event)
 
 from click.testing import CliRunner
-from dlcli.cli import main
+from dlcli.cli.program import main
 
 sys.addaudithook(watch)
 for line in sys.stdin:

@@ -16,7 +16,8 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError
-from dlcli.runs import latest_run, new_run, open_run
+from dlcli.runs.run_folder import new_run
+from dlcli.runs.run_reader import latest_run, open_run
 
 SHAPES = {"output/kernel": (2, 1), "output/bias": (1,)}
 

@@ -18,7 +18,9 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError, TrainingError
-from dlcli.runs import Checkpoint, RunWriter, open_new_file
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.safe_files import open_new_file
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ import pytest
 import uvicorn
 from PIL import Image as Pillow
 
-from dlcli.serving import Limits, ServedModel
 from dlcli.serving.application import make_application
 from dlcli.serving.model_set import Models
+from dlcli.serving.requests import Limits
+from dlcli.serving.served_model import ServedModel
 from tests.catalogue import hand_made
 
 ROOT = Path(__file__).parents[2]

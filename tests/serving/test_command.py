@@ -21,10 +21,11 @@ import pytest
 import uvicorn
 from click.testing import CliRunner
 
-from dlcli.cli import main
-from dlcli.prediction import Predictor
-from dlcli.serving import Limits, ServedModel, Settings
-from dlcli.serving.server import _application
+from dlcli.cli.program import main
+from dlcli.prediction.predictor import Predictor
+from dlcli.serving.requests import Limits
+from dlcli.serving.served_model import ServedModel
+from dlcli.serving.server import Settings, _application
 from tests.serving.conftest import ROW
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve.md"
@@ -338,7 +339,9 @@ def test_an_empty_key_is_refused(runs, monkeypatch, key):
 def test_a_key_from_a_file_may_end_with_a_newline(runs, monkeypatch):
     monkeypatch.setenv("DLCLI_API_KEY", "secret\n")
     keys = []
-    monkeypatch.setattr("dlcli.serving.run_server", lambda settings, log: keys.append(settings.key))
+    monkeypatch.setattr(
+        "dlcli.serving.server.run_server", lambda settings, log: keys.append(settings.key)
+    )
     assert CliRunner().invoke(main, ["serve", str(runs["pets"])]).exit_code == 0
     assert keys == ["secret"]
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from jsonschema import Draft202012Validator
 
-from dlcli.config import Boolean, Categorical, Datetime, ErrorIfMissing, Numeric
+from dlcli.config.input_section import Boolean, Categorical, Datetime, ErrorIfMissing, Numeric
 from dlcli.serving.columns import describe_column
-from dlcli.tables import Column, Notation
+from dlcli.tables.column import Column
+from dlcli.tables.number_notation import Notation
 from tests.encoding.test_numeric_columns import fit
 from tests.serving.conftest import ROW
 

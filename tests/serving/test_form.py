@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.serving import Limits, ServedModel
 from dlcli.serving.columns import ServedColumn
 from dlcli.serving.form import FormAnswer
 from dlcli.serving.pages import docs_page, form_page
+from dlcli.serving.requests import Limits
+from dlcli.serving.served_model import ServedModel
 from tests.catalogue import hand_made
 from tests.reports.browser import PROGRAM, browser
 from tests.serving.conftest import ROW

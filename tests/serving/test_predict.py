@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from dlcli.errors import UsageError
-from dlcli.prediction import assemble, write_rows
+from dlcli.prediction.prediction_tables import assemble, write_rows
 from dlcli.preprocessing import ValueIssues
-from dlcli.serving import ServedModel, model_names, served_model
-from dlcli.tables import memory_table
+from dlcli.serving import served_model
+from dlcli.serving.served_model import ServedModel, model_names
+from dlcli.tables.memory_tables import memory_table
 from tests.catalogue import hand_made
 from tests.serving.conftest import ROW
 

@@ -11,10 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.config import GroupSplit, RandomSplit, SplitChoice, StratifiedSplit, TimeSplit
+from dlcli.config.data_section import (
+    GroupSplit,
+    RandomSplit,
+    SplitChoice,
+    StratifiedSplit,
+    TimeSplit,
+)
 from dlcli.errors import DataError
 from dlcli.splitting import Fold, Shares, assign_rows, hold_out, make_folds
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 RANDOM, STRATIFIED = RandomSplit(), StratifiedSplit()
 GROUP, TIME = GroupSplit(column="by"), TimeSplit(column="by")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.config import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
+from dlcli.config.data_section import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError
 from dlcli.splitting import Assignment, Shares, assign_rows
-from dlcli.tables import Table
+from dlcli.tables.table import Table
 
 SHARES = st.builds(
     Shares, st.sampled_from([0.0, 0.1, 0.15, 0.3]), st.sampled_from([0.0, 0.1, 0.15, 0.3])

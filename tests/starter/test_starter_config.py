@@ -19,11 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlcli.config import Config, load_config, make_config, with_search_space
+from dlcli.config.config_file import load_config, make_config
+from dlcli.config.config_schema import Config
+from dlcli.config.search_space import with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
-from dlcli.pipeline import Events, Prepared, check, prepare
-from dlcli.starter import Preset, example_names, starter_config, write_example
-from dlcli.starter.presets import seconds_in_words
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.preflight import check
+from dlcli.pipeline.preparation import Prepared, prepare
+from dlcli.starter.config_writing import starter_config
+from dlcli.starter.examples import example_names, write_example
+from dlcli.starter.presets import Preset, seconds_in_words
 from dlcli.starter.table_facts import ColumnFacts
 from dlcli.starter.yaml_lines import Line, aligned, scalar
 
@@ -720,7 +725,8 @@ def test_no_example_is_found_outside_the_shelf() -> None:
 @pytest.mark.slow
 def test_no_tensorflow_is_loaded() -> None:
     code = (
-        "import sys; from pathlib import Path; from dlcli.starter import starter_config\n"
+        "import sys; from pathlib import Path\n"
+        "from dlcli.starter.config_writing import starter_config\n"
         "starter_config(Path('data/iris.csv'), 'species', config_folder=Path('.'))\n"
         "print(*{'tensorflow', 'keras', 'pandas'} & set(sys.modules))"
     )

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.errors import DataError
-from dlcli.tables import arrow_arrays, read_table
+from dlcli.tables import arrow_arrays
+from dlcli.tables.table_files import read_table
 
 LONG = "c" * 30  # a view keeps up to 12 bytes in itself
 

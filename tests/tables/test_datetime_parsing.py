@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import write_time
+from dlcli.config.input_section import write_time
 from dlcli.errors import DataError
-from dlcli.tables import MONTHS, Table, compact_dates, guess_times, parse_times, to_local
-from dlcli.tables.datetime_parsing import to_utc
+from dlcli.tables.datetime_parsing import (
+    MONTHS,
+    compact_dates,
+    guess_times,
+    parse_times,
+    to_local,
+    to_utc,
+)
+from dlcli.tables.table import Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import CsvFormat
+from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError
-from dlcli.tables import Table, delimited_text, read_header, read_table
+from dlcli.tables import delimited_text
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_header, read_table
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "

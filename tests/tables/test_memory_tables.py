@@ -10,7 +10,9 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import DataError
-from dlcli.tables import arrow_arrays, memory_table, read_header, read_table
+from dlcli.tables import arrow_arrays
+from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.table_files import read_header, read_table
 
 
 def column(values):

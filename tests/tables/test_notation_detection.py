@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config import CsvFormat
+from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError
-from dlcli.tables import Notation, Table, read_table
 from dlcli.tables.notation_detection import may_have_notation
-from dlcli.tables.number_notation import NEGATIVES
+from dlcli.tables.number_notation import NEGATIVES, Notation
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_table
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import expand, read_header, read_table
+from dlcli.tables.source_files import expand
+from dlcli.tables.table_files import read_header, read_table
 
 
 @pytest.fixture(autouse=True)

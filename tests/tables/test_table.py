@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 import dlcli.tables.table
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import Notation, Table, read_header, read_table
+from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
+from dlcli.tables.table_files import read_header, read_table
 
 IN_MEMORY = "table.parquet"
 
@@ -782,7 +784,7 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
     script = """if True:
         import sys
         import numpy as np
-        from dlcli.tables import read_header, read_table
+        from dlcli.tables.table_files import read_header, read_table
         files = ["data.csv", "p.parquet", "data.jsonl", "data.arrow", "text.gz"]
         for file in [*files, files[1::2]]:
             read_header(file)

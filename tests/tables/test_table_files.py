@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError, UsageError
-from dlcli.tables import Source, expand, read_header, read_table
+from dlcli.tables.source_files import Source, expand
+from dlcli.tables.table_files import read_header, read_table
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Config, MeanSquaredError, Output
-from dlcli.config.training_choices import Hinge, MeanAbsoluteError
+from dlcli.config.config_schema import Config, Output
+from dlcli.config.training_choices import Hinge, MeanAbsoluteError, MeanSquaredError
 from dlcli.preprocessing import LinearScaling
-from dlcli.tables import Table
-from dlcli.tasks import Binary, Counts, Multiclass, Multilabel, Regression
+from dlcli.tables.table import Table
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel
+from dlcli.tasks.regression import Counts, Regression
 
 MSE = MeanSquaredError()
 WEIGHTS = np.array([1.0, 1.0, 2.0])

@@ -6,21 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import BinaryCrossentropy, Config, MeanSquaredError, Output, Poisson
-from dlcli.config.training_choices import Hinge
-from dlcli.encoding import Encoding
-from dlcli.metrics import HIGHER_IS_BETTER
+from dlcli.config.config_schema import Config, Output
+from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
+from dlcli.encoding.encoding import Encoding
+from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.preprocessing import LinearScaling, ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import (
-    Binary,
-    Counts,
-    DecodedRows,
-    Multiclass,
-    Multilabel,
-    Regression,
-    StoredPredictions,
-)
+from dlcli.tables.table import Table
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel
+from dlcli.tasks.regression import Counts, Regression
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import DecodedRows
 
 SCALINGS = (
     LinearScaling(name="standard", offset=30.0, scale=4.0),

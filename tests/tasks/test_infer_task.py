@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import Log, Standard, Target
-from dlcli.encoding import Encoding
+from dlcli.config.data_section import Target
+from dlcli.config.input_section import Log, Standard
+from dlcli.encoding.encoding import Encoding
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
-from dlcli.tables import Table
-from dlcli.tasks import drop_missing_targets, infer_task
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import drop_missing_targets, infer_task
 
 NO_TARGET = (
     "the target is missing; leave such rows out of the file, or set data.on_missing_target: drop"

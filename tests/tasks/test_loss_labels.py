@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import MeanSquaredError, SparseCategoricalCrossentropy
 from dlcli.config.training_choices import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
     Hinge,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
 )
-from dlcli.tasks import Binary, Multiclass, Regression
+from dlcli.tasks.classification import Binary, Multiclass
+from dlcli.tasks.regression import Regression
 
 FRUIT = Multiclass(columns=("y",), classes=("apple", "pear", "plum"))
 PETS = Binary(columns=("y",), classes=("cat", "dog"))

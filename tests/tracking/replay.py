@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dlcli.runs import RunWriter
-from dlcli.tracking import tracked
+from dlcli.runs.run_writer import RunWriter
+from dlcli.tracking.tracked_events import tracked
 
 RESOLVED = """\
 data:

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.tracking import tracked
+from dlcli.tracking.tracked_events import tracked
 from dlcli.tracking.tracker import reason
 from tests.tracking.replay import (
     epoch,

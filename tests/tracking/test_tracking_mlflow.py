@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking import mlflow_tracker
 from dlcli.tracking.mlflow_tracker import MLflow, Store, connect, short_timeouts
 from tests.tracking.replay import (

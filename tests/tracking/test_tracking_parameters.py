@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlcli.errors import truncate
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracker import parameters_of
 
 CONFIG = """\

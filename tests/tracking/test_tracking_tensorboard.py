@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking import tensorboard_tracker
 from tests.tracking.replay import (
     METRICS,

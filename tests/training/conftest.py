@@ -9,13 +9,17 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import Config
-from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
-from dlcli.network import build_network, resolve_head
+from dlcli.config.config_schema import Config
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.network.network import build_network, resolve_head
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import Multilabel, Regression, Task, classification
-from dlcli.training import compiled_engine, keras_engine, prepare_device
+from dlcli.tasks.classification import Multilabel, classification
+from dlcli.tasks.regression import Regression
+from dlcli.tasks.task import Task
+from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training.training import prepare_device
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 ENGINES = ("keras", "graph", "xla")

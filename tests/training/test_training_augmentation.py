@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config import Augmentation
-from dlcli.encoding import Block, EncodedRows, ImageForm, InMemoryInputs, Layout
+from dlcli.config.input_section import Augmentation
+from dlcli.encoding.column_encoder import Block, ImageForm, Layout
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.keras_model import build_portable_model
-from dlcli.network import AugmentLayer, build_network
+from dlcli.network.layers import AugmentLayer
+from dlcli.network.network import build_network
 from dlcli.training import objectives
 from dlcli.training.objectives import build_learner
 from dlcli.training.randomness import (

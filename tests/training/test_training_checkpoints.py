@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config import CompiledEngine, KerasEngine
-from dlcli.runs import ArraySpec, Checkpoint
-from dlcli.training import compiled_engine, train_job
+from dlcli.config.config_schema import CompiledEngine, KerasEngine
+from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.resume_files import Checkpoint
+from dlcli.training import compiled_engine
+from dlcli.training.training import train_job
 from dlcli.training_job import is_finite
 
 EVERYTHING = {

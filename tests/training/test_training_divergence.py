@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config import CompiledEngine, KerasEngine
+from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.errors import DivergenceError
-from dlcli.training import train_job
+from dlcli.training.training import train_job
 from dlcli.training_job import Job
 
 WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}

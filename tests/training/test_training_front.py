@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dlcli.encoding import Block, EmbeddingTable, InMemoryInputs, Layout, PeriodicForm
-from dlcli.network import build_network
+from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.network.network import build_network
 
 LAYOUT = Layout(
     (

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.encoding import EncodedRows, InMemoryInputs
-from dlcli.network import DenseLayer
-from dlcli.training import gradient_norms
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.network.layers import DenseLayer
+from dlcli.training.objectives import gradient_norms
 
 ALL = np.arange(13)
 
@@ -110,8 +110,8 @@ def test_a_training_that_starts_from_another_run_has_no_norms_at_initial_weights
 
 
 def test_the_gradient_of_an_embedding_sums_over_rows(make_job):
-    from dlcli.encoding import Block, EmbeddingTable, Layout
-    from dlcli.network import build_network
+    from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout
+    from dlcli.network.network import build_network
 
     job = make_job({"hidden": ()})
     layout = Layout((Block("c", "index", ("c",), EmbeddingTable(3, 1)),))

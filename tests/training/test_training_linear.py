@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli.encoding import EncodedRows, InMemoryInputs
-from dlcli.encoding.encoded_rows import SparseRows
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, SparseRows
 from dlcli.errors import DivergenceError
-from dlcli.training import LinearEngine, train_job
-from dlcli.training.linear_engine import MOST_OPERATIONS
+from dlcli.training.linear_engine import MOST_OPERATIONS, LinearEngine
+from dlcli.training.training import train_job
 
 STARTING_AT = {"name": "constant", "value": 0.5}
 RECIPE = {

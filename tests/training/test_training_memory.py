@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config import CompiledEngine
+from dlcli.config.config_schema import CompiledEngine
 from dlcli.errors import OutOfMemoryError
-from dlcli.training import compiled_engine, train_job
+from dlcli.training import compiled_engine
+from dlcli.training.training import train_job
 
 GRAPH = CompiledEngine(jit_compile=False)
 LESS = "take fewer units or a smaller batch_size"

@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 from pydantic import TypeAdapter
 
-from dlcli.config import Loss
+from dlcli.config.training_choices import Loss
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import Regression, classification
-from dlcli.training import keras_loss
+from dlcli.tasks.classification import classification
+from dlcli.tasks.regression import Regression
 from dlcli.training.compiled_objects import (
     COMPACT,
     MOST_SUMMED_INPUTS,
     OneHotCrossentropy,
     SummedDense,
 )
-from dlcli.training.objectives import RuntimeValues, keras_metrics
+from dlcli.training.objectives import RuntimeValues, keras_loss, keras_metrics
 from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.encoding import EncodedRows, InMemoryInputs, SelectedInputs, is_resident
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, SelectedInputs, is_resident
 from dlcli.training import compiled_program
 
 

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.config import Config
-from dlcli.encoding import EncodedRows, InMemoryInputs, plain_layout
-from dlcli.network import build_network, resolve_head
-from dlcli.tasks import Regression
+from dlcli.config.config_schema import Config
+from dlcli.encoding.column_encoder import plain_layout
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.network.network import build_network, resolve_head
+from dlcli.tasks.regression import Regression
 from dlcli.training.randomness import epoch_order
 from dlcli.training_job import Job
 

@@ -13,13 +13,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config import Activation, Optimizer, members_of
-from dlcli.encoding import Block, Layout
-from dlcli.network import build_network
+from dlcli.config.layer_choices import Activation
+from dlcli.config.section import members_of
+from dlcli.config.training_choices import Optimizer
+from dlcli.encoding.column_encoder import Block, Layout
+from dlcli.network.network import build_network
 from dlcli.preprocessing import LinearScaling
-from dlcli.tasks import Regression
-from dlcli.training import ProgramCache, compiled_engine, keras_engine
-from dlcli.training.compiled_engine import MOST_PROGRAMS, OPTIMIZERS_BY_SHAPE, program_key
+from dlcli.tasks.regression import Regression
+from dlcli.training import compiled_engine, keras_engine
+from dlcli.training.compiled_engine import (
+    MOST_PROGRAMS,
+    OPTIMIZERS_BY_SHAPE,
+    ProgramCache,
+    program_key,
+)
 from dlcli.training.compiled_program import ResidentProgram
 
 QUIET = dict(progress=lambda *_: None)

@@ -11,12 +11,14 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.forked import Process
-from dlcli.config import CompiledEngine, KerasEngine, load_config
-from dlcli.encoding import plain_layout
+from dlcli.config.config_file import load_config
+from dlcli.config.config_schema import CompiledEngine, KerasEngine
+from dlcli.encoding.column_encoder import plain_layout
 from dlcli.errors import ConfigError, UsageError
-from dlcli.network import build_network, choose_engine
-from dlcli.pipeline import train as train_config
-from dlcli.training import prepare_device, process_settings
+from dlcli.network.network import build_network, choose_engine
+from dlcli.pipeline.train_run import train as train_config
+from dlcli.training import process_settings
+from dlcli.training.training import prepare_device
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
 

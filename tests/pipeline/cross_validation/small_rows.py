@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.config import load_config
-from dlcli.pipeline import Events, Plan, cross_validate
-from dlcli.pipeline.cross_validation import assign_folds
+from dlcli.config.config_file import load_config
+from dlcli.pipeline.cross_validation import Plan, assign_folds, cross_validate
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 
 CONFIG = """\

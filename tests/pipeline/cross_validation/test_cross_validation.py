@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.pipeline import CrossValidation
-from dlcli.runs import open_run
+from dlcli.pipeline.documents import CrossValidation
+from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import UsageError
-from dlcli.pipeline import Plan
+from dlcli.pipeline.cross_validation import Plan
 from tests.pipeline.cross_validation.small_rows import dataset_and_folds, row_numbers
 
 

@@ -10,10 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from dlcli.errors import DataError, Interrupted, TrainingError
-from dlcli.pipeline import CrossValidation, cross_validation, resume_cross_validation
-from dlcli.pipeline.cross_validation import run_fold_worker, unclaimed_folds
+from dlcli.pipeline import cross_validation
+from dlcli.pipeline.cross_validation import (
+    resume_cross_validation,
+    run_fold_worker,
+    unclaimed_folds,
+)
+from dlcli.pipeline.documents import CrossValidation
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.pipeline.cross_validation.test_cv_resume import SETTINGS, check_equal, killed_at
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.encoding import fit_encoding
-from dlcli.pipeline import CrossValidation, cross_validation, preparation
+from dlcli.encoding.encoding import fit_encoding
+from dlcli.pipeline import cross_validation, preparation
+from dlcli.pipeline.documents import CrossValidation
 from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import dump_config, load_config
-from dlcli.pipeline import Events
+from dlcli.config.config_file import dump_config, load_config
 from dlcli.pipeline.cross_validation import refit_config
+from dlcli.pipeline.events import Events
 from tests.pipeline.cross_validation.small_rows import config_file
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison import GateResults
+from dlcli.comparison.gates import GateResults
 from dlcli.errors import DivergenceError, Interrupted, RunError
-from dlcli.pipeline import CrossValidation, baselines, resume_cross_validation
-from dlcli.runs import open_run
+from dlcli.pipeline import baselines
+from dlcli.pipeline.cross_validation import resume_cross_validation
+from dlcli.pipeline.documents import CrossValidation
+from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")

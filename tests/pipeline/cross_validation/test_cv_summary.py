@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config import MeanSquaredError
+from dlcli.comparison.baseline_comparison import Interval
+from dlcli.config.training_choices import MeanSquaredError
 from dlcli.errors import RunError
-from dlcli.pipeline import FoldResult, Interval, Plan
+from dlcli.pipeline.cross_validation import Plan
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
     combine_folds,
@@ -19,8 +20,10 @@ from dlcli.pipeline.cv_summary import (
     median_epochs,
     pooled_estimates,
 )
+from dlcli.pipeline.documents import FoldResult
 from dlcli.pipeline.search_evaluation import combine
-from dlcli.tasks import Binary, Regression
+from dlcli.tasks.classification import Binary
+from dlcli.tasks.regression import Regression
 from tests.comparison.hand_made import numbers, two_classes
 from tests.pipeline.cross_validation.small_rows import dataset_and_folds
 from tests.pipeline.hand_made_results import failed, fold, folds, outer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 
 CONFIG = """\
 data: {train: line.csv, target: y, validation: 0.25, test: 0.25}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dlcli.config import Dimension
+from dlcli.config.search_space import Dimension
 from dlcli.config.tune_section import NoPruner
-from dlcli.pipeline import TrialResult
+from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)

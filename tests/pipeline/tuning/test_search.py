@@ -13,15 +13,20 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
 
-from dlcli.config import load_config, to_plain
+from dlcli.config.config_file import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
-from dlcli.pipeline import Search, SearchSettings, resume_tuning, search, train, tune
+from dlcli.pipeline import search
+from dlcli.pipeline.documents import Search
 from dlcli.pipeline.run_recording import recorded_run
-from dlcli.pipeline.search import StudyRecord
+from dlcli.pipeline.search import StudyRecord, resume_tuning, tune
+from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import stop_of_search
+from dlcli.pipeline.train_run import train
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs import RunWriter, is_unfinished, open_run, resume_command
+from dlcli.runs.manifest import is_unfinished, resume_command
+from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config import (
-    BinaryCrossentropy,
-    MeanSquaredError,
-    Poisson,
-    Tune,
-    count_combinations,
-    load_config,
-)
-from dlcli.config.training_choices import Hinge
+from dlcli.config.config_file import load_config
+from dlcli.config.search_space import count_combinations
+from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
+from dlcli.config.tune_section import Tune
 from dlcli.errors import ConfigError
-from dlcli.pipeline import Events
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import (
     SearchContext,
@@ -26,7 +21,8 @@ from dlcli.pipeline.search_context import (
     tune_section,
     warn_of_large_grid,
 )
-from dlcli.tasks import Binary, Regression
+from dlcli.tasks.classification import Binary
+from dlcli.tasks.regression import Regression
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 from tests.pipeline.tuning.study_examples import DROPOUT, LAYERS, RATE, UNITS
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import load_config
+from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
-from dlcli.pipeline import Events, Search
 from dlcli.pipeline import search_evaluation as module
+from dlcli.pipeline.documents import Search
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
-from dlcli.runs import open_run
+from dlcli.runs.run_reader import open_run
 from tests.comparison.hand_made import number_run
 from tests.pipeline.tuning.search_examples import Recorder
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from dlcli.config import dump_config
+from dlcli.config.config_file import dump_config
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -15,16 +15,18 @@ from dlcli.errors import (
     OutOfMemoryError,
     RunError,
 )
-from dlcli.pipeline import Events, Plan, TrialResult
 from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import assign_folds
+from dlcli.pipeline.cross_validation import Plan, assign_folds
+from dlcli.pipeline.documents import TrialResult
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
 from dlcli.pipeline.search_trials import Evaluation, SearchAccess
-from dlcli.runs import locked, new_run
+from dlcli.runs.manifest import locked
+from dlcli.runs.run_folder import new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

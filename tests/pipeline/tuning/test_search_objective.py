@@ -12,19 +12,21 @@ from optuna import TrialPruned
 from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 
-from dlcli.config import (
+from dlcli.config.config_file import load_config
+from dlcli.config.search_space import Dimension
+from dlcli.config.training_choices import (
     BinaryCrossentropy,
-    Dimension,
+    CategoricalCrossentropy,
+    Hinge,
+    Huber,
     MeanSquaredError,
-    MedianPruning,
     SparseCategoricalCrossentropy,
-    load_config,
 )
-from dlcli.config.training_choices import CategoricalCrossentropy, Hinge, Huber
-from dlcli.config.tune_section import NoPruner
+from dlcli.config.tune_section import MedianPruning, NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.pipeline import Events, search_trials
+from dlcli.pipeline import search_trials
 from dlcli.pipeline.documents import mean_metrics
+from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import SearchContext
@@ -37,7 +39,8 @@ from dlcli.pipeline.search_trials import (
     row_losses,
 )
 from dlcli.splitting import Split
-from dlcli.tasks import Binary, Multiclass, Regression
+from dlcli.tasks.classification import Binary, Multiclass
+from dlcli.tasks.regression import Regression
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcli.config import Dimension, MedianPruning
-from dlcli.config.tune_section import NoPruner
-from dlcli.pipeline import Dimension as DimensionDocument
-from dlcli.pipeline import TrialResult
+from dlcli.config.search_space import Dimension
+from dlcli.config.tune_section import MedianPruning, NoPruner
+from dlcli.pipeline.documents import Dimension as DimensionDocument
+from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_evaluation import summarize_trials
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
 

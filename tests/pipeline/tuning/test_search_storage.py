@@ -17,12 +17,12 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.pipeline import mask_password
 from dlcli.pipeline.search_storage import (
     GRACE_SECONDS,
     JOURNAL,
     LOCK,
     explaining_lost_storage,
+    mask_password,
     open_database,
     open_journal,
     repair_journal,

@@ -16,12 +16,16 @@ from optuna.storages import InMemoryStorage
 
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
-from dlcli.pipeline import Events, Search, SearchSettings, search, tune, worker_pool
+from dlcli.pipeline import search, worker_pool
 from dlcli.pipeline.checkpointing import StopOnSignal
+from dlcli.pipeline.documents import Search
+from dlcli.pipeline.events import Events
+from dlcli.pipeline.search import tune
+from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
-from dlcli.runs import RunWriter
+from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 from tests.pipeline.tuning.study_examples import finish, plan
