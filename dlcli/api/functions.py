@@ -44,7 +44,7 @@ from dlcli.pipeline import cross_validation, reproduction, search, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, Plan, resume_cross_validation
 from dlcli.pipeline.search import resume_tuning
 from dlcli.pipeline.search_context import SearchSettings
-from dlcli.runs.manifest import is_unfinished, kind_of_unfinished
+from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
 from dlcli.runs.run_reader import is_run_folder
 from dlcli.runs.run_reader import open_run as open_folder
 from dlcli.tables.memory_tables import MemoryTable, memory_table
@@ -429,7 +429,7 @@ def _config_file(
 def _refuse_other_file(path: Path) -> None:
     """Explain what was given instead of a config, if its name shows that."""
     if os.path.isdir(path) and is_run_folder(path):
-        resolved = path / "resolved.yaml"
+        resolved = path / RunFile.RESOLVED
         raise UsageError(f"{path}: is a run folder, expected a config; its config is {resolved}")
     if not os.path.exists(path):
         is_there = os.path.isdir(path.parent)

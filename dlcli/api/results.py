@@ -22,7 +22,7 @@ from dlcli.reports.report_files import to_card, training_curves, view_of, write_
 from dlcli.reports.report_parts import inspection_view, reproduction_view
 from dlcli.reports.views import View, render_text
 from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
-from dlcli.runs.safe_files import open_new_file, refuse_existing_file
+from dlcli.safe_files import open_new_file, refuse_existing_file
 
 if TYPE_CHECKING:
     from dlcli.comparison.comparison import Comparison

@@ -88,10 +88,12 @@ def _config_within(run: Run) -> tuple[str, Path]:
     Raises:
         RunError: if the run is damaged.
     """
-    if run.kind == "tune" and run.has("best.yaml"):
-        return "to train the best config", run.path / "best.yaml"
-    if run.kind == "cv" and run.has("refit.yaml"):
-        return "to train on all rows", run.path / "refit.yaml"
+    from dlcli.runs.manifest import RunFile
+
+    if run.kind == "tune" and run.has(RunFile.BEST):
+        return "to train the best config", run.path / RunFile.BEST
+    if run.kind == "cv" and run.has(RunFile.REFIT):
+        return "to train on all rows", run.path / RunFile.REFIT
     return "to train it again", run.resolved_path()
 
 

@@ -101,7 +101,7 @@ def refuse_existing_path(path: Location) -> None:
 
         check_writable(path)
     else:
-        from dlcli.runs.safe_files import refuse_existing_file
+        from dlcli.safe_files import refuse_existing_file
 
         refuse_existing_file(path)
 
@@ -117,7 +117,7 @@ def open_output(output: Location | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    from dlcli.runs.safe_files import open_new_file
+    from dlcli.safe_files import open_new_file
 
     if not isinstance(output, Path):
         from dlcli.tables.remote_files import upload

@@ -23,8 +23,9 @@ from dlcli.metrics.intervals import (
     mean_estimate,
 )
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import Document
+from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task
 
 Split = Literal["test", "validation"]
@@ -135,7 +136,7 @@ class BaselineComparison(Document):
         Raises:
             RunError: if it is damaged.
         """
-        return run.parse("verdicts.json", cls) if run.has("verdicts.json") else cls()
+        return run.parse(RunFile.VERDICTS, cls) if run.has(RunFile.VERDICTS) else cls()
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

@@ -27,6 +27,7 @@ from dlcli.metrics.statistic import Array, Statistic, finite_number
 from dlcli.prediction.predictor import Predictor
 from dlcli.prediction.training_data import TrainingData
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import content_id, data_entries
 from dlcli.tables.memory_tables import MemoryTable
@@ -92,12 +93,12 @@ class ComparedRun:
         """
         run.require_network()
         file, environment = run.read_config(), run.read_environment()
-        baselines = run.read_baselines() if run.has("baselines.json") else {}
+        baselines = run.read_baselines() if run.has(RunFile.BASELINES) else {}
         entries = data_entries(environment)
         return cls(
             run,
             file,
-            run.parse("encoding.json", Encoding).task.for_loss(file.config.loss),
+            run.parse(RunFile.ENCODING, Encoding).task.for_loss(file.config.loss),
             _numbers(run.read_metrics()),
             {model: _numbers(metrics) for model, metrics in baselines.items()},
             run.read_history(),
@@ -108,9 +109,9 @@ class ComparedRun:
     @cached_property
     def held_out(self) -> StoredPredictions | None:
         """The predictions of its held-out rows, if it has any."""
-        if not self.run.has("predictions.parquet"):
+        if not self.run.has(RunFile.PREDICTIONS):
             return None
-        path = str(self.run.path / "predictions.parquet")
+        path = str(self.run.path / RunFile.PREDICTIONS)
         return StoredPredictions(self.run.read_predictions(), path)
 
     def rows_of(self, split: str) -> HeldOut:

@@ -11,8 +11,9 @@ from dlcli.errors import RequirementError, number
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import estimate_statistics
 from dlcli.prediction.predictor import Evaluation, Predictor
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import Document
+from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows
 
 _VERDICTS = {
@@ -58,7 +59,7 @@ class GateResults(Document):
     @classmethod
     def of(cls, run: Run) -> Self:
         """Read those of a run; none if its config has no gates."""
-        return run.parse("gates.json", cls) if run.has("gates.json") else cls(results=())
+        return run.parse(RunFile.GATES, cls) if run.has(RunFile.GATES) else cls(results=())
 
 
 def check_gate(

@@ -23,7 +23,7 @@ from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.predictor import Ensemble
-from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run_reader import MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -208,14 +208,14 @@ class Case:
             RunError: for a damaged file.
         """
         explanation = Explanation.of(run)
-        events = [*run.read_events()] if run.has("events.jsonl") else []
+        events = [*run.read_events()] if run.has(RunFile.EVENTS) else []
         magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
         rows = explanation.rows or _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
         config = run.read_config().config
-        history = run.read_history() if run.has("history.csv") else {}
-        if run.has("ensemble.json"):
-            ensemble = run.parse("ensemble.json", Ensemble)
+        history = run.read_history() if run.has(RunFile.HISTORY) else {}
+        if run.has(RunFile.ENSEMBLE):
+            ensemble = run.parse(RunFile.ENSEMBLE, Ensemble)
             config = ensemble.chosen(config)
             shortest = min(each.epochs for each in ensemble.members)
             history = {name: values[:shortest] for name, values in history.items()}
@@ -224,8 +224,8 @@ class Case:
         return cls(
             config=config,
             history=history,
-            metrics=run.read_metrics() if run.has("metrics.json") else {},
-            baselines=run.read_baselines() if run.has("baselines.json") else {},
+            metrics=run.read_metrics() if run.has(RunFile.METRICS) else {},
+            baselines=run.read_baselines() if run.has(RunFile.BASELINES) else {},
             comparison=BaselineComparison.of(run),
             explanation=explanation,
             rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
@@ -331,7 +331,7 @@ def _read_inputs(
     For numbers it follows from the range of training rows, which the encoding has: every scaling is
     monotonic. For others the explanation may have it.
     """
-    encoding = run.parse("encoding.json", Encoding)
+    encoding = run.parse(RunFile.ENCODING, Encoding)
     sizes = {
         column.name: column.largest_input
         for column in explanation.columns

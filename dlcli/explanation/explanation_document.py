@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from dlcli.metrics.statistic import Number
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import Count, Document
+from dlcli.safe_files import Count, Document
 
 
 class Histogram(Document):
@@ -175,6 +176,6 @@ class Explanation(Document):
         Raises:
             RunError: if it is damaged.
         """
-        if run.has("explanation.json"):
-            return run.parse("explanation.json", cls)
+        if run.has(RunFile.EXPLANATION):
+            return run.parse(RunFile.EXPLANATION, cls)
         return cls(rows={}, sampled_rows={})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.prediction.predictions import Intervals, Predictions
-from dlcli.runs.safe_files import Count, Document, FileDigest
+from dlcli.safe_files import Count, Document, FileDigest
 from dlcli.tasks.classification import Multilabel
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -14,9 +14,10 @@ from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.tables.table import Table
 
-FILE = "model.keras"
+FILE = RunFile.MODEL
 _INPUT, _OUTPUT = "input", "output"
 
 
@@ -50,7 +51,7 @@ def write_keras(exported: Exported, folder: Path) -> Runner:
         model = build_trained_model(predictor.network, members)
         model.save(folder / FILE)
     text = predictor.encoding.model_dump_json(indent=2)
-    (folder / "encoding.json").write_text(text, encoding="utf-8")
+    (folder / RunFile.ENCODING).write_text(text, encoding="utf-8")
 
     def run(values: Arrays) -> dict[str, NDArray[Any]]:
         return {_OUTPUT: model.predict(values[_INPUT], verbose=0)}

@@ -21,6 +21,7 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_files import view_of
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 
 _MOST_VALUES = 6
@@ -60,7 +61,7 @@ def model_card(run: Run) -> str:
 
 def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
     """Yield the comment at the beginning of the config, and what is predicted from what."""
-    lines = run.read_text("config.yaml").removeprefix(EDITOR_COMMENT).splitlines()
+    lines = run.read_text(RunFile.CONFIG).removeprefix(EDITOR_COMMENT).splitlines()
     comment = []
     for line in lines:
         if not line.startswith("#"):
@@ -184,8 +185,8 @@ def _limits(
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."
     )
-    if run.has("conformal.json") and predictor.task.outcome != "labels":
-        conformal = run.parse("conformal.json", Conformal)
+    if run.has(RunFile.CONFORMAL) and predictor.task.outcome != "labels":
+        conformal = run.parse(RunFile.CONFORMAL, Conformal)
         if conformal.reaches(REPORTED_LEVEL):
             noun = "intervals" if predictor.task.outcome == "numbers" else "sets of classes"
             yield (

@@ -52,6 +52,7 @@ from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.prediction.predictor import Predictor
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
@@ -335,7 +336,7 @@ def _one_line(value: object) -> str:
 
 def _heading(facts: _Facts) -> dict[str, str]:
     """Return the run's name, and its metrics on the rows that it is evaluated on."""
-    metrics = facts.run.read_metrics() if facts.run.has("metrics.json") else {}
+    metrics = facts.run.read_metrics() if facts.run.has(RunFile.METRICS) else {}
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
         f"{name} {value:.4g}"

@@ -18,7 +18,7 @@ from dlcli.runs.file_formats import ArraySpec, weight_specs
 from dlcli.runs.manifest import resume_command
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import damaged
+from dlcli.safe_files import damaged
 from dlcli.tables.sharded_table import Exchange, gather_arrays, gather_json, in_agreement
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, Job, TrainingResult
 

@@ -61,11 +61,11 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.preprocessing import Note, merge_notes
-from dlcli.runs.manifest import FOLDS, locked
+from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run_reader import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import parse_document
+from dlcli.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.table import Table
@@ -202,14 +202,14 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
             warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
         path = str(writer.path)
         found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, path)
-        writer.write_table("predictions.parquet", join_predictions(finished, path))
-        writer.write_text("cv.json", found.model_dump_json())
+        writer.write_table(RunFile.PREDICTIONS, join_predictions(finished, path))
+        writer.write_text(RunFile.CROSS_VALIDATION, found.model_dump_json())
         refitted = None
         if found.best_epochs is not None:
             refit = refit_config(resolved, found.best_epochs, events)
             if plan.threads is not None:
                 refit = refit.model_copy(update={"threads": plan.threads})
-            writer.write_text("refit.yaml", dump_config(refit))
+            writer.write_text(RunFile.REFIT, dump_config(refit))
             refitted = _refit(writer, events, file.tables) if plan.refit else None
         gates: dict[str, object] = {}
         if resolved.gates:
@@ -689,7 +689,7 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
     Raises:
         Interrupted: if a signal has arrived; the message says how to resume the cross-validation.
     """
-    file = load_config(writer.path / "refit.yaml", tables=tables)
+    file = load_config(writer.path / RunFile.REFIT, tables=tables)
 
     def pass_on(event: str, fields: dict[str, object]) -> None:
         if event in ("epoch", "trained"):  # which the run's own log has, too

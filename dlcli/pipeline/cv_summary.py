@@ -33,7 +33,7 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.preparation import Dataset
 from dlcli.preprocessing import Note
-from dlcli.runs.safe_files import Document
+from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 
 _RANKING = ("auc", "average_precision")

@@ -18,8 +18,9 @@ from dlcli.config.search_space import Value
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import Count, Document
+from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
@@ -115,7 +116,7 @@ class CrossValidation(Document):
         Raises:
             RunError: if it is no cross-validation, or damaged.
         """
-        return run.parse("cv.json", cls)
+        return run.parse(RunFile.CROSS_VALIDATION, cls)
 
     @property
     def baselines(self) -> dict[str, BaselineDifference]:
@@ -331,7 +332,7 @@ class Search(Document):
         Raises:
             RunError: if it is no search, or damaged.
         """
-        return run.parse("tune.json", cls)
+        return run.parse(RunFile.SEARCH, cls)
 
     def trial(self, number: int | None) -> TrialResult | None:
         """Return the trial of a number."""

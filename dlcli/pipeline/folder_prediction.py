@@ -31,7 +31,7 @@ from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import (
+from dlcli.safe_files import (
     Count,
     Document,
     open_new_file,

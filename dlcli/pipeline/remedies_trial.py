@@ -20,6 +20,7 @@ from dlcli.pipeline.events import Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 
 MOST_PATCHES = 6
@@ -124,7 +125,7 @@ def try_patches(
             "suggestions; in Python: dlcli.train(config, data=table, overrides=...)"
         )
     if not file.config.has_validation:
-        config = shlex.quote(str(run.path / "resolved.yaml"))
+        config = shlex.quote(str(run.path / RunFile.RESOLVED))
         trains_on_all = file.config.data.train_on_validation
         setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"
         raise UsageError(
@@ -138,7 +139,7 @@ def try_patches(
             f"{folder}: can't be written, where suggestions are trained; copy {run.path} to "
             "another folder and try those of the copy"
         )
-    before = ComparedRun.read(run) if run.has("metrics.json") else None
+    before = ComparedRun.read(run) if run.has(RunFile.METRICS) else None
     for number, (rule, patch) in enumerate(patches, start=1):
         on_begin(number, patch)
         trial = Trial(rule, patch)

@@ -18,6 +18,7 @@ from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.predictor import Predictor
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import content_id, data_entries
 
@@ -166,7 +167,7 @@ def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> 
 
 def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
     """Compare what was fitted on the training rows before training began."""
-    same = run.manifest.files["encoding.json"] == again.manifest.files["encoding.json"]
+    same = run.manifest.files[RunFile.ENCODING] == again.manifest.files[RunFile.ENCODING]
     finding = (
         "the same statistics and categories" if same else "other statistics, categories or rows"
     )

@@ -33,7 +33,7 @@ from dlcli.pipeline.preparation import (
     sets,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs.manifest import RunKind
+from dlcli.runs.manifest import RunFile, RunKind
 from dlcli.runs.run_folder import new_run, unfinished_run
 from dlcli.runs.run_reader import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter, collect_environment, content_id, data_entries
@@ -119,12 +119,12 @@ class Recording:
             self.events.log_to(writer)
             store_inputs(writer)
             self.resolved = resolve(writer.path)
-            writer.write_text("config.yaml", self.file.text)
+            writer.write_text(RunFile.CONFIG, self.file.text)
             writer.write_resolved(dump_config(self.resolved))
             data = data_fingerprints(self.file) if self.cluster.is_chief else ()
             environment = _environment(self.resolved, device, data, self.cluster.size)
             writer.write_json(
-                "environment.json", {**environment, **({"images": images} if images else {})}
+                RunFile.ENVIRONMENT, {**environment, **({"images": images} if images else {})}
             )
             check_unchanged(self.stamps)
             yield writer
@@ -399,5 +399,5 @@ def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, o
         TrainingError: if they can't be stored.
     """
     document = GateResults(results=tuple(results))
-    writer.write_text("gates.json", document.model_dump_json(indent=2))
+    writer.write_text(RunFile.GATES, document.model_dump_json(indent=2))
     return {"gates": document.model_dump(mode="json")["results"]}

@@ -64,10 +64,10 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
-from dlcli.runs.manifest import LIMITS, STUDY, resume_command
+from dlcli.runs.manifest import RunFile, resume_command
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter, content_id
-from dlcli.runs.safe_files import parse_document, read_object
+from dlcli.safe_files import parse_document
 from dlcli.tables.sharded_table import gather_json
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def tune_recorded(
                 value = combine(outer, search.metric, loss)
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
-            writer.write_text("tune.json", search.model_dump_json())
+            writer.write_text(RunFile.SEARCH, search.model_dump_json())
             events.emit("result", run=str(writer.path), **_result_fields(search))
             remove_lock(writer.path)
             return writer.finish("tune")
@@ -330,9 +330,10 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
         assert trial is not None
         config = run_recording.moved_config(candidate(file, trial.values), writer.path)
         text = dump_config(config)
-        writer.write_text("best.yaml" if name == "best" else "smallest.yaml", text)
+        written = RunFile.BEST if name == "best" else RunFile.SMALLEST
+        writer.write_text(written, text)
         if name == "best" or number != search.best:
-            configs[name] = load_config(writer.path / f"{name}.yaml", tables=file.tables)
+            configs[name] = load_config(writer.path / written, tables=file.tables)
     return configs
 
 
@@ -346,7 +347,7 @@ def _result_fields(search: Search) -> dict[str, object]:
 
 
 class StudyRecord(BaseModel):
-    """The study of a run folder, and where it is stored: `study.json`."""
+    """The study of a run folder, and where it is stored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -373,9 +374,8 @@ class StudyRecord(BaseModel):
         Raises:
             RunError: if it is damaged.
         """
-        path = writer.path / STUDY
-        stored = read_object(path, LIMITS[STUDY])
-        return parse_document(cls, stored, f"{path}:", "; search again")
+        stored = RunFile.STUDY.read_object(writer.path)
+        return parse_document(cls, stored, f"{writer.path / RunFile.STUDY}:", "; search again")
 
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
         """Refuse to resume in another storage.
@@ -397,7 +397,7 @@ class StudyRecord(BaseModel):
 
     def store(self, writer: RunWriter) -> None:
         """Store it in the run folder."""
-        writer.write_json(STUDY, self.model_dump())
+        writer.write_json(RunFile.STUDY, self.model_dump())
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:

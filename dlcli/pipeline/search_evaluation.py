@@ -63,6 +63,7 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
@@ -341,7 +342,7 @@ def _difference(
 
 def _count_parameters(run: ComparedRun) -> int:
     config = run.file.config
-    layout = run.run.parse("encoding.json", Encoding).layout
+    layout = run.run.parse(RunFile.ENCODING, Encoding).layout
     network = build_network(layout, config.hidden, config.output)
     return network.trainable_parameters * config.networks
 

@@ -22,7 +22,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from dlcli.errors import RunError, TrainingError, UsageError, install_command, option
-from dlcli.runs.safe_files import damaged, not_regular, os_error_text, sync
+from dlcli.safe_files import damaged, not_regular, os_error_text, sync
 
 JOURNAL = "study.journal"
 """The file in the run folder."""

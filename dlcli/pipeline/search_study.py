@@ -35,7 +35,7 @@ from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
-from dlcli.runs.safe_files import parse_document
+from dlcli.safe_files import parse_document
 
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the

@@ -41,11 +41,11 @@ from dlcli.pipeline.preflight import check_memory_of_all, warn_of_linear_layers,
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.manifest import DIVERGED, is_unfinished, resume_command
+from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished, resume_command
 from dlcli.runs.run_folder import unfinished_runs_like
 from dlcli.runs.run_reader import Run, initial_weights_option, is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import has_content
+from dlcli.safe_files import has_content
 from dlcli.tables.arrow_arrays import strings
 from dlcli.tables.sharded_table import gather_json
 from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
@@ -164,10 +164,10 @@ def train_recorded(recording: Recording, workers: Collectives | None = None) -> 
             metrics = _save_metrics(result, writer)
             stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
             baselines, comparison, models = evaluate_baselines(result, stop, events)
-            writer.write_json("baselines.json", baselines)
-            writer.write_arrays("baselines.npz", models.arrays)
+            writer.write_json(RunFile.BASELINES, baselines)
+            writer.write_arrays(RunFile.BASELINE_WEIGHTS, models.arrays)
             verdicts = comparison.model_dump(mode="json")
-            writer.write_json("verdicts.json", verdicts)
+            writer.write_json(RunFile.VERDICTS, verdicts)
             gates = _save_gates(result, comparison, writer)
             events.emit(
                 "result",
@@ -364,16 +364,16 @@ def _save_network(result: FitResult, writer: RunWriter) -> None:
     from dlcli.keras_model import build_trained_model
 
     prepared = result.prepared
-    writer.write_text("encoding.json", prepared.encoding.model_dump_json(indent=2))
-    writer.write_arrays("weights.npz", result.training.weights)
+    writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json(indent=2))
+    writer.write_arrays(RunFile.WEIGHTS, result.training.weights)
     writer.write_history(result.training.history)
     if result.ensemble is not None:
-        writer.write_text("ensemble.json", result.ensemble.model_dump_json())
+        writer.write_text(RunFile.ENSEMBLE, result.ensemble.model_dump_json())
     members = [(each.task, each.training.weights) for each in result.members]
     model = build_trained_model(prepared.network, members)
     with writer.model_file() as path:
         model.save(path)
-    writer.write_text("explanation.json", explain_result(result, writer).model_dump_json())
+    writer.write_text(RunFile.EXPLANATION, explain_result(result, writer).model_dump_json())
 
 
 def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
@@ -388,13 +388,13 @@ def _save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
     metrics = {name: result.metrics(name) for name in result.tables}
     some = draw(np.arange(result.tables["train"].rows), SAMPLE_ROWS, result.config.seed)
-    writer.write_table("sample.parquet", with_set("train", some))
-    writer.write_json("metrics.json", metrics)
+    writer.write_table(RunFile.SAMPLE, with_set("train", some))
+    writer.write_json(RunFile.METRICS, metrics)
     if result.conformal is not None:
-        writer.write_text("conformal.json", result.conformal.model_dump_json())
+        writer.write_text(RunFile.CONFORMAL, result.conformal.model_dump_json())
     held_out = [with_set(name) for name in result.tables if name != "train"]
     if held_out:
-        writer.write_table("predictions.parquet", pa.concat_tables(held_out))
+        writer.write_table(RunFile.PREDICTIONS, pa.concat_tables(held_out))
     return metrics
 
 
@@ -524,7 +524,7 @@ def train_child_run(
 
 def is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
-    is_same = has_content(folder / "config.yaml", file.text.encode())
+    is_same = has_content(folder / RunFile.CONFIG, file.text.encode())
     return is_same and is_run_folder(folder)
 
 

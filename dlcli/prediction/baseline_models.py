@@ -14,6 +14,7 @@ from dlcli.network.layers import Weights
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.tasks.task import DecodedRows
 
@@ -40,14 +41,14 @@ class BaselineModels:
         Raises:
             RunError: if they are damaged, or not there.
         """
-        if not run.has("baselines.npz"):
+        if not run.has(RunFile.BASELINE_WEIGHTS):
             message = "has no baselines.npz, which the gates with better_than need; train it again"
             raise RunError(f"{run.path}: {message}")
         linear = _without_hidden_layers(predictor) if "linear" in run.read_baselines() else None
         shapes = {} if linear is None else linear.weight_shapes
         stored = {_stored(name): shape for name, shape in shapes.items()}
         units = predictor.network.outputs
-        arrays = run.read_arrays("baselines.npz", {"constant": (units,), **stored})
+        arrays = run.read_arrays(RunFile.BASELINE_WEIGHTS, {"constant": (units,), **stored})
         if linear is not None:
             linear = replace(linear, weights={name: arrays[_stored(name)] for name in shapes})
         return cls(predictor, arrays["constant"], linear)

@@ -18,7 +18,7 @@ from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, r
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs.manifest import locked
-from dlcli.runs.safe_files import open_new_file
+from dlcli.safe_files import open_new_file
 from dlcli.tables.partitions import Partition
 from dlcli.tables.source_files import SourceFile, find
 from dlcli.tables.table import Remark, Table

@@ -24,7 +24,7 @@ from dlcli.config.input_section import Log, Unscaled
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.preprocessing import Floats
-from dlcli.runs.safe_files import Count, Document
+from dlcli.safe_files import Count, Document
 from dlcli.tasks.task import Values
 
 REPORTED_LEVEL = 0.9

@@ -24,8 +24,9 @@ from dlcli.network.network import Network, build_network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import Document
+from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
 from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable
@@ -156,7 +157,7 @@ class Predictor:
 
     @classmethod
     def _load(cls, run: Run) -> Predictor:
-        config, encoding = run.read_config().config, run.parse("encoding.json", Encoding)
+        config, encoding = run.read_config().config, run.parse(RunFile.ENCODING, Encoding)
         if config.output.units is None or config.output.activation is None or config.loss is None:
             raise RunError(f"{run.path}: its resolved.yaml is not complete")
         network, task = build_network(encoding.layout, config.hidden, config.output), encoding.task
@@ -166,14 +167,14 @@ class Predictor:
             raise RunError(f"{run.path}: its files don't fit together: {message}")
         tasks: tuple[Task, ...] = ()
         if config.ensemble is not None:
-            count, ensemble = config.ensemble.members, run.parse("ensemble.json", Ensemble)
+            count, ensemble = config.ensemble.members, run.parse(RunFile.ENSEMBLE, Ensemble)
             config = ensemble.chosen(config)
             tasks = tuple(each.task for each in ensemble.members)
             if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
                 message = f"has other members than the {count} of resolved.yaml"
                 raise RunError(f"{run.path}: its ensemble.json {message}")
         predictor = cls(config, encoding, network, {}, tasks)
-        weights = run.read_arrays("weights.npz", predictor.weight_shapes)
+        weights = run.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
         return replace(predictor, weights=weights)
 
     @property
@@ -452,7 +453,7 @@ def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
     if task.outcome == "labels":
         message = "is for numbers and classes, and the target is labels"
         raise UsageError(f"{option('interval')} {message}")
-    if not run.has("conformal.json"):
+    if not run.has(RunFile.CONFORMAL):
         is_trained_on = config.data.train_on_validation
         usual = "data.validation, or ensemble: {members: 8}"
         way_out = "data.train_on_validation: false" if is_trained_on else usual
@@ -463,7 +464,7 @@ def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
             f"set {way_out}"
         )
         raise UsageError(f"{run.path}: {message}; train it again")
-    conformal = run.parse("conformal.json", Conformal)
+    conformal = run.parse(RunFile.CONFORMAL, Conformal)
     columns = task.width if task.outcome == "numbers" else 1
     folds = config.ensemble_folds or 1
     if (len(conformal.scores), len(conformal.rows)) != (columns, folds):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dlcli.config.urls import Location, Url
 from dlcli.errors import by_caller
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import content_id, data_entries, fingerprint
 from dlcli.tables.memory_tables import MemoryTable
@@ -36,13 +37,13 @@ class TrainingData:
         Raises:
             RunError: if its files are damaged.
         """
-        environment = run.read_environment() if run.has("environment.json") else {}
+        environment = run.read_environment() if run.has(RunFile.ENVIRONMENT) else {}
         sizes = {
             identity: entry.get("bytes")
             for entry in data_entries(environment)
             if entry.get("key") == "data.train" and (identity := content_id(entry))
         }
-        metrics = run.read_metrics() if run.has("metrics.json") else {}
+        metrics = run.read_metrics() if run.has(RunFile.METRICS) else {}
         held_out = next((split for split in ("test", "validation") if split in metrics), None)
         return cls(location or run.path, sizes, held_out)
 

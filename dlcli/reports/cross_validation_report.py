@@ -37,6 +37,7 @@ from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
@@ -128,10 +129,10 @@ class CrossValidationRecord(RunRecord):
         Raises:
             RunError: if the predictions are damaged, or of another target.
         """
-        if not self.run.has("predictions.parquet"):
+        if not self.run.has(RunFile.PREDICTIONS):
             return None
         place = f"{self.run.path}: its predictions"
-        columns = StoredPredictions(self.run.read_predictions(), place, "cv.json")
+        columns = StoredPredictions(self.run.read_predictions(), place, RunFile.CROSS_VALIDATION)
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
         rows = PredictedRows.of(columns, self._task().for_loss(self.config.loss), "test")
@@ -424,10 +425,10 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     if any(each.startswith(REFIT_FAILED) for each in record.log.warnings):
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
     epochs = record.document.best_epochs
-    if run.has("refit.yaml") and epochs is not None:
+    if run.has(RunFile.REFIT) and epochs is not None:
         # Each member of an ensemble with folds stops by its own.
         duration = "" if record.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
         why = f"{evaluated} To predict, train one on all rows{duration}:"
-        return why, [["dlcli", "train", str(run.path / "refit.yaml")]]
+        return why, [["dlcli", "train", str(run.path / RunFile.REFIT)]]
     why = f"{evaluated} To predict, train one with the same config:"
     return why, [["dlcli", "train", str(run.resolved_path())]]

@@ -24,7 +24,7 @@ from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.views import Chart, View
 from dlcli.runs.run_reader import Run, write_page
-from dlcli.runs.safe_files import open_new_file, refuse_existing_file, write_atomically
+from dlcli.safe_files import open_new_file, refuse_existing_file, write_atomically
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -26,6 +26,7 @@ from dlcli.reports.views import (
     Text,
     View,
 )
+from dlcli.runs.manifest import PAGE, RunFile
 
 if TYPE_CHECKING:
     from dlcli.comparison.baseline_comparison import BaselineDifference
@@ -350,7 +351,7 @@ def config_section(record: RunRecord, *blocks: Block) -> Section:
         record: the run.
         blocks: what comes before the config.
     """
-    given: list[Block] = [Code(_whole_lines(record.run.read_text("config.yaml")), "As given:")]
+    given: list[Block] = [Code(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")]
     if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
         given.append(Code(_whole_lines("\n".join(changes)), "Changed with --set:"))
     resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
@@ -437,5 +438,5 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
 
 def report_link(run: Run) -> str:
     """Return the page of a run, or the command that makes it."""
-    page = run.path / "report.html"
+    page = run.path / PAGE
     return str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])

@@ -23,10 +23,10 @@ from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Ensemble, Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
-from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
 from dlcli.runs.run_writer import data_entries
-from dlcli.runs.safe_files import Count, parse_document
+from dlcli.safe_files import Count, parse_document
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import Task, Values
 
@@ -141,7 +141,7 @@ class Log(_Event):
         """
         last: dict[str, object] = {}
         warnings: dict[str, None] = {}
-        for event in run.read_events() if run.has("events.jsonl") else ():
+        for event in run.read_events() if run.has(RunFile.EVENTS) else ():
             last[str(event.get("event"))] = event
             if event.get("event") == "warning":
                 warnings[str(event.get("message", ""))] = None
@@ -297,7 +297,7 @@ class RunRecord:
     @cached_property
     def environment(self) -> dict[str, object]:
         """The versions, the machine, the command and the data files of the run."""
-        return self.run.read_environment() if self.run.has("environment.json") else {}
+        return self.run.read_environment() if self.run.has(RunFile.ENVIRONMENT) else {}
 
     @property
     def data_files(self) -> list[dict[str, object]]:
@@ -347,28 +347,30 @@ class TrainingRecord(RunRecord):
     @cached_property
     def history(self) -> dict[str, list[float]]:
         """The loss, the metrics and the learning rate at each epoch, by name."""
-        return self.run.read_history() if self.run.has("history.csv") else {}
+        return self.run.read_history() if self.run.has(RunFile.HISTORY) else {}
 
     @cached_property
     def ensemble(self) -> Ensemble | None:
         """The members of an ensemble; `None` for a single network."""
-        return self.run.parse("ensemble.json", Ensemble) if self.run.has("ensemble.json") else None
+        return (
+            self.run.parse(RunFile.ENSEMBLE, Ensemble) if self.run.has(RunFile.ENSEMBLE) else None
+        )
 
     @cached_property
     def conformal(self) -> Conformal | None:
         """The errors that intervals and sets follow from, if there are any."""
-        has_errors = self.run.has("conformal.json")
-        return self.run.parse("conformal.json", Conformal) if has_errors else None
+        has_errors = self.run.has(RunFile.CONFORMAL)
+        return self.run.parse(RunFile.CONFORMAL, Conformal) if has_errors else None
 
     @cached_property
     def metrics(self) -> MetricsBySplit:
         """The final metrics of each set of rows."""
-        return self.run.read_metrics() if self.run.has("metrics.json") else {}
+        return self.run.read_metrics() if self.run.has(RunFile.METRICS) else {}
 
     @cached_property
     def baselines(self) -> dict[str, MetricsBySplit]:
         """The final metrics of the simplest models, by their names."""
-        return self.run.read_baselines() if self.run.has("baselines.json") else {}
+        return self.run.read_baselines() if self.run.has(RunFile.BASELINES) else {}
 
     @cached_property
     def comparison(self) -> BaselineComparison:
@@ -384,10 +386,10 @@ class TrainingRecord(RunRecord):
     def predicted(self) -> list[PredictedRows]:
         """The rows of each set with their predictions, most independent of training first."""
         run, tables = self.run, dict[bool, StoredPredictions]()
-        if run.has("predictions.parquet"):
+        if run.has(RunFile.PREDICTIONS):
             place = f"{run.path}: its predictions"
             tables[False] = StoredPredictions(run.read_predictions(), place)
-        if run.has("sample.parquet"):
+        if run.has(RunFile.SAMPLE):
             place = f"{run.path}: its sample of training rows"
             tables[True] = StoredPredictions(run.read_sample(), place)
         parts = [

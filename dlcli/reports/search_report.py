@@ -36,6 +36,7 @@ from dlcli.reports.search_charts import (
     value_text,
 )
 from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 
 MOST_LISTED = 50
@@ -65,7 +66,7 @@ def search_view(run: Run) -> View:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
         link = ("predict", shlex.join(["dlcli", "predict", network]) + " DATA")
     else:
-        link = ("train the best", shlex.join(["dlcli", "train", str(run.path / "best.yaml")]))
+        link = ("train the best", shlex.join(["dlcli", "train", str(run.path / RunFile.BEST)]))
 
     def sections() -> Sequence[Section]:
         history = history_chart(candidates)
@@ -413,7 +414,7 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
         else:
             yield Text("The best config was trained in full:")
         yield commands_block(lines)
-    configs = [name for name in ("best.yaml", "smallest.yaml") if run.has(name)]
+    configs = [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]
     if configs:
         lines = [["dlcli", "train", str(run.path / name)] for name in configs]
         yield Text("The configs that were found can be trained again, or changed:")
@@ -430,7 +431,7 @@ class _Study(BaseModel):
 def _repeatability(record: RunRecord, search: Search) -> str:
     """Say whether the same search finds the same config again."""
     tune, run = record.config.tune, record.run
-    is_shared = run.has("study.json") and run.parse("study.json", _Study).storage is not None
+    is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:
         return REPEATABLE

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from dlcli.errors import RunError
-from dlcli.runs.safe_files import damaged
+from dlcli.safe_files import damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field
 
@@ -19,7 +20,7 @@ from dlcli import __version__
 from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.config.yaml_document import MAX_BYTES
 from dlcli.errors import RunError, by_caller, listed
-from dlcli.runs.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
+from dlcli.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
 
 RunKind = Literal["train", "cv", "tune"]
 """The command that made a run. A manifest may also have `diverged`, for a training."""
@@ -29,58 +30,92 @@ KIND_NAMES: dict[str, str] = {"train": "training", "cv": "cross-validation", "tu
 """The kinds in messages."""
 FOLDS = "folds"
 """Folder with the partial results of an unfinished cross-validation."""
-STUDY: Literal["study.json"] = "study.json"
-"""Description of a search, stored before its first trial."""
+_DOCUMENT_BYTES = 2**28
 
-FileName = Literal[
-    "config.yaml",  # the config as the user gave it
-    "resolved.yaml",  # the complete config
-    "encoding.json",  # the fitted encoding
-    "weights.npz",  # the weights, float32, by name
-    "ensemble.json",  # the members of an ensemble
-    "conformal.json",  # the errors of held-out rows, for intervals and sets of classes
-    "model.keras",  # the model for the user's own Keras code
-    "metrics.json",  # the final metrics by split, then metric
-    "history.csv",  # loss and metrics of each epoch
-    "baselines.json",  # the metrics of the simplest models by model, split, then metric
-    "baselines.npz",  # the weights of these models, float32, by name
-    "verdicts.json",  # whether the network is better than these models, and signs of a leak
-    "gates.json",  # the results of the config's gates
-    "predictions.parquet",  # row, split, target and prediction of the held-out rows
-    "sample.parquet",  # the same of a sample of the training rows
-    "explanation.json",  # the explanation of the network
-    "events.jsonl",  # the log, which an interrupted run keeps
-    "environment.json",  # versions, machine, command and data files
-    "cv.json",  # the result of a cross-validation
-    "refit.yaml",  # the config that trains on the rows of all folds
-    "study.json",  # the description of a search, stored before its first trial
-    "tune.json",  # the result of a search
-    "best.yaml",  # the config of the best candidate of a search
-    "smallest.yaml",  # the config of its smallest candidate that is as good
-]
-FILE_NAMES: tuple[FileName, ...] = get_args(FileName)
+
+class RunFile(StrEnum):
+    """A file that the manifest of a run may list.
+
+    Args:
+        name: its name.
+        limit: its maximum size in bytes. That of arrays follows from the network, too.
+    """
+
+    limit: int
+
+    def __new__(cls, name: str, limit: int = 2**34) -> Self:
+        """Make a member, which is its name."""
+        file = str.__new__(cls, name)
+        file._value_, file.limit = name, limit
+        return file
+
+    def read_object(self, folder: Path) -> dict[str, Any]:
+        """Read the JSON object of a run that may be unfinished, without a known digest.
+
+        Raises:
+            RunError: if it is missing or anything else.
+        """
+        return read_object(folder / self, self.limit)
+
+    CONFIG = "config.yaml", MAX_BYTES
+    """The config as the user gave it."""
+    RESOLVED = "resolved.yaml", MAX_BYTES
+    """The complete config."""
+    ENCODING = "encoding.json", _DOCUMENT_BYTES
+    """The fitted encoding."""
+    WEIGHTS = "weights.npz"
+    """The weights, float32, by name."""
+    ENSEMBLE = "ensemble.json", _DOCUMENT_BYTES
+    """The members of an ensemble."""
+    CONFORMAL = "conformal.json", _DOCUMENT_BYTES
+    """The errors of held-out rows, for intervals and sets of classes."""
+    MODEL = "model.keras"
+    """The model for the user's own Keras code."""
+    METRICS = "metrics.json", _DOCUMENT_BYTES
+    """The final metrics by split, then metric."""
+    HISTORY = "history.csv", 2**30
+    """Loss and metrics of each epoch."""
+    BASELINES = "baselines.json", _DOCUMENT_BYTES
+    """The metrics of the simplest models by model, split, then metric."""
+    BASELINE_WEIGHTS = "baselines.npz"
+    """The weights of these models, float32, by name."""
+    VERDICTS = "verdicts.json", _DOCUMENT_BYTES
+    """Whether the network is better than these models, and signs of a leak."""
+    GATES = "gates.json", _DOCUMENT_BYTES
+    """The results of the config's gates."""
+    PREDICTIONS = "predictions.parquet", 2**36
+    """Row, split, target and prediction of the held-out rows."""
+    SAMPLE = "sample.parquet", 2**30
+    """The same of a sample of the training rows."""
+    EXPLANATION = "explanation.json", _DOCUMENT_BYTES
+    """The explanation of the network."""
+    EVENTS = "events.jsonl", 2**34
+    """The log, which an interrupted run keeps."""
+    ENVIRONMENT = "environment.json", _DOCUMENT_BYTES
+    """Versions, machine, command and data files."""
+    CROSS_VALIDATION = "cv.json", _DOCUMENT_BYTES
+    """The result of a cross-validation."""
+    REFIT = "refit.yaml", MAX_BYTES
+    """The config that trains on the rows of all folds."""
+    STUDY = "study.json", MAX_BYTES
+    """The description of a search, stored before its first trial."""
+    SEARCH = "tune.json", _DOCUMENT_BYTES
+    """The result of a search."""
+    BEST = "best.yaml", MAX_BYTES
+    """The config of the best candidate of a search."""
+    SMALLEST = "smallest.yaml", MAX_BYTES
+    """The config of its smallest candidate that is as good."""
+
+
 MANIFEST = "manifest.json"
 LOCK = "lock"
 """The file that is locked while a process trains the run."""
-LIMITS: dict[FileName, int] = {
-    **dict.fromkeys(("encoding.json", "metrics.json", "baselines.json", "explanation.json"), 2**28),
-    **dict.fromkeys(("environment.json", "cv.json", "tune.json", "verdicts.json"), 2**28),
-    **dict.fromkeys(("ensemble.json", "conformal.json", "gates.json"), 2**28),
-    **dict.fromkeys(("config.yaml", "resolved.yaml", "refit.yaml", "study.json"), MAX_BYTES),
-    **dict.fromkeys(("best.yaml", "smallest.yaml"), MAX_BYTES),
-    "history.csv": 2**30,
-    "predictions.parquet": 2**36,
-    "sample.parquet": 2**30,
-    "events.jsonl": 2**34,
-}
-"""Maximum size of each file that is read, in bytes; that of `.npz` files follows from the network,
-and `model.keras` is not read."""
 PAGE = "report.html"
 """A file that is made from a finished run at any time; the manifest doesn't list it."""
 _MAX_PID_BYTES = 20
 _RETRY_SECONDS = 0.05
 """Time after which a lock is tried again."""
-ORIGIN: tuple[FileName, ...] = ("config.yaml", "resolved.yaml", "environment.json")
+ORIGIN = (RunFile.CONFIG, RunFile.RESOLVED, RunFile.ENVIRONMENT)
 """Files that exist before training begins; a run is resumed from them."""
 
 
@@ -91,7 +126,7 @@ class Manifest(VerifiedDocument):
     """`train`, `diverged`, `cv` or `tune`."""
     created: Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
     """When the run was finished, in UTC."""
-    files: dict[FileName, FileDigest]
+    files: dict[Annotated[RunFile, Field(strict=False)], FileDigest]
 
     @classmethod
     def describe(cls, folder: Path, kind: str) -> Self:
@@ -100,7 +135,7 @@ class Manifest(VerifiedDocument):
         Raises:
             OSError: if a file can't be read.
         """
-        present = [name for name in FILE_NAMES if (folder / name).exists()]
+        present = [name for name in RunFile if (folder / name).exists()]
         return cls(
             format=FORMAT,
             dlcli=__version__,
@@ -122,7 +157,7 @@ class Manifest(VerifiedDocument):
             message = f"is not finished, process {holder} is training it; wait until it ends"
         elif is_unfinished(folder):
             message = f"is an unfinished run; resume with: {resume_command(folder)}"
-        elif any(os.path.lexists(folder / name) for name in FILE_NAMES):
+        elif any(os.path.lexists(folder / name) for name in RunFile):
             message = (
                 f"is an unfinished run, it has no {MANIFEST}, and was ended before training began; "
                 "train it again"
@@ -143,7 +178,7 @@ def is_unfinished(folder: Path) -> bool:
 
 def kind_of_unfinished(folder: Path) -> RunKind:
     """Return the kind of an unfinished run, which has no manifest yet."""
-    if os.path.lexists(folder / STUDY):
+    if os.path.lexists(folder / RunFile.STUDY):
         return "tune"
     return "cv" if os.path.lexists(folder / FOLDS) else "train"
 
@@ -156,7 +191,7 @@ def resume_command(folder: Path) -> str:
     """
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
     arguments = [repr(str(folder)), *_table_arguments(folder)]
-    storage = _stored(folder, STUDY, "storage")
+    storage = _stored(folder, RunFile.STUDY, "storage")
     if isinstance(storage, str):
         command += ["--storage", storage]
         arguments.append(f"storage={storage!r}")
@@ -165,17 +200,17 @@ def resume_command(folder: Path) -> str:
 
 def _table_arguments(folder: Path) -> list[str]:
     """Return the arguments of `dlcli.resume` for the tables in memory that a run was begun with."""
-    sources = _stored(folder, "environment.json", "data")
+    sources = _stored(folder, RunFile.ENVIRONMENT, "data")
     listed_sources = sources if isinstance(sources, list) else []
     found = [(each.get("key"), each.get("file")) for each in listed_sources if type(each) is dict]
     names = [name for key, name in MEMORY_ARGUMENTS.items() if (f"data.{key}", name) in found]
     return [name if name == "data" else f"{name}={name}" for name in names]
 
 
-def _stored(folder: Path, file: FileName, key: str) -> object:
+def _stored(folder: Path, file: RunFile, key: str) -> object:
     """Return an entry of a JSON file; `None` if it can't be read, which reading the run reports."""
     with suppress(RunError):
-        return read_object(folder / file, LIMITS[file]).get(key)
+        return file.read_object(folder).get(key)
     return None
 
 

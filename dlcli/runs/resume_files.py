@@ -33,8 +33,8 @@ from dlcli import __version__
 from dlcli.errors import RunError, TrainingError, option
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
-from dlcli.runs.manifest import FOLDS, LIMITS, LOCK, locked, resume_command
-from dlcli.runs.safe_files import (
+from dlcli.runs.manifest import FOLDS, LOCK, RunFile, locked, resume_command
+from dlcli.safe_files import (
     FORMAT,
     AnyDocument,
     FileDigest,
@@ -313,7 +313,7 @@ class ResumableRun:
                 result, table = decode(stream.read(), folder / "result.json"), None
             name: Literal["predictions.parquet"] = "predictions.parquet"
             if name in contents.files:
-                with contents.open(folder, name, LIMITS[name]) as stream:
+                with contents.open(folder, name, RunFile.PREDICTIONS.limit) as stream:
                     table = file_formats.read_parquet(stream, folder / name)
         self.has_partial_results = True
         document = parse_document(kind, result, f"{self.path}: the stored result of {what}", "")
@@ -352,7 +352,7 @@ class ResumableRun:
     def _config_digest(self) -> str:
         """Return the SHA-256 of the complete config when it was stored, or first used."""
         if self._config is None:
-            content = read_bytes(self.path / "resolved.yaml", LIMITS["resolved.yaml"])
+            content = read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
             self._config = hashlib.sha256(content).hexdigest()
         return self._config
 
@@ -412,8 +412,8 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
     contents, limit = _Contents.of(folder, config), file_formats.max_archive_bytes(specs)
     with contents.open(folder, "arrays.npz", limit) as stream:
         arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
-    with contents.open(folder, "history.csv", LIMITS["history.csv"]) as stream:
-        history = file_formats.parse_history(stream.read(), folder / "history.csv")
+    with contents.open(folder, "history.csv", RunFile.HISTORY.limit) as stream:
+        history = file_formats.parse_history(stream.read(), folder / RunFile.HISTORY)
     return Checkpoint(arrays, history)
 
 

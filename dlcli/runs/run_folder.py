@@ -13,12 +13,12 @@ from pathlib import Path
 
 from dlcli.errors import RunError, UsageError, option
 from dlcli.runs.manifest import (
-    FILE_NAMES,
     KIND_NAMES,
     LOCK,
     MANIFEST,
     ORIGIN,
     Manifest,
+    RunFile,
     RunKind,
     holder_of,
     is_unfinished,
@@ -28,7 +28,7 @@ from dlcli.runs.manifest import (
 from dlcli.runs.resume_files import remove_resume_files
 from dlcli.runs.run_reader import entries_of, require_folder
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import has_content, not_regular, os_error_text, sync_folder
+from dlcli.safe_files import has_content, not_regular, os_error_text, sync_folder
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -105,7 +105,7 @@ def _check_unfinished(folder: Path, kind: RunKind) -> None:
         Manifest.of(folder)  # raises an error if it is damaged
         remove_resume_files(folder)  # they may be left by a crash
         raise RunError(f"{folder}: is finished, there is nothing left to train")
-    for name in (*FILE_NAMES, LOCK):
+    for name in (*RunFile, LOCK):
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise not_regular(path)

@@ -32,14 +32,13 @@ from dlcli.runs.file_formats import Array
 from dlcli.runs.manifest import (
     DIVERGED,
     KIND_NAMES,
-    LIMITS,
     MANIFEST,
     PAGE,
-    FileName,
     Manifest,
+    RunFile,
     is_unfinished,
 )
-from dlcli.runs.safe_files import (
+from dlcli.safe_files import (
     MAX_DOCUMENT_BYTES,
     AnyDocument,
     damaged,
@@ -56,19 +55,17 @@ if TYPE_CHECKING:
 
 MetricsBySplit = dict[str, dict[str, object]]
 
-_NEEDED: Sequence[FileName] = (
-    "resolved.yaml",
-    "encoding.json",
-    "weights.npz",
-    "ensemble.json",
-    "conformal.json",
-    "environment.json",
-    "metrics.json",
+_NEEDED = (
+    RunFile.RESOLVED,
+    RunFile.ENCODING,
+    RunFile.WEIGHTS,
+    RunFile.ENSEMBLE,
+    RunFile.CONFORMAL,
+    RunFile.ENVIRONMENT,
+    RunFile.METRICS,
 )
-_OF_BASELINES: Sequence[FileName] = ("baselines.json", "baselines.npz")
+_OF_BASELINES = (RunFile.BASELINES, RunFile.BASELINE_WEIGHTS)
 _BLOCK_BYTES = 2**20
-_MOST_BYTES = 2**34
-"""Of a file without a limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Run:
         """When the run was finished, in UTC."""
         return self.manifest.created
 
-    def has(self, name: FileName) -> bool:
+    def has(self, name: RunFile) -> bool:
         """Return whether the run has a file: without held-out rows, it has no predictions."""
         return name in self.manifest.files
 
@@ -129,8 +126,8 @@ class Run:
 
     def resolved_path(self) -> Path:
         """Return the path of the complete config, verified; `load_config` reads it."""
-        with self._opened("resolved.yaml"):
-            return self.path / "resolved.yaml"
+        with self._opened(RunFile.RESOLVED):
+            return self.path / RunFile.RESOLVED
 
     def read_config(self, overrides: Sequence[str] = ()) -> ConfigFile:
         """Return the complete config.
@@ -146,7 +143,7 @@ class Run:
         file = read_resolved(path)
         return load_config(path, overrides) if overrides else file
 
-    def parse(self, name: FileName, model: type[AnyDocument]) -> AnyDocument:
+    def parse(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument:
         """Return a JSON file as the model of its package, such as an `Encoding`.
 
         Raises:
@@ -154,9 +151,7 @@ class Run:
         """
         return parse_document(model, self.read_text(name), f"{self.path / name}:")
 
-    def read_arrays(
-        self, name: FileName, shapes: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, Array]:
+    def read_arrays(self, name: RunFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         """Return float32 arrays by name, read-only, in the order of `shapes`.
 
         Args:
@@ -169,68 +164,68 @@ class Run:
 
     def read_metrics(self) -> MetricsBySplit:
         """Return the final metrics by split, then metric; `None` where one is undefined."""
-        metrics = self._read_object("metrics.json")
-        return _by_split(metrics, self.path / "metrics.json")
+        metrics = self._read_object(RunFile.METRICS)
+        return _by_split(metrics, self.path / RunFile.METRICS)
 
     def read_baselines(self) -> dict[str, MetricsBySplit]:
         """Return the metrics of the simplest models by model, split, then metric."""
-        path = self.path / "baselines.json"
-        models = _by_split(self._read_object("baselines.json"), path)
+        path = self.path / RunFile.BASELINES
+        models = _by_split(self._read_object(RunFile.BASELINES), path)
         return {name: _by_split(metrics, path) for name, metrics in models.items()}
 
     def read_predictions(self) -> pa.Table:
         """Return row, split, target and prediction of the held-out rows."""
-        return self._read_table("predictions.parquet")
+        return self._read_table(RunFile.PREDICTIONS)
 
     def read_sample(self) -> pa.Table:
         """Return the same for a sample of the training rows."""
-        return self._read_table("sample.parquet")
+        return self._read_table(RunFile.SAMPLE)
 
     def read_events(self) -> Iterator[dict[str, object]]:
         """Yield the events in order: `time` (ISO 8601, UTC), `event` and its fields.
 
         A resumed training logs some of them twice.
         """
-        with self._opened("events.jsonl") as stream:
+        with self._opened(RunFile.EVENTS) as stream:
             for line in stream:
                 if line.strip():
-                    yield parse_object(line, self.path / "events.jsonl")
+                    yield parse_object(line, self.path / RunFile.EVENTS)
 
     def read_history(self) -> dict[str, list[float]]:
         """Return loss and metrics of each epoch by name."""
-        return file_formats.parse_history(self._read("history.csv"), self.path / "history.csv")
+        return file_formats.parse_history(self._read(RunFile.HISTORY), self.path / RunFile.HISTORY)
 
     def read_environment(self) -> dict[str, object]:
         """Return versions, machine, command and data files of the run."""
-        return self._read_object("environment.json")
+        return self._read_object(RunFile.ENVIRONMENT)
 
-    def _read_object(self, name: FileName) -> dict[str, object]:
+    def _read_object(self, name: RunFile) -> dict[str, object]:
         return parse_object(self._read(name), self.path / name)
 
-    def _read_table(self, name: FileName) -> pa.Table:
+    def _read_table(self, name: RunFile) -> pa.Table:
         with self._opened(name) as stream:
             return file_formats.read_parquet(stream, self.path / name)
 
-    def read_text(self, name: FileName) -> str:
+    def read_text(self, name: RunFile) -> str:
         """Return a file as text."""
         return decode(self._read(name), self.path / name)
 
-    def _read(self, name: FileName) -> bytes:
+    def _read(self, name: RunFile) -> bytes:
         with self._opened(name) as stream:
             return stream.read()
 
     @contextmanager
-    def _opened(self, name: FileName, limit: int | None = None) -> Iterator[BufferedReader]:
+    def _opened(self, name: RunFile, limit: int | None = None) -> Iterator[BufferedReader]:
         """Open a file if it is as the manifest describes it.
 
         Args:
             name: the file.
-            limit: its maximum size in bytes, by default that of `LIMITS`.
+            limit: its maximum size in bytes, by default that of every such file.
         """
         path = self.path / name
         if (digest := self.manifest.files.get(name)) is None:
             raise RunError(f"{path}: is not part of this run; name a run that has it")
-        with open_verified(path, digest, limit or LIMITS.get(name)) as stream:
+        with open_verified(path, digest, limit or name.limit) as stream:
             yield stream
 
 
@@ -405,12 +400,12 @@ def opened_network(location: Location, *, with_baselines: bool = False) -> Itera
             raise
 
 
-def _copy(url: Url, names: Sequence[FileName], folder: Path) -> Run:
+def _copy(url: Url, names: Sequence[RunFile], folder: Path) -> Run:
     _copy_file(url, MANIFEST, folder, MAX_DOCUMENT_BYTES)
     manifest = Manifest.of(folder)
     for name in names:
         if name in manifest.files:
-            most = min(manifest.files[name].bytes, LIMITS.get(name, _MOST_BYTES))
+            most = min(manifest.files[name].bytes, name.limit)
             _copy_file(url, name, folder, most)
     return Run(folder, manifest)
 

@@ -19,10 +19,10 @@ from dlcli import __version__, is_command_line
 from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
-from dlcli.runs.manifest import LIMITS, MANIFEST, FileName, Manifest
+from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
 from dlcli.runs.resume_files import ResumableRun, remove_resume_files
 from dlcli.runs.run_reader import Run
-from dlcli.runs.safe_files import (
+from dlcli.safe_files import (
     FileDigest,
     damaged,
     is_folder,
@@ -60,15 +60,15 @@ class RunWriter(ResumableRun):
         super().__init__(path)
         self._log: TextIO | None = None
 
-    def write_text(self, name: FileName, text: str) -> None:
+    def write_text(self, name: RunFile, text: str) -> None:
         """Store a file of text."""
         self._write(name, text.encode())
 
-    def write_json(self, name: FileName, value: Mapping[str, object]) -> None:
+    def write_json(self, name: RunFile, value: Mapping[str, object]) -> None:
         """Store a JSON object."""
         self._write(name, to_json(value))
 
-    def write_table(self, name: FileName, table: pa.Table) -> None:
+    def write_table(self, name: RunFile, table: pa.Table) -> None:
         """Store a table."""
         with self._stored(name) as temporary:
             write_parquet(temporary, table)
@@ -76,17 +76,17 @@ class RunWriter(ResumableRun):
     def write_resolved(self, text: str) -> None:
         """Store the complete config, as YAML."""
         content = text.encode()
-        self._write("resolved.yaml", content)
+        self._write(RunFile.RESOLVED, content)
         self._config = hashlib.sha256(content).hexdigest()
 
-    def write_arrays(self, name: FileName, arrays: Mapping[str, Array]) -> None:
+    def write_arrays(self, name: RunFile, arrays: Mapping[str, Array]) -> None:
         """Store float32 arrays, such as weights, by name."""
         with self._stored(name) as temporary:
             write_arrays(temporary, arrays)
 
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
         """Store loss and metrics of each epoch by name, all of one length."""
-        self._write("history.csv", dump_history(columns).encode())
+        self._write(RunFile.HISTORY, dump_history(columns).encode())
 
     def model_file(self) -> AbstractContextManager[Path]:
         """Store the model for the user's own Keras code.
@@ -94,7 +94,7 @@ class RunWriter(ResumableRun):
         Yields:
             a path that ends in `.keras`, for `model.save`.
         """
-        return self._stored("model.keras")
+        return self._stored(RunFile.MODEL)
 
     def resolved_path(self) -> Path:
         """Return the path of the complete config, which must not change from now on.
@@ -103,7 +103,7 @@ class RunWriter(ResumableRun):
             RunError: if it can't be read, or is too large for a config.
         """
         self._config_digest()
-        return self.path / "resolved.yaml"
+        return self.path / RunFile.RESOLVED
 
     def read_environment(self) -> dict[str, object]:
         """Return the environment in which the run was begun.
@@ -111,13 +111,13 @@ class RunWriter(ResumableRun):
         Raises:
             RunError: if it is damaged.
         """
-        return read_object(self.path / "environment.json", LIMITS["environment.json"])
+        return RunFile.ENVIRONMENT.read_object(self.path)
 
     def log(self, event: str, /, **fields: object) -> None:
         """Append an event to the log, with the time in UTC. An interrupted run keeps its log."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": time, "event": event, **fields}, allow_nan=False)
-        with self._storing("events.jsonl") as path:
+        with self._storing(RunFile.EVENTS) as path:
             if self._log is None:
                 content = path.read_bytes() if path.exists() else b""
                 complete = content.rfind(b"\n") + 1
@@ -131,7 +131,7 @@ class RunWriter(ResumableRun):
 
         It is empty if there is none, or a line before it can't be read.
         """
-        path = self.path / "events.jsonl"
+        path = self.path / RunFile.EVENTS
         with suppress(OSError, RunError), path.open("rb") as stream:
             for line in iter(lambda: stream.readline(_MAX_LINE_BYTES), b""):
                 fields = parse_object(line, path)
@@ -154,12 +154,12 @@ class RunWriter(ResumableRun):
         """
         self.close()
         with self._storing(MANIFEST) as path:
-            if (log := self.path / "events.jsonl").exists():
+            if (log := self.path / RunFile.EVENTS).exists():
                 sync(log)
             manifest = Manifest.describe(self.path, kind)
-            resolved = manifest.files.get("resolved.yaml")
+            resolved = manifest.files.get(RunFile.RESOLVED)
             if resolved is not None and self._config not in (None, resolved.sha256):
-                raise damaged(self.path / "resolved.yaml", "was changed during training")
+                raise damaged(self.path / RunFile.RESOLVED, "was changed during training")
             with write_atomically(path) as temporary:
                 temporary.write_bytes(manifest.to_json())
             sync_folder(self.path.parent)
@@ -167,12 +167,12 @@ class RunWriter(ResumableRun):
         remove_resume_files(self.path)
         return Run(self.path, manifest)
 
-    def _write(self, name: FileName, content: bytes) -> None:
+    def _write(self, name: RunFile, content: bytes) -> None:
         with self._stored(name) as temporary:
             temporary.write_bytes(content)
 
     @contextmanager
-    def _stored(self, name: FileName) -> Iterator[Path]:
+    def _stored(self, name: RunFile) -> Iterator[Path]:
         with self._storing(name) as path, write_atomically(path) as temporary:
             yield temporary
 

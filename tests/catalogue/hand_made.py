@@ -12,6 +12,7 @@ from dlcli.config.config_file import dump_config, load_config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import data_fingerprints, prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
 
@@ -33,15 +34,17 @@ def make_run(
     file = load_config(Path(f"{name}.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, name) as writer:
-        writer.write_text("config.yaml", file.text)
+        writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-        writer.write_json("environment.json", {"data": data_fingerprints(file)})
-        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+        writer.write_json(RunFile.ENVIRONMENT, {"data": data_fingerprints(file)})
+        writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
         halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
-        writer.write_arrays("weights.npz", arrays)
+        writer.write_arrays(RunFile.WEIGHTS, arrays)
         if constant is not None:
-            writer.write_json("baselines.json", {"constant": {"test": {"mse": 1.0}}})
-            writer.write_arrays("baselines.npz", {"constant": np.array([constant], np.float32)})
+            writer.write_json(RunFile.BASELINES, {"constant": {"test": {"mse": 1.0}}})
+            writer.write_arrays(
+                RunFile.BASELINE_WEIGHTS, {"constant": np.array([constant], np.float32)}
+            )
         writer.finish()
     return writer.path

@@ -14,6 +14,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.remedies_trial import Trial
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
 CONFIG = """\
@@ -33,10 +34,10 @@ def slow(folder):
     file = load_config(Path("slow.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with new_run(None, "slow") as writer:
-        writer.write_text("config.yaml", file.text)
+        writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
-        writer.write_json("metrics.json", {"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
+        writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
+        writer.write_json(RunFile.METRICS, {"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
         loss = [1.0 - 0.01 * at for at in range(20)]
         writer.write_history({"loss": loss, "val_loss": loss})
         writer.log("data", rows={"train": 75, "validation": 25})

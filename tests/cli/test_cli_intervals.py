@@ -22,7 +22,7 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.runs.manifest import Manifest
+from dlcli.runs.manifest import Manifest, RunFile
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.table_files import read_table
 
@@ -125,7 +125,7 @@ def test_numbers_get_a_lower_and_an_upper_end(run):
 def test_the_scores_are_the_errors_of_the_predictions_that_are_stored(run):
     trained = run("numbers")
     scale = Predictor.load(trained).task.scalings[0].scale
-    stored = trained.parse("conformal.json", Conformal)
+    stored = trained.parse(RunFile.CONFORMAL, Conformal)
     scores = np.sort(np.concatenate(stored.scores[0]))
     rows = [each for each in trained.read_predictions().to_pylist() if each["split"] != "test"]
     errors = np.sort([abs(each["target"] - each["prediction"]) for each in rows])
@@ -145,7 +145,7 @@ def test_intervals_are_around_the_members_that_did_not_have_each_fold(run):
 
 @pytest.mark.slow
 def test_members_that_share_validation_rows_have_one_width(run):
-    stored = run("shared").parse("conformal.json", Conformal)
+    stored = run("shared").parse(RunFile.CONFORMAL, Conformal)
     assert stored.rows == (60,)
     rows = read_csv(call("predict", "shared", "rows.csv", "--interval", "0.9").stdout)
     each = np.array([[float(row[key]) for key in ("lower", "prediction", "upper")] for row in rows])
@@ -252,7 +252,7 @@ def test_predict_reports_the_mean_width(run):
 
 @pytest.mark.slow
 def test_rows_of_weight_0_do_not_count(run):
-    stored = run("weighted").parse("conformal.json", Conformal)
+    stored = run("weighted").parse(RunFile.CONFORMAL, Conformal)
     weights = [
         each["weight"]
         for each in open_run(Path("weighted")).read_predictions().to_pylist()
@@ -269,7 +269,7 @@ def test_rows_of_weight_0_do_not_count(run):
 
 def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypatch):
     trained = run("numbers")
-    stored = trained.parse("conformal.json", Conformal)
+    stored = trained.parse(RunFile.CONFORMAL, Conformal)
     [ranges] = stored.test
     assert sum(each.rows for each in ranges) == 50
     assert [each.rows for each in ranges] == [10] * 5

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import TrainingError
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
 LINE = """\
@@ -48,7 +49,7 @@ def untrained(line, monkeypatch):
             listener(event, fields)
         with new_run(Path("runs/line"), "line") as writer:
             writer.write_resolved(LINE)
-            writer.write_json("metrics.json", {"train": {"mse": 0.25}})
+            writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})
             return writer.finish()
 
     monkeypatch.setattr("dlcli.pipeline.train_run.train", train)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables import table_files
 
@@ -113,12 +114,12 @@ def test_a_run_folder_is_answered_with_the_command_that_trains_it_again(dlcli):
 @pytest.mark.usefixtures("folder")
 def test_a_search_and_a_cross_validation_are_answered_with_the_config_that_they_wrote(dlcli):
     with new_run(Path("found"), "rows") as writer:
-        writer.write_text("tune.json", "{}")
-        writer.write_text("best.yaml", "epochs: 2\n")
+        writer.write_text(RunFile.SEARCH, "{}")
+        writer.write_text(RunFile.BEST, "epochs: 2\n")
         writer.finish("tune")
     with new_run(Path("folds"), "rows") as writer:
-        writer.write_text("cv.json", "{}")
-        writer.write_text("refit.yaml", "epochs: 2\n")
+        writer.write_text(RunFile.CROSS_VALIDATION, "{}")
+        writer.write_text(RunFile.REFIT, "epochs: 2\n")
         writer.finish("cv")
     expected = "is a run folder, expected a config"
     assert dlcli("train", "found").stderr == (

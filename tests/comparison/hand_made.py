@@ -16,6 +16,7 @@ from dlcli.config.training_choices import Loss
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter, fingerprint
@@ -106,19 +107,19 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
 def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
     prepared = prepare(file, Events(lambda *_: None))
     data = [{"key": "data.train", **fingerprint(file.path.parent / "table.csv")}]
-    writer.write_text("config.yaml", file.text)
+    writer.write_text(RunFile.CONFIG, file.text)
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-    writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+    writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
     writer.write_history(HISTORY)
-    writer.write_json("environment.json", {"data": data, **stored.get("environment", {})})
+    writer.write_json(RunFile.ENVIRONMENT, {"data": data, **stored.get("environment", {})})
     if kind == "train":
-        writer.write_json("metrics.json", stored["metrics"])
+        writer.write_json(RunFile.METRICS, stored["metrics"])
     if stored["predictions"] is not None:
-        writer.write_table("predictions.parquet", stored["predictions"])
+        writer.write_table(RunFile.PREDICTIONS, stored["predictions"])
     if "weights" in stored:
         arrays = {key: np.array(value, np.float32) for key, value in stored["weights"].items()}
-        writer.write_arrays("weights.npz", arrays)
+        writer.write_arrays(RunFile.WEIGHTS, arrays)
     if "verdicts" in stored:
-        writer.write_json("verdicts.json", stored["verdicts"])
+        writer.write_json(RunFile.VERDICTS, stored["verdicts"])
     if "baselines" in stored:
-        writer.write_json("baselines.json", stored["baselines"])
+        writer.write_json(RunFile.BASELINES, stored["baselines"])

@@ -4,6 +4,7 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
 
@@ -14,7 +15,7 @@ def stored(tmp_path):
     def store(text):
         with new_run(tmp_path / "run", "run") as writer:
             if text is not None:
-                writer.write_text("explanation.json", text)
+                writer.write_text(RunFile.EXPLANATION, text)
             return writer.finish()
 
     return store

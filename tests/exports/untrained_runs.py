@@ -12,6 +12,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, member_weight
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import Run
 
@@ -23,9 +24,9 @@ def make_run(config: Path, folder: Path) -> Run:
     random = np.random.default_rng(1)
     with new_run(folder, "run") as writer:
         resolved = resolved_config(file, prepared, writer.path, threads=1)
-        writer.write_text("config.yaml", file.text)
+        writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved))
-        writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+        writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
         members = 1 if file.config.ensemble is None else file.config.ensemble.members
         shapes = {each.name: each.shape for each in prepared.network.weights}
         if members > 1:
@@ -36,7 +37,7 @@ def make_run(config: Path, folder: Path) -> Run:
             ]
             scale = resolved.input.factor_rate
             document = Ensemble(members=tuple(trained), feature_scale=scale).model_dump_json()
-            writer.write_text("ensemble.json", document)
+            writer.write_text(RunFile.ENSEMBLE, document)
             shapes = {
                 member_weight(at, name): shape
                 for at in range(1, members + 1)
@@ -48,7 +49,7 @@ def make_run(config: Path, folder: Path) -> Run:
         }
         # Variances of batch normalization are positive.
         positive = {name: abs(array) for name, array in weights.items() if "variance" in name}
-        writer.write_arrays("weights.npz", weights | positive)
+        writer.write_arrays(RunFile.WEIGHTS, weights | positive)
         sets = {"validation": prepared.split.validation, "test": prepared.split.test}
         if file.config.ensemble_folds is not None:
             sets["validation"] = prepared.split.train
@@ -58,5 +59,5 @@ def make_run(config: Path, folder: Path) -> Run:
             if table is not None
         ]
         if held_out:
-            writer.write_table("predictions.parquet", pa.concat_tables(held_out))
+            writer.write_table(RunFile.PREDICTIONS, pa.concat_tables(held_out))
         return writer.finish()

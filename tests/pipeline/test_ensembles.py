@@ -31,6 +31,7 @@ from dlcli.prediction.predictor import Ensemble, Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.table_files import read_table
@@ -103,7 +104,7 @@ def stored(run):
     by_set = {}
     for each in run.read_predictions().to_pylist():
         by_set.setdefault(each["split"], {})[each["row"]] = each["prediction"]
-    return run.parse("ensemble.json", Ensemble).members, by_set
+    return run.parse(RunFile.ENSEMBLE, Ensemble).members, by_set
 
 
 @pytest.fixture(scope="module")
@@ -375,7 +376,7 @@ def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monk
 
     monkeypatch.setattr("dlcli.training.objectives.gradient_norms", norms)
     run = train(config("epochs=1"), Path("run"))
-    (job,), first = jobs, run.parse("ensemble.json", Ensemble).members[0]
+    (job,), first = jobs, run.parse(RunFile.ENSEMBLE, Ensemble).members[0]
     assert (job.config.seed, job.task) == (first.seed, first.task)
     [scaling] = first.task.scalings
     y = read_table(Path("rows.csv")).numbers("y")
@@ -386,7 +387,7 @@ def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monk
 @pytest.mark.slow
 def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
-    document = json.loads(run.read_text("cv.json"))
+    document = json.loads(run.read_text(RunFile.CROSS_VALIDATION))
     assert [fold["epochs"] for fold in document["results"]] == [2, 2]
     assert {fold["best_epoch"] for fold in document["results"]} <= {1, 2}
     assert [fold["parameters"] for fold in document["results"]] == [3 * 13, 3 * 13]
@@ -513,7 +514,7 @@ def test_an_ensemble_has_factors_of_columns_unless_its_first_network_is_better_w
     assert trial["kept"] != leaves_out
     assert trial["rows"] == 16
     loss = trial["val_loss"]["without" if leaves_out else "with"]
-    first = expected.parse("ensemble.json", Ensemble).members[0]
+    first = expected.parse(RunFile.ENSEMBLE, Ensemble).members[0]
     assert loss == first.history["val_loss"][first.best_epoch - 1]
     shown = {(fields["member"], fields["epoch"]) for event, fields in events if event == "epoch"}
     assert shown == {(member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)}
@@ -557,7 +558,7 @@ def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeyp
     file = chosen(leaves_out=False)
     monkeypatch.setattr(fit, "_fit_member", fail_with_factors)
     run = train(file, Path("run"))
-    assert run.parse("ensemble.json", Ensemble).feature_scale is None
+    assert run.parse(RunFile.ENSEMBLE, Ensemble).feature_scale is None
 
 
 def test_few_validation_rows_do_not_decide_on_factors(folder):

@@ -11,6 +11,7 @@ from dlcli.config.config_file import load_config
 from dlcli.data_checks.sample import draw
 from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train
+from dlcli.runs.manifest import RunFile
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [
@@ -32,7 +33,7 @@ def config(tmp_path: Path) -> Path:
 def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(config: Path) -> None:
     run = train(load_config(config), config.parent / "run")
 
-    assert not run.has("predictions.parquet")
+    assert not run.has(RunFile.PREDICTIONS)
     sample = run.read_sample().to_pydict()
     assert list(sample) == ["row", "split", "target", "prediction"]
     assert sample["row"] == list(range(1, 41))

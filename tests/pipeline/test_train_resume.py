@@ -20,7 +20,7 @@ from dlcli.pipeline import baselines, train_run
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs.manifest import locked
+from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run
@@ -246,11 +246,11 @@ def unfinished(folder, no_training):
     file = load_config(Path("run.yaml"))
     prepared = prepare(file, Events(lambda *_: None))
     with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
-        writer.write_text("config.yaml", file.text)
+        writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
         data = [fingerprint(Path("rows.csv"))]
         environment = collect_environment(seed=0, threads=1, device="cpu", data=data)
-        writer.write_json("environment.json", environment)
+        writer.write_json(RunFile.ENVIRONMENT, environment)
         writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
         raise KeyboardInterrupt
     return Path("runs/run")

@@ -18,6 +18,7 @@ from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.tables.table_files import read_table
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
@@ -127,7 +128,7 @@ def test_a_resolved_config_names_the_type_and_trains_the_same_network_again(targ
     assert file.config.data.target.type == kind
     again = train(file, Path("again"))
     assert (again.path / "weights.npz").read_bytes() == (run.path / "weights.npz").read_bytes()
-    assert again.read_text("encoding.json") == run.read_text("encoding.json")
+    assert again.read_text(RunFile.ENCODING) == run.read_text(RunFile.ENCODING)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -165,7 +166,7 @@ def test_metrics_tell_of_each_label_and_of_each_column(trained):
 def test_an_inferred_target_of_counts_takes_the_poisson_loss(trained):
     metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
     assert metrics["test"]["poisson_deviance"] >= 0
-    encoding = json.loads(trained("count").read_text("encoding.json"))
+    encoding = json.loads(trained("count").read_text(RunFile.ENCODING))
     assert encoding["task"]["kind"] == "counts"
 
 

@@ -14,6 +14,7 @@ from dlcli.pipeline.train_run import train
 from dlcli.prediction.baseline_models import BaselineModels
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 
 RNG = np.random.default_rng(5)
 X, NOISE = RNG.normal(size=(2, 160))
@@ -65,7 +66,7 @@ def test_the_comparison_on_the_same_rows_is_that_of_the_run(
     table = predictor.read(Path("test.csv"))
     models = BaselineModels.of(run, predictor)
     evaluation = predictor.evaluate(table, ValueIssues())
-    stored = run.parse("verdicts.json", BaselineComparison).on("test")
+    stored = run.parse(RunFile.VERDICTS, BaselineComparison).on("test")
     decoded = models.decoded(("constant", "linear"), evaluation)
     assert [*decoded] == [*stored] == ["constant", "linear"]
     for name, rows in decoded.items():

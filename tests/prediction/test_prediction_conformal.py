@@ -15,7 +15,7 @@ from dlcli.errors import RunError, UsageError
 from dlcli.prediction import conformal
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictions import Predictions
-from dlcli.runs.safe_files import parse_document
+from dlcli.safe_files import parse_document
 from dlcli.tasks.classification import Binary, Multiclass
 from dlcli.tasks.regression import Counts, Regression
 

@@ -12,6 +12,7 @@ import pytest
 from dlcli.errors import DataError, RunError
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table
 
@@ -67,9 +68,9 @@ def stored(tmp_path: Path):
         with new_run(tmp_path / "run", "run") as writer:
             writer.write_resolved(resolved)
             text = encoding if isinstance(encoding, str) else json.dumps(encoding or ENCODING)
-            writer.write_text("encoding.json", text)
+            writer.write_text(RunFile.ENCODING, text)
             arrays = {n: np.array(a, np.float32) for n, a in (weights or WEIGHTS).items()}
-            writer.write_arrays("weights.npz", arrays)
+            writer.write_arrays(RunFile.WEIGHTS, arrays)
             return writer.finish()
 
     return store

@@ -37,6 +37,7 @@ from dlcli.errors import DlcliError, RunError
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
@@ -90,8 +91,8 @@ def honest(tmp_path_factory):
 def stored(folder, encoding, weights):
     with new_run(folder / "run", "run") as writer:
         writer.write_resolved(RESOLVED)
-        writer.write_text("encoding.json", encoding)
-        writer.write_arrays("weights.npz", weights)
+        writer.write_text(RunFile.ENCODING, encoding)
+        writer.write_arrays(RunFile.WEIGHTS, weights)
         return writer.finish()
 
 

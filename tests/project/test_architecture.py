@@ -16,6 +16,7 @@ import dlcli
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "errors",
+    "safe_files",
     "cluster",
     "config",
     "metrics",

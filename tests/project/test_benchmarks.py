@@ -28,6 +28,7 @@ from benchmarks.targets import TARGETS, Target
 from benchmarks.timing import EpochEnd, figures, last_of_each_burst
 from benchmarks.whole_processes import LIVE, QUIET, terminal_cases
 from benchmarks.workloads import WORKLOADS, Workload
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
@@ -212,7 +213,7 @@ def make_run(run: Path, loss: float = 0.5, **metrics: float) -> Path:
     with new_run(run, "run") as writer:
         writer.write_history({"loss": [loss]})
         if metrics:
-            writer.write_json("metrics.json", {"train": metrics})
+            writer.write_json(RunFile.METRICS, {"train": metrics})
         writer.finish()
     return run
 

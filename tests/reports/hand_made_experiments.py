@@ -19,6 +19,7 @@ from dlcli.pipeline.documents import (
     Search,
     TrialResult,
 )
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
@@ -133,9 +134,9 @@ def cross_validation_run(
         _begin(writer, target)
         if warning is not None:
             writer.log("warning", message=warning)
-        writer.write_text("cv.json", (found or cross_validation()).model_dump_json())
+        writer.write_text(RunFile.CROSS_VALIDATION, (found or cross_validation()).model_dump_json())
         if refit:
-            writer.write_text("refit.yaml", "epochs: 2\n")
+            writer.write_text(RunFile.REFIT, "epochs: 2\n")
         if rows is not None:
             writer.write_table(
                 "predictions.parquet", pa.table({name: list(each) for name, each in rows.items()})
@@ -148,9 +149,9 @@ def _begin(writer: RunWriter, target: object = "kind") -> None:
     text = json.dumps(
         {"data": {"train": f"{HOSTILE}.csv", "target": target}, "hidden": [], "epochs": 3}
     )
-    writer.write_text("config.yaml", text)
+    writer.write_text(RunFile.CONFIG, text)
     writer.write_resolved(text)
-    writer.write_json("environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
+    writer.write_json(RunFile.ENVIRONMENT, {"dlcli": "0.1.0", "command": ["dlcli", "cv", HOSTILE]})
     writer.log("warning", message=f"a warning about {HOSTILE}")
 
 
@@ -252,8 +253,8 @@ def search_run(folder: Path, found: Search | None = None, study: str = "") -> Ru
     with new_run(folder / "search", "search") as writer:
         _begin(writer)
         if study:
-            writer.write_text("study.json", study)
-        writer.write_text("tune.json", (found or search()).model_dump_json())
-        writer.write_text("best.yaml", "epochs: 2\n")
-        writer.write_text("smallest.yaml", "epochs: 3\n")
+            writer.write_text(RunFile.STUDY, study)
+        writer.write_text(RunFile.SEARCH, (found or search()).model_dump_json())
+        writer.write_text(RunFile.BEST, "epochs: 2\n")
+        writer.write_text(RunFile.SMALLEST, "epochs: 3\n")
         return writer.finish("tune")

@@ -27,7 +27,7 @@ from dlcli.explanation.explanation_document import (
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
-from dlcli.runs.manifest import DIVERGED
+from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
@@ -77,9 +77,9 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
     path.write_text(json.dumps({**content, **(config or {})}), encoding="utf-8")
     with new_run(folder / "run", "run") as writer:
         if baselines is not None:
-            writer.write_json("baselines.json", baselines)
+            writer.write_json(RunFile.BASELINES, baselines)
         if comparison is not None:
-            writer.write_json("verdicts.json", comparison.model_dump(mode="json"))
+            writer.write_json(RunFile.VERDICTS, comparison.model_dump(mode="json"))
         _fill(writer, path, metrics, outputs, explanation)
         return writer.finish("train" if metrics is not None else DIVERGED)
 
@@ -96,19 +96,19 @@ def _fill(
     prepared = prepare(file, events)
     events.log_to(writer)
     events.emit("warning", message=f"a warning about {HOSTILE}")
-    writer.write_text("config.yaml", file.text)
+    writer.write_text(RunFile.CONFIG, file.text)
     writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
-    writer.write_text("encoding.json", prepared.encoding.model_dump_json())
+    writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
     shapes = {each.name: each.shape for each in prepared.network.weights}
     weights = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
-    writer.write_arrays("weights.npz", weights)
+    writer.write_arrays(RunFile.WEIGHTS, weights)
     writer.write_history(HISTORY)
     writer.write_json(
         "environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}
     )
     if metrics is not None:
         events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
-        writer.write_json("metrics.json", metrics)
+        writer.write_json(RunFile.METRICS, metrics)
     if outputs is not None:
         rows = len(next(iter(outputs.values())))
         table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
@@ -116,7 +116,7 @@ def _fill(
             "predictions.parquet", pa.table({name: list(values) for name, values in table.items()})
         )
     if explanation is not None:
-        writer.write_text("explanation.json", explanation.model_dump_json())
+        writer.write_text(RunFile.EXPLANATION, explanation.model_dump_json())
 
 
 def number_run(folder: Path, **changes: Any) -> Run:

@@ -15,6 +15,7 @@ from faulty_disk import CRASHED, Disk, crash
 
 from dlcli.errors import RunError, TrainingError, UsageError
 from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_folder import new_run, unfinished_run
 from dlcli.runs.run_reader import open_run
@@ -95,9 +96,9 @@ def names(folder):
 def train(run, done, ends_after=EPOCHS):
     """Stands for a training: all that one stores, in its order."""
     with new_run(run, "run") as writer:
-        writer.write_text("config.yaml", "epochs: 3\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 3\n")
         writer.write_resolved("epochs: 3\nseed: 0\n")
-        writer.write_json("environment.json", {"seed": 0})
+        writer.write_json(RunFile.ENVIRONMENT, {"seed": 0})
         done.begin()
         go_on(writer, done, ends_after)
 
@@ -114,16 +115,16 @@ def go_on(writer, done, ends_after=EPOCHS):
         done.store(epoch)
         if ends_after == epoch < EPOCHS:
             raise KeyboardInterrupt
-    writer.write_text("encoding.json", "{}\n")
-    writer.write_arrays("weights.npz", {"output/kernel": np.full(50, EPOCHS, np.float32)})
+    writer.write_text(RunFile.ENCODING, "{}\n")
+    writer.write_arrays(RunFile.WEIGHTS, {"output/kernel": np.full(50, EPOCHS, np.float32)})
     writer.write_history({"loss": [0.5] * EPOCHS})
     with writer.model_file() as path:
         path.write_bytes(b"a model")
-    writer.write_table("sample.parquet", pa.table({"row": [3, 4]}))
-    writer.write_json("metrics.json", {"train": {"mse": 0.25}})
-    writer.write_table("predictions.parquet", pa.table({"row": [1, 2]}))
-    writer.write_json("baselines.json", {"constant": {"train": {"mse": 0.5}}})
-    writer.write_text("explanation.json", "{}\n")
+    writer.write_table(RunFile.SAMPLE, pa.table({"row": [3, 4]}))
+    writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})
+    writer.write_table(RunFile.PREDICTIONS, pa.table({"row": [1, 2]}))
+    writer.write_json(RunFile.BASELINES, {"constant": {"train": {"mse": 0.5}}})
+    writer.write_text(RunFile.EXPLANATION, "{}\n")
     writer.finish()
     done.finish()
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dlcli.cli.program import main
 from dlcli.errors import RunError
 from dlcli.prediction.predictor import Predictor
-from dlcli.runs.manifest import FILE_NAMES, Manifest
+from dlcli.runs.manifest import Manifest, RunFile
 from dlcli.runs.run_reader import open_run
 from tests.catalogue.hand_made import make_run
 
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("new.csv").write_text("x,colour,y\n3,red,2\n")
         made = folder / make_run(CONFIG, "points")
     draw = random.Random(1)
-    for name in set(FILE_NAMES) - {path.name for path in made.iterdir()}:
+    for name in set(RunFile) - {path.name for path in made.iterdir()}:
         (made / name).write_bytes(draw.randbytes(2000))
     (made / "manifest.json").write_bytes(Manifest.describe(made, "train").to_json())
     return made
@@ -52,7 +52,7 @@ def flips(run: Path) -> list[tuple[Path, int, int]]:
     """A file, a place in it and a change each, every file as often as another."""
     draw = random.Random(5)
     files = sorted(run.iterdir())
-    assert {path.name for path in files} == {*FILE_NAMES, "manifest.json"}
+    assert {path.name for path in files} == {*RunFile, "manifest.json"}
     chosen = [draw.choice(files) for _ in range(FLIPS)]
     return [(path, draw.randrange(path.stat().st_size), draw.randint(1, 255)) for path in chosen]
 

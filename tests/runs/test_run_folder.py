@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
-from dlcli.runs.manifest import FILE_NAMES
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_folder import (
     existing_folder_advice,
@@ -125,7 +125,7 @@ def test_a_name_has_up_to_64_characters(tmp_path):
 @pytest.mark.parametrize("exception", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_any_exception_leaves_nothing_behind(tmp_path, exception):
     with pytest.raises(exception), new_run(None, "iris", tmp_path / "runs") as writer:
-        writer.write_text("config.yaml", "epochs: 1\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 1\n")
         writer.log("start")
         raise exception
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +143,7 @@ def test_a_finished_run_is_kept_after_any_exception(tmp_path, exception):
 
 def test_a_run_that_is_not_finished_leaves_nothing_behind(tmp_path):
     with new_run(tmp_path / "a" / "run", "iris") as writer:
-        writer.write_text("config.yaml", "epochs: 1\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,14 +186,14 @@ def test_the_package_is_imported_quickly():
 
 
 def test_no_file_of_a_run_is_named_like_a_temporary_one():
-    assert not any(name.startswith(".") for name in FILE_NAMES)
+    assert not any(name.startswith(".") for name in RunFile)
 
 
 def begin(writer):
     """Store what is needed to resume."""
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     writer.write_resolved("epochs: 1\n")
-    writer.write_json("environment.json", {})
+    writer.write_json(RunFile.ENVIRONMENT, {})
     writer.write_checkpoint(Checkpoint({"model/0": np.zeros(2)}, {"loss": [0.5]}))
 
 

@@ -12,7 +12,7 @@ from dlcli.errors import RunError
 from dlcli.runs.manifest import kind_of_unfinished
 from dlcli.runs.resume_files import remove_resume_files
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import Document
+from dlcli.safe_files import Document
 
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
 WAY_OUT = "restore the run from a copy, or train it again"

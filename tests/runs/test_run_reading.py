@@ -16,6 +16,7 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import latest_run, open_run
 
@@ -40,18 +41,18 @@ EVERY_FILE = [
 ]
 
 READERS = {
-    "config.yaml": lambda run: run.read_text("config.yaml"),
+    "config.yaml": lambda run: run.read_text(RunFile.CONFIG),
     "resolved.yaml": lambda run: run.resolved_path(),
-    "encoding.json": lambda run: run.read_text("encoding.json"),
-    "weights.npz": lambda run: run.read_arrays("weights.npz", SHAPES),
+    "encoding.json": lambda run: run.read_text(RunFile.ENCODING),
+    "weights.npz": lambda run: run.read_arrays(RunFile.WEIGHTS, SHAPES),
     "metrics.json": lambda run: run.read_metrics(),
     "history.csv": lambda run: run.read_history(),
     "baselines.json": lambda run: run.read_baselines(),
-    "baselines.npz": lambda run: run.read_arrays("baselines.npz", {"constant": (1,)}),
-    "verdicts.json": lambda run: run.read_text("verdicts.json"),
+    "baselines.npz": lambda run: run.read_arrays(RunFile.BASELINE_WEIGHTS, {"constant": (1,)}),
+    "verdicts.json": lambda run: run.read_text(RunFile.VERDICTS),
     "predictions.parquet": lambda run: run.read_predictions(),
     "sample.parquet": lambda run: run.read_sample(),
-    "explanation.json": lambda run: run.read_text("explanation.json"),
+    "explanation.json": lambda run: run.read_text(RunFile.EXPLANATION),
     "events.jsonl": lambda run: list(run.read_events()),
     "environment.json": lambda run: run.read_environment(),
 }
@@ -61,26 +62,26 @@ READERS = {
 def folder(tmp_path):
     """A finished run with every file of the format."""
     with new_run(tmp_path / "run", "run") as writer:
-        writer.write_text("config.yaml", "epochs: 1\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 1\n")
         writer.write_resolved("epochs: 1\nseed: 0\n")
-        writer.write_text("encoding.json", '{"classes": ["ä"]}\n')
+        writer.write_text(RunFile.ENCODING, '{"classes": ["ä"]}\n')
         weights = {"output/kernel": [[1], [2]], "output/bias": [0.5]}
         arrays = {name: np.array(each, np.float32) for name, each in weights.items()}
-        writer.write_arrays("weights.npz", arrays)
-        writer.write_arrays("baselines.npz", {"constant": np.array([0.25], np.float32)})
+        writer.write_arrays(RunFile.WEIGHTS, arrays)
+        writer.write_arrays(RunFile.BASELINE_WEIGHTS, {"constant": np.array([0.25], np.float32)})
         with writer.model_file() as path:
             path.write_bytes(b"a model")
         writer.write_json(
             "metrics.json", {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
         )
         writer.write_history({"loss": [0.5, 0.25]})
-        writer.write_json("baselines.json", {"constant": {"test": {"accuracy": 0.25}}})
-        writer.write_json("verdicts.json", {"leaks": {}})
-        writer.write_table("predictions.parquet", pa.table({"row": [1]}))
-        writer.write_table("sample.parquet", pa.table({"row": [2]}))
-        writer.write_text("explanation.json", '{"rows": {}}')
+        writer.write_json(RunFile.BASELINES, {"constant": {"test": {"accuracy": 0.25}}})
+        writer.write_json(RunFile.VERDICTS, {"leaks": {}})
+        writer.write_table(RunFile.PREDICTIONS, pa.table({"row": [1]}))
+        writer.write_table(RunFile.SAMPLE, pa.table({"row": [2]}))
+        writer.write_text(RunFile.EXPLANATION, '{"rows": {}}')
         writer.log("start", seed=0)
-        writer.write_json("environment.json", {"seed": 0})
+        writer.write_json(RunFile.ENVIRONMENT, {"seed": 0})
         writer.finish()
     return writer.path
 
@@ -114,18 +115,18 @@ def test_everything_that_was_written_is_read_back(folder):
     assert run.path == folder
     assert run.kind == "train"
     assert run.resolved_path() == folder / "resolved.yaml"
-    assert run.read_text("encoding.json") == '{"classes": ["ä"]}\n'
-    assert run.read_arrays("weights.npz", SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
+    assert run.read_text(RunFile.ENCODING) == '{"classes": ["ä"]}\n'
+    assert run.read_arrays(RunFile.WEIGHTS, SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
     assert run.read_metrics() == {
         "test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}
     }
     assert run.read_history() == {"loss": [0.5, 0.25]}
     assert run.read_environment() == {"seed": 0}
-    assert run.read_text("config.yaml") == "epochs: 1\n"
+    assert run.read_text(RunFile.CONFIG) == "epochs: 1\n"
     assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
     assert run.read_predictions().to_pydict() == {"row": [1]}
     assert run.read_sample().to_pydict() == {"row": [2]}
-    assert run.read_text("explanation.json") == '{"rows": {}}'
+    assert run.read_text(RunFile.EXPLANATION) == '{"rows": {}}'
     [event] = run.read_events()
     assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
     run.verify()
@@ -406,7 +407,7 @@ def test_a_file_that_is_too_large_is_not_read(folder, name, most):
 
 def test_weights_of_another_network_are_rejected(folder):
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
-        open_run(folder).read_arrays("weights.npz", {**SHAPES, "output/kernel": (3, 1)})
+        open_run(folder).read_arrays(RunFile.WEIGHTS, {**SHAPES, "output/kernel": (3, 1)})
 
 
 def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
@@ -416,7 +417,7 @@ def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
         archive.writestr("output/bias.npy", bytes(2**19))
     forge(folder, "weights.npz", bomb.read_bytes())
     with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is compressed"):
-        open_run(folder).read_arrays("weights.npz", SHAPES)
+        open_run(folder).read_arrays(RunFile.WEIGHTS, SHAPES)
 
 
 def test_a_table_is_rejected_once_it_expands_to_far_more_than_its_size(folder, monkeypatch):

@@ -18,9 +18,10 @@ import pytest
 
 import dlcli
 from dlcli.errors import RunError, TrainingError
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_writer import RunWriter
-from dlcli.runs.safe_files import open_new_file
+from dlcli.safe_files import open_new_file
 
 
 @pytest.fixture
@@ -47,16 +48,16 @@ def fail(code):
 
 
 def test_texts_are_stored_as_they_are(writer):
-    writer.write_text("config.yaml", "# Größe\r\nepochs: 1\r\n")
+    writer.write_text(RunFile.CONFIG, "# Größe\r\nepochs: 1\r\n")
     writer.write_resolved("epochs: 1\n")
-    writer.write_text("encoding.json", '{"columns": []}\n')
+    writer.write_text(RunFile.ENCODING, '{"columns": []}\n')
     assert (writer.path / "config.yaml").read_bytes() == b"# Gr\xc3\xb6\xc3\x9fe\r\nepochs: 1\r\n"
     assert (writer.path / "resolved.yaml").read_bytes() == b"epochs: 1\n"
     assert (writer.path / "encoding.json").read_bytes() == b'{"columns": []}\n'
 
 
 def test_metrics_are_indented_json_in_their_own_order(writer):
-    writer.write_json("metrics.json", {"train": {"rmse": 0.5, "mae": 1.0}, "test": {"r2": None}})
+    writer.write_json(RunFile.METRICS, {"train": {"rmse": 0.5, "mae": 1.0}, "test": {"r2": None}})
     assert (writer.path / "metrics.json").read_text() == (
         '{\n  "train": {\n    "rmse": 0.5,\n    "mae": 1.0\n  },\n'
         '  "test": {\n    "r2": null\n  }\n}\n'
@@ -66,24 +67,26 @@ def test_metrics_are_indented_json_in_their_own_order(writer):
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_without_json_form_is_rejected(writer, number):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        writer.write_json("metrics.json", {"train": {"loss": number}})
+        writer.write_json(RunFile.METRICS, {"train": {"loss": number}})
     assert names(writer) == []
 
 
 def test_an_argument_that_is_not_utf_8_can_be_stored(writer):
-    writer.write_json("environment.json", {"command": ["dlcli", "\udcff.yaml"]})
+    writer.write_json(RunFile.ENVIRONMENT, {"command": ["dlcli", "\udcff.yaml"]})
     assert b'"\\udcff.yaml"' in (writer.path / "environment.json").read_bytes()
 
 
 def test_weights_can_be_loaded_by_numpy(writer):
-    writer.write_arrays("weights.npz", {"hidden_1/kernel": np.array([[1, 2], [3, 4]], np.float32)})
+    writer.write_arrays(
+        RunFile.WEIGHTS, {"hidden_1/kernel": np.array([[1, 2], [3, 4]], np.float32)}
+    )
     with np.load(writer.path / "weights.npz", allow_pickle=False) as archive:
         assert archive.files == ["hidden_1/kernel"]
         np.testing.assert_array_equal(archive["hidden_1/kernel"], [[1, 2], [3, 4]])
 
 
 def test_predictions_are_parquet(writer):
-    writer.write_table("predictions.parquet", pa.table({"row": [3, 7], "prediction": [0.5, 1.5]}))
+    writer.write_table(RunFile.PREDICTIONS, pa.table({"row": [3, 7], "prediction": [0.5, 1.5]}))
     stored = pq.read_table(writer.path / "predictions.parquet")
     assert stored.to_pydict() == {"row": [3, 7], "prediction": [0.5, 1.5]}
 
@@ -106,8 +109,8 @@ def test_a_model_that_could_not_be_saved_leaves_no_file(writer):
 
 
 def test_a_file_written_again_is_replaced_as_a_whole(writer):
-    writer.write_text("config.yaml", "a longer text\n")
-    writer.write_text("config.yaml", "short\n")
+    writer.write_text(RunFile.CONFIG, "a longer text\n")
+    writer.write_text(RunFile.CONFIG, "short\n")
     assert (writer.path / "config.yaml").read_text() == "short\n"
 
 
@@ -126,7 +129,7 @@ def test_a_file_is_synced_before_and_its_folder_after_the_rename(writer, monkeyp
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     assert steps == ["sync .config.partial.yaml", "rename to config.yaml", "sync run"]
 
 
@@ -165,12 +168,12 @@ def test_the_log_has_a_json_line_for_each_event_at_once(writer):
 
 
 def test_a_run_without_events_has_no_log(writer):
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     assert names(writer) == ["config.yaml"]
 
 
 def test_the_manifest_names_every_stored_file_with_size_and_hash(writer):
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     writer.log("start")
     writer.finish()
     log = (writer.path / "events.jsonl").read_bytes()
@@ -198,7 +201,7 @@ def test_the_manifest_names_its_format_kind_version_and_time(writer):
 
 
 def test_the_manifest_carries_the_hash_of_its_own_other_fields(writer):
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     writer.finish()
     fields = manifest(writer)
     digest = fields.pop("digest")
@@ -223,7 +226,7 @@ def test_nothing_can_be_written_once_the_run_is_finished(writer):
     with pytest.raises(ValueError, match="no longer agree"):
         writer.log("too late")
     with pytest.raises(ValueError, match="no longer agree"):
-        writer.write_text("config.yaml", "")
+        writer.write_text(RunFile.CONFIG, "")
     assert names(writer) == ["manifest.json"]
 
 
@@ -232,7 +235,7 @@ def test_a_full_disk_is_a_training_error_and_leaves_no_half_file(writer, monkeyp
     with pytest.raises(
         TrainingError, match=r"config\.yaml: could not be stored: No space left on device; free"
     ):
-        writer.write_text("config.yaml", "epochs: 1\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     assert names(writer) == []
 
 
@@ -271,7 +274,7 @@ def test_the_error_for_a_read_only_disk_does_not_name_a_full_disk(writer, monkey
         "'output', then train again"
     )
     with pytest.raises(TrainingError, match=f"{message}$"):
-        writer.write_text("config.yaml", "epochs: 1\n")
+        writer.write_text(RunFile.CONFIG, "epochs: 1\n")
 
 
 def test_a_config_that_changes_during_training_is_an_error(writer):
@@ -303,7 +306,7 @@ def test_a_config_may_not_change_after_its_first_use(writer):
 
 def test_an_environment_of_many_files_is_read(writer):
     environment = {"data": [{"file": "x" * 100}] * 20_000}
-    writer.write_json("environment.json", environment)
+    writer.write_json(RunFile.ENVIRONMENT, environment)
     assert writer.read_environment() == environment
 
 
@@ -317,7 +320,7 @@ def test_a_disk_that_syncs_no_folders_can_be_written(code, writer, monkeypatch):
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", sync_files)
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     writer.finish()
     assert names(writer) == ["config.yaml", "manifest.json"]
 
@@ -331,5 +334,5 @@ def test_an_unlistable_folder_is_not_synced(writer, monkeypatch):
         return real(path, *more, **options)
 
     monkeypatch.setattr(os, "open", open_no_folder)
-    writer.write_text("config.yaml", "epochs: 1\n")
+    writer.write_text(RunFile.CONFIG, "epochs: 1\n")
     assert names(writer) == ["config.yaml"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracked_events import tracked
 
@@ -31,9 +32,9 @@ def make_folder(path: Path) -> RunWriter:
     """A run folder at the beginning of training."""
     path.mkdir(parents=True)
     writer = RunWriter(path)
-    writer.write_text("config.yaml", RESOLVED)
+    writer.write_text(RunFile.CONFIG, RESOLVED)
     writer.write_resolved(RESOLVED)
-    writer.write_json("environment.json", ENVIRONMENT)
+    writer.write_json(RunFile.ENVIRONMENT, ENVIRONMENT)
     return writer
 
 

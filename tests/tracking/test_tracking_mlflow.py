@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking import mlflow_tracker
 from dlcli.tracking.mlflow_tracker import MLflow, Store, connect, short_timeouts
@@ -160,7 +161,7 @@ def test_more_metrics_than_a_batch_takes_are_sent():
 
 
 def test_the_files_of_a_whole_run_are_artifacts(line):
-    line.write_json("metrics.json", {"train": {"mse": 0.5}})
+    line.write_json(RunFile.METRICS, {"train": {"mse": 0.5}})
     line.finish()
     (RUN / "report.html").write_text("a page")
     (RUN / "notes.txt").write_text("the user's own")

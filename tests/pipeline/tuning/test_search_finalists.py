@@ -12,6 +12,7 @@ from dlcli.pipeline import search_evaluation as module
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import open_run
 from tests.comparison.hand_made import number_run
 from tests.pipeline.tuning.search_examples import Recorder
@@ -253,7 +254,7 @@ def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path
 
     other = line(tmp_path, "b", batch_size=4)
     train_finalists(tmp_path, {**configs, "best": other}, search_for("val_loss"), Events(recorder))
-    assert open_run(tmp_path / "best").read_text("config.yaml") == other.text
+    assert open_run(tmp_path / "best").read_text(RunFile.CONFIG) == other.text
     assert (tmp_path / "default" / "manifest.json").stat().st_ino == stamps["default"]
 
 

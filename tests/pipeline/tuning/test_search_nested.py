@@ -25,7 +25,7 @@ from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
 from dlcli.pipeline.search_trials import Evaluation, SearchAccess
-from dlcli.runs.manifest import locked
+from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.run_folder import new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 
@@ -66,7 +66,7 @@ def writer(tmp_path, file):
     """The run folder of a search that has started."""
     with new_run(tmp_path / "runs" / "line-tune", "line-tune") as writer:
         writer.write_resolved(dump_config(moved_config(file, writer.path, keep_tune=True)))
-        writer.write_json("study.json", {})
+        writer.write_json(RunFile.STUDY, {})
         yield writer
 
 
@@ -186,7 +186,7 @@ def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
 
     with new_run(tmp_path / "alone", "alone") as other:
         other.write_resolved("# of the search\n")
-        other.write_json("study.json", {})
+        other.write_json(RunFile.STUDY, {})
         alone = evaluate_search(access(other), context, other, stop(other), Events())
     assert [each.values for each in parallel] == [each.values for each in alone]
     assert [each.value for each in parallel] == pytest.approx([each.value for each in alone])
