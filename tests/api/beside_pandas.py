@@ -486,7 +486,7 @@ def test_rows_to_validate_on_are_those_that_the_ensemble_needs(
     def fit_only(file):
         raise Stop(file.config)
 
-    monkeypatch.setattr("dlcli.pipeline.train_run.fit_only", fit_only)
+    monkeypatch.setattr("dlcli.sklearn.fit_only", fit_only)
     rows, target = load_diabetes(return_X_y=True)
     with pytest.raises(Stop) as caught:
         DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])
