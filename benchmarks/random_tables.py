@@ -133,7 +133,7 @@ def variations(rng: random.Random, features: Mapping[str, str], target: str) -> 
         *(("optimizer={name: adam, learning_rate: 1e6}",), ("batch_size=1000",), ("batch_size=1",)),
         *(("data.storage=disk",), ("input.encoding=periodic",), ("input.scaling=quantile",)),
         *(("precision=mixed_bfloat16",), ("precision=mixed_float16",), ("engine=keras",)),
-        *(("output={scaling: log}",), ("loss=poisson",), ("threads=1",), ("seed=4294967295",)),
+        *(("output={scaling: log1p}",), ("loss=poisson",), ("threads=1",), ("seed=4294967295",)),
         *(("loss=mean_absolute_error",), ("loss=hinge",), ("gates={test.rmse: {at_most: 1}}",)),
         *((f"data.split={{name: {split}, column: {column}}}",) for split in ("group", "time")),
         *((f"data.weight={column}",), (f"data.target=[{name}, {column}]",)),

@@ -63,8 +63,8 @@ class Factories:
 
 
 PLAIN = Factories()
-FEATURE_SCALE = "feature_scale"
-"""The name of the weights that `with_feature_scale` adds to a layer."""
+SCALING_LAYER = "scaling_layer"
+"""The name of the weights that `with_scaling_layer` adds to a layer."""
 
 
 def build_model(
@@ -147,7 +147,7 @@ def build_trained_model(network: Network, members: Sequence[tuple[Task, Weights]
 
 
 def weights_of(model: keras.Model, network: Network) -> Weights:
-    """Copy a model's weights, by name: `hidden_1/kernel`, with the factors of columns."""
+    """Copy a model's weights, by name: `hidden_1/kernel`, with the scaling layer."""
     arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
@@ -162,12 +162,12 @@ def assign_weights(model: keras.Model, network: Network, arrays: Weights) -> Non
 def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
     for layer in network.weighted:
         variables = model.get_layer(layer.name).weights if layer.weights else []
-        named = [each for each in variables if each.name != FEATURE_SCALE]
+        named = [each for each in variables if each.name != SCALING_LAYER]
         for weight, variable in zip(layer.weights, named, strict=True):
             yield weight.name, variable
 
 
-def with_feature_scale(
+def with_scaling_layer(
     dense: type[keras.layers.Dense], speed: float, columns: NDArray[np.int64]
 ) -> type[keras.layers.Dense]:
     """Derive a Dense layer, for training, that has a trained factor for each column of the table.
@@ -183,7 +183,7 @@ def with_feature_scale(
     class Scaled(dense):
         def build(self, input_shape: tuple[int | None, ...]) -> None:
             super().build(input_shape)
-            self._changes = self.add_weight((columns.max() + 1,), "zeros", name=FEATURE_SCALE)
+            self._changes = self.add_weight((columns.max() + 1,), "zeros", name=SCALING_LAYER)
 
         @property
         def kernel(self) -> Any:  # noqa: ANN401

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from dlcli.config.input_section import (
     Divide,
-    Log,
+    Log1p,
     MinMax,
     Quantile,
     Robust,
@@ -394,8 +394,11 @@ class Fitted(BaseModel):
 class LinearScaling(Fitted):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
-    name: Literal["standard", "minmax", "log", "divide", "none"]
-    """The scaling's name in the config."""
+    name: Annotated[
+        Literal["standard", "minmax", "log1p", "divide", "none", "log"],
+        AfterValidator(lambda name: "log1p" if name == "log" else name),
+    ]
+    """The scaling's name in the config; runs of earlier versions have `log` for `log1p`."""
     offset: float = 0.0
     """The training rows' mean of f(x), their minimum, or 0."""
     scale: Annotated[float, Field(gt=0)] = 1.0
@@ -407,28 +410,28 @@ class LinearScaling(Fitted):
 
     def apply_one(self, value: float) -> float:
         """Scale one value, as `apply` does."""
-        transformed = float(np.log1p(value)) if self.name == "log" else value
+        transformed = float(np.log1p(value)) if self.name == "log1p" else value
         return (transformed - self.offset) / self.scale
 
     def invert(self, scaled: NDArray[np.floating]) -> Floats:
         """Return scaled values, (rows,), to their own unit."""
         with np.errstate(over="ignore"):
             transformed = scaled.astype(np.float64) * self.scale + self.offset
-            return np.expm1(transformed) if self.name == "log" else transformed
+            return np.expm1(transformed) if self.name == "log1p" else transformed
 
     def transform(self, values: Floats) -> Floats:
         """Return f(x) of values given in their own unit, (rows,)."""
-        return np.log1p(values) if self.name == "log" else values
+        return np.log1p(values) if self.name == "log1p" else values
 
 
 def fit_scaling(
-    scaling: Standard | MinMax | Log | Divide | Unscaled, values: Floats
+    scaling: Standard | MinMax | Log1p | Divide | Unscaled, values: Floats
 ) -> LinearScaling:
     """Fit a linear scaling on training rows.
 
     Args:
         scaling: the config's choice.
-        values: the rows' values, none missing, (rows,); not negative for `log`.
+        values: the rows' values, none missing, (rows,); not negative for `log1p`.
 
     Returns:
         The scaling with mean and (population) standard deviation, or with minimum and range. A
@@ -617,15 +620,15 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
         values: a column's values, NaN where missing, (rows,).
     """
     with np.errstate(invalid="ignore"):
-        if name == "log":
-            yield values < 0, lambda at: f"scaling 'log' needs 0 or more, got {values[at]:g}"
+        if name == "log1p":
+            yield values < 0, lambda at: f"scaling 'log1p' needs 0 or more, got {values[at]:g}"
         end = f"the largest number a network reads is {LARGEST:.1e}, got {{:g}}"
         yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
 
 
 def is_in_range(name: str, value: float) -> bool:
     """Return whether a scaling and float32 can represent one value; see `out_of_range`."""
-    return abs(value) <= LARGEST and not (name == "log" and value < 0)
+    return abs(value) <= LARGEST and not (name == "log1p" and value < 0)
 
 
 def check_range(name: str, values: Floats, table: Table, column: str) -> None:

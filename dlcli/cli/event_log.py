@@ -250,7 +250,7 @@ def _network(fields: Fields) -> list[str]:
             chain[-1] += f", {name}"
     target = {
         "standard": " of the standardized target",
-        "log": " of the target's standardized logarithm",
+        "log1p": " of the target's standardized logarithm",
         "none": " of the target as it is",
         None: "",  # classes and labels
     }[fields["target_scaling"]]
@@ -275,10 +275,10 @@ def _resumed(fields: Fields) -> list[str]:
     return [f"after {plural(fields['epochs'], 'epoch')}{member}"]
 
 
-def _feature_scale(fields: Fields) -> list[str]:
+def _scaling_layer(fields: Fields) -> list[str]:
     scaled, plain = (fmt.number(fields["val_loss"][name]) for name in ("with", "without"))
-    chosen = "each column has a factor" if fields["kept"] else "columns have no factors"
-    return [f"{chosen}: val_loss of the first network is {scaled} with and {plain} without them"]
+    chosen = "with" if fields["kept"] else "without"
+    return [f"{chosen} one: val_loss of the first network is {scaled} with and {plain} without it"]
 
 
 def _trained(fields: Fields) -> list[str]:
@@ -394,7 +394,7 @@ EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
     "engine": _engine,
     "device": _device,
     "resumed": _resumed,
-    "feature_scale": _feature_scale,
+    "scaling_layer": _scaling_layer,
     "tracking": _tracking,
     "trained": _trained,
     "baselines": _baselines,

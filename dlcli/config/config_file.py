@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 import yaml
 from pydantic import ValidationError
 
+from dlcli.config import earlier_names
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Files
 from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
@@ -143,7 +144,25 @@ def load_config(
         UsageError: if the file can't be read.
         ConfigError: with all problems of the config.
     """
-    return _checked(read_text(path), path, str(path), overrides, tables)
+    text = read_text(path)
+    return _checked(text, parse(text, str(path)), path, overrides, tables)
+
+
+def load_config_of_run(path: FilePath, overrides: Overrides = ()) -> ConfigFile:
+    """Read the complete config of a run, which an earlier version may have written.
+
+    Args:
+        path: its `resolved.yaml`.
+        overrides: settings to change.
+
+    Raises:
+        UsageError: if the file can't be read.
+        ConfigError: with all problems of the config.
+    """
+    text = read_text(path)
+    document = parse(text, str(path))
+    earlier_names.rename(document.root)
+    return _checked(text, document, path, overrides)
 
 
 def make_config(
@@ -162,26 +181,25 @@ def make_config(
         ConfigError: with all problems of the config.
     """
     text = source if isinstance(source, str) else dump_yaml(_to_yaml_values(source))
-    return _checked(text, _IN_MEMORY, "", overrides, tables)
+    return _checked(text, parse(text, ""), _IN_MEMORY, overrides, tables)
 
 
 def _checked(
     text: str,
+    document: Document,
     path: FilePath,
-    name: str,
     overrides: Overrides,
-    tables: Tables | None,
+    tables: Tables | None = None,
 ) -> ConfigFile:
-    """Parse a config, override values and check it.
+    """Override values of a parsed config and check it.
 
     Args:
         text: YAML.
+        document: the parsed text, which is modified.
         path: its file.
-        name: the file in positions; empty for problems without a position.
         overrides: settings to change.
         tables: tables in memory to read instead of files, by their keys in `data`.
     """
-    document = parse(text, name)
     if isinstance(overrides, Mapping):
         for key, value in overrides.items():
             _override_value(document, key, value)
@@ -398,8 +416,8 @@ def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) ->
         return own
     else:
         name = _default_name(path, mark) if below is None or below.tag.endswith(":null") else below
-        # The short forms `true` and `balanced` don't stand for a key.
-        is_nameless = path == ("class_weight",) or (
+        # The short forms `true`, `auto` and `balanced` don't stand for a key.
+        is_nameless = path in (("class_weight",), ("input", "scaling_layer")) or (
             (path[0], path[-1]) == ("hidden", "batch_normalization")
         )
         if name is not None and not is_nameless:

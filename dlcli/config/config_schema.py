@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import BeforeValidator, Field
 
 from dlcli.config.data_section import Data, TimeSplit
-from dlcli.config.input_section import Input, OutputScaling
+from dlcli.config.input_section import Input, OutputScaling, ScalingLayer
 from dlcli.config.layer_choices import (
     Activation,
     BiasRegularizer,
@@ -456,9 +456,10 @@ class Config(Section):
         """Number of networks of a fit."""
         return 1 if self.ensemble is None else self.ensemble.members
 
-    def with_feature_scale(self, rate: float | None) -> Self:
-        """Return the config with another `input.feature_scale`."""
-        own = self.input.model_copy(update={"feature_scale": rate})
+    def with_scaling_layer(self, multiplier: float | None) -> Self:
+        """Return the config with a scaling layer of this learning-rate multiplier, or with none."""
+        layer = ScalingLayer(learning_rate_multiplier=multiplier) if multiplier else None
+        own = self.input.model_copy(update={"scaling_layer": layer})
         return self.model_copy(update={"input": own})
 
     @property

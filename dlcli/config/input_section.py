@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import Annotated, Literal, TypeGuard, get_args
+from typing import Annotated, ClassVar, Literal, TypeGuard, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from dlcli.config.section import (
     Choice,
     Conflict,
+    Described,
     Expected,
     Flag,
     NonNegative,
@@ -20,6 +21,7 @@ from dlcli.config.section import (
     Positive,
     PositiveInt,
     Section,
+    is_number,
     shown,
     value_error,
     with_quotes,
@@ -55,7 +57,7 @@ class Quantile(Choice, name="quantile"):
     """Maximum number of quantiles that are stored; values between them are interpolated."""
 
 
-class Log(Choice, name="log"):
+class Log1p(Choice, name="log1p"):
     """Standard scaling of log(1 + x); negative values are errors."""
 
 
@@ -71,9 +73,9 @@ class Unscaled(Choice, name="none"):
 
 
 Scaling = Annotated[
-    Standard | Robust | MinMax | Quantile | Log | Divide | Unscaled, OneOf("scaling")
+    Standard | Robust | MinMax | Quantile | Log1p | Divide | Unscaled, OneOf("scaling")
 ]
-OutputScaling = Annotated[Standard | Log | Unscaled, OneOf("scaling")]
+OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
 
 
 Ngrams = Annotated[int, Field(gt=0, le=5), Expected("an integer from 1 to 5")]
@@ -331,14 +333,15 @@ class Ignored(Section):
 class Numeric(Section):
     """A number."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {"max_categories": "one_hot_values"}
     type: Literal["numeric"] = "numeric"
     scaling: Scaling | None = None
     """Scaling of values. Omitted: input.scaling."""
     encoding: NumericEncoding | None = None
     """Encoding of scaled values as several inputs. Omitted: input.encoding."""
-    max_categories: NonNegativeInt = 0
-    """Maximum number of values that have an input of 0 or 1 besides, as categories have: the most
-    frequent, of two or more training rows. For amounts that also tell what a row belongs to."""
+    one_hot_values: NonNegativeInt = 0
+    """Maximum number of values that also have an input of 0 or 1 each, as categories have: the most
+    frequent, of two or more training rows. For amounts that also identify what a row belongs to."""
     missing: NumericMissing = Median()
     """Replacement of missing values."""
 
@@ -507,37 +510,79 @@ Features = Annotated[
 ]
 
 
-_FACTOR_RATE = 40.0
-"""The value of `feature_scale: auto`."""
 FEWEST_TRIAL_ROWS = 100
-"""Validation rows below which a network can't show whether it is better without factors."""
-FeatureScale = Annotated[Literal["auto"] | Positive, Expected("auto, or a number above 0")]
+"""Validation rows below which a network can't show whether it is better without a scaling layer."""
+
+
+class ScalingLayer(Section):
+    """A trained weight for each column, first 1, by which all inputs of the column are multiplied.
+
+    So training can reduce the effect of a whole column, similar to the scaling layer of RealMLP
+    (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491). The trained network has these
+    weights in the kernel of its first layer.
+    """
+
+    learning_rate_multiplier: Positive = 40.0
+    """Learning rate of these weights, as a multiple of the optimizer's (of its square with
+    optimizers that don't adapt to each weight, such as sgd)."""
+
+
+def _parse_scaling_layer(value: object) -> object:
+    """Return a scaling layer, `auto`, or none."""
+    if value is None or value == "auto" or isinstance(value, ScalingLayer):
+        return value
+    if isinstance(value, Mapping):
+        return ScalingLayer.model_validate(value)
+    multiplier = value if is_number(value) else 40
+    expected = "auto, or keys and values"
+    way_out = f"write {{learning_rate_multiplier: {multiplier}}}, or omit it for none"
+    raise value_error(f"expected {expected}, got {shown(value)}; {way_out}")
+
+
+_AUTO = Annotated[Literal["auto"], Field(description="The default one, unless it harms.")]
+ScalingLayerChoice = Annotated[
+    Literal["auto"] | ScalingLayer,
+    PlainValidator(_parse_scaling_layer, json_schema_input_type=_AUTO | ScalingLayer),
+    Described("auto, or its parameters"),
+]
 
 
 class Input(Section):
     """The features and their types."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "feature_scale": "write scaling_layer: VALUE, its present name",
+    }
+
+    @classmethod
+    def moved(cls, key: str, value: object) -> str:
+        """Return the scaling layer that a number means."""
+        if key == "feature_scale" and is_number(value):
+            value = {"learning_rate_multiplier": value}
+        return super().moved(key, value)
+
     scaling: Scaling = Standard()
     """Default scaling of numeric features."""
     encoding: NumericEncoding = Direct()
     """Default encoding of numeric features."""
-    feature_scale: FeatureScale | None = None
-    """Learning rate of a trained factor of each column, first 1, as a multiple of the optimizer's
-    (its square with those that don't adapt to each weight, as sgd). So training can tone down a
-    column as a whole (similar to Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491). The
-    trained network has the factors in the first layer's kernel. `auto` is 40; but an ensemble
-    whose networks have 100 validation rows or more first trains one with and without factors, and
-    has none if its validation loss, whatever `early_stopping` monitors, is lower without them by
-    more than one part in √rows. Omitted: there are none."""
+    scaling_layer: ScalingLayerChoice | None = None
+    """A trained weight for each column. `auto` has one with the default parameters, unless it
+    harms: an ensemble whose networks have 100 validation rows or more first trains one network with
+    and without it, and has none if the validation loss, whatever `early_stopping` monitors, is
+    lower without it by more than one part in √rows. Omitted: none."""
     features: Features | None = None
     """Columns with their types, or a list of columns. In patterns, `*` is any text and `?` any
     character; a name has priority over a pattern, a longer pattern over a shorter one. Omitted:
     every column without another role in the config."""
 
     @property
-    def factor_rate(self) -> float | None:
-        """`feature_scale` as a number, which `auto` is unless training leaves the factors out."""
-        return _FACTOR_RATE if self.feature_scale == "auto" else self.feature_scale
+    def scaling_multiplier(self) -> float | None:
+        """The learning-rate multiplier of the scaling layer; `None` without one.
+
+        With `auto`, it is the default, unless training leaves the layer out.
+        """
+        layer = ScalingLayer() if self.scaling_layer == "auto" else self.scaling_layer
+        return layer.learning_rate_multiplier if layer else None
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield empty features, and scalings that bins don't use."""

@@ -10,14 +10,14 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "seed": ("7",),
         "data": ("train: houses.csv\ntarget: price\nvalidation: 0.15\ntest: 0.15",),
         "input": (
-            'features:\n  area: {type: numeric, scaling: log}\n  city: categorical\n  "*": auto',
+            'features:\n  area: {type: numeric, scaling: log1p}\n  city: categorical\n  "*": auto',
         ),
         "hidden": (
             "- {units: 64, activation: relu, batch_normalization: true}\n"
             "- {units: 32, activation: relu, dropout: 0.2}",
             "[]",
         ),
-        "output": ("{scaling: log}", "{activation: softmax}"),
+        "output": ("{scaling: log1p}", "{activation: softmax}"),
         "loss": ("huber", "{name: categorical_crossentropy, label_smoothing: 0.1}"),
         "metrics": ("[mae, r2]", "[accuracy, auc]"),
         "class_weight": ("balanced", "{fraud: 50, honest: 1}"),

@@ -150,7 +150,7 @@ def default_tune(config: Config, rows: int) -> str:
     """Return the search of a config that defines none, as the YAML below `tune`.
 
     Args:
-        config: reads the held-out rows, `hidden`, the learning rate and `input.feature_scale`.
+        config: reads the held-out rows, `hidden`, the learning rate and `input.scaling_layer`.
         rows: rows of the training file.
     """
     data, rate = config.data, config.optimizer.learning_rate
@@ -162,14 +162,15 @@ def default_tune(config: Config, rows: int) -> str:
         units = str([max(own // 2, 1), own, 2 * own])
     # Layers that are added to a linear model would be linear, too.
     activation = "" if config.hidden else "activation: [relu, gelu], "
-    scale = config.input.factor_rate  # helps on most tables, and harms on some
-    factors = "" if scale is None else f"  input.feature_scale: [null, {scale:g}]\n"
+    multiplier = config.input.scaling_multiplier  # it helps on most tables, and harms on some
+    layers = f"[null, {{learning_rate_multiplier: {multiplier:g}}}]" if multiplier else ""
+    scaling = f"  input.scaling_layer: {layers}\n" if layers else ""
     return (
         f"{folds}"
         "space:\n"
         f"  hidden: {{layers: [1, 2, 3], units: {units}, {activation}dropout: [0.0, 0.1, 0.3]}}\n"
         f"  optimizer.learning_rate: {{low: {rate / 10:g}, high: {rate * 10:g}, log: true}}\n"
-        f"{factors}"
+        f"{scaling}"
     )
 
 

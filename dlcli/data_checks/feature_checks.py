@@ -482,7 +482,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataIssue | None:
         value = number(float(numbers[-1 if far > 0 else 0]))
         details[name] = f"{value}, {abs(far):.0f} deviations"
         has_long_tails &= far > 0 and bool(numbers[0] >= 0)
-    scaling = "scaling: log" if has_long_tails else "scaling: robust or quantile"
+    scaling = "scaling: log1p" if has_long_tails else "scaling: robust or quantile"
     message = (
         f"single values more than {FAR_DEVIATIONS:g} standard deviations from the mean, so that "
         "scaling makes the others nearly equal"

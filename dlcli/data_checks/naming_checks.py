@@ -48,22 +48,23 @@ _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _MOST_COLUMNS = 100
 
 _A_PART = "a part of what other columns leave of the target"
-_ALL = f"max_categories: {MOST_VALUES}}}"
 _ISSUES: Mapping[NamingKind, tuple[Severity, str, str]] = {
     "codes": (
         "note",
         f"whole numbers that explain {_A_PART}, but not by their order",
-        f"if they are codes and no amounts, declare {{type: categorical, {_ALL}",
+        "if they are codes and no amounts, declare {type: categorical, "
+        f"max_categories: {MOST_VALUES}}}",
     ),
     "repeated_amounts": (
         "note",
         f"numbers of which each one explains {_A_PART}, beyond the nearest ones",
-        f"if they recur in rows to predict, declare {{type: numeric, {_ALL}",
+        "if they recur in rows to predict, declare {type: numeric, "
+        f"one_hot_values: {MOST_VALUES}}}",
     ),
     "many_categories": (
         "warning",
         f"categories that explain {_A_PART}, also beyond the most frequent ones",
-        f"declare {{type: categorical, {_ALL}",
+        f"declare {{type: categorical, max_categories: {MOST_VALUES}}}",
     ),
 }
 """The severity, message and advice for each kind."""

@@ -266,7 +266,7 @@ def overfitting(case: Case) -> Finding | None:
         patches=present(
             remedies.early_stopping(config),
             remedies.augmentation(config),
-            remedies.no_feature_scale(config),
+            remedies.no_scaling_layer(config),
             remedies.dropout(config),
             remedies.weight_penalty(config),
             remedies.fewer_units(config),

@@ -148,12 +148,12 @@ def dropout(config: Config) -> Patch | None:
     return change_hidden(config, "dropout", why, changes, lambda layer: layer.dropout < rate)
 
 
-def no_feature_scale(config: Config) -> Patch | None:
-    """Leave out the trained factors of columns."""
-    if config.input.feature_scale is None:
+def no_scaling_layer(config: Config) -> Patch | None:
+    """Leave out the scaling layer."""
+    if config.input.scaling_layer is None:
         return None
-    why = "leaves out the factor of each column, which learns fast, and so may follow noise"
-    return Patch("no-feature-scale", why, (("input.feature_scale", "null"),))
+    why = "leaves out the weight of each column, which learns fast, and so may follow noise"
+    return Patch("no-scaling-layer", why, (("input.scaling_layer", "null"),))
 
 
 def weight_penalty(config: Config) -> Patch | None:

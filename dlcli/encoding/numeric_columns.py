@@ -245,7 +245,7 @@ class ScaledNumbers:
     def __init__(
         self, columns: Sequence[tuple[NumericEncoder, preprocessing.LinearScaling, int]]
     ) -> None:
-        ordered = sorted(columns, key=lambda column: column[1].name != "log")
+        ordered = sorted(columns, key=lambda column: column[1].name != "log1p")
         encoders, scalings, indices = zip(*ordered, strict=True)
         self.names = tuple(each.column for each in encoders)
         self._indices = np.array(indices)
@@ -253,7 +253,7 @@ class ScaledNumbers:
         self._high = np.array([each.high for each in encoders])
         self._offset = np.array([each.offset for each in scalings])
         self._scale = np.array([each.scale for each in scalings])
-        self._logs = sum(each.name == "log" for each in scalings)
+        self._logs = sum(each.name == "log1p" for each in scalings)
 
     @classmethod
     def of(cls, encoders: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
@@ -374,9 +374,9 @@ def fit_numeric(
     if isinstance(encoding, PiecewiseLinear):
         scaling = Unscaled()
     policy = feature.missing
-    if isinstance(policy, ConstantValue) and scaling.name == "log" and policy.value < 0:
+    if isinstance(policy, ConstantValue) and scaling.name == "log1p" and policy.value < 0:
         path = format_path(("input", "features", column, "missing", "value"))
-        message = f"scaling 'log' needs 0 or more, got {policy.value:g}"
+        message = f"scaling 'log1p' needs 0 or more, got {policy.value:g}"
         raise ConfigError([Problem(path, message)])
     values = train.numbers(column, _way_out)
     preprocessing.check_range(scaling.name, values, train, column)
@@ -393,7 +393,7 @@ def fit_numeric(
         "high": float(present.max()),
         "fill": fill,
         "indicator": needs_indicator(policy, len(present) < len(values)),
-        "categories": _fit_categories(feature.max_categories, present),
+        "categories": _fit_categories(feature.one_hot_values, present),
     }
     if isinstance(encoding, PiecewiseLinear):
         return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))

@@ -75,7 +75,7 @@ def _encode_numbers(
     empty = ops.apply("isnan", x) | (ops.apply("abs", x) > LARGEST)
     for number in sorted({*missing_numbers(missing)}):
         empty = empty | ops.equal(x, number)
-    if isinstance(feature, NumericEncoder) and feature.scaling.name == "log":
+    if isinstance(feature, NumericEncoder) and feature.scaling.name == "log1p":
         empty = empty | (x < 0.0)
     read, x = x, ops.where(empty, feature.fill or 0.0, x)
     if isinstance(feature, NumericEncoder):
@@ -238,7 +238,7 @@ def _is_linear(
         return False
     if feature.categories:
         return False
-    return not missing_numbers(missing) and (feature.scaling.name == "log") == is_log
+    return not missing_numbers(missing) and (feature.scaling.name == "log1p") == is_log
 
 
 def _encode_together(

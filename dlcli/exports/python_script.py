@@ -370,7 +370,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
         "kinds": [*dict.fromkeys(spec["type"] for spec in specs)],
         "scalings": [*dict.fromkeys(spec["scaling"] for spec in numbers)],
         "missing": missing,
-        "number_categories": any("max_categories" in spec for spec in numbers),
+        "one_hot_values": any("one_hot_values" in spec for spec in numbers),
         "number_words": any(
             word.lstrip("-").replace(".", "", 1).isdigit()
             for words in missing.values()
@@ -428,7 +428,7 @@ def _number_spec(
         "indicator": feature.indicator,
     }
     if feature.categories:
-        spec |= {"max_categories": section.max_categories}
+        spec |= {"one_hot_values": section.one_hot_values}
     if isinstance(feature, PiecewiseLinearEncoder):
         encoding = section.encoding or config.input.encoding
         return {**spec, "bins": getattr(encoding, "bins", len(feature.edges) - 1)}
@@ -510,7 +510,7 @@ def _network_code(facts: _Facts) -> Iterator[str]:
             if each.column in names:
                 yield from _special_code(each, names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
-    if (speed := config.input.factor_rate) is not None:
+    if (speed := config.input.scaling_multiplier) is not None:
         yield f"# A trained factor for each input, first 1, which learns {speed:g} times as fast;"
         yield "# dlcli has one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']

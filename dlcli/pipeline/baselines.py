@@ -301,7 +301,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
     config = result.job.config
     return config.model_copy(
         update={
-            "input": config.input.model_copy(update={"feature_scale": None}),
+            "input": config.input.model_copy(update={"scaling_layer": None}),
             "hidden": (),
             "metrics": (),
             "optimizer": Adam(learning_rate=rate),

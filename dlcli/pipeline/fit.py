@@ -276,7 +276,8 @@ class FitResult:
             )
             for each in self.members
         ]
-        return Ensemble(members=tuple(members), feature_scale=self.config.input.factor_rate)
+        multiplier = self.config.input.scaling_multiplier
+        return Ensemble(members=tuple(members), learning_rate_multiplier=multiplier)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -450,7 +451,7 @@ def fit(
         placed=options.device_inputs,
     )
     members = tuple(_fit_members(job, prepared, progress, checkpointer, options))
-    config = config.with_feature_scale(members[0].feature_scale)
+    config = config.with_scaling_layer(members[0].learning_rate_multiplier)
     job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row was held out by a member
         train = prepared.split.train
@@ -484,17 +485,19 @@ def _fit_members(
     def fit_one(member: Member, report: EpochProgress) -> FittedMember:
         trained = _fit_member(member, engine, report, checkpointer, options)
         own = member.job
-        rate = own.config.input.factor_rate
+        rate = own.config.input.scaling_multiplier
         rows, seed = len(own.train.inputs), own.config.seed
         return FittedMember(seed, own.task, rows, member.held_out, rate, trained)
 
     def fit_all() -> Iterator[FittedMember]:
         members = make_members(job, prepared)
-        if job.config.input.feature_scale == "auto" and job.config.ensemble is not None:
+        if job.config.input.scaling_layer == "auto" and job.config.ensemble is not None:
             report = options.on_factor_trial
             first = fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
             yield first
-            others = replace(job, config=job.config.with_feature_scale(first.feature_scale))
+            others = replace(
+                job, config=job.config.with_scaling_layer(first.learning_rate_multiplier)
+            )
             members = islice(make_members(others, prepared), 1, None)
         yield from fit_each(members, fit_one, progress, at_once)
 

@@ -67,14 +67,14 @@ class FittedMember:
     """The number of these."""
     held_out: Indices | None
     """In an ensemble with folds, the indices of the training rows that it was validated on."""
-    feature_scale: float | None
-    """The learning rate of its factors of columns; `None`: it was trained without."""
+    learning_rate_multiplier: float | None
+    """That of its scaling layer; `None`: it was trained without one."""
     training: TrainingResult
     """Weights, history and best epoch."""
 
 
 class FactorTrial(NamedTuple):
-    """A comparison of a network with and without factors of columns, see `input.feature_scale`."""
+    """A comparison of a network with and without a scaling layer, see `input.scaling_layer`."""
 
     rows: int
     """The number of validation rows."""
@@ -311,7 +311,7 @@ def fit_with_and_without_factors(
 
     job = member.job
     assert job.config.ensemble is not None
-    plain = replace(job, config=job.config.with_feature_scale(None))
+    plain = replace(job, config=job.config.with_scaling_layer(None))
     # It is stored behind the last member, of which it is none.
     other = Member(job.config.ensemble.members + 1, plain, member.held_out)
     rows = 0 if job.validation is None else len(job.validation.inputs)

@@ -287,7 +287,7 @@ class _FitReporter:
         """Report whether an ensemble has factors of columns."""
         loss = {"with": finite(trial.with_factors), "without": finite(trial.without)}
         kept = not trial.leaves_out
-        self.events.emit("feature_scale", kept=kept, val_loss=loss, rows=trial.rows)
+        self.events.emit("scaling_layer", kept=kept, val_loss=loss, rows=trial.rows)
 
     def resumed(self, epochs: int, member: int | None) -> None:
         """Report that the training of a network is resumed, unless it is on trial."""

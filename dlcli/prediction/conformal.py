@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli.config.config_schema import Output
-from dlcli.config.input_section import Log, Unscaled
+from dlcli.config.input_section import Log1p, Unscaled
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.preprocessing import Floats
@@ -264,7 +264,7 @@ def _bounds(
         least, greatest = output.activation.bounds
         low = least if -math.inf < least <= values.min() else None
         high = greatest if values.max() <= greatest < math.inf else None
-    if task.type == "count" or isinstance(output.scaling, Log):
+    if task.type == "count" or isinstance(output.scaling, Log1p):
         low = max(low or 0.0, 0.0)
     return low, high
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import Indices, Inputs
@@ -100,12 +100,15 @@ class Ensemble(Document):
 
     format: Literal[1] = 1
     members: tuple[EnsembleMember, ...]
-    feature_scale: Annotated[float, Field(gt=0)] | None
-    """The learning rate of their factors of columns; `None`: they were trained without."""
+    learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = Field(
+        validation_alias=AliasChoices("learning_rate_multiplier", "feature_scale")
+    )
+    """That of their scaling layer; `None`: they were trained without one. Runs of earlier versions
+    have it as `feature_scale`."""
 
     def chosen(self, config: Config) -> Config:
         """Return the config of a run with the value that training chose for an `auto`."""
-        return config.with_feature_scale(self.feature_scale)
+        return config.with_scaling_layer(self.learning_rate_multiplier)
 
 
 def member_weight(number: int, name: str) -> str:

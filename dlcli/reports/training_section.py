@@ -56,10 +56,10 @@ def _figures(record: TrainingRecord) -> Figures:
         bests = [each.best_epoch or each.epochs for each in record.ensemble.members]
         range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
         figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
-        if record.config.input.feature_scale == "auto":
-            rate = record.ensemble.feature_scale
-            scale = "left out" if rate is None else f"{rate:g}"
-            figures.append(Figure("Feature scale", scale, "chosen by the first network"))
+        if record.config.input.scaling_layer == "auto":
+            rate = record.ensemble.learning_rate_multiplier
+            scale = "left out" if rate is None else f"learning rate ×{rate:g}"
+            figures.append(Figure("Scaling layer", scale, "chosen by the first network"))
     if best := record.best_epoch:
         figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli.config.config_file import ConfigFile, load_config
+from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import (
     ConfigError,
@@ -141,7 +141,7 @@ class Run:
         """
         path = self.resolved_path()
         file = read_resolved(path)
-        return load_config(path, overrides) if overrides else file
+        return load_config_of_run(path, overrides) if overrides else file
 
     def parse(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument:
         """Return a JSON file as the model of its package, such as an `Encoding`.
@@ -236,7 +236,7 @@ def read_resolved(path: Path) -> ConfigFile:
         RunError: if it is damaged.
     """
     try:
-        return load_config(path)
+        return load_config_of_run(path)
     except ConfigError as error:
         problem: Problem | UsageError = replace(error.problems[0], position="")
     except UsageError as error:

@@ -380,8 +380,8 @@ def _written(feature: Feature) -> str:
         return f"{{type: datetime, format: {written}}}"
     if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
         return f"{{type: categorical, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, Numeric) and feature.max_categories:
-        return f"{{type: numeric, max_categories: {feature.max_categories}}}"
+    if isinstance(feature, Numeric) and feature.one_hot_values:
+        return f"{{type: numeric, one_hot_values: {feature.one_hot_values}}}"
     if isinstance(feature, Image):
         return f"{{type: image, shape: {[*feature.shape]}}}"
     if isinstance(feature, Text) and feature.encoding != Text().encoding:

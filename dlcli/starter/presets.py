@@ -142,14 +142,14 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     training.append(Line("", "", f"all of it trains in up to about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
     bins_line = Line("encoding", encoding, "each number as its position in so many bins")
-    scale = "auto" if has_trial else "40"
+    layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
     unless = "; none if it harms" if has_trial else ""
-    scale_line = Line("feature_scale", scale, f"a trained factor for each column{unless}")
+    layer_line = Line("scaling_layer", layer, f"a trained weight for each column{unless}")
     return Recipe(
         "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers),
         training,
         facts.holds_out,
-        [*[bins_line] * (bins > 1), scale_line],
+        [*[bins_line] * (bins > 1), layer_line],
     )
 
 
@@ -164,7 +164,7 @@ def _bins(facts: TableFacts) -> int:
 def _inputs_of(column: ColumnFacts, bins: int) -> int:
     """Return about how many inputs a column is encoded by."""
     match column.feature:
-        case Numeric(max_categories=most):
+        case Numeric(one_hot_values=most):
             return min(bins, column.values.distinct) + most
         case Categorical(max_categories=most):
             return min(most, column.values.distinct)

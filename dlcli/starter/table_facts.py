@@ -161,7 +161,7 @@ def _as_named(column: ColumnFacts, kind: NamingKind, most: int) -> ColumnFacts:
     most = min(column.values.distinct, most)
     feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
     if kind == "repeated_amounts":
-        feature = Numeric(max_categories=most)
+        feature = Numeric(one_hot_values=most)
     return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
-from dlcli.config.input_section import Log, OutputScaling, Standard, Unscaled
+from dlcli.config.input_section import Log1p, OutputScaling, Standard, Unscaled
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
 from dlcli.errors import DataError
@@ -189,7 +189,7 @@ class _Numbers(Task):
         return OutputUnit(
             scale=tuple(scaling.scale for scaling in self._scalings),
             offset=tuple(scaling.offset for scaling in self._scalings),
-            is_log=self._scalings[0].name == "log",
+            is_log=self._scalings[0].name == "log1p",
             names=tuple(scaling.name for scaling in self._scalings),
         )
 
@@ -235,7 +235,7 @@ class _Numbers(Task):
         if self.width > 1:
             return "r2"
         is_squared = isinstance(config.loss, MeanSquaredError)
-        return "rmse" if is_squared and not isinstance(config.output.scaling, Log) else "mae"
+        return "rmse" if is_squared and not isinstance(config.output.scaling, Log1p) else "mae"
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         metrics = super().metrics(rows)

@@ -224,7 +224,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         any_size: whether the program is for any batch size, and any units of hidden layers.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
-    speed = config.input.factor_rate
+    speed = config.input.scaling_multiplier
     has_boundaries = isinstance(config.learning_rate_schedule, PiecewiseConstant)
     warms_up = schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
     *hidden, output = map(without_values, network.layers)

@@ -38,7 +38,7 @@ from dlcli.keras_model import (
     build_model,
     parameters_of,
     plain_regularizer,
-    with_feature_scale,
+    with_scaling_layer,
 )
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
 from dlcli.tasks.task import OutputUnit, Task
@@ -306,9 +306,9 @@ def _dense_class(
         kind = SummedDense
     elif layer.units > 1 and any_size:
         kind = BiasedDense
-    speed = job.config.input.factor_rate
+    speed = job.config.input.scaling_multiplier
     if speed is not None and layer is job.network.layers[0]:
-        kind = with_feature_scale(kind, speed, job.network.columns_of_inputs)
+        kind = with_scaling_layer(kind, speed, job.network.columns_of_inputs)
     return kind
 
 

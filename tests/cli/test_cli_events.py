@@ -85,7 +85,7 @@ def test_every_event_and_field_is_documented(events):
     found = {(event, field_of(event, name)) for event, fields in events for name in fields}
 
     assert found - {(event, name) for event, names in known.items() for name in names} == set()
-    others = {"diverged", "feature_scale", "member", "report", "tracking"}
+    others = {"diverged", "scaling_layer", "member", "report", "tracking"}
     assert {event for event, _ in events} == known.keys() - others
     assert events[-1][0] == "result"
 
@@ -126,7 +126,7 @@ def test_the_log_has_the_events_with_their_times(events, folder):
 
 def test_events_of_few_runs_are_documented():
     assert documented()["member"] == {"member", "members", "epochs", "best_epoch"}
-    assert documented()["feature_scale"] == {"kept", "val_loss", "rows"}
+    assert documented()["scaling_layer"] == {"kept", "val_loss", "rows"}
     assert documented()["resumed"] == {"member", "members", "epochs"}
     assert documented()["report"] == {"page"}
     trial = {"trial", "of", "metric", "best", "best_value"}

@@ -138,7 +138,7 @@ def test_a_network_is_a_chain_of_widths():
 @pytest.mark.parametrize(
     ("scaling", "words"),
     [
-        ("log", "loss huber of the target's standardized logarithm"),
+        ("log1p", "loss huber of the target's standardized logarithm"),
         ("none", "loss huber of the target as it is"),
         (None, "loss huber"),
     ],

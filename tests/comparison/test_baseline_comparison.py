@@ -13,7 +13,7 @@ from dlcli.comparison.baseline_comparison import (
     find_nearly_perfect,
 )
 from dlcli.config.config_schema import Config, Output
-from dlcli.config.input_section import Log, Standard
+from dlcli.config.input_section import Log1p, Standard
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
     Hinge,
@@ -109,7 +109,7 @@ CROSS = SparseCategoricalCrossentropy()
         (ABC, CROSS, None, "balanced", "balanced_accuracy"),
         (LABELS, BinaryCrossentropy(), None, None, "log_loss"),
         (NUMBER, MeanSquaredError(), Standard(), None, "rmse"),
-        (NUMBER, MeanSquaredError(), Log(), None, "mae"),
+        (NUMBER, MeanSquaredError(), Log1p(), None, "mae"),
         (NUMBER, MeanAbsoluteError(), Standard(), None, "mae"),
         (PAIR, MeanSquaredError(), Standard(), None, "r2"),
         (Counts(columns=("n",)), Poisson(), None, None, "poisson_deviance"),

@@ -13,9 +13,9 @@ Problems = Callable[..., list[str]]
 
 CHOICES = {
     "data.split": ("random", "split"),
-    "input.scaling": ("log", "scaling"),
+    "input.scaling": ("log1p", "scaling"),
     "input.features.a": ("numeric", "feature type"),
-    "input.features.b.scaling": ("log", "scaling"),
+    "input.features.b.scaling": ("log1p", "scaling"),
     "input.features.b.missing": ("mean", "policy"),
     "input.features.c.missing": ("error", "policy"),
     "input.features.d.missing": ("most_frequent", "policy"),
@@ -25,7 +25,7 @@ CHOICES = {
     "output.bias_initializer": ("ones", "initializer"),
     "output.kernel_regularizer": ("orthogonal_regularizer", "regularizer"),
     "output.bias_regularizer": ("l1", "regularizer"),
-    "output.scaling": ("log", "scaling"),
+    "output.scaling": ("log1p", "scaling"),
     "loss": ("huber", "loss"),
     "optimizer": ("nadam", "optimizer"),
     "learning_rate_schedule": ("cosine_decay", "schedule"),

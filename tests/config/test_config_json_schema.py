@@ -50,7 +50,7 @@ input:
   scaling: standard
   features:
     age: numeric
-    capital_gain: {type: numeric, scaling: log, missing: median}
+    capital_gain: {type: numeric, scaling: log1p, missing: median}
     income_share: {type: numeric, scaling: {name: divide, by: 255}}
     workclass: {type: categorical, encoding: one_hot, min_count: 5, max_categories: 100}
     "pixel_*": {type: numeric, scaling: {name: divide, by: 255}}
@@ -180,7 +180,7 @@ def test_no_choice_is_empty_and_no_key_is_required_twice() -> None:
 
 SHORT_FORMS: dict[str, list[Any]] = {
     "data.split": ["random", "stratified"],
-    "input.scaling": ["standard", "log", "none"],
+    "input.scaling": ["standard", "log1p", "none"],
     "hidden.0.activation": ["relu", "linear", "gelu"],
     "hidden.0.kernel_initializer": ["he_normal"],
     "hidden.0.bias_initializer": ["zeros", "constant"],
@@ -189,7 +189,7 @@ SHORT_FORMS: dict[str, list[Any]] = {
     "hidden.0.batch_normalization": [True, False, {}, {"momentum": 0.9}],
     "output.activation": ["softmax", "relu"],
     "output.kernel_initializer": ["he_normal"],
-    "output.scaling": ["standard", "log", "none"],
+    "output.scaling": ["standard", "log1p", "none"],
     "loss": ["huber", "mean_squared_error"],
     "optimizer": ["adam", "sgd", "muon"],
     "learning_rate_schedule": ["constant", "cosine_decay", "reduce_on_plateau"],

@@ -245,7 +245,7 @@ data:
   missing: ["?", 'NA']
 input:
   features:
-    capital_gain: {type: numeric, scaling: log, missing: median}
+    capital_gain: {type: numeric, scaling: log1p, missing: median}
     "pixel_*": {type: numeric, scaling: {name: divide, by: 255}}
 hidden:
   - &wide {units: 256, activation: relu, dropout: 0.2, batch_normalization: true}

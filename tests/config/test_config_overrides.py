@@ -68,7 +68,7 @@ def test_an_override_adds_a_missing_value(
 FULL = """\
 loss: huber
 optimizer: adam
-input: {scaling: log, features: {a: numeric, b: ignored}}
+input: {scaling: log1p, features: {a: numeric, b: ignored}}
 class_weight: {x: 1}
 """
 
@@ -122,7 +122,7 @@ def test_a_feature_named_like_a_key_keeps_its_type(load_with: Load) -> None:
     assert [feature.type for feature in features.values()] == ["numeric", "numeric"]
 
 
-@pytest.mark.parametrize("lines", ["", "input: {scaling: log}\n", "input: {features: null}\n"])
+@pytest.mark.parametrize("lines", ["", "input: {scaling: log1p}\n", "input: {features: null}\n"])
 def test_a_feature_of_a_config_without_features_leaves_the_others_as_they_are(
     load_with: Load, lines: str
 ) -> None:

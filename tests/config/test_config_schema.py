@@ -208,9 +208,10 @@ CONFLICTS = [
     ("input.features=[]", "input.features: names no column; omit it to use all"),
     ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
      "input.features.a.unseen: can't be error with min_count: 2"),
-    ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log}",
+    ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log1p}",
      "input.features.a.scaling: has no effect with encoding: piecewise_linear"),
-    ("input.encoding=piecewise_linear input.features={a.b:\xa0{type:\xa0numeric,scaling:\xa0log}}",
+    ("input.encoding=piecewise_linear"
+     " input.features={a.b:\xa0{type:\xa0numeric,scaling:\xa0log1p}}",
      "input.features['a.b'].scaling: has no effect with input.encoding: piecewise_linear;"
      " give the feature its own encoding"),
     ("input.encoding=piecewise_linear input.scaling=robust",
@@ -310,7 +311,7 @@ def test_conflicting_keys_are_a_problem(
         "input.encoding=piecewise_linear input.scaling=robust"
         " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0periodic}}",
         "input.encoding=piecewise_linear"
-        " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0none,scaling:\xa0log}}",
+        " input.features={a:\xa0{type:\xa0numeric,encoding:\xa0none,scaling:\xa0log1p}}",
     ],
 )
 def test_compatible_keys_are_accepted(load_with: Load, arguments: str) -> None:

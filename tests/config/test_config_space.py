@@ -508,7 +508,7 @@ def test_the_first_100_problems_are_reported(problems: Problems) -> None:
 
 
 def test_a_problem_of_all_values_elsewhere_in_the_config_has_a_note(problems: Problems) -> None:
-    config = f"input: {{features: {{a: {{type: numeric, scaling: log}}}}}}\n{CONFIG}"
+    config = f"input: {{features: {{a: {{type: numeric, scaling: log1p}}}}}}\n{CONFIG}"
     bins = "piecewise_linear"
     assert problems(f"input.encoding: [{bins}, {{name: {bins}, bins: 4}}]", config=config) == [
         "c.yaml:1:48: input.features.a.scaling: has no effect with"

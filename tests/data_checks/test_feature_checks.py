@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config.input_section import Input, Log, Numeric, PiecewiseLinear
+from dlcli.config.input_section import Input, Log1p, Numeric, PiecewiseLinear
 from dlcli.data_checks.feature_checks import (
     find_constants,
     find_copies,
@@ -286,7 +286,7 @@ def test_a_value_forty_deviations_out_is_a_warning_and_log_is_offered(sample):
     # Mean 11.99 and deviation 111.7: 5000 lies 44.65 deviations away.
     assert "'x' (5000, 45 deviations)" in found.message
     assert found.severity == "warning"
-    assert "scaling: log" in found.advice
+    assert "scaling: log1p" in found.advice
 
 
 def test_a_negative_number_has_no_logarithm(sample):
@@ -308,7 +308,7 @@ def test_an_even_range_or_a_flag_is_not_wide(values, sample):
     assert find_wide_ranges(sample({"x": values}), Input()) is None
 
 
-@pytest.mark.parametrize("settings", [{"scaling": Log()}, {"encoding": PiecewiseLinear()}])
+@pytest.mark.parametrize("settings", [{"scaling": Log1p()}, {"encoding": PiecewiseLinear()}])
 def test_a_setting_that_shortens_tails_is_enough(settings, sample, table):
     values = [*range(20)] * 100 + [5000]
     assert find_wide_ranges(sample({"x": values}), Input(**settings)) is None

@@ -249,7 +249,7 @@ def test_repeated_amounts_are_found_with_the_share_that_each_explains(sample):
     issue = issue_of(rows, "repeated_amounts")
     assert issue is not None
     assert issue.columns == ("distance",)
-    assert "declare {type: numeric, max_categories: 1000}" in issue.advice
+    assert "declare {type: numeric, one_hot_values: 1000}" in issue.advice
     assert kinds(rows) == {"distance": "repeated_amounts"}
 
 
@@ -307,7 +307,7 @@ def test_it_has_repeated_amounts_as_numbers_with_categories(tmp_path):
     text = starter_config(path, "y", config_folder=tmp_path)
     (tmp_path / "t.yaml").write_text(text)
     features = load_config(tmp_path / "t.yaml").config.input.features
-    assert features == {"distance": Numeric(max_categories=60), "other": Numeric()}
+    assert features == {"distance": Numeric(one_hot_values=60), "other": Numeric()}
     assert "# numbers that also name things, " in text
 
 
@@ -316,7 +316,7 @@ def test_it_has_fewer_inputs_for_many_rows(tmp_path, monkeypatch):
     distance, fare = routes(np.random.default_rng(0))
     path = write(tmp_path, {"distance": distance, "y": fare.round(4)})
     text = starter_config(path, "y", config_folder=tmp_path)
-    assert "distance: {type: numeric, max_categories: 40}" in text
+    assert "distance: {type: numeric, one_hot_values: 40}" in text
 
 
 def test_it_keeps_rare_categories_that_matter(tmp_path):

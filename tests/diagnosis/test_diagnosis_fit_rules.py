@@ -148,7 +148,10 @@ def test_an_ensemble_of_best_epochs_may_know_its_training_rows_better(
 
 def test_best_epochs_are_overfitting_if_a_linear_model_is_better(case):
     held = [1.0, 0.5, *[0.4 + 0.004 * at for at in range(38)]]
-    settings = ("early_stopping={patience: 50}", "input.feature_scale=40")
+    settings = (
+        "early_stopping={patience: 50}",
+        "input.scaling_layer={learning_rate_multiplier: 40}",
+    )
     first, second = examine(
         case(
             *settings,
@@ -159,7 +162,7 @@ def test_best_epochs_are_overfitting_if_a_linear_model_is_better(case):
     )
     assert first.rule == "overfitting"
     assert "rose from 0.4 in epoch 3" in first.observation
-    assert first.patches[0].overrides == ("input.feature_scale=null",)
+    assert first.patches[0].overrides == ("input.scaling_layer=null",)
     assert second.rule == "no_better_than_linear"
 
 

@@ -18,7 +18,7 @@ from dlcli.config.input_section import (
     Categorical,
     Ignored,
     Input,
-    Log,
+    Log1p,
     MostFrequentCategory,
     Numeric,
     Standard,
@@ -158,7 +158,7 @@ def encodings(draw):
         v=["x", "z"] + ["z"] * (count - 2),
     )
     features = {
-        "n": Numeric(scaling=draw(st.sampled_from([Standard(), Log(), Unscaled()]))),
+        "n": Numeric(scaling=draw(st.sampled_from([Standard(), Log1p(), Unscaled()]))),
         "b": Boolean(),
         "c": Categorical(
             max_categories=draw(st.integers(1, 3)),
@@ -167,7 +167,7 @@ def encodings(draw):
     }
     target = draw(st.sampled_from(["u", "v"]))
     kind = infer_task(Target(column=target), [train])
-    fitted_target = kind.fit(draw(st.sampled_from([None, Standard(), Log()])), train)
+    fitted_target = kind.fit(draw(st.sampled_from([None, Standard(), Log1p()])), train)
     return fit_encoding(decide_types(features, train), Input(), train, fitted_target), train
 
 

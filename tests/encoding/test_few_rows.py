@@ -20,7 +20,7 @@ from dlcli.config.input_section import (
     Datetime,
     ErrorIfMissing,
     Input,
-    Log,
+    Log1p,
     MinMax,
     MostFrequentCategory,
     MultiHot,
@@ -128,13 +128,13 @@ USUAL = {
         [1.5, 2, "3.5", " 7 ", "1e3", None, "NA", 100.0, np.float32(0.1), Decimal("1.5")],
     ),
     "logarithm": (
-        Numeric(scaling=Log(), missing=ConstantValue(value=2.0)),
+        Numeric(scaling=Log1p(), missing=ConstantValue(value=2.0)),
         [1.0, 2.0, 3.0, 4.0],
         [1, 2.5, "3", None],
     ),
     "bins": (Numeric(encoding=PiecewiseLinear(bins=2)), [1.0, 2.0, 3.0, None], [0.5, 2, 9, None]),
     "frequent": (
-        Numeric(scaling=Log(), max_categories=9),
+        Numeric(scaling=Log1p(), one_hot_values=9),
         [0.5, 0.5, 2.0, 2.0, None, 7.0],
         [0.5, 2, "2.0", 7.0, 1.0, None],
     ),
@@ -180,12 +180,12 @@ def fit_one(feature, trained):
 
 SEVERAL = {
     "standard": (Numeric(), [0.5, 2.5, None, 6.5]),
-    "logarithm": (Numeric(scaling=Log()), [0.0, 10.0, 1e6, 3.0]),
+    "logarithm": (Numeric(scaling=Log1p()), [0.0, 10.0, 1e6, 3.0]),
     "color": (Categorical(), ["red", "blue", "red", None]),
     "marked": (Numeric(scaling=MinMax()), [-2.0, None, 7.0, 0.125]),
     "huge": (Numeric(), [1e30, -1e30, 2.0, 3.0]),
     "plain": (Numeric(scaling=Unscaled()), [0.25, 6.0, 7.5, 5.5]),
-    "frequent": (Numeric(max_categories=9), [6.5, 6.5, 0.5, 0.5]),
+    "frequent": (Numeric(one_hot_values=9), [6.5, 6.5, 0.5, 0.5]),
 }
 INSIDE = st.floats(0.5, 6.5) | st.integers(1, 6)
 """Numbers in the range of all training rows."""
@@ -228,7 +228,7 @@ def test_usual_values_need_no_table(kind):
         (Numeric(), float("inf")),
         (Numeric(), "1,5"),  # a decimal comma, perhaps
         (Numeric(), [1]),
-        (Numeric(scaling=Log()), -1.0),
+        (Numeric(scaling=Log1p()), -1.0),
         (Numeric(missing=ErrorIfMissing()), None),
         (Boolean(), "yes"),
         (Categorical(unseen="error"), "c"),

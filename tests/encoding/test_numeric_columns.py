@@ -14,7 +14,7 @@ from dlcli.config.input_section import (
     Divide,
     ErrorIfMissing,
     Input,
-    Log,
+    Log1p,
     Mean,
     Median,
     MostFrequent,
@@ -63,7 +63,7 @@ def test_standard_takes_the_mean_away_and_divides_by_the_population_deviation():
 
 def test_log_is_the_standard_scaling_of_log_1_plus_x():
     # log(1 + x) of 0 and e² − 1 is 0 and 2: mean 1, deviation 1.
-    encoder = fit([0, math.exp(2) - 1], scaling=Log())
+    encoder = fit([0, math.exp(2) - 1], scaling=Log1p())
     np.testing.assert_allclose(
         inputs(encoder, [0, math.e - 1, math.exp(3) - 1]), [[-1], [0], [2]], atol=1e-6
     )
@@ -82,7 +82,7 @@ def test_a_columns_own_scaling_wins_over_the_default():
     assert inputs(encoder, [3]) == [[1.5]]
 
 
-@pytest.mark.parametrize("scaling", [Standard(), Log()])
+@pytest.mark.parametrize("scaling", [Standard(), Log1p()])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1])
 def test_a_constant_column_becomes_exactly_zero_and_others_stay_finite(scaling, value):
     # Seven times 0.1 don't add up to 0.7: a naive deviation would be 1e-17, and a 0.2 huge.
@@ -174,7 +174,7 @@ def test_a_missing_value_among_booleans_can_be_forbidden():
     ("scaling", "value", "message"),
     [
         (Standard(), math.inf, "expected a finite number, got 'inf'"),
-        (Log(), -0.5, "scaling 'log' needs 0 or more, got -0.5"),
+        (Log1p(), -0.5, "scaling 'log1p' needs 0 or more, got -0.5"),
         (Unscaled(), 1e39, "the largest number a network reads is 3.4e+38, got 1e+39"),
         (Unscaled(), -1e39, "the largest number a network reads is 3.4e+38, got -1e+39"),
     ],
@@ -213,9 +213,9 @@ def test_a_number_that_overflows_once_scaled_is_refused():
 
 def test_a_negative_constant_for_missing_values_contradicts_log():
     with pytest.raises(ConfigError) as caught:
-        fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log())
+        fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log1p())
     assert str(caught.value) == (
-        "input.features.x.missing.value: scaling 'log' needs 0 or more, got -1"
+        "input.features.x.missing.value: scaling 'log1p' needs 0 or more, got -1"
     )
 
 
@@ -234,31 +234,31 @@ def test_a_missing_value_with_an_indicator_needs_no_word():
 
 def test_frequent_values_have_inputs_besides_the_number():
     """Those of two or more rows; of equally frequent ones the smallest, in ascending order."""
-    encoder = fit([7, 0.5, 7, 7, 3, 3, -2, -2, 9], Numeric(max_categories=2))
+    encoder = fit([7, 0.5, 7, 7, 3, 3, -2, -2, 9], Numeric(one_hot_values=2))
     assert encoder.inputs == ("x", "x = -2", "x = 7")
     assert inputs(encoder, [7, -2, 3, 7.000001]) == [
         *([7, 0, 1], [-2, 1, 0], [3, 0, 0]),
         pytest.approx([7, 0, 0]),
     ]
-    assert fit([1, 1, 2, 0.1, 0.1], Numeric(max_categories=9)).inputs == ("x", "x = 0.1", "x = 1")
-    assert fit([1, 2, 3], Numeric(max_categories=9)).inputs == ("x",)
+    assert fit([1, 1, 2, 0.1, 0.1], Numeric(one_hot_values=9)).inputs == ("x", "x = 0.1", "x = 1")
+    assert fit([1, 2, 3], Numeric(one_hot_values=9)).inputs == ("x",)
 
 
 def test_a_frequent_value_is_the_same_in_32_and_in_64_bits():
-    narrow = fit(pa.array([0.1, 0.1, 3.5, 3.5], pa.float32()), Numeric(max_categories=2))
-    wide = fit([0.1, 0.1, 3.5, 3.5], Numeric(max_categories=2))
+    narrow = fit(pa.array([0.1, 0.1, 3.5, 3.5], pa.float32()), Numeric(one_hot_values=2))
+    wide = fit([0.1, 0.1, 3.5, 3.5], Numeric(one_hot_values=2))
     for encoder in (narrow, wide):
         for value in ([0.1], pa.array([0.1], pa.float32())):
             assert inputs(encoder, value)[0][1:] == [1, 0]
 
 
 def test_a_missing_number_has_none_of_these_inputs_although_one_replaces_it():
-    encoder = fit([5, 5, 5, None, 1, 1], Numeric(max_categories=9))
+    encoder = fit([5, 5, 5, None, 1, 1], Numeric(one_hot_values=9))
     assert encoder.inputs == ("x", "x = 1", "x = 5", "x is missing")
     assert inputs(encoder, [None, 5]) == [[5, 0, 0, 1], [5, 0, 1, 0]]
 
 
 def test_values_beside_a_logarithm_are_in_the_unit_of_the_column():
-    encoder = fit([3, 3, 8, 8], Numeric(scaling=Log(), max_categories=9))
+    encoder = fit([3, 3, 8, 8], Numeric(scaling=Log1p(), one_hot_values=9))
     assert encoder.inputs == ("x", "x = 3", "x = 8")
     assert [row[1:] for row in inputs(encoder, [8, 3, 0])] == [[0, 1], [1, 0], [0, 0]]

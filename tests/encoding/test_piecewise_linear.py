@@ -15,7 +15,7 @@ from dlcli.config.input_section import (
     ConstantValue,
     ErrorIfMissing,
     Input,
-    Log,
+    Log1p,
     Mean,
     Median,
     Numeric,
@@ -121,7 +121,7 @@ def test_the_default_encoding_is_overridden_by_a_features_own():
 
 
 def test_the_default_scaling_is_of_no_account():
-    section = Input.model_construct(scaling=Log(), encoding=PiecewiseLinear(bins=1))
+    section = Input.model_construct(scaling=Log1p(), encoding=PiecewiseLinear(bins=1))
     encoder = fit_feature("age", Numeric(missing=ConstantValue(value=-2.0)), section, rows([-1, 1]))
     assert inputs(encoder, [-2.0, 0.0]) == [[-0.5], [0.5]]
 

@@ -46,7 +46,7 @@ def functions_of(script: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("scaling", ["standard", "log"])
+@pytest.mark.parametrize("scaling", ["standard", "log1p"])
 def test_a_constant_column_is_only_shifted(scaling: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x,y\n" + "0.1,1\n0.1,2\n" * 7)
     features = f"{{x: {{type: numeric, scaling: {scaling}}}}}"

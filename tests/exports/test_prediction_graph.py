@@ -135,7 +135,7 @@ def test_waves_embeddings_and_normalization_are_dlclis() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-LOG = {"name": "log", "offset": 2.0, "scale": 0.5}
+LOG = {"name": "log1p", "offset": 2.0, "scale": 0.5}
 STANDARD = {"name": "standard", "offset": -3.0, "scale": 12.0}
 COLORS = {"kind": "multiclass", "columns": ["y"], "classes": ["blue", "green", "red"]}
 TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

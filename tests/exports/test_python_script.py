@@ -34,13 +34,13 @@ data: {train: t.csv, target: y, validation: 0.2, test: 0.2}
 input:
   features:
     size: {type: numeric, scaling: standard}
-    price: {type: numeric, scaling: log, missing: mean}
+    price: {type: numeric, scaling: log1p, missing: mean}
     depth: {type: numeric, scaling: robust}
     age: {type: numeric, scaling: quantile}
     height: {type: numeric, scaling: minmax}
     weight: {type: numeric, encoding: {name: piecewise_linear, bins: 4}}
-    rooms: {type: numeric, scaling: standard, max_categories: 2}
-    beds: {type: numeric, encoding: {name: piecewise_linear, bins: 2}, max_categories: 9}
+    rooms: {type: numeric, scaling: standard, one_hot_values: 2}
+    beds: {type: numeric, encoding: {name: piecewise_linear, bins: 2}, one_hot_values: 9}
     colour: {type: categorical, max_categories: 3}
     guessed_words: categorical
     fresh: boolean
@@ -64,10 +64,10 @@ DATES = {
 SPECIAL = """\
 data: {train: t.csv, target: fresh}
 input:
-  feature_scale: 2
+  scaling_layer: {learning_rate_multiplier: 2}
   features:
     phase: {type: numeric, encoding: {name: periodic, frequencies: 3}}
-    rooms: {type: numeric, encoding: {name: periodic, frequencies: 2}, max_categories: 2}
+    rooms: {type: numeric, encoding: {name: periodic, frequencies: 2}, one_hot_values: 2}
     town: {type: categorical, encoding: {name: embedding, units: 3}}
     photo: {type: image, shape: [3, 2, 1], augmentation: {shift: 1, flip: true, noise: 0.1}}
     depth: numeric

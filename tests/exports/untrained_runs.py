@@ -35,8 +35,10 @@ def make_run(config: Path, folder: Path) -> Run:
                 EnsembleMember(seed=at, task=task, rows=rows, best_epoch=None, history={})
                 for at in range(members)
             ]
-            scale = resolved.input.factor_rate
-            document = Ensemble(members=tuple(trained), feature_scale=scale).model_dump_json()
+            scale = resolved.input.scaling_multiplier
+            document = Ensemble(
+                members=tuple(trained), learning_rate_multiplier=scale
+            ).model_dump_json()
             writer.write_text(RunFile.ENSEMBLE, document)
             shapes = {
                 member_weight(at, name): shape

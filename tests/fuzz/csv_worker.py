@@ -37,7 +37,7 @@ _TYPES = (
     *("numeric", "categorical", "text", "datetime", "boolean", "ignored", "auto"),
     "{type: categorical, encoding: {name: embedding, units: 2}}",
     "{type: numeric, encoding: {name: piecewise_linear, bins: 4}}",
-    *("{type: numeric, scaling: quantile}", "{type: numeric, scaling: log}"),
+    *("{type: numeric, scaling: quantile}", "{type: numeric, scaling: log1p}"),
     *("{type: text, encoding: count}", "{type: datetime, format: unix}"),
     "{type: image, shape: [2, 2, 1]}",
 )

@@ -79,7 +79,7 @@ tune:
 """,
     """\
 data: {train: [t.csv], target: kind, validation: t.csv, test: 0.2, split: stratified}
-input: {features: {x: auto, side: boolean, day: datetime, n: {type: numeric, scaling: log}}}
+input: {features: {x: auto, side: boolean, day: datetime, n: {type: numeric, scaling: log1p}}}
 hidden: []
 output: {units: 3, activation: softmax}
 loss: sparse_categorical_crossentropy

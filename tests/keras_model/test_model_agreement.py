@@ -53,7 +53,7 @@ PARAMETRIC = [
 ACTIVATIONS = [*DEFAULT, *PARAMETRIC]
 SCALINGS = {
     "standard": LinearScaling(name="standard", offset=30.0, scale=4.0),
-    "log": LinearScaling(name="log", offset=2.0, scale=0.5),
+    "log1p": LinearScaling(name="log1p", offset=2.0, scale=0.5),
     "none": LinearScaling(name="none"),
 }
 
@@ -74,11 +74,11 @@ def labels(*names):
 
 ENDS = {
     "standardized number": (numbers("standard"), "linear"),
-    "logarithmic number": (numbers("log"), "linear"),
+    "logarithmic number": (numbers("log1p"), "linear"),
     "number as it is": (numbers("none"), "linear"),
     "positive number": (numbers("none"), "softplus"),
     "standardized numbers": (numbers("standard", "standard", "standard"), "linear"),
-    "logarithmic numbers": (numbers("log", "log"), "linear"),
+    "logarithmic numbers": (numbers("log1p", "log1p"), "linear"),
     "shares": (numbers("none", "none", "none"), "softmax"),
     "two classes": (classes(2), "sigmoid"),
     "two classes by hard_sigmoid": (classes(2), "hard_sigmoid"),
@@ -230,19 +230,19 @@ def test_the_stored_model_gives_the_unit_of_a_standardized_target(tmp_path):
 
 def test_the_stored_model_gives_the_unit_of_a_logarithmic_target(tmp_path):
     expected = [np.exp(2.0) - 1, np.exp(3.0) - 1]  # exp(z/2 + 2) − 1
-    np.testing.assert_allclose(stored_line("log", tmp_path), expected, rtol=1e-6)
+    np.testing.assert_allclose(stored_line("log1p", tmp_path), expected, rtol=1e-6)
 
 
 def test_a_logarithmic_target_keeps_its_digits_near_zero(tmp_path):
     # exp(y) − 1 in float32 would leave steps of 6e-8, a thousandth of these values.
     target = Regression(
-        columns=("y",), scalings=(LinearScaling(name="log", offset=3e-5, scale=1e-5),)
+        columns=("y",), scalings=(LinearScaling(name="log1p", offset=3e-5, scale=1e-5),)
     )
     check_agreement(network_for("number as it is"), target, 4, tmp_path)
 
 
 def test_the_stored_model_needs_nothing_of_dlcli(tmp_path):
     network = network_for("logarithmic number", {"units": 2, "activation": PARAMETRIC[9]})
-    build_portable_model(network, numbers("log")).save(tmp_path / "model.keras")
+    build_portable_model(network, numbers("log1p")).save(tmp_path / "model.keras")
     layers = keras.models.load_model(tmp_path / "model.keras").operations
     assert all(type(layer).__module__.startswith("keras.") for layer in layers)

@@ -154,7 +154,7 @@ def test_an_activation_that_bends_the_output_leaves_the_target_unscaled():
     assert head("number", output={"activation": "softplus"})[2] == "none"
 
 
-@pytest.mark.parametrize("scaling", ["standard", "log", "none"])
+@pytest.mark.parametrize("scaling", ["standard", "log1p", "none"])
 def test_a_declared_scaling_is_kept(scaling):
     assert head("number", output={"scaling": scaling, "activation": "tanh"})[2] == scaling
 
@@ -434,7 +434,7 @@ def test_four_classes_can_show_their_top_3():
 
 
 def test_all_contradictions_are_reported_at_once():
-    output = {"units": 1, "scaling": "log"}
+    output = {"units": 1, "scaling": "log1p"}
     found = problems("three", output=output, loss="hinge", metrics=("auc",))
     paths = [problem.partition(":")[0] for problem in found]
     assert paths == ["loss", "output.scaling", "output.units", "metrics[0]"]

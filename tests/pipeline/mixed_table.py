@@ -14,7 +14,7 @@ ROWS = 40
 FEATURES = """\
   features:
     size: {type: numeric, scaling: standard}
-    price: {type: numeric, scaling: log, missing: mean}
+    price: {type: numeric, scaling: log1p, missing: mean}
     depth: {type: numeric, scaling: robust}
     age: {type: numeric, scaling: quantile}
     height: {type: numeric, scaling: minmax}

@@ -343,7 +343,7 @@ def test_what_is_usual_is_the_optimizers_own(optimizer, said, tmp_path):
     assert cause.endswith(f"try --set {said}")
 
 
-@pytest.mark.parametrize("scaling", ["standard", "log", "minmax", "robust", "quantile"])
+@pytest.mark.parametrize("scaling", ["standard", "log1p", "minmax", "robust", "quantile"])
 def test_what_is_scaled_is_not_blamed(scaling, tmp_path):
     config = write(Case(PEOPLE, LINEAR + f"input: {{scaling: {scaling}}}\n", ()), tmp_path)
     assert causes(config)[0] == CLIP

@@ -19,6 +19,7 @@ import pytest
 
 from dlcli.comparison.comparison import compare
 from dlcli.config.config_file import load_config
+from dlcli.config.input_section import ScalingLayer
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
@@ -308,7 +309,7 @@ def test_members_may_share_validation_rows(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["level", "size"])
 def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, target):
-    scaling = ("output.scaling=log",) if target == "size" else ()
+    scaling = ("output.scaling=log1p",) if target == "size" else ()
     run = train(config("ensemble.folds=2", *scaling, target=target))
     predictor = Predictor.load(run)
     rows = read_table(folder / "rows.csv", lambda _: ())
@@ -486,7 +487,7 @@ def test_the_report_names_out_of_fold_rows_and_draws_each_member(trained):
 
 @pytest.fixture
 def chosen(monkeypatch, folder):
-    """Trains with `feature_scale: auto`, and gives the choice of the trial.
+    """Trains with `scaling_layer: auto`, and gives the choice of the trial.
 
     The loss of few rows and epochs does not matter here, so the trial's outcome is set.
     """
@@ -494,22 +495,22 @@ def chosen(monkeypatch, folder):
 
     def prepare(*, leaves_out):
         monkeypatch.setattr(FactorTrial, "leaves_out", property(lambda _: leaves_out))
-        return config("input.feature_scale=auto", name="auto")
+        return config("input.scaling_layer=auto", name="auto")
 
     return prepare
 
 
-@pytest.mark.parametrize(("leaves_out", "same", "count"), [(True, "null", 2), (False, "40", 1)])
-def test_an_ensemble_has_factors_of_columns_unless_its_first_network_is_better_without(
+@pytest.mark.parametrize(("leaves_out", "same", "count"), [(True, "null", 2), (False, "{}", 1)])
+def test_an_ensemble_has_a_scaling_layer_unless_its_first_network_is_better_without(
     folder, chosen, several_at_once, leaves_out, same, count
 ):
     several_at_once(count)
     events = []
     run = train(chosen(leaves_out=leaves_out), Path("run"), lambda *each: events.append(each))
-    expected = train(config(f"input.feature_scale={same}"), Path("expected"))
+    expected = train(config(f"input.scaling_layer={same}"), Path("expected"))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (expected.path / name).read_bytes(), name
-    [trial] = [fields for event, fields in events if event == "feature_scale"]
+    [trial] = [fields for event, fields in events if event == "scaling_layer"]
     assert trial.keys() == {"kept", "val_loss", "rows"}
     assert trial["kept"] != leaves_out
     assert trial["rows"] == 16
@@ -518,11 +519,11 @@ def test_an_ensemble_has_factors_of_columns_unless_its_first_network_is_better_w
     assert loss == first.history["val_loss"][first.best_epoch - 1]
     shown = {(fields["member"], fields["epoch"]) for event, fields in events if event == "epoch"}
     assert shown == {(member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)}
-    assert run.read_config().config.input.feature_scale == "auto"
+    assert run.read_config().config.input.scaling_layer == "auto"
     for read in (Predictor.load, Case.of):
-        assert read(run).config.input.feature_scale == (None if leaves_out else 40)
-    scale = "left out" if leaves_out else "40"
-    assert re.search(rf"Feature scale.*?{scale}", to_html(view_of(run)), re.DOTALL)
+        assert read(run).config.input.scaling_layer == (None if leaves_out else ScalingLayer())
+    scale = "left out" if leaves_out else "×40"
+    assert re.search(rf"Scaling layer.*?{scale}", to_html(view_of(run)), re.DOTALL)
 
 
 def test_an_ensemble_that_has_left_factors_out_resumes_to_the_bit(folder, chosen):
@@ -551,20 +552,20 @@ def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeyp
     fit_member = fit._fit_member
 
     def fail_with_factors(member, *others):
-        if member.job.config.input.factor_rate is not None:
+        if member.job.config.input.scaling_multiplier is not None:
             raise MemberDivergence(DivergenceError("diverged", 2), member.job)
         return fit_member(member, *others)
 
     file = chosen(leaves_out=False)
     monkeypatch.setattr(fit, "_fit_member", fail_with_factors)
     run = train(file, Path("run"))
-    assert run.parse(RunFile.ENSEMBLE, Ensemble).feature_scale is None
+    assert run.parse(RunFile.ENSEMBLE, Ensemble).learning_rate_multiplier is None
 
 
 def test_few_validation_rows_do_not_decide_on_factors(folder):
     events = []
-    train(config("input.feature_scale=auto"), listener=lambda *each: events.append(each))
-    assert "feature_scale" not in {event for event, _ in events}
+    train(config("input.scaling_layer=auto"), listener=lambda *each: events.append(each))
+    assert "scaling_layer" not in {event for event, _ in events}
 
 
 @pytest.mark.parametrize(

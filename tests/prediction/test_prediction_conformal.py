@@ -145,8 +145,8 @@ def test_each_column_has_intervals_in_its_own_unit():
 
 
 def test_intervals_under_a_logarithmic_scaling_grow_with_the_prediction():
-    task = Regression.model_validate({"columns": ("y",), "scalings": ({"name": "log"},)})
-    errors = split(task, column(*[3] * 9), column(*[4] * 9), section=output(scaling="log"))
+    task = Regression.model_validate({"columns": ("y",), "scalings": ({"name": "log1p"},)})
+    errors = split(task, column(*[3] * 9), column(*[4] * 9), section=output(scaling="log1p"))
     lower, upper = ends(errors, task, 0.9, column(math.log(8), math.log(1.5)))
     assert upper[:, 0] == pytest.approx([8 * math.e - 1, 1.5 * math.e - 1], rel=1e-4)
     assert lower[:, 0] == pytest.approx([8 / math.e - 1, 0], rel=1e-4)  # not 1.5 / e - 1

@@ -62,7 +62,7 @@ def test_a_number_is_given_in_the_targets_own_unit():
 
 
 def test_a_logarithmic_number_is_given_in_the_targets_own_unit():
-    target = numbers("y", name="log", offset=1.0, scale=2.0)
+    target = numbers("y", name="log1p", offset=1.0, scale=2.0)
     (values,) = columns(target, [[0], [1]]).values()
     assert values == pytest.approx([np.exp(1) - 1, np.exp(3) - 1])
 

@@ -396,7 +396,7 @@ def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
     member = partial(EnsembleMember, task=task, rows=3, best_epoch=1)
     histories = [{"loss": losses} for losses in ((4.0, 3.0, 2.0, 1.0), (2.0, 1.0))]
     members = tuple(member(seed=0, history=history) for history in histories)
-    vars(record)["ensemble"] = Ensemble(members=members, feature_scale=None)
+    vars(record)["ensemble"] = Ensemble(members=members, learning_rate_multiplier=None)
     [figures] = [
         each for each in parts(training_view(record), "training") if each.kind == "figures"
     ]

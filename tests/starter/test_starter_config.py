@@ -21,6 +21,7 @@ from PIL import Image
 
 from dlcli.config.config_file import load_config, make_config
 from dlcli.config.config_schema import Config
+from dlcli.config.input_section import ScalingLayer
 from dlcli.config.search_space import with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
@@ -738,15 +739,15 @@ def good(data: Path) -> str:
     return starter_config(data, "y", config_folder=data.parent, preset="good")
 
 
-@pytest.mark.parametrize(("rows", "scale"), [(999, 40), (1_000, "auto")])
+@pytest.mark.parametrize(("rows", "scale"), [(999, ScalingLayer()), (1_000, "auto")])
 def test_the_good_preset_tries_to_leave_factors_out_if_folds_have_rows_to_tell(
     tmp_path: Path, rows: int, scale: object
 ) -> None:
     y = [row * row % 97 + 0.5 for row in range(rows)]
     text = good(table(tmp_path, a=[7 * row % rows for row in range(rows)], y=y))
     config = make_config(text).config
-    assert config.input.feature_scale == scale
-    assert config.input.factor_rate == 40
+    assert config.input.scaling_layer == scale
+    assert config.input.scaling_multiplier == 40
 
 
 def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_path: Path) -> None:
@@ -760,7 +761,7 @@ def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_pa
     assert config.early_stopping is not None
     assert (config.epochs, config.early_stopping.patience) == (200, 100)
     assert config.learning_rate_schedule.name == "cosine_decay_restarts"
-    assert config.input.feature_scale == 40
+    assert config.input.scaling_layer == ScalingLayer()
     assert made.encoding.layout.width == 16
     with pytest.raises(ConfigError, match="each member of the ensemble is validated"):
         load_config(tmp_path / "table.yaml", ["data.validation=0.2"])

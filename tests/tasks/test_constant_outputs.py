@@ -16,7 +16,7 @@ from dlcli.tasks.regression import Counts, Regression
 MSE = MeanSquaredError()
 WEIGHTS = np.array([1.0, 1.0, 2.0])
 STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)
-LOG = LinearScaling(name="log", offset=1.0, scale=2.0)
+LOG = LinearScaling(name="log1p", offset=1.0, scale=2.0)
 UNSCALED = LinearScaling(name="none")
 
 

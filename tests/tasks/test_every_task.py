@@ -19,7 +19,7 @@ from dlcli.tasks.task import DecodedRows
 
 SCALINGS = (
     LinearScaling(name="standard", offset=30.0, scale=4.0),
-    LinearScaling(name="log", offset=1.0, scale=0.5),
+    LinearScaling(name="log1p", offset=1.0, scale=0.5),
 )
 TASKS = {
     "regression": (

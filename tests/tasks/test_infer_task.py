@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Log, Standard
+from dlcli.config.input_section import Log1p, Standard
 from dlcli.encoding.encoding import Encoding
 from dlcli.errors import ConfigError, DataError
 from dlcli.preprocessing import ValueIssues
@@ -301,7 +301,7 @@ def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
 
 def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
     train = rows(y=[0, math.exp(2) - 1])  # log(1 + y): 0 and 2, so mean 1 and deviation 1
-    target = infer_task(Target(column="y"), [train]).fit(Log(), train)
+    target = infer_task(Target(column="y"), [train]).fit(Log1p(), train)
     np.testing.assert_allclose(target.encode(train, ValueIssues()), [[-1], [1]], rtol=1e-6)
     given_back = target.decode(np.array([[0.0], [2.0]]))
     np.testing.assert_allclose(given_back, [[math.e - 1], [math.exp(3) - 1]])
@@ -309,8 +309,10 @@ def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
 
 def test_a_negative_number_under_log_is_refused_with_its_row():
     train = rows(y=[3.0, -1.0])
-    with pytest.raises(DataError, match="row 2, column 'y': scaling 'log' needs 0 or more, got -1"):
-        infer_task(Target(column="y"), [train]).fit(Log(), train)
+    with pytest.raises(
+        DataError, match="row 2, column 'y': scaling 'log1p' needs 0 or more, got -1"
+    ):
+        infer_task(Target(column="y"), [train]).fit(Log1p(), train)
 
 
 def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_otherwise():

@@ -10,7 +10,7 @@ from dlcli.tracking.tracker import parameters_of
 
 CONFIG = """\
 data: {train: [a.csv, b.csv], target: pet}
-input: {features: {"an odd/name": {type: numeric, scaling: log}, id: ignored}}
+input: {features: {"an odd/name": {type: numeric, scaling: log1p}, id: ignored}}
 hidden:
   - {units: 8, activation: relu, batch_normalization: true}
   - {units: 4, dropout: 0.5}
@@ -40,7 +40,7 @@ def test_what_the_user_names_is_one_parameter_as_json(parameters):
     assert parameters["class_weight"] == '{"cat": 1.0, "dog": 2.5}'
     assert parameters["data.train"] == '["a.csv", "b.csv"]'
     assert (
-        '"an odd/name": {"type": "numeric", "scaling": {"name": "log"'
+        '"an odd/name": {"type": "numeric", "scaling": {"name": "log1p"'
         in (parameters["input.features"])
     )
     assert not any("odd" in path for path in parameters)

@@ -15,7 +15,7 @@ from dlcli.training.training import train_job
 from dlcli.training_job import is_finite
 
 EVERYTHING = {
-    "input": {"feature_scale": 2.0},
+    "input": {"scaling_layer": {"learning_rate_multiplier": 2.0}},
     "hidden": (
         {"units": 5, "activation": "tanh", "dropout": 0.3},
         {"units": 4, "activation": "relu", "use_bias": False, "batch_normalization": {}},

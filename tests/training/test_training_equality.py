@@ -87,7 +87,7 @@ OPTIMIZERS = {
             *("adam", "log_cosh"),
             metrics=("rmse",),
             hidden=hidden(dropout=0.5),
-            input={"feature_scale": 3.0},
+            input={"scaling_layer": {"learning_rate_multiplier": 3.0}},
             learning_rate_schedule=PLATEAU,
         ),
     },
@@ -154,7 +154,7 @@ LAYERS_AND_BATCHES = {
         "config": {
             "hidden": TWO_LAYERS,
             "metrics": ("accuracy", "auc"),
-            "input": {"feature_scale": 2.0},
+            "input": {"scaling_layer": {"learning_rate_multiplier": 2.0}},
         },
     },
     "a count, penalized output and bias, a padded rest": {

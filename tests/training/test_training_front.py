@@ -71,7 +71,7 @@ def test_in_float64_they_agree_over_many_steps(optimizer, engine, job_of, train)
 
 @pytest.mark.slow
 def test_in_float32_they_agree_over_few_steps(job_of, train):
-    scale = {"feature_scale": 3.0}
+    scale = {"scaling_layer": {"learning_rate_multiplier": 3.0}}
     job = job_of(optimizer={"name": "adam", "learning_rate": 0.02}, epochs=8, input=scale)
     assert_equal(train(job, "graph"), train(job, "keras"), 2e-6)
 
@@ -90,7 +90,10 @@ def test_trained_factors_of_the_columns_are_part_of_the_first_kernel(make_job, t
     kernel, bias = np.array([[0.5], [-1.0], [2.0]]), np.array([0.25])
     config = {"hidden": (), "epochs": 1, "batch_size": 13, "output": {"scaling": "none"}}
     start = {"output/kernel": kernel, "output/bias": bias}
-    job = make_job({**config, "input": {"feature_scale": 3.0}}, initial_weights=start)
+    job = make_job(
+        {**config, "input": {"scaling_layer": {"learning_rate_multiplier": 3.0}}},
+        initial_weights=start,
+    )
     two = Layout((Block("size", "numeric", ("size", "none")), Block("age", "numeric", ("age",))))
     network = build_network(two, (), job.head.output)
     job = dataclasses.replace(job, network=network)

@@ -171,7 +171,7 @@ def test_a_metric_of_a_number_is_in_its_own_unit():
 
 
 def test_a_metric_of_a_logarithmic_number_is_in_its_own_unit():
-    scaling = LinearScaling(name="log", offset=0.0, scale=1.0)
+    scaling = LinearScaling(name="log1p", offset=0.0, scale=1.0)
     labels, outputs = np.log(np.float32([[5.0]])), np.log([[8.0]])  # 4 and 7
     assert measure("mae", numbers(scaling), labels, outputs) == pytest.approx(3, rel=1e-6)
 

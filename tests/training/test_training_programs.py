@@ -229,7 +229,7 @@ DIFFERENT = {
         hidden(kernel_regularizer={"name": "l1_l2", "l2": 0.1}),
         {},
     ),
-    "feature scale": ({}, {"input": {"feature_scale": 2.0}}, {}),
+    "scaling layer": ({}, {"input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}}, {}),
     "initializer": ({}, hidden(kernel_initializer="zeros"), {}),
     "patience": (
         {"early_stopping": {"patience": 0}, "epochs": 12, **adam(learning_rate=0.6)},
@@ -252,7 +252,7 @@ def test_jobs_that_differ_in_structure_have_different_programs(first, second, ro
 
 
 def test_factors_of_other_columns_have_a_program_of_their_own(make_job):
-    config = {"input": {"feature_scale": 2.0}}
+    config = {"input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}}
     one, other = make_job(config), make_job(config)
     ends = (("a", "b"), ("c",)), (("a",), ("b", "c"))
     for job, blocks in zip((one, other), ends, strict=True):
@@ -325,7 +325,7 @@ OF_ANY_SIZE = {
     "plateau": {**hidden(), "learning_rate_schedule": {"name": "reduce_on_plateau", "patience": 1}},
     "cosine": {**hidden(), **COSINE},
     "restarts": {**hidden(), **RESTARTS},
-    "feature scale": {**hidden(), "input": {"feature_scale": 2.0}},
+    "scaling layer": {**hidden(), "input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}},
     "falling": {**hidden(), **FALLING},
     "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
     "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},

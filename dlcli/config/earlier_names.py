@@ -1,0 +1,72 @@
+"""Names that keys and values had in earlier versions, in which their runs have stored the config.
+
+Only the `resolved.yaml` of a run is read with them: in a config that a user wrote, an earlier name
+is an error that states the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import yaml
+
+from dlcli.config.yaml_document import child, empty_mapping, scalar
+
+_KEYS = (
+    (("input",), "feature_scale", "scaling_layer"),
+    (("input", "features", "*"), "max_categories", "one_hot_values"),
+)
+"""The path of a section, where `*` is any key, with the earlier and the present name of a key."""
+_SCALINGS = (("input",), ("input", "features", "*"), ("output",))
+"""Sections with a scaling, whose `log` is now `log1p`."""
+
+
+def rename(root: yaml.MappingNode) -> None:
+    """Give keys and values their present names.
+
+    Args:
+        root: the top of a complete config, which is modified.
+    """
+    for path, earlier, present in _KEYS:
+        for section in _sections(root, path):
+            if present == "one_hot_values" and not _is(child(section, "type"), "numeric"):
+                continue
+            for key, _ in section.value:
+                if key.value == earlier:
+                    key.value = present
+    for path in _SCALINGS:
+        for section in _sections(root, path):
+            scaling = child(section, "scaling")
+            name = child(scaling, "name") if scaling is not None else None
+            if name is not None and _is(name, "log"):
+                name.value = "log1p"
+    for section in _sections(root, ("input",)):
+        section.value = [(key, _as_section(key, value)) for key, value in section.value]
+
+
+def _sections(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:
+    """Yield the mappings at a path that there are."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    if not path:
+        yield node
+        return
+    step, *rest = path
+    below = [value for _, value in node.value] if step == "*" else [child(node, step)]
+    for each in below:
+        yield from _sections(each, tuple(rest))
+
+
+def _as_section(key: yaml.Node, value: yaml.Node) -> yaml.Node:
+    """Return the learning-rate multiplier that `feature_scale` was as a scaling layer."""
+    is_number = value.tag.endswith((":int", ":float"))
+    if key.value != "scaling_layer" or not is_number or value.start_mark is None:
+        return value
+    section = empty_mapping(value.start_mark)
+    name = scalar("str", "learning_rate_multiplier", value.start_mark)
+    section.value.append((name, value))
+    return section
+
+
+def _is(node: yaml.Node | None, text: str) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == text
