@@ -15,13 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dlcli.cluster import ALONE, Cluster
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.image_files import image_files
 from dlcli.comparison.gates import GateResult, GateResults
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
-from dlcli.config.urls import Location, Url
 from dlcli.encoding.encoding import MAX_ROWS_AT_ONCE
-from dlcli.encoding.image_columns import ImageEncoder, image_files
 from dlcli.encoding.missing_words import resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
@@ -37,6 +37,7 @@ from dlcli.runs.manifest import RunFile, RunKind
 from dlcli.runs.run_folder import new_run, unfinished_run
 from dlcli.runs.run_reader import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter, collect_environment, content_id, data_entries
+from dlcli.schema.urls import Location, Url
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
 

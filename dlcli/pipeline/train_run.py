@@ -20,12 +20,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import Indices
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.baseline_comparison import BaselineComparison, Interval
 from dlcli.comparison.gates import check_gate
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.encoded_rows import EncodedRows, Indices
+from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation.explaining import explain
 from dlcli.explanation.explanation_document import Explanation
@@ -40,7 +42,6 @@ from dlcli.pipeline.members import FactorTrial, Progress
 from dlcli.pipeline.preflight import check_memory_of_all, warn_of_linear_layers, working_folder
 from dlcli.pipeline.preparation import Prepared, encode_sets, initial_weights, prepare, type_reason
 from dlcli.pipeline.run_recording import Recording
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished, resume_command
 from dlcli.runs.run_folder import unfinished_runs_like
 from dlcli.runs.run_reader import Run, initial_weights_option, is_run_folder, open_run

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__, is_command_line
-from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
@@ -33,6 +32,7 @@ from dlcli.safe_files import (
     to_json,
     write_atomically,
 )
+from dlcli.schema.urls import Location, Url, hide_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
