@@ -45,6 +45,8 @@ class DlcliError(Exception):
     exit_code = 1
     is_reported = False
     """True if another worker of a cluster prints it."""
+    names_way_to_resume = False
+    """True if its message has the command that resumes the run."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling would call the constructor with the text.
@@ -147,6 +149,8 @@ class Interrupted(DlcliError):
         message: where it ended, and how to resume.
         signal: number of the signal.
     """
+
+    names_way_to_resume = True
 
     def __init__(self, message: str, signal: int) -> None:
         self.exit_code = 128 + signal

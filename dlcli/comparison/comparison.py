@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -27,6 +26,7 @@ from dlcli.metrics.intervals import (
 from dlcli.metrics.statistic import Array, Statistic, finite_number
 from dlcli.prediction.predictor import Predictor
 from dlcli.prediction.training_data import TrainingData
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import content_id, data_entries

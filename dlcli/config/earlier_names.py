@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from dlcli.schema.yaml_document import child, empty_mapping, scalar
+from dlcli.config.yaml_document import child, empty_mapping, scalar
 
 _KEYS = (
     (("input",), "feature_scale", "scaling_layer"),

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
-from dlcli.errors import did_you_mean
-from dlcli.schema.section import (
+from dlcli.config.section import (
     Choice,
     Conflict,
     Described,
@@ -24,7 +23,8 @@ from dlcli.schema.section import (
     to_metric,
     value_error,
 )
-from dlcli.schema.yaml_document import Path, format_path, parse_path
+from dlcli.config.yaml_document import Path, format_path, parse_path
+from dlcli.errors import did_you_mean
 
 DEFAULT_TRIALS = 50
 """Maximum number of candidates if neither it nor a time is set."""

@@ -8,23 +8,53 @@ training rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
-from dlcli.arrays import Matrix
-from dlcli.columns.column_type import ColumnEncoder, Decision, DenseEncoder, SparseEncoder
-from dlcli.columns.layout import Layout
-from dlcli.columns.number import ScaledNumbers
-from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.scaling import Fitted
-from dlcli.columns.value_issues import (
+from dlcli.config.input_section import (
+    Boolean,
+    Categorical,
+    Datetime,
+    Feature,
+    Ignored,
+    Image,
+    Input,
+    Numeric,
+    Text,
+)
+from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
+from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
+from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
+from dlcli.encoding.encoded_rows import (
+    EncodedRows,
+    InMemoryInputs,
+    Inputs,
+    InputsWriter,
+    Matrix,
+    OnDiskInputs,
+    ShardedInputs,
+)
+from dlcli.encoding.image_columns import ImageEncoder, fit_image
+from dlcli.encoding.numeric_columns import (
+    BooleanEncoder,
+    NumericEncoder,
+    PiecewiseLinearEncoder,
+    ScaledNumbers,
+    fit_boolean,
+    fit_numeric,
+)
+from dlcli.encoding.text_columns import TextEncoder, fit_text
+from dlcli.encoding.type_rules import Decision
+from dlcli.errors import DataError, absent_columns, plural
+from dlcli.preprocessing import (
     ColumnIssues,
+    Fitted,
     Line,
     Note,
     Place,
@@ -33,19 +63,9 @@ from dlcli.columns.value_issues import (
     summarize_notes,
     value_notes,
 )
-from dlcli.config.input_section import Input
-from dlcli.encoding.encoded_rows import (
-    EncodedRows,
-    InMemoryInputs,
-    Inputs,
-    InputsWriter,
-    OnDiskInputs,
-    ShardedInputs,
-)
-from dlcli.errors import DataError, absent_columns, plural
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
-from dlcli.tables.sharded_table import RowShares, ShardedColumns, gather_json, in_agreement
+from dlcli.tables.sharded_table import RowShares, SharedTable
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import AnyTask
 from dlcli.tasks.task import Task
@@ -56,6 +76,30 @@ _NUMBERS_AT_ONCE = 2**24
 """About how many numbers they become: 64 MiB."""
 _STAGED_INPUTS = 16
 """Inputs of a row that fill a cache line of the processor."""
+
+FeatureEncoder = Annotated[
+    NumericEncoder
+    | PiecewiseLinearEncoder
+    | BooleanEncoder
+    | OneHotEncoder
+    | EmbeddingEncoder
+    | TextEncoder
+    | DatetimeEncoder
+    | ImageEncoder,
+    Field(discriminator="encoding"),
+]
+_ENCODER: TypeAdapter[FeatureEncoder] = TypeAdapter(
+    FeatureEncoder, config=ConfigDict(defer_build=True)
+)
+
+_FITS: dict[type[Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
+    Boolean: fit_boolean,
+    Categorical: fit_categorical,
+    Text: fit_text,
+    Datetime: fit_datetime,
+    Image: fit_image,
+}
+"""The function that fits the encoder of each feature type but numbers."""
 
 
 class Encoding(Fitted):
@@ -156,25 +200,37 @@ def fit_encoding(
         section: the settings of features that have none of their own.
         train: the training rows.
         task: fitted on the training rows.
-
-    Raises:
-        DataError, ConfigError: see `ColumnType.fit`.
     """
     chosen = {
         column: decision.feature
         for column, decision in decisions.items()
-        if decision.feature.is_read
+        if not isinstance(decision.feature, Ignored)
     }
 
     def fit(column: str, rows: Table) -> FeatureEncoder:
-        return chosen[column].fit(column, rows, section)
+        return fit_feature(column, chosen[column], section, rows)
 
-    def load(text: str) -> FeatureEncoder:
-        return TypeAdapter[FeatureEncoder](FeatureEncoder).validate_json(text)
-
-    features = train.by_column([*chosen], fit, Fitted.model_dump_json, load)
+    features = train.by_column([*chosen], fit, Fitted.model_dump_json, _ENCODER.validate_json)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=tuple(features), task=task, notations=notations)
+
+
+def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> FeatureEncoder:
+    """Fit the encoder of one column.
+
+    Args:
+        column: its name.
+        feature: its type, never `auto`.
+        section: the settings of features that have none of their own.
+        train: the training rows.
+
+    Raises:
+        DataError: for a value that isn't of the type, or a column without values.
+        ConfigError: for a constant that the scaling can't take.
+    """
+    if isinstance(feature, Numeric):
+        return fit_numeric(column, feature, section, train)
+    return _FITS[type(feature)](column, feature, train)
 
 
 def encode_rows(
@@ -197,8 +253,8 @@ def encode_rows(
         DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
     inputs: Inputs
-    if isinstance(table.data, ShardedColumns):
-        inputs = _encode_share(encoding, table, table.data.shares, issues, writer)
+    if isinstance(table, SharedTable):
+        inputs = _encode_share(encoding, table, issues, writer)
     else:
         inputs = _encode_inputs(encoding, table, issues, writer)
     target = encoding.task.encode(table, ValueIssues())
@@ -218,21 +274,18 @@ def _encode_inputs(
 
 def _encode_share(
     encoding: Encoding,
-    table: Table,
-    shares: RowShares,
+    table: SharedTable,
     issues: ValueIssues,
     writer: InputsWriter | None,
 ) -> ShardedInputs:
     """Encode this worker's rows, and record the issues of all."""
-    own = ValueIssues(lenient=issues.lenient)
-    stored = in_agreement(
-        shares.exchange, lambda: _encode_inputs(encoding, table.own_rows(), own, writer)
-    )
+    own, shares = ValueIssues(lenient=issues.lenient), table.data.shares
+    stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
     recorded = {column: vars(each) for column, each in own.columns.items()}
-    for rank, found in enumerate(gather_json(shares.exchange, recorded)):
+    for rank, found in enumerate(shares.workers.gather(recorded)):
         columns = {column: ColumnIssues(**fields) for column, fields in found.items()}
         issues.add(columns, np.flatnonzero(shares.owners == rank))
-    return ShardedInputs(stored, RowShares.of(shares.exchange, shares.owners))
+    return ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:

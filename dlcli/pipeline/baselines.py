@@ -18,7 +18,7 @@ from dlcli.comparison.baseline_comparison import (
     compare_to_baseline,
     find_nearly_perfect,
 )
-from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Ensemble
+from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Engine, Ensemble
 from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
 from dlcli.data_checks.sample import draw, draw_sample
@@ -32,14 +32,17 @@ from dlcli.encoding.encoded_rows import (
     stored_inputs,
     stored_values,
 )
-from dlcli.errors import DivergenceError, OutOfMemoryError
+from dlcli.errors import DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import activation_of
 from dlcli.network.network import Head, Network, build_network, choose_engine
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import FitOptions, FitResult, fit, release_memory
+from dlcli.pipeline.fit import FitResult, fit, release_memory
+from dlcli.pipeline.preparation import FitPlan
 from dlcli.prediction.baseline_models import BaselineModels, linear_output
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tasks.task import DecodedRows
 
 Baselines = dict[str, dict[str, Metrics]]
@@ -70,6 +73,27 @@ _FEW_EPOCHS = 32
 """Epochs up to which all validation rows are read."""
 PARAMETERS = 1_000_000
 """A linear model of so many parameters is small, whatever the network."""
+
+
+def save_baselines(
+    result: FitResult, writer: RunWriter, events: Events
+) -> tuple[Baselines, BaselineComparison]:
+    """Store the simplest models, their metrics and the comparison, see `evaluate_baselines`.
+
+    Args:
+        result: the trained network.
+        writer: the run.
+        events: receives the names of the models, and why there is no linear one.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+    """
+    stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
+    baselines, comparison, models = evaluate_baselines(result, stop, events)
+    writer.write_json(RunFile.BASELINES, baselines)
+    writer.write_arrays(RunFile.BASELINE_WEIGHTS, models.arrays)
+    writer.write_json(RunFile.VERDICTS, comparison.model_dump(mode="json"))
+    return baselines, comparison
 
 
 def evaluate_baselines(
@@ -135,9 +159,9 @@ def fit_linear_if_possible(
     Raises:
         Interrupted: if a signal has arrived.
     """
-    if is_linear(result.prepared.network):
+    if is_linear(result.plan.network):
         return None, "the network itself is linear"
-    if not is_affordable(result.prepared.network):
+    if not is_affordable(result.plan.network):
         return None, "it would be too large compared with the network"
     try:
         return fit_linear(result, stop), None
@@ -156,20 +180,18 @@ def _signs_of_a_leak(
     The share that each column explains is computed only where it is needed: of the columns that a
     check of the data has reported, and of the best one where a linear model is nearly perfect.
     """
-    prepared = result.prepared
+    rows = result.rows
     perfect = _nearly_perfect(result, baselines)
     reported = [
         column
-        for issue in prepared.issues
+        for issue in rows.issues
         if issue.check == "target_leakage"
         for column in issue.columns
     ]
     is_linear_perfect = perfect is not None and perfect.model != "constant"
     if not reported and not is_linear_perfect:
         return perfect, {}
-    shares = explain_by_columns(
-        draw_sample(prepared.split.train, prepared.decisions, prepared.task)
-    )
+    shares = explain_by_columns(draw_sample(rows.split.train, rows.decisions, rows.task))
     if perfect is not None and is_linear_perfect and shares:
         best = max(shares, key=lambda name: shares[name])
         perfect = perfect.model_copy(update={"column": best, "share": shares[best]})
@@ -185,7 +207,7 @@ def _nearly_perfect(result: FitResult, baselines: Baselines) -> NearlyPerfect | 
     metrics: dict[SimpleModel, Metrics] = {"constant": constant}
     if "linear" in baselines:
         metrics["linear"] = baselines["linear"][split]
-    if is_linear(result.prepared.network):
+    if is_linear(result.plan.network):
         metrics["network"] = result.metrics(split)
     rows = result.tables[split].rows
     found = (
@@ -233,36 +255,37 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     """
     from dlcli.training.linear_engine import LinearEngine
 
-    prepared = result.prepared
-    encoded = {name: _in_memory_if_few(rows) for name, rows in result.encoded.items()}
+    head, encoded = result.plan.head, result.encoded
+    encoded = {name: _in_memory_if_few(each) for name, each in encoded.items()}
     validation = encoded.get("validation")
     if result.config.ensemble_folds is not None:
         validation = None  # each member has a fold of its own
     rate, bias = _starting_point(result)
     initializers = {"kernel_initializer": Zeros(), "bias_initializer": Constant(value=bias)}
-    output = linear_output(prepared.head.output).model_copy(update=initializers)
-    network = build_network(prepared.network.layout, (), output)
+    output = linear_output(head.output).model_copy(update=initializers)
+    network = build_network(result.plan.network.layout, (), output)
     config = linear_config(result, network.inputs, rate).model_copy(update={"output": output})
-    prepared = replace(
-        prepared,
-        head=Head(output, prepared.head.loss, ()),
-        network=network,
-        engine=choose_engine(config, network, len(encoded["train"].inputs), config.networks),
-    )
     stopping = validation and stopping_rows(validation, config.epochs)
     read = [encoded["train"], *([stopping] if stopping else ())]
     # Not of many rows: from disk, they would train another engine's weights than in memory.
-    suits = all(map(_are_few, read)) and LinearEngine.suits(
-        config, network, prepared.head.loss, *read
-    )
-    if not suits:
+    suits = all(map(_are_few, read)) and LinearEngine.suits(config, network, head.loss, *read)
+    if suits:
+        engine: Engine | LinearEngine = LinearEngine()
+    else:
+        engine = choose_engine(config, network, len(encoded["train"].inputs), config.networks)
         gc.collect()  # what the network's training had on the device is garbage, but in cycles
-    options = FitOptions(
-        stopping_rows=stopping,
-        engine=LinearEngine() if suits else None,
+    plan = FitPlan(
+        config,
+        Head(output, head.loss, ()),
+        network,
+        engine,
         device_inputs=result.job.placed,
     )
-    return fit(config, prepared, encoded, lambda *_: None, stop, options)
+    rows = replace(result.rows, encoded=encoded)
+    if stopping is None:
+        return fit(rows, plan, stop)
+    fitted = fit(replace(rows, encoded={**encoded, "validation": stopping}), plan, stop)
+    return replace(fitted, rows=rows)
 
 
 def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
@@ -355,14 +378,14 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
     A numeric target that is not scaled may lie anywhere, and Adam's steps have a size of their own:
     so it starts at the mean, with steps of the size of the target's standard deviation.
     """
-    prepared, target = result.prepared, result.encoded["train"].target
-    activation, rate = prepared.head.output.activation, _first_rate(result)
+    plan, target = result.plan, result.encoded["train"].target
+    activation, rate = plan.head.output.activation, _first_rate(result)
     assert activation is not None  # resolved
-    if prepared.encoding.task.outcome != "numbers" or math.isfinite(activation.reach[1]):
+    if result.rows.encoding.task.outcome != "numbers" or math.isfinite(activation.reach[1]):
         return rate, 0.0
     mean = float(target.mean(dtype="float64"))
     if isinstance(activation, Exponential):
-        rate = min(rate, EXPONENTIAL_RATE / prepared.network.front.units)
+        rate = min(rate, EXPONENTIAL_RATE / plan.network.front.units)
         return rate, math.log(mean) if mean > 0 else 0.0
     deviation = float(target.std(axis=0, dtype="float64").max())
     return rate * (deviation or 1.0), mean
@@ -370,7 +393,7 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
 
 def _first_rate(result: FitResult) -> float:
     """Return Adam's first rate for a target of standard deviation 1, see `WIDE_RATE`."""
-    inputs, front = result.encoded["train"].inputs, result.prepared.network.front
+    inputs, front = result.encoded["train"].inputs, result.plan.network.front
     if front.units <= len(inputs):
         return RATE
     some = inputs.take(draw(np.arange(len(inputs)), max(1, _FEW_VALUES // inputs.width)))

@@ -15,12 +15,11 @@ from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.errors import Interrupted, RunError, plural
 from dlcli.runs.file_formats import ArraySpec, weight_specs
-from dlcli.runs.manifest import resume_command
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import damaged
-from dlcli.tables.sharded_table import Exchange, gather_arrays, gather_json, in_agreement
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, Job, TrainingResult
+from dlcli.workers import Workers
 
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
@@ -127,8 +126,7 @@ class StopOnSignal(SignalStop, Checkpointer):
             return
         if self._resumable:
             self._writer.has_partial_results = True
-        way_out = f"resume with: {resume_command(self._writer.path)}"
-        message = f"{self.signal.name} after {self._describe()}; {way_out}"
+        message = f"{self.signal.name} after {self._describe()}; {self._writer.way_to_resume}"
         raise Interrupted(message, self.signal)
 
 
@@ -268,13 +266,13 @@ class SharedCheckpointer(Checkpointer):
     """The checkpointer of a cluster: worker 0 stores and loads, and all resume from the same.
 
     Args:
-        exchange: to the other workers.
+        workers: those of the cluster.
         own: the checkpointer of worker 0; that of others is not used.
     """
 
-    def __init__(self, exchange: Exchange, own: Checkpointer) -> None:
-        self._exchange = exchange
-        self._own = own if exchange.rank == 0 else NO_CHECKPOINTS
+    def __init__(self, workers: Workers, own: Checkpointer) -> None:
+        self._workers = workers
+        self._own = own if workers.rank == 0 else NO_CHECKPOINTS
 
     @property
     def is_due(self) -> bool:
@@ -296,16 +294,16 @@ class SharedCheckpointer(Checkpointer):
 
     def _of_worker_0(self, load: Callable[[], Checkpoint | None]) -> Checkpoint | None:
         """Return to all workers what worker 0 loads."""
-        found = in_agreement(self._exchange, load)
-        history = gather_json(self._exchange, None if found is None else found.history)[0]
+        found = self._workers.agree(load)
+        history = self._workers.gather(None if found is None else found.history)[0]
         if history is None:
             return None
-        arrays = gather_arrays(self._exchange, {} if found is None else found.arrays)[0]
+        arrays = self._workers.gather_arrays({} if found is None else found.arrays)[0]
         return Checkpoint(arrays, history)
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, whose checkpoints are worker 0's, too."""
-        return SharedCheckpointer(self._exchange, self._own.of_member(number))
+        return SharedCheckpointer(self._workers, self._own.of_member(number))
 
     def save_member(self, number: int, result: TrainingResult) -> None:
         """Store the result of a finished member on worker 0."""
@@ -320,6 +318,11 @@ class SharedCheckpointer(Checkpointer):
 
         found = self._of_worker_0(load)
         return None if found is None else _as_result(found)
+
+
+def shared_checkpointer(workers: Workers, own: Checkpointer) -> Checkpointer:
+    """Return the checkpointer of all workers, of which each has one of its own."""
+    return own if workers.size == 1 else SharedCheckpointer(workers, own)
 
 
 def _as_checkpoint(result: TrainingResult) -> Checkpoint:

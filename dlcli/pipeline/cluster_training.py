@@ -23,6 +23,7 @@ from dlcli import __version__
 from dlcli.cluster import Cluster, available_processors, decline, meet
 from dlcli.config.config_file import ConfigFile, dump_config, make_config
 from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
+from dlcli.config.urls import Url
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -43,12 +44,10 @@ from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.manifest import RunKind, is_unfinished
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import fingerprint
-from dlcli.schema.urls import Url
-from dlcli.tables.sharded_table import gather_json
+from dlcli.workers import Workers
 
 if TYPE_CHECKING:
     from dlcli.pipeline.search_context import SearchSettings
-    from dlcli.training.collectives import Collectives
 
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
@@ -61,9 +60,9 @@ class _Work:
     """The work that the workers of a cluster share."""
 
     kind: RunKind
-    lead: Callable[[Recording, Collectives], Run]
+    lead: Callable[[Recording], Run]
     """The part of worker 0, which stores the run."""
-    join: Callable[[ConfigFile, Collectives, bool], object]
+    join: Callable[[ConfigFile, Workers, bool], object]
     """The part of the others; training may start over, or resume."""
     suffix: str = ""
     """Appended to the name of the config in the default name of the run folder."""
@@ -124,10 +123,10 @@ def tune_in_cluster(
     """
     from dlcli.pipeline.search import join_search, tune_recorded
 
-    def lead(recording: Recording, workers: Collectives) -> Run:
-        return tune_recorded(recording, settings, workers)
+    def lead(recording: Recording) -> Run:
+        return tune_recorded(recording, settings)
 
-    def join(file: ConfigFile, workers: Collectives, _starts_over: bool) -> None:
+    def join(file: ConfigFile, workers: Workers, _starts_over: bool) -> None:
         join_search(file, workers)
 
     work = _Work("tune", lead, join, "-tune")
@@ -191,8 +190,8 @@ def _lead(
             resumed = dump_config(config)
         fields = {"_resumed": resumed, "_starts_over": recording.starts_over}
         meet(cluster, {**_greeting(source), **fields}, seconds)
-        recording.cluster = cluster
-        return work.lead(recording, _connect(recording.file, cluster))
+        recording.workers = _connect(recording.file, cluster)
+        return work.lead(recording)
 
 
 def _join(work: _Work, source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None:
@@ -222,13 +221,13 @@ def _greeting(source: ConfigFile | Path) -> dict[str, object]:
     return {"dlcli": __version__, **versions, "the config's hash": config}
 
 
-def _connect(file: ConfigFile, cluster: Cluster) -> Collectives:
+def _connect(file: ConfigFile, cluster: Cluster) -> Workers:
     """Load TensorFlow with this worker's threads, connect to the others, and compare the data."""
     # A scheduler may have given each worker processors of its own already.
     divides = available_processors() == os.cpu_count()
     threads = threads_per_worker(file.config.threads, cluster.neighbors if divides else 1)
     config = file.config.model_copy(update={"threads": threads})
-    load_tensorflow(config, Events(lambda *_: None), cluster.local_rank)
+    load_tensorflow(config, Events(), cluster)
     from dlcli.training.collectives import Collectives
 
     workers = Collectives(cluster)
@@ -236,13 +235,13 @@ def _connect(file: ConfigFile, cluster: Cluster) -> Collectives:
     return workers
 
 
-def _compare_data(file: ConfigFile, workers: Collectives) -> None:
+def _compare_data(file: ConfigFile, workers: Workers) -> None:
     """Refuse data files that are not the same on all workers.
 
     Raises:
         DataError: for the first difference.
     """
-    first, *others = gather_json(workers, _data_digests(file))
+    first, *others = workers.gather(_data_digests(file))
     for rank, other in enumerate(others, start=1):
         for name in [*first, *other]:
             if first.get(name) != other.get(name):

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.columns.value_issues import Note, merge_notes
 from dlcli.comparison.gates import check_gate, required_baselines
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
@@ -57,10 +56,11 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
 from dlcli.pipeline.members import Progress, fit_each
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import Dataset, prepare_rows, read_candidates, warn_of_notes
+from dlcli.pipeline.preparation import Dataset, prepare_fit, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
+from dlcli.preprocessing import Note, merge_notes
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run_reader import Run, read_resolved
@@ -178,14 +178,15 @@ def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
     dataset = read_candidates(file, events)
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
-    first = prepare_example(config, dataset, folds[0].split(config, dataset), events)
+    example, fit_plan = prepare_example(config, dataset, folds[0].split(config, dataset), events)
     every = Split(dataset.candidates, dataset.split.validation, None)
-    images = run_recording.image_fingerprints(replace(first, split=every))
+    images = run_recording.image_fingerprints(replace(example, split=every))
     context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
     device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
     threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
+    resolve = partial(run_recording.resolved_config, file, example, fit_plan, of_folds=True)
     with recording.begin(
-        lambda folder: run_recording.resolved_config(file, first, folder, threads, of_folds=True),
+        partial(resolve, threads=threads),
         device,
         images,
         store_inputs=lambda writer: writer.write_plan(plan.model_dump()),
@@ -523,7 +524,7 @@ def _fit_fold(
         notes[rows] += tuple(found)
 
     try:
-        result = context.fit(fold.config(config), split, progress, stop, take_notes)
+        result = context.fit(fold.config(config), split, stop, progress, take_notes)
         linear = None
         if "linear" in required_baselines(config.gates):
             linear, _ = fit_linear_if_possible(result, stop, Events(context.events.warn_once))
@@ -532,7 +533,8 @@ def _fit_fold(
         problem, network, epochs = release_memory(error), None, 0
         reason = None if isinstance(error, DivergenceError) else error.with_traceback(None)
         if isinstance(error, DivergenceError):
-            network = prepare_rows(config, context.dataset, split, Events()).network
+            _, plan = prepare_fit(config, context.dataset, split, Events())
+            network = plan.network
             epochs = max(error.epoch - 1, 0)
         sizes = _sizes(fold, config, split, network, start)
         failed = FoldResult(**sizes, epochs=epochs, problem=problem)
@@ -542,9 +544,9 @@ def _fit_fold(
 def _evaluate_fold(
     fold: CVFold, result: FitResult, linear: FitResult | None, start: float
 ) -> FinishedFold:
-    prepared, trained = result.prepared, result.training
+    trained = result.training
     document = FoldResult(
-        **_sizes(fold, result.config, prepared.split, prepared.network, start),
+        **_sizes(fold, result.config, result.rows.split, result.plan.network, start),
         epochs=trained.epochs,
         best_epoch=result.best_epoch,
         metrics=scalar_metrics(result.metrics("test")),

@@ -9,7 +9,6 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.columns.value_issues import Note
 from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.comparison.comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
@@ -33,6 +32,7 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.preparation import Dataset
+from dlcli.preprocessing import Note
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 

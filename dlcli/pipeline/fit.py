@@ -13,28 +13,26 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
-from dlcli.arrays import Indices
-from dlcli.columns.value_issues import Note
-from dlcli.config.config_schema import Config, Engine
+from dlcli.cluster import ALONE, Cluster
+from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.diagnosis import advise_on_divergence
-from dlcli.encoding.encoded_rows import EncodedRows
+from dlcli.encoding.encoded_rows import EncodedRows, Indices
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.layers import Weights
-from dlcli.network.network import build_network, resolve_head
+from dlcli.network.network import Head, resolve_head
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.members import (
@@ -52,23 +50,24 @@ from dlcli.pipeline.members import (
 from dlcli.pipeline.preflight import available_memory
 from dlcli.pipeline.preparation import (
     Dataset,
-    Prepared,
+    FitPlan,
+    FitRows,
     ReportNotes,
-    choose_engine_for,
     encode_sets,
+    plan_fit,
     prepare_rows,
-    sets,
     warn_of_notes,
 )
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
+from dlcli.preprocessing import Note
 from dlcli.splitting import Split
 from dlcli.tables.arrow_arrays import floats, integers
-from dlcli.tables.sharded_table import gather_json
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows
 from dlcli.training_job import (
+    NO_CHECKPOINTS,
     Checkpointer,
     Device,
     EpochProgress,
@@ -76,11 +75,10 @@ from dlcli.training_job import (
     TrainingResult,
     measure_magnitudes,
 )
+from dlcli.workers import Workers
 
 if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
     from dlcli.training.compiled_engine import ProgramCache
-    from dlcli.training.linear_engine import LinearEngine
 
 _REDIRECTING = threading.RLock()
 """Held while standard error is redirected, which belongs to all threads."""
@@ -89,18 +87,17 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _SILENT = "3"
 _UNUSED = ("pandas", "sklearn", "IPython")
 """Packages that Keras imports and dlcli does not use."""
-_Encoded = tuple[Prepared, dict[str, EncodedRows]]
 _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most one part in so many of the memory."""
 
 
-def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
+def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) -> Device:
     """Load TensorFlow and prepare the device; quick if that was done already.
 
     Args:
         config: reads `device` and `threads`.
         events: receives the device.
-        gpu: which GPU to take, from 0, if several processes of this machine train together.
+        cluster: the workers; each on a machine has a GPU of its own, if it can.
 
     Raises:
         ConfigError: for a GPU where there is none.
@@ -111,7 +108,7 @@ def load_tensorflow(config: Config, events: Events, gpu: int = 0) -> Device:
         with nullcontext() if is_loaded else pause_collection(), hide_unused_packages():
             from dlcli.training.training import prepare_device
 
-            device = prepare_device(config.device, config.threads, gpu)
+            device = prepare_device(config.device, config.threads, cluster.local_rank)
     events.emit("device", device=device.name, threads=device.threads, gpus=device.gpus)
     return device
 
@@ -198,32 +195,36 @@ def pause_collection() -> Iterator[None]:
         gc.enable()
 
 
-@dataclass(frozen=True)
-class FitOptions:
-    """Options that only some fits need."""
+class FitObserver:
+    """Receives the progress of a fit, which subclasses report.
 
-    initial_weights: Weights | None = None
-    """Where to start, instead of the initializers."""
-    until: int | None = None
-    """The epoch after which to end, if not the last; schedules stay the same."""
-    finished: int = 0
-    """With `until`, how many members have been trained to their last epoch and are not again."""
-    stopping_rows: EncodedRows | None = None
-    """Validation rows to use during training instead of all."""
-    programs: ProgramCache | None = None
-    """Compiled programs of earlier fits, to use again."""
-    engine: LinearEngine | None = None
-    """The engine, instead of the prepared one."""
-    device_inputs: dict[Any, Any] = field(default_factory=dict)
-    """Encoded rows that lie on the device already; fits on the same rows share them."""
-    device: Device | None = None
-    """The device, to train members of an ensemble at the same time; without it, one by one."""
-    on_member: Callable[[int, TrainingResult], object] = lambda *_: None
-    """Called with each member of an ensemble once it is trained, in order, numbered from 1."""
-    on_factor_trial: Callable[[FactorTrial], object] = lambda *_: None
-    """Called once it is known whether an ensemble has factors of columns."""
-    on_divergence: Callable[[DivergenceError, Job], object] = lambda *_: None
-    """Called before a divergence is raised, see `advise`."""
+    Args:
+        progress: receives each epoch.
+    """
+
+    def __init__(self, progress: Progress = lambda *_: None) -> None:
+        self._progress = progress
+
+    def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Receive each epoch of each network, see `Progress`."""
+        self._progress(member, epoch, values)
+
+    def member(self, number: int, trained: TrainingResult) -> None:
+        """Receive each network once it is trained, in order, numbered from 1."""
+
+    def factor_trial(self, trial: FactorTrial) -> None:
+        """Receive the comparison that shows whether an ensemble has factors of columns."""
+
+    def diverged(self, error: DivergenceError, job: Job) -> None:
+        """Receive a divergence before it is raised."""
+
+
+class AdvisingObserver(FitObserver):
+    """Adds notes on the likely causes to a divergence."""
+
+    def diverged(self, error: DivergenceError, job: Job) -> None:
+        """Add the notes, see `advise`."""
+        advise(error, job)
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,10 @@ class FitResult:
 
     config: Config
     """The config that was trained, with output, loss and metrics filled in."""
-    prepared: Prepared
-    """The rows, their encoding and the network."""
-    encoded: Mapping[str, EncodedRows]
-    """The encoded rows by set: `train`, `validation`, `test`."""
+    rows: FitRows
+    """The rows, with their encoding."""
+    plan: FitPlan
+    """The network, and how it was trained."""
     job: Job
     """The job of the engine; of an ensemble that of one network on all training rows."""
     members: tuple[FittedMember, ...]
@@ -283,26 +284,29 @@ class FitResult:
     @cached_property
     def predictor(self) -> Predictor:
         """The trained network with its encoding."""
-        prepared = self.prepared
         tasks = () if self.config.ensemble is None else tuple(each.task for each in self.members)
-        return Predictor(
-            self.config, prepared.encoding, prepared.network, self.training.weights, tasks
-        )
+        weights, network = self.training.weights, self.plan.network
+        return Predictor(self.config, self.rows.encoding, network, weights, tasks)
 
-    @cached_property
+    @property
     def tables(self) -> dict[str, Table]:
         """The rows of each set that is not empty, by name."""
-        return sets(self.prepared.split)
+        return self.rows.tables
+
+    @property
+    def encoded(self) -> Mapping[str, EncodedRows]:
+        """The encoded rows by set: `train`, `validation`, `test`."""
+        return self.rows.encoded
 
     @property
     def evaluation_set(self) -> Literal["test", "validation"]:
         """The set to evaluate on: test rows, or validation rows if there are none."""
-        return "validation" if self.prepared.split.test is None else "test"
+        return "validation" if self.rows.split.test is None else "test"
 
     @property
     def parameters(self) -> int:
         """The number of trained parameters, of all members."""
-        return self.prepared.network.trainable_parameters * len(self.members)
+        return self.plan.network.trainable_parameters * len(self.members)
 
     @property
     def best_epoch(self) -> int | None:
@@ -370,8 +374,8 @@ class FitResult:
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
         """The output of a model that knows only the target of the training rows, (outputs,)."""
-        task = self.prepared.encoding.task.for_loss(self.config.loss)
-        train, weights = self.prepared.split.train, self.encoded["train"].weights
+        task = self.rows.encoding.task.for_loss(self.config.loss)
+        train, weights = self.rows.split.train, self.encoded["train"].weights
         return task.constant_outputs(train, weights, self.config)
 
     def constant_decoded(self, name: str) -> DecodedRows:
@@ -414,23 +418,19 @@ class FitResult:
 
 
 def fit(
-    config: Config,
-    prepared: Prepared,
-    encoded: Mapping[str, EncodedRows],
-    progress: Progress,
-    checkpointer: Checkpointer,
-    options: FitOptions | None = None,
+    rows: FitRows,
+    plan: FitPlan,
+    checkpointer: Checkpointer = NO_CHECKPOINTS,
+    observer: FitObserver | None = None,
 ) -> FitResult:
     """Train a network. TensorFlow must be loaded, see `load_tensorflow`.
 
     Args:
-        config: seed, optimizer, schedule, epochs, batch size, early stopping, precision.
-        prepared: the rows, their encoding and the network.
-        encoded: the encoded rows by set.
-        progress: is called after each epoch.
+        rows: the encoded rows.
+        plan: the network, and how it is trained.
         checkpointer: stores checkpoints, gives the one to resume from, and ends training when a
             signal arrives.
-        options: what only some fits need.
+        observer: receives the progress.
 
     Raises:
         DivergenceError: if the loss or the weights become NaN or infinite.
@@ -439,85 +439,72 @@ def fit(
         RunError: if no checkpoint can be resumed from.
         Interrupted: if a signal has arrived.
     """
-    start, options, head = time.perf_counter(), options or FitOptions(), prepared.head
+    start, head = time.perf_counter(), plan.head
     job = Job(
-        config=config,
-        network=prepared.network,
+        config=plan.config,
+        network=plan.network,
         head=head,
-        task=prepared.encoding.task,
-        train=encoded["train"],
-        validation=options.stopping_rows or encoded.get("validation"),
-        initial_weights=options.initial_weights,
-        until=options.until,
-        placed=options.device_inputs,
+        task=rows.encoding.task,
+        train=rows.encoded["train"],
+        validation=rows.encoded.get("validation"),
+        initial_weights=plan.initial_weights,
+        until=plan.until,
+        placed=plan.device_inputs,
     )
-    members = tuple(_fit_members(job, prepared, progress, checkpointer, options))
-    config = config.with_scaling_layer(members[0].learning_rate_multiplier)
+    members = tuple(_fit_members(job, rows, plan, checkpointer, observer or FitObserver()))
+    config = job.config.with_scaling_layer(members[0].learning_rate_multiplier)
     job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row was held out by a member
-        train = prepared.split.train
-        prepared = replace(prepared, split=Split(train, train, prepared.split.test))
-        encoded = {"train": job.train, "validation": job.train, **encoded}
+        split = replace(rows.split, validation=rows.split.train)
+        encoded = {"train": job.train, "validation": job.train, **rows.encoded}
+        rows = replace(rows, split=split, encoded=encoded)
     resolved = {"output": head.output, "loss": head.loss, "metrics": head.metrics}
     seconds = time.perf_counter() - start
-    config = config.model_copy(update=resolved)
-    return FitResult(config, prepared, encoded, job, members, seconds)
+    return FitResult(config.model_copy(update=resolved), rows, plan, job, members, seconds)
 
 
 def _fit_members(
-    job: Job,
-    prepared: Prepared,
-    progress: Progress,
-    checkpointer: Checkpointer,
-    options: FitOptions,
+    job: Job, rows: FitRows, plan: FitPlan, checkpointer: Checkpointer, observer: FitObserver
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble, which share a compiled program."""
     from dlcli.training.compiled_engine import ProgramCache
 
     at_once = 1
     if job.config.ensemble is not None:
-        options = replace(options, programs=options.programs or ProgramCache())
-        if options.device is not None:
-            at_once = networks_at_once(
-                job.config.networks, job.config, prepared, job.train, options.device
-            )
-    engine = options.engine or prepared.engine
+        plan = replace(plan, programs=plan.programs or ProgramCache())
+        at_once = networks_at_once(job.config.networks, rows, plan)
 
     def fit_one(member: Member, report: EpochProgress) -> FittedMember:
-        trained = _fit_member(member, engine, report, checkpointer, options)
+        trained = _fit_member(member, plan, report, checkpointer)
         own = member.job
         rate = own.config.input.scaling_multiplier
-        rows, seed = len(own.train.inputs), own.config.seed
-        return FittedMember(seed, own.task, rows, member.held_out, rate, trained)
+        size, seed = len(own.train.inputs), own.config.seed
+        return FittedMember(seed, own.task, size, member.held_out, rate, trained)
 
     def fit_all() -> Iterator[FittedMember]:
-        members = make_members(job, prepared)
+        members, progress = make_members(job, rows), observer.epoch
         if job.config.input.scaling_layer == "auto" and job.config.ensemble is not None:
-            report = options.on_factor_trial
+            report = observer.factor_trial
             first = fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
             yield first
             others = replace(
                 job, config=job.config.with_scaling_layer(first.learning_rate_multiplier)
             )
-            members = islice(make_members(others, prepared), 1, None)
+            members = islice(make_members(others, rows), 1, None)
         yield from fit_each(members, fit_one, progress, at_once)
 
     try:
         with without_retracing_warnings():
             for number, each in enumerate(fit_all(), start=1):
-                options.on_member(number, each.training)
+                observer.member(number, each.training)
                 yield each
     except MemberDivergence as caught:
-        options.on_divergence(caught.error, caught.job)
+        observer.diverged(caught.error, caught.job)
         raise caught.error from None
 
 
 def _fit_member(
-    member: Member,
-    engine: Engine | LinearEngine,
-    report: EpochProgress,
-    checkpointer: Checkpointer,
-    options: FitOptions,
+    member: Member, plan: FitPlan, report: EpochProgress, checkpointer: Checkpointer
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""
     from dlcli.training.training import train_job
@@ -525,20 +512,20 @@ def _fit_member(
     number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:
         # The network of a factor trial that is no member has been trained with the first one.
-        is_trial = number > ensemble.members and options.finished > 0
-        if options.until is None or number <= options.finished or is_trial:
+        is_trial = number > ensemble.members and plan.finished > 0
+        if plan.until is None or number <= plan.finished or is_trial:
             found = checkpointer.finished_member(number, member.job)
             if found is not None:
                 return found
         own = checkpointer.of_member(number)
     try:
-        trained = train_job(member.job, engine, report, own, options.programs)
+        trained = train_job(member.job, plan.engine, report, own, plan.programs)
     except DivergenceError as error:
         if ensemble is not None:
             error.args = (f"{error}, in member {number} of {ensemble.members}",)
             error.member = number
         raise MemberDivergence(error, member.job) from None
-    if ensemble is not None and options.until is None:
+    if ensemble is not None and plan.until is None:
         checkpointer.save_member(number, trained)
     return trained
 
@@ -584,7 +571,6 @@ class FitContext:
         fits: about how many fits will share a program; compiling pays off over many.
         keep_encodings: whether encoded rows are kept for other configs on the same rows.
         any_size: whether configs differ in batch size, or in the units of hidden layers.
-        workers: those of a cluster that do the same.
     """
 
     dataset: Dataset
@@ -593,17 +579,20 @@ class FitContext:
     fits: int = 1
     keep_encodings: bool = True
     any_size: bool = False
-    workers: Collectives | None = None
     at_once: int = field(default=1, init=False)
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
-    _kept: dict[object, _Encoded] = field(default_factory=dict, repr=False)
+    _kept: dict[object, FitRows] = field(default_factory=dict, repr=False)
+
+    @property
+    def workers(self) -> Workers:
+        """The workers that train together."""
+        return self.dataset.storage.workers
 
     @cached_property
     def device(self) -> Device:
         """The device that trains; TensorFlow is loaded when this is first used."""
-        gpu = 0 if self.workers is None else self.workers.cluster.local_rank
-        return load_tensorflow(self.config, self.events, gpu)
+        return load_tensorflow(self.config, self.events, self.workers.cluster)
 
     @cached_property
     def programs(self) -> ProgramCache:
@@ -617,8 +606,8 @@ class FitContext:
         self,
         config: Config,
         split: Split,
-        progress: Progress,
-        checkpointer: Checkpointer,
+        checkpointer: Checkpointer = NO_CHECKPOINTS,
+        progress: Progress = lambda *_: None,
         on_notes: ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.
@@ -626,8 +615,8 @@ class FitContext:
         Args:
             config: a variant; its `data` section is that of the config as given.
             split: the rows of each set.
-            progress: is called after each epoch.
             checkpointer: see `fit`.
+            progress: is called after each epoch.
             on_notes: receives the notes on the rows; otherwise the first note on each column over
                 all fits is a warning.
 
@@ -638,42 +627,37 @@ class FitContext:
         """
         start = time.perf_counter()
         head = resolve_head(config, self.dataset.task)
-        self.dataset.task.check_values(head.loss, self.dataset.tables)
-        prepared, encoded = self._encoded(config, split, head.output.scaling, on_notes)
-        network = build_network(prepared.encoding.layout, config.hidden, head.output)
-        fits = self.fits * config.networks
-        engine = choose_engine_for(config, network, prepared.split.train, fits)
-        prepared = replace(prepared, head=head, network=network, engine=engine)
+        rows = self._encoded(config, split, head, on_notes)
+        plan = plan_fit(config, rows, head, self.fits * config.networks)
+        plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
-            self.at_once = networks_at_once(
-                self.fits, config, prepared, encoded["train"], self.device
-            )
-        options = FitOptions(programs=self.programs, device=self.device, on_divergence=advise)
-        result = fit(config, prepared, encoded, progress, checkpointer, options)
+            self.at_once = networks_at_once(self.fits, rows, plan)
+        result = fit(rows, plan, checkpointer, AdvisingObserver(progress))
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(
-        self, config: Config, split: Split, scaling: object, on_notes: ReportNotes | None
-    ) -> _Encoded:
+        self, config: Config, split: Split, head: Head, on_notes: ReportNotes | None
+    ) -> FitRows:
         """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
-        key = split, repr(config.input), repr(scaling)
+        key = split, repr(config.input), repr(head.output.scaling)
         if key in self._kept:
+            self.dataset.task.check_values(head.loss, self.dataset.tables)
             return self._kept[key]
         events = Events(self.events.warn_once)
-        prepared = prepare_rows(config, self.dataset, split, events)
-        report = partial(self._report, on_notes)
-        pair = prepared, encode_sets(config.data.weight, prepared, events, report=report)
+        rows = prepare_rows(config, self.dataset, split, head, events)
+        rows = encode_sets(rows, events, partial(self._report, on_notes))
         if self.keep_encodings:
-            while self._kept and self._excess(pair[1]) > 0:
+            while self._kept and self._excess(rows) > 0:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = pair
-        return pair
+            self._kept[key] = rows
+        return rows
 
-    def _excess(self, encoded: Mapping[str, EncodedRows]) -> float:
-        kept, available = sum(_size(rows) for _, rows in self._kept.values()), available_memory()
-        if self.workers is not None:  # all of them encode the same rows again
-            available = min(gather_json(self.workers, available))
-        return kept + _size(encoded) - (available + kept) / _MEMORY_SHARE
+    def _excess(self, rows: FitRows) -> float:
+        kept = sum(map(_size, self._kept.values()))
+        available: float = min(
+            self.workers.gather(available_memory())
+        )  # all encode the same rows again
+        return kept + _size(rows) - (available + kept) / _MEMORY_SHARE
 
     def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.
@@ -689,6 +673,6 @@ class FitContext:
         warn_of_notes(rows, new, self.events)
 
 
-def _size(encoded: Mapping[str, EncodedRows]) -> int:
+def _size(rows: FitRows) -> int:
     """Return about how many bytes encoded rows take."""
-    return sum(4 * len(rows.inputs) * rows.inputs.width for rows in encoded.values())
+    return sum(4 * len(each.inputs) * each.inputs.width for each in rows.encoded.values())

@@ -22,17 +22,16 @@ from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVa
 
 import numpy as np
 
-from dlcli.arrays import Indices
-from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.config_schema import CompiledEngine, Config
+from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.input_section import FEWEST_TRIAL_ROWS
-from dlcli.encoding.encoded_rows import EncodedRows, is_resident
+from dlcli.encoding.encoded_rows import Indices, is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
-from dlcli.pipeline.preparation import Prepared, member_folds
+from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
+from dlcli.preprocessing import ValueIssues
 from dlcli.tasks.task import Task
-from dlcli.training_job import Device, EpochProgress, Job, TrainingResult
+from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
 """Time that a further set of variables for the compiled program takes."""
@@ -119,12 +118,12 @@ class MemberDivergence(Exception):
         self.job = job
 
 
-def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
+def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
     """Yield the networks that a config asks for; the rows of one are selected at a time.
 
     Args:
         job: one network on all training rows; its config's `ensemble` is read.
-        prepared: the rows, and how they were split.
+        rows: the rows, and how they were split.
 
     Raises:
         DataError: for too few rows, groups or times for the folds.
@@ -138,40 +137,39 @@ def make_members(job: Job, prepared: Prepared) -> Iterator[Member]:
     if config.ensemble_folds is None:
         yield from (Member(number, each) for number, each in enumerate(jobs, start=1))
         return
-    folds = member_folds(config, prepared)
-    target = prepared.split.train.only(job.task.columns)
+    folds = member_folds(config, rows)
+    target = rows.split.train.only(job.task.columns)
     largest = max(len(fold.train) for fold in folds)
     for number, each in enumerate(jobs, start=1):
         fold = folds[(number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.
-        task = job.task.fit(prepared.head.output.scaling, target.take(fold.train))
-        rows = replace(job.train, target=task.encode(target, ValueIssues()))
-        own, held_out = rows.select(fold.train), rows.select(fold.held_out)
+        task = job.task.fit(job.head.output.scaling, target.take(fold.train))
+        encoded = replace(job.train, target=task.encode(target, ValueIssues()))
+        own, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
         each = replace(each, task=task, train=own, validation=held_out, rows_of_largest=largest)
         yield Member(number, each, fold.held_out)
 
 
-def networks_at_once(
-    networks: int, config: Config, prepared: Prepared, train: EncodedRows, device: Device
-) -> int:
+def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
     """Return how many networks to train at a time, each in a thread.
 
     One more is worthwhile if it saves more time than its variables take, and if there is memory.
 
     Args:
         networks: how many there are in all: members of an ensemble, or folds.
-        config: reads epochs and batch size.
-        prepared: the rows, the network and its engine.
-        train: the encoded training rows.
-        device: the device.
+        rows: the encoded rows.
+        plan: the network, its engine and device; without a device they are trained one by one.
     """
-    is_compiled = isinstance(prepared.engine, CompiledEngine)
-    if networks == 1 or device.name != "cpu" or not is_compiled or not is_resident(train.inputs):
+    config, device, inputs = plan.config, plan.device, rows.encoded["train"].inputs
+    is_compiled = isinstance(plan.engine, CompiledEngine)
+    if networks == 1 or device is None or device.name != "cpu":
         return 1
-    batch = min(config.batch_size, len(train.inputs))
-    steps = config.epochs * -(-len(train.inputs) // batch)
-    seconds = networks * steps * estimate_step_seconds(prepared.network, batch)
-    each = sum(required_memory(prepared, config, on_disk=False).values())
+    if not is_compiled or not is_resident(inputs):
+        return 1
+    batch = min(config.batch_size, len(inputs))
+    steps = config.epochs * -(-len(inputs) // batch)
+    seconds = networks * steps * estimate_step_seconds(plan.network, batch)
+    each = sum(required_memory(rows, plan).values())
     room = 1 + available_memory() / (MEMORY_SHARE * each)  # infinite if the memory is unknown
     most = int(min(networks, device.threads, room))
     count = 1

@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import Data
@@ -26,33 +24,32 @@ from dlcli.config.layer_choices import Linear
 from dlcli.config.search_space import check_tune, with_search_space
 from dlcli.config.training_choices import SGD, Optimizer, RMSprop
 from dlcli.config.tune_section import Tune
+from dlcli.config.urls import Location
+from dlcli.config.yaml_document import format_path
+from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network.layers import DenseLayer
-from dlcli.network.network import LayerSummary, build_network, summarize
+from dlcli.network.network import LayerSummary, Network, build_network, summarize
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import (
     Dataset,
-    Prepared,
+    FitPlan,
+    FitRows,
     check_headers,
     data_files,
     encode_sets,
     initial_weights,
     prepare,
-    prepare_rows,
+    prepare_fit,
     read_headers,
-    sets,
     warn_of_random_split,
 )
 from dlcli.runs.run_folder import cache_folder
-from dlcli.schema.urls import Location
-from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Split
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.remote_files import each_file, file_size
-from dlcli.tables.sharded_table import in_agreement
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+from dlcli.workers import NO_OTHERS, Workers
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""
@@ -113,22 +110,22 @@ def check(
         if size > LARGE_BYTES and not read_rows:
             return Checked(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
-        with working_folder(file, None, Events()) as folder:
-            prepared = prepare(file, events, folder)
+        with row_storage(file, None, Events()) as storage:
+            rows, plan = prepare(file, events, storage)
             warn_of_linear_layers(file.config, events)
-            check_memory(prepared, file.config, on_disk=folder is not None)
-            encode_sets(file.config.data.weight, prepared, events, folder)
-            initial_weights(file, prepared.network)
+            check_memory(rows, plan)
+            encode_sets(rows, events)
+            initial_weights(file, plan.network)
         if file.config.tune is not None:
-            file = with_search_space(file, _training_file_rows(file.config.data, prepared.split))
+            file = with_search_space(file, _training_file_rows(file.config.data, rows))
             check_tune(file)
-        return Checked(summarize(prepared.network), rows_read=True, tune=file.config.tune)
+        return Checked(summarize(plan.network), rows_read=True, tune=file.config.tune)
 
 
-def _training_file_rows(data: Data, split: Split) -> int:
+def _training_file_rows(data: Data, rows: FitRows) -> int:
     sources = {"train": 1.0, "validation": data.validation, "test": data.test}
     return sum(
-        table.rows for name, table in sets(split).items() if isinstance(sources[name], float)
+        table.rows for name, table in rows.tables.items() if isinstance(sources[name], float)
     )
 
 
@@ -167,9 +164,9 @@ class MemoryLimit:
 
 
 @contextmanager
-def working_folder(
-    file: ConfigFile, output: Path | None, events: Events, share: float = 1.0
-) -> Iterator[Path | None]:
+def row_storage(
+    file: ConfigFile, output: Path | None, events: Events, workers: Workers = NO_OTHERS
+) -> Iterator[Storage]:
     """Make a folder for rows if they are to be kept on disk, and remove it at the end.
 
     With `data.storage: auto` they are if they would take more than half of the available memory.
@@ -178,24 +175,24 @@ def working_folder(
         file: the config.
         output: the run folder, if one was named.
         events: receives the folder.
-        share: of the rows, the part that this machine has of a cluster.
+        workers: those that share the rows.
 
     Yields:
-        The folder, or `None` if rows are kept in memory.
+        Where to keep the rows.
 
     Raises:
         UsageError: if it can't be made, or the config names files that do not exist.
     """
     storage = file.config.data.storage
     if storage == "auto":
-        needed = share * sum(each_file(_expanded_size, data_files(file)))
+        needed = workers.cluster.host_share * sum(each_file(_expanded_size, data_files(file)))
         storage = "disk" if needed > available_memory() / 2 else "memory"
     if storage == "memory":
-        yield None
+        yield Storage(None, workers)
         return
     with cache_folder(output, file.name) as folder:
         events.emit("storage", folder=str(folder))
-        yield folder
+        yield Storage(folder, workers)
 
 
 def _expanded_size(path: Location) -> float:
@@ -225,25 +222,29 @@ def warn_of_linear_layers(config: Config, events: Events) -> None:
         events.emit("warning", message=f"{', '.join(linear)}: {message}; try {way_out}")
 
 
-def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: float = 1.0) -> None:
+def check_memory(rows: FitRows, plan: FitPlan) -> None:
     """Refuse a training whose certain need exceeds the available memory, swap space included.
 
-    With a GPU, much of what is counted lies in its own memory, and nothing is checked.
+    With a GPU, much of what is counted lies in its own memory, and nothing is checked. What
+    fails on one worker fails on all.
 
     Args:
-        prepared: the network and its rows.
-        config: reads device, optimizer, early stopping, batch size and precision.
-        on_disk: whether encoded rows are kept on disk.
-        share: of the rows, the part that this machine has of a cluster.
+        rows: the rows, encoded or not.
+        plan: the network, and how it is trained.
 
     Raises:
         ConfigError: at the key that takes most.
         UsageError: if TensorFlow alone does not fit.
     """
+    rows.storage.workers.agree(lambda: _check_own_memory(rows, plan))
+
+
+def _check_own_memory(rows: FitRows, plan: FitPlan) -> None:
+    config = plan.config
     if config.device != "cpu" and any(path.exists() for path in GPUS):
         return
-    needed = required_memory(prepared, config, on_disk=on_disk)
-    needed["rows"] = round(share * needed["rows"])
+    needed = required_memory(rows, plan)
+    needed["rows"] = round(rows.storage.workers.cluster.host_share * needed["rows"])
     total = sum(needed.values())
     if _tightest_limit().free >= total:
         return
@@ -258,7 +259,7 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: fl
         raise UsageError(f"{message}; raise that limit, or close other programs")
     largest = max(needed, key=lambda part: needed[part])
     path, way_out = {
-        "weights": (_largest_layer(prepared), "take fewer units"),
+        "weights": (_largest_layer(plan.network), "take fewer units"),
         "rows": ("data.storage", "set data.storage: disk"),
         "batch": ("batch_size", "take a smaller batch_size"),
     }[largest]
@@ -267,7 +268,7 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: fl
             Problem(
                 path,
                 f"training needs at least {_text(total + limit.tensorflow)}, and {left}: "
-                f"{_text(needed['weights'])} for {prepared.network.parameters:,} parameters with "
+                f"{_text(needed['weights'])} for {plan.network.parameters:,} parameters with "
                 f"{config.optimizer.name}, {_text(needed['rows'])} for encoded rows, "
                 f"{_text(needed['batch'])} for a batch, {_text(limit.tensorflow)} for TensorFlow; "
                 f"{way_out}",
@@ -276,34 +277,9 @@ def check_memory(prepared: Prepared, config: Config, *, on_disk: bool, share: fl
     )
 
 
-def check_memory_of_all(
-    prepared: Prepared, config: Config, workers: Collectives | None, *, on_disk: bool
-) -> None:
-    """Check the memory, see `check_memory`; in a cluster, what fails on one worker fails on all.
-
-    Args:
-        prepared: the network and its rows.
-        config: see `check_memory`.
-        workers: those of a cluster, which call this at the same time.
-        on_disk: whether encoded rows are kept on disk.
-
-    Raises:
-        ConfigError, UsageError: see `check_memory`.
-    """
-    if workers is None:
-        check_memory(prepared, config, on_disk=on_disk)
-        return
-    share = workers.cluster.host_share
-    in_agreement(workers, lambda: check_memory(prepared, config, on_disk=on_disk, share=share))
-
-
 def prepare_example(
-    config: Config,
-    dataset: Dataset,
-    split: Split,
-    events: Events,
-    workers: Collectives | None = None,
-) -> Prepared:
+    config: Config, dataset: Dataset, split: Split, events: Events
+) -> tuple[FitRows, FitPlan]:
     """Prepare the rows of the first fold, and check that a fit of them fits into memory.
 
     Folds of rows that resemble each other are warned of.
@@ -313,21 +289,20 @@ def prepare_example(
         dataset: all rows.
         split: the rows of the fold.
         events: receives target, features and network, which are much the same for all folds.
-        workers: those of a cluster, which call this at the same time.
 
     Raises:
         ConfigError, UsageError: see `check_memory`.
         ConfigError, DataError: see `prepare_rows`.
     """
     reported = events.only("target", "features", "network")
-    example = prepare_rows(config, dataset, split, reported)
-    warn_of_random_split(dataset, example.decisions, events)
+    rows, plan = prepare_fit(config, dataset, split, reported)
+    warn_of_random_split(dataset, rows.decisions, events)
     warn_of_linear_layers(config, events)
-    check_memory_of_all(example, config, workers, on_disk=False)
-    return example
+    check_memory(rows, plan)
+    return rows, plan
 
 
-def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dict[str, int]:
+def required_memory(rows: FitRows, plan: FitPlan) -> dict[str, int]:
     """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
@@ -336,23 +311,24 @@ def required_memory(prepared: Prepared, config: Config, *, on_disk: bool) -> dic
       filled with zeros, see `is_resident`;
     - batch: input and layer outputs of the rows of one step.
     """
-    network, stopping = prepared.network, config.early_stopping
+    config, network, train = plan.config, plan.network, rows.split.train
+    stopping = config.early_stopping
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
     members = 0 if config.ensemble is None else config.ensemble.members
-    blocks = prepared.encoding.layout.blocks
+    blocks = rows.encoding.layout.blocks
     width = sum(len(block.inputs) for block in blocks)
-    if prepared.split.train.rows * width > MOST_FILLED:
+    if train.rows * width > MOST_FILLED:
         width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
-    rows = sum(table.rows for table in sets(prepared.split).values())
+    count = sum(table.rows for table in rows.tables.values())
     if config.ensemble_folds is not None:  # those of one member are copies
-        rows += prepared.split.train.rows
-    batch = min(config.batch_size, prepared.split.train.rows)
+        count += train.rows
+    batch = min(config.batch_size, train.rows)
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
     number = _FLOAT if config.precision == "float32" else _FLOAT // 2
     return {
         "weights": _FLOAT * ((copies + members) * network.parameters + slots),
-        "rows": 0 if on_disk else _FLOAT * width * rows,
+        "rows": 0 if rows.storage.folder is not None else _FLOAT * width * count,
         "batch": batch * (_FLOAT * network.front.units + number * outputs),
     }
 
@@ -426,9 +402,9 @@ def _read(path: Path) -> str:
     return ""
 
 
-def _largest_layer(prepared: Prepared) -> str:
+def _largest_layer(network: Network) -> str:
     """Return the key of the hidden layer with most weights; `input` without hidden layers."""
-    dense = [layer for layer in prepared.network.layers if isinstance(layer, DenseLayer)]
+    dense = [layer for layer in network.layers if isinstance(layer, DenseLayer)]
     if len(dense) == 1:
         return "input"
     at = max(range(len(dense)), key=lambda at: dense[at].inputs * dense[at].units)

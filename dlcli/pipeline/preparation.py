@@ -6,15 +6,14 @@ Nothing here loads TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.column_type import Decision, Ignored
-from dlcli.columns.value_issues import Note, ValueIssues, summarize_notes
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import (
@@ -27,6 +26,9 @@ from dlcli.config.data_section import (
     StratifiedSplit,
     TimeSplit,
 )
+from dlcli.config.input_section import Ignored
+from dlcli.config.urls import Location
+from dlcli.config.yaml_document import format_path
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.split_checks import advise_split
@@ -41,6 +43,7 @@ from dlcli.encoding.column_types import (
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding.type_rules import Decision
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -62,19 +65,23 @@ from dlcli.network.network import (
 )
 from dlcli.pipeline.events import Events
 from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import Note, ValueIssues, summarize_notes
 from dlcli.runs.run_reader import open_run
 from dlcli.runs.run_writer import fingerprint
-from dlcli.schema.urls import Location
-from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
+from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.remote_files import each_file
-from dlcli.tables.sharded_table import Exchange
 from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
 from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
 from dlcli.tasks.task import Task
+from dlcli.training_job import Device
+
+if TYPE_CHECKING:
+    from dlcli.training.compiled_engine import ProgramCache
+    from dlcli.training.linear_engine import LinearEngine
 
 ReportNotes = Callable[[str, Sequence[Note]], None]
 """Receives what rows notes are about, and the notes."""
@@ -100,6 +107,8 @@ class Dataset:
     candidate_indices: NDArray[np.int64]
     """The rows of the training file that may be used to choose a model: all but test rows.
     Ascending indices from 0, (rows,)."""
+    storage: Storage = IN_MEMORY
+    """Where the rows are kept."""
 
     @cached_property
     def candidates(self) -> Table:
@@ -119,19 +128,13 @@ class Dataset:
         return [*dict.fromkeys(note for table in self.tables for note in table.notes)]
 
 
-def read_dataset(
-    file: ConfigFile,
-    events: Events,
-    folder: Path | None = None,
-    exchange: Exchange | None = None,
-) -> Dataset:
+def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY) -> Dataset:
     """Read the tables that a config names, and split their rows.
 
     Args:
         file: the config.
         events: receives warnings about the files, and about rows without a target.
-        folder: where to keep rows on disk; in memory if `None`.
-        exchange: to the other workers of a cluster, which call this at the same time.
+        storage: where to keep the rows.
 
     Raises:
         UsageError: for a file that does not exist.
@@ -143,7 +146,7 @@ def read_dataset(
     given: dict[str, Table] = {}
     for key in data.sources:
         source, words = _source(file, key), words_to_read(data)
-        table = read_table(source, words, data.format, folder, exchange=exchange)
+        table = read_table(source, words, data.format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
     features = choose_features(file.config.input, given["train"].columns, file.config.reserved)
@@ -161,16 +164,16 @@ def read_dataset(
     target = infer_task(data.target, tables)
     split = Split(given["train"], given.get("validation"), given.get("test"))
     split, choice, candidates = split_rows(file.config, split, target)
-    return Dataset(tables, train, target, split, choice, candidates)
+    return Dataset(tables, train, target, split, choice, candidates, storage)
 
 
-def read_candidates(file: ConfigFile, events: Events, exchange: Exchange | None = None) -> Dataset:
+def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY) -> Dataset:
     """Read the rows for choosing a model, by cross-validation or a search.
 
     Args:
         file: the config.
         events: receives what was found.
-        exchange: to the other workers of a cluster, which call this at the same time.
+        storage: where to keep the rows.
 
     Raises:
         UsageError: for a file that does not exist.
@@ -190,7 +193,7 @@ def read_candidates(file: ConfigFile, events: Events, exchange: Exchange | None 
             f"{override('data.storage', 'memory')}"
         )
         raise ConfigError([Problem("data.storage", message)])
-    dataset = read_dataset(file, events, exchange=exchange)
+    dataset = read_dataset(file, events, storage)
     events.emit(
         "rows",
         file=dataset.tables[0].file,
@@ -384,8 +387,8 @@ def _single_row_classes(table: Table, target: Task, classes: int) -> DataError:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Rows, with all that a config leaves to be inferred from them."""
+class FitRows:
+    """The rows of a fit, with all that is inferred from them and fitted on them."""
 
     split: Split
     """The rows of each set."""
@@ -395,37 +398,64 @@ class Prepared:
     """The target."""
     decisions: Mapping[str, Decision]
     """The type of each column, and why."""
-    head: Head
-    """Output, loss and metrics."""
     encoding: Encoding
     """Fitted on the training rows."""
-    network: Network
-    """The layers."""
-    engine: Engine
-    """The engine that will train it."""
+    weight: str | None
+    """The column of row weights, if there is one."""
     issues: Sequence[DataIssue] = ()
     """Problems that are likely to spoil training or its metrics."""
+    storage: Storage = IN_MEMORY
+    """Where the rows are kept, and encoded ones too."""
+    encoded: Mapping[str, EncodedRows] = field(default_factory=dict)
+    """The encoded rows by set, `train`, `validation`, `test`; none before `encode_sets`."""
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The rows of each set that is not empty, by name."""
+        return sets(self.split)
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What is trained on the rows of a fit, and how."""
+
+    config: Config
+    """Seed, optimizer, schedule, epochs, batch size, early stopping, precision."""
+    head: Head
+    """Output, loss and metrics."""
+    network: Network
+    """The layers."""
+    engine: Engine | LinearEngine
+    """The engine that trains it."""
+    programs: ProgramCache | None = None
+    """Compiled programs of earlier fits, to use again."""
+    device: Device | None = None
+    """The device, to train members of an ensemble at the same time; without it, one by one."""
+    device_inputs: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """Encoded rows that lie on the device already; fits on the same rows share them."""
+    initial_weights: Weights | None = None
+    """Where to start, instead of the initializers."""
+    until: int | None = None
+    """The epoch after which to end, if not the last; schedules stay the same."""
+    finished: int = 0
+    """With `until`, how many members have been trained to their last epoch and are not again."""
 
 
 def prepare(
-    file: ConfigFile,
-    events: Events,
-    folder: Path | None = None,
-    exchange: Exchange | None = None,
-) -> Prepared:
-    """Read the data that a config names, and prepare them for a fit.
+    file: ConfigFile, events: Events, storage: Storage = IN_MEMORY
+) -> tuple[FitRows, FitPlan]:
+    """Read the rows that a config names, and plan the fit of a network on them.
 
     Args:
         file: the config.
         events: receives what was found and inferred.
-        folder: where to keep rows on disk; in memory if `None`.
-        exchange: to the other workers of a cluster, which call this at the same time.
+        storage: where to keep the rows.
 
     Raises:
         UsageError: for a file that does not exist.
         ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
-    dataset, config = read_dataset(file, events, folder, exchange), file.config
+    dataset, config = read_dataset(file, events, storage), file.config
     events.emit(
         "data",
         file=dataset.split.train.file,
@@ -434,15 +464,59 @@ def prepare(
         seed=config.seed,
         notes=dataset.notes,
     )
-    prepared = prepare_rows(config, dataset, dataset.split, events)
+    rows, plan = prepare_fit(config, dataset, dataset.split, events)
     if config.ensemble_folds is not None:
-        member_folds(config, prepared)  # refuses too few rows
+        member_folds(config, rows)  # refuses too few rows
     if any(config.data.shares):
-        warn_of_random_split(dataset, prepared.decisions, events)
-    return prepared
+        warn_of_random_split(dataset, rows.decisions, events)
+    return rows, plan
 
 
-def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
+def prepare_fit(
+    config: Config, dataset: Dataset, split: Split, events: Events
+) -> tuple[FitRows, FitPlan]:
+    """Infer types, fit the encoding, and plan a fit on given rows.
+
+    Args:
+        config: the config.
+        dataset: see `prepare_rows`.
+        split: the rows of each set.
+        events: receives what was inferred, and the plan.
+
+    Raises:
+        ConfigError, DataError: see `prepare_rows`.
+    """
+    head = resolve_head(config, dataset.task)
+    rows = prepare_rows(config, dataset, split, head, events)
+    plan = plan_fit(config, rows, head, config.networks)
+    events.emit("network", **describe_network(plan.network, head, config))
+    events.emit("engine", **cast("Engine", plan.engine).model_dump())
+    return rows, plan
+
+
+def plan_fit(config: Config, rows: FitRows, head: Head, fits: int) -> FitPlan:
+    """Build the network of a config for encoded rows, and choose the engine that trains it.
+
+    In a cluster that is a graph: XLA would compile each number of rows that a worker has of a
+    batch.
+
+    Args:
+        config: the config.
+        rows: the rows and their encoding.
+        head: output, loss and metrics.
+        fits: about how many fits will share the compiled program.
+    """
+    network, train = (
+        build_network(rows.encoding.layout, config.hidden, head.output),
+        rows.split.train,
+    )
+    engine: Engine = CompiledEngine(jit_compile=False)
+    if not train.is_shared:
+        engine = choose_engine(config, network, train.rows, fits)
+    return FitPlan(config, head, network, engine)
+
+
+def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
     """Assign training rows to the folds that members of an ensemble are validated on.
 
     Raises:
@@ -450,8 +524,8 @@ def member_folds(config: Config, prepared: Prepared) -> tuple[Fold, ...]:
             says what to set instead.
     """
     assert config.ensemble_folds is not None
-    classes, seed = prepared.task.class_column, config.seed
-    train, choice = prepared.split.train, prepared.split_choice
+    classes, seed = rows.task.class_column, config.seed
+    train, choice = rows.split.train, rows.split_choice
     weights = row_weights(train, config.data.weight, ValueIssues())
     try:
         folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
@@ -500,13 +574,16 @@ def warn_of_random_split(
         events.emit("warning", message=message, check=found.check, columns=found.columns)
 
 
-def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events) -> Prepared:
-    """Infer types, fit the encoding and build the network for given rows.
+def prepare_rows(
+    config: Config, dataset: Dataset, split: Split, head: Head, events: Events
+) -> FitRows:
+    """Infer types and fit the encoding for given rows.
 
     Args:
         config: the config.
         dataset: gives the target, and all labelled rows, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are those of the training rows.
+        head: its loss must suit the values, and its output scales numbers.
         events: receives what was inferred.
 
     Raises:
@@ -531,7 +608,6 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     events.emit("features", columns=types)
     for warning in type_warnings(decisions):
         events.emit("warning", message=f"{train.file}: {warning}")
-    head = resolve_head(config, task)
     task.check_values(head.loss, dataset.tables)
     for warning in task.training_warnings(head.output, train):
         events.emit("warning", message=f"{train.file}: {warning}")
@@ -543,55 +619,30 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     for finding in issues:
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
-    network = build_network(encoding.layout, config.hidden, head.output)
-    events.emit("network", **describe_network(network, head, config))
-    engine = choose_engine_for(config, network, train, config.networks)
-    events.emit("engine", **engine.model_dump())
-    return Prepared(split, choice, task, decisions, head, encoding, network, engine, issues)
+    weight, storage = config.data.weight, dataset.storage
+    return FitRows(split, choice, task, decisions, encoding, weight, issues, storage)
 
 
-def choose_engine_for(config: Config, network: Network, train: Table, fits: int) -> Engine:
-    """Choose the engine, see `dlcli.network.choose_engine`; in a cluster a graph.
-
-    Args:
-        config: reads `engine`.
-        network: the network.
-        train: the training rows.
-        fits: about how many fits will share the compiled program.
-    """
-    if train.is_shared:  # XLA would compile each number of rows that a worker has of a batch
-        return CompiledEngine(jit_compile=False)
-    return choose_engine(config, network, train.rows, fits)
-
-
-def encode_sets(
-    weight: str | None,
-    prepared: Prepared,
-    events: Events,
-    folder: Path | None = None,
-    report: ReportNotes | None = None,
-) -> dict[str, EncodedRows]:
+def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None) -> FitRows:
     """Encode the rows of each set.
 
     Args:
-        weight: the column of row weights, if there is one.
-        prepared: the rows, and the encoding fitted to the training rows.
+        rows: the rows, and the encoding fitted to the training rows.
         events: receives warnings about values that training rows do not have.
-        folder: where to keep encoded rows on disk; in memory if `None`.
         report: receives notes on such values instead, with what rows they are about.
 
     Returns:
-        The encoded rows by set: `train`, `validation`, `test`.
+        The same with the encoded rows.
 
     Raises:
         ConfigError, DataError: for columns and values that can't be encoded.
     """
-    encoded = {}
-    for name, table in sets(prepared.split).items():
+    encoded, weight, folder = {}, rows.weight, rows.storage.folder
+    for name, table in rows.tables.items():
         issues = ValueIssues()
         writer = None if folder is None else InputsWriter(folder, name)
         try:
-            encoded[name] = encode_rows(prepared.encoding, table, weight, issues, writer)
+            encoded[name] = encode_rows(rows.encoding, table, weight, issues, writer)
         except DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
@@ -603,7 +654,7 @@ def encode_sets(
             report(f"{name} rows of {table.file}", notes)
         else:
             warn_of_notes(f"{name} rows of {table.file}", notes, events)
-    return encoded
+    return replace(rows, encoded=encoded)
 
 
 def warn_of_notes(rows: str, notes: Sequence[Note], events: Events) -> None:

@@ -14,32 +14,31 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
 
-from dlcli.cluster import ALONE, Cluster
-from dlcli.columns.image import ImageEncoder
-from dlcli.columns.image_files import image_files
 from dlcli.comparison.gates import GateResult, GateResults
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
+from dlcli.config.urls import Location, Url
 from dlcli.encoding.encoding import MAX_ROWS_AT_ONCE
+from dlcli.encoding.image_columns import ImageEncoder, image_files
 from dlcli.encoding.missing_words import resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import (
-    Prepared,
+    FitPlan,
+    FitRows,
     data_files,
     data_fingerprints,
     initial_weights_run,
-    sets,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
-from dlcli.runs.manifest import RunFile, RunKind
-from dlcli.runs.run_folder import new_run, unfinished_run
+from dlcli.runs.manifest import RunFile, RunKind, resume_command
+from dlcli.runs.run_folder import new_run, unfinished_run, unfinished_runs_like
 from dlcli.runs.run_reader import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter, collect_environment, content_id, data_entries
-from dlcli.schema.urls import Location, Url
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
+from dlcli.workers import NO_OTHERS, Workers
 
 EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")
 """The entries of `environment.json` that the bits of the weights depend on."""
@@ -71,17 +70,26 @@ class Recording:
     """The folder of a resumed run."""
     resolved: Config = field(init=False)
     """The resolved config, from `begin` on."""
-    cluster: Cluster = ALONE
+    workers: Workers = NO_OTHERS
     """The workers that train together; what others than worker 0 record is discarded."""
+    parent: Path | None = None
+    """The run that this one is a part of, if any."""
     resumes: bool = False
     """True if training resumes from what worker 0 has stored."""
 
     @property
     def starts_over(self) -> bool:
         """True if training starts from its beginning, so that it needs initial weights."""
-        if not self.cluster.is_chief:
+        if not self.workers.cluster.is_chief:
             return not self.resumes
         return self.writer is None or not self.writer.can_resume
+
+    def announce(self, writer: RunWriter) -> None:
+        """Report the run folder, and unfinished runs of the same config next to a new one."""
+        for twin in unfinished_runs_like(writer) if self.writer is None else ():
+            message = f"{twin} is an unfinished run of the same config; resume with: "
+            self.events.emit("warning", message=message + resume_command(twin))
+        self.events.emit("run", folder=str(writer.path))
 
     @contextmanager
     def begin(
@@ -111,19 +119,19 @@ class Recording:
             check_unchanged(self.stamps)
             check_images(self.writer, images)
             if device is not None:
-                warn_of_changes(self.writer, self.file, device, self.events, self.cluster.size)
+                warn_of_changes(self.writer, self.file, device, self.events, self.workers.size)
             self.events.log_to(self.writer)
             self.resolved = self.file.config
             yield self.writer
             return
-        with new_run(self.output, self.name) as writer:
+        with new_run(self.output, self.name, parent=self.parent) as writer:
             self.events.log_to(writer)
             store_inputs(writer)
             self.resolved = resolve(writer.path)
             writer.write_text(RunFile.CONFIG, self.file.text)
             writer.write_resolved(dump_config(self.resolved))
-            data = data_fingerprints(self.file) if self.cluster.is_chief else ()
-            environment = _environment(self.resolved, device, data, self.cluster.size)
+            data = data_fingerprints(self.file) if self.workers.cluster.is_chief else ()
+            environment = _environment(self.resolved, device, data, self.workers.size)
             writer.write_json(
                 RunFile.ENVIRONMENT, {**environment, **({"images": images} if images else {})}
             )
@@ -133,7 +141,11 @@ class Recording:
 
 @contextmanager
 def recorded_run(
-    file: ConfigFile, output: Path | None, listener: Listener, suffix: str = ""
+    file: ConfigFile,
+    output: Path | None,
+    listener: Listener,
+    suffix: str = "",
+    parent: Path | None = None,
 ) -> Iterator[Recording]:
     """Record a new run.
 
@@ -142,18 +154,23 @@ def recorded_run(
         output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
         listener: receives events.
         suffix: of the config's name, which is cut to the length that a run's may have.
+        parent: the run that this one is a part of, if any.
 
     Raises:
         UsageError: for a glob that matches nothing.
     """
     name = f"{file.name[: _MAX_NAME - len(suffix)]}{suffix}"
     with file.located():
-        yield Recording(file, Events(listener), output, name, stamps_of(file))
+        yield Recording(file, Events(listener), output, name, stamps_of(file), parent=parent)
 
 
 @contextmanager
 def resumed_run(
-    run: Path, kind: RunKind, listener: Listener, tables: Tables | None = None
+    run: Path,
+    kind: RunKind,
+    listener: Listener,
+    tables: Tables | None = None,
+    parent: Path | None = None,
 ) -> Iterator[Recording]:
     """Reopen an unfinished run, which is locked until the end.
 
@@ -162,11 +179,12 @@ def resumed_run(
         kind: what it must have been begun as.
         listener: receives events.
         tables: the tables in memory that it was begun with.
+        parent: the run that this one is a part of, if any.
 
     Raises:
         RunError: if there is no such run, or its config or data have changed.
     """
-    with unfinished_run(run, kind) as writer:
+    with unfinished_run(run, kind, parent) as writer:
         file = replace(read_resolved(writer.resolved_path()), tables=tables or {})
         for key in file.tables:
             if getattr(file.config.data, key) != MEMORY:
@@ -212,23 +230,23 @@ def _stamp(path: Location) -> tuple[int | str | None, ...] | None:
     return None
 
 
-def image_fingerprints(prepared: Prepared) -> Images:
+def image_fingerprints(rows: FitRows) -> Images:
     """Hash the image files of each column of images, before they are encoded.
 
     The SHA-256 of a column is that of the digests of its files, in the order of the rows.
     """
     images = {}
-    for feature in prepared.encoding.features:
+    for feature in rows.encoding.features:
         if isinstance(feature, ImageEncoder):
-            digests = [*_image_digests(prepared, feature.column)]
+            digests = [*_image_digests(rows, feature.column)]
             whole = sha256(b"".join(digests)).hexdigest()
             images[feature.column] = {"files": len(digests), "sha256": whole}
     return images
 
 
-def _image_digests(prepared: Prepared, column: str) -> Iterator[bytes]:
+def _image_digests(rows: FitRows, column: str) -> Iterator[bytes]:
     """Yield the SHA-256 of each file; one that can't be read is reported when it is encoded."""
-    for table in sets(prepared.split).values():
+    for table in rows.tables.values():
         for part in table.parts(MAX_ROWS_AT_ONCE):
             for path in image_files(part, column)[1]:
                 if path.is_file():  # reading a pipe would block
@@ -351,23 +369,30 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
 
 
 def resolved_config(
-    file: ConfigFile, prepared: Prepared, folder: Path, threads: int, *, of_folds: bool = False
+    file: ConfigFile,
+    rows: FitRows,
+    plan: FitPlan,
+    folder: Path,
+    threads: int,
+    *,
+    of_folds: bool = False,
 ) -> Config:
     """Return a config with all that was inferred, which trains the same run again.
 
     Args:
         file: the config as given.
-        prepared: what was inferred from its data.
+        rows: what was inferred from its data.
+        plan: the network, and how it is trained.
         folder: where the new file will be; paths lead from there to the same files.
         threads: how many train.
         of_folds: whether rows are split into folds. Types of columns and the engine are then kept
             as given, as they may differ by fold.
     """
-    config, head = moved_config(file, folder), prepared.head
+    config, head = moved_config(file, folder), plan.head
     data = config.data
     is_split = of_folds or any(data.shares) or config.ensemble_folds is not None
-    target = data.target.model_copy(update={"type": prepared.task.type})
-    split = prepared.split_choice if is_split else data.split
+    target = data.target.model_copy(update={"type": rows.task.type})
+    split = rows.split_choice if is_split else data.split
     data = data.model_copy(update={"split": split, "target": target})
     ensemble = config.ensemble
     if ensemble is not None:
@@ -382,11 +407,11 @@ def resolved_config(
         "threads": threads,
     }
     if not of_folds:
-        features = {column: decision.feature for column, decision in prepared.decisions.items()}
+        features = {column: decision.feature for column, decision in rows.decisions.items()}
         update["input"] = config.input.model_copy(update={"features": features})
-        missing = resolved_missing(data, features, prepared.split.train)
+        missing = resolved_missing(data, features, rows.split.train)
         update["data"] = data.model_copy(update={"missing": missing})
-        update["engine"] = prepared.engine
+        update["engine"] = plan.engine
     return config.model_copy(update=update)
 
 

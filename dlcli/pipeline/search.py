@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -68,10 +68,8 @@ from dlcli.runs.manifest import RunFile, resume_command
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter, content_id
 from dlcli.safe_files import parse_document
-from dlcli.tables.sharded_table import gather_json
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+from dlcli.tables.disk_table import Storage
+from dlcli.workers import Workers
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {
@@ -138,24 +136,21 @@ def resume_tuning(
         return tune_recorded(recording, settings)
 
 
-def tune_recorded(
-    recording: Recording, settings: SearchSettings, workers: Collectives | None = None
-) -> Run:
+def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
     """Search for a better config, and store the search.
 
     Args:
-        recording: the run.
+        recording: the run. If several workers train each candidate together, this is worker 0,
+            which announces to the others what is trained, see `join_search`.
         settings: how the search is run.
-        workers: those of a cluster that train each candidate together; this is worker 0, which
-            announces to the others what is trained, see `join_search`.
     """
-    events = recording.events
+    events, workers = recording.events, recording.workers
     if recording.writer is None:
         record = StudyRecord.new(recording.file, settings)
     else:
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
-    if workers is not None and record.nested:
+    if workers.size > 1 and record.nested:
         raise UsageError(f"a nested search trains on one machine; remove {option('workers')}")
     context = _search_context(recording.file, events, workers, nested=record.nested)
     with recording.begin(
@@ -173,8 +168,7 @@ def tune_recorded(
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
             search = train_finalists(writer.path, configs, search, events, workers)
-            if workers is not None:
-                gather_json(workers, None)  # there is nothing more to train
+            workers.gather(None)  # there is nothing more to train
             if record.nested:
                 stop = stop_of_search(writer, study)
                 outer = evaluate_search(access, context, writer, stop, events)
@@ -189,16 +183,16 @@ def tune_recorded(
 
 
 def _search_context(
-    file: ConfigFile, events: Events, workers: Collectives | None, *, nested: bool = False
+    file: ConfigFile, events: Events, workers: Workers, *, nested: bool = False
 ) -> SearchContext:
     """Read the rows, make the search space, and check that a candidate can be trained."""
     own = file.config.tune
     check_tune(file)
     if own is not None and own.space is not None:
         tune_section(file)  # what is missing there is reported before the rows are read
-    dataset = read_candidates(file, events, workers)
+    dataset = read_candidates(file, events, Storage(workers=workers))
     file = with_search_space(file, dataset.tables[0].rows)
-    context = SearchContext.of(file, dataset, events, workers)
+    context = SearchContext.of(file, dataset, events)
     if context.tune != own:
         check_tune(file)
         space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
@@ -213,11 +207,11 @@ def _search_context(
     warn_of_large_grid(context.tune, events)
     if nested:
         check_outer_folds(context)
-    prepare_example(file.config, dataset, context.splits[0], events, workers)
+    prepare_example(file.config, dataset, context.splits[0], events)
     return context
 
 
-def join_search(file: ConfigFile, workers: Collectives) -> None:
+def join_search(file: ConfigFile, workers: Workers) -> None:
     """Train what worker 0 announces until its search is finished, on another worker of its cluster.
 
     Args:
@@ -229,7 +223,7 @@ def join_search(file: ConfigFile, workers: Collectives) -> None:
     """
     with file.located():
         context = _search_context(file, Events(), workers)
-        while (task := gather_json(workers, None)[0]) is not None:
+        while (task := workers.gather(None)[0]) is not None:
             if "values" in task:
                 join_trial(context, task["values"])
                 continue

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from optuna.distributions import (
     BaseDistribution,
@@ -19,6 +19,7 @@ from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, count_combinations, dimensions_of
 from dlcli.config.tune_section import Pruner, Tpe, Tune
+from dlcli.config.yaml_document import parse_path
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.network.network import resolve_head
@@ -27,11 +28,7 @@ from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
-from dlcli.schema.yaml_document import parse_path
 from dlcli.splitting import Split, make_folds
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
 
 LOSS = "loss"
 _MAX_REPORTS = 10
@@ -150,20 +147,13 @@ class SearchContext:
     fits: FitContext
 
     @classmethod
-    def of(
-        cls,
-        file: ConfigFile,
-        dataset: Dataset,
-        events: Events,
-        workers: Collectives | None = None,
-    ) -> SearchContext:
+    def of(cls, file: ConfigFile, dataset: Dataset, events: Events) -> SearchContext:
         """Return the context of a config and its rows.
 
         Args:
             file: the config.
             dataset: the rows.
             events: receives warnings about the rows.
-            workers: those of a cluster that train each candidate together.
 
         Raises:
             ConfigError: if there are no rows to evaluate candidates on, or the metric does not fit
@@ -179,7 +169,6 @@ class SearchContext:
             events,
             fits_per_program(tune, len(splits)),
             any_size=any(_is_size(parse_path(each.path)) for each in dimensions_of(tune)),
-            workers=workers,
         )
         return cls(file, tune, plan, splits, fits)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from optuna import create_study
@@ -67,9 +67,7 @@ from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+from dlcli.workers import NO_OTHERS, Workers
 
 _EDGE = 0.02
 """The share of a range, at either end, that counts as its edge."""
@@ -238,7 +236,7 @@ def train_finalists(
     configs: Mapping[Name, ConfigFile],
     search: Search,
     events: Events,
-    workers: Collectives | None = None,
+    workers: Workers = NO_OTHERS,
 ) -> Search:
     """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
 
@@ -250,7 +248,7 @@ def train_finalists(
         configs: the configs to train; `smallest` only if it is not the best.
         search: the document of the search.
         events: receives `progress`, each finalist, and each warning once.
-        workers: those of a cluster that train each config together; this is worker 0.
+        workers: those that train each config together; this is worker 0.
 
     Returns:
         The document with the finalists that have held-out rows, the original config first, and with
@@ -271,7 +269,7 @@ def train_finalists(
             # It reads the same rows as the search.
             runs[name] = train_child_run(folder, name, configs[name], events.warn_once, workers)
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
-            if isinstance(error, OutOfMemoryError) and workers is not None:
+            if isinstance(error, OutOfMemoryError) and workers.size > 1:
                 raise  # the others wait for this worker
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
@@ -501,7 +499,7 @@ def _evaluate_best(
     """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
     config = candidate(context.file, best.values).config
     try:
-        result = context.fits.fit(config, split, lambda *_: None, stop)
+        result = context.fits.fit(config, split, stop)
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
         release_memory(error)
         return None

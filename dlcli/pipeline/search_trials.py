@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from dlcli.config.search_space import Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
-from dlcli.pipeline.checkpointing import SharedCheckpointer, StopOnSignal
+from dlcli.pipeline.checkpointing import StopOnSignal, shared_checkpointer
 from dlcli.pipeline.documents import (
     State,
     TrialResult,
@@ -46,11 +46,8 @@ from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs.run_reader import read_resolved
 from dlcli.runs.run_writer import RunWriter
-from dlcli.tables.sharded_table import gather_json
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer
-
-if TYPE_CHECKING:
-    from dlcli.training.collectives import Collectives
+from dlcli.workers import NO_OTHERS, Workers
 
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
@@ -121,8 +118,8 @@ class TrialReporter:
     plan: SearchPlan
     report: Callable[[float, int], bool] = lambda *_: False
     """Stores a value at a step, and returns whether to prune the candidate."""
-    workers: Collectives | None = None
-    """Those of a cluster, which prune the candidate if worker 0 does."""
+    workers: Workers = NO_OTHERS
+    """Those that train the candidate together, which prune it if worker 0 does."""
     last: float | None = field(default=None, init=False)
     """The last reported value."""
     epochs: int = field(default=0, init=False)
@@ -158,8 +155,7 @@ class TrialReporter:
             is_pruned = self.report(value, step)
         except UpdateFinishedTrialError as error:  # others retry it, see `Study.keep_alive`
             is_pruned, lost = True, error
-        if self.workers is not None:
-            is_pruned = gather_json(self.workers, is_pruned)[0]
+        is_pruned = self.workers.gather(is_pruned)[0]
         if lost is not None:
             raise lost
         if is_pruned:
@@ -267,8 +263,9 @@ def evaluate_candidate(
     """
     start, plan, workers = time.perf_counter(), context.plan, context.fits.workers
     folds: list[Evaluation] = []
-    if workers is not None:
-        checkpointer = _shared(workers, values, checkpointer)
+    if workers.rank == 0:
+        workers.gather({"values": dict(values)})
+    checkpointer = shared_checkpointer(workers, checkpointer)
 
     def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
         found: dict[str, Any] = {
@@ -289,7 +286,7 @@ def evaluate_candidate(
             rows, progress = context.rows_of(config, split), reporter.progress(number)
             # No variable holds the network: a candidate that runs out of memory is to free it.
             folds.append(
-                evaluate(context.fits.fit(config, rows, progress, checkpointer), plan.objective)
+                evaluate(context.fits.fit(config, rows, checkpointer, progress), plan.objective)
             )
             if number < len(context.splits):
                 reporter.finish_fold(number, mean_of_all(each.value for each in folds))
@@ -298,7 +295,7 @@ def evaluate_candidate(
         return result("pruned", reporter.last, epochs=epochs)
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
         fails_all = isinstance(error, DataError) and not values  # whatever is tried on these rows
-        leaves_others = isinstance(error, OutOfMemoryError) and workers is not None
+        leaves_others = isinstance(error, OutOfMemoryError) and workers.size > 1
         if fails_all or leaves_others:  # who wait for this worker, and can only end with it
             raise
         return result("failed", None, problem=release_memory(error))
@@ -309,15 +306,6 @@ def evaluate_candidate(
     if len(folds) > 1:
         error_of_mean = standard_error_of_folds([each.value for each in folds])
     return result("complete", mean, standard_error=error_of_mean)
-
-
-def _shared(
-    workers: Collectives, values: Mapping[str, Value], checkpointer: Checkpointer
-) -> Checkpointer:
-    """Announce a candidate on worker 0, and return the checkpointer that all workers share."""
-    if workers.rank == 0:
-        gather_json(workers, {"values": dict(values)})
-    return SharedCheckpointer(workers, checkpointer)
 
 
 def join_trial(context: SearchContext, values: Mapping[str, Value]) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dlcli.columns.value_issues import ColumnIssues, ValueIssues
 from dlcli.errors import DataError, RunError, UsageError, in_cell
 from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, rejected_rows
 from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs.manifest import locked
 from dlcli.safe_files import open_new_file
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.partitions import Partition
 from dlcli.tables.source_files import SourceFile, find
 from dlcli.tables.table import Remark, Table
@@ -284,7 +285,7 @@ def _read(
     if reads_whole:  # a file without rows is none of `Predictor.read`
         folder.mkdir()
         assert stored.path is not None
-        parts = predictor.read(stored.path, folder).parts(predictor.rows_at_once)
+        parts = predictor.read(stored.path, Storage(folder)).parts(predictor.rows_at_once)
         return unread, (_with_partition(predictor, part, stored.partition) for part in parts)
 
     def tables() -> Iterator[Table]:

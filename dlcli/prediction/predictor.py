@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import AliasChoices, Field
 
-from dlcli.arrays import Indices
-from dlcli.columns.number import NumberEncoder
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config
-from dlcli.encoding.encoded_rows import Inputs
+from dlcli.encoding.encoded_rows import Indices, Inputs
 from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.missing_words import words_to_predict
+from dlcli.encoding.numeric_columns import NumberEncoder
 from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Weights
 from dlcli.network.network import Network, build_network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
+from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
@@ -211,15 +210,14 @@ class Predictor:
     def read(
         self,
         source: Source | MemoryTable,
-        folder: Path | None = None,
+        storage: Storage = IN_MEMORY,
         others: Sequence[str] | None = None,
     ) -> Table:
         """Read a table as training read its own.
 
         Args:
             source: the table.
-            folder: where to store the rows, in files of dlcli's own; without one they are in
-                memory.
+            storage: where to keep the rows.
             others: the only columns to read besides those that are predicted from, where a file
                 allows that: Parquet. [default: all]
 
@@ -229,7 +227,7 @@ class Predictor:
         """
         features = [feature.column for feature in self.encoding.features]
         columns = None if others is None else {*features, *others}
-        table = read_table(source, self.missing_words, self.config.data.format, folder, columns)
+        table = read_table(source, self.missing_words, self.config.data.format, storage, columns)
         return table.written_like(self.encoding.notations)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dlcli.config.urls import Location, Url
 from dlcli.errors import by_caller
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import content_id, data_entries, fingerprint
-from dlcli.schema.urls import Location, Url
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.remote_files import file_size
 from dlcli.tables.source_files import Source, expand

@@ -129,10 +129,12 @@ class ResumableRun:
 
     Args:
         path: the folder.
+        parent: the run that this one is a part of, if any: it is resumed in place of this one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parent: Path | None = None) -> None:
         self.path = path
+        self.parent = parent
         self.finished = False
         self.not_resumable = False
         """True if it is useless to resume the run, whatever the folder contains."""
@@ -147,6 +149,11 @@ class ResumableRun:
         bases = _checkpoint_folders(self.path)
         is_resumable = self.has_partial_results or has_members or any(map(_checkpoints, bases))
         return is_resumable and not self.not_resumable
+
+    @property
+    def way_to_resume(self) -> str:
+        """The command that resumes the run, for messages."""
+        return f"resume with: {resume_command(self.parent or self.path)}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -368,12 +375,14 @@ class ResumableRun:
             is_full = error.errno in _DISK_FULL
             remedy = "free some space" if is_full else "make sure that it can be written"
             if self.can_resume:
-                remedy += f", then resume with: {resume_command(self.path)}"
+                remedy += f", then {self.way_to_resume}"
             else:
                 remedy += f", or name another folder with {option('output')}, then train again"
-            raise TrainingError(
+            failure = TrainingError(
                 f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
-            ) from error
+            )
+            failure.names_way_to_resume = self.can_resume
+            raise failure from error
 
 
 def remove_resume_files(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlcli.errors import RunError, UsageError, option
+from dlcli.errors import DlcliError, RunError, UsageError, option
 from dlcli.runs.manifest import (
     KIND_NAMES,
     LOCK,
@@ -35,7 +35,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @contextmanager
-def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[RunWriter]:
+def new_run(
+    folder: Path | None, name: str, base: Path = Path("runs"), parent: Path | None = None
+) -> Iterator[RunWriter]:
     """Make a run folder, and remove it at the end unless the run is finished or can be resumed.
 
     Args:
@@ -43,6 +45,7 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         name: the run's name: the folder is `base/name`, or the first free one of `base/name-2`,
             `base/name-3` and so on. No two processes get the same.
         base: where named run folders are made.
+        parent: the run that it is a part of, if any.
 
     Yields:
         the writer. If the block ends without `finish` or with any exception, nothing remains but a
@@ -52,7 +55,7 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
         UsageError: if the folder exists or can't be made, or the name is invalid.
     """
     made = _make_numbered(base, name) if folder is None else _make_named(folder)
-    writer = RunWriter(made[-1])
+    writer = RunWriter(made[-1], parent)
     try:
         with writer.locked():
             yield writer
@@ -66,12 +69,15 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
 
 
 @contextmanager
-def unfinished_run(folder: Path, kind: RunKind = "train") -> Iterator[RunWriter]:
+def unfinished_run(
+    folder: Path, kind: RunKind = "train", parent: Path | None = None
+) -> Iterator[RunWriter]:
     """Open a run that was interrupted. It is never removed.
 
     Args:
         folder: the run folder, which may come from a stranger.
         kind: expected kind.
+        parent: the run that it is a part of, if any.
 
     Raises:
         RunError: if there is none, it is finished or of another kind, another process trains it, it
@@ -79,7 +85,7 @@ def unfinished_run(folder: Path, kind: RunKind = "train") -> Iterator[RunWriter]
     """
     require_folder(folder)
     _check_unfinished(folder, kind)  # first, since a lock would remain in any other folder
-    writer = RunWriter(folder)
+    writer = RunWriter(folder, parent)
     with writer.locked():
         _check_unfinished(folder, kind)  # again, since another process may have just finished it
         try:
@@ -94,9 +100,13 @@ def unfinished_run(folder: Path, kind: RunKind = "train") -> Iterator[RunWriter]
 
 
 def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
-    """Add how to resume a run to the exception that ended it, unless it says so."""
-    if writer.can_resume and not writer.finished and "resume with: " not in str(error):
-        error.add_note(f"resume with: {resume_command(writer.path)}")
+    """Add how to resume a run to the exception that ended it, unless it says so.
+
+    That of a part is left to the run that it is a part of.
+    """
+    is_named = isinstance(error, DlcliError) and error.names_way_to_resume
+    if writer.parent is None and writer.can_resume and not writer.finished and not is_named:
+        error.add_note(writer.way_to_resume)
 
 
 def _check_unfinished(folder: Path, kind: RunKind) -> None:

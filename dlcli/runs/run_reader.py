@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.config.config_file import ConfigFile, load_config_of_run
+from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import (
     ConfigError,
     DlcliError,
@@ -48,7 +49,6 @@ from dlcli.safe_files import (
     parse_object,
     write_atomically,
 )
-from dlcli.schema.urls import Location, Url, hide_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dlcli import __version__, is_command_line
+from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
@@ -32,7 +33,6 @@ from dlcli.safe_files import (
     to_json,
     write_atomically,
 )
-from dlcli.schema.urls import Location, Url, hide_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,10 +54,11 @@ class RunWriter(ResumableRun):
 
     Args:
         path: the folder, which exists.
+        parent: the run that this one is a part of, if any.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, parent: Path | None = None) -> None:
+        super().__init__(path, parent)
         self._log: TextIO | None = None
 
     def write_text(self, name: RunFile, text: str) -> None:

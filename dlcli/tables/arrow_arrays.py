@@ -134,12 +134,6 @@ def widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(_LARGE[values.type]) if is_large else values
 
 
-def take_rows(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    """Return some rows of a table, in the order given."""
-    wide = pa.table({name: widened(table.column(name)) for name in table.column_names})
-    return wide.take(integers(rows))
-
-
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the values without dictionary, nulls as text, and half floats as floats.
 

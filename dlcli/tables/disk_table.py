@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlcli.errors import TrainingError, option
 from dlcli.tables.arrow_arrays import integers, plain, widened
+from dlcli.workers import NO_OTHERS, Workers
 
 _ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
@@ -27,6 +29,37 @@ _BYTES_PER_BATCH = 2**28
 def batch_rows(columns: int) -> int:
     """Return the number of rows to read or write at once, given the number of columns."""
     return max(1, min(_ROWS_PER_BATCH, _VALUES_PER_BATCH // max(columns, 1)))
+
+
+class Columns(Protocol):
+    """The columns of a table: a `pa.Table`, or its counterpart on disk or in a cluster."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns' names and types."""
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read a column."""
+
+    def slice(self, start: int, length: int) -> pa.Table:
+        """Read adjacent rows of all columns."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where rows are kept: in memory, in a folder, or by several workers, each a share of them."""
+
+    folder: Path | None = None
+    """A folder for files of rows; `None`: they are in memory."""
+    workers: Workers = NO_OTHERS
+    """The workers, all of which read and encode at the same time."""
+
+
+IN_MEMORY = Storage()
 
 
 @dataclass(frozen=True)
@@ -128,6 +161,19 @@ class StoredColumns:
                 parts.append(part.cast(self.schema))
             before += piece.rows
         return pa.concat_tables(parts)
+
+
+def take_rows(columns: Any, rows: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    """Select rows, in the order given, wherever they are stored.
+
+    Args:
+        columns: see `Columns`.
+        rows: indices from 0, (rows,).
+    """
+    if not isinstance(columns, pa.Table):
+        return columns.take(rows)
+    wide = pa.table({name: widened(columns.column(name)) for name in columns.column_names})
+    return wide.take(integers(rows))
 
 
 def store(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> StoredColumns:

@@ -7,134 +7,41 @@ machine, to the bit, and none ever holds more than its share of the rows and a c
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    DlcliError,
-    Problem,
-    RunError,
-    TrainingError,
-    UsageError,
-    WorkerError,
-)
-from dlcli.tables.arrow_arrays import integers, take_rows, widened
-from dlcli.tables.disk_table import StoredColumns, without_dictionary
+from dlcli.tables.arrow_arrays import integers, widened
+from dlcli.tables.disk_table import StoredColumns, take_rows, without_dictionary
+from dlcli.tables.table import Table
+from dlcli.workers import ConnectedWorkers
 
-Arrays = dict[str, NDArray[Any]]
 Result = TypeVar("Result")
-
-
-class Exchange(Protocol):
-    """Messages between the processes of a cluster, the workers."""
-
-    rank: int
-    """The number of this worker, from 0."""
-    size: int
-    """The number of workers."""
-
-    def gather(self, message: bytes | memoryview) -> Sequence[bytes | memoryview]:
-        """Return the message of each worker; all call it at the same time.
-
-        Raises:
-            TrainingError: if one of them has ended, or can't be reached.
-        """
-
-
-def gather_json(exchange: Exchange, value: Any) -> list[Any]:  # noqa: ANN401
-    """Return the value of each worker, all of which JSON can represent."""
-    return [json.loads(bytes(each)) for each in exchange.gather(json.dumps(value).encode())]
-
-
-def gather_arrays(exchange: Exchange, arrays: Mapping[str, NDArray[Any]]) -> list[Arrays]:
-    """Return the arrays of each worker, by name."""
-    stream = io.BytesIO()
-    np.savez(stream, **{f"_{name}": array for name, array in arrays.items()})  # type: ignore[arg-type]
-    found = []
-    for each in exchange.gather(stream.getbuffer()):
-        with np.load(io.BytesIO(each), allow_pickle=False) as stored:
-            found.append({name[1:]: stored[name] for name in stored})
-    return found
-
-
-def in_agreement(exchange: Exchange, work: Callable[[], Result]) -> Result:
-    """Do something that may fail on a single worker; then it fails on all of them.
-
-    Args:
-        exchange: to the other workers.
-        work: does it, without an exchange.
-
-    Raises:
-        DlcliError: of the first worker on which it failed.
-    """
-    results: list[Result] = []
-    gather_results(exchange, lambda: results.append(work()))
-    return results[0]
-
-
-def gather_results(exchange: Exchange, work: Callable[[], Any]) -> list[Any]:
-    """Return what each worker's `work` returns, which JSON can represent; see `in_agreement`."""
-    result = None
-    error: DlcliError | None = None
-    try:
-        result = work()
-    except DlcliError as failed:
-        error = failed
-    except MemoryError:
-        error = WorkerError("out of memory; use more workers, or data.storage: disk")
-    failure = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
-    found = gather_json(exchange, [failure, result])
-    for rank, (each, _) in enumerate(found):
-        if each is not None:
-            raise (error if rank == exchange.rank else None) or _error_of(rank, *each)
-    return [result for _, result in found]
-
-
-def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> DlcliError:
-    """Return the error of another worker, with the same exit code."""
-    kinds = {kind.__name__: kind for kind in (DataError, RunError, TrainingError)}
-    error: DlcliError
-    if name == "ConfigError":
-        error = ConfigError([Problem("", message)])
-    elif name == "UsageError":
-        error = UsageError(message)
-    else:
-        error = kinds.get(name, WorkerError)("")
-        # Rows are the same for all, a disk is the worker's own.
-        error.args = (message if name == "DataError" else f"worker {rank}: {message}",)
-    for note in notes:
-        error.add_note(note)
-    return error
 
 
 @dataclass(frozen=True)
 class RowShares:
     """The worker that holds each row."""
 
-    exchange: Exchange
+    workers: ConnectedWorkers
     owners: NDArray[np.int32]
     """The rank of the worker, (rows,)."""
     indices: NDArray[np.int64]
     """The index of the row among those of that worker, (rows,)."""
 
     @classmethod
-    def of(cls, exchange: Exchange, owners: NDArray[np.int32]) -> RowShares:
+    def of(cls, workers: ConnectedWorkers, owners: NDArray[np.int32]) -> RowShares:
         """Return the shares of workers that hold their rows in the order of the table."""
         indices = np.empty(len(owners), np.int64)
-        for rank in range(exchange.size):
+        for rank in range(workers.size):
             rows = np.flatnonzero(owners == rank)
             indices[rows] = np.arange(len(rows))
-        return cls(exchange, owners, indices)
+        return cls(workers, owners, indices)
 
     def __len__(self) -> int:
         """Number of rows of all workers."""
@@ -143,7 +50,7 @@ class RowShares:
     @cached_property
     def own(self) -> NDArray[np.int64]:
         """The indices, in the table, of the rows of this worker, ascending."""
-        return np.flatnonzero(self.owners == self.exchange.rank)
+        return np.flatnonzero(self.owners == self.workers.rank)
 
     def take(self, rows: NDArray[np.int64]) -> RowShares:
         """Select rows, in the order given."""
@@ -156,7 +63,7 @@ class RowShares:
             own: the part of the rows `self.own`, (len(own), ...), of the same type everywhere.
         """
         whole = np.empty((len(self), *own.shape[1:]), own.dtype)
-        for rank, part in enumerate(gather_arrays(self.exchange, {"own": own})):
+        for rank, part in enumerate(self.workers.gather_arrays({"own": own})):
             whole[self.owners == rank] = part["own"]
         return whole
 
@@ -172,7 +79,7 @@ class RowShares:
             writer.write_table(pa.table([own], schema=schema))
         parts = [
             pa.ipc.open_stream(pa.py_buffer(part)).read_all()
-            for part in self.exchange.gather(memoryview(sink.getvalue()).cast("B"))
+            for part in self.workers.gather_bytes(memoryview(sink.getvalue()).cast("B"))
         ]
         if any(part.schema != schema for part in parts):
             read = ", ".join(part.schema.names[0] for part in parts)
@@ -208,8 +115,6 @@ class ShardedColumns:
         rows = self.shares.indices[self.shares.own]
         if self._are_all(rows):
             return self.stored
-        if isinstance(self.stored, StoredColumns):
-            return self.stored.take(rows)
         return take_rows(self.stored, rows)
 
     def _are_all(self, rows: NDArray[np.int64]) -> bool:
@@ -233,3 +138,70 @@ class ShardedColumns:
         stop = min(start + length, self.num_rows)
         part = self.take(np.arange(start, stop))
         return pa.table({name: part.column(name) for name in self.schema.names})
+
+
+class SharedTable(Table):
+    """A table of which each worker of a cluster holds a share of the rows.
+
+    Args:
+        data: `ShardedColumns`.
+    """
+
+    data: ShardedColumns
+    is_shared = True
+
+    def only(self, names: Iterable[str]) -> Table:
+        """Return the table of some columns of all workers, in memory."""
+        alone = pa.table({name: self.data.column(name) for name in names})
+        return self._unshared(alone, slice(None))
+
+    def parts(self, rows: int) -> Iterator[Table]:
+        """Yield consecutive parts, each of which all workers receive."""
+        for start in range(0, max(self.rows, 1), rows):
+            yield self._unshared(self.data.slice(start, rows), slice(start, start + rows))
+
+    def own_rows(self) -> Table:
+        """Return this worker's share of the rows."""
+        return self._unshared(self.data.own, self.data.shares.own)
+
+    def _unshared(self, data: pa.Table | StoredColumns, rows: NDArray[np.int64] | slice) -> Table:
+        """Return some rows that this process holds as a table of its own."""
+        some = self._part(data, rows)
+        return Table(**{each.name: getattr(some, each.name) for each in fields(Table)})
+
+    def by_row(self, compute: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
+        """Compute an array of values of each row; each worker those of its own rows."""
+        shares = self.data.shares
+        return shares.gather(shares.workers.agree(lambda: compute(self.own_rows())))
+
+    def any_part(self, test: Callable[[Table], bool]) -> bool:
+        """Return whether a test holds for the rows of some worker."""
+        return any(self.data.shares.workers.gather_results(lambda: test(self.own_rows())))
+
+    def by_column(
+        self,
+        names: Sequence[str],
+        compute: Callable[[str, Table], Result],
+        dump: Callable[[Result], str],
+        load: Callable[[str], Result],
+    ) -> list[Result]:
+        """Compute something of each column; each worker that of some columns."""
+        workers, found = self.data.shares.workers, list[str]()
+
+        def compute_own(own: tuple[str, Table] | None) -> str:
+            return "" if own is None else dump(compute(*own))
+
+        for start in range(0, len(names), workers.size):
+            some = names[start : start + workers.size]
+            work = partial(compute_own, self._one_of_each(some, workers.rank))
+            found += workers.gather_results(work)[: len(some)]
+        return [*map(load, found)]
+
+    def _one_of_each(self, names: Sequence[str], rank: int) -> tuple[str, Table] | None:
+        """Read columns, one for each worker; return that of a worker, if any."""
+        own = None
+        for number, name in enumerate(names):
+            alone = self.only([name])  # all take part in it, and most do not keep it
+            if number == rank:
+                own = name, alone
+        return own

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, plural
-from dlcli.tables.arrow_arrays import integers, plain, strings, take_rows
+from dlcli.tables.arrow_arrays import integers, plain, strings
 from dlcli.tables.column import (
     USUAL_MISSING_WORDS,
     Column,
@@ -22,9 +22,8 @@ from dlcli.tables.column import (
     column_kind,
     parse_together,
 )
-from dlcli.tables.disk_table import StoredColumns
+from dlcli.tables.disk_table import Columns, take_rows
 from dlcli.tables.number_notation import SEPARATORS, Notation
-from dlcli.tables.sharded_table import ShardedColumns, gather_results, in_agreement
 
 Result = TypeVar("Result")
 WayOut = Callable[[bool], str]
@@ -54,7 +53,7 @@ class Table:
 
     Args:
         file: the file as the user named it, for messages.
-        data: the columns as stored.
+        data: the columns as stored, in memory or elsewhere.
         row_numbers: the number of each row in its file, counted from 1 after the header, (rows,).
         missing_words: spellings of a missing value by column, besides nulls, NaN and blank fields;
             one that is a number is compared by value in a column of numbers.
@@ -67,7 +66,7 @@ class Table:
     """
 
     file: str
-    data: pa.Table | StoredColumns | ShardedColumns
+    data: Columns
     row_numbers: NDArray[np.int64]
     missing_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
@@ -105,9 +104,7 @@ class Table:
         Args:
             rows: indices from 0, (rows,).
         """
-        data = self.data
-        taken = take_rows(data, rows) if isinstance(data, pa.Table) else data.take(rows)
-        return self._part(taken, rows)
+        return self._part(take_rows(self.data, rows), rows)
 
     def only(self, names: Iterable[str]) -> Table:
         """Return the table of some columns, in memory."""
@@ -118,38 +115,28 @@ class Table:
         for start in range(0, max(self.rows, 1), rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
-    @property
-    def is_shared(self) -> bool:
-        """True in a cluster, each of whose workers holds a share of the rows."""
-        return isinstance(self.data, ShardedColumns)
+    is_shared: ClassVar[bool] = False
+    """True if other processes hold some of the rows; `SharedTable` overrides what follows."""
 
     def own_rows(self) -> Table:
-        """Return the rows that this process holds: in a cluster its share, elsewhere all."""
-        if not isinstance(self.data, ShardedColumns):
-            return self
-        return self._part(self.data.own, self.data.shares.own)
+        """Return the rows that this process holds."""
+        return self
 
     def by_row(self, compute: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
-        """Compute an array of values of each row, (rows, ...); in a cluster each worker its own.
+        """Compute an array of values of each row, (rows, ...).
 
         Args:
             compute: returns the values of a table's rows, each of which follows from the row alone.
         """
-        if not isinstance(self.data, ShardedColumns):
-            return compute(self)
-        shares = self.data.shares
-        return shares.gather(in_agreement(shares.exchange, lambda: compute(self.own_rows())))
+        return compute(self)
 
     def any_part(self, test: Callable[[Table], bool]) -> bool:
-        """Return whether a test holds for the rows; in a cluster, for those of some worker.
+        """Return whether a test holds for the rows.
 
         Args:
             test: holds for rows if it holds for some of them.
         """
-        if not isinstance(self.data, ShardedColumns):
-            return test(self)
-        exchange = self.data.shares.exchange
-        return any(gather_results(exchange, lambda: test(self.own_rows())))
+        return test(self)
 
     def by_column(
         self,
@@ -158,38 +145,18 @@ class Table:
         dump: Callable[[Result], str],
         load: Callable[[str], Result],
     ) -> list[Result]:
-        """Compute something of each column; in a cluster each worker that of some columns.
+        """Compute something of each column.
 
         Args:
             names: the columns.
             compute: computes it, given the column's name, and a table that has this column.
-            dump: writes it as a text, which is sent to the other workers.
+            dump: writes it as a text, to be sent to other processes.
             load: reads such a text.
 
         Raises:
             DlcliError: of the first column that `compute` fails on.
         """
-        if not isinstance(self.data, ShardedColumns):
-            return [compute(name, self) for name in names]
-        exchange, found = self.data.shares.exchange, list[str]()
-
-        def compute_own(own: tuple[str, Table] | None) -> str:
-            return "" if own is None else dump(compute(*own))
-
-        for start in range(0, len(names), exchange.size):
-            some = names[start : start + exchange.size]
-            work = partial(compute_own, self._one_of_each(some, exchange.rank))
-            found += gather_results(exchange, work)[: len(some)]
-        return [*map(load, found)]
-
-    def _one_of_each(self, names: Sequence[str], rank: int) -> tuple[str, Table] | None:
-        """Read columns in a cluster, one for each worker; return that of a worker, if any."""
-        own = None
-        for number, name in enumerate(names):
-            alone = self.only([name])  # all take part in it, and most do not keep it
-            if number == rank:
-                own = name, alone
-        return own
+        return [compute(name, self) for name in names]
 
     def where(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and its number in it, counted from 1 after the header.
@@ -207,9 +174,7 @@ class Table:
         numbers = self.file_numbers if self.file_numbers is not None else np.zeros(self.rows)
         return strings(names, pa.string()).take(integers(numbers.astype(np.int64)))
 
-    def _part(
-        self, data: pa.Table | StoredColumns | ShardedColumns, rows: NDArray[np.int64] | slice
-    ) -> Table:
+    def _part(self, data: Columns, rows: NDArray[np.int64] | slice) -> Table:
         numbers = self.file_numbers
         return replace(
             self,

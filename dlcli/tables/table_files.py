@@ -15,19 +15,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.config.data_section import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
-from dlcli.tables.disk_table import StoredColumns, plain_schema, store, without_dictionary
-from dlcli.tables.format_choices import AutoFormat, CsvFormat, FormatChoice
+from dlcli.tables.disk_table import (
+    IN_MEMORY,
+    Columns,
+    Storage,
+    StoredColumns,
+    plain_schema,
+    store,
+    without_dictionary,
+)
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
-from dlcli.tables.sharded_table import (
-    Exchange,
-    RowShares,
-    ShardedColumns,
-    gather_json,
-    in_agreement,
-)
+from dlcli.tables.sharded_table import RowShares, ShardedColumns, SharedTable
 from dlcli.tables.source_files import (
     Batches,
     Source,
@@ -46,6 +48,7 @@ from dlcli.tables.typed_files import (
     row_group_sizes,
     with_plain_types,
 )
+from dlcli.workers import ConnectedWorkers
 
 _AUTO = AutoFormat()
 _MOST_EXPANDED = 200
@@ -60,9 +63,8 @@ def read_table(
     source: Source | MemoryTable,
     missing: MissingWords = lambda _: (),
     form: FormatChoice = _AUTO,
-    folder: Path | None = None,
+    storage: Storage = IN_MEMORY,
     columns: Collection[str] | None = None,
-    exchange: Exchange | None = None,
 ) -> Table:
     """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
 
@@ -71,9 +73,8 @@ def read_table(
             input. Or a table in memory.
         missing: gives the spellings of a missing value in a column, besides empty fields.
         form: the declared format of text; the rest of it is detected.
-        folder: where to store the rows, in files of dlcli's own; without one they are in memory.
+        storage: where to keep the rows.
         columns: the only columns to read of Parquet that has all of them; by default all.
-        exchange: to the other workers of a cluster, each of which reads a share of the rows.
 
     Raises:
         UsageError: for a file that is not there or cannot be read.
@@ -81,14 +82,14 @@ def read_table(
             fit its header; for files with different columns.
     """
     if isinstance(source, MemoryTable):
-        data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), folder)
+        data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), storage.folder)
         return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
-    files = find(source) if exchange is None else in_agreement(exchange, lambda: find(source))
-    parts = (
-        [_read_part(each, form, folder, columns) for each in files]
-        if exchange is None
-        else _read_shares(files, form, folder, columns, exchange)
-    )
+    workers, how = storage.workers, (form, storage.folder, columns)
+    files = workers.agree(lambda: find(source))
+    if isinstance(workers, ConnectedWorkers):
+        parts = _read_shares(files, how, workers)
+    else:
+        parts = [_read_part(each, *how) for each in files]
     name = files[0].file if len(files) == 1 else name_of(source)
     return _merge(parts, name, missing, _csv_format(form))
 
@@ -202,45 +203,43 @@ def _read_part(
 
 def _read_shares(
     files: Sequence[SourceFile],
-    form: FormatChoice,
-    folder: Path | None,
-    columns: Collection[str] | None,
-    exchange: Exchange,
+    how: tuple[FormatChoice, Path | None, Collection[str] | None],
+    workers: ConnectedWorkers,
 ) -> list[_Part]:
     """Read this worker's share of the rows: of several files some, of one a part of its rows.
 
     Whole files are read if there is one for each worker at least; otherwise whole row groups of a
     Parquet file if it has as many; otherwise each worker reads the file and keeps a part of it.
     """
-    rank, workers, how = exchange.rank, exchange.size, (form, folder, columns)
+    rank, count = workers.rank, workers.size
     sizes = [max(file.size, 1) for file in files]
     read_by: list[int | None] = [None] * len(files)
     is_read_once = any(file.path is None and file.remote is None for file in files)  # as a pipe
-    if len(files) >= workers and not is_read_once:
+    if len(files) >= count and not is_read_once:
         before = np.cumsum([0, *sizes])
         middle = (before[1:] + before[:-1]) / 2
-        read_by = np.minimum(middle * workers // before[-1], workers - 1).astype(int).tolist()
+        read_by = np.minimum(middle * count // before[-1], count - 1).astype(int).tolist()
 
     def read() -> dict[int, tuple[_Part, NDArray[np.int32]]]:
         return {
-            number: _read_share(file, partial(_read_part, file, *how), rank, workers, reader)
+            number: _read_share(file, partial(_read_part, file, *how), rank, count, reader)
             for number, (file, reader) in enumerate(zip(files, read_by, strict=True))
             if reader in (None, rank)
         }
 
-    own = in_agreement(exchange, read)
+    own = workers.agree(read)
     # Of files that others have read, their columns and the number of rows are needed.
     described = {number: _describe(part) for number, (part, _) in own.items()}
-    gathered = gather_json(exchange, described)
+    gathered = workers.gather(described)
     parts = []
     for number, (file, reader) in enumerate(zip(files, read_by, strict=True)):
         if number in own:
             part, owners = own[number]
         else:
-            part, rows = _described(file.file, gathered[reader or 0][str(number)], folder)
+            part, rows = _described(file.file, gathered[reader or 0][str(number)], how[1])
             owners = np.full(rows, reader, np.int32)
         assert not isinstance(part.data, ShardedColumns)
-        shares = RowShares.of(exchange, owners)
+        shares = RowShares.of(workers, owners)
         parts.append(replace(part, data=ShardedColumns(part.data, part.schema, shares)))
     return parts
 
@@ -335,7 +334,7 @@ class _Part:
     """The rows of one file."""
 
     file: str
-    data: pa.Table | StoredColumns | ShardedColumns
+    data: Columns
     delimiter: str | None
     """The delimiter of text; None for values with types."""
     remarks: tuple[Remark, ...] = ()
@@ -397,7 +396,8 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
     words = {column: missing(column) for column in data.schema.names}
-    table = Table(name, data, rows, words, nameless=nameless, unread=unread)
+    kind = SharedTable if isinstance(data, ShardedColumns) else Table
+    table = kind(name, data, rows, words, nameless=nameless, unread=unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
@@ -447,10 +447,10 @@ def _concatenate(
     if not sharded:
         return _joined(parts, schema)
     own = [replace(part, data=each.stored) for part, each in zip(parts, sharded, strict=True)]
-    exchange = sharded[0].shares.exchange
-    stored = in_agreement(exchange, lambda: _joined(own, schema))
+    workers = sharded[0].shares.workers
+    stored = workers.agree(lambda: _joined(own, schema))
     owners = np.concatenate([each.shares.owners for each in sharded])
-    return ShardedColumns(stored, schema, RowShares.of(exchange, owners))
+    return ShardedColumns(stored, schema, RowShares.of(workers, owners))
 
 
 def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColumns:

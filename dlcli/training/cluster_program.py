@@ -52,8 +52,8 @@ class ClusterProgram(ChunkedProgram):
     def __init__(self, job: Job) -> None:
         inputs = job.train.inputs
         assert isinstance(inputs, ShardedInputs)
-        assert isinstance(inputs.shares.exchange, Collectives)
-        self.collectives = inputs.shares.exchange
+        assert isinstance(inputs.shares.workers, Collectives)
+        self.collectives = inputs.shares.workers
 
         learner = build_learner(job, sum_over_workers=self._sum_over_workers)
         super().__init__(job, learner, jit_compile=False)
@@ -71,7 +71,7 @@ class ClusterProgram(ChunkedProgram):
         job = self.job
         inputs, weights, size = job.train.inputs, job.loss_weights, job.batch_size
         assert isinstance(inputs, ShardedInputs)
-        is_own = inputs.shares.owners == inputs.shares.exchange.rank
+        is_own = inputs.shares.owners == inputs.shares.workers.rank
         for first, stop, index in chunk_orders(job, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]

@@ -17,6 +17,7 @@ from tensorflow.python.distribute.collective_all_reduce_strategy import Collecti
 
 from dlcli.cluster import LOST_WORKER, Cluster
 from dlcli.errors import UsageError, WorkerError
+from dlcli.workers import ConnectedWorkers
 
 _MESSAGE_NUMBERS = 2**20
 """Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""
@@ -39,8 +40,8 @@ _OF_WORKERS = ("Collective", "/job:worker", "peer", "Socket closed", "check aliv
 """Texts of their messages."""
 
 
-class Collectives:
-    """The worker of this process, see `dlcli.tables.Exchange`.
+class Collectives(ConnectedWorkers):
+    """The workers as this process knows them, with sums of tensors.
 
     TensorFlow must not have run an operation in this process yet.
 
@@ -49,9 +50,7 @@ class Collectives:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.rank = cluster.rank
-        self.size = cluster.size
+        super().__init__(cluster)
         CollectiveAllReduceExtended._check_health_interval = _HEALTH_SECONDS
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": cluster.addresses}),
@@ -117,12 +116,8 @@ class Collectives:
             program().numpy()
         return (time.perf_counter() - start) / _SUMS_MEASURED
 
-    def gather(self, message: bytes | memoryview) -> list[bytes | memoryview]:
-        """Return the message of each worker; all call it at the same time.
-
-        Raises:
-            WorkerError: if one of them has ended, or can't be reached.
-        """
+    def gather_bytes(self, message: bytes | memoryview) -> list[bytes | memoryview]:
+        """Return the message of each worker, see `ConnectedWorkers`."""
         with translated():
             head = np.zeros(_HEAD_NUMBERS, np.int64)
             head[0] = len(message)

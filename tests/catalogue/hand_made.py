@@ -32,13 +32,15 @@ def make_run(
     """
     Path(f"{name}.yaml").write_text(config, encoding="utf-8")
     file = load_config(Path(f"{name}.yaml"))
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events(lambda *_: None))
     with new_run(None, name) as writer:
         writer.write_text(RunFile.CONFIG, file.text)
-        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_resolved(
+            dump_config(resolved_config(file, prepared, plan, writer.path, threads=1))
+        )
         writer.write_json(RunFile.ENVIRONMENT, {"data": data_fingerprints(file)})
         writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
-        halves = {each.name: np.full(each.shape, 0.5) for each in prepared.network.weights}
+        halves = {each.name: np.full(each.shape, 0.5) for each in plan.network.weights}
         arrays = {key: np.array(value, np.float32) for key, value in (weights or halves).items()}
         writer.write_arrays(RunFile.WEIGHTS, arrays)
         if constant is not None:

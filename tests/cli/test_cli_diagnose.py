@@ -32,10 +32,12 @@ def slow(folder):
     Path("slow.csv").write_text(f"x,y\n{rows}")
     Path("slow.yaml").write_text(CONFIG)
     file = load_config(Path("slow.yaml"))
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events(lambda *_: None))
     with new_run(None, "slow") as writer:
         writer.write_text(RunFile.CONFIG, file.text)
-        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_resolved(
+            dump_config(resolved_config(file, prepared, plan, writer.path, threads=1))
+        )
         writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
         writer.write_json(RunFile.METRICS, {"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
         loss = [1.0 - 0.01 * at for at in range(20)]

@@ -54,7 +54,7 @@ def test_the_event_has_the_summary_of_held_out_rows():
     emitted = []
     file = load_config(Path("colors.yaml"))
     events = Events(lambda event, fields: emitted.append(fields))
-    encode_sets(file.config.data.weight, prepare(file, events), events)
+    encode_sets(prepare(file, events)[0], events)
     (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
     kind = "with values that are no category ('blue')"
     assert rest == [

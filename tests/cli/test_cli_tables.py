@@ -90,8 +90,8 @@ class TestExperiment:
 
     def test_the_resolved_config_leads_to_the_same_files_and_finds_formats_out_again(self):
         file = load_config(Path("c.yaml"))
-        prepared = prepare(file, Events(lambda *_: None))
-        data = resolved_config(file, prepared, Path("runs/c"), threads=1).data
+        prepared, plan = prepare(file, Events(lambda *_: None))
+        data = resolved_config(file, prepared, plan, Path("runs/c"), threads=1).data
         assert data.train == "../../data/part-*.csv"
         assert data.validation == ("../../data/late.csv",)
         assert data.format.name == "auto"
@@ -170,5 +170,5 @@ def test_a_validation_file_is_read_with_the_signs_of_training(folder):
     Path("c.yaml").write_text(
         "data: {train: t.csv, validation: v.csv, target: y}\nhidden: []\nepochs: 1\n"
     )
-    prepared = prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
+    prepared, plan = prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
     assert prepared.split.validation.numbers("x").tolist() == [2000]

@@ -7,24 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
+from dlcli.cluster import Cluster
 from dlcli.errors import DlcliError
-from dlcli.tables.sharded_table import Exchange
+from dlcli.workers import ConnectedWorkers, Workers
 
 Result = TypeVar("Result")
 SECONDS = 60
 """To wait for the other threads."""
 
 
-class ThreadExchange:
-    """The exchange of one thread."""
+class ThreadWorkers(ConnectedWorkers):
+    """The workers as one thread knows them."""
 
     def __init__(self, rank: int, messages: list[bytes | memoryview], barrier: Barrier) -> None:
-        self.rank = rank
-        self.size = len(messages)
+        super().__init__(Cluster(tuple(f"localhost:{port}" for port in range(len(messages))), rank))
         self._messages = messages
         self._barrier = barrier
 
-    def gather(self, message: bytes | memoryview) -> list[bytes | memoryview]:
+    def gather_bytes(self, message: bytes | memoryview) -> list[bytes | memoryview]:
         self._messages[self.rank] = message
         self._barrier.wait(SECONDS)
         received = [*self._messages]
@@ -32,13 +32,13 @@ class ThreadExchange:
         return received
 
 
-def on_workers(size: int, work: Callable[[Exchange], Result]) -> list[Result | Exception]:
+def on_workers(size: int, work: Callable[[Workers], Result]) -> list[Result | Exception]:
     """Return the result of each of several workers, or its error."""
     messages, barrier = list[bytes | memoryview]([b""] * size), Barrier(size)
 
     def run(rank: int) -> Result | Exception:
         try:
-            return work(ThreadExchange(rank, messages, barrier))
+            return work(ThreadWorkers(rank, messages, barrier))
         except DlcliError as error:  # which all have
             return error
         except Exception as error:

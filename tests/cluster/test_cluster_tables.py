@@ -21,9 +21,11 @@ from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.tables.sharded_table import Exchange, ShardedColumns
+from dlcli.tables.disk_table import Storage
+from dlcli.tables.sharded_table import ShardedColumns
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
+from dlcli.workers import NO_OTHERS, Workers
 from tests.cluster.exchanges import on_workers
 
 ROOT = Path(__file__).parents[2]
@@ -60,23 +62,23 @@ def _json_lines(table: pa.Table) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_shares_of_rows_are_the_whole_table(tmp_path: Path, workers: int, on_disk: bool) -> None:
+def test_shares_of_rows_are_the_whole_table(tmp_path: Path, count: int, on_disk: bool) -> None:
     for name, source in _sources(tmp_path).items():
         whole = read_table(source)
 
-        def read(exchange: Exchange, source: str | Path = source) -> tuple[Table, list[object]]:
-            folder = tmp_path / f"{Path(str(source)).name}-{exchange.rank}" if on_disk else None
+        def read(workers: Workers, source: str | Path = source) -> tuple[Table, list[object]]:
+            folder = tmp_path / f"{Path(str(source)).name}-{workers.rank}" if on_disk else None
             if folder is not None:
                 folder.mkdir(exist_ok=True)
-            table = read_table(source, folder=folder, exchange=exchange)
+            table = read_table(source, storage=Storage(folder, workers))
             columns = [table.keep(column).to_pylist() for column in table.columns]
             some = table.take(np.array([20, 3, 3, 11]))
             slices = [part.keep("whole").to_pylist() for part in table.parts(9)]
             return table, [columns, some.keep("text").to_pylist(), some.texts("whole"), slices]
 
-        results = on_workers(workers, read)
+        results = on_workers(count, read)
         expected = [whole.keep(column).to_pylist() for column in whole.columns]
         held = 0
         for result in results:
@@ -97,7 +99,9 @@ def test_shares_of_rows_are_the_whole_table(tmp_path: Path, workers: int, on_dis
 def test_row_groups_and_files_are_read_by_one_worker_each(tmp_path: Path) -> None:
     sources = _sources(tmp_path)
     for name in ("groups.parquet", "part-*.csv"):
-        (first, second) = on_workers(2, lambda e, s=sources[name]: read_table(s, exchange=e).data)
+        (first, second) = on_workers(
+            2, lambda e, s=sources[name]: read_table(s, storage=Storage(workers=e)).data
+        )
         assert isinstance(first, ShardedColumns) and isinstance(second, ShardedColumns)
         assert (np.diff(first.shares.owners) >= 0).all()  # adjacent rows
         assert first.stored.num_rows % (4 if "groups" in name else 5) == 0
@@ -109,7 +113,9 @@ def test_the_rows_of_others_are_not_held_in_memory(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "one.parquet")
     for path in (tmp_path / "one.csv", tmp_path / "one.parquet"):
         whole = read_table(path).data
-        for found in on_workers(4, lambda e, p=path: read_table(p, exchange=e).data):
+        for found in on_workers(
+            4, lambda e, p=path: read_table(p, storage=Storage(workers=e)).data
+        ):
             assert isinstance(found, ShardedColumns) and isinstance(found.stored, pa.Table)
             assert found.stored.num_rows == 1000
             assert found.stored.get_total_buffer_size() < whole.get_total_buffer_size() / 3
@@ -118,11 +124,15 @@ def test_the_rows_of_others_are_not_held_in_memory(tmp_path: Path) -> None:
 def test_a_file_that_one_worker_cannot_read_ends_all(tmp_path: Path) -> None:
     sources = _sources(tmp_path)
     (tmp_path / "part-3.csv").write_text("whole,number,text,flag\n1,2\n")
-    errors = on_workers(2, lambda exchange: read_table(sources["part-*.csv"], exchange=exchange))
+    errors = on_workers(
+        2, lambda workers: read_table(sources["part-*.csv"], storage=Storage(workers=workers))
+    )
     assert all(isinstance(error, DataError) for error in errors)
     assert len({str(error) for error in errors}) == 1
     assert "part-3.csv" in str(errors[0])
-    absent = on_workers(2, lambda exchange: read_table(tmp_path / "no.csv", exchange=exchange))
+    absent = on_workers(
+        2, lambda workers: read_table(tmp_path / "no.csv", storage=Storage(workers=workers))
+    )
     assert all(isinstance(error, UsageError) for error in absent)
 
 
@@ -130,10 +140,12 @@ def test_files_whose_types_differ_are_one_table(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": pa.array([1, 2, 3], pa.int32())}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"x": [0.5, 1.5]}), tmp_path / "b.parquet")
     source = str(tmp_path / "*.parquet")
-    for result in on_workers(2, lambda e: read_table(source, exchange=e).keep("x").to_pylist()):
+    for result in on_workers(
+        2, lambda e: read_table(source, storage=Storage(workers=e)).keep("x").to_pylist()
+    ):
         assert result == [1.0, 2.0, 3.0, 0.5, 1.5]
     pq.write_table(pa.table({"x": [2**53 + 1]}), tmp_path / "a.parquet")
-    for error in on_workers(2, lambda e: read_table(source, exchange=e)):
+    for error in on_workers(2, lambda e: read_table(source, storage=Storage(workers=e))):
         assert isinstance(error, DataError) and "can't hold all of these exactly" in str(error)
 
 
@@ -157,9 +169,9 @@ epochs: 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_disk: bool) -> None:
+def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, count: int, on_disk: bool) -> None:
     rng = np.random.default_rng(1)
     lines = ["size,area,color,notes,day,weight,price"]
     for row in range(60):
@@ -172,7 +184,7 @@ def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_dis
     (tmp_path / "config.yaml").write_text(CONFIG)
     file = load_config(tmp_path / "config.yaml")
 
-    def encode(exchange: Exchange | None) -> tuple[object, dict[str, object], list[str]]:
+    def encode(workers: Workers) -> tuple[object, dict[str, object], list[str]]:
         warnings: list[str] = []
 
         def listen(event: str, fields: dict[str, object]) -> None:
@@ -181,24 +193,24 @@ def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, workers: int, on_dis
 
         events, folder = Events(listen), None
         if on_disk:
-            folder = tmp_path / f"{exchange and exchange.rank}"
+            folder = tmp_path / f"{workers.size}-{workers.rank}"
             folder.mkdir()
-        prepared = prepare(file, events, folder, exchange)
-        encoded = encode_sets("weight", prepared, events, folder)
+        rows, _ = prepare(file, events, Storage(folder, workers))
+        encoded = encode_sets(rows, events).encoded
         arrays = {
-            name: (rows.inputs.part(0, len(rows.inputs)), rows.target, rows.weights)
-            for name, rows in encoded.items()
+            name: (each.inputs.part(0, len(each.inputs)), each.target, each.weights)
+            for name, each in encoded.items()
         }
-        if exchange is not None:
+        if workers.size > 1:
             assert isinstance(encoded["train"].inputs, ShardedInputs)
             some = encoded["train"].select(np.array([30, 2, 9]))
             np.testing.assert_array_equal(
                 some.inputs.take(np.array([2, 0])), arrays["train"][0][[9, 30]]
             )
-        return prepared.encoding, arrays, warnings
+        return rows.encoding, arrays, warnings
 
-    encoding, expected, warnings = encode(None)
-    for result in on_workers(workers, encode):
+    encoding, expected, warnings = encode(NO_OTHERS)
+    for result in on_workers(count, encode):
         assert not isinstance(result, Exception), result
         assert result[0] == encoding
         assert result[2] == warnings
@@ -215,19 +227,20 @@ def test_a_set_may_have_fewer_rows_than_there_are_workers(tmp_path: Path, on_dis
     (tmp_path / "config.yaml").write_text(config)
     file = load_config(tmp_path / "config.yaml")
 
-    def encode(exchange: Exchange) -> list[list[float]]:
+    def encode(workers: Workers) -> list[list[float]]:
         events, folder = Events(lambda *_: None), None
         if on_disk:
-            folder = tmp_path / str(exchange.rank)
+            folder = tmp_path / str(workers.rank)
             folder.mkdir()
-        encoded = encode_sets(None, prepare(file, events, folder, exchange), events, folder)
+        rows, _ = prepare(file, events, Storage(folder, workers))
+        encoded = encode_sets(rows, events).encoded
         return [*map(list, encoded["test"].inputs.part(0, 1))]
 
     assert on_workers(3, encode) == [[[0, 1]]] * 3
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_types_of_a_long_table_are_those_of_one_machine(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_types_of_a_long_table_are_those_of_one_machine(tmp_path: Path, count: int) -> None:
     rows = ROWS_LOOKED_AT + 1_000
     numbers = np.arange(rows) % 977
     texts = [str(number) for number in numbers]
@@ -243,23 +256,25 @@ def test_types_of_a_long_table_are_those_of_one_machine(tmp_path: Path, workers:
     }
     pq.write_table(pa.table(columns), tmp_path / "table.parquet", row_group_size=9_000)
 
-    def infer(exchange: Exchange | None) -> dict[str, object]:
-        table = read_table(tmp_path / "table.parquet", words_to_read(), exchange=exchange)
+    def infer(workers: Workers) -> dict[str, object]:
+        table = read_table(
+            tmp_path / "table.parquet", words_to_read(), storage=Storage(workers=workers)
+        )
         (table,) = settle_missing_words([table])
         return dict(type_columns(Input(), table, ()))
 
-    expected = infer(None)
-    for found in on_workers(workers, infer):
+    expected = infer(NO_OTHERS)
+    for found in on_workers(count, infer):
         assert found == expected
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_each_worker_computes_some_columns(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_worker_computes_some_columns(tmp_path: Path, count: int) -> None:
     source = _sources(tmp_path)["part-*.csv"]
     names = [*COLUMNS, "text", "whole"]
     expected = [f"{name}: {len({*COLUMNS[name]} - {None})}" for name in names]
 
-    def describe(exchange: Exchange) -> object:
+    def describe(workers: Workers) -> object:
         own = []
 
         def count(name: str, table: Table) -> str:
@@ -267,12 +282,12 @@ def test_each_worker_computes_some_columns(tmp_path: Path, workers: int) -> None
             assert table.columns == (name,) and not table.is_shared
             return f"{name}: {len(table.codes(name)[1])}"
 
-        table = read_table(source, exchange=exchange)
+        table = read_table(source, storage=Storage(workers=workers))
         return own, table.by_column(names, count, str, str)
 
-    results = on_workers(workers, describe)
-    assert [own for own, _ in results] == [names[rank::workers] for rank in range(workers)]  # type: ignore[misc]
-    assert [found for _, found in results] == [expected] * workers  # type: ignore[misc]
+    results = on_workers(count, describe)
+    assert [own for own, _ in results] == [names[rank::count] for rank in range(count)]  # type: ignore[misc]
+    assert [found for _, found in results] == [expected] * count  # type: ignore[misc]
 
 
 def test_all_workers_have_the_error_of_the_first_column(tmp_path: Path) -> None:
@@ -283,8 +298,10 @@ def test_all_workers_have_the_error_of_the_first_column(tmp_path: Path) -> None:
             return name
         raise DataError(f"{name} can't be read", file=table.file)
 
-    def describe(exchange: Exchange) -> object:
-        return read_table(source, exchange=exchange).by_column([*COLUMNS], fail, str, str)
+    def describe(workers: Workers) -> object:
+        return read_table(source, storage=Storage(workers=workers)).by_column(
+            [*COLUMNS], fail, str, str
+        )
 
     for error in on_workers(3, describe):
         assert isinstance(error, DataError) and "number can't be read" in str(error)
@@ -300,8 +317,8 @@ def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:
     )
     file, events = load_config(tmp_path / "config.yaml"), Events(lambda *_: None)
 
-    def encode(exchange: Exchange) -> object:
-        return encode_sets(None, prepare(file, events, None, exchange), events)
+    def encode(workers: Workers) -> object:
+        return encode_sets(prepare(file, events, Storage(workers=workers))[0], events)
 
     errors = on_workers(2, encode)
     assert all(isinstance(error, DataError) for error in errors), errors
@@ -312,9 +329,9 @@ def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:
 def test_workers_that_read_different_columns_are_noticed(tmp_path: Path) -> None:
     source = _sources(tmp_path)["one.csv"]
 
-    def read(exchange: Exchange) -> object:
-        table = read_table(source, exchange=exchange)
-        return table.keep(table.columns[exchange.rank])
+    def read(workers: Workers) -> object:
+        table = read_table(source, storage=Storage(workers=workers))
+        return table.keep(table.columns[workers.rank])
 
     with pytest.raises(RuntimeError, match="read different columns: whole, number"):
         on_workers(2, read)
@@ -325,11 +342,12 @@ from dlcli.config.config_file import make_config
 from dlcli.data_checks.row_checks import _stable_hash
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.sharded_table import ShardedColumns
+from dlcli.workers import ConnectedWorkers
 
-class Alone:
-    rank, size = 0, 1
-    def gather(self, message):
+class OnlyWorker(ConnectedWorkers):
+    def gather_bytes(self, message):
         return [message]
 
 read = []
@@ -339,8 +357,9 @@ TARGETS = {"penguins": "Species", "steering": "steering_angle", "tictactoe": "x_
 for table, target in TARGETS.items():
     text = f"data: {{train: data/{table}.csv, target: {target}, validation: 0.2}}"
     events = Events(lambda *_: None)
-    prepared = prepare(make_config(text + "\\nhidden: []\\nepochs: 1"), events, None, Alone())
-    encode_sets(None, prepared, events)
+    file = make_config(text + "\\nhidden: []\\nepochs: 1")
+    rows, _ = prepare(file, events, Storage(workers=OnlyWorker()))
+    encode_sets(rows, events)
 print(read)
 print(_stable_hash("größer"))
 """

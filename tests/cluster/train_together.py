@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +20,14 @@ from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.tables.disk_table import Storage
+from dlcli.workers import NO_OTHERS, Workers
 from tests.cluster.forked_workers import run_workers
 
 
 def train(folder: Path, names: str, cluster: Cluster) -> int:
     """Train configs, one after another."""
-    from dlcli.training_job import NO_CHECKPOINTS
-
-    events, workers = Events(lambda *_: None), None
+    events, workers = Events(lambda *_: None), NO_OTHERS
     files = [load_config(folder / f"{name}.yaml") for name in names]
     load_tensorflow(files[0].config, events)
     keras.config.set_floatx("float64")
@@ -34,13 +35,13 @@ def train(folder: Path, names: str, cluster: Cluster) -> int:
     if cluster.size > 1:
         from dlcli.training.collectives import Collectives
 
-        workers = Collectives(cluster)
+        workers: Workers = Collectives(cluster)
     for file in files:
-        prepared = prepare(file, events, None, workers)
-        encoded = encode_sets(file.config.data.weight, prepared, events)
+        rows, plan = prepare(file, events, Storage(workers=workers))
+        rows = encode_sets(rows, events)
         # Keras's float type stands for both, where the config says float32.
         config = file.config.model_copy(update={"precision": "float64"})
-        result = fit(config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS)
+        result = fit(rows, replace(plan, config=config))
         name = f"{file.path.stem}-{cluster.size}-{cluster.rank}"
         np.savez(folder / f"{name}.npz", **result.training.weights)
         predictions = result.predictions("validation").outputs

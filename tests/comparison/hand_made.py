@@ -105,10 +105,12 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
 
 
 def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events(lambda *_: None))
     data = [{"key": "data.train", **fingerprint(file.path.parent / "table.csv")}]
     writer.write_text(RunFile.CONFIG, file.text)
-    writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+    writer.write_resolved(
+        dump_config(resolved_config(file, prepared, plan, writer.path, threads=1))
+    )
     writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
     writer.write_history(HISTORY)
     writer.write_json(RunFile.ENVIRONMENT, {"data": data, **stored.get("environment", {})})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.columns.scaling import Log1p, Standard
 from dlcli.comparison.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
@@ -14,6 +13,7 @@ from dlcli.comparison.baseline_comparison import (
     find_nearly_perfect,
 )
 from dlcli.config.config_schema import Config, Output
+from dlcli.config.input_section import Log1p, Standard
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
     Hinge,

@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.columns.category import Categorical, MostFrequentCategory
-from dlcli.columns.column_type import ErrorIfMissing
-from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.input_section import Input
+from dlcli.config.input_section import Categorical, ErrorIfMissing, Input, MostFrequentCategory
+from dlcli.encoding.encoding import fit_feature
 from dlcli.errors import DataError
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -20,7 +19,7 @@ def rows(values):
 
 
 def fit(values, **parameters):
-    return Categorical(**parameters).fit("x", rows(values), Input())
+    return fit_feature("x", Categorical(**parameters), Input(), rows(values))
 
 
 def inputs(encoder, values):

@@ -12,12 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.columns.column_type import ErrorIfMissing, Median
-from dlcli.columns.date_time import Datetime
-from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.input_section import Input
+from dlcli.config.input_section import Datetime, ErrorIfMissing, Input, Median
+from dlcli.encoding.encoding import FeatureEncoder, fit_feature
 from dlcli.errors import DataError
+from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -27,7 +25,7 @@ def rows(values):
 
 
 def fit(values, **feature):
-    return Datetime(**feature).fit("when", rows(values), Input())
+    return fit_feature("when", Datetime(**feature), Input(), rows(values))
 
 
 def inputs(encoder, values, issues=None):

@@ -17,6 +17,7 @@ from dlcli.encoding.missing_words import (
     words_to_predict,
     words_to_read,
 )
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 
@@ -187,7 +188,7 @@ def test_every_file_format_is_read_alike(kind, tmp_path):
         storage = pa.dictionary(pa.int8(), pa.string()) if kind == "dictionary" else pa.string()
         pq.write_table(pa.table({name: pa.array(v, storage) for name, v in columns.items()}), path)
     folder: Path | None = tmp_path if kind == "disk" else None
-    table = read_table(str(path), words_to_read(), folder=folder)
+    table = read_table(str(path), words_to_read(), storage=Storage(folder))
     [settled] = settle_missing_words([table])
     assert settled.missing("x").tolist() == [False, True, False]
     assert settled.missing("z").tolist() == [False, False, True]

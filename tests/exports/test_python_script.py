@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.errors import ExportError
 from dlcli.exports.python_script import _literal, export_script
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import member_folds, prepare
 from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run_reader import Run
 from tests.forks import Forks
 from tests.pipeline.mixed_table import mixed_table
@@ -345,7 +345,7 @@ def test_the_folds_of_an_ensemble_are_those_of_the_run(split: str, tmp_path: Pat
         " validation: 0.1}\nhidden: []\nepochs: 1\nensemble: {members: 4, folds: 3}\n"
     )
     run = run_of(tmp_path, "run", config)
-    prepared = prepare(load_config(tmp_path / "run.yaml"), Events(lambda *_: None))
+    prepared, _ = prepare(load_config(tmp_path / "run.yaml"), Events(lambda *_: None))
     folds = member_folds(run.read_config().config, prepared)
     expected = {
         prepared.split.train.row_numbers[at]: fold

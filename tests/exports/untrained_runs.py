@@ -20,15 +20,15 @@ from dlcli.runs.run_reader import Run
 def make_run(config: Path, folder: Path) -> Run:
     """Make the run of a config, untrained."""
     file = load_config(config)
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events(lambda *_: None))
     random = np.random.default_rng(1)
     with new_run(folder, "run") as writer:
-        resolved = resolved_config(file, prepared, writer.path, threads=1)
+        resolved = resolved_config(file, prepared, plan, writer.path, threads=1)
         writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved))
         writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
         members = 1 if file.config.ensemble is None else file.config.ensemble.members
-        shapes = {each.name: each.shape for each in prepared.network.weights}
+        shapes = {each.name: each.shape for each in plan.network.weights}
         if members > 1:
             task, rows = prepared.encoding.task, prepared.split.train.rows
             trained = [

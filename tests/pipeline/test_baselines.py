@@ -58,13 +58,12 @@ def write(config, data="target: y", **columns):
 def untrained(file):
     """Return the result of a fit that has not trained."""
     events = Events()
-    prepared = prepare(file, events)
-    encoded = encode_sets(file.config.data.weight, prepared, events)
-    head, target = prepared.head, prepared.encoding.task
-    rows = encoded["train"], encoded.get("validation")
-    job = Job(file.config, prepared.network, head, target, *rows)
+    rows, plan = prepare(file, events)
+    rows, head = encode_sets(rows, events), plan.head
+    train, validation = rows.encoded["train"], rows.encoded.get("validation")
+    job = Job(file.config, plan.network, head, rows.encoding.task, train, validation)
     resolved = file.config.model_copy(update={"output": head.output, "loss": head.loss})
-    return FitResult(resolved, prepared, encoded, job, None, 0.0)
+    return FitResult(resolved, rows, plan, job, None, 0.0)
 
 
 def linear_weights(result):
@@ -107,7 +106,7 @@ def least_squares(matrix, target, weights=None):
 def test_the_constant_is_the_best_by_the_error_that_is_compared(settings, constant):
     file = write(f"{SMALL}{settings}\n", a=range(10), y=[0, 0, 0, 0, 0, 0, 0, 0, 8, 12])
     result = untrained(file)
-    decoded = result.prepared.encoding.task.decode(result.constant_outputs[np.newaxis])
+    decoded = result.rows.encoding.task.decode(result.constant_outputs[np.newaxis])
     assert decoded.tolist() == [[pytest.approx(constant)]]
 
 
@@ -383,7 +382,7 @@ def test_a_training_that_diverges_has_no_baselines():
 
 def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
     file = write(SMALL, a=A, b=B, y=A)
-    network = untrained(file).prepared.network
+    network = untrained(file).plan.network
     assert is_affordable(network)
     wide = replace(network, front=replace(network.front, unchanged=tuple(range(PARAMETERS))))
     assert not is_affordable(wide)
@@ -395,8 +394,7 @@ def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
     monkeypatch.setattr(training, "train_job", training.train_job)  # without a cache
     file = write(f"{SMALL}loss: huber\n", a=A, y=A)  # which the linear engine does not know
     given = untrained(file)
-    prepared = replace(given.prepared, engine=GRAPH)
-    result = fit(file.config, prepared, given.encoded, lambda *_: None, NO_CHECKPOINTS)
+    result = fit(given.rows, replace(given.plan, engine=GRAPH))
     placed = dict(result.job.placed)
     assert [inputs for inputs, _ in placed.values()] == [given.encoded["train"].inputs]
     linear = fit_linear(result, NO_CHECKPOINTS)

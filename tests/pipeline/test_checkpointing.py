@@ -14,7 +14,7 @@ import pytest
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
 from dlcli.pipeline.checkpointing import RunCheckpointer
-from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.resume_files import Checkpoint, ResumableRun
 
 pytestmark = pytest.mark.usefixtures("handles_signals")
 
@@ -39,6 +39,10 @@ class RunWriter:
     path: Path = Path("runs/iris")
     takes: float = 0.0
     stored: list[Checkpoint] = field(default_factory=list)
+
+    @property
+    def way_to_resume(self):
+        return ResumableRun(self.path).way_to_resume
 
     def write_checkpoint(self, checkpoint, member=None):
         self.clock.now += self.takes

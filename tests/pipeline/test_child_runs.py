@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
+import signal
 
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.errors import Interrupted
+from dlcli.errors import Interrupted, TrainingError
 from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train, train_child_run
-from dlcli.runs.manifest import resume_command
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run_writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -61,42 +62,34 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
     assert weights[0] == weights[1]
 
 
-def test_an_interruption_names_the_command_that_resumes_the_parent(file, search, monkeypatch):
-    part = search / "best"
-    words = f"SIGINT after 2 epochs; resume with: dlcli.resume({str(part)!r})"
+@pytest.mark.usefixtures("handles_signals")
+def test_an_interruption_names_the_command_that_resumes_the_parent(file, search):
+    def interrupt(event, fields):
+        if event == "epoch" and fields["epoch"] == 2:
+            signal.raise_signal(signal.SIGINT)
 
-    def end(*_):
-        raise Interrupted(words, 2)
-
-    monkeypatch.setattr(train_run, "train_recorded", end)
     with pytest.raises(Interrupted) as caught:
-        train_child_run(search, "best", file, quiet)
-    assert str(caught.value) == (
-        f"SIGINT after 2 epochs; resume with: dlcli.resume({str(search)!r})"
-    )
+        train_child_run(search, "best", file, interrupt)
+    assert str(caught.value).endswith(f"; resume with: dlcli tune --resume {search}")
     assert caught.value.exit_code == 130
 
 
-def test_so_does_one_of_a_run_of_a_table_in_memory(file, search, monkeypatch):
-    part = search / "best"
-
-    def end(*_):
-        part.mkdir()
-        data = [{"key": "data.train", "file": "data"}]
-        (part / "environment.json").write_text(json.dumps({"data": data}))
-        command = resume_command(part)
-        assert command.endswith(", data)")
-        raise Interrupted(f"SIGINT after 2 epochs; resume with: {command}", 2)
-
-    monkeypatch.setattr(train_run, "train_recorded", end)
-    with pytest.raises(Interrupted, match=f"; resume with: {re.escape(resume_command(search))}$"):
-        train_child_run(search, "best", file, quiet)
+def test_a_file_of_a_part_that_cannot_be_stored_names_the_command_that_resumes_the_parent(search):
+    data = [{"key": "data.train", "file": "data"}]
+    (search / "environment.json").write_text(json.dumps({"data": data}))
+    (search / "best").mkdir()
+    writer = RunWriter(search / "best", search)
+    writer.has_partial_results = True
+    (search / "best" / "config.yaml").mkdir()
+    with pytest.raises(TrainingError) as caught:
+        writer.write_text(RunFile.CONFIG, "")
+    assert str(caught.value).endswith(f", then resume with: dlcli.resume({str(search)!r}, data)")
 
 
 def test_a_folder_that_was_ended_before_training_began_is_made_anew(file, search, monkeypatch):
     (search / "best").mkdir()
     (search / "best" / "config.yaml").write_text(file.text)
-    monkeypatch.setattr(train_run, "train_recorded", lambda each, _: each.output.exists())
+    monkeypatch.setattr(train_run, "train_recorded", lambda each: each.output.exists())
     assert train_child_run(search, "best", file, quiet) is False
 
 

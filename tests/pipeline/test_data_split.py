@@ -13,6 +13,7 @@ from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset, sets
 from dlcli.pipeline.train_run import train
 from dlcli.splitting import Split
+from dlcli.tables.disk_table import Storage
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -182,7 +183,7 @@ def test_a_split_is_the_same_as_without_the_rows_that_have_no_target(
     numbers = write_gaps()
     whole = dealt()
     file = load_config(Path("c.yaml"), ["data.train=gaps.csv"])
-    dataset = read_dataset(file, Events(), tmp_path if on_disk else None)
+    dataset = read_dataset(file, Events(), Storage(tmp_path if on_disk else None))
     assert rows(dataset.split) == rows(whole)
     assert row_numbers(dataset.split) == {
         name: [numbers[row - 1] for row in of_set] for name, of_set in row_numbers(whole).items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +12,11 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import FitOptions, FitResult, advise, fit, load_tensorflow
-from dlcli.pipeline.preparation import encode_sets, prepare
+from dlcli.pipeline.fit import AdvisingObserver, FitResult, advise, fit, load_tensorflow
+from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, prepare
 from dlcli.pipeline.train_run import train
-from dlcli.training_job import NO_CHECKPOINTS, Job
+from dlcli.tables.disk_table import Storage
+from dlcli.training_job import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -244,20 +244,20 @@ def test_causes_are_found_in_config_and_rows(case, tmp_path, monkeypatch):
     assert causes(write(case, tmp_path)) == case.causes
 
 
-def prepared_for(config: Path, folder: Path | None = None, *settings: str) -> tuple[Any, ...]:
-    """Return what is fitted under a config: that itself, what is prepared, the encoded rows."""
-    file = load_config(config, settings)
-    events = Events(lambda *_: None)
-    prepared = prepare(file, events, folder)
-    rows = encode_sets(file.config.data.weight, prepared, events, folder)
-    return file.config, prepared, rows
+def prepared_for(
+    config: Path, folder: Path | None = None, *settings: str
+) -> tuple[FitRows, FitPlan]:
+    """Return the encoded rows and the plan of a config."""
+    file, events = load_config(config, settings), Events(lambda *_: None)
+    rows, plan = prepare(file, events, Storage(folder))
+    return encode_sets(rows, events), plan
 
 
 def causes(config: Path, folder: Path | None = None) -> tuple[str, ...]:
     """Return the causes that are reported for a config, without training it."""
-    section, prepared, rows = prepared_for(config, folder)
-    target, held_out = prepared.encoding.task, rows.get("validation")
-    job = Job(section, prepared.network, prepared.head, target, rows["train"], held_out)
+    rows, plan = prepared_for(config, folder)
+    train, held_out = rows.encoded["train"], rows.encoded.get("validation")
+    job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, held_out)
     error = DivergenceError("", 1)
     advise(error, job)
     return notes_of(error)
@@ -271,10 +271,9 @@ def notes_of(error: DivergenceError) -> tuple[str, ...]:
 
 def fit_only(config: Path, *settings: str) -> FitResult:
     """Fit a config, without all that `train` stores and compares afterwards."""
-    section, prepared, rows = prepared_for(config, None, *settings)
-    load_tensorflow(section, Events(lambda *_: None))
-    options = FitOptions(on_divergence=advise)
-    return fit(section, prepared, rows, lambda *_: None, NO_CHECKPOINTS, options)
+    rows, plan = prepared_for(config, None, *settings)
+    load_tensorflow(plan.config, Events(lambda *_: None))
+    return fit(rows, plan, observer=AdvisingObserver())
 
 
 @pytest.mark.slow

@@ -17,19 +17,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.comparison import compare
 from dlcli.config.config_file import load_config
 from dlcli.config.input_section import ScalingLayer
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
-from dlcli.pipeline import baselines, fit, train_run
+from dlcli.pipeline import baselines, fit, recorded_fit
 from dlcli.pipeline.cross_validation import Plan, cross_validate
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.preflight import check
+from dlcli.pipeline.preparation import FitPlan
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction.predictor import Ensemble, Predictor
+from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import RunFile
@@ -360,7 +361,7 @@ def test_the_rows_that_a_cluster_trains_on_are_those_of_each_member():
     members = [SimpleNamespace(rows=rows) for rows in (30, 32, 34)]
     job = SimpleNamespace(network=SimpleNamespace(trainable_parameters=5))
     result = SimpleNamespace(members=members, job=job, config=SimpleNamespace(batch_size=8))
-    assert train_run._cluster_figures(workers, result, epochs=6, seconds=2.0) == {
+    assert recorded_fit.cluster_figures(workers, result, epochs=6, seconds=2.0) == {
         "workers": 2,
         "rows_per_second": 96.0,
         "communication_share": 0.06,
@@ -456,8 +457,8 @@ def test_the_other_network_of_a_factor_trial_is_not_trained_again_after_a_later_
     config = SimpleNamespace(ensemble=SimpleNamespace(members=3))
     other = SimpleNamespace(number=4, job=SimpleNamespace(config=config))
     stored = SimpleNamespace(finished_member=lambda number, _: f"stored {number}")
-    options = fit.FitOptions(until=4, finished=2)
-    assert fit._fit_member(other, None, print, stored, options) == "stored 4"
+    plan = FitPlan(None, None, None, None, until=4, finished=2)
+    assert fit._fit_member(other, plan, print, stored) == "stored 4"
 
 
 def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, monkeypatch):

@@ -15,7 +15,7 @@ from dlcli.pipeline.fit import FitContext, FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates
 from dlcli.splitting import Split
-from dlcli.training_job import NO_CHECKPOINTS, TrainingResult
+from dlcli.training_job import TrainingResult
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -52,7 +52,7 @@ def splits_of(context, count=1):
 
 
 def train(context, file, split):
-    return context.fit(file.config, split, lambda *_: None, NO_CHECKPOINTS)
+    return context.fit(file.config, split)
 
 
 @pytest.fixture
@@ -182,10 +182,10 @@ def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
         (tmp_path / name).write_text(f"x,y,w\n1,2.5,{weight}\n2,4,{weight}\n")
     data = "{train: t.csv, validation: v.csv, target: y, weight: w}"
     (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
-    prepared = prepare(load_config(tmp_path / "c.yaml"), Events())
+    rows, _ = prepare(load_config(tmp_path / "c.yaml"), Events())
     message = "v.csv: column 'w': all weights are 0 in the validation rows; split otherwise"
     with pytest.raises(DataError, match=message):
-        encode_sets("w", prepared, Events())
+        encode_sets(rows, Events())
 
 
 @pytest.mark.parametrize(
@@ -195,4 +195,4 @@ def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
 def test_the_best_epoch_of_an_ensemble_is_the_median_of_its_members(bests, found):
     trainings = [TrainingResult({}, {"loss": [0.5] * 6}, best) for best in bests]
     members = tuple(FittedMember(1, None, 10, None, None, each) for each in trainings)
-    assert FitResult(None, None, {}, None, members, 0.0).best_epoch == found
+    assert FitResult(None, None, None, None, members, 0.0).best_epoch == found

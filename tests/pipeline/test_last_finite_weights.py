@@ -16,13 +16,12 @@ from dlcli.errors import DivergenceError
 from dlcli.pipeline import checkpointing
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
-from dlcli.pipeline.preflight import working_folder
+from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs import resume_files
 from dlcli.runs.run_reader import latest_run, open_run
-from dlcli.training_job import NO_CHECKPOINTS
 
 pytestmark = pytest.mark.usefixtures("no_linear_baseline")
 
@@ -84,11 +83,10 @@ def until_the_third(tmp_path_factory):
             patch.chdir(folder)
             write_rows()
             file, events = config_of(engine, "1e9", *settings, *THIRD), Events(lambda *_: None)
-            with working_folder(file, folder / "run", events) as rows:
-                prepared = prepare(file, events, rows)
-                encoded = encode_sets(None, prepared, events, rows)
+            with row_storage(file, folder / "run", events) as storage:
+                rows, plan = prepare(file, events, storage)
                 load_tensorflow(file.config, events)
-                fitted = fit(file.config, prepared, encoded, lambda *_: None, NO_CHECKPOINTS)
+                fitted = fit(encode_sets(rows, events), plan)
         return fitted.training.history, as_bytes(fitted.training.weights)
 
     return get

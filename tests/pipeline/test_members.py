@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -179,9 +180,9 @@ def count(tmp_path, monkeypatch):
 
     def count(*settings, device=CPU):
         file = load_config(Path("config.yaml"), settings)
-        prepared = prepare(file, Events(), None)
-        train = encode_sets(None, prepared, Events())["train"]
-        return networks_at_once(file.config.networks, file.config, prepared, train, device)
+        rows, plan = prepare(file, Events())
+        rows, plan = encode_sets(rows, Events()), replace(plan, device=device)
+        return networks_at_once(file.config.networks, rows, plan)
 
     return count
 

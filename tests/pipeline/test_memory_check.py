@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlcli.config.config_file import load_config
+from dlcli.config.section import members_of
 from dlcli.config.training_choices import Optimizer
 from dlcli.errors import ConfigError, UsageError
 from dlcli.pipeline import preflight
@@ -25,7 +27,7 @@ from dlcli.pipeline.preflight import (
     required_memory,
 )
 from dlcli.pipeline.preparation import prepare
-from dlcli.schema.section import members_of
+from dlcli.tables.disk_table import Storage
 
 resource = pytest.importorskip("resource")
 
@@ -52,7 +54,7 @@ def folder(tmp_path, monkeypatch):
 
 def prepared_with(*settings):
     file = load_config(Path("c.yaml"), settings)
-    return prepare(file, Events()), file.config
+    return prepare(file, Events())
 
 
 class TestRequiredMemory:
@@ -70,26 +72,27 @@ class TestRequiredMemory:
         ],
     )
     def test_counts_weights_their_best_copy_and_optimizer_slots(self, settings, weights):
-        assert required_memory(*prepared_with(*settings), on_disk=False)["weights"] == 4 * weights
+        assert required_memory(*prepared_with(*settings))["weights"] == 4 * weights
 
     def test_counts_running_means_once(self):
         hidden = "hidden=[{units: 20, batch_normalization: true}]"
-        found = required_memory(*prepared_with(hidden), on_disk=False)
+        found = required_memory(*prepared_with(hidden))
         assert found["weights"] == 4 * (3 * (SMALL + 2 * 20) + 2 * 20)
 
     def test_counts_encoded_rows_unless_they_are_on_disk(self):
         prepared = prepared_with()
-        assert required_memory(*prepared, on_disk=False)["rows"] == 4 * 10 * 100
-        assert required_memory(*prepared, on_disk=True)["rows"] == 0
+        assert required_memory(*prepared)["rows"] == 4 * 10 * 100
+        rows = replace(prepared[0], storage=Storage(Path("rows")))
+        assert required_memory(rows, prepared[1])["rows"] == 0
 
     def test_counts_sparse_rows_only_as_far_as_they_are_filled(self, monkeypatch):
         texts = "".join(f"word{row % 50} and,{row}\n" for row in range(100))
         Path("t.csv").write_text("note,y\n" + texts)
         prepared = prepared_with("data.train=t.csv", "input.features={note: text}")
         words = len(prepared[0].encoding.features[0].tokens)
-        assert required_memory(*prepared, on_disk=False)["rows"] == 4 * words * 100
+        assert required_memory(*prepared)["rows"] == 4 * words * 100
         monkeypatch.setattr(preflight, "MOST_FILLED", 100 * words - 1)
-        assert required_memory(*prepared, on_disk=False)["rows"] == 0
+        assert required_memory(*prepared)["rows"] == 0
 
     @pytest.mark.parametrize(
         ("settings", "batch"),
@@ -100,7 +103,7 @@ class TestRequiredMemory:
         ],
     )
     def test_counts_inputs_and_outputs_of_a_batch(self, settings, batch):
-        assert required_memory(*prepared_with(*settings), on_disk=False)["batch"] == batch
+        assert required_memory(*prepared_with(*settings))["batch"] == batch
 
     @pytest.mark.slow
     @pytest.mark.parametrize("section", members_of(Optimizer).values())
@@ -123,7 +126,8 @@ def check(monkeypatch):
     def check(*settings, limits, on_disk=False):
         given = [MemoryLimit(each, MACHINE) if isinstance(each, float) else each for each in limits]
         monkeypatch.setattr(preflight, "memory_limits", lambda: given)
-        check_memory(*prepared_with(*settings), on_disk=on_disk)
+        rows, plan = prepared_with(*settings)
+        check_memory(replace(rows, storage=Storage(Path("rows") if on_disk else None)), plan)
 
     return check
 
@@ -143,7 +147,7 @@ class TestRefusal:
         )
 
     def test_begins_where_a_byte_is_missing(self, check):
-        total = 150e6 + sum(required_memory(*prepared_with(WIDE), on_disk=False).values())
+        total = 150e6 + sum(required_memory(*prepared_with(WIDE)).values())
         check(WIDE, limits=[total])
         with pytest.raises(ConfigError):
             check(WIDE, limits=[total - 1])
@@ -178,7 +182,7 @@ class TestRefusal:
         ],
     )
     def test_names_the_key_that_takes_most(self, settings, key, way_out, check):
-        total = 150e6 + sum(required_memory(*prepared_with(*settings), on_disk=False).values())
+        total = 150e6 + sum(required_memory(*prepared_with(*settings)).values())
         with pytest.raises(ConfigError) as caught:
             check(*settings, limits=[total - 1])
         [problem] = caught.value.problems
@@ -225,7 +229,7 @@ MEASURE = """\
 import json, os, re, sys
 from pathlib import Path
 from dlcli.config.config_file import load_config
-from dlcli.pipeline import preflight
+from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train
 from dlcli.pipeline.preflight import required_memory
 
@@ -233,8 +237,8 @@ def now(name):
     text = Path("/proc/self/status").read_text()
     return int(re.search(name + r":\\s+(\\d+)", text)[1]) * 1024
 
-def check(prepared, config, on_disk):
-    found["least"] = sum(required_memory(prepared, config, on_disk=on_disk).values())
+def check(rows, plan):
+    found["least"] = sum(required_memory(rows, plan).values())
     found["before"] = now("VmRSS")
 
 def end(event, fields):
@@ -243,7 +247,7 @@ def end(event, fields):
         os._exit(0)
 
 found = {}
-preflight.check_memory = check
+train_run.check_memory = check
 train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
 """
 

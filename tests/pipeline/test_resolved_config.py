@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.pipeline.events import Events
@@ -14,6 +13,7 @@ from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import moved_config, resolved_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import ValueIssues
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -73,7 +73,7 @@ def test_a_split_without_shares_stays_in_the_resolved_config() -> None:
     wanted = "data={train: t.csv, target: y, split: {name: group, column: g}}"
     file = load_config(Path("configs/my net.yaml"), [wanted])
     prepared = prepare(file, Events(lambda *_: None))
-    resolved = resolved_config(file, prepared, Path("runs/a"), threads=1)
+    resolved = resolved_config(file, *prepared, Path("runs/a"), threads=1)
     assert resolved.data.split == file.config.data.split
     assert list(resolved.input.features or {}) == ["x"]
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from dlcli.cluster import Cluster
 from dlcli.config.config_file import load_config
 from dlcli.errors import UsageError
 from dlcli.pipeline import preflight
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.preflight import working_folder
+from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.train_run import train
+from dlcli.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -41,9 +43,12 @@ class TestDecision:
     ):
         monkeypatch.setattr(preflight, "available_memory", lambda: available)
         file = config_for(data, train_file=train_file)
-        with working_folder(file, None, Events(), share) as folder:
-            assert folder is None or folder.is_dir()
-            return folder is not None
+        # Of one host for each worker, each has a share of the rows.
+        hosts = tuple(f"host-{number}:1" for number in range(round(1 / share)))
+        workers = Workers(Cluster(hosts, 0))
+        with row_storage(file, None, Events(), workers) as storage:
+            assert storage.folder is None or storage.folder.is_dir()
+            return storage.folder is not None
 
     @pytest.mark.parametrize(
         ("name", "expansion"),

@@ -17,7 +17,8 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.pipeline.train_run import explain_result, train, with_logged_reasons
+from dlcli.pipeline.run_results import explain_result, with_logged_reasons
+from dlcli.pipeline.train_run import train
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run
 
@@ -49,16 +50,16 @@ def explanation(text):
     from dlcli.training_job import Job
 
     file = config_of(text)
-    prepared = prepare(file, Events(lambda *_: None))
-    encoded = encode_sets(file.config.data.weight, prepared, Events(lambda *_: None))
-    head, network = prepared.head, prepared.network
-    job = Job(file.config, network, head, prepared.encoding.task, encoded["train"])
+    rows, plan = prepare(file, Events(lambda *_: None))
+    rows = encode_sets(rows, Events(lambda *_: None))
+    head, network, task = plan.head, plan.network, rows.encoding.task
+    job = Job(file.config, network, head, task, rows.encoded["train"])
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
-    member = FittedMember(0, prepared.encoding.task, 0, None, None, trained)
+    member = FittedMember(0, task, 0, None, None, trained)
     writer = SimpleNamespace(first_event=lambda _: {})
-    return explain_result(FitResult(complete, prepared, encoded, job, (member,), 0.0), writer)
+    return explain_result(FitResult(complete, rows, plan, job, (member,), 0.0), writer)
 
 
 LOT = np.random.default_rng(0)
@@ -196,7 +197,7 @@ def writer():
 
 
 def prepared_with(text):
-    return prepare(config_of(text), Events(lambda *_: None))
+    return prepare(config_of(text), Events(lambda *_: None))[0]
 
 
 def test_the_reasons_are_those_logged_when_the_run_began(writer):

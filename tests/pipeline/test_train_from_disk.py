@@ -18,8 +18,8 @@ from dlcli.config.config_file import load_config
 from dlcli.encoding import encoded_rows, encoding
 from dlcli.pipeline import baselines
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.preflight import working_folder
-from dlcli.pipeline.preparation import encode_sets, prepare, sets
+from dlcli.pipeline.preflight import row_storage
+from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness
@@ -203,18 +203,18 @@ def encoded(folder, storage, data, more):
     """Return the encoded rows that training receives, and the events until then."""
     events = []
     file = write_config(folder, storage, data, more)
-    with working_folder(file, folder / "run", Events()) as cache:
-        assert (cache is not None) == (storage == "disk")
+    with row_storage(file, folder / "run", Events()) as kept:
+        assert (kept.folder is not None) == (storage == "disk")
         listener = Events(lambda *event: events.append(event))
-        prepared = prepare(file, listener, cache)
-        rows = encode_sets(file.config.data.weight, prepared, listener, cache)
+        rows, plan = prepare(file, listener, kept)
+        rows = encode_sets(rows, listener)
         arrays = {
             name: [np.asarray(each.inputs.take(np.arange(len(each.inputs)))), each.target]
             + ([] if each.weights is None else [each.weights])
-            for name, each in rows.items()
+            for name, each in rows.encoded.items()
         }
-    numbers = {name: table.row_numbers.tolist() for name, table in sets(prepared.split).items()}
-    return (events, numbers, prepared.encoding, prepared.network), arrays
+    numbers = {name: table.row_numbers.tolist() for name, table in rows.tables.items()}
+    return (events, numbers, rows.encoding, plan.network), arrays
 
 
 @pytest.mark.slow

@@ -247,7 +247,7 @@ def unfinished(folder, no_training):
     prepared = prepare(file, Events(lambda *_: None))
     with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
         writer.write_text(RunFile.CONFIG, file.text)
-        writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+        writer.write_resolved(dump_config(resolved_config(file, *prepared, writer.path, threads=1)))
         data = [fingerprint(Path("rows.csv"))]
         environment = collect_environment(seed=0, threads=1, device="cpu", data=data)
         writer.write_json(RunFile.ENVIRONMENT, environment)

@@ -12,7 +12,7 @@ from dlcli.data_checks.inspection import inspect_table
 from dlcli.encoding import column_types
 from dlcli.errors import DataError
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.preparation import prepare, prepare_rows, read_candidates
+from dlcli.pipeline.preparation import prepare, prepare_fit, read_candidates
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table
@@ -83,11 +83,11 @@ def test_a_row_index_is_ignored_alike_by_all_commands(sorted_prices):
     config = sorted_prices.with_name("c.yaml")
     config.write_text(text)
     file = load_config(config, ('input.features={"*": auto}',))
-    assert types_of(prepare(file, Events()).decisions) == expected
+    assert types_of(prepare(file, Events())[0].decisions) == expected
     dataset = read_candidates(file, Events())
     for rows in np.split(np.arange(40), 4):  # as folds do
         split = Split(dataset.candidates.take(rows), None, None)
-        decisions = prepare_rows(file.config, dataset, split, Events()).decisions
+        decisions = prepare_fit(file.config, dataset, split, Events())[0].decisions
         assert types_of(decisions) == expected
 
 
@@ -133,7 +133,7 @@ def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
     config = sorted_prices.with_name("c.yaml")
     config.write_text(text)
     file = load_config(config, ('input.features={"*": auto}',))
-    assert types_of(prepare(file, Events()).decisions)["house"] == ("ignored", reason)
+    assert types_of(prepare(file, Events())[0].decisions)["house"] == ("ignored", reason)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,13 @@ def test_a_column_that_training_might_fail_on_is_ignored_alike_by_all_commands(
     file = load_config(
         config, ('input.features={"*": auto}', "data.split={name: time, column: time}")
     )
-    every = [prepare(file, Events()).decisions]  # the last rows, and their words, are for the test
+    every = [
+        prepare(file, Events())[0].decisions
+    ]  # the last rows, and their words, are for the test
     dataset = read_candidates(file, Events())
     for rows in np.split(np.arange(24), 3):  # as folds do
         split = Split(dataset.candidates.take(rows), None, None)
-        every.append(prepare_rows(file.config, dataset, split, Events()).decisions)
+        every.append(prepare_fit(file.config, dataset, split, Events())[0].decisions)
     assert [each["x"].feature.type for each in every] == ["ignored"] * 4
 
 
@@ -181,7 +183,7 @@ def test_a_stray_word_of_the_only_column_may_be_in_a_held_out_row(tmp_path):
         if event == "warning":
             warnings.append(fields["message"])
 
-    x = prepare(load_config(tmp_path / "c.yaml"), Events(listener)).decisions["x"]
+    x = prepare(load_config(tmp_path / "c.yaml"), Events(listener))[0].decisions["x"]
     assert (x.feature.type, x.reason) == ("numeric", "97.5 % are numbers, 'many' in 1 row is not")
     [warning] = warnings
     assert "read as numbers, so training will refuse the other values" in warning

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
 from dlcli.prediction.predictor import Predictor
+from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run_reader import Run, open_run
 from dlcli.tables.table_files import read_table
 from tests.forks import Forks

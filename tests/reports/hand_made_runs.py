@@ -93,13 +93,15 @@ def _fill(
 ) -> None:
     file = load_config(path)
     events = Events(lambda *_: None)
-    prepared = prepare(file, events)
+    prepared, plan = prepare(file, events)
     events.log_to(writer)
     events.emit("warning", message=f"a warning about {HOSTILE}")
     writer.write_text(RunFile.CONFIG, file.text)
-    writer.write_resolved(dump_config(resolved_config(file, prepared, writer.path, threads=1)))
+    writer.write_resolved(
+        dump_config(resolved_config(file, prepared, plan, writer.path, threads=1))
+    )
     writer.write_text(RunFile.ENCODING, prepared.encoding.model_dump_json())
-    shapes = {each.name: each.shape for each in prepared.network.weights}
+    shapes = {each.name: each.shape for each in plan.network.weights}
     weights = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
     writer.write_arrays(RunFile.WEIGHTS, weights)
     writer.write_history(HISTORY)

@@ -26,7 +26,7 @@ from dlcli.config.search_space import with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import check
-from dlcli.pipeline.preparation import Prepared, prepare
+from dlcli.pipeline.preparation import FitRows, prepare
 from dlcli.starter.config_writing import starter_config
 from dlcli.starter.examples import example_names, write_example
 from dlcli.starter.presets import Preset, seconds_in_words
@@ -67,11 +67,11 @@ def starter(
     return starter_config(data, target, config_folder=data.parent, ignore=ignore, preset=preset)
 
 
-def prepared(text: str, folder: Path) -> tuple[Config, Prepared]:
+def prepared(text: str, folder: Path) -> tuple[Config, FitRows]:
     path = folder / "table.yaml"
     path.write_text(text, encoding="utf-8")
     file = load_config(path)
-    return file.config, prepare(file, Events(lambda *_: None))
+    return file.config, prepare(file, Events(lambda *_: None))[0]
 
 
 def line(text: str, key: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from dlcli.errors import DataError
 from dlcli.tables import arrow_arrays
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.table_files import read_table
 
 LONG = "c" * 30  # a view keeps up to 12 bytes in itself
@@ -41,7 +42,7 @@ def view(*values: str | None) -> pa.Array:
 @pytest.mark.parametrize("file", ["a.parquet", "a.arrow"])
 @pytest.mark.parametrize("stored", [None, Path("stored")])
 def test_rows_of_views_are_taken_in_any_order(file, stored):
-    table = read_table(write(view("a", None, LONG), file), folder=stored)
+    table = read_table(write(view("a", None, LONG), file), storage=Storage(stored))
     assert table.column("x").kind == "text"
     assert table.take(np.array([2, 1, 0])).texts("x").tolist() == [LONG, None, "a"]
 
@@ -91,7 +92,7 @@ def test_rows_of_views_are_taken_in_any_order(file, stored):
     ],
 )
 def test_values_of_rare_types_are_converted_to_plain_types(values, kind, texts, stored):
-    table = read_table(write(values, "a.arrow"), folder=stored)
+    table = read_table(write(values, "a.arrow"), storage=Storage(stored))
     assert table.column("x").kind == kind
     assert table.take(np.array([2, 1, 0])).texts("x").tolist() == texts
 
@@ -108,7 +109,7 @@ def test_values_of_rare_types_are_converted_to_plain_types(values, kind, texts, 
     ids=["list", "struct", "list view", "union"],
 )
 def test_rows_of_nested_types_can_be_taken(values, stored):
-    table = read_table(write(values, "a.arrow"), folder=stored).take(np.array([2, 0, 1]))
+    table = read_table(write(values, "a.arrow"), storage=Storage(stored)).take(np.array([2, 0, 1]))
     expected = [values.to_pylist()[row] for row in (2, 0, 1)]
     assert table.keep("x").to_pylist() == expected
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcli.config.input_section import write_time
 from dlcli.errors import DataError
 from dlcli.tables.datetime_parsing import (
     MONTHS,
@@ -21,7 +22,6 @@ from dlcli.tables.datetime_parsing import (
     to_utc,
 )
 from dlcli.tables.table import Table
-from dlcli.tables.time_formats import write_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

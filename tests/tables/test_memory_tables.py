@@ -11,6 +11,7 @@ import pytest
 
 from dlcli.errors import DataError
 from dlcli.tables import arrow_arrays
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table_files import read_header, read_table
 
@@ -143,7 +144,7 @@ class TestTables:
 
     def test_can_be_stored_on_disk(self, tmp_path):
         table = memory_table({"a": [1, 2, 3]})
-        found = read_table(table, folder=tmp_path)
+        found = read_table(table, storage=Storage(tmp_path))
         assert found.numbers("a").tolist() == [1, 2, 3]
         assert len([*tmp_path.iterdir()]) == 1
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
-from dlcli.tables.format_choices import CsvFormat
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.table_files import read_header, read_table
 
 CSV = b"a,b\n1,2\n"
@@ -320,7 +321,7 @@ def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkey
     expected = "a.csv: unpacks to over 1 MiB, far more than tables of its size do; "
     for folder in (None, tmp_path):
         with pytest.raises(DataError) as caught:
-            read_table("a.csv", folder=folder)
+            read_table("a.csv", storage=Storage(folder))
         assert str(caught.value) == expected + "if it is a table, unpack it first"
 
 

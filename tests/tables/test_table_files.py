@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError, UsageError
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.source_files import Source, expand
 from dlcli.tables.table_files import read_header, read_table
 
@@ -154,7 +155,7 @@ class TestJoining:
         table = pa.table({"x": [1, 2], "more": [3, 4], "y": [5, 6]})
         pq.write_table(table, "parts/a.parquet")
         write("parts/b.jsonl", '{"x": 7, "more": 8, "y": 9}\n')
-        found = read_table("parts/*", folder=on_disk, columns=["x", "y"])
+        found = read_table("parts/*", storage=Storage(on_disk), columns=["x", "y"])
         assert (found.columns, found.unread) == (("x", "y"), ("more",))
         assert found.data.column("x").to_pylist() == [1, 2, 7]
         assert found.data.column("y").to_pylist() == [5, 6, 9]
@@ -247,7 +248,7 @@ class TestTypes:
         pq.write_table(pa.table({"x": second}), "b.parquet")
 
         def read():
-            read_table(["a.parquet", "b.parquet"], folder=stored)
+            read_table(["a.parquet", "b.parquet"], storage=Storage(stored))
 
         assert refusal(DataError, read) == expected
 
@@ -256,7 +257,7 @@ class TestTypes:
         Path("stored").mkdir()
         pq.write_table(pa.table({"x": [1, 2**53]}), "a.parquet")
         pq.write_table(pa.table({"x": [0.5]}), "b.parquet")
-        table = read_table(["a.parquet", "b.parquet"], folder=stored)
+        table = read_table(["a.parquet", "b.parquet"], storage=Storage(stored))
         assert table.numbers("x").tolist() == [1, 9007199254740992, 0.5]
 
     @pytest.mark.parametrize("stored", [None, Path("stored")])
@@ -266,7 +267,7 @@ class TestTypes:
         pq.write_table(pa.table({"x": [1, 2]}), "b.parquet")
 
         def read():
-            read_table(["a.csv", "b.parquet"], folder=stored)
+            read_table(["a.csv", "b.parquet"], storage=Storage(stored))
 
         assert refusal(DataError, read) == (
             "b.parquet: is of another kind than a.csv: either all files have typed values, as "

@@ -41,6 +41,7 @@ from dlcli.pipeline.search_trials import (
 from dlcli.splitting import Split
 from dlcli.tasks.classification import Binary, Multiclass
 from dlcli.tasks.regression import Regression
+from dlcli.workers import NO_OTHERS
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
 
@@ -61,10 +62,9 @@ def fit_line(file):
     dataset = read_candidates(file, Events())
     context = FitContext(dataset, file.config, Events())
     _ = context.programs
-    from dlcli.training_job import NO_CHECKPOINTS
 
     split = replace(dataset.split, test=None)
-    return context.fit(file.config, split, lambda *_: None, NO_CHECKPOINTS)
+    return context.fit(file.config, split)
 
 
 def test_the_direction_is_that_of_the_metric():
@@ -113,7 +113,7 @@ def test_an_ensemble_is_evaluated_on_the_rows_of_a_fold_that_none_of_its_members
     squares = []
     for split in context.splits:
         rows = Split(split.train, None, split.validation)
-        fitted = context.fits.fit(file.config, rows, lambda *_: None, NO_CHECKPOINTS)
+        fitted = context.fits.fit(file.config, rows)
         predicted = fitted.predictor.predict_encoded(fitted.encoded["test"].inputs)
         errors = predicted.outputs[:, 0] - split.validation.column("y").numbers().values
         squares.append(np.mean(errors**2))
@@ -337,12 +337,12 @@ def test_the_pruner_none_prunes_nothing():
 class Fits:
     """Gives planned results of fits, each after one reported epoch."""
 
-    workers = None
+    workers = NO_OTHERS
 
     def __init__(self, *results):
         self.results = list(results)
 
-    def fit(self, config, split, progress, stop):
+    def fit(self, config, split, stop, progress):
         progress(1, 4, {"val_loss": 0.75})
         result = self.results.pop(0)
         if isinstance(result, Exception):

@@ -15,6 +15,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.search_context import TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs.run_writer import RunWriter
+from dlcli.workers import NO_OTHERS
 from tests.pipeline.tuning.search_examples import Recorder
 from tests.pipeline.tuning.study_examples import finish, plan, result_of
 
@@ -58,7 +59,7 @@ def stop(tmp_path):
 def run(study, stop, budget=None):
     recorder, context = (
         Recorder(),
-        SimpleNamespace(splits=(None, None), fits=SimpleNamespace(workers=None)),
+        SimpleNamespace(splits=(None, None), fits=SimpleNamespace(workers=NO_OTHERS)),
     )
     search_trials.run_trials(context, study, budget or TimeBudget(None), stop, Events(recorder))
     return recorder

@@ -1,1 +1,0 @@
-"""The language of configs: sections with types and messages, YAML documents, URLs."""
