@@ -27,7 +27,6 @@ from dlcli.encoding.encoded_rows import Matrix
 from dlcli.encoding.encoding import fit_encoding
 from dlcli.network.network import rows_at_once
 from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.arrow_arrays import blanked, floats, integers, strings
@@ -141,13 +140,13 @@ def measure(step: Callable[[], object]) -> dict[str, float]:
 
 def encode(data: Path, run: Path) -> None:
     """Read a table, and encode it for the network of a run."""
-    encoding = Predictor.load(open_run(run)).encoding
+    encoding = open_run(run).predictor.encoding
     encoding.transform(read_table(str(data)), ValueIssues())
 
 
 def fit(data: Path, run: Path) -> None:
     """Read a table, infer the types of its columns, and fit an encoding to all rows."""
-    predictor = Predictor.load(open_run(run))
+    predictor = open_run(run).predictor
     config = load_config(run / "config.yaml").config
     table = read_table(str(data))
     decisions = type_columns(config.input, table, config.data.reserved)
@@ -157,7 +156,7 @@ def fit(data: Path, run: Path) -> None:
 def lower_bound(data: Path, run: Path, result: Path) -> None:
     """Read a table, multiply matrices of the network's sizes, and write a column of Parquet."""
     rows = parquet.read_table(data).num_rows
-    layers = Predictor.load(open_run(run)).network.layers
+    layers = open_run(run).predictor.network.layers
     kernels = [np.ones(layer.weights[0].shape, np.float32) for layer in layers]
     inputs = len(kernels[0])
     matrix = np.ones((rows_at_once(inputs), inputs), np.float32)
@@ -175,7 +174,7 @@ def _products(matrix: Matrix, kernels: Sequence[Matrix]) -> Matrix:
 
 def predict(data: Path, run: Path, result: Path) -> None:
     """Read a table, predict it and write the predictions, as `dlcli predict` does."""
-    predictor = Predictor.load(open_run(run))
+    predictor = open_run(run).predictor
     table = read_table(str(data))
     rows = assemble(predictor.predict(table, ValueIssues()), table)
     with result.open("wb") as stream:

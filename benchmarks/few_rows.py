@@ -44,7 +44,7 @@ def main() -> None:
         for name in arguments.only:
             config, run = ROOT / "configs" / f"{name}.yaml", Path(folder) / name
             output([*DLCLI, "train", config, "--set", "epochs=2", "--output", run])
-            predictor = Predictor.load(open_run(run))
+            predictor = open_run(run).predictor
             rows = read_rows(ROOT / "data" / f"{name}.csv")
             for size in SIZES:
                 table, quick = measure(predictor, rows[:size], arguments.rounds)

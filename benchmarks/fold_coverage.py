@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.coverage import CLASSES, NUMBERS
-from dlcli.comparison.baseline_comparison import Interval
 from dlcli.comparison.comparison import HeldOut
 from dlcli.metrics.definitions import metric_bounds
 from dlcli.metrics.intervals import corrected_interval
 from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates
 from dlcli.pipeline.documents import FoldResult
+from dlcli.prediction.baseline_comparison import Interval
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]

@@ -34,7 +34,6 @@ from dlcli.cli.event_log import EVENT_LINES
 from dlcli.cli.live_view import LiveView
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.run_reader import open_run
@@ -60,7 +59,7 @@ LEAST, MOST = 0.15, 6.0
 
 def draw_ensemble(folder: Path) -> None:
     """Draw the predictions of each network, their mean, the training rows and the true curve."""
-    predictor = Predictor.load(open_run(folder / "runs" / "folds"))
+    predictor = open_run(folder / "runs" / "folds").predictor
     x = np.linspace(0, 6, 200)
     with tempfile.TemporaryDirectory() as name:
         grid = Path(name, "grid.csv")
@@ -126,7 +125,7 @@ def draw_xor(folder: Path) -> None:
 
 def draw_overfitting(folder: Path) -> None:
     """Draw the training and the validation loss of each epoch, and where early stopping stays."""
-    history = open_run(folder / "runs" / "large").read_history()
+    history = open_run(folder / "runs" / "large").history
     names = {"loss": "training rows", "val_loss": "validation rows"}
     points = [
         {"epoch": epoch, "loss": value, "rows": rows}
@@ -151,8 +150,8 @@ def draw_overfitting(folder: Path) -> None:
 
 def draw_digits(folder: Path) -> None:
     """Draw how many test images of each digit are taken for which."""
-    predictor = Predictor.load(open_run(folder / "runs" / "digits"))
-    confusion = np.array(open_run(folder / "runs" / "digits").read_metrics()["test"]["confusion"])
+    predictor = open_run(folder / "runs" / "digits").predictor
+    confusion = np.array(open_run(folder / "runs" / "digits").metrics["test"]["confusion"])
     counts = [
         {"digit": digit, "predicted": guess, "images": int(confusion[row, column])}
         for row, digit in enumerate(predictor.task.names)

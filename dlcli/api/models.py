@@ -18,15 +18,15 @@ from dlcli.config.config_schema import Config
 from dlcli.config.urls import Location
 from dlcli.encoding.encoding import difference_lines, find_differences
 from dlcli.errors import check_word, plural
-from dlcli.prediction.batch_prediction import bad_rows_text, bad_values, predict_batch, treatment_of
+from dlcli.pipeline.batch_prediction import bad_rows_text, bad_values, predict_batch, treatment_of
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
-from dlcli.prediction.training_data import TrainingData
 from dlcli.preprocessing import Place, ValueIssues
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.report_files import to_card
 from dlcli.reports.views import View, render_table
+from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_reader import opened_network
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.table import Table
@@ -61,7 +61,7 @@ class Model:
             RunError: if there is none, or it is damaged or has no network.
         """
         with opened_network(folder) as run:
-            return cls(folder, Predictor.load(run), TrainingData.of(run, folder))
+            return cls(folder, run.predictor, run.trained_on(folder))
 
     @property
     def config(self) -> Config:
@@ -213,7 +213,7 @@ class Model:
         check_level(interval)
         if interval not in self._by_level:
             with opened_network(self.path) as run:
-                self._by_level[interval] = Predictor.load(run, interval)
+                self._by_level[interval] = run.predictor_at(interval)
         return self._by_level[interval]
 
     def _warn_of_uncertainty(self, predictor: Predictor) -> None:

@@ -21,7 +21,8 @@ from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
 from dlcli.reports.report_parts import inspection_view, reproduction_view
 from dlcli.reports.views import View, render_text
-from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
+from dlcli.runs.run import MetricsBySplit, Run
+from dlcli.runs.run_reader import open_run
 from dlcli.safe_files import open_new_file, refuse_existing_file
 
 if TYPE_CHECKING:
@@ -61,14 +62,12 @@ class _FinishedRun(_Shown):
     @cached_property
     def config(self) -> Config:
         """The complete config."""
-        return self.folder.read_config().config
+        return self.folder.config
 
     @cached_property
     def gates(self) -> list[dict[str, Any]]:
         """The results of the config's gates: `gate`, `value` and `failures` of each, as in JSON."""
-        from dlcli.comparison.gates import GateResults
-
-        return [each.model_dump() for each in GateResults.of(self.folder).results]
+        return [each.model_dump() for each in self.folder.gates]
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the page of the run: to its folder, or to a file of which there is none yet.
@@ -92,17 +91,17 @@ class TrainingRun(_FinishedRun):
     @cached_property
     def metrics(self) -> MetricsBySplit:
         """The final metrics by split (`train`, `validation`, `test`), then metric."""
-        return self.folder.read_metrics()
+        return self.folder.metrics
 
     @cached_property
     def baselines(self) -> dict[str, MetricsBySplit]:
         """The metrics of a constant and of a linear model, by model, split, then metric."""
-        return self.folder.read_baselines()
+        return self.folder.baselines
 
     @cached_property
     def history(self) -> dict[str, list[float]]:
         """Loss and metrics of each epoch, by name; of an ensemble means over its members."""
-        return self.folder.read_history()
+        return self.folder.history
 
     @cached_property
     def model(self) -> Model:
@@ -160,7 +159,7 @@ class CrossValidationRun(_FinishedRun):
     @property
     def predictions(self) -> pa.Table:
         """Row, fold, target and prediction of each row."""
-        return self.folder.read_predictions()
+        return self.folder.required_predictions.table
 
 
 class SearchRun(_FinishedRun):

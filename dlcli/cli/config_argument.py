@@ -12,7 +12,7 @@ from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_
 
 if TYPE_CHECKING:
     from dlcli.config.config_file import ConfigFile
-    from dlcli.runs.run_reader import Run
+    from dlcli.runs.run import Run
 
 _EXTENSIONS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl")

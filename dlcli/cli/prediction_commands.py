@@ -104,7 +104,6 @@ def predict(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_remarks, print_unused_columns
     from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
-    from dlcli.prediction.predictor import Predictor
     from dlcli.runs.run_reader import opened_network
 
     jobs = bad_rows.pop("jobs")
@@ -132,7 +131,7 @@ def predict(
     run, data = paths
     with options.open_output(output) as stream:
         with opened_network(run) as opened:
-            predictor = Predictor.load(opened, level)
+            predictor = opened.predictor_at(level)
         table = predictor.read(data, others=None if rejected else keep)
         print_remarks(table.remarks)
         predictions = predictor.predict(table, issues)
@@ -177,8 +176,8 @@ def _predict_folder(
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
+    from dlcli.pipeline.batch_prediction import bad_rows_text
     from dlcli.pipeline.folder_prediction import predict_folder
-    from dlcli.prediction.batch_prediction import bad_rows_text
     from dlcli.runs.run_reader import opened_network
 
     def listener(event: str, fields: dict[str, Any]) -> None:
@@ -236,10 +235,7 @@ def evaluate(
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import print_remarks, print_unused_columns
-    from dlcli.comparison.gates import check_evaluation, require_gates, required_baselines
-    from dlcli.prediction.baseline_models import BaselineModels
-    from dlcli.prediction.predictor import Predictor
-    from dlcli.prediction.training_data import TrainingData
+    from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.report_parts import evaluation_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import opened_network
@@ -247,9 +243,9 @@ def evaluate(
     issues = _value_issues(on_bad_row, rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
-        predictor, training_data = Predictor.load(opened, level), TrainingData.of(opened, run)
+        predictor, training_data = opened.predictor_at(level), opened.trained_on(run)
         named = required_baselines(predictor.config.gates)
-        models = BaselineModels.of(opened, predictor) if named else None
+        models = opened.baseline_models if named else None
     table = predictor.read(data, others=None if rejected else predictor.metric_columns)
     print_remarks(table.remarks)
     if warning := training_data.warning(data, table.file):
@@ -350,7 +346,7 @@ def _print_difference_warnings(
 
 
 def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
-    from dlcli.prediction.batch_prediction import bad_rows_text, bad_values, treatment_of
+    from dlcli.pipeline.batch_prediction import bad_rows_text, bad_values, treatment_of
 
     count = len(issues.bad_indices)
     rejects = rejected is not None

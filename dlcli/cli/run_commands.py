@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlcli.config.urls import Location
     from dlcli.diagnosis.remedies import Finding, Patch
     from dlcli.pipeline.remedies_trial import Trial
-    from dlcli.runs.run_reader import Run
+    from dlcli.runs.run import Run
 
 _PAGE_WIDTH = 80
 """Width of a comparison without a terminal, in columns."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlcli.cluster import Cluster
     from dlcli.config.config_file import ConfigFile
     from dlcli.pipeline.events import Listener
-    from dlcli.runs.run_reader import Run
+    from dlcli.runs.run import Run
 
     Source = ConfigFile | Path
     """The config to start from, or the run to resume."""
@@ -81,7 +81,7 @@ def _training_command(
             source = options.config_or_run(config, settings, output, run, **named)
 
             from dlcli.cli.event_log import event_listener
-            from dlcli.comparison.gates import GateResults, require_gates
+            from dlcli.prediction.gates import require_gates
             from dlcli.reports.report_files import view_of
             from dlcli.reports.views import render_text
             from dlcli.tracking.tracked_events import tracked
@@ -95,7 +95,7 @@ def _training_command(
                 return
             if not as_json:
                 click.echo(render_text(view_of(finished), options.output_width()))
-            require_gates(GateResults.of(finished).results, str(finished.path))
+            require_gates(finished.gates, str(finished.path))
 
         return command
 

@@ -24,12 +24,10 @@ from dlcli.metrics.intervals import (
     estimate_statistics,
 )
 from dlcli.metrics.statistic import Array, Statistic, finite_number
-from dlcli.prediction.predictor import Predictor
-from dlcli.prediction.training_data import TrainingData
 from dlcli.preprocessing import ValueIssues
+from dlcli.runs.environment import content_id, data_entries
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
-from dlcli.runs.run_writer import content_id, data_entries
+from dlcli.runs.run import Run
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 from dlcli.tasks.stored_predictions import StoredPredictions
@@ -92,16 +90,16 @@ class ComparedRun:
             RunError: if it has diverged, or its files can't be read.
         """
         run.require_network()
-        file, environment = run.read_config(), run.read_environment()
-        baselines = run.read_baselines() if run.has(RunFile.BASELINES) else {}
+        file, environment = run.config_file, run.environment
+        baselines = run.baselines if run.has(RunFile.BASELINES) else {}
         entries = data_entries(environment)
         return cls(
             run,
             file,
             run.parse(RunFile.ENCODING, Encoding).task.for_loss(file.config.loss),
-            _numbers(run.read_metrics()),
+            _numbers(run.metrics),
             {model: _numbers(metrics) for model, metrics in baselines.items()},
-            run.read_history(),
+            run.history,
             tuple(DataFile(str(each.get("file")), _text(content_id(each))) for each in entries),
             {fact: _text(environment.get(fact)) for fact in _FACTS},
         )
@@ -109,10 +107,7 @@ class ComparedRun:
     @cached_property
     def held_out(self) -> StoredPredictions | None:
         """The predictions of its held-out rows, if it has any."""
-        if not self.run.has(RunFile.PREDICTIONS):
-            return None
-        path = str(self.run.path / RunFile.PREDICTIONS)
-        return StoredPredictions(self.run.read_predictions(), path)
+        return self.run.predictions
 
     def rows_of(self, split: str) -> HeldOut:
         """Return the held-out rows of one split.
@@ -224,7 +219,7 @@ def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
     Raises:
         DataError: for a table that the run can't be evaluated on.
     """
-    predictor = Predictor.load(run)
+    predictor = run.predictor
     table = predictor.read(data, others=predictor.metric_columns)
     found = predictor.evaluate(table, ValueIssues())
     decoded, row = found.decoded, found.evaluated.row_numbers
@@ -420,7 +415,7 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
         notes = [*_other_rows(compared, pairs), *_notes(compared, split)]
     else:
         split, held, pairs = _rows_of_table(compared, data)
-        biased = [TrainingData.of(run).warning(data, split) for run in runs]
+        biased = [run.trained_on().warning(data, split) for run in runs]
         notes = [*filter(None, biased), *_notes(compared, split)]
     return Comparison(
         target=compared[0].task.columns,

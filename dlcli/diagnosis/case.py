@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dlcli.comparison.baseline_comparison import BaselineComparison
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
@@ -22,9 +21,10 @@ from dlcli.encoding.numeric_columns import NumericEncoder
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
 from dlcli.metrics.statistic import finite_number
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.predictor import Ensemble
 from dlcli.runs.manifest import DIVERGED, RunFile
-from dlcli.runs.run_reader import MetricsBySplit, Run
+from dlcli.runs.run import MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""
@@ -207,13 +207,13 @@ class Case:
         Raises:
             RunError: for a damaged file.
         """
-        explanation = Explanation.of(run)
-        events = [*run.read_events()] if run.has(RunFile.EVENTS) else []
+        explanation = run.explanation
+        events = [*run.events()] if run.has(RunFile.EVENTS) else []
         magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
         rows = explanation.rows or _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
-        config = run.read_config().config
-        history = run.read_history() if run.has(RunFile.HISTORY) else {}
+        config = run.config
+        history = run.history if run.has(RunFile.HISTORY) else {}
         if run.has(RunFile.ENSEMBLE):
             ensemble = run.parse(RunFile.ENSEMBLE, Ensemble)
             config = ensemble.chosen(config)
@@ -224,9 +224,9 @@ class Case:
         return cls(
             config=config,
             history=history,
-            metrics=run.read_metrics() if run.has(RunFile.METRICS) else {},
-            baselines=run.read_baselines() if run.has(RunFile.BASELINES) else {},
-            comparison=BaselineComparison.of(run),
+            metrics=run.metrics if run.has(RunFile.METRICS) else {},
+            baselines=run.baselines if run.has(RunFile.BASELINES) else {},
+            comparison=run.verdicts,
             explanation=explanation,
             rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
             identifiers=_logged_identifiers(events),

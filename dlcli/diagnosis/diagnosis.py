@@ -18,7 +18,7 @@ from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.remedies import Finding, Patch, present
 from dlcli.encoding.column_encoder import Block
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 Rule = Callable[[Case], Finding | None]
 """Returns a finding, or `None` for a healthy run."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from dlcli.comparison.baseline_comparison import BaselineDifference
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.config.training_choices import ConstantLearningRate, CosineDecayRestarts
@@ -21,6 +20,7 @@ from dlcli.diagnosis.case import (
 from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.prediction.baseline_comparison import BaselineDifference
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""

@@ -1,4 +1,4 @@
-"""The document of an explanation, `explanation.json` in a run folder.
+"""The document of an explanation, as a run folder has it.
 
 Numbers that are undefined or not finite (a mean without values, a gradient that overflowed) are
 `None`.
@@ -6,11 +6,9 @@ Numbers that are undefined or not finite (a mean without values, a gradient that
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 from dlcli.metrics.statistic import Number
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
 from dlcli.safe_files import Count, Document
 
 
@@ -168,14 +166,3 @@ class Explanation(Document):
         targets = {each.type for each in self.columns if each.role == "target"}
         is_number = metric == "rmse" or (metric is None and targets <= {"numeric", "count"})
         return " (in standard deviations)" if is_number and len(self.outputs) > 1 else ""
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Read the explanation of a run; empty if it has none.
-
-        Raises:
-            RunError: if it is damaged.
-        """
-        if run.has(RunFile.EXPLANATION):
-            return run.parse(RunFile.EXPLANATION, cls)
-        return cls(rows={}, sampled_rows={})

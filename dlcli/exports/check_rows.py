@@ -28,7 +28,7 @@ from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
 from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import DlcliError
 from dlcli.prediction.predictor import Predictor
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.tables.datetime_parsing import UNIX_TICKS
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.number_notation import Notation
@@ -66,7 +66,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
         At most `MOST_ROWS` rows, and what they are: `held-out rows`. `None` and the reason if the
         data can't be read any more.
     """
-    data, file = predictor.config.data, run.read_config()
+    data, file = predictor.config.data, run.config_file
     key = next((key for key in ("test", "validation") if getattr(data, key) is not None), "train")
     given = getattr(data, key)
     is_share = isinstance(given, float)
@@ -79,7 +79,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
         return None, str(error)
     rows = np.arange(table.rows)
     if is_share:
-        stored = run.read_predictions()
+        stored = run.required_predictions.table
         of_split = stored.filter(pc.equal(stored["split"], key))
         rows = np.flatnonzero(_are_stored(table, of_split))
     kind = "training rows" if key == "train" else "held-out rows"

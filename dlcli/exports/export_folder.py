@@ -37,7 +37,7 @@ from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.safe_files import FileDigest, os_error_text, parse_document
 from dlcli.tables.table import Table
 
@@ -195,8 +195,8 @@ def _load_predictor(run: Run, level: float | None) -> Predictor:
     """Load the predictor, with intervals if there can be any."""
     if level is None and run.has(RunFile.CONFORMAL):
         with suppress(UsageError):  # of labels, or for too few held-out rows
-            return Predictor.load(run, REPORTED_LEVEL)
-    return Predictor.load(run, level)
+            return run.predictor_at(REPORTED_LEVEL)
+    return run.predictor_at(level)
 
 
 # The check

@@ -22,7 +22,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_files import view_of
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 _MOST_VALUES = 6
 """Categories of a column that are listed."""
@@ -39,8 +39,8 @@ def model_card(run: Run) -> str:
     Raises:
         RunError: for a run without a network, or a damaged one.
     """
-    subject, predictor = ComparedRun.read(run), Predictor.load(run)
-    explanation = Explanation.of(run)
+    subject, predictor = ComparedRun.read(run), run.predictor
+    explanation = run.explanation
     splits = [name for name in SPLITS if name in subject.metrics]
     parts = [
         f"# Model card: {run.path.resolve().name}",

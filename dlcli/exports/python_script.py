@@ -53,7 +53,7 @@ from dlcli.exports.export_folder import new_folder
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.datetime_parsing import MONTHS
@@ -126,7 +126,7 @@ class _Facts:
 
     @classmethod
     def of(cls, run: Run, output: Path) -> _Facts:
-        predictor, file = Predictor.load(run), run.read_config()
+        predictor, file = run.predictor, run.config_file
         data = file.config.data
         columns = {each.column for each in predictor.encoding.features}.union(
             predictor.metric_columns
@@ -214,7 +214,7 @@ def _split(run: Run, predictor: Predictor, file: Path) -> pa.Table | None:
         sets["validation"] = "train"  # out-of-fold
     if not sets:
         return None
-    stored = run.read_predictions().select(["row", "split"]).sort_by("row").to_pylist()
+    stored = run.required_predictions.table.select(["row", "split"]).sort_by("row").to_pylist()
     kept = {each["row"]: sets[each["split"]] for each in stored if each["split"] in sets}
     split = pa.table({"row": [*kept], "set": [*kept.values()]})
     if config.ensemble_folds is None:
@@ -336,7 +336,7 @@ def _one_line(value: object) -> str:
 
 def _heading(facts: _Facts) -> dict[str, str]:
     """Return the run's name, and its metrics on the rows that it is evaluated on."""
-    metrics = facts.run.read_metrics() if facts.run.has(RunFile.METRICS) else {}
+    metrics = facts.run.metrics if facts.run.has(RunFile.METRICS) else {}
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
         f"{name} {value:.4g}"

@@ -10,14 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcli.comparison.baseline_comparison import (
-    BaselineComparison,
-    BaselineDifference,
-    NearlyPerfect,
-    SimpleModel,
-    compare_to_baseline,
-    find_nearly_perfect,
-)
 from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Engine, Ensemble
 from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
@@ -40,6 +32,14 @@ from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult, fit, release_memory
 from dlcli.pipeline.preparation import FitPlan
+from dlcli.prediction.baseline_comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+    SimpleModel,
+    compare_to_baseline,
+    find_nearly_perfect,
+)
 from dlcli.prediction.baseline_models import BaselineModels, linear_output
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter

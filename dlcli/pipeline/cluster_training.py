@@ -41,9 +41,9 @@ from dlcli.pipeline.preparation import data_files
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import is_run_of, join_training, train_recorded
 from dlcli.pipeline.worker_pool import threads_per_worker
+from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import RunKind, is_unfinished
-from dlcli.runs.run_reader import Run
-from dlcli.runs.run_writer import fingerprint
+from dlcli.runs.run import Run
 from dlcli.workers import Workers
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.comparison.comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -32,6 +31,7 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.preparation import Dataset
+from dlcli.prediction.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.preprocessing import Note
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
 from dlcli.config.search_space import Dimension as ConfigDimension
 from dlcli.config.search_space import Value
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
+from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200

@@ -16,10 +16,7 @@ import pyarrow as pa
 
 from dlcli import __version__
 from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
-from dlcli.pipeline.checkpointing import SignalStop
-from dlcli.pipeline.events import Listener
-from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.batch_prediction import (
+from dlcli.pipeline.batch_prediction import (
     Differences,
     PartOptions,
     PredictedPart,
@@ -27,10 +24,13 @@ from dlcli.prediction.batch_prediction import (
     predict_file,
     version_of,
 )
+from dlcli.pipeline.checkpointing import SignalStop
+from dlcli.pipeline.events import Listener
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.safe_files import (
     Count,
     Document,
@@ -158,7 +158,7 @@ def predict_folder(
         TrainingError: if the processes were killed.
         OSError: naming the part, if it can't be written.
     """
-    predictor = Predictor.load(run, options.level)
+    predictor = run.predictor_at(options.level)
     parts = _find_parts(data, folder, options)
     _refuse_other_files(folder)  # before anything is made in it
     folders = [folder] if options.rejected is None else [folder, options.rejected]

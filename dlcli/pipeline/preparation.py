@@ -64,10 +64,9 @@ from dlcli.network.network import (
     summarize,
 )
 from dlcli.pipeline.events import Events
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import Note, ValueIssues, summarize_notes
+from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_reader import open_run
-from dlcli.runs.run_writer import fingerprint
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.memory_tables import MemoryTable
@@ -687,7 +686,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
         return None
     run = open_run(initial_weights_run(file, file.config.initial_weights))
     run.require_training()  # a diverged one will do
-    earlier = Predictor.load(run)
+    earlier = run.predictor
     if earlier.tasks:
         message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; name a run of one"
         raise ConfigError([Problem("initial_weights", message)])

@@ -19,7 +19,7 @@ from dlcli.pipeline.members import FactorTrial
 from dlcli.pipeline.preparation import FitPlan, FitRows
 from dlcli.pipeline.run_results import save_network
 from dlcli.runs.manifest import DIVERGED
-from dlcli.runs.run_reader import initial_weights_option
+from dlcli.runs.run import initial_weights_option
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import Job, TrainingResult
 from dlcli.workers import Workers

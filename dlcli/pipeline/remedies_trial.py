@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison.baseline_comparison import BaselineComparison
 from dlcli.comparison.comparison import ComparedRun, estimate_difference
 from dlcli.config.data_section import MEMORY
 from dlcli.diagnosis.remedies import Finding, Patch
@@ -21,7 +20,7 @@ from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 MOST_PATCHES = 6
 """Patches that are tried, at most."""
@@ -118,7 +117,7 @@ def try_patches(
         RunError: if its data have changed since, or it is damaged.
         DlcliError: for what no patch can change, such as missing data.
     """
-    file = run.read_config()
+    file = run.config_file
     if MEMORY in (file.config.data.train, file.config.data.validation, file.config.data.test):
         raise UsageError(
             f"{run.path}: was trained on a table in memory, so that no command can try "
@@ -144,7 +143,7 @@ def try_patches(
         on_begin(number, patch)
         trial = Trial(rule, patch)
         try:
-            patched = run.read_config(patch.overrides)
+            patched = run.changed_config(patch.overrides)
             after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             yield replace(trial, problem=release_memory(error))
@@ -191,7 +190,7 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
 
 def _problem_with_constant(run: Run) -> str | None:
     """Compare with a constant model: what no longer diverges may still have come close to it."""
-    found = BaselineComparison.of(run).on(SPLIT).get("constant")
+    found = run.verdicts.on(SPLIT).get("constant")
     if found is None or found.verdict == "unknown":
         return "does not diverge anymore, but there is no baseline to compare with"
     if found.verdict != "better":

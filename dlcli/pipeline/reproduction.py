@@ -17,10 +17,9 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
+from dlcli.runs.environment import content_id, data_entries
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
-from dlcli.runs.run_writer import content_id, data_entries
+from dlcli.runs.run import Run
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (
@@ -98,22 +97,22 @@ def reproduce(
         DlcliError: see `train`.
     """
     run.require_network()
-    file = replace(run.read_config(), tables=tables or {})
+    file = replace(run.config_file, tables=tables or {})
     for key in ("train", "validation", "test"):
         if getattr(file.config.data, key) == MEMORY and key not in file.tables:
             raise UsageError(
                 f"{run.path}: data.{key} was a table in memory; reproduce it in Python, by "
                 "dlcli.reproduce(run, table)"
             )
-    events, before = Events(listener), run.read_environment()
+    events, before = Events(listener), run.environment
     data = _compare_data(before, {**before, "data": data_fingerprints(file)})
     if not data.equal:
         events.emit("warning", message=f"{data.finding}, so that the weights will differ")
     again = train(file, output, listener, suffix=_SUFFIX)
-    now = again.read_environment()
+    now = again.environment
     data, changes = _compare_data(before, now), environment_changes(before, now)
     weights = _compare_weights(run, again)
-    metrics, difference = _compare_metrics(run.read_metrics(), again.read_metrics())
+    metrics, difference = _compare_metrics(run.metrics, again.metrics)
     causes = (*([] if data.equal else [data.finding]), *changes.values()) or (_NO_CAUSE,)
     reproduction = Reproduction(
         original=run,
@@ -175,7 +174,7 @@ def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
 
 
 def _compare_weights(run: Run, again: Run) -> ReproducedPart:
-    before, now = (Predictor.load(each).weights for each in (run, again))
+    before, now = (each.predictor.weights for each in (run, again))
     count = sum(values.size for values in before.values())
     if {name: values.shape for name, values in before.items()} != {
         name: values.shape for name, values in now.items()

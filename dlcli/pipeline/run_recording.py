@@ -14,7 +14,6 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
 
-from dlcli.comparison.gates import GateResult, GateResults
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
@@ -32,10 +31,12 @@ from dlcli.pipeline.preparation import (
     initial_weights_run,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
+from dlcli.prediction.gates import GateResult, GateResults
+from dlcli.runs.environment import collect_environment, content_id, data_entries
 from dlcli.runs.manifest import RunFile, RunKind, resume_command
+from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_folder import new_run, unfinished_run, unfinished_runs_like
-from dlcli.runs.run_reader import Run, read_resolved
-from dlcli.runs.run_writer import RunWriter, collect_environment, content_id, data_entries
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
 from dlcli.workers import NO_OTHERS, Workers
@@ -264,7 +265,7 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
     Raises:
         RunError: if a file has changed, or can't be compared.
     """
-    known, now = data_entries(writer.read_environment()), data_fingerprints(file)
+    known, now = data_entries(writer.environment), data_fingerprints(file)
     if len(known) != len(now):
         what = f"began with {len(known)} data files, and there are {len(now)}"
         raise RunError(f"{writer.path}: {what}; train it again")
@@ -288,7 +289,7 @@ def check_images(writer: RunWriter, images: Images) -> None:
     Raises:
         RunError: for the first column of which one has changed.
     """
-    stored = writer.read_environment().get("images")
+    stored = writer.environment.get("images")
     known = stored if isinstance(stored, dict) else {}
     for column, now in images.items():
         if known.get(column) != now:
@@ -310,7 +311,7 @@ def warn_of_changes(
         events: receives the warning.
         workers: how many will train it.
     """
-    before = writer.read_environment()
+    before = writer.environment
     now = _environment(file.config, device, workers=workers)
     if changes := environment_changes(before, now):
         differ = "the weights may differ from those of an uninterrupted run"

@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.comparison.baseline_comparison import BaselineComparison, Interval
-from dlcli.comparison.gates import check_gate
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import Indices
 from dlcli.explanation.explaining import explain
@@ -23,6 +21,8 @@ from dlcli.pipeline.baselines import Baselines
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import FitRows, type_reason
+from dlcli.prediction.baseline_comparison import BaselineComparison, Interval
+from dlcli.prediction.gates import check_gate
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter

@@ -64,9 +64,10 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
+from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile, resume_command
-from dlcli.runs.run_reader import Run
-from dlcli.runs.run_writer import RunWriter, content_id
+from dlcli.runs.run import Run
+from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import parse_document
 from dlcli.tables.disk_table import Storage
 from dlcli.workers import Workers

@@ -14,7 +14,6 @@ from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from dlcli.comparison.baseline_comparison import BaselineComparison, Interval
 from dlcli.comparison.comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
@@ -63,8 +62,9 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
 from dlcli.workers import NO_OTHERS, Workers
@@ -349,7 +349,7 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
     """Yield a note if the best network is no better than simpler models."""
     if finalist.name != "best":
         return
-    for name, found in BaselineComparison.of(run.run).on(finalist.split).items():
+    for name, found in run.run.verdicts.on(finalist.split).items():
         if found.verdict == "better" or found.network is None or found.baseline is None:
             continue
         words = "worse" if found.verdict == "worse" else "not clearly better"

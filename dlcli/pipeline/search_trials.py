@@ -44,7 +44,7 @@ from dlcli.pipeline.search_storage import (
 )
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
-from dlcli.runs.run_reader import read_resolved
+from dlcli.runs.run import read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer
 from dlcli.workers import NO_OTHERS, Workers

@@ -22,7 +22,8 @@ from dlcli.pipeline.recorded_fit import fit_with_checkpoints
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.run_results import report_result, save_gates, save_metrics, save_network
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
-from dlcli.runs.run_reader import Run, is_run_folder, open_run
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import is_run_folder, open_run
 from dlcli.safe_files import has_content
 from dlcli.workers import NO_OTHERS, Workers
 

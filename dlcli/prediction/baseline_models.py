@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dlcli.config.config_schema import Ensemble, Output
-from dlcli.errors import RunError
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
 from dlcli.tasks.task import DecodedRows
 
 
@@ -31,27 +28,30 @@ class BaselineModels:
     """The linear model; `None` if there is none."""
 
     @classmethod
-    def of(cls, run: Run, predictor: Predictor) -> BaselineModels:
-        """Read those of a run.
+    def without_weights(cls, predictor: Predictor, has_linear: bool) -> BaselineModels:
+        """Return models whose weights are yet to be read.
 
         Args:
-            run: the run.
-            predictor: its network.
-
-        Raises:
-            RunError: if they are damaged, or not there.
+            predictor: the run's network.
+            has_linear: whether the run has a linear model.
         """
-        if not run.has(RunFile.BASELINE_WEIGHTS):
-            message = "has no baselines.npz, which the gates with better_than need; train it again"
-            raise RunError(f"{run.path}: {message}")
-        linear = _without_hidden_layers(predictor) if "linear" in run.read_baselines() else None
-        shapes = {} if linear is None else linear.weight_shapes
+        constant = np.zeros(predictor.network.outputs, np.float32)
+        return cls(predictor, constant, _without_hidden_layers(predictor) if has_linear else None)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the arrays that are stored of them, by name."""
+        shapes = {} if self.linear is None else self.linear.weight_shapes
         stored = {_stored(name): shape for name, shape in shapes.items()}
-        units = predictor.network.outputs
-        arrays = run.read_arrays(RunFile.BASELINE_WEIGHTS, {"constant": (units,), **stored})
+        return {"constant": self.constant.shape, **stored}
+
+    def with_arrays(self, arrays: Mapping[str, Floats]) -> BaselineModels:
+        """Return the models with the arrays that are stored of them, by name."""
+        linear = self.linear
         if linear is not None:
-            linear = replace(linear, weights={name: arrays[_stored(name)] for name in shapes})
-        return cls(predictor, arrays["constant"], linear)
+            weights = {name: arrays[_stored(name)] for name in linear.weight_shapes}
+            linear = replace(linear, weights=weights)
+        return replace(self, constant=arrays["constant"], linear=linear)
 
     @property
     def arrays(self) -> Weights:
@@ -92,7 +92,7 @@ def linear_output(output: Output) -> Output:
 
 
 def _stored(name: str) -> str:
-    """Return a weight of the linear model's name in `baselines.npz`."""
+    """Return a weight of the linear model's name in a run folder."""
     return f"linear/{name}"
 
 

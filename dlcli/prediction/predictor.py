@@ -16,15 +16,13 @@ from dlcli.encoding.encoded_rows import Indices, Inputs
 from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.missing_words import words_to_predict
 from dlcli.encoding.numeric_columns import NumberEncoder
-from dlcli.errors import DataError, RunError, UsageError, named_columns, option, plural
+from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Weights
-from dlcli.network.network import Network, build_network, rows_at_once
+from dlcli.network.network import Network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
 from dlcli.tables.disk_table import IN_MEMORY, Storage
@@ -138,47 +136,6 @@ class Predictor:
     def __getstate__(self) -> dict[str, object]:
         """Return what is pickled: the fields alone, as what is cached can be made again."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def load(cls, run: Run, level: float | None = None) -> Predictor:
-        """Rebuild a run's network from its own config and checked arrays.
-
-        Args:
-            run: the run.
-            level: that of intervals or sets of classes. [default: there are none]
-
-        Raises:
-            RunError: if the run's files don't fit together.
-            UsageError: if the run has no or too few held-out rows for intervals.
-        """
-        predictor = cls._load(run)
-        if level is None:
-            return predictor
-        conformal = _read_conformal(run, predictor.config, predictor.task)
-        conformal.require(level)
-        return replace(predictor, conformal=conformal, level=level)
-
-    @classmethod
-    def _load(cls, run: Run) -> Predictor:
-        config, encoding = run.read_config().config, run.parse(RunFile.ENCODING, Encoding)
-        if config.output.units is None or config.output.activation is None or config.loss is None:
-            raise RunError(f"{run.path}: its resolved.yaml is not complete")
-        network, task = build_network(encoding.layout, config.hidden, config.output), encoding.task
-        if not task.accepts_units(network.outputs):
-            has = f"the target of encoding.json is {task.words}"
-            message = f"output.units is {network.outputs}, and {has}"
-            raise RunError(f"{run.path}: its files don't fit together: {message}")
-        tasks: tuple[Task, ...] = ()
-        if config.ensemble is not None:
-            count, ensemble = config.ensemble.members, run.parse(RunFile.ENSEMBLE, Ensemble)
-            config = ensemble.chosen(config)
-            tasks = tuple(each.task for each in ensemble.members)
-            if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
-                message = f"has other members than the {count} of resolved.yaml"
-                raise RunError(f"{run.path}: its ensemble.json {message}")
-        predictor = cls(config, encoding, network, {}, tasks)
-        weights = run.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
-        return replace(predictor, weights=weights)
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -443,35 +400,3 @@ class Predictor:
                 lowest = float(regions.coverage(values).min())
                 shortfall = self.conformal.shortfall(self.level, lowest, len(rows))
         return Evaluation(table, warning, used, metrics, decoded, interval, shortfall)
-
-
-def _read_conformal(run: Run, config: Config, task: Task) -> Conformal:
-    """Read the held-out errors of a run.
-
-    Raises:
-        RunError: if they are those of another run.
-        UsageError: if there are none.
-    """
-    if task.outcome == "labels":
-        message = "is for numbers and classes, and the target is labels"
-        raise UsageError(f"{option('interval')} {message}")
-    if not run.has(RunFile.CONFORMAL):
-        is_trained_on = config.data.train_on_validation
-        usual = "data.validation, or ensemble: {members: 8}"
-        way_out = "data.train_on_validation: false" if is_trained_on else usual
-        message = (
-            f"has no conformal.json, which {option('interval')} needs"
-            if config.has_validation
-            else f"{option('interval')} needs rows that were not trained on, and there were none; "
-            f"set {way_out}"
-        )
-        raise UsageError(f"{run.path}: {message}; train it again")
-    conformal = run.parse(RunFile.CONFORMAL, Conformal)
-    columns = task.width if task.outcome == "numbers" else 1
-    folds = config.ensemble_folds or 1
-    if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
-        wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')} were expected"
-        raise RunError(
-            f"{run.path}: its conformal.json is of another run, {wanted}; train it again"
-        )
-    return conformal

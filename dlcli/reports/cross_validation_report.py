@@ -11,12 +11,11 @@ from functools import cached_property, partial
 import numpy as np
 from pydantic import ValidationError
 
-from dlcli.comparison.baseline_comparison import Interval
-from dlcli.comparison.gates import GateResults
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.pipeline.cross_validation import REFIT_FAILED
 from dlcli.pipeline.documents import CrossValidation, FoldResult
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import (
@@ -38,10 +37,9 @@ from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
 from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
-from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import Task
 
 MOST_DRAWN_FOLDS = 100
@@ -129,13 +127,12 @@ class CrossValidationRecord(RunRecord):
         Raises:
             RunError: if the predictions are damaged, or of another target.
         """
-        if not self.run.has(RunFile.PREDICTIONS):
+        columns = self.run.predictions
+        if columns is None:
             return None
-        place = f"{self.run.path}: its predictions"
-        columns = StoredPredictions(self.run.read_predictions(), place, RunFile.CROSS_VALIDATION)
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
-        rows = PredictedRows.of(columns, self._task().for_loss(self.config.loss), "test")
+        rows = PredictedRows.of(columns, self._task().for_loss(self.run.config.loss), "test")
         return rows if rows.rows else None
 
     def _task(self) -> Task:
@@ -145,7 +142,7 @@ class CrossValidationRecord(RunRecord):
             if self.document.task == "classes":
                 return classification(columns[0], names)
             if self.document.task == "labels":
-                delimiter = self.config.data.target.delimiter
+                delimiter = self.run.config.data.target.delimiter
                 return Multilabel(columns=columns, labels=names, delimiter=delimiter)
             return Regression(columns=columns)
         except (ValidationError, IndexError):
@@ -231,7 +228,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
     if cv.set_aside:
         yield f"{plural(cv.set_aside, 'test row')} took no part."
     yield from positive_class(record.metrics, cv.classes if cv.task == "classes" else ())
-    yield from (each.sentence for each in GateResults.of(record.run).results)
+    yield from (each.sentence for each in record.run.gates)
 
 
 def _who(record: CrossValidationRecord) -> str:
@@ -387,7 +384,9 @@ def _fold_table(record: CrossValidationRecord) -> Table:
     }
     columns |= {name: partial(metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]}
     columns["time"] = lambda each: fmt.duration(each.seconds)
-    stops = record.config.early_stopping is not None and any(each.validation for each in results)
+    stops = record.run.config.early_stopping is not None and any(
+        each.validation for each in results
+    )
     stopping = "validation rows decided when to stop; " if stops else ""
     return Table.of(
         results,
@@ -427,7 +426,7 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     epochs = record.document.best_epochs
     if run.has(RunFile.REFIT) and epochs is not None:
         # Each member of an ensemble with folds stops by its own.
-        duration = "" if record.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
+        duration = "" if record.run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
         why = f"{evaluated} To predict, train one on all rows{duration}:"
         return why, [["dlcli", "train", str(run.path / RunFile.REFIT)]]
     why = f"{evaluated} To predict, train one with the same config:"

@@ -9,7 +9,7 @@ from dlcli.errors import plural
 from dlcli.pipeline.remedies_trial import Trial, winner
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Findings, Table, Text, View
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 
 def diagnosis_view(
@@ -27,7 +27,7 @@ def diagnosis_view(
         count = plural(len(findings), "finding") if findings else "nothing stands out"
         head = Text(f"{run.path}: {count}")
         return View(title, blocks=(head, Findings(tuple(findings), run.resolved_path())))
-    best, rows = winner(trials), run.read_config().config.adjective("validation")
+    best, rows = winner(trials), run.config.adjective("validation")
     table = Table.of(
         trials,
         {

@@ -75,11 +75,11 @@ def data_section(record: TrainingRecord) -> Section:
     """Describe the data of a run."""
     blocks: list[Block] = []
     if record.log.data:
-        blocks += _rows(record.log.data, record.config)
+        blocks += _rows(record.log.data, record.run.config)
     blocks += _warnings(record)
-    if record.explanation.columns:
-        is_in_time = isinstance(record.config.data.split, TimeSplit)
-        blocks += _columns(record.explanation, is_in_time=is_in_time)
+    if record.run.explanation.columns:
+        is_in_time = isinstance(record.run.config.data.split, TimeSplit)
+        blocks += _columns(record.run.explanation, is_in_time=is_in_time)
     elif record.log.features:
         blocks.append(_types(record.log.features))
     return Section("data", "The data", tuple(blocks))
@@ -302,7 +302,7 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
 def explanation_section(record: TrainingRecord) -> Section | None:
     """Show what the predictions depend on; `None` without an explanation or held-out rows."""
     blocks: list[Block] = []
-    explanation = record.explanation
+    explanation = record.run.explanation
     if explanation.importances:
         read = None
         if record.log.features:
@@ -310,7 +310,7 @@ def explanation_section(record: TrainingRecord) -> Section | None:
             read = len(types) - types.count("ignored")
         metric = (explanation.importance_metric or "error") + explanation.unit
         blocks.append(importance_chart(explanation.importances, metric, read))
-    of_classes = record.task.outcome == "classes"
+    of_classes = record.run.task.outcome == "classes"
     charts = (
         dependence_chart(each, explanation, of_classes=of_classes)
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
@@ -319,9 +319,9 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         text = Text(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
         blocks.append(Group("Partial dependence", (text, Grid(drawn))))
     if explanation.worst:
-        is_number = record.task.outcome == "numbers"
+        is_number = record.run.task.outcome == "numbers"
         worst = [
-            each.model_copy(update={"split": record.config.adjective(each.split)})
+            each.model_copy(update={"split": record.run.config.adjective(each.split)})
             if each.split == "validation"
             else each
             for each in explanation.worst

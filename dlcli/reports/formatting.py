@@ -12,8 +12,8 @@ from dlcli.errors import are_years, printable
 from dlcli.errors import number as number
 
 if TYPE_CHECKING:
-    from dlcli.comparison.baseline_comparison import Interval
     from dlcli.metrics.intervals import Estimate
+    from dlcli.prediction.baseline_comparison import Interval
 
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""

@@ -23,7 +23,8 @@ from dlcli.reports.run_record import Log, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.views import Chart, View
-from dlcli.runs.run_reader import Run, write_page
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import write_page
 from dlcli.safe_files import open_new_file, refuse_existing_file, write_atomically
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def training_curves(run: Run) -> tuple[bytes, str] | None:
         RunError: if a file of the run is damaged.
     """
     record = TrainingRecord.of(run)
-    charts = curve_charts(record.history, record.best_epoch)[:2]
+    charts = curve_charts(record.run.history, record.best_epoch)[:2]
     if not charts:
         return None
     return to_png(charts, record.title), " ".join(chart.description for chart in charts)

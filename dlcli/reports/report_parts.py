@@ -29,13 +29,13 @@ from dlcli.reports.views import (
 from dlcli.runs.manifest import PAGE, RunFile
 
 if TYPE_CHECKING:
-    from dlcli.comparison.baseline_comparison import BaselineDifference
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.network.network import LayerSummary
     from dlcli.pipeline.documents import Finalist, FoldResult
     from dlcli.pipeline.reproduction import Reproduction
+    from dlcli.prediction.baseline_comparison import BaselineDifference
     from dlcli.reports.run_record import NetworkEvent, RunRecord
-    from dlcli.runs.run_reader import Run
+    from dlcli.runs.run import Run
 
 _OF_POSITIVE_CLASS = ("precision", "recall", "f1", "average_precision")
 """Metrics of one of two classes; all others are alike for both."""
@@ -406,13 +406,13 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         record: the run.
         blocks: how to make it again.
     """
-    environment = record.environment
+    environment = record.run.environment
     shown: list[Block] = list(blocks)
     words = environment.get("command")
     if isinstance(words, list) and words:
         command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
         shown.append(Code(command, "It was made by:"))
-    if files := record.data_files:
+    if files := record.run.data_files:
         content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
             "file": lambda each: fmt.shorten(each.get("file"), 120),

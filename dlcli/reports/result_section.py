@@ -63,14 +63,14 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
     """
     blocks: list[Block] = []
     if record.splits:
-        by_column = record.metrics[record.splits[0]].get("by_column")
+        by_column = record.run.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
     for place, rows in enumerate(record.predicted):
-        kind = record.config.adjective(rows.split)
+        kind = record.run.config.adjective(rows.split)
         title = f"{fmt.capitalize(kind)} rows"
-        metrics_of_rows = record.metrics.get(rows.split, {})
+        metrics_of_rows = record.run.metrics.get(rows.split, {})
         text = Text(_describe(rows, kind, record.rows(rows.split)))
-        parts = (text, *prediction_blocks(rows, record.config.seed, metrics_of_rows))
+        parts = (text, *prediction_blocks(rows, record.run.config.seed, metrics_of_rows))
         if rows.split == "test":
             parts = (*parts, *_interval_tables(record))
         blocks.append(Fold(title, parts) if place else Group(title, parts))
@@ -135,10 +135,10 @@ def prediction_blocks(
 
 def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
     """Yield a table of the coverage of intervals for each column of numbers."""
-    if (stored := record.conformal) is None:
+    if (stored := record.run.conformal) is None:
         return
-    columns, doubt = record.task.columns, stored.uncertainty(REPORTED_LEVEL)
-    targets = {each.name: each for each in record.explanation.columns if each.role == "target"}
+    columns, doubt = record.run.task.columns, stored.uncertainty(REPORTED_LEVEL)
+    targets = {each.name: each for each in record.run.explanation.columns if each.role == "target"}
     level = f"{100 * REPORTED_LEVEL:g} %"
     for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""

@@ -12,20 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from dlcli.comparison.baseline_comparison import BaselineComparison
-from dlcli.config.config_schema import Config
 from dlcli.errors import RunError, plural
-from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.statistic import Floats, ThresholdCounts
 from dlcli.network.network import LayerSummary
-from dlcli.prediction.conformal import Conformal
-from dlcli.prediction.predictor import Ensemble, Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
-from dlcli.runs.manifest import DIVERGED, RunFile
-from dlcli.runs.run_reader import MetricsBySplit, Run, open_run
-from dlcli.runs.run_writer import data_entries
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import open_run
 from dlcli.safe_files import Count, parse_document
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import Task, Values
@@ -141,7 +135,7 @@ class Log(_Event):
         """
         last: dict[str, object] = {}
         warnings: dict[str, None] = {}
-        for event in run.read_events() if run.has(RunFile.EVENTS) else ():
+        for event in run.events():
             last[str(event.get("event"))] = event
             if event.get("event") == "warning":
                 warnings[str(event.get("message", ""))] = None
@@ -289,25 +283,10 @@ class RunRecord:
         """The name of its folder."""
         return fmt.shorten(self.run.path.resolve().name)
 
-    @cached_property
-    def config(self) -> Config:
-        """The resolved config."""
-        return self.run.read_config().config
-
-    @cached_property
-    def environment(self) -> dict[str, object]:
-        """The versions, the machine, the command and the data files of the run."""
-        return self.run.read_environment() if self.run.has(RunFile.ENVIRONMENT) else {}
-
-    @property
-    def data_files(self) -> list[dict[str, object]]:
-        """The data files of the run, see `dlcli.runs.data_entries`."""
-        return data_entries(self.environment)
-
     @property
     def overrides(self) -> tuple[str, ...]:
         """The settings that the command changed in the config: `epochs=20` of `--set`."""
-        command = self.environment.get("command")
+        command = self.run.environment.get("command")
         words = [*map(str, command)] if isinstance(command, list) else []
         found = []
         for word, following in pairwise([*words, ""]):
@@ -327,82 +306,30 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class TrainingRecord(RunRecord):
-    """A training run; files that an interrupted or diverged one lacks are empty here."""
-
-    @property
-    def is_diverged(self) -> bool:
-        """True if training stopped because its loss or weights became NaN or infinite."""
-        return self.run.kind == DIVERGED
+    """A training run."""
 
     @property
     def is_out_of_fold(self) -> bool:
         """True if training rows stand for validation rows, as in an ensemble with folds."""
-        return self.config.ensemble_folds is not None
-
-    @cached_property
-    def task(self) -> Task:
-        """The task as it was fitted."""
-        return Predictor.load(self.run).task
-
-    @cached_property
-    def history(self) -> dict[str, list[float]]:
-        """The loss, the metrics and the learning rate at each epoch, by name."""
-        return self.run.read_history() if self.run.has(RunFile.HISTORY) else {}
-
-    @cached_property
-    def ensemble(self) -> Ensemble | None:
-        """The members of an ensemble; `None` for a single network."""
-        return (
-            self.run.parse(RunFile.ENSEMBLE, Ensemble) if self.run.has(RunFile.ENSEMBLE) else None
-        )
-
-    @cached_property
-    def conformal(self) -> Conformal | None:
-        """The errors that intervals and sets follow from, if there are any."""
-        has_errors = self.run.has(RunFile.CONFORMAL)
-        return self.run.parse(RunFile.CONFORMAL, Conformal) if has_errors else None
-
-    @cached_property
-    def metrics(self) -> MetricsBySplit:
-        """The final metrics of each set of rows."""
-        return self.run.read_metrics() if self.run.has(RunFile.METRICS) else {}
-
-    @cached_property
-    def baselines(self) -> dict[str, MetricsBySplit]:
-        """The final metrics of the simplest models, by their names."""
-        return self.run.read_baselines() if self.run.has(RunFile.BASELINES) else {}
-
-    @cached_property
-    def comparison(self) -> BaselineComparison:
-        """The comparison with these models on held-out rows."""
-        return BaselineComparison.of(self.run)
-
-    @cached_property
-    def explanation(self) -> Explanation:
-        """The explanation of its data, layers and predictions."""
-        return Explanation.of(self.run)
+        return self.run.config.ensemble_folds is not None
 
     @cached_property
     def predicted(self) -> list[PredictedRows]:
         """The rows of each set with their predictions, most independent of training first."""
-        run, tables = self.run, dict[bool, StoredPredictions]()
-        if run.has(RunFile.PREDICTIONS):
-            place = f"{run.path}: its predictions"
-            tables[False] = StoredPredictions(run.read_predictions(), place)
-        if run.has(RunFile.SAMPLE):
-            place = f"{run.path}: its sample of training rows"
-            tables[True] = StoredPredictions(run.read_sample(), place)
+        run = self.run
+        tables = {False: run.predictions, True: run.sample}
         parts = [
-            PredictedRows.of(table.of_split(split), self.task, split, is_sample=is_sample)
+            PredictedRows.of(table.of_split(split), run.task, split, is_sample=is_sample)
             for split in fmt.SPLITS
             for is_sample, table in tables.items()
+            if table is not None
         ]
         return [part for part in parts if part.rows]
 
     @property
     def splits(self) -> list[str]:
         """The sets of rows with metrics, most independent of training first."""
-        return [name for name in fmt.SPLITS if name in self.metrics]
+        return [name for name in fmt.SPLITS if name in self.run.metrics]
 
     def rows(self, split: str) -> int | None:
         """Return the number of rows of a set, if the log has it."""
@@ -413,7 +340,7 @@ class TrainingRecord(RunRecord):
     def counted_rows(self, split: str) -> int | None:
         """Return the number of rows of a set without held-out rows of weight 0."""
         rows = self.rows(split)
-        if rows is None or self.config.data.weight is None:
+        if rows is None or self.run.config.data.weight is None:
             return rows
         held_out = [each for each in self.predicted if not each.is_sample]
         return rows - sum(each.without_weight for each in held_out if each.split == split)
@@ -424,7 +351,7 @@ class TrainingRecord(RunRecord):
         if not self.splits:
             return None
         named = self.log.network.metrics if self.log.network else ()
-        return main_metric(named, self.metrics[self.splits[0]])
+        return main_metric(named, self.run.metrics[self.splits[0]])
 
     @property
     def best_epoch(self) -> int | None:
@@ -434,4 +361,4 @@ class TrainingRecord(RunRecord):
     @property
     def epochs(self) -> int:
         """The number of epochs in the history."""
-        return max((len(values) for values in self.history.values()), default=0)
+        return max((len(values) for values in self.run.history.values()), default=0)

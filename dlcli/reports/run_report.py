@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from dlcli.comparison.gates import GateResults
 from dlcli.config.data_section import TimeSplit
 from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
@@ -66,19 +65,19 @@ def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     run = record.run
     yield "run", str(run.path)
     yield "report", report_link(run)
-    differences = record.comparison.on(record.splits[0]) if record.splits else {}
+    differences = record.run.verdicts.on(record.splits[0]) if record.splits else {}
     if any(each.verdict in ("worse", "same") for each in differences.values()):
         yield "diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)])
 
 
 def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
-    task, network = record.task, record.log.network
+    task, network = record.run.task, record.log.network
     described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
     drawn = [network_block(network)] if network else []
     yield config_section(record, Text(f"Predict {described}."), *drawn)
     yield data_section(record)
     yield training_section(record)
-    if not record.is_diverged:
+    if not record.run.is_diverged:
         yield result_section(record, metrics)
     if (explanation := explanation_section(record)) is not None:
         yield explanation
@@ -88,7 +87,7 @@ def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
         yield Section("next", "What to try next", (Text(text), block))
     run, resolved = str(record.run.path), str(record.run.resolved_path())
     lines = [["dlcli", "train", resolved], ["dlcli", "report", run]]
-    if not record.is_diverged:
+    if not record.run.is_diverged:
         lines.insert(1, ["dlcli", "predict", run, "DATA"])
     text = (
         "On the same machine with the same versions, data and threads, the resolved config trains "
@@ -99,11 +98,11 @@ def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
 
 def _metric_table(record: TrainingRecord) -> Table:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
-    splits = [name for name in ("train", "validation", "test") if name in record.metrics]
+    splits = [name for name in ("train", "validation", "test") if name in record.run.metrics]
     first = record.splits[0] if splits else ""
-    models = [name for name in _BASELINES if first in record.baselines.get(name, {})]
-    columns = [record.metrics[split] for split in splits]
-    columns += [record.baselines[model][first] for model in models]
+    models = [name for name in _BASELINES if first in record.run.baselines.get(name, {})]
+    columns = [record.run.metrics[split] for split in splits]
+    columns += [record.run.baselines[model][first] for model in models]
     facts = [
         "Metrics of training rows are optimistically biased, as the network was fitted to them"
     ]
@@ -113,7 +112,7 @@ def _metric_table(record: TrainingRecord) -> Table:
         facts.append("test rows were used for nothing else")
     note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
     if models:
-        rows = f"{record.config.adjective(first)} rows"
+        rows = f"{record.run.config.adjective(first)} rows"
         note += (
             f" Baselines are evaluated on the {rows}: “constant” always predicts the mean (the "
             "median, if absolute errors are compared) or the most frequent class; “linear” has the "
@@ -131,14 +130,14 @@ def _use_of_validation(record: TrainingRecord) -> str:
             "out-of-fold metrics are of the training rows, each predicted by the members of the "
             "ensemble that were not trained on it, which chose only their own best epoch by it"
         )
-    if record.config.early_stopping is not None:
+    if record.run.config.early_stopping is not None:
         return "validation rows decided when to stop"
     return "validation rows were not trained on, but configs are chosen by them"
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
     """Yield whether the network is worth having, by the metric that decides."""
-    if record.is_diverged:
+    if record.run.is_diverged:
         yield (
             "Training diverged: the loss or the weights became NaN or infinite. Nothing was "
             "evaluated; see the training and what to try next below."
@@ -149,33 +148,33 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield "No metric is defined."
         return
     split = record.splits[0]
-    rows, scores = record.counted_rows(split), record.metrics[split]
-    adjective = record.config.adjective(split)
+    rows, scores = record.counted_rows(split), record.run.metrics[split]
+    adjective = record.run.config.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
     value = fmt.metric(metric, finite_number(scores[metric]))
     yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
-    doubt = record.comparison.suspicion(
-        out_of_fold=record.is_out_of_fold, of_several=len(record.config.data.target.columns) > 1
+    doubt = record.run.verdicts.suspicion(
+        out_of_fold=record.is_out_of_fold, of_several=len(record.run.config.data.target.columns) > 1
     )
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
     are_few = rows is not None and rows < _FEW_ROWS
-    verdicts = {each.verdict for each in record.comparison.on(split).values()}
+    verdicts = {each.verdict for each in record.run.verdicts.on(split).values()}
     # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
     # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
     is_open = are_few and split == "test" and verdicts != {"better"}
-    is_open = is_open and not isinstance(record.config.data.split, TimeSplit)
+    is_open = is_open and not isinstance(record.run.config.data.split, TimeSplit)
     many = record.counted_rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
-        on_many = record.comparison.on("validation")
+        on_many = record.run.verdicts.on("validation")
         where = f"On {many:,} out-of-fold rows"
         yield from baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
         are_few = False
     else:
         subject = "It" if doubt is None else "The network"
-        differences = record.comparison.on(split)
+        differences = record.run.verdicts.on(split)
         yield from baseline_sentences(differences, subject=subject, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
@@ -187,7 +186,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     elif are_few:
         yield f"With only {counted}, this is uncertain."
     yield from positive_class(scores, record.log.target.classes if record.log.target else ())
-    yield from (each.sentence for each in GateResults.of(record.run).results)
+    yield from (each.sentence for each in record.run.gates)
 
 
 def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
@@ -211,13 +210,13 @@ def _figures(record: TrainingRecord) -> Iterator[Figure]:
         better = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
         title = fmt.metric_title(metric)
         for split in record.splits:
-            value = fmt.metric(metric, finite_number(record.metrics[split].get(metric)))
+            value = fmt.metric(metric, finite_number(record.run.metrics[split].get(metric)))
             note = better if split == first else ""
-            yield Figure(f"{title}, {record.config.adjective(split)} rows", value, note)
+            yield Figure(f"{title}, {record.run.config.adjective(split)} rows", value, note)
         for name in _BASELINES:
-            if first in (scores := record.baselines.get(name, {})):
+            if first in (scores := record.run.baselines.get(name, {})):
                 value = fmt.metric(metric, finite_number(scores[first].get(metric)))
-                yield Figure(f"{name} baseline, {record.config.adjective(first)} rows", value)
+                yield Figure(f"{name} baseline, {record.run.config.adjective(first)} rows", value)
     if record.log.network:
         members = record.log.network.members
         what = f"in each of {members:,} networks" if members else "trainable numbers"

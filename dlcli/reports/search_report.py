@@ -37,7 +37,7 @@ from dlcli.reports.search_charts import (
 )
 from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 MOST_LISTED = 50
 """Candidates of the leaderboard."""
@@ -60,7 +60,7 @@ def search_view(run: Run) -> View:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
     record, search = RunRecord.of(run), Search.of(run)
-    candidates = Candidates(search, record.config.adjective("validation"))
+    candidates = Candidates(search, record.run.config.adjective("validation"))
     summary = _summary_table(candidates)
     if "best" in candidates.finalists:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
@@ -430,7 +430,7 @@ class _Study(BaseModel):
 
 def _repeatability(record: RunRecord, search: Search) -> str:
     """Say whether the same search finds the same config again."""
-    tune, run = record.config.tune, record.run
+    tune, run = record.run.config.tune, record.run
     is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:

@@ -33,31 +33,31 @@ _MOST_LISTED = 12
 def training_section(record: TrainingRecord) -> Section:
     """Describe how training went."""
     blocks: list[Block] = [_figures(record)]
-    if record.is_diverged:
+    if record.run.is_diverged:
         text = (
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
             f"{plural(record.epochs, 'epoch')} before."
         )
         blocks.append(Text(text))
-    charts = _member_charts(record) or curve_charts(record.history, record.best_epoch)
-    if rate := learning_rate_chart(record.history):
+    charts = _member_charts(record) or curve_charts(record.run.history, record.best_epoch)
+    if rate := learning_rate_chart(record.run.history):
         charts.append(rate)
     blocks.append(Grid(tuple(charts)))
-    if layers := record.explanation.layers:
-        table = _layer_table(layers, is_first=record.ensemble is not None)
+    if layers := record.run.explanation.layers:
+        table = _layer_table(layers, is_first=record.run.ensemble is not None)
         blocks.append(Group("Inside the network", (table,)))
     return Section("training", "The training", tuple(blocks))
 
 
 def _figures(record: TrainingRecord) -> Figures:
-    log, epochs, most = record.log, record.epochs, record.config.epochs
+    log, epochs, most = record.log, record.epochs, record.run.config.epochs
     figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
-    if record.ensemble:
-        bests = [each.best_epoch or each.epochs for each in record.ensemble.members]
+    if record.run.ensemble:
+        bests = [each.best_epoch or each.epochs for each in record.run.ensemble.members]
         range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
         figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
-        if record.config.input.scaling_layer == "auto":
-            rate = record.ensemble.learning_rate_multiplier
+        if record.run.config.input.scaling_layer == "auto":
+            rate = record.run.ensemble.learning_rate_multiplier
             scale = "left out" if rate is None else f"learning rate ×{rate:g}"
             figures.append(Figure("Scaling layer", scale, "chosen by the first network"))
     if best := record.best_epoch:
@@ -65,8 +65,8 @@ def _figures(record: TrainingRecord) -> Figures:
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
         seconds = log.trained.seconds
         done, what = log.trained.epochs, "an epoch"
-        if record.ensemble:
-            done = sum(each.epochs for each in record.ensemble.members)
+        if record.run.ensemble:
+            done = sum(each.epochs for each in record.run.ensemble.members)
             what = "an epoch of a member"
         each = f"{fmt.duration(seconds / max(1, done))} {what}"
         figures.append(Figure("Training time", fmt.duration(seconds), each))
@@ -99,7 +99,7 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
 
 
 def _member_charts(record: TrainingRecord) -> list[Chart]:
-    members = record.ensemble.members if record.ensemble else ()
+    members = record.run.ensemble.members if record.run.ensemble else ()
     networks = {
         f"member {number}": {
             name: [*enumerate(values, start=1)] for name, values in member.history.items()

@@ -1,59 +1,19 @@
-"""Finished runs as other packages read them, also from URLs."""
+"""Finished runs found by their paths, and opened at URLs."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.urls import Location, Url, hide_secrets
-from dlcli.errors import (
-    ConfigError,
-    DlcliError,
-    Problem,
-    RunError,
-    UsageError,
-    by_caller,
-    did_you_mean,
-    option,
-    override,
-)
-from dlcli.runs import file_formats
-from dlcli.runs.file_formats import Array
-from dlcli.runs.manifest import (
-    DIVERGED,
-    KIND_NAMES,
-    MANIFEST,
-    PAGE,
-    Manifest,
-    RunFile,
-    is_unfinished,
-)
-from dlcli.safe_files import (
-    MAX_DOCUMENT_BYTES,
-    AnyDocument,
-    damaged,
-    decode,
-    open_verified,
-    os_error_text,
-    parse_document,
-    parse_object,
-    write_atomically,
-)
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MetricsBySplit = dict[str, dict[str, object]]
+from dlcli.errors import DlcliError, RunError, did_you_mean, option
+from dlcli.runs.manifest import MANIFEST, PAGE, Manifest, RunFile, is_unfinished
+from dlcli.runs.run import Run, train_command
+from dlcli.safe_files import MAX_DOCUMENT_BYTES, os_error_text, write_atomically
 
 _NEEDED = (
     RunFile.RESOLVED,
@@ -66,189 +26,6 @@ _NEEDED = (
 )
 _OF_BASELINES = (RunFile.BASELINES, RunFile.BASELINE_WEIGHTS)
 _BLOCK_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Every method raises `RunError` for a file that the run doesn't have or that has changed: size
-    and SHA-256 are compared before a byte of it is interpreted. That shows damage, not intent: the
-    folder may come from a stranger, who can write a manifest as well.
-    """
-
-    path: Path
-    """The folder."""
-    manifest: Manifest
-    """Files of the run."""
-
-    @property
-    def kind(self) -> str:
-        """`train`, `diverged`, `cv` or `tune`."""
-        return self.manifest.kind
-
-    @property
-    def created(self) -> datetime:
-        """When the run was finished, in UTC."""
-        return self.manifest.created
-
-    def has(self, name: RunFile) -> bool:
-        """Return whether the run has a file: without held-out rows, it has no predictions."""
-        return name in self.manifest.files
-
-    def require_training(self) -> None:
-        """Raise `RunError` for a cross-validation or a search, with the way out."""
-        if self.kind == "cv" or self.kind == "tune":
-            name = "best" if self.kind == "tune" else "refit"
-            way_out = f"name the run that was trained in it: {self.path / name}"
-            if not os.path.isdir(self.path / name):
-                way_out = f"train a network with: {_train(self.path / f'{name}.yaml')}"
-            kind = KIND_NAMES[self.kind]
-            raise RunError(f"{self.path}: is a {kind}, which has no weights of its own; {way_out}")
-
-    def require_network(self) -> None:
-        """Raise `RunError` for a run without a network to predict with, with the way out.
-
-        That is a cross-validation, a search, or a training that diverged.
-        """
-        self.require_training()
-        if self.kind == DIVERGED:
-            raise RunError(
-                f"{self.path}: diverged; its last finite weights can be used to start from: "
-                f"{initial_weights_option(self.path)}; name another run"
-            )
-
-    def verify(self) -> None:
-        """Verify every file of the run."""
-        for name in self.manifest.files:
-            with self._opened(name):
-                pass
-
-    def resolved_path(self) -> Path:
-        """Return the path of the complete config, verified; `load_config` reads it."""
-        with self._opened(RunFile.RESOLVED):
-            return self.path / RunFile.RESOLVED
-
-    def read_config(self, overrides: Sequence[str] = ()) -> ConfigFile:
-        """Return the complete config.
-
-        Args:
-            overrides: settings to change, as `load_config` takes them.
-
-        Raises:
-            RunError: if it is damaged.
-            ConfigError: if the overrides don't fit it.
-        """
-        path = self.resolved_path()
-        file = read_resolved(path)
-        return load_config_of_run(path, overrides) if overrides else file
-
-    def parse(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument:
-        """Return a JSON file as the model of its package, such as an `Encoding`.
-
-        Raises:
-            RunError: if it does not fit the model.
-        """
-        return parse_document(model, self.read_text(name), f"{self.path / name}:")
-
-    def read_arrays(self, name: RunFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """Return float32 arrays by name, read-only, in the order of `shapes`.
-
-        Args:
-            name: `weights.npz` or `baselines.npz`.
-            shapes: the shape of each array; the file must have exactly these.
-        """
-        specs = file_formats.weight_specs(shapes)
-        with self._opened(name, file_formats.max_archive_bytes(specs)) as stream:
-            return file_formats.read_arrays(stream, specs, self.path / name)
-
-    def read_metrics(self) -> MetricsBySplit:
-        """Return the final metrics by split, then metric; `None` where one is undefined."""
-        metrics = self._read_object(RunFile.METRICS)
-        return _by_split(metrics, self.path / RunFile.METRICS)
-
-    def read_baselines(self) -> dict[str, MetricsBySplit]:
-        """Return the metrics of the simplest models by model, split, then metric."""
-        path = self.path / RunFile.BASELINES
-        models = _by_split(self._read_object(RunFile.BASELINES), path)
-        return {name: _by_split(metrics, path) for name, metrics in models.items()}
-
-    def read_predictions(self) -> pa.Table:
-        """Return row, split, target and prediction of the held-out rows."""
-        return self._read_table(RunFile.PREDICTIONS)
-
-    def read_sample(self) -> pa.Table:
-        """Return the same for a sample of the training rows."""
-        return self._read_table(RunFile.SAMPLE)
-
-    def read_events(self) -> Iterator[dict[str, object]]:
-        """Yield the events in order: `time` (ISO 8601, UTC), `event` and its fields.
-
-        A resumed training logs some of them twice.
-        """
-        with self._opened(RunFile.EVENTS) as stream:
-            for line in stream:
-                if line.strip():
-                    yield parse_object(line, self.path / RunFile.EVENTS)
-
-    def read_history(self) -> dict[str, list[float]]:
-        """Return loss and metrics of each epoch by name."""
-        return file_formats.parse_history(self._read(RunFile.HISTORY), self.path / RunFile.HISTORY)
-
-    def read_environment(self) -> dict[str, object]:
-        """Return versions, machine, command and data files of the run."""
-        return self._read_object(RunFile.ENVIRONMENT)
-
-    def _read_object(self, name: RunFile) -> dict[str, object]:
-        return parse_object(self._read(name), self.path / name)
-
-    def _read_table(self, name: RunFile) -> pa.Table:
-        with self._opened(name) as stream:
-            return file_formats.read_parquet(stream, self.path / name)
-
-    def read_text(self, name: RunFile) -> str:
-        """Return a file as text."""
-        return decode(self._read(name), self.path / name)
-
-    def _read(self, name: RunFile) -> bytes:
-        with self._opened(name) as stream:
-            return stream.read()
-
-    @contextmanager
-    def _opened(self, name: RunFile, limit: int | None = None) -> Iterator[BufferedReader]:
-        """Open a file if it is as the manifest describes it.
-
-        Args:
-            name: the file.
-            limit: its maximum size in bytes, by default that of every such file.
-        """
-        path = self.path / name
-        if (digest := self.manifest.files.get(name)) is None:
-            raise RunError(f"{path}: is not part of this run; name a run that has it")
-        with open_verified(path, digest, limit or name.limit) as stream:
-            yield stream
-
-
-def read_resolved(path: Path) -> ConfigFile:
-    """Read the complete config of a run, finished or not.
-
-    Raises:
-        RunError: if it is damaged.
-    """
-    try:
-        return load_config_of_run(path)
-    except ConfigError as error:
-        problem: Problem | UsageError = replace(error.problems[0], position="")
-    except UsageError as error:
-        problem = error
-    raise RunError(f"{path.parent}: its resolved.yaml can't be read: {problem}; train it again")
-
-
-def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
-    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
-    if len(splits) < len(metrics):
-        raise damaged(file, "has something else than metrics by split")
-    return splits
 
 
 def open_run(path: Path) -> Run:
@@ -309,14 +86,9 @@ def require_folder(path: Path) -> None:
         raise RunError(f"{path}: no such run folder{meant}")
     is_config = path.suffix.lower() in (".yaml", ".yml")
     if is_config and not meant:
-        meant = f"; train it first: {_train(path)}"
+        meant = f"; train it first: {train_command(path)}"
     kind = "config" if is_config else "file"
     raise RunError(f"{path}: is a {kind}, a run folder was expected{meant}")
-
-
-def _train(config: Path) -> str:
-    """Return what trains a config."""
-    return by_caller(shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})")
 
 
 def _run_of_name(path: Path) -> str:
@@ -336,11 +108,6 @@ def entries_of(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:
         return []
-
-
-def initial_weights_option(path: Path) -> str:
-    """Return the option, or the argument, that starts a training from the weights of a run."""
-    return override("initial_weights", str(path))
 
 
 def write_page(run: Run, html: str) -> Path:

@@ -1,29 +1,23 @@
-"""A run that is being written, with the environment in which it was begun."""
+"""A run that is being written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import platform
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli import __version__, is_command_line
-from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
 from dlcli.runs.resume_files import ResumableRun, remove_resume_files
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.safe_files import (
-    FileDigest,
     damaged,
     is_folder,
     parse_object,
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 
 _MAX_LINE_BYTES = 2**28
 """Maximum length of a line of the log that is read."""
-_PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
-_GIT_SECONDS = 2.0
 _MLFLOW = "mlflow.json"
 _MAX_MLFLOW_BYTES = 2**10
 _MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
@@ -106,8 +98,9 @@ class RunWriter(ResumableRun):
         self._config_digest()
         return self.path / RunFile.RESOLVED
 
-    def read_environment(self) -> dict[str, object]:
-        """Return the environment in which the run was begun.
+    @property
+    def environment(self) -> dict[str, object]:
+        """The environment in which the run was begun.
 
         Raises:
             RunError: if it is damaged.
@@ -176,115 +169,6 @@ class RunWriter(ResumableRun):
     def _stored(self, name: RunFile) -> Iterator[Path]:
         with self._storing(name) as path, write_atomically(path) as temporary:
             yield temporary
-
-
-# Environment
-
-
-def collect_environment(
-    *, seed: int, threads: int, device: str, data: Sequence[Mapping[str, object]]
-) -> dict[str, object]:
-    """Return what a run depends on besides its config, for JSON.
-
-    What is unknown is `None`: a finished training must not fail for it.
-
-    Args:
-        seed: random seed.
-        threads: number of CPU threads.
-        device: `cpu` or `gpu`.
-        data: the fingerprints of the files it read.
-    """
-    return {
-        "dlcli": __version__,
-        "python": platform.python_version(),
-        **{package: _installed(package) for package in _PACKAGES},
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "seed": seed,
-        "threads": threads,
-        "device": device,
-        **({"command": [*map(hide_secrets, sys.argv)]} if is_command_line.get() else {}),
-        "data": [*data],
-        "git": _git(),
-    }
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)  # from the package's files: importing it would take seconds
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str | None:
-    """Return the processor's model, on Linux."""
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return None
-
-
-def fingerprint(path: Location) -> dict[str, object]:
-    """Return SHA-256 and size of a file; `None` if it can't be read, or only once.
-
-    A file at a URL has its `version` in place of the SHA-256.
-
-    Raises:
-        UsageError: for a URL that can't be read.
-    """
-    if isinstance(path, Url):
-        from dlcli.tables.remote_files import file_version
-
-        size, version_there = file_version(path)
-        return {"file": str(path), "sha256": None, "version": version_there, "bytes": size}
-    with suppress(OSError):
-        if path.is_file():  # a pipe has no more content, and reading it would block
-            return {"file": str(path), **FileDigest.of(path).model_dump()}
-    return {"file": str(path), "sha256": None, "bytes": None}
-
-
-def data_entries(environment: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return the fingerprints of the data files in an environment, in the order of the config.
-
-    Args:
-        environment: of a run, which may come from a stranger; anything else than objects is
-            omitted.
-    """
-    stored = environment.get("data")
-    return [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
-
-
-def content_id(entry: Mapping[str, object]) -> str | None:
-    """Return what identifies the content of a file: its SHA-256, or the version of one at a URL.
-
-    Args:
-        entry: a fingerprint, which may come from a stranger's run.
-
-    Returns:
-        It; `None` if it is not known.
-    """
-    found = entry.get("sha256") or entry.get("version")
-    return found if isinstance(found, str) else None
-
-
-def _git() -> dict[str, object] | None:
-    """Return the commit of the current folder, and whether tracked files differ from it."""
-    import subprocess  # takes long, and prediction needs none
-
-    # With every tag excluded, the description is the commit itself, plus the mark if it is dirty.
-    description = ["describe", "--always", "--abbrev=64", "--exclude=*", "--dirty"]
-    # A foreign repository may name a program to run as its file system monitor.
-    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *description]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    commit, _, mark = answer.stdout.strip().partition("-")
-    return {"commit": commit, "dirty": mark == "dirty"}
 
 
 # Files of trackers, which the manifest doesn't list

@@ -19,10 +19,10 @@ from dlcli.encoding.encoding import FeatureEncoder
 from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
 from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import first_names
-from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
+from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import short_moments
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.tables.datetime_parsing import UNIX_TICKS
 from dlcli.tables.number_notation import Notation
 
@@ -98,7 +98,7 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ServedColumn, ...]:
         run: may hold an explanation, which knows frequent values.
         predictor: the run's.
     """
-    statistics = {each.name: each for each in Explanation.of(run).columns}
+    statistics = {each.name: each for each in run.explanation.columns}
     notations = predictor.encoding.notations
     return tuple(
         describe_column(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class ServedModel:
         # a link may lead elsewhere before the last file is read
         run = open_run(path.resolve() if path.is_dir() else path)
         run.require_network()
-        predictor = Predictor.load(run, level)
+        predictor = run.predictor_at(level)
         images = [f.column for f in predictor.encoding.features if isinstance(f, ImageEncoder)]
         if images:
             message = f"'{images[0]}' is a column of image files, which are not part of a request"
@@ -86,8 +86,7 @@ class ServedModel:
         for_form = predictor
         if level is None:
             with suppress(UsageError):  # there may be no held-out rows for intervals
-                loaded = Predictor.load(run, REPORTED_LEVEL)
-                for_form = replace(loaded, weights=predictor.weights, encoding=predictor.encoding)
+                for_form = run.predictor_at(REPORTED_LEVEL)
         return cls(name, path, predictor, served_columns(run, predictor), for_form)
 
     @cached_property

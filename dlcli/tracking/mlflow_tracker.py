@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlcli.config.urls import hide_secrets
 from dlcli.errors import UsageError, require_packages, truncate
+from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import kind_of_unfinished
-from dlcli.runs.run_reader import Run, tracked_files
-from dlcli.runs.run_writer import RunWriter, content_id, read_mlflow_run, write_mlflow_run
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import tracked_files
+from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
 from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of, reason
 
 if TYPE_CHECKING:
@@ -202,7 +204,7 @@ class MLflow:
 
 def _tags(run: RunWriter) -> dict[str, str]:
     """Return versions and data of a run, by MLflow's own names where it has some."""
-    environment: Mapping[str, Any] = run.read_environment()
+    environment: Mapping[str, Any] = run.environment
     tags = {
         "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
         "mlflow.source.type": "LOCAL",

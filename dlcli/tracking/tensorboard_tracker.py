@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.errors import truncate
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter, tensorboard_folder
 from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of
 

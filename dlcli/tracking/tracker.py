@@ -13,7 +13,7 @@ from dlcli.config.config_file import load_config
 from dlcli.config.section import Section
 from dlcli.config.urls import hide_secrets
 from dlcli.errors import truncate
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 
 Parameter = bool | int | float | str

@@ -18,10 +18,8 @@ from dlcli.cli.program import main
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.conformal import Conformal
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
-from dlcli.reports.run_record import TrainingRecord
 from dlcli.runs.manifest import Manifest, RunFile
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.table_files import read_table
@@ -124,17 +122,17 @@ def test_numbers_get_a_lower_and_an_upper_end(run):
 @pytest.mark.slow
 def test_the_scores_are_the_errors_of_the_predictions_that_are_stored(run):
     trained = run("numbers")
-    scale = Predictor.load(trained).task.scalings[0].scale
+    scale = trained.predictor.task.scalings[0].scale
     stored = trained.parse(RunFile.CONFORMAL, Conformal)
     scores = np.sort(np.concatenate(stored.scores[0]))
-    rows = [each for each in trained.read_predictions().to_pylist() if each["split"] != "test"]
+    rows = [each for each in trained.predictions.table.to_pylist() if each["split"] != "test"]
     errors = np.sort([abs(each["target"] - each["prediction"]) for each in rows])
     assert stored.rows == (50, 50, 50)
     np.testing.assert_allclose(scores * scale, errors, rtol=1e-3, atol=1e-4)
 
 
 def test_intervals_are_around_the_members_that_did_not_have_each_fold(run):
-    predictor = Predictor.load(run("numbers"), 0.9)
+    predictor = run("numbers").predictor_at(0.9)
     rows = read_table(Path("rows.csv"), lambda _: ())
     inputs = predictor.encoding.transform(rows, ValueIssues())
     regions = predictor.predict(rows, ValueIssues()).regions
@@ -255,7 +253,7 @@ def test_rows_of_weight_0_do_not_count(run):
     stored = run("weighted").parse(RunFile.CONFORMAL, Conformal)
     weights = [
         each["weight"]
-        for each in open_run(Path("weighted")).read_predictions().to_pylist()
+        for each in open_run(Path("weighted")).predictions.table.to_pylist()
         if each["split"] == "validation"
     ]
     assert stored.rows == (np.count_nonzero(weights),)
@@ -273,7 +271,7 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypat
     [ranges] = stored.test
     assert sum(each.rows for each in ranges) == 50
     assert [each.rows for each in ranges] == [10] * 5
-    tested = [each for each in trained.read_predictions().to_pylist() if each["split"] == "test"]
+    tested = [each for each in trained.predictions.table.to_pylist() if each["split"] == "test"]
     places = [each["row"] - 1 for each in tested]
     rows = read_csv(call("predict", "numbers", "rows.csv", "--interval", "0.9").stdout)
     first = sorted((float(rows[at]["prediction"]), at) for at in places)[:10]
@@ -286,7 +284,7 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypat
     assert "They cover 90 % of all rows" in page
     less = tuple(each.model_copy(update={"coverage": 0.5}) for each in ranges)
     changed = stored.model_copy(update={"test": (less,)})
-    monkeypatch.setattr(TrainingRecord, "conformal", changed)
+    monkeypatch.setattr(type(trained), "conformal", changed)
     assert "Only 25 of 50 true values are in their interval" in to_html(view_of(trained))
 
 

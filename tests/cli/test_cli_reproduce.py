@@ -145,7 +145,7 @@ def test_another_version_is_named(run, monkeypatch):
         lambda **given: {**collect(**given), "keras": "9.9", "threads": 64},
     )
     found = reproduce(run)
-    before = run.read_environment()
+    before = run.environment
     change = f"keras was {before['keras']} and is 9.9, threads was {before['threads']} and is 64"
     assert found.parts[1].finding == change
     assert found.differing == ("versions",)

@@ -16,10 +16,11 @@ from dlcli.config.training_choices import Loss
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import RunFile
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import Run
-from dlcli.runs.run_writer import RunWriter, fingerprint
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task

@@ -5,13 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison.baseline_comparison import (
-    BaselineComparison,
-    BaselineDifference,
-    NearlyPerfect,
-    compare_to_baseline,
-    find_nearly_perfect,
-)
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.input_section import Log1p, Standard
 from dlcli.config.training_choices import (
@@ -21,6 +14,13 @@ from dlcli.config.training_choices import (
     MeanSquaredError,
     Poisson,
     SparseCategoricalCrossentropy,
+)
+from dlcli.prediction.baseline_comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+    compare_to_baseline,
+    find_nearly_perfect,
 )
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
-from dlcli.comparison.gates import check_gate, require_gates
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError
+from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
+from dlcli.prediction.gates import check_gate, require_gates
 
 ACCURACY = Interval(value=0.9, lower=0.85, upper=0.94)
 ERROR = Interval(value=3.0, lower=2.5, upper=3.75)

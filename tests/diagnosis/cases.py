@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dlcli.comparison.baseline_comparison import BaselineComparison, BaselineDifference
 from dlcli.explanation.explanation_document import Explanation, LayerStatistics
+from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineDifference
 
 DATA = "data: {train: t.csv, target: {column: y, type: numeric}, validation: 0.2}\n"
 NUMBERS = "output: {units: 1, activation: linear, scaling: standard}\nloss: mean_squared_error\n"

@@ -54,7 +54,7 @@ def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
 )
 def test_malformed_magnitudes_of_a_stranger_are_ignored(diverged, stored, monkeypatch):
     _, run = diverged
-    monkeypatch.setattr(type(run), "read_events", lambda _: iter([{"event": "diverged", **stored}]))
+    monkeypatch.setattr(type(run), "events", lambda _: iter([{"event": "diverged", **stored}]))
     rules = [each.rule for each in diagnose(run)]
     assert rules[:2] == ["unscaled_inputs", "learning_rate_too_high"]
     assert "large_row_weights" not in rules

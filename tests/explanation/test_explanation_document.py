@@ -23,14 +23,14 @@ def stored(tmp_path):
 
 def test_it_is_read_as_it_was_written(stored):
     text = '{"rows": {"train": 3}, "sampled_rows": {"train": 2}, "outputs": ["y"]}'
-    found = Explanation.of(stored(text))
+    found = stored(text).explanation
     assert (found.rows, found.sampled_rows, found.outputs) == ({"train": 3}, {"train": 2}, ("y",))
     assert Explanation.model_validate_json(found.model_dump_json()) == found
 
 
 def test_only_several_numbers_are_in_standard_deviations(stored):
     text = '{"rows": {"train": 3}, "sampled_rows": {"train": 2}, "outputs": ["cat", "dog"]}'
-    found = Explanation.of(stored(text))
+    found = stored(text).explanation
     statistics = {"name": "y", "role": "target", "reason": ""}
     for type_, unit in {"numeric": " (in standard deviations)", "categorical": ""}.items():
         target = ColumnStatistics.model_construct(type=type_, **statistics)
@@ -53,10 +53,10 @@ def test_only_several_numbers_are_in_standard_deviations(stored):
 def test_what_is_no_evidence_is_reported(stored, text, complaint):
     run = stored(text)
     with pytest.raises(RunError) as caught:
-        Explanation.of(run)
+        run.explanation
     file, way_out = run.path / "explanation.json", "restore the run from a copy, or train it again"
     assert str(caught.value) == f"{file}: is malformed at {complaint}; {way_out}"
 
 
 def test_it_is_empty_for_a_run_without_one(stored):
-    assert Explanation.of(stored(None)) == Explanation(rows={}, sampled_rows={})
+    assert stored(None).explanation == Explanation(rows={}, sampled_rows={})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from untrained_runs import make_run
 
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 ROOT = Path(__file__).parents[2]
 

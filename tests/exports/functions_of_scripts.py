@@ -19,9 +19,8 @@ import pytest
 from untrained_runs import make_run
 
 from dlcli.exports.python_script import export_script
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from dlcli.tables.column import Column
 from dlcli.tables.datetime_parsing import parse_times
 from dlcli.tables.table import Table
@@ -57,7 +56,7 @@ def test_a_constant_column_is_only_shifted(scaling: str, tmp_path: Path) -> None
     fitted = script["fit_number"](pd.Series(["0.1"] * 14), spec)
     encoded = script["encode_number"](pd.Series(["0.1", "0.3"]), spec, fitted)
     table = Table("t.csv", pa.table({"x": [0.1, 0.3]}), np.arange(2))
-    expected = Predictor.load(run).encoding.transform(table, ValueIssues()).dense
+    expected = run.predictor.encoding.transform(table, ValueIssues()).dense
     np.testing.assert_allclose(encoded, expected, rtol=1e-6, atol=1e-12)
 
 
@@ -69,7 +68,7 @@ def test_of_equally_frequent_categories_the_first_in_order_are_kept(tmp_path: Pa
     script = functions_of(export_script(run, tmp_path / "script") / "train.py")
     values, spec = pd.Series(["c", "b", "a", ""] * 5), script["FEATURES"]["x"]
     fitted = script["fit_category"](values, spec)
-    [encoder] = Predictor.load(run).encoding.features
+    [encoder] = run.predictor.encoding.features
     assert (tuple(fitted["categories"]), fitted["most_frequent"]) == (
         encoder.categories,
         encoder.fill,
@@ -127,7 +126,7 @@ def test_words_in_a_script_are_those_of_the_run(tmp_path: Path) -> None:
     run = run_of(tmp_path, "run", f"{config}hidden: []\nepochs: 1\n")
     script = functions_of(export_script(run, tmp_path / "script") / "train.py")
     fitted = script["fit_text"](pd.Series(texts * 2), script["FEATURES"]["x"])
-    [encoder] = Predictor.load(run).encoding.features
+    [encoder] = run.predictor.encoding.features
     assert tuple(fitted["counts"]) == encoder.tokens
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from dlcli.exports.agreement import compare
 from dlcli.exports.check_rows import made_up_rows
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from tests.exports.untrained_runs import make_run
 
@@ -59,7 +58,7 @@ def test_rows_of_many_columns_have_few_predictions_beyond_the_others(tmp_path: P
     (tmp_path / "wide.csv").write_text("\n".join([",".join([*names, "y"]), *rows]))
     config = tmp_path / "wide.yaml"
     config.write_text("data: {train: wide.csv, target: y}\nhidden: [{units: 4}]\nepochs: 1\n")
-    predictor = Predictor.load(make_run(config, tmp_path / "run"))
+    predictor = make_run(config, tmp_path / "run").predictor
 
     table = made_up_rows(predictor, tmp_path)
 

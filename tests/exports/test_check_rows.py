@@ -20,8 +20,8 @@ def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path:
     names = ["month=02/part-0.csv", "month=03/part-0.csv", "month=03/part-0.csv"]
     stored = pa.table({"split": ["test"] * 3, "row": [2, 1, 3], "file": names})
     run = SimpleNamespace(
-        read_config=lambda: SimpleNamespace(locate_files=tmp_path.joinpath),
-        read_predictions=lambda: stored,
+        config_file=SimpleNamespace(locate_files=tmp_path.joinpath),
+        required_predictions=SimpleNamespace(table=stored),
     )
     data = Data.model_validate({"train": "*/part-0.csv", "target": "y", "test": 0.5})
     predictor = SimpleNamespace(config=SimpleNamespace(data=data), read=read_table)
@@ -31,6 +31,6 @@ def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path:
 
     (tmp_path / "month=02" / "part-0.csv").write_text("x,y\n021,1\n")
     (tmp_path / "month=03" / "part-0.csv").write_text("x,y\n032,2\n033,3\n")
-    stored = stored.slice(0, 1)
+    run.required_predictions.table = stored.slice(0, 1)
     table, kind = held_out_rows(run, predictor)
     assert table is None and kind.endswith("has none of the run's held-out rows any more")

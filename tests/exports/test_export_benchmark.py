@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.exports import Exported, measure, report
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 
 
 def test_a_format_has_the_medians_of_its_runs_and_the_worst_difference() -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from dlcli.comparison.baseline_comparison import BaselineComparison, BaselineDifference
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import ValueCount
 from dlcli.exports import markdown
 from dlcli.exports.model_card import model_card
+from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineDifference
 from dlcli.reports.report_files import view_of
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, number_run
 
 

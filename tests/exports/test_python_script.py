@@ -23,9 +23,8 @@ from dlcli.errors import ExportError
 from dlcli.exports.python_script import _literal, export_script
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import member_folds, prepare
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from tests.forks import Forks
 from tests.pipeline.mixed_table import mixed_table
 
@@ -132,7 +131,7 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
         *("train.py", "requirements.txt", "split.csv", "encoding.json"),
         *("model_1.keras", "model_2.keras"),
     }
-    predictor = Predictor.load(run)
+    predictor = run.predictor
     table = predictor.read(folder / "t.csv")
     split = np.loadtxt(script.parent / "split.csv", delimiter=",", skiprows=1, dtype=str)
     rows = [int(row) - 1 for row, name in split if name.strip('"') == "test"]
@@ -245,7 +244,7 @@ def test_a_script_is_readable_python_of_the_runs_network(
         assert max(map(len, script.splitlines())) <= 120, name
         assert not re.search(r"\n{4}|[ \t]\n|[^\n]\n{1,2}def ", script), name
         assert "import dlcli" not in script
-        layers = [f'name="{layer}"' for layer in Predictor.load(run).weights]
+        layers = [f'name="{layer}"' for layer in run.predictor.weights]
         names = {layer.partition("/")[0].partition("_norm")[0] + '"' for layer in layers}
         assert all(f"{each}" in script for each in names), name
 
@@ -346,7 +345,7 @@ def test_the_folds_of_an_ensemble_are_those_of_the_run(split: str, tmp_path: Pat
     )
     run = run_of(tmp_path, "run", config)
     prepared, _ = prepare(load_config(tmp_path / "run.yaml"), Events(lambda *_: None))
-    folds = member_folds(run.read_config().config, prepared)
+    folds = member_folds(run.config, prepared)
     expected = {
         prepared.split.train.row_numbers[at]: fold
         for fold, rows in enumerate(folds, 1)

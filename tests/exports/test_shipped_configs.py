@@ -22,8 +22,7 @@ from dlcli.exports.litert_format import _FloatOperations
 from dlcli.exports.prediction_graph import activate
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.network.activations import activate as activate_by_dlcli
-from dlcli.prediction.predictor import Predictor
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from tests.forks import Forks
 
 Formula = Callable[[_FloatOperations, Any], Any]
@@ -76,7 +75,7 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     run = shipped_runs["digits"]
     small = export_model(run, "litert", tmp_path / "small", quantize=True)
 
-    of_32_bits = 4 * Predictor.load(run).network.parameters
+    of_32_bits = 4 * run.predictor.network.parameters
     assert (small.path / "model.tflite").stat().st_size < of_32_bits
     found = small.document.checked["held-out rows"]
     assert 1e-4 < found.relative_difference["probabilities"] < 0.1

@@ -13,8 +13,8 @@ from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, member_weight
 from dlcli.runs.manifest import RunFile
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import Run
 
 
 def make_run(config: Path, folder: Path) -> Run:

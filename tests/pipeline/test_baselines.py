@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison.baseline_comparison import BaselineComparison
 from dlcli.config.config_file import load_config
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, OnDiskInputs
@@ -271,7 +270,7 @@ def baselines_of(config, data="target: y", **columns):
 )
 def test_a_linear_network_has_only_the_constant_baseline_and_an_event_says_why(hidden):
     run, told = baselines_of(f"hidden: {hidden}\nepochs: 1\n", a=A, y=A)
-    assert run.read_baselines().keys() == {"constant"}
+    assert run.baselines.keys() == {"constant"}
     assert told["baselines"]["models"] == ["constant"]
     assert told["baselines"]["no_linear"] == "the network itself is linear"
 
@@ -281,7 +280,7 @@ def test_every_set_of_rows_is_scored_with_the_metrics_of_the_network():
     run, told = baselines_of(
         SMALL, "target: y, validation: 0.25, test: 0.25", a=A, y=np.where(A > 0, "u", "v")
     )
-    baselines, metrics = run.read_baselines(), run.read_metrics()
+    baselines, metrics = run.baselines, run.metrics
     assert baselines.keys() == {"constant", "linear"}
     for model in baselines.values():
         assert {split: list(scores) for split, scores in model.items()} == {
@@ -347,7 +346,7 @@ def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, mo
 
     monkeypatch.setattr(training, "train_job", train_job)
     run = train(file, Path("run"), lambda *event: told.append(event))
-    assert run.read_baselines().keys() == {"constant"}
+    assert run.baselines.keys() == {"constant"}
     warnings = [fields["message"] for event, fields in told if event == "warning"]
     assert warnings == [f"there is no linear baseline: {error}"]
     assert dict(told)["baselines"]["no_linear"] == reason
@@ -369,7 +368,7 @@ def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeyp
     signal.signal(signal.SIGINT, before)
     way_on = "resume with: dlcli train --resume run"
     assert str(caught.value) == f"SIGINT after 3 epochs; {way_on}"
-    assert resume(Path("run")).read_baselines().keys() == {"constant", "linear"}
+    assert resume(Path("run")).baselines.keys() == {"constant", "linear"}
 
 
 @pytest.mark.slow
@@ -419,7 +418,7 @@ def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
 def test_a_network_is_compared_on_held_out_rows_and_leaks_are_named(columns, perfect, leaks):
     config = f"{BEND}epochs: 60\noptimizer: {{name: adam, learning_rate: 0.05}}\n"
     run = train(write(config, "target: y, validation: 0.5", a=A, b=B, **columns))
-    found = BaselineComparison.of(run)
+    found = run.verdicts
     assert {name: [*each] for name, each in found.differences.items()} == {
         "constant": ["validation"],
         "linear": ["validation"],

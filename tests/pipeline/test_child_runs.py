@@ -57,7 +57,7 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
         train_child_run(search, "best", file, end)
     assert getattr(caught.value, "__notes__", []) == []  # of the part, which is not to go on alone
     run = train_child_run(search, "best", file, quiet)
-    assert "resumed" in [event["event"] for event in run.read_events()]
+    assert "resumed" in [event["event"] for event in run.events()]
     weights = [(each.path / "weights.npz").read_bytes() for each in (run, undisturbed)]
     assert weights[0] == weights[1]
 

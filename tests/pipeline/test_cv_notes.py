@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison.baseline_comparison import BaselineDifference
 from dlcli.config.config_schema import EarlyStopping
 from dlcli.pipeline.cv_summary import notes_of
+from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.tasks.classification import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import failed, fold, folds

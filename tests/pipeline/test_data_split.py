@@ -133,8 +133,8 @@ def test_a_training_on_validation_rows_validates_by_none() -> None:
         listener=lambda event, fields: told.append(fields) if event == "data" else None,
     )
     assert [fields["rows"] for fields in told] == [{"train": 32, "test": 8}]
-    assert list(run.read_history()) == ["loss", "accuracy", "learning_rate"]
-    assert sorted(run.read_metrics()) == ["test", "train"]
+    assert list(run.history) == ["loss", "accuracy", "learning_rate"]
+    assert sorted(run.metrics) == ["test", "train"]
     again = load_config(run.resolved_path())
     assert again.config.data.train_on_validation
     assert again.config.data.validation == 0.2

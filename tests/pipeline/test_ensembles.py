@@ -29,7 +29,7 @@ from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitPlan
 from dlcli.pipeline.train_run import resume, train
-from dlcli.prediction.predictor import Ensemble, Predictor
+from dlcli.prediction.predictor import Ensemble
 from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
@@ -104,7 +104,7 @@ def config(*settings, target="y", name="c"):
 def stored(run):
     """The ensemble of a run, and its predictions of held-out rows by set."""
     by_set = {}
-    for each in run.read_predictions().to_pylist():
+    for each in run.predictions.table.to_pylist():
         by_set.setdefault(each["split"], {})[each["row"]] = each["prediction"]
     return run.parse(RunFile.ENSEMBLE, Ensemble).members, by_set
 
@@ -132,7 +132,7 @@ def test_members_have_their_own_rows_seeds_and_scaling_of_the_target(trained):
 @pytest.mark.slow
 def test_each_training_row_is_predicted_by_the_member_that_did_not_have_it(trained):
     run = trained[0]
-    predictor = Predictor.load(run)
+    predictor = run.predictor
     rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
     _, predicted = stored(run)
     train_rows = np.array(sorted(predicted["validation"]))
@@ -155,7 +155,7 @@ def test_each_training_row_is_predicted_by_the_member_that_did_not_have_it(train
 
 def test_the_keras_model_predicts_the_mean_in_the_unit_of_the_target(trained):
     run = trained[0]
-    predictor = Predictor.load(run)
+    predictor = run.predictor
     rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
     model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
     matrix = predictor.encoding.transform(rows, ValueIssues()).dense
@@ -170,11 +170,11 @@ def test_epochs_are_reported_by_member_and_the_history_is_their_mean(trained):
         (member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)
     ]
     of_first = [each["val_loss"] for each in epochs if each["epoch"] == 1]
-    assert run.read_history()["val_loss"][0] == pytest.approx(np.mean(of_first))
+    assert run.history["val_loss"][0] == pytest.approx(np.mean(of_first))
 
 
 def test_the_linear_baseline_is_compared_on_predictions_of_the_same_kind(trained):
-    metrics = trained[0].read_baselines()
+    metrics = trained[0].baselines
     assert set(metrics["linear"]) == {"train", "validation", "test"}
     assert metrics["linear"]["validation"]["r2"] > 0.9
 
@@ -304,7 +304,7 @@ def test_members_may_share_validation_rows(folder):
     members, predicted = stored(run)
     assert [member.rows for member in members] == [36, 36, 36]
     assert len(predicted["validation"]) == 12
-    assert run.read_config().config.ensemble.folds == "none"
+    assert run.config.ensemble.folds == "none"
 
 
 @pytest.mark.slow
@@ -312,7 +312,7 @@ def test_members_may_share_validation_rows(folder):
 def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, target):
     scaling = ("output.scaling=log1p",) if target == "size" else ()
     run = train(config("ensemble.folds=2", *scaling, target=target))
-    predictor = Predictor.load(run)
+    predictor = run.predictor
     rows = read_table(folder / "rows.csv", lambda _: ())
     inputs = predictor.encoding.transform(rows, ValueIssues())
     each = [
@@ -393,7 +393,7 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     assert [fold["epochs"] for fold in document["results"]] == [2, 2]
     assert {fold["best_epoch"] for fold in document["results"]} <= {1, 2}
     assert [fold["parameters"] for fold in document["results"]] == [3 * 13, 3 * 13]
-    refit = open_run(run.path / "refit").read_config().config
+    refit = open_run(run.path / "refit").config
     assert (refit.ensemble.members, refit.epochs, refit.early_stopping.patience) == (3, 2, 4)
 
 
@@ -471,7 +471,7 @@ def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, mo
 
     monkeypatch.setattr(prediction_analysis, "TrueValues", Recording)
     run = train(config("data.test=null"))
-    stored = run.read_predictions()["prediction"].to_numpy()
+    stored = run.predictions.table["prediction"].to_numpy()
     np.testing.assert_allclose(errors[0], stored, rtol=1e-6)
 
 
@@ -520,9 +520,9 @@ def test_an_ensemble_has_a_scaling_layer_unless_its_first_network_is_better_with
     assert loss == first.history["val_loss"][first.best_epoch - 1]
     shown = {(fields["member"], fields["epoch"]) for event, fields in events if event == "epoch"}
     assert shown == {(member, epoch) for member in (1, 2, 3) for epoch in (1, 2, 3, 4)}
-    assert run.read_config().config.input.scaling_layer == "auto"
-    for read in (Predictor.load, Case.of):
-        assert read(run).config.input.scaling_layer == (None if leaves_out else ScalingLayer())
+    assert run.config.input.scaling_layer == "auto"
+    for reader in (run.predictor, Case.of(run)):
+        assert reader.config.input.scaling_layer == (None if leaves_out else ScalingLayer())
     scale = "left out" if leaves_out else "×40"
     assert re.search(rf"Scaling layer.*?{scale}", to_html(view_of(run)), re.DOTALL)
 

@@ -19,7 +19,6 @@ from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
 from dlcli.runs import resume_files
 from dlcli.runs.run_reader import latest_run, open_run
 
@@ -185,7 +184,7 @@ def check_kept(third, engine, *settings):
     run = open_run(Path("runs/t"))
     run.verify()
     assert run.kind == "diverged"
-    assert (run.read_history(), weights(run)) == third
+    assert (run.history, weights(run)) == third
     assert not (run.path / "checkpoint").exists()
 
 
@@ -194,7 +193,7 @@ def error_loss(error):
 
 
 def weights(run):
-    return as_bytes(Predictor.load(run).weights)
+    return as_bytes(run.predictor.weights)
 
 
 def as_bytes(arrays):
@@ -210,8 +209,8 @@ def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
     assert str(error).endswith("' is no longer finite after the last step")
     assert "after 3 epochs, are kept" in error.__notes__[-1]
     run = open_run(Path("runs/t"))
-    assert len(run.read_history()["loss"]) == 3
-    assert all(np.isfinite(array).all() for array in Predictor.load(run).weights.values())
+    assert len(run.history["loss"]) == 3
+    assert all(np.isfinite(array).all() for array in run.predictor.weights.values())
 
 
 @pytest.mark.slow
@@ -240,8 +239,8 @@ def test_where_nothing_was_trained_nothing_is_kept():
 def test_training_may_start_from_it(until_the_third):
     run = train(config_of("graph", "0.01", "initial_weights=runs/t"))
     fresh, _ = until_the_third("graph")
-    assert run.read_history()["loss"][0] < fresh["loss"][0]
-    assert run.read_metrics()
+    assert run.history["loss"][0] < fresh["loss"][0]
+    assert run.metrics
 
 
 @pytest.mark.slow

@@ -203,7 +203,7 @@ def test_each_patch_is_a_run_next_to_the_run_and_the_first_has_helped(overfitted
     assert (line.run, again.run) == (folder / "line", folder / "line-2")
     made = open_run(line.run)
     assert load_config(made.resolved_path()).config.hidden == ()  # it did what the patch says
-    validation = [run.read_metrics()["validation"]["rmse"] for run in (overfitted, made)]
+    validation = [run.metrics["validation"]["rmse"] for run in (overfitted, made)]
     assert (line.metric, line.before, line.after) == ("rmse", *validation)
     assert line.helped
     assert line.difference.value == pytest.approx(line.after - line.before)

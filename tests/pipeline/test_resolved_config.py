@@ -12,7 +12,6 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import moved_config, resolved_config
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -101,7 +100,7 @@ def test_words_for_missing_values_train_the_same_and_are_read_in_predictions() -
     again = train(resolved)
     for name in ("weights.npz", "encoding.json", "predictions.parquet"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
-    predictor, issues = Predictor.load(run), ValueIssues(lenient=True)
+    predictor, issues = run.predictor, ValueIssues(lenient=True)
     Path("new.csv").write_text("kind,size,x,y\nNA,?,-,1\na,NA,1,NA\n", "utf-8")
     table = predictor.read("new.csv")
     predictor.predict(table, issues)

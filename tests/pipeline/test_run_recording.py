@@ -160,7 +160,7 @@ class TestImages:
         run = started()
         parts = [path_of(f"scan{at}").read_bytes() for at in range(8)]
         whole = b"".join(hashlib.sha256(part).digest() for part in parts)
-        images = run.read_environment()["images"]
+        images = run.environment["images"]
         assert list(images) == ["photo", "scan"]
         assert images["scan"] == {"files": 8, "sha256": hashlib.sha256(whole).hexdigest()}
 
@@ -168,7 +168,7 @@ class TestImages:
     def test_are_not_reported_where_there_are_none(self):
         text = Path("t.yaml").read_text().replace("type: image, shape: [2, 2, 1]", "type: ignored")
         Path("t.yaml").write_text(text)
-        assert "images" not in started().read_environment()
+        assert "images" not in started().environment
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(conf
     run = train(load_config(config), config.parent / "run")
 
     assert not run.has(RunFile.PREDICTIONS)
-    sample = run.read_sample().to_pydict()
+    sample = run.sample.table.to_pydict()
     assert list(sample) == ["row", "split", "target", "prediction"]
     assert sample["row"] == list(range(1, 41))
     assert set(sample["split"]) == {"train"}
@@ -46,7 +46,7 @@ def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
     settings = ["data.weight=w", "data.test=0.25"]
     run = train(load_config(config, settings), config.parent / "run")
 
-    for table in (run.read_predictions().to_pydict(), run.read_sample().to_pydict()):
+    for table in (run.predictions.table.to_pydict(), run.sample.table.to_pydict()):
         assert table["weight"] == [float(1 + (row - 1) % 3) for row in table["row"]]
 
 
@@ -59,12 +59,12 @@ def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: P
     table.write_text("\n".join([header, "7,,-1", *lines[:9], ",,", *lines[9:]]) + "\n")
     run = train(load_config(config, settings), config.parent / "run")
 
-    assert run.read_metrics() == whole.read_metrics()
+    assert run.metrics == whole.metrics
     for name in ("read_predictions", "read_sample"):
         found, expected = (getattr(each, name)().to_pydict() for each in (run, whole))
         assert found.pop("row") == [row + 1 + (row > 9) for row in expected.pop("row")]
         assert found == expected
-    [warning] = (each for each in run.read_events() if each["event"] == "warning")
+    [warning] = (each for each in run.events() if each["event"] == "warning")
     assert warning["message"].endswith(
         "t.csv: 2 of 42 rows have no target ('y') and are left out: row 1, row 11"
     )
@@ -76,7 +76,7 @@ def test_no_more_training_rows_are_kept_than_a_page_shows(
     monkeypatch.setattr(run_results, "SAMPLE_ROWS", 5)
     run = train(load_config(config), config.parent / "run")
 
-    sample = run.read_sample().to_pydict()
+    sample = run.sample.table.to_pydict()
     assert len(sample["row"]) == 5
     assert sample["target"] == [2.0 * (row - 1) for row in sample["row"]]
 

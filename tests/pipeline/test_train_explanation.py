@@ -12,7 +12,6 @@ from mixed_table import FEATURES, mixed_table, write_images
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
-from dlcli.explanation.explanation_document import Explanation
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.members import FittedMember
@@ -172,7 +171,7 @@ def test_training_stores_it():
     write_rows(a=A, b=B, y=3 * A)
     text = f"data: {{train: rows.csv, target: y, {SPLIT}}}\nhidden: []\n"
     run = train(config_of(f"{text}optimizer: {{name: adam, learning_rate: 0.1}}\nepochs: 40\n"))
-    found = Explanation.of(run)
+    found = run.explanation
     first, second = found.importances
     assert (first.column, second.column) == ("a", "b")
     assert first.increase > 10 * abs(second.increase)
@@ -184,7 +183,7 @@ def test_training_stores_it():
 def test_out_of_fold_rows_are_no_other_rows_than_those_of_training():
     write_rows(a=A, b=B, y=3 * A)
     text = "data: {train: rows.csv, target: y}\nhidden: []\nensemble: {members: 2}\nepochs: 1\n"
-    found = Explanation.of(train(config_of(text)))
+    found = train(config_of(text)).explanation
     assert found.rows["validation"] == found.rows["train"]
     assert not any(sum(column.histogram.held_out) for column in found.columns)
 
@@ -231,7 +230,7 @@ def test_a_training_that_diverged_leaves_what_it_came_to():
     text += f"epochs: 9\noptimizer: sgd\nlearning_rate_schedule: {schedule}\n"
     with pytest.raises(DivergenceError):
         train(config_of(text))
-    found = Explanation.of(open_run(Path("runs/run")))
+    found = open_run(Path("runs/run")).explanation
     assert {layer.name for layer in found.layers if layer.last_gradient} == {
         "hidden_1",
         "hidden_1_normalization",

@@ -11,7 +11,6 @@ from mixed_table import FEATURES, mixed_table, write_images
 
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table_files import read_table
 
@@ -53,7 +52,7 @@ def held_out(run):
 def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / name)
-    predicted = Predictor.load(run).predict(table, ValueIssues()).decoded[:, 0]
+    predicted = run.predictor.predict(table, ValueIssues()).decoded[:, 0]
     assert len(rows) == 16
     np.testing.assert_array_equal(predicted[rows], stored)
 
@@ -61,7 +60,7 @@ def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name)
 def test_the_stored_model_predicts_the_same_from_the_encoded_matrix(run):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / "t.csv").take(rows)
-    inputs = Predictor.load(run).encoding.transform(table, ValueIssues())
+    inputs = run.predictor.encoding.transform(table, ValueIssues())
     model = keras.models.load_model(run.path / "model.keras")
     predicted = model.predict(inputs.part(0, len(inputs)), verbose=0)[:, 0]
     np.testing.assert_allclose(predicted, stored, rtol=1e-5)

@@ -20,11 +20,11 @@ from dlcli.pipeline import baselines, train_run
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.runs.environment import collect_environment, fingerprint
 from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run
-from dlcli.runs.run_writer import collect_environment, fingerprint
 
 CHEAPER = {
     "{patience: 60, start_from_epoch: 100}": "{patience: 30, start_from_epoch: 30}",
@@ -174,7 +174,7 @@ def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrup
     environment.write_text(environment.read_text().replace('"keras": "', '"keras": "0'))
     events = to_the_end(start(*arguments))
     assert resumed_after(events) == after
-    keras = open_run(uninterrupted).read_environment()["keras"]
+    keras = open_run(uninterrupted).environment["keras"]
     assert [event["message"] for event in events if event["event"] == "warning"] == [
         f"runs/run: keras was 0{keras} and is {keras}; the weights may differ from those of an "
         "uninterrupted run"
@@ -205,7 +205,7 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrup
     )
     obstacle.rmdir()
     events = to_the_end(start(*RESUME))
-    epochs = len(open_run(uninterrupted).read_history()["loss"])
+    epochs = len(open_run(uninterrupted).history["loss"])
     assert resumed_after(events) == epochs
     assert "epoch" not in [event["event"] for event in events]
     check_equal(Path("runs/run"), uninterrupted)

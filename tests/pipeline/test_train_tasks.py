@@ -16,7 +16,6 @@ from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.tables.table_files import read_table
@@ -105,7 +104,7 @@ def trained(tmp_path_factory):
 )
 def test_a_run_predicts_and_evaluates_as_plain_keras_does(target, engine, trained):
     run = trained(target, engine)
-    predictor, table = Predictor.load(run), read_table(Path("t.csv"))
+    predictor, table = run.predictor, read_table(Path("t.csv"))
     predictions = predictor.predict(table, ValueIssues())
     model = keras.models.load_model(run.path / "model.keras")
     expected = np.asarray(model(predictor.encoding.transform(table, ValueIssues()).dense))
@@ -115,8 +114,8 @@ def test_a_run_predicts_and_evaluates_as_plain_keras_does(target, engine, traine
     scores = predictor.evaluate(table, ValueIssues()).metrics
     assert scores["r2"] > 0.8 if numbers else scores["accuracy"] > 0.85
     metrics = METRICS[target].split(", ")
-    assert list(run.read_history()) == ["loss", *metrics, "learning_rate"]
-    assert set(metrics) < set(run.read_metrics()["test"])
+    assert list(run.history) == ["loss", *metrics, "learning_rate"]
+    assert set(metrics) < set(run.metrics["test"])
 
 
 @pytest.mark.slow
@@ -153,10 +152,10 @@ def test_held_out_labels_stand_beside_their_predictions(trained):
 
 @pytest.mark.slow
 def test_metrics_tell_of_each_label_and_of_each_column(trained):
-    metrics = trained("columns of labels").read_metrics()["test"]
+    metrics = trained("columns of labels").metrics["test"]
     assert list(metrics["by_label"]) == ["rain", "cold"]
     assert metrics["by_label"]["rain"]["accuracy"] <= 1
-    metrics = trained("numbers").read_metrics()["test"]
+    metrics = trained("numbers").metrics["test"]
     both = [metrics["by_column"][name]["mae"] for name in ("u", "v")]
     assert metrics["mae"] == pytest.approx(sum(both) / 2)
     assert both[0] < 10 < 1000  # in the unit of u, not that of v
@@ -164,7 +163,7 @@ def test_metrics_tell_of_each_label_and_of_each_column(trained):
 
 @pytest.mark.slow
 def test_an_inferred_target_of_counts_takes_the_poisson_loss(trained):
-    metrics = train(config_for("target: n", "loss: poisson\n")).read_metrics()
+    metrics = train(config_for("target: n", "loss: poisson\n")).metrics
     assert metrics["test"]["poisson_deviance"] >= 0
     encoding = json.loads(trained("count").read_text(RunFile.ENCODING))
     assert encoding["task"]["kind"] == "counts"

@@ -113,7 +113,7 @@ def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, outp
     inside = (root / "work" / run).resolve()
     outside = [path for path in everything(root) - before if inside not in (root / path).parents]
     assert {(root / path).resolve() for path in outside} <= {inside, *inside.parents}
-    assert resume(run).read_metrics()
+    assert resume(run).metrics
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison.baseline_comparison import BaselineComparison, compare_to_baseline
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.prediction.baseline_models import BaselineModels
-from dlcli.prediction.predictor import Predictor
+from dlcli.prediction.baseline_comparison import BaselineComparison, compare_to_baseline
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 
@@ -62,9 +60,9 @@ def test_the_comparison_on_the_same_rows_is_that_of_the_run(
 
     run = train(load_config(Path("a.yaml")))
 
-    predictor = Predictor.load(run, 0.8)
+    predictor = run.predictor_at(0.8)
     table = predictor.read(Path("test.csv"))
-    models = BaselineModels.of(run, predictor)
+    models = run.baseline_models
     evaluation = predictor.evaluate(table, ValueIssues())
     stored = run.parse(RunFile.VERDICTS, BaselineComparison).on("test")
     decoded = models.decoded(("constant", "linear"), evaluation)

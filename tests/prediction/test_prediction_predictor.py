@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from dlcli.errors import DataError, RunError
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -88,7 +87,7 @@ def with_target(target):
 def refusal(stored, **parts):
     run = stored(**parts)
     with pytest.raises(RunError) as caught:
-        Predictor.load(run)
+        run.predictor
     assert caught.value.exit_code == 5
     message = str(caught.value)
     assert "\n" not in message
@@ -100,7 +99,7 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
     # Row 1: 0 + 3·2 + 0.5 = 6.5; row 2: 1 + 0 + 0.5 = 1.5; row 3: 0 + 3·1 + 0.5 = 3.5.
     table = rows(colour=["red", "blue", "blue"], x=[1.0, 3.0, -1.0])
     issues = ValueIssues()
-    predictions = Predictor.load(stored()).predict(table, issues)
+    predictions = stored().predictor.predict(table, issues)
     assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
     assert [*map(str, issues.notes())] == [
         "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
@@ -108,7 +107,7 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
 
 
 def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
-    predictor = Predictor.load(stored())
+    predictor = stored().predictor
     x = np.arange(-19.0, 21.0, 2.0)  # sums of whole numbers are exact in any order
     order = np.random.default_rng(0).permutation(20)
     table = rows(x=x, colour=["red"] * 20)
@@ -119,7 +118,7 @@ def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
 
 def test_the_unit_of_training_is_kept_with_the_run_and_any_other_is_refused(stored, tmp_path):
     encoding = {**ENCODING, "notations": {"x": {"thousands": ",", "unit": "kg"}}}
-    predictor, file = Predictor.load(stored(encoding=encoding)), tmp_path / "new.csv"
+    predictor, file = stored(encoding=encoding).predictor, tmp_path / "new.csv"
     file.write_text('x,colour\n1 kg,red\n3,blue\n"1,003kg",red\n')
     assert predictor.read(str(file)).numbers("x").tolist() == [1, 3, 1003]
     file.write_text("x,colour\n1 kg,red\n3 lb,blue\n")
@@ -130,7 +129,7 @@ def test_the_unit_of_training_is_kept_with_the_run_and_any_other_is_refused(stor
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
     issues = ValueIssues()
-    evaluation = Predictor.load(stored()).evaluate(table, issues)
+    evaluation = stored().predictor.evaluate(table, issues)
     assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 1)  # (3·0 + 1·4)/4
     assert len(issues.notes()) == 1
 
@@ -143,7 +142,7 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
         w=["3", "1", "1", "-1", "1"],
     )
     issues = ValueIssues(lenient=True)
-    evaluation = Predictor.load(stored()).evaluate(table, issues)
+    evaluation = stored().predictor.evaluate(table, issues)
     # The last x counts as missing, so as 1: its prediction is 23, too.
     assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
     bad = [(evaluation.table.where(bad.index)[1], bad.column) for bad in issues.bad_rows()]
@@ -153,31 +152,31 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):
     table = rows(x=["1", "one"], colour=["red", "red"], y=[23.0, 25.0], w=[1, 1])
-    evaluation = Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
+    evaluation = stored().predictor.evaluate(table, ValueIssues(lenient=True), reject=True)
     assert (evaluation.rows, evaluation.metrics["mae"]) == (1, 0)
 
 
 def test_scores_of_no_row_are_none(stored):
     table = rows(x=["one"], colour=["red"], y=[23.0], w=[1])
     with pytest.raises(DataError, match="row 1, column 'x': .*; no row is left to compute metrics"):
-        Predictor.load(stored()).evaluate(table, ValueIssues(lenient=True), reject=True)
+        stored().predictor.evaluate(table, ValueIssues(lenient=True), reject=True)
 
 
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(DataError) as caught:
-        Predictor.load(stored()).evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
+        stored().predictor.evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
     assert str(caught.value) == "t.csv: has no columns 'y', 'w', which metrics are computed from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
     with pytest.raises(DataError, match="t.csv: has no column 'colour', which the network reads"):
-        Predictor.load(stored()).predict(rows(x=[1.0]), ValueIssues())
+        stored().predictor.predict(rows(x=[1.0]), ValueIssues())
 
 
 def test_a_value_that_cant_be_read_is_told_with_its_row(stored):
     with pytest.raises(DataError, match="t.csv: row 2, column 'x': expected a finite number"):
         table = rows(x=["1", "one"], colour=["red", "red"])
-        Predictor.load(stored()).predict(table, ValueIssues())
+        stored().predictor.predict(table, ValueIssues())
 
 
 def class_columns(stored, loss, output, weights=None):
@@ -185,7 +184,7 @@ def class_columns(stored, loss, output, weights=None):
     resolved = RESOLVED.replace("mean_squared_error", loss).replace(
         "units: 1, activation: linear, scaling: standard", output
     )
-    predictor = Predictor.load(stored(resolved, with_target(TWO_CLASSES), weights))
+    predictor = stored(resolved, with_target(TWO_CLASSES), weights).predictor
     predictions = predictor.predict(rows(x=[1.0], colour=["red"]), ValueIssues())
     return list(predictions.columns())[1:]
 

@@ -35,7 +35,6 @@ from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError
 from dlcli.network.network import build_network
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -132,7 +131,7 @@ def test_an_encoding_that_anybody_wrote_is_refused_or_predicts(honest, data):
     text = put(encoding, path, data.draw(LITERALS))
     with tempfile.TemporaryDirectory() as folder:
         try:
-            predictor = Predictor.load(stored(Path(folder), text, weights))
+            predictor = stored(Path(folder), text, weights).predictor
             predictor.predict(table, ValueIssues(lenient=True)).columns()
         except DlcliError as error:
             assert "\n" not in str(error)
@@ -166,12 +165,12 @@ def test_absurd_statistics_are_refused(honest, tmp_path, column, field, literal)
     path = ("features", list(CHOSEN).index(column), field)
     run = stored(tmp_path, put(encoding, path, literal), weights)
     with pytest.raises(RunError) as caught:
-        Predictor.load(run)
+        run.predictor
     assert caught.value.exit_code == 5
     assert "\n" not in str(caught.value)
 
 
 def test_the_honest_encoding_predicts(honest, tmp_path):
     table, encoding, weights = honest
-    predicted = Predictor.load(stored(tmp_path, encoding, weights)).predict(table, ValueIssues())
+    predicted = stored(tmp_path, encoding, weights).predictor.predict(table, ValueIssues())
     assert all(map(math.isfinite, predicted.columns()["prediction"].to_pylist()))

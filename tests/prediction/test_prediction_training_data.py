@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcli.prediction.training_data import TrainingData
-from dlcli.runs.run_writer import fingerprint
+from dlcli.runs.environment import TrainingData, fingerprint
 
 
 def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> None:

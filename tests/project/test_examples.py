@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.prediction.predictor import Predictor
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.run_reader import Run, open_run
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import open_run
 from dlcli.tables.table_files import read_table
 from tests.forks import Forks
 
@@ -84,7 +84,7 @@ def train_from_the_shell(config: Path, output: Path, *overrides: str) -> Run:
 
 
 def same_bits(some: Run, other: Run) -> bool:
-    ours, theirs = Predictor.load(some).weights, Predictor.load(other).weights
+    ours, theirs = some.predictor.weights, other.predictor.weights
     assert list(ours) == list(theirs)
     return all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
 
@@ -112,7 +112,7 @@ def test_an_example_holds_its_score_on_rows_that_it_never_saw(
 ) -> None:
     metric, least = LEAST_ON_TEST_ROWS[name]
 
-    score = train_example(name, tmp_path / "run", *overrides).read_metrics()["test"][metric]
+    score = train_example(name, tmp_path / "run", *overrides).metrics["test"][metric]
 
     assert isinstance(score, float)
     assert score >= least
@@ -122,13 +122,13 @@ def test_line_predicts_its_four_points(train_example: Train, tmp_path: Path) -> 
     run = train_example("line", tmp_path / "run")
 
     table = read_table(ROOT / "data" / "line.csv")
-    predictions = Predictor.load(run).predict(table, ValueIssues())
+    predictions = run.predictor.predict(table, ValueIssues())
 
     np.testing.assert_allclose(predictions.decoded, [[0], [1], [2], [3]], rtol=0, atol=0.01)
 
 
 def test_xor_gets_all_four_cases_right(train_example: Train, tmp_path: Path) -> None:
-    metrics = train_example("xor", tmp_path / "run").read_metrics()
+    metrics = train_example("xor", tmp_path / "run").metrics
 
     assert metrics["train"]["confusion"] == [[2, 0], [0, 2]]
 

@@ -70,9 +70,9 @@ class TestTraining:
             Path(f"{name}.yaml").write_text(config.replace("URL", source))
             call("train", f"{name}.yaml", "--quiet")
         local, remote = (open_run(Path(f"runs/{name}")) for name in ("local", "remote"))
-        assert remote.read_metrics() == local.read_metrics()
-        assert remote.read_config().config.data.train == url
-        [entry] = remote.read_environment()["data"]
+        assert remote.metrics == local.metrics
+        assert remote.config.data.train == url
+        [entry] = remote.environment["data"]
         assert entry == {
             "key": "data.train",
             "file": url,
@@ -106,14 +106,14 @@ class TestTraining:
 
     def test_a_changed_object_is_refused_when_resuming(self, bucket, run):
         opened = open_run(run)
-        file = opened.read_config()
+        file = opened.config_file
         run_recording.check_data(opened, file)
         bucket.put("points.csv", ROWS + b"d,3,5\n")
         with pytest.raises(RunError, match="points.csv: has changed since the run began; restore"):
             run_recording.check_data(opened, file)
 
     def test_a_changed_object_is_refused_while_training(self, bucket, run):
-        file = open_run(run).read_config()
+        file = open_run(run).config_file
         stamps = run_recording.stamps_of(file)
         run_recording.check_unchanged(stamps)
         bucket.put("points.csv", ROWS + b"d,3,5\n")
@@ -125,10 +125,10 @@ class TestTraining:
         config = DOUBLE.replace("URL", f"{web.url}/points.csv")
         opened = open_run(hand_made.make_run(config, "double", WEIGHTS))
         with pytest.raises(RunError, match="points.csv: could be read only once"):
-            run_recording.check_data(opened, opened.read_config())
+            run_recording.check_data(opened, opened.config_file)
 
     def test_a_reproduction_compares_versions(self, bucket, run):
-        before = open_run(run).read_environment()
+        before = open_run(run).environment
         [entry] = before["data"]
         same = _compare_data(before, before)
         assert same.equal

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval
 from dlcli.pipeline.documents import (
     CrossValidation,
     Dimension,
@@ -19,9 +18,10 @@ from dlcli.pipeline.documents import (
     Search,
     TrialResult,
 )
+from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
 from dlcli.runs.manifest import RunFile
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
 from tests.reports.hand_made_runs import HOSTILE
 
@@ -139,7 +139,7 @@ def cross_validation_run(
             writer.write_text(RunFile.REFIT, "epochs: 2\n")
         if rows is not None:
             writer.write_table(
-                "predictions.parquet", pa.table({name: list(each) for name, each in rows.items()})
+                RunFile.PREDICTIONS, pa.table({name: list(each) for name, each in rows.items()})
             )
         return writer.finish("cv")
 

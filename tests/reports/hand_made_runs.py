@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.baseline_comparison import BaselineComparison
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.explanation.explanation_document import (
     ColumnStatistics,
@@ -27,9 +26,10 @@ from dlcli.explanation.explanation_document import (
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.manifest import DIVERGED, RunFile
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import Run
 from dlcli.runs.run_writer import RunWriter
 
 HOSTILE = "</script><script>alert(1)</script>\"'`{{131*7}}<!--\u202e" + "x" * 300
@@ -106,7 +106,7 @@ def _fill(
     writer.write_arrays(RunFile.WEIGHTS, weights)
     writer.write_history(HISTORY)
     writer.write_json(
-        "environment.json", {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}
+        RunFile.ENVIRONMENT, {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}
     )
     if metrics is not None:
         events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
@@ -115,7 +115,7 @@ def _fill(
         rows = len(next(iter(outputs.values())))
         table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
         writer.write_table(
-            "predictions.parquet", pa.table({name: list(values) for name, values in table.items()})
+            RunFile.PREDICTIONS, pa.table({name: list(values) for name, values in table.items()})
         )
     if explanation is not None:
         writer.write_text(RunFile.EXPLANATION, explanation.model_dump_json())

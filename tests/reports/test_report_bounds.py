@@ -55,6 +55,6 @@ def test_a_long_training_with_many_metrics_and_warnings_stays_within_bounds(tmp_
 def test_a_log_with_other_fields_is_an_error(tmp_path, event, monkeypatch):
     run = number_run(tmp_path)
     logged = {"event": event, "rows": 7, "layers": 7, "epochs": "x"}
-    monkeypatch.setattr(type(run), "read_events", lambda _: [logged])
+    monkeypatch.setattr(type(run), "events", lambda _: [logged])
     with pytest.raises(RunError, match=f"events.jsonl: is malformed at '{event}\\."):
         Log.of(run)

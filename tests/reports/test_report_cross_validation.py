@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from dlcli.comparison.baseline_comparison import Interval
 from dlcli.errors import RunError
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.reports.report_files import render_report, to_html
 from dlcli.reports.views import render_text
@@ -285,7 +285,7 @@ def test_predictions_of_a_class_that_is_unknown_are_an_error(tmp_path):
     with pytest.raises(RunError) as error:
         cross_validation_view(run).sections()
     assert str(error.value) == (
-        f"{run.path}: its predictions: column 'target' holds a value that its cv.json doesn't "
+        f"{run.path}/predictions.parquet: column 'target' holds a value that its cv.json doesn't "
         "list; train it again"
     )
 

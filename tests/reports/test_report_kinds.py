@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dlcli.cli.program import main
 from dlcli.runs.manifest import MANIFEST
-from dlcli.runs.run_reader import Run
+from dlcli.runs.run import Run
 from tests.reports.hand_made_experiments import cross_validation_run, search_run
 from tests.reports.hand_made_runs import number_run
 

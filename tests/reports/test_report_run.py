@@ -10,16 +10,16 @@ from functools import partial
 
 import pytest
 
-from dlcli.comparison.baseline_comparison import (
-    BaselineComparison,
-    BaselineDifference,
-    NearlyPerfect,
-)
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
 from dlcli.pipeline.remedies_trial import Trial
+from dlcli.prediction.baseline_comparison import (
+    BaselineComparison,
+    BaselineDifference,
+    NearlyPerfect,
+)
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
@@ -392,11 +392,11 @@ def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
     run = number_run(tmp_path)
     log = Log.of(run).model_copy(update={"trained": TrainedEvent(epochs=4, seconds=6.0)})
     record = TrainingRecord(run, log)
-    task = record.task
+    task = record.run.task
     member = partial(EnsembleMember, task=task, rows=3, best_epoch=1)
     histories = [{"loss": losses} for losses in ((4.0, 3.0, 2.0, 1.0), (2.0, 1.0))]
     members = tuple(member(seed=0, history=history) for history in histories)
-    vars(record)["ensemble"] = Ensemble(members=members, learning_rate_multiplier=None)
+    vars(run)["ensemble"] = Ensemble(members=members, learning_rate_multiplier=None)
     [figures] = [
         each for each in parts(training_view(record), "training") if each.kind == "figures"
     ]
@@ -503,7 +503,7 @@ def test_predictions_of_other_classes_are_an_error(tmp_path):
     with pytest.raises(RunError) as error:
         render_report(run)
     assert str(error.value) == (
-        f"{run.path}: its predictions: column 'target' holds a value that its encoding.json "
+        f"{run.path}/predictions.parquet: column 'target' holds a value that its encoding.json "
         "doesn't list; train it again"
     )
 
@@ -514,8 +514,8 @@ def test_predictions_without_a_column_are_an_error(tmp_path):
     with pytest.raises(RunError) as error:
         render_report(run)
     assert str(error.value) == (
-        f"{run.path}: its predictions: column 'probability_red' is missing, or there twice; train "
-        "it again"
+        f"{run.path}/predictions.parquet: column 'probability_red' is missing, or there twice; "
+        "train it again"
     )
 
 
@@ -600,7 +600,7 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of():
 
 def test_the_summary_says_which_of_two_classes_its_metrics_are_of(tmp_path):
     record = TrainingRecord.of(class_run(tmp_path))
-    vars(record)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
+    vars(record.run)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
     vars(record)["log"] = Log(target=TargetEvent(columns=["kind"], classes=["cat", HOSTILE]))
     assert training_view(record).sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
 
@@ -699,7 +699,7 @@ def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):
 def test_what_a_command_changed_in_the_config_is_shown_below_it(tmp_path, monkeypatch):
     run = number_run(tmp_path)
     command = ["dlcli", "train", "c.yaml", "--set", "epochs=3", "-q", "--set=data.target=[y, d]"]
-    monkeypatch.setattr(type(run), "read_environment", lambda _: {"command": command})
+    monkeypatch.setattr(type(run), "environment", {"command": command})
     _given, changed, _resolved = (
         each for each in parts(view_of(run), "config") if isinstance(each, blocks.Code)
     )
@@ -709,7 +709,7 @@ def test_what_a_command_changed_in_the_config_is_shown_below_it(tmp_path, monkey
 def test_a_file_without_a_digest_has_a_dash_for_it(tmp_path, monkeypatch):
     run = number_run(tmp_path)
     data = [{"file": "gone.csv", "sha256": None, "bytes": None}]
-    monkeypatch.setattr(type(run), "read_environment", lambda _: {"data": data})
+    monkeypatch.setattr(type(run), "environment", {"data": data})
     assert tables(view_of(run), "reproduce")["Data files"].rows == (("gone.csv", "-", "-"),)
 
 

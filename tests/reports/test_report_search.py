@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from dlcli.comparison.baseline_comparison import Interval
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
 from dlcli.pipeline.documents import Dimension, Search
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view

@@ -136,7 +136,8 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
         SimpleNamespace(columns=("built",)),
         Conformal(rows=(1,), stride=1, scores=(((1.0,),),), test=((covered,),)),
     )
-    record = SimpleNamespace(task=task, conformal=conformal, explanation=explanation)
+    run = SimpleNamespace(task=task, conformal=conformal, explanation=explanation)
+    record = SimpleNamespace(run=run)
     [table] = _interval_tables(record)
     assert table.rows[0][0] == "1991 to 2000"
 

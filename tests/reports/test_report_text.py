@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison.baseline_comparison import Interval
 from dlcli.diagnosis.remedies import Finding, Patch
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render_table, render_text
 

@@ -14,7 +14,7 @@ import pytest
 
 import dlcli
 from dlcli import is_command_line
-from dlcli.runs.run_writer import collect_environment, fingerprint
+from dlcli.runs.environment import collect_environment, fingerprint
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -67,7 +67,7 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
 
 def test_versions_are_found_without_importing():
     program = (
-        "import sys; from dlcli.runs.run_writer import collect_environment\n"
+        "import sys; from dlcli.runs.environment import collect_environment\n"
         "collect_environment(seed=0, threads=1, device='cpu', data=[])\n"
         "print(sorted({'tensorflow', 'keras', 'pyarrow'} & set(sys.modules)))"
     )
@@ -154,5 +154,5 @@ def test_a_git_that_does_not_answer_is_ended(tmp_path, monkeypatch):
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("dlcli.runs.run_writer._GIT_SECONDS", 0.1)
+    monkeypatch.setattr("dlcli.runs.environment._GIT_SECONDS", 0.1)
     assert collect()["git"] is None

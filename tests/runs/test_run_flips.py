@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from dlcli.cli.program import main
 from dlcli.errors import RunError
-from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import Manifest, RunFile
 from dlcli.runs.run_reader import open_run
 from tests.catalogue.hand_made import make_run
@@ -106,9 +105,9 @@ def test_commands_ignore_damage_of_other_files(run: Path) -> None:
         with flipped(path, 10, 1):
             if path.name in READ:
                 with pytest.raises(RunError, match=path.name):
-                    Predictor.load(open_run(run))
+                    open_run(run).predictor
             else:
-                Predictor.load(open_run(run))
+                open_run(run).predictor
 
 
 def test_a_changed_space_in_the_manifest_is_found(run: Path) -> None:

@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 
 import dlcli
+from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import Manifest
-from dlcli.runs.run_writer import fingerprint
 from tests.catalogue.hand_made import make_run
 
 CONFIG = """\

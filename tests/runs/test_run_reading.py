@@ -45,16 +45,16 @@ READERS = {
     "resolved.yaml": lambda run: run.resolved_path(),
     "encoding.json": lambda run: run.read_text(RunFile.ENCODING),
     "weights.npz": lambda run: run.read_arrays(RunFile.WEIGHTS, SHAPES),
-    "metrics.json": lambda run: run.read_metrics(),
-    "history.csv": lambda run: run.read_history(),
-    "baselines.json": lambda run: run.read_baselines(),
+    "metrics.json": lambda run: run.metrics,
+    "history.csv": lambda run: run.history,
+    "baselines.json": lambda run: run.baselines,
     "baselines.npz": lambda run: run.read_arrays(RunFile.BASELINE_WEIGHTS, {"constant": (1,)}),
     "verdicts.json": lambda run: run.read_text(RunFile.VERDICTS),
-    "predictions.parquet": lambda run: run.read_predictions(),
-    "sample.parquet": lambda run: run.read_sample(),
+    "predictions.parquet": lambda run: run.predictions.table,
+    "sample.parquet": lambda run: run.sample.table,
     "explanation.json": lambda run: run.read_text(RunFile.EXPLANATION),
-    "events.jsonl": lambda run: list(run.read_events()),
-    "environment.json": lambda run: run.read_environment(),
+    "events.jsonl": lambda run: list(run.events()),
+    "environment.json": lambda run: run.environment,
 }
 
 
@@ -72,7 +72,7 @@ def folder(tmp_path):
         with writer.model_file() as path:
             path.write_bytes(b"a model")
         writer.write_json(
-            "metrics.json", {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
+            RunFile.METRICS, {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
         )
         writer.write_history({"loss": [0.5, 0.25]})
         writer.write_json(RunFile.BASELINES, {"constant": {"test": {"accuracy": 0.25}}})
@@ -117,17 +117,15 @@ def test_everything_that_was_written_is_read_back(folder):
     assert run.resolved_path() == folder / "resolved.yaml"
     assert run.read_text(RunFile.ENCODING) == '{"classes": ["ä"]}\n'
     assert run.read_arrays(RunFile.WEIGHTS, SHAPES)["output/kernel"].tolist() == [[1.0], [2.0]]
-    assert run.read_metrics() == {
-        "test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}
-    }
-    assert run.read_history() == {"loss": [0.5, 0.25]}
-    assert run.read_environment() == {"seed": 0}
+    assert run.metrics == {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}
+    assert run.history == {"loss": [0.5, 0.25]}
+    assert run.environment == {"seed": 0}
     assert run.read_text(RunFile.CONFIG) == "epochs: 1\n"
-    assert run.read_baselines() == {"constant": {"test": {"accuracy": 0.25}}}
-    assert run.read_predictions().to_pydict() == {"row": [1]}
-    assert run.read_sample().to_pydict() == {"row": [2]}
+    assert run.baselines == {"constant": {"test": {"accuracy": 0.25}}}
+    assert run.predictions.table.to_pydict() == {"row": [1]}
+    assert run.sample.table.to_pydict() == {"row": [2]}
     assert run.read_text(RunFile.EXPLANATION) == '{"rows": {}}'
-    [event] = run.read_events()
+    [event] = run.events()
     assert {**event, "time": ""} == {"time": "", "event": "start", "seed": 0}
     run.verify()
 
@@ -189,7 +187,7 @@ def test_every_reader_checks_its_file_first(folder, name):
 
 def test_a_reader_ignores_damage_of_other_files(folder):
     (folder / "model.keras").unlink()
-    assert open_run(folder).read_history() == {"loss": [0.5, 0.25]}
+    assert open_run(folder).history == {"loss": [0.5, 0.25]}
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
@@ -203,7 +201,7 @@ def test_a_truncated_file_is_found(folder, name):
 def test_a_file_that_has_grown_is_not_read(folder):
     os.truncate(folder / "history.csv", 2**40)  # sparse: a tebibyte that takes no room
     with pytest.raises(RunError, match=f"has {2**40} bytes, 24 were expected"):
-        open_run(folder).read_history()
+        open_run(folder).history
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
@@ -226,7 +224,7 @@ def test_a_pipe_in_the_folder_is_not_waited_for(folder):
     (folder / "history.csv").unlink()
     os.mkfifo(folder / "history.csv")
     with pytest.raises(RunError, match="is not a regular file"):
-        open_run(folder).read_history()
+        open_run(folder).history
 
 
 def test_an_unreadable_file_is_a_run_error(folder, monkeypatch):
@@ -236,7 +234,7 @@ def test_an_unreadable_file_is_a_run_error(folder, monkeypatch):
     run = open_run(folder)
     monkeypatch.setattr(os, "lstat", refuse)
     with pytest.raises(RunError, match=r"history\.csv: can't be read: Permission denied"):
-        run.read_history()
+        run.history
 
 
 def test_files_outside_the_manifest_are_never_opened(folder):
@@ -249,8 +247,10 @@ def test_a_file_of_the_format_that_the_run_does_not_have_is_not_opened(tmp_path)
     with new_run(tmp_path / "run", "run") as writer:
         writer.finish()
     (tmp_path / "run" / "history.csv").write_text("epoch,loss\n1,0.5\n")
+    run = open_run(tmp_path / "run")
+    assert run.history == {}
     with pytest.raises(RunError, match=r"history\.csv: is not part of this run"):
-        open_run(tmp_path / "run").read_history()
+        run.read_text(RunFile.HISTORY)
 
 
 def test_the_error_for_a_missing_folder_suggests_the_most_similar(folder):
@@ -426,7 +426,7 @@ def test_a_table_is_rejected_once_it_expands_to_far_more_than_its_size(folder, m
     forge(folder, "predictions.parquet", bomb.getvalue())
     monkeypatch.setattr("dlcli.runs.file_formats._EXPANDED_BYTES", 2**20)
     with pytest.raises(RunError, match=r"predictions\.parquet: .* more than 256 times its size"):
-        open_run(folder).read_predictions()
+        open_run(folder).predictions.table
 
 
 def test_the_latest_run_is_the_one_that_was_finished_last(tmp_path):

@@ -307,7 +307,7 @@ def test_a_config_may_not_change_after_its_first_use(writer):
 def test_an_environment_of_many_files_is_read(writer):
     environment = {"data": [{"file": "x" * 100}] * 20_000}
     writer.write_json(RunFile.ENVIRONMENT, environment)
-    assert writer.read_environment() == environment
+    assert writer.environment == environment
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EBADF, errno.ENOTSUP])

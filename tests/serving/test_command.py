@@ -22,7 +22,7 @@ import uvicorn
 from click.testing import CliRunner
 
 from dlcli.cli.program import main
-from dlcli.prediction.predictor import Predictor
+from dlcli.runs.run import Run
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
 from dlcli.serving.server import Settings, _application
@@ -212,13 +212,13 @@ def workers_of(children):
 
 def test_a_link_that_is_replaced_while_its_run_is_loaded(link, monkeypatch):
     path, replace = link
-    load = Predictor.load
+    load = Run.predictor_at
 
-    def load_later(run, level=None):
+    def load_later(run, level):
         replace("swapped")
         return load(run, level)
 
-    monkeypatch.setattr(Predictor, "load", load_later)
+    monkeypatch.setattr(Run, "predictor_at", load_later)
     model = ServedModel.load("m", path)
     assert model.predict([{"x": 1}]).records[0]["prediction"] == "dog"
 

@@ -69,7 +69,7 @@ def test_every_kind_of_target_is_evaluated_on_held_out_rows(kind):
     assert found.pooled[metric].value is not None
     assert found.constant[metric] is not None
     assert [each.problem for each in found.results] == [None, None]
-    table = run.read_predictions()
+    table = run.predictions.table
     assert sorted(table["row"].to_pylist()) == list(range(1, 21))
     assert set(table["repeat"].to_pylist()) == {1}
 
@@ -80,7 +80,7 @@ def test_rows_without_a_target_are_in_no_fold():
     warnings = []
     run = cv(listener=lambda event, told: warnings.append(told) if event == "warning" else None)
     assert CrossValidation.of(run).rows == 20
-    assert sorted(run.read_predictions()["row"].to_pylist()) == [1, 2, *range(4, 22)]
+    assert sorted(run.predictions.table["row"].to_pylist()) == [1, 2, *range(4, 22)]
     assert [told["message"] for told in warnings] == [
         "rows.csv: 1 of 21 rows has no target ('y') and is left out: row 3"
     ]
@@ -88,7 +88,7 @@ def test_rows_without_a_target_are_in_no_fold():
 
 def test_metrics_and_constants_are_those_of_the_predictions_that_are_stored(outcomes):
     run = cv("input.features=[x]")
-    found, table = CrossValidation.of(run), run.read_predictions()
+    found, table = CrossValidation.of(run), run.predictions.table
     y, said = (np.array(table[name].to_pylist()) for name in ("target", "prediction"))
     fold = np.array(table["fold"].to_pylist())
     np.testing.assert_array_equal(y, 2 * (np.array(table["row"].to_pylist()) - 1))
@@ -141,10 +141,10 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     run = cv("data.validation=0.2", "data.test=0.2", "input.features=[x]", folds=2, refit=True)
     refit = open_run(run.path / "refit")
     assert refit.kind == "train"
-    assert set(refit.read_metrics()) == {"train", "test"}
-    [dealt] = [event for event in refit.read_events() if event["event"] == "data"]
+    assert set(refit.metrics) == {"train", "test"}
+    [dealt] = [event for event in refit.events() if event["event"] == "data"]
     assert dealt["rows"] == {"train": 16, "test": 4}
-    assert len(refit.read_history()["loss"]) == CrossValidation.of(run).best_epochs == 2
+    assert len(refit.history["loss"]) == CrossValidation.of(run).best_epochs == 2
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_fold_that_diverges_is_reported_and_the_others_are_trained():
     assert failed.problem.startswith("training diverged: the loss became ")
     assert (failed.metrics, failed.inputs, failed.parameters, failed.held_out) == ({}, 1, 2, 10)
     assert math.isfinite(other.metrics["mae"])
-    assert set(run.read_predictions()["fold"].to_pylist()) == {other.fold}
+    assert set(run.predictions.table["fold"].to_pylist()) == {other.fold}
 
 
 def test_folds_that_all_diverge_are_an_error_and_leave_nothing():
@@ -239,7 +239,7 @@ def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained
     )
     assert failed.problem == problem
     assert (failed.held_out, failed.inputs, failed.parameters, failed.epochs) == (10, 0, 0, 0)
-    assert set(run.read_predictions()["fold"].to_pylist()) == {3 - failed.fold}
+    assert set(run.predictions.table["fold"].to_pylist()) == {3 - failed.fold}
     problems = {fields["fold"]: fields["problem"] for event, fields in told if event == "fold"}
     assert problems == {failed.fold: problem, 3 - failed.fold: None}
     assert found.notes[0] == (

@@ -142,7 +142,7 @@ def test_several_processes_train_the_same_bits():
     alone = cv(*SETTINGS, CORES, output=Path("runs/alone"))
     found, wanted = CrossValidation.of(run), CrossValidation.of(alone)
     assert found.pooled == wanted.pooled
-    assert run.read_predictions().equals(alone.read_predictions())
+    assert run.predictions.table.equals(alone.predictions.table)
 
 
 @pytest.mark.slow

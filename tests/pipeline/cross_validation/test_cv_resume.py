@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.comparison.gates import GateResults
 from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import resume_cross_validation
@@ -49,7 +48,7 @@ def document(run):
 def check_equal(run, uninterrupted):
     run.verify()
     assert document(run) == document(uninterrupted)
-    assert run.read_predictions().equals(uninterrupted.read_predictions())
+    assert run.predictions.table.equals(uninterrupted.predictions.table)
     for name in ("config.yaml", "resolved.yaml", "refit.yaml"):
         assert (run.path / name).read_bytes() == (uninterrupted.path / name).read_bytes(), name
     assert sorted(os.listdir(run.path)) == sorted(os.listdir(uninterrupted.path))
@@ -256,8 +255,8 @@ def test_linear_models_that_gates_need_are_kept_with_their_folds():
     run = resume_cross_validation(folder)
     uninterrupted = cv(*settings, output=Path("runs/uninterrupted"))
     check_equal(run, uninterrupted)
-    assert GateResults.of(run) == GateResults.of(uninterrupted)
-    stored = run.read_predictions()
+    assert run.gates == uninterrupted.gates
+    stored = run.predictions.table
     errors = stored["linear_prediction"].to_numpy() - stored["target"].to_numpy()
     found = CrossValidation.of(run).against_linear
     assert found.metric == "rmse"
@@ -286,10 +285,8 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
     assert len(calls) == 4
     message = "there is no linear baseline: the loss is NaN in epoch 1"
     assert events.count(("warning", {"message": message})) == 1
-    assert GateResults.of(run).results[0].failures == (
-        "there is no linear baseline to be better than",
-    )
+    assert run.gates[0].failures == ("there is no linear baseline to be better than",)
     assert CrossValidation.of(run).against_linear is None
-    assert run.read_predictions().column_names == [
+    assert run.predictions.table.column_names == [
         *("row", "repeat", "fold", "target", "prediction"),
     ]

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison.baseline_comparison import Interval
 from dlcli.config.training_choices import MeanSquaredError
 from dlcli.errors import RunError
 from dlcli.pipeline.cross_validation import Plan
@@ -22,6 +21,7 @@ from dlcli.pipeline.cv_summary import (
 )
 from dlcli.pipeline.documents import FoldResult
 from dlcli.pipeline.search_evaluation import combine
+from dlcli.prediction.baseline_comparison import Interval
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 from tests.comparison.hand_made import numbers, two_classes

@@ -132,7 +132,7 @@ def test_the_best_config_trains_the_finalist_again(line, tmp_path):
     again = train(file, tmp_path / "again")
 
     assert file.config.tune is None
-    assert again.read_metrics() == open_run(line[0].path / "best").read_metrics()
+    assert again.metrics == open_run(line[0].path / "best").metrics
 
 
 @pytest.mark.slow

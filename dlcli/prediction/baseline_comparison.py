@@ -23,8 +23,6 @@ from dlcli.metrics.intervals import (
     mean_estimate,
 )
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task
 
@@ -128,15 +126,6 @@ class BaselineComparison(Document):
     leaks: Mapping[str, float] = {}
     """Columns that each alone give the target away, with the share of its error over training rows
     that they remove."""
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Read that of a run; empty if it has none.
-
-        Raises:
-            RunError: if it is damaged.
-        """
-        return run.parse(RunFile.VERDICTS, cls) if run.has(RunFile.VERDICTS) else cls()
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, Self
+from typing import Literal
 
-from dlcli.comparison.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError, number
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import estimate_statistics
+from dlcli.prediction.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
 from dlcli.prediction.predictor import Evaluation, Predictor
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import Run
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows
 
@@ -51,15 +49,10 @@ class GateResult(Document):
 
 
 class GateResults(Document):
-    """The results of all gates of a run: `gates.json`."""
+    """The results of all gates of a run."""
 
     format: Literal[1] = 1
     results: tuple[GateResult, ...]
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Read those of a run; none if its config has no gates."""
-        return run.parse(RunFile.GATES, cls) if run.has(RunFile.GATES) else cls(results=())
 
 
 def check_gate(

@@ -1,0 +1,469 @@
+"""A finished run: everything in its folder, read and checked when it is needed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlcli.config.config_file import ConfigFile, load_config_of_run
+from dlcli.config.config_schema import Config
+from dlcli.config.urls import Location
+from dlcli.errors import (
+    ConfigError,
+    Problem,
+    RunError,
+    UsageError,
+    by_caller,
+    option,
+    override,
+    plural,
+)
+from dlcli.runs import file_formats
+from dlcli.runs.environment import TrainingData, data_entries
+from dlcli.runs.file_formats import Array
+from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
+from dlcli.safe_files import (
+    AnyDocument,
+    damaged,
+    decode,
+    open_verified,
+    parse_document,
+    parse_object,
+)
+
+if TYPE_CHECKING:
+    from dlcli.encoding.encoding import Encoding
+    from dlcli.explanation.explanation_document import Explanation
+    from dlcli.network.network import Network
+    from dlcli.prediction.baseline_comparison import BaselineComparison
+    from dlcli.prediction.baseline_models import BaselineModels
+    from dlcli.prediction.conformal import Conformal
+    from dlcli.prediction.gates import GateResult
+    from dlcli.prediction.predictor import Ensemble, Predictor
+    from dlcli.tasks.stored_predictions import StoredPredictions
+    from dlcli.tasks.task import Task
+
+MetricsBySplit = dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, whose files are read when they are needed, each once.
+
+    All that reads a file raises `RunError` if the file has changed or is not what it should be:
+    size and SHA-256 are compared before a byte of it is interpreted. That shows damage, not intent:
+    the folder may come from a stranger, who can write a manifest as well.
+
+    Results that a run may lack are empty then, or `None`: a diverged training has no metrics, and
+    without held-out rows there are no predictions.
+    """
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """Files of the run."""
+
+    @property
+    def kind(self) -> str:
+        """`train`, `diverged`, `cv` or `tune`."""
+        return self.manifest.kind
+
+    @property
+    def is_diverged(self) -> bool:
+        """True if training stopped because its loss or weights became NaN or infinite."""
+        return self.kind == DIVERGED
+
+    @property
+    def created(self) -> datetime:
+        """When the run was finished, in UTC."""
+        return self.manifest.created
+
+    def has(self, name: RunFile) -> bool:
+        """Return whether the run has a file."""
+        return name in self.manifest.files
+
+    def require_training(self) -> None:
+        """Raise `RunError` for a cross-validation or a search, with the way out."""
+        if self.kind == "cv" or self.kind == "tune":
+            name = "best" if self.kind == "tune" else "refit"
+            way_out = f"name the run that was trained in it: {self.path / name}"
+            if not os.path.isdir(self.path / name):
+                way_out = f"train a network with: {train_command(self.path / f'{name}.yaml')}"
+            kind = KIND_NAMES[self.kind]
+            raise RunError(f"{self.path}: is a {kind}, which has no weights of its own; {way_out}")
+
+    def require_network(self) -> None:
+        """Raise `RunError` for a run without a network to predict with, with the way out.
+
+        That is a cross-validation, a search, or a training that diverged.
+        """
+        self.require_training()
+        if self.is_diverged:
+            raise RunError(
+                f"{self.path}: diverged; its last finite weights can be used to start from: "
+                f"{initial_weights_option(self.path)}; name another run"
+            )
+
+    def verify(self) -> None:
+        """Verify every file of the run."""
+        for name in self.manifest.files:
+            with self._opened(name):
+                pass
+
+    @property
+    def data_files(self) -> list[dict[str, object]]:
+        """The fingerprints of the data files that it was made from."""
+        return data_entries(self.environment)
+
+    def trained_on(self, location: Location | None = None) -> TrainingData:
+        """Return what recognizes the table that the run was trained on.
+
+        Args:
+            location: where the run is, for messages. [default: its folder]
+        """
+        held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
+        return TrainingData.of(location or self.path, self.data_files, held_out)
+
+    # Origin: config, environment, events
+
+    def resolved_path(self) -> Path:
+        """Return the path of the complete config, verified; `load_config_of_run` reads it."""
+        with self._opened(RunFile.RESOLVED):
+            return self.path / RunFile.RESOLVED
+
+    @cached_property
+    def config_file(self) -> ConfigFile:
+        """The complete config, with its path."""
+        return read_resolved(self.resolved_path())
+
+    def changed_config(self, overrides: Sequence[str]) -> ConfigFile:
+        """Return the complete config with other settings, as `load_config_of_run` takes them.
+
+        Raises:
+            ConfigError: if they don't fit it.
+        """
+        file = self.config_file  # whose own errors are not those of the overrides
+        return load_config_of_run(file.path, overrides)
+
+    @property
+    def config(self) -> Config:
+        """The complete config."""
+        return self.config_file.config
+
+    @cached_property
+    def environment(self) -> dict[str, object]:
+        """Versions, machine, command and data files of the run."""
+        return self._read_object(RunFile.ENVIRONMENT)
+
+    def events(self) -> Iterator[dict[str, object]]:
+        """Yield the events in order: `time` (ISO 8601, UTC), `event` and its fields.
+
+        A resumed training logs some of them twice.
+        """
+        if not self.has(RunFile.EVENTS):
+            return
+        with self._opened(RunFile.EVENTS) as stream:
+            for line in stream:
+                if line.strip():
+                    yield parse_object(line, self.path / RunFile.EVENTS)
+
+    # The trained network
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """The fitted encoding."""
+        from dlcli.encoding.encoding import Encoding
+
+        return self.parse(RunFile.ENCODING, Encoding)
+
+    @property
+    def network(self) -> Network:
+        """The layers, without their weights."""
+        return self._network_and_task[0]
+
+    @property
+    def task(self) -> Task:
+        """The task as it was fitted, see `Task.for_loss`."""
+        return self._network_and_task[1]
+
+    @cached_property
+    def _network_and_task(self) -> tuple[Network, Task]:
+        """Network and task of a config and an encoding that fit together."""
+        from dlcli.network.network import build_network
+
+        config, task = self.config, self.encoding.task
+        if config.output.units is None or config.output.activation is None or config.loss is None:
+            raise RunError(f"{self.path}: its {RunFile.RESOLVED} is not complete")
+        network = build_network(self.encoding.layout, config.hidden, config.output)
+        if not task.accepts_units(network.outputs):
+            has = f"the target of {RunFile.ENCODING} is {task.words}"
+            message = f"output.units is {network.outputs}, and {has}"
+            raise RunError(f"{self.path}: its files don't fit together: {message}")
+        return network, task.for_loss(config.loss)
+
+    @cached_property
+    def ensemble(self) -> Ensemble | None:
+        """The members of an ensemble; `None` for a single network."""
+        from dlcli.prediction.predictor import Ensemble
+
+        return self._find(RunFile.ENSEMBLE, Ensemble)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The network with its checked weights, which predicts rows.
+
+        Raises:
+            RunError: if the run's files don't fit together.
+        """
+        from dlcli.prediction.predictor import Ensemble, Predictor
+
+        config, network, task = self.config, self.network, self.encoding.task
+        tasks: tuple[Task, ...] = ()
+        if config.ensemble is not None:
+            count = config.ensemble.members
+            ensemble = self.ensemble or self.parse(RunFile.ENSEMBLE, Ensemble)
+            config = ensemble.chosen(config)
+            tasks = tuple(each.task for each in ensemble.members)
+            if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
+                message = f"has other members than the {count} of {RunFile.RESOLVED}"
+                raise RunError(f"{self.path}: its {RunFile.ENSEMBLE} {message}")
+        predictor = Predictor(config, self.encoding, network, {}, tasks)
+        weights = self.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
+        return replace(predictor, weights=weights)
+
+    def predictor_at(self, level: float | None) -> Predictor:
+        """Return the network that also predicts intervals, or sets of classes, of a level.
+
+        Args:
+            level: the share of new rows whose true value they contain; `None` for none.
+
+        Raises:
+            RunError: if the run's files don't fit together.
+            UsageError: if the run has no or too few held-out rows for intervals.
+        """
+        if level is None:
+            return self.predictor
+        conformal = self._required_conformal()
+        conformal.require(level)
+        return replace(self.predictor, conformal=conformal, level=level)
+
+    @cached_property
+    def conformal(self) -> Conformal | None:
+        """The errors of held-out rows, which intervals and sets of classes follow from."""
+        from dlcli.prediction.conformal import Conformal
+
+        return self._find(RunFile.CONFORMAL, Conformal)
+
+    def _required_conformal(self) -> Conformal:
+        """Return the held-out errors.
+
+        Raises:
+            RunError: if they are those of another run.
+            UsageError: if there are none.
+        """
+        config, task, conformal = self.predictor.config, self.task, self.conformal
+        if task.outcome == "labels":
+            message = "is for numbers and classes, and the target is labels"
+            raise UsageError(f"{option('interval')} {message}")
+        if conformal is None:
+            is_trained_on = config.data.train_on_validation
+            usual = "data.validation, or ensemble: {members: 8}"
+            way_out = "data.train_on_validation: false" if is_trained_on else usual
+            message = (
+                f"has no {RunFile.CONFORMAL}, which {option('interval')} needs"
+                if config.has_validation
+                else f"{option('interval')} needs rows that were not trained on, and there were "
+                f"none; set {way_out}"
+            )
+            raise UsageError(f"{self.path}: {message}; train it again")
+        columns = task.width if task.outcome == "numbers" else 1
+        folds = config.ensemble_folds or 1
+        if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
+            wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')}"
+            raise RunError(
+                f"{self.path}: its {RunFile.CONFORMAL} is of another run, {wanted} were expected; "
+                "train it again"
+            )
+        return conformal
+
+    @cached_property
+    def baseline_models(self) -> BaselineModels:
+        """The simplest models, with their weights.
+
+        Raises:
+            RunError: if they are damaged, or not there.
+        """
+        from dlcli.prediction.baseline_models import BaselineModels
+
+        if not self.has(RunFile.BASELINE_WEIGHTS):
+            lacks = f"has no {RunFile.BASELINE_WEIGHTS}, which the gates with better_than need"
+            raise RunError(f"{self.path}: {lacks}; train it again")
+        models = BaselineModels.without_weights(self.predictor, "linear" in self.baselines)
+        arrays = self.read_arrays(RunFile.BASELINE_WEIGHTS, models.shapes)
+        return models.with_arrays(arrays)
+
+    # Results
+
+    @cached_property
+    def metrics(self) -> MetricsBySplit:
+        """The final metrics by split, then metric; `None` where one is undefined."""
+        return self._metrics(RunFile.METRICS)
+
+    @cached_property
+    def baselines(self) -> dict[str, MetricsBySplit]:
+        """The metrics of the simplest models by model, split, then metric."""
+        models, path = self._metrics(RunFile.BASELINES), self.path / RunFile.BASELINES
+        return {name: _by_split(metrics, path) for name, metrics in models.items()}
+
+    @cached_property
+    def verdicts(self) -> BaselineComparison:
+        """The comparison with these models on held-out rows."""
+        from dlcli.prediction.baseline_comparison import BaselineComparison
+
+        return self._find(RunFile.VERDICTS, BaselineComparison) or BaselineComparison()
+
+    @cached_property
+    def gates(self) -> tuple[GateResult, ...]:
+        """The results of the config's gates."""
+        from dlcli.prediction.gates import GateResults
+
+        found = self._find(RunFile.GATES, GateResults)
+        return found.results if found else ()
+
+    @cached_property
+    def history(self) -> dict[str, list[float]]:
+        """Loss, metrics and learning rate of each epoch by name; of an ensemble means."""
+        if not self.has(RunFile.HISTORY):
+            return {}
+        content = self._read(RunFile.HISTORY)
+        return file_formats.parse_history(content, self.path / RunFile.HISTORY)
+
+    @cached_property
+    def predictions(self) -> StoredPredictions | None:
+        """Row, split, target and prediction of the held-out rows."""
+        return self._predictions(RunFile.PREDICTIONS)
+
+    @property
+    def required_predictions(self) -> StoredPredictions:
+        """The same, for what can't do without; raises `RunError` if there are none."""
+        if self.predictions is None:
+            raise self._lacking(RunFile.PREDICTIONS)
+        return self.predictions
+
+    @cached_property
+    def sample(self) -> StoredPredictions | None:
+        """The same of a sample of the training rows."""
+        return self._predictions(RunFile.SAMPLE)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """The explanation of the data, the layers and the predictions."""
+        from dlcli.explanation.explanation_document import Explanation
+
+        found = self._find(RunFile.EXPLANATION, Explanation)
+        return found or Explanation(rows={}, sampled_rows={})
+
+    # Files
+
+    def parse(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument:
+        """Return a JSON file as the model of its package, such as a `CrossValidation`.
+
+        Raises:
+            RunError: if it does not fit the model.
+        """
+        return parse_document(model, self.read_text(name), f"{self.path / name}:")
+
+    def _find(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument | None:
+        return self.parse(name, model) if self.has(name) else None
+
+    def read_text(self, name: RunFile) -> str:
+        """Return a file as text."""
+        return decode(self._read(name), self.path / name)
+
+    def read_arrays(self, name: RunFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+        """Return float32 arrays by name, read-only, in the order of `shapes`.
+
+        Args:
+            name: the file.
+            shapes: the shape of each array; the file must have exactly these.
+        """
+        specs = file_formats.weight_specs(shapes)
+        with self._opened(name, file_formats.max_archive_bytes(specs)) as stream:
+            return file_formats.read_arrays(stream, specs, self.path / name)
+
+    def _predictions(self, name: RunFile) -> StoredPredictions | None:
+        from dlcli.tasks.stored_predictions import StoredPredictions
+
+        if not self.has(name):
+            return None
+        with self._opened(name) as stream:
+            table = file_formats.read_parquet(stream, self.path / name)
+        source = RunFile.CROSS_VALIDATION if self.kind == "cv" else RunFile.ENCODING
+        return StoredPredictions(table, str(self.path / name), source)
+
+    def _metrics(self, name: RunFile) -> MetricsBySplit:
+        return _by_split(self._read_object(name), self.path / name)
+
+    def _read_object(self, name: RunFile) -> dict[str, object]:
+        """Return a JSON object; empty if the run has none."""
+        return parse_object(self._read(name), self.path / name) if self.has(name) else {}
+
+    def _read(self, name: RunFile) -> bytes:
+        with self._opened(name) as stream:
+            return stream.read()
+
+    @contextmanager
+    def _opened(self, name: RunFile, limit: int | None = None) -> Iterator[BufferedReader]:
+        """Open a file if it is as the manifest describes it.
+
+        Args:
+            name: the file.
+            limit: its maximum size in bytes, by default that of every such file.
+        """
+        if (digest := self.manifest.files.get(name)) is None:
+            raise self._lacking(name)
+        with open_verified(self.path / name, digest, limit or name.limit) as stream:
+            yield stream
+
+    def _lacking(self, name: RunFile) -> RunError:
+        return RunError(f"{self.path / name}: is not part of this run; name a run that has it")
+
+
+def read_resolved(path: Path) -> ConfigFile:
+    """Read the complete config of a run, finished or not.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        return load_config_of_run(path)
+    except ConfigError as error:
+        problem: Problem | UsageError = replace(error.problems[0], position="")
+    except UsageError as error:
+        problem = error
+    raise RunError(f"{path.parent}: its {path.name} can't be read: {problem}; train it again")
+
+
+def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
+    splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
+    if len(splits) < len(metrics):
+        raise damaged(file, "has something else than metrics by split")
+    return splits
+
+
+def train_command(config: Path) -> str:
+    """Return what trains a config."""
+    return by_caller(shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})")
+
+
+def initial_weights_option(path: Path) -> str:
+    """Return the option, or the argument, that starts a training from the weights of a run."""
+    return override("initial_weights", str(path))
