@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.comparison.config_differences import Setting, differing_settings
-from dlcli.config.config_file import ConfigFile
 from dlcli.config.data_section import GroupSplit, TimeSplit
-from dlcli.encoding.encoding import Encoding
 from dlcli.errors import RunError, UsageError, listed, option, plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import (
@@ -25,7 +23,7 @@ from dlcli.metrics.intervals import (
 )
 from dlcli.metrics.statistic import Array, Statistic, finite_number
 from dlcli.preprocessing import ValueIssues
-from dlcli.runs.environment import content_id, data_entries
+from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tables.memory_tables import MemoryTable
@@ -64,50 +62,45 @@ class DataFile:
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run, with all that a comparison needs of it."""
+    """A run as comparisons see it: metrics that are single numbers, data files, held-out rows."""
 
     run: Run
-    file: ConfigFile
-    """Its resolved config."""
-    task: Task
-    """See `Task.for_loss`."""
-    metrics: NumbersBySplit
-    """By split the metrics that are single numbers."""
-    baselines: Mapping[str, NumbersBySplit]
-    """The same of the simplest models, by model; empty if the run has none."""
-    history: Mapping[str, Sequence[float]]
-    """Metrics of each epoch, by name."""
-    data: tuple[DataFile, ...]
-    """In the order of the config."""
-    facts: Mapping[str, str | None]
-    """Versions, and the machine."""
 
     @classmethod
-    def read(cls, run: Run) -> ComparedRun:
-        """Read a run.
+    def of(cls, run: Run) -> ComparedRun:
+        """Check that a run can be compared; its files are read when they are needed.
 
         Raises:
-            RunError: if it has diverged, or its files can't be read.
+            RunError: if it has diverged, or lacks files.
         """
         run.require_network()
-        file, environment = run.config_file, run.environment
-        baselines = run.baselines if run.has(RunFile.BASELINES) else {}
-        entries = data_entries(environment)
-        return cls(
-            run,
-            file,
-            run.parse(RunFile.ENCODING, Encoding).task.for_loss(file.config.loss),
-            _numbers(run.metrics),
-            {model: _numbers(metrics) for model, metrics in baselines.items()},
-            run.history,
-            tuple(DataFile(str(each.get("file")), _text(content_id(each))) for each in entries),
-            {fact: _text(environment.get(fact)) for fact in _FACTS},
-        )
+        run.require(RunFile.METRICS, RunFile.HISTORY, RunFile.ENVIRONMENT)
+        return cls(run)
 
     @cached_property
-    def held_out(self) -> StoredPredictions | None:
-        """The predictions of its held-out rows, if it has any."""
-        return self.run.predictions
+    def metrics(self) -> NumbersBySplit:
+        """By split the metrics that are single numbers."""
+        return _numbers(self.run.metrics)
+
+    @cached_property
+    def baselines(self) -> Mapping[str, NumbersBySplit]:
+        """The same of the simplest models, by model; empty if the run has none."""
+        return {model: _numbers(metrics) for model, metrics in self.run.baselines.items()}
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs that it was trained for."""
+        return max(map(len, self.run.history.values()), default=0)
+
+    @cached_property
+    def data(self) -> tuple[DataFile, ...]:
+        """Its files, in the order of the config."""
+        entries = self.run.data_files
+        return tuple(DataFile(str(each.get("file")), _text(content_id(each))) for each in entries)
+
+    def fact(self, name: str) -> str | None:
+        """Return a version, or a part of the machine."""
+        return _text(self.run.environment.get(name))
 
     def rows_of(self, split: str) -> HeldOut:
         """Return the held-out rows of one split.
@@ -115,12 +108,11 @@ class ComparedRun:
         Raises:
             RunError: if there are none, or they can't be read.
         """
-        assert self.held_out is not None
-        columns = self.held_out.of_split(split)
+        columns = self.run.required_predictions.of_split(split)
         if not columns.rows:
-            message = f"has no {split} rows, but metrics.json has their metrics; train it again"
-            raise RunError(f"{columns.path}: {message}")
-        return read_rows(columns, self.task)
+            lacks = f"has no {split} rows, but {RunFile.METRICS} has their metrics"
+            raise RunError(f"{columns.path}: {lacks}; train it again")
+        return read_rows(columns, self.run.task)
 
 
 def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
@@ -312,7 +304,7 @@ def _truth(held: HeldOut) -> NDArray[np.generic]:
 
 def _is_file(subject: ComparedRun, split: str) -> bool:
     """Return whether a split is a separate file, not some of the training file's rows."""
-    return split in subject.file.config.data.sources
+    return split in subject.run.config.data.sources
 
 
 def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
@@ -407,9 +399,9 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
         DataError: for a table that a run can't be evaluated on.
     """
     _check_different([run.path for run in runs])
-    compared = [ComparedRun.read(run) for run in runs]
+    compared = [ComparedRun.of(run) for run in runs]
     _check_targets(compared)
-    facts = {name: tuple(subject.facts[name] for subject in compared) for name in _FACTS}
+    facts = {name: tuple(subject.fact(name) for subject in compared) for name in _FACTS}
     if data is None:
         split, held, pairs = _common_rows(compared)
         notes = [*_other_rows(compared, pairs), *_notes(compared, split)]
@@ -418,9 +410,9 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
         biased = [run.trained_on().warning(data, split) for run in runs]
         notes = [*filter(None, biased), *_notes(compared, split)]
     return Comparison(
-        target=compared[0].task.columns,
+        target=compared[0].run.task.columns,
         sides=tuple(_sides(compared, held)),
-        settings=tuple(differing_settings([subject.file for subject in compared])),
+        settings=tuple(differing_settings([subject.run.config_file for subject in compared])),
         facts={name: values for name, values in facts.items() if len(set(values)) > 1},
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
@@ -434,7 +426,7 @@ def _common_rows(
 ) -> tuple[str | None, Sequence[HeldOut], Sequence[Pair]]:
     """Return the best split that all runs have, the rows of each, and their pairs."""
     common = [split for split in SPLITS if all(split in subject.metrics for subject in runs)]
-    if not common or any(subject.held_out is None for subject in runs):
+    if not common or any(subject.run.predictions is None for subject in runs):
         return None, (), ()
     held, split = [subject.rows_of(common[0]) for subject in runs], common[0]
     others = zip(runs[1:], held[1:], strict=True)
@@ -466,7 +458,7 @@ def _check_different(paths: Sequence[Path]) -> None:
 def _check_targets(runs: Sequence[ComparedRun]) -> None:
     first, *others = runs
     for subject in others:
-        of_both = [(each.task.columns, each.task.outcome) for each in (first, subject)]
+        of_both = [(each.run.task.columns, each.run.task.outcome) for each in (first, subject)]
         if of_both[0] != of_both[1]:
             raise UsageError(
                 f"{first.run.path} predicts {_target_words(first)}, {subject.run.path} predicts "
@@ -477,7 +469,7 @@ def _check_targets(runs: Sequence[ComparedRun]) -> None:
 
 def _target_words(subject: ComparedRun) -> str:
     """Describe the target: `'y' as numbers`."""
-    task = subject.task
+    task = subject.run.task
     return f"{listed(task.columns, len(task.columns))} as {task.outcome}"
 
 
@@ -487,11 +479,11 @@ def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Sid
         yield Side(
             path=subject.run.path,
             created=subject.run.created,
-            epochs=max(map(len, subject.history.values()), default=0),
+            epochs=subject.epochs,
             data=subject.data,
             metrics=subject.metrics,
             baselines=subject.baselines,
-            history=subject.history,
+            history=subject.run.history,
             rows=rows.rows if rows else None,
             estimates=estimate_statistics(rows.statistics()) if rows else {},
         )
@@ -511,7 +503,7 @@ def _differences(
                 metric: DifferenceEstimate(each.value, reason="not the same rows")
                 for metric, each in differences.items()
             }
-        if _differ_in_positive_class(runs[0].task, subject.task):
+        if _differ_in_positive_class(runs[0].run.task, subject.run.task):
             for metric in differences.keys() & _OF_POSITIVE_CLASS:
                 value = differences[metric].value
                 differences[metric] = DifferenceEstimate(value, reason=_OTHER_CLASS)
@@ -529,7 +521,7 @@ def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
     nothing tells a difference of the networks from one of the rows: later rows, for example, may be
     harder to predict than random ones.
     """
-    one, other = (each.file.config.data for each in (first, second))
+    one, other = (each.run.config.data for each in (first, second))
     is_same = all(getattr(one, key) == getattr(other, key) for key in ("target", "weight", "split"))
     return is_same and same_data(first, second) and not isinstance(one.split, TimeSplit)
 
@@ -551,7 +543,7 @@ def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[
 
 def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     """Yield caveats, as sentences."""
-    out_of_fold = [each for each in runs if each.file.config.ensemble_folds is not None]
+    out_of_fold = [each for each in runs if each.run.config.ensemble_folds is not None]
     if out_of_fold:
         named = listed([str(each.run.path) for each in out_of_fold])
         yield (
@@ -565,7 +557,7 @@ def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
         "intervals cover other held-out rows, not training again with another seed; of 20 "
         "random differences, about one is called significant"
     )
-    splits = [subject.file.config.data.split for subject in runs]
+    splits = [subject.run.config.data.split for subject in runs]
     if any(isinstance(each, GroupSplit) for each in splits):
         yield (
             "intervals treat rows as independent; rows of one group are similar, so the intervals "
@@ -585,7 +577,7 @@ def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
 
 def _without_rows(runs: Sequence[ComparedRun]) -> str:
     """Explain why no difference can be tested for significance."""
-    without = [subject for subject in runs if subject.held_out is None]
+    without = [subject for subject in runs if subject.run.predictions is None]
     if not without:
         return (
             "the runs have no split of held-out rows in common, so no difference can be tested for "

@@ -16,14 +16,11 @@ from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
 from dlcli.encoding.column_encoder import Block
-from dlcli.encoding.encoding import Encoding
 from dlcli.encoding.numeric_columns import NumericEncoder
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.baseline_comparison import BaselineComparison
-from dlcli.prediction.predictor import Ensemble
-from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run import MetricsBySplit, Run
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -207,32 +204,29 @@ class Case:
         Raises:
             RunError: for a damaged file.
         """
-        explanation = run.explanation
-        events = [*run.events()] if run.has(RunFile.EVENTS) else []
-        magnitudes = _logged_magnitudes(events) if run.kind == DIVERGED else None
+        explanation, events = run.explanation, [*run.events()]
+        magnitudes = _logged_magnitudes(events) if run.is_diverged else None
         rows = explanation.rows or _logged_rows(events)
         blocks, sizes = _read_inputs(run, explanation)
-        config = run.config
-        history = run.history if run.has(RunFile.HISTORY) else {}
-        if run.has(RunFile.ENSEMBLE):
-            ensemble = run.parse(RunFile.ENSEMBLE, Ensemble)
-            config = ensemble.chosen(config)
-            shortest = min(each.epochs for each in ensemble.members)
+        config, history = run.config, run.history
+        if run.ensemble:
+            config = run.ensemble.chosen(config)
+            shortest = min(each.epochs for each in run.ensemble.members)
             history = {name: values[:shortest] for name, values in history.items()}
         if config.ensemble_folds is not None and "train" in rows:
             rows = {**rows, "validation": rows["train"]}  # each is held out by some members
         return cls(
             config=config,
             history=history,
-            metrics=run.metrics if run.has(RunFile.METRICS) else {},
-            baselines=run.baselines if run.has(RunFile.BASELINES) else {},
+            metrics=run.metrics,
+            baselines=run.baselines,
             comparison=run.verdicts,
             explanation=explanation,
             rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
             identifiers=_logged_identifiers(events),
             peaks=peaks_of(blocks, magnitudes.inputs if magnitudes else sizes),
             validation_peaks=peaks_of(blocks, magnitudes.validation_inputs if magnitudes else {}),
-            diverged=run.kind == DIVERGED,
+            diverged=run.is_diverged,
             magnitudes=magnitudes,
         )
 
@@ -331,7 +325,7 @@ def _read_inputs(
     For numbers it follows from the range of training rows, which the encoding has: every scaling is
     monotonic. For others the explanation may have it.
     """
-    encoding = run.parse(RunFile.ENCODING, Encoding)
+    encoding = run.encoding
     sizes = {
         column.name: column.largest_input
         for column in explanation.columns

@@ -16,7 +16,7 @@ from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
 from dlcli.exports.markdown import cell, code, describe_target, plain, table
 from dlcli.metrics.intervals import Estimate, estimate_statistics
-from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
+from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import format_of
@@ -39,7 +39,7 @@ def model_card(run: Run) -> str:
     Raises:
         RunError: for a run without a network, or a damaged one.
     """
-    subject, predictor = ComparedRun.read(run), run.predictor
+    subject, predictor = ComparedRun.of(run), run.predictor
     explanation = run.explanation
     splits = [name for name in SPLITS if name in subject.metrics]
     parts = [
@@ -93,7 +93,7 @@ def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
         "seed": str(predictor.config.seed),
     }
     for name in ("dlcli", "tensorflow", "keras"):
-        if version := subject.facts[name]:
+        if version := subject.fact(name):
             facts[name] = version
     yield table(("", ""), [*facts.items()])
 
@@ -104,9 +104,9 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     ]
     if files:
         yield table(("file", "SHA-256 begins with"), files)
-    is_out_of_fold = subject.file.config.ensemble_folds is not None
+    is_out_of_fold = subject.run.config.ensemble_folds is not None
     rows = [
-        (subject.file.config.adjective(name), f"{count:,}")
+        (subject.run.config.adjective(name), f"{count:,}")
         for name, count in explanation.rows.items()
         if not (is_out_of_fold and name == "validation")  # they are the training rows
     ]
@@ -128,10 +128,10 @@ def _results(
 ) -> Iterator[str]:
     """Yield metrics with intervals, the comparison with baselines, and important columns."""
     estimates: dict[str, Estimate] = {}
-    if splits and subject.held_out is not None:
+    if splits and subject.run.predictions is not None:
         estimates = dict(estimate_statistics(subject.rows_of(splits[0]).statistics()))
     every = [name for name in ("train", "validation", "test") if name in subject.metrics]
-    config = subject.file.config
+    config = subject.run.config
     heads = [f"{config.adjective(name)} rows" for name in every]
     names = dict.fromkeys(name for split in every for name in subject.metrics[split])
     lines = []
@@ -173,8 +173,8 @@ def _limits(
 ) -> Iterator[str]:
     """Yield what the model can't do, and what is known to be doubtful."""
     rows = explanation.rows.get(splits[0], 0) if splits else 0
-    if rows and subject.held_out is not None:
-        stored = subject.held_out.of_split(splits[0])
+    if rows and subject.run.predictions is not None:
+        stored = subject.run.predictions.of_split(splits[0])
         rows -= stored.rows - subject.rows_of(splits[0]).rows  # those of weight 0
     if not splits:
         yield "No rows were held out, so nothing is known about new ones."
@@ -185,14 +185,13 @@ def _limits(
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."
     )
-    if run.has(RunFile.CONFORMAL) and predictor.task.outcome != "labels":
-        conformal = run.parse(RunFile.CONFORMAL, Conformal)
-        if conformal.reaches(REPORTED_LEVEL):
-            noun = "intervals" if predictor.task.outcome == "numbers" else "sets of classes"
-            yield (
-                f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
-                f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
-            )
+    conformal = None if predictor.task.outcome == "labels" else run.conformal
+    if conformal is not None and conformal.reaches(REPORTED_LEVEL):
+        noun = "intervals" if predictor.task.outcome == "numbers" else "sets of classes"
+        yield (
+            f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
+            f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
+        )
     for finding in diagnose(run)[:_MOST_FINDINGS]:
         yield f"{fmt.capitalize(finding.observation)}: {finding.meaning}."
 

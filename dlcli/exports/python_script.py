@@ -52,7 +52,6 @@ from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.prediction.predictor import Predictor
-from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
@@ -336,7 +335,7 @@ def _one_line(value: object) -> str:
 
 def _heading(facts: _Facts) -> dict[str, str]:
     """Return the run's name, and its metrics on the rows that it is evaluated on."""
-    metrics = facts.run.metrics if facts.run.has(RunFile.METRICS) else {}
+    metrics = facts.run.metrics
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
         f"{name} {value:.4g}"

@@ -138,13 +138,13 @@ def try_patches(
             f"{folder}: can't be written, where suggestions are trained; copy {run.path} to "
             "another folder and try those of the copy"
         )
-    before = ComparedRun.read(run) if run.has(RunFile.METRICS) else None
+    before = ComparedRun.of(run) if run.has(RunFile.METRICS) else None
     for number, (rule, patch) in enumerate(patches, start=1):
         on_begin(number, patch)
         trial = Trial(rule, patch)
         try:
             patched = run.changed_config(patch.overrides)
-            after = ComparedRun.read(train(patched, _free_folder(run, patch), listener))
+            after = ComparedRun.of(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             yield replace(trial, problem=release_memory(error))
         else:
@@ -170,8 +170,8 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed one."""
-    metrics, usual = after.metrics.get(SPLIT, {}), (before or after).file.config
-    wanted = (trial.patch.metric, after.task.comparison_metric(usual), *_OTHER_METRICS)
+    metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
+    wanted = (trial.patch.metric, after.run.task.comparison_metric(usual), *_OTHER_METRICS)
     metric = next((name for name in wanted if name and metrics.get(name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
@@ -180,7 +180,7 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     if before is None:
         return replace(trial, converged=True, problem=_problem_with_constant(after.run))
     trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
-    if before.held_out is None or after.held_out is None:
+    if before.run.predictions is None or after.run.predictions is None:
         return replace(trial, problem="the run has no predictions to compare with")
     difference = estimate_difference(before, after, SPLIT, metric)
     if difference.value is None and difference.reason is not None:

@@ -18,7 +18,6 @@ from dlcli.comparison.comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, candidate, count_combinations
-from dlcli.encoding.encoding import Encoding
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -31,7 +30,6 @@ from dlcli.errors import (
 from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import DifferenceEstimate, corrected_interval
 from dlcli.metrics.statistic import finite
-from dlcli.network.network import build_network
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
 from dlcli.pipeline.documents import (
@@ -63,7 +61,6 @@ from dlcli.pipeline.search_trials import (
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
 from dlcli.prediction.baseline_comparison import Interval
-from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
@@ -273,13 +270,13 @@ def train_finalists(
                 raise  # the others wait for this worker
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
-    compared = {name: ComparedRun.read(run) for name, run in runs.items()}
+    compared = {name: ComparedRun.of(run) for name, run in runs.items()}
     finalists = tuple(_finalists(compared, search.metric))
     for finalist in finalists:
         events.emit("finalist", **finalist.model_dump(mode="json"))
         notes += _baseline_notes(finalist, compared[finalist.name])
     if biased := [each.name for each in finalists if each.split == "validation"]:
-        rows = compared[biased[0]].file.config.adjective("validation")
+        rows = compared[biased[0]].run.config.adjective("validation")
         notes.append(
             f"there are no test rows: the {rows} rows, which selected the config, give "
             "optimistically biased metrics; set data.test: 0.15"
@@ -292,10 +289,10 @@ def train_finalists(
 def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finalist]:
     for name, run in runs.items():
         split = next((split for split in SPLITS if split in run.metrics), None)
-        if split is None or run.held_out is None:
+        if split is None or run.run.predictions is None:
             continue
         metrics = run.metrics[split]
-        compared_by = finalist_metric(metric, run.file.config.metrics or (), metrics)
+        compared_by = finalist_metric(metric, run.run.config.metrics or (), metrics)
         gain = None
         if name != "default":
             gain = _difference(runs.get("default"), run, split, compared_by)
@@ -305,7 +302,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finali
             split="test" if split == "test" else "validation",
             metrics=metrics,
             parameters=_count_parameters(run),
-            epochs=max(map(len, run.history.values()), default=0),
+            epochs=run.epochs,
             metric=compared_by,
             gain=None if gain is None else Interval.of(gain),
             verdict=None if gain is None else gain.verdict,
@@ -331,7 +328,7 @@ def _difference(
     default: ComparedRun | None, run: ComparedRun, split: str, metric: str | None
 ) -> DifferenceEstimate:
     """Return the metric minus that of the original config on the same rows."""
-    if default is None or default.held_out is None:
+    if default is None or default.run.predictions is None:
         return DifferenceEstimate(None, reason="the default config could not be trained")
     if metric is None:
         return DifferenceEstimate(None, reason="no metric is defined")
@@ -339,10 +336,7 @@ def _difference(
 
 
 def _count_parameters(run: ComparedRun) -> int:
-    config = run.file.config
-    layout = run.run.parse(RunFile.ENCODING, Encoding).layout
-    network = build_network(layout, config.hidden, config.output)
-    return network.trainable_parameters * config.networks
+    return run.run.network.trainable_parameters * run.run.config.networks
 
 
 def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:

@@ -90,6 +90,14 @@ class Run:
         """Return whether the run has a file."""
         return name in self.manifest.files
 
+    def require(self, *names: RunFile) -> None:
+        """Raise `RunError` unless the run has these files."""
+        for name in names:
+            if not self.has(name):
+                raise RunError(
+                    f"{self.path / name}: is not part of this run; name a run that has it"
+                )
+
     def require_training(self) -> None:
         """Raise `RunError` for a cross-validation or a search, with the way out."""
         if self.kind == "cv" or self.kind == "tune":
@@ -354,8 +362,8 @@ class Run:
     @property
     def required_predictions(self) -> StoredPredictions:
         """The same, for what can't do without; raises `RunError` if there are none."""
-        if self.predictions is None:
-            raise self._lacking(RunFile.PREDICTIONS)
+        self.require(RunFile.PREDICTIONS)
+        assert self.predictions is not None
         return self.predictions
 
     @cached_property
@@ -428,13 +436,10 @@ class Run:
             name: the file.
             limit: its maximum size in bytes, by default that of every such file.
         """
-        if (digest := self.manifest.files.get(name)) is None:
-            raise self._lacking(name)
+        self.require(name)
+        digest = self.manifest.files[name]
         with open_verified(self.path / name, digest, limit or name.limit) as stream:
             yield stream
-
-    def _lacking(self, name: RunFile) -> RunError:
-        return RunError(f"{self.path / name}: is not part of this run; name a run that has it")
 
 
 def read_resolved(path: Path) -> ConfigFile:

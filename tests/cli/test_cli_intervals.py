@@ -284,7 +284,7 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypat
     assert "They cover 90 % of all rows" in page
     less = tuple(each.model_copy(update={"coverage": 0.5}) for each in ranges)
     changed = stored.model_copy(update={"test": (less,)})
-    monkeypatch.setattr(type(trained), "conformal", changed)
+    monkeypatch.setitem(vars(trained), "conformal", changed)
     assert "Only 25 of 50 true values are in their interval" in to_html(view_of(trained))
 
 

@@ -244,7 +244,7 @@ def test_runs_of_different_targets_are_refused(tmp_path):
 
 def test_runs_of_two_of_many_targets_are_refused_by_all_their_names(tmp_path):
     sides = [
-        SimpleNamespace(run=SimpleNamespace(path=name), task=Regression(columns=(*"abcde", last)))
+        SimpleNamespace(run=SimpleNamespace(path=name, task=Regression(columns=(*"abcde", last))))
         for name, last in (("one", "f"), ("two", "g"))
     ]
     with pytest.raises(UsageError, match=r"'e', 'f' as numbers, two predicts .*'e', 'g' as"):
@@ -260,7 +260,7 @@ def test_metrics_of_a_positive_class_are_compared_with_those_of_the_same():
         held_out(tasks[1], 1 - truth, 1 - chance),
         held_out(tasks[0], truth, 1 - chance),
     ]
-    runs = [SimpleNamespace(task=rows.task) for rows in held]
+    runs = [SimpleNamespace(run=SimpleNamespace(task=rows.task)) for rows in held]
     pairs = [(held[0], rows) for rows in held[1:]]
     reversed_, same = comparison._differences(runs, held, pairs)
     of_positive = ("precision", "recall", "f1", "average_precision")
