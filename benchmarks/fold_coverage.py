@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,9 @@ from rich.table import Table
 from benchmarks.coverage import CLASSES, NUMBERS
 from dlcli.comparison.comparison import HeldOut
 from dlcli.metrics.definitions import metric_bounds
-from dlcli.metrics.intervals import corrected_interval
+from dlcli.metrics.intervals import Estimate, corrected_interval
 from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates
 from dlcli.pipeline.documents import FoldResult
-from dlcli.prediction.baseline_comparison import Interval
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]
@@ -111,7 +110,7 @@ def cover(case: Case, plan: FoldPlan, samples: int, seed: int = 0) -> dict[str, 
     return {kind: _coverage([table[kind] for table in intervals], truth) for kind in KINDS}
 
 
-def _coverage(intervals: Sequence[Interval], truth: float) -> Coverage:
+def _coverage(intervals: Sequence[Estimate], truth: float) -> Coverage:
     ends = [(interval.lower, interval.upper) for interval in intervals]
     known = [(low, high) for low, high in ends if low is not None and high is not None]
     contained = sum(low <= truth <= high for low, high in known)
@@ -131,7 +130,7 @@ def _truth(case: Case, plan: FoldPlan, samples: int, rng: np.random.Generator) -
     return float(np.mean([value for value in values if value is not None]))
 
 
-def _intervals(case: Case, plan: FoldPlan, rng: np.random.Generator) -> dict[str, Interval]:
+def _intervals(case: Case, plan: FoldPlan, rng: np.random.Generator) -> dict[str, Estimate]:
     inputs, target = case.draw(rng, plan.rows)
     results, held = [], []
     for repeat in range(1, plan.repeats + 1):
@@ -147,7 +146,7 @@ def _intervals(case: Case, plan: FoldPlan, rng: np.random.Generator) -> dict[str
     uncorrected = corrected_interval(values, np.ones(len(values)), 0.0, bounds)
     return {
         "folds": fold_intervals(results, [case.metric])[0][case.metric],
-        "folds, uncorrected": Interval(**asdict(uncorrected)),
+        "folds, uncorrected": uncorrected,
         "pooled": pooled_estimates(held, [case.metric])[case.metric],
     }
 

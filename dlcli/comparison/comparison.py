@@ -284,10 +284,10 @@ def estimate_difference(
     """
     pair = pair_rows(first, second, split, (first.rows_of(split), second.rows_of(split)))
     if isinstance(pair, str):
-        return DifferenceEstimate(None, reason=pair)
+        return DifferenceEstimate(reason=pair)
     before, after = (rows.statistics([metric]) for rows in pair)
     differences = estimate_statistic_differences(before, after, paired=True)
-    return differences.get(metric) or DifferenceEstimate(None, reason=f"{metric} is undefined")
+    return differences.get(metric) or DifferenceEstimate(reason=f"{metric} is undefined")
 
 
 def same_data(first: ComparedRun, second: ComparedRun) -> bool:
@@ -500,13 +500,13 @@ def _differences(
         )
         if reason and not _are_drawn_alike(runs[0], subject):
             differences = {
-                metric: DifferenceEstimate(each.value, reason="not the same rows")
+                metric: DifferenceEstimate(value=each.value, reason="not the same rows")
                 for metric, each in differences.items()
             }
         if _differ_in_positive_class(runs[0].run.task, subject.run.task):
             for metric in differences.keys() & _OF_POSITIVE_CLASS:
                 value = differences[metric].value
-                differences[metric] = DifferenceEstimate(value, reason=_OTHER_CLASS)
+                differences[metric] = DifferenceEstimate(value=value, reason=_OTHER_CLASS)
         yield RunDifference(None if reason else first.rows, reason, differences)
 
 
@@ -621,11 +621,11 @@ def to_document(comparison: Comparison) -> dict[str, object]:
     """
     runs = []
     for side in comparison.sides:
-        facts = asdict(replace(side, history={}))
+        facts = {**asdict(replace(side, history={})), "estimates": _dump_all(side.estimates)}
         del facts["path"], facts["history"]
         runs.append({"run": str(side.path), **facts, "created": side.created.isoformat()})
     differences = [
-        {"run": str(side.path), **asdict(difference)}
+        {"run": str(side.path), **asdict(difference), "metrics": _dump_all(difference.metrics)}
         for side, difference in zip(comparison.sides[1:], comparison.differences, strict=False)
     ]
     return {
@@ -638,3 +638,7 @@ def to_document(comparison: Comparison) -> dict[str, object]:
         "differences": differences,
         "notes": list(comparison.notes),
     }
+
+
+def _dump_all(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+    return {name: each.model_dump() for name, each in estimates.items()}

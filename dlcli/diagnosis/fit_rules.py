@@ -470,9 +470,9 @@ def _difference_words(case: Case, found: BaselineDifference, by: str) -> str:
     rows = f"{case.config.adjective(_held_out(case))} rows"
     words = f"{rows} have {found.metric} {_number(found.network)}, "
     words += f"and {_number(found.baseline)} by {by}"
-    if found.lower is None or found.upper is None:
+    if found.ends is None:
         return words
-    ends = f"{_number(found.lower)} to {_number(found.upper)}"
+    ends = " to ".join(map(_number, found.ends))
     return f"{words}; the difference is {_number(found.value)} (95 % confidence interval: {ends})"
 
 

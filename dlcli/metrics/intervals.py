@@ -1,26 +1,28 @@
 """Metrics and differences of metrics with their 95 % confidence intervals.
 
-- Of a share of rows: Wilson's; of the difference of two of the same rows: Bonett and Price's.
-- Of the area under a ROC curve: DeLong's variance on the logit scale, with Student's quantile; of
-  the difference of two of the same rows: DeLong's variance, with Student's quantile.
-- Of means, such as a loss: the studentized bootstrap.
-- Of all other metrics: the BCa bootstrap.
-- Of all other differences on the same rows: the same, but at least as long as Student's.
-- Of a difference on different rows: Zou and Donner's, from the intervals of both.
-- Of a mean over folds: Nadeau and Bengio's corrected interval.
+- Share of rows: Wilson's, by SciPy's `binomtest`; difference of two on the same rows: Bonett and
+  Price's.
+- Mean, such as a loss: SciPy's `bootstrap` of the studentized mean.
+- Every other metric: SciPy's BCa `bootstrap`.
+- Difference of two metrics on the same rows: the bootstrap of the difference.
+- Difference on different rows: Zou and Donner's, from the intervals of both.
+- Mean over folds: Nadeau and Bengio's corrected interval.
 
-They were chosen by simulation; `python -m benchmarks.coverage` prints how often they contain the
-true value. SciPy is imported inside functions, as it takes long.
+An interval by bootstrap is at least as long as Student's. The methods were chosen by simulation;
+`python -m benchmarks.coverage` prints how often the intervals contain the true value. SciPy is
+imported inside functions, as it takes long.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, metric_bounds
 from dlcli.metrics.statistic import (
@@ -41,34 +43,34 @@ Statistics = Mapping[str, Statistic]
 """Metrics of the same rows by name."""
 Ends = tuple[float, float]
 """Lower and upper end of an interval."""
-Interval = Ends | str
-"""An interval; or the reason why there is none."""
+Bootstrap = Any
+"""SciPy's `BootstrapResult`."""
 Verdict = Literal["better", "worse", "not_significant", "same", "unknown"]
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 """The probability that the true value is below an interval, and that it is above."""
-_MOST_WITHOUT_ERROR = 0.001
-"""The share of resamples that may have no standard error."""
-_NO_ERROR = 1e-6
-"""A resample has no standard error if it is below this share of the rows' own."""
-_ROUNDING = 1e-12
-MANY = 10_000
-"""Rows beyond which metrics are approximately normal, and the standard error is enough."""
+MANY = 2_000
+"""Rows beyond which metrics are approximately normal, and Student's interval is enough."""
+MANY_SORTED = 4_000
+"""Rows times labels beyond which the same holds for metrics that sort the rows for each label."""
 FEWEST = 10
 """Rows below which resampling is not reliable."""
 _MOST = 2_000
 """Resamples of a table of few rows."""
 _LEAST = 400
-"""Resamples of a table of many rows."""
-_MOST_SORTED = 20_000
-"""Rows times labels beyond which sorting takes too long for resampling."""
-_WORK = 4_000_000
+"""Resamples of a table of many rows, or of many labels."""
+_WORK = 2_000_000
 """Rows drawn in all, beyond which resamples get fewer."""
 _AT_ONCE = 2**20
 """Rows drawn at once: 8 MB of counts."""
 _MOST_UNDEFINED = 0.1
 """The share of resamples that may be without a value, such as an AUC without one of its classes."""
+_MOST_WITHOUT_ERROR = 0.001
+"""The share of resamples that may have no standard error."""
+_NO_ERROR = 1e-6
+"""A resample has no standard error if it is below this share of the rows' own."""
+_ROUNDING = 1e-12
 _SEED = 0
 """Seed of all draws, so that the same runs always give the same intervals."""
 NO_SPREAD = "the same in every resample of the rows, so its uncertainty is unknown"
@@ -78,20 +80,25 @@ ONE_ROW = "a single row has most of the weight"
 NO_VALUE = "undefined on these rows"
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(BaseModel):
     """A value with its 95 % confidence interval."""
 
-    value: float | None
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    value: Number = None
     """`None` where it is undefined."""
-    lower: float | None = None
-    upper: float | None = None
+    lower: Number = None
+    upper: Number = None
     """The ends; `None` where there is no interval."""
     reason: str | None = None
     """Why there is none."""
 
+    @property
+    def ends(self) -> Ends | None:
+        """Both ends; `None` where there is no interval."""
+        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
-@dataclass(frozen=True)
+
 class DifferenceEstimate(Estimate):
     """A metric of a run minus that of another run."""
 
@@ -105,25 +112,14 @@ def estimate_statistics(
 ) -> dict[str, Estimate]:
     """Estimate each metric with its interval.
 
-    The interval of the root of a mean is from the roots of the ends of the mean's interval.
-
     Args:
         statistics: of the same rows, by the name of the metric.
-        resamples: number of resamples. [default: depends on the number of rows]
+        resamples: number of resamples. [default: fewer for more rows]
     """
-    defined = {name: each for name, each in statistics.items() if each.value is not None}
-    ends = {name: _closed_interval(each) for name, each in defined.items()}
-    roots = {
-        name: replace(each, root=False)
-        for name, each in defined.items()
-        if isinstance(each, Mean) and each.root and len(each.losses) == 1
+    return {
+        name: _estimate(each.value, _interval(each, resamples), metric_bounds(name))
+        for name, each in statistics.items()
     }
-    drawn = {name: roots.get(name, each) for name, each in defined.items() if ends[name] is None}
-    for name, found in resampled_intervals(drawn, resamples).items():
-        if name in roots and not isinstance(found, str):
-            found = math.sqrt(max(0.0, found[0])), math.sqrt(max(0.0, found[1]))
-        ends[name] = found
-    return {name: _estimate(name, each.value, ends.get(name)) for name, each in statistics.items()}
 
 
 def estimate_statistic_differences(
@@ -135,84 +131,28 @@ def estimate_statistic_differences(
         first: metrics of the other run.
         second: metrics of this run.
         paired: whether both are of the same rows with the same weights, in the same order.
-        resamples: number of resamples. [default: depends on the number of rows]
+        resamples: number of resamples. [default: fewer for more rows]
     """
-    names = [name for name in first if name in second]
-    values = {name: _minus(second[name].value, first[name].value) for name in names}
-    defined = [name for name in names if values[name] is not None]
-    firsts, seconds = ({name: each[name] for name in defined} for each in (first, second))
-    if paired:
-        ends = dict(_paired_intervals(firsts, seconds, resamples))
-    else:
-        before, after = (estimate_statistics(each, resamples) for each in (firsts, seconds))
-        ends = {name: unpaired_interval(before[name], after[name]) for name in defined}
-    return {
-        name: difference_estimate(name, values[name], ends.get(name), paired=paired)
-        for name in names
-    }
-
-
-def _minus(value: Number, other: Number) -> Number:
-    return None if value is None or other is None else value - other
-
-
-def _closed_interval(statistic: Statistic) -> Interval | None:
-    """Return the interval of a metric that has one without resampling."""
-    if isinstance(statistic, Share):
-        return share_interval(statistic)
-    if isinstance(statistic, Ranking) and statistic.metric == "auc":
-        return auc_interval(statistic) if len(statistic.weights) >= FEWEST else TOO_FEW
-    return None
-
-
-def _estimate(name: str, value: float | None, ends: Interval | None) -> Estimate:
-    if ends is None or isinstance(ends, str):
-        return Estimate(value, reason=ends)
-    least, most = metric_bounds(name)
-    return Estimate(value, max(least, ends[0]), min(most, ends[1]))
-
-
-def _paired_intervals(
-    firsts: Statistics, seconds: Statistics, resamples: int | None
-) -> Iterator[tuple[str, Interval]]:
-    drawn: dict[str, Statistic] = {}
-    for name, first in firsts.items():
-        second = seconds[name]
-        if isinstance(first, Share) and isinstance(second, Share) and first.counts_as(second):
-            yield name, paired_share_interval(first, second)
-        elif isinstance(first, Ranking) and isinstance(second, Ranking) and name == "auc":
-            is_enough = len(first.weights) >= FEWEST
-            yield name, paired_auc_interval(first, second) if is_enough else TOO_FEW
+    found = {}
+    for name in first:
+        if name not in second:
+            continue
+        before, after = first[name], second[name]
+        if before.value is None or after.value is None:
+            found[name] = DifferenceEstimate(reason=NO_VALUE)
+            continue
+        if paired:
+            ends = _paired_interval(before, after, resamples)
         else:
-            drawn[name] = difference(first, second)
-    for name, ends in resampled_intervals(drawn, resamples).items():
-        yield name, ends if isinstance(ends, str) else _reaching_students(drawn[name], ends)
-
-
-def _reaching_students(difference: Statistic, ends: Ends) -> Ends:
-    """Return an interval of a difference that reaches as far as Student's on both sides.
-
-    Of two equally good models, the differences of rows are about symmetric, and Student's
-    `d ± t s` excludes 0 as rarely as it should. Resampling sees too little of the few rows that
-    decide: of 225 rows, one in 20 of which is positive, its intervals of log losses and average
-    precisions exclude 0 in 11 and 12 % of simulated samples, and these in 5 and 4 %. Where two
-    models differ, the differences are skewed, and resampling contains the true one more often than
-    Student's.
-
-    Args:
-        difference: of two metrics of the same rows.
-        ends: the interval by resampling.
-    """
-    size, error = effective_size(difference.weights), difference.standard_error()
-    if not math.isfinite(error) or size <= 1:
-        return ends
-    value = float(difference.of(difference.weights))
-    half = student_quantile(1 - TAIL, size - 1) * math.sqrt(size / (size - 1)) * error
-    return min(ends[0], value - half), max(ends[1], value + half)
+            pair = (estimate_statistics({name: each}, resamples)[name] for each in (before, after))
+            ends = unpaired_interval(*pair)
+        value = finite(after.value - before.value)
+        found[name] = difference_estimate(name, value, ends, paired=paired)
+    return found
 
 
 def difference_estimate(
-    name: str, value: float | None, ends: Interval | None, *, paired: bool = True
+    name: str, value: Number, ends: Ends | str | None, *, paired: bool = True
 ) -> DifferenceEstimate:
     """Return a difference with the verdict that follows from its interval.
 
@@ -222,18 +162,23 @@ def difference_estimate(
         ends: its interval, or why there is none.
         paired: whether both metrics are of the same rows.
     """
-    if ends is None:
-        return DifferenceEstimate(value, reason=NO_VALUE if value is None else None)
-    if isinstance(ends, str):
-        is_same = paired and ends == NO_SPREAD and value == 0
-        verdict: Verdict = "same" if is_same else "unknown"
-        return DifferenceEstimate(value, reason=ends, verdict=verdict)
     least, most = metric_bounds(name)
-    lower, upper = max(least - most, ends[0]), min(most - least, ends[1])
-    if lower <= 0 <= upper:
-        return DifferenceEstimate(value, lower, upper, verdict="not_significant")
-    is_better = (lower > 0) == HIGHER_IS_BETTER[name]
-    return DifferenceEstimate(value, lower, upper, verdict="better" if is_better else "worse")
+    estimate = _estimate(value, ends, (least - most, most - least))
+    if estimate.ends is None:
+        is_same = paired and estimate.reason == NO_SPREAD and value == 0
+        verdict: Verdict = "same" if is_same else "unknown"
+    elif estimate.ends[0] <= 0 <= estimate.ends[1]:
+        verdict = "not_significant"
+    else:
+        verdict = "better" if (estimate.ends[0] > 0) == HIGHER_IS_BETTER[name] else "worse"
+    return DifferenceEstimate(**dict(estimate), verdict=verdict)
+
+
+def _estimate(value: Number, ends: Ends | str | None, bounds: Ends) -> Estimate:
+    """Return a value with its interval, or why there is none, within the bounds of a metric."""
+    if ends is None or isinstance(ends, str):
+        return Estimate(value=value, reason=ends)
+    return Estimate(value=value, lower=max(bounds[0], ends[0]), upper=min(bounds[1], ends[1]))
 
 
 def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate:
@@ -248,154 +193,72 @@ def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate:
     value = mean_of_all(each.value for each in known)
     if known and len(known) < len(estimates):
         missing = len(estimates) - len(known)
-        return Estimate(value, reason=f"undefined in {missing} of {len(estimates)} repeats")
+        return Estimate(value=value, reason=f"undefined in {missing} of {len(estimates)} repeats")
     lower, upper = mean_of_all(each.lower for each in known), mean_of_all(e.upper for e in known)
     if lower is None or upper is None:
         reasons = (each.reason for each in estimates if each is not None and each.reason)
-        return Estimate(value, reason=next(reasons, None))
-    return Estimate(value, lower, upper)
-
-
-def resampled_intervals(
-    statistics: Statistics, resamples: int | None = None
-) -> dict[str, Interval]:
-    """Return the 95 % confidence interval of each metric, by resampling rows.
-
-    Of very many rows it is the normal interval, without resampling.
-
-    Args:
-        statistics: of the same rows, by name.
-        resamples: number of resamples. [default: depends on the number of rows]
-    """
-    found: dict[str, Interval] = {}
-    drawn: dict[str, Statistic] = {}
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for name, each in statistics.items():
-            rows = len(each.weights)
-            if rows < FEWEST:
-                found[name] = TOO_FEW
-            elif effective_size(each.weights) < 2:
-                found[name] = ONE_ROW
-            elif rows > MANY or (each.sorts > 1 and rows * each.sorts > _MOST_SORTED):
-                found[name] = normal_interval(float(each.of(each.weights)), each.standard_error())
-            else:
-                drawn[name] = each
-        for name, (values, errors) in _resample(drawn, resamples).items():
-            found[name] = _interval(drawn[name], values, errors)
-    return {
-        name: ends if isinstance(ends, str) or np.isfinite(ends).all() else UNDEFINED
-        for name, ends in found.items()
-    }
-
-
-def _interval(statistic: Statistic, values: Floats, errors: Floats | None) -> Interval:
-    """Return the interval of a metric from its resamples.
-
-    Args:
-        statistic: the metric.
-        values: its value in each resample, `(resamples,)`; NaN where it is undefined.
-        errors: the standard error of each resample, `(resamples,)`, of a mean.
-    """
-    defined = np.isfinite(values)
-    if defined.mean() < 1 - _MOST_UNDEFINED:
-        return UNDEFINED
-    point, values = float(statistic.of(statistic.weights)), values[defined]
-    rounding = _ROUNDING * max(statistic.magnitude, abs(point))
-    if np.ptp(values) <= rounding:
-        return NO_SPREAD
-    ends = None
-    if isinstance(statistic, Mean) and errors is not None:
-        ends = studentized_interval(statistic, point, values, errors[defined])
-    if ends is None:
-        ends = bca_interval(point, values, statistic.influences(), rounding)
-    return ends
-
-
-def _resample(
-    statistics: Statistics, resamples: int | None
-) -> dict[str, tuple[Floats, Floats | None]]:
-    """Return the values, and the standard errors of means, of each resample."""
-    if not statistics:
-        return {}
-    rows = len(next(iter(statistics.values())).weights)
-    values: dict[str, list[Floats]] = {name: [] for name in statistics}
-    errors: dict[str, list[Floats]] = {name: [] for name in statistics}
-    for counts in draw_counts(rows, resamples or default_resamples(statistics)):
-        for name, each in statistics.items():
-            values[name].append(each.of(counts * each.weights))
-            if isinstance(each, Mean):
-                errors[name].append(each.errors(counts))
-    return {
-        name: (np.concatenate(values[name]), np.concatenate(found) if found else None)
-        for name, found in errors.items()
-    }
-
-
-def default_resamples(statistics: Statistics) -> int:
-    """Return the number of resamples: fewer for more rows and for metrics that sort."""
-    rows, sorts = max((len(each.weights), each.sorts) for each in statistics.values())
-    return int(np.clip(_WORK // max(1, rows * sorts), _LEAST, _MOST))
-
-
-def draw_counts(rows: int, resamples: int) -> Iterator[Floats]:
-    """Yield how often each row is drawn in some of the resamples, `(some, rows)`."""
-    rng = np.random.default_rng([_SEED, rows])
-    at_once = max(1, _AT_ONCE // rows)
-    for start in range(0, resamples, at_once):
-        some = min(at_once, resamples - start)
-        drawn = rng.integers(0, rows, (some, rows))
-        drawn += rows * np.arange(some)[:, np.newaxis]
-        counts = np.bincount(drawn.ravel(), minlength=some * rows)
-        yield counts.reshape(some, rows).astype(np.float64)
+        return Estimate(value=value, reason=next(reasons, None))
+    return Estimate(value=value, lower=lower, upper=upper)
 
 
 # Intervals
 
 
-def student_quantile(probability: float, freedom: float) -> float:
-    """Return the quantile of Student's t distribution with `freedom` degrees of freedom."""
-    from scipy.special import stdtrit
+def _interval(statistic: Statistic, resamples: int | None) -> Ends | str | None:
+    """Return the interval of a metric; `None` if it is undefined."""
+    if statistic.value is None:
+        return None
+    if isinstance(statistic, Share):
+        return share_interval(statistic)
+    ends = _resampled_interval(statistic, resamples)
+    is_auc = isinstance(statistic, Ranking) and statistic.metric == "auc"
+    if ends == NO_SPREAD and is_auc and statistic.value in (0.0, 1.0):
+        return wilson_interval(statistic.value, float(statistic.supports[0]))
+    return ends
 
-    return float(stdtrit(freedom, probability))
+
+def _paired_interval(first: Statistic, second: Statistic, resamples: int | None) -> Ends | str:
+    """Return the interval of the difference of two metrics of the same rows."""
+    if isinstance(first, Share) and isinstance(second, Share) and first.counts_as(second):
+        return paired_share_interval(first, second)
+    return _resampled_interval(difference(first, second), resamples)
 
 
-def chi_squared_quantile(probability: float, freedom: float) -> float:
-    """Return the quantile of the chi-squared distribution with `freedom` degrees of freedom."""
-    from scipy.special import chdtri
+def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
+    """Return the interval of the difference of two metrics of different rows, from those of each.
 
-    return float(chdtri(freedom, 1 - probability))
+    With the estimates `d = θ₂ - θ₁`: `d - √((θ₂ - l₂)² + (u₁ - θ₁)²)` to
+    `d + √((u₂ - θ₂)² + (θ₁ - l₁)²)`, so that it is skewed as they are. Newcombe, Statistics in
+    Medicine 17 (1998), method 10, of shares; Zou and Donner, Statistics in Medicine 27 (2008), of
+    all else. SciPy's bootstrap of two samples contains the true difference of accuracies of 0.95
+    and 0.97 on 50 rows in 80 % of simulated samples, and this interval in 99 %.
+    """
+    if second.value is None or second.ends is None or first.value is None or first.ends is None:
+        return second.reason or first.reason or UNDEFINED
+    (lower, upper), (least, most) = second.ends, first.ends
+    below = math.hypot(second.value - lower, most - first.value)
+    above = math.hypot(upper - second.value, first.value - least)
+    return second.value - first.value - below, second.value - first.value + above
 
 
 def share_interval(share: Share) -> Ends:
-    """Return the Wilson interval of a share of rows.
+    """Return the Wilson interval of a share of rows; weighted rows count as their effective number.
 
-    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`; Wilson, JASA 22 (1927). Of 20 rows
-    that are all hit it is 0.84 to 1, where resampling could only repeat the 1. It covers well at
-    any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    It covers well at any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
     """
-    value = float(share.of(share.weights))
-    middle = (value + Z**2 / (2 * share.size)) / (1 + Z**2 / share.size)
-    half = Z * share_error(share)
-    return (0.0 if value == 0 else middle - half, 1.0 if value == 1 else middle + half)
+    return wilson_interval(float(share.of(share.weights)), share.size)
 
 
-def share_error(share: Share) -> float:
-    """Return half of Wilson's interval over `z`, a standard error that is not 0 at 0 and 1."""
-    value, size = float(share.of(share.weights)), share.size
-    return math.sqrt(value * (1 - value) / size + Z**2 / (4 * size**2)) / (1 + Z**2 / size)
+def wilson_interval(value: float, size: float) -> Ends:
+    """Return the Wilson interval of a share `value` of `size` rows.
 
-
-def standard_error(statistic: Statistic) -> Number:
-    """Return the standard error of a metric of some rows, the network as given.
-
-    Of a share of rows it is `share_error`, else it follows from the influence of each row. `None`
-    if there are too few rows to tell.
+    For 20 rows that are all hit it is 0.84 to 1, where resampling could only repeat the 1.
     """
-    if len(statistic.weights) < 2 or statistic.value is None:
-        return None
-    if isinstance(statistic, Share):
-        return share_error(statistic)
-    return finite(statistic.standard_error())
+    from scipy.stats import binomtest
+
+    rows = max(1, round(size))
+    ends = binomtest(round(rows * value), rows).proportion_ci(CONFIDENCE, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def paired_share_interval(first: Share, second: Share) -> Ends:
@@ -418,200 +281,166 @@ def paired_share_interval(first: Share, second: Share) -> Ends:
     gained = (weights[after & ~before].sum() * scale + 1) / (size + 2)
     lost = (weights[before & ~after].sum() * scale + 1) / (size + 2)
     half = Z * math.sqrt((gained + lost - (gained - lost) ** 2) / (size + 2))
-    return max(-1.0, float(gained - lost - half)), min(1.0, float(gained - lost + half))
+    return float(gained - lost - half), float(gained - lost + half)
 
 
-def unpaired_interval(first: Estimate, second: Estimate) -> Interval:
-    """Return the interval of the difference of two metrics of different rows, from those of each.
+def standard_error(statistic: Statistic) -> Number:
+    """Return the standard error of a metric of some rows, the network as given.
 
-    With the estimates `d = θ₂ - θ₁`: `d - √((θ₂ - l₂)² + (u₁ - θ₁)²)` to
-    `d + √((u₂ - θ₂)² + (θ₁ - l₁)²)`, so that it is skewed as they are. Newcombe, Statistics in
-    Medicine 17 (1998), method 10, of shares; Zou and Donner, Statistics in Medicine 27 (2008), of
-    all else.
+    For a share of rows it is half of Wilson's interval over `z`, which is not 0 at 0 and 1; for
+    any other metric it follows from the influence of each row. `None` if there are too few rows.
     """
-    if second.value is None or second.lower is None or second.upper is None:
-        return second.reason or UNDEFINED
-    if first.value is None or first.lower is None or first.upper is None:
-        return first.reason or UNDEFINED
-    difference = second.value - first.value
-    below = math.hypot(second.value - second.lower, first.upper - first.value)
-    above = math.hypot(second.upper - second.value, first.value - first.lower)
-    return difference - below, difference + above
-
-
-def auc_interval(auc: Ranking) -> Interval:
-    """Return the interval of an area under a ROC curve: DeLong's variance on the logit scale.
-
-    `logit θ ± t s / (θ (1 - θ))`, where `s² = s₁² + s₀²` are the variances due to the positive and
-    the negative rows (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988), and `t` is Student's
-    quantile of Welch's degrees of freedom, `s⁴ / Σ (s_c⁴ / (n_c - 1))`. Qin and Hotilovac,
-    Statistical Methods in Medical Research 17 (2008), compare intervals on the logit scale with
-    others. At 0 and 1, where `s` is 0, the end is that of Newcombe's method 5, Statistics in
-    Medicine 25 (2006).
-    """
-    positive = auc.target == 1
-    if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:
-        return UNDEFINED
-    value = float(auc.of(auc.weights))
-    if value in (0.0, 1.0):
-        sizes = (effective_size(auc.weights[of_class]) for of_class in (positive, ~positive))
-        end = _newcombe_end(*sizes)
-        return (end, 1.0) if value else (0.0, 1 - end)
-    half = _delong_half_length(auc, auc.influences())
-    if half is None:
-        return NO_SPREAD
-    middle, half = math.log(value / (1 - value)), half / (value * (1 - value))
-    lower, upper = (1 / (1 + math.exp(-min(end, 700))) for end in (middle - half, middle + half))
-    return lower, upper
-
-
-def paired_auc_interval(first: Ranking, second: Ranking) -> Interval:
-    """Return the interval of the difference of two areas under ROC curves of the same rows.
-
-    `d ± t s`, with DeLong's variance of the difference and `t` as in `auc_interval`. Of two equally
-    good rankings of 7 positive and 218 negative rows it excludes 0 in 2.5 % of simulated samples,
-    and the BCa interval in 18 %; of 40 and 185 in 5 % instead of 10 %.
-    """
-    positive = first.target == 1
-    if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:
-        return UNDEFINED
-    value = float(second.of(second.weights) - first.of(first.weights))
-    half = _delong_half_length(first, second.influences() - first.influences())
-    return NO_SPREAD if half is None else (max(-1.0, value - half), min(1.0, value + half))
-
-
-def _delong_half_length(auc: Ranking, influences: Floats) -> float | None:
-    """Return `t s` of an area or a difference of areas, see `auc_interval`; `None` if `s` is 0.
-
-    Args:
-        auc: the classes of the rows, and their weights.
-        influences: of each row, `(rows,)`.
-    """
-    classes = auc.target == 1, auc.target != 1
-    sizes = [effective_size(auc.weights[of_class]) for of_class in classes]
-    if min(sizes) <= 1:  # a single row has nearly all of the weight
+    if len(statistic.weights) < 2 or statistic.value is None:
         return None
-    of_classes = [influences[of_class] for of_class in classes]
-    parts = [
-        float(each @ each) * size / (size - 1) for each, size in zip(of_classes, sizes, strict=True)
-    ]
-    variance = sum(parts)
-    if variance <= _ROUNDING**2:
-        return None
-    shares = [part / variance for part in parts]
-    freedom = 1 / sum(share**2 / (size - 1) for share, size in zip(shares, sizes, strict=True))
-    return student_quantile(1 - TAIL, freedom) * math.sqrt(variance)
+    if isinstance(statistic, Share):
+        lower, upper = share_interval(statistic)
+        return (upper - lower) / (2 * Z)
+    return finite(statistic.standard_error())
 
 
-def _newcombe_end(positives: float, negatives: float) -> float:
-    """Return the lower end of the interval of an AUC of 1.
+def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
+    """Return the interval by bootstrap, at least as long as Student's; or why there is none.
 
-    The `t` with `(1 - t)² = z² t (1 - t) (1 + h (1 - t) / (2 - t) + h t / (1 + t)) / (m n)`, where
-    `h = (m + n) / 2 - 1`.
+    Student's is `θ ± t √(n / (n - 1)) s`. For two equally good models, the differences of rows are
+    about symmetric, and Student's excludes 0 as rarely as it should. Resampling sees too little of
+    the few rows that decide: of 100 rows, one in 20 of which is positive, its intervals of
+    differences of log losses exclude 0 in 18 % of simulated samples, and Student's in 4 %. Where
+    rows are skewed, resampling contains the true value more often. With many rows, Student's is
+    enough.
     """
-    from scipy.optimize import brentq
+    rows, size = len(statistic.weights), effective_size(statistic.weights)
+    if rows < FEWEST:
+        return TOO_FEW
+    if size < 2:
+        return ONE_ROW
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        point, error = float(statistic.of(statistic.weights)), statistic.standard_error()
+        rounding = _ROUNDING * max(statistic.magnitude, abs(point))
+        size = min(size, float(np.max(statistic.supports, initial=2)))
+        half = student_quantile(1 - TAIL, size - 1) * math.sqrt(size / (size - 1)) * error
+        lower, upper = point - half, point + half
+        if rows > MANY or (statistic.sorts > 1 and rows * statistic.sorts > MANY_SORTED):
+            if error <= rounding:
+                return NO_SPREAD
+        else:
+            found: Ends | str | None = None
+            if isinstance(statistic, Mean) and error > rounding:
+                found = _studentized_interval(statistic, point, error, resamples)
+            if found is None:
+                found = _bca_interval(statistic, rounding, resamples)
+            if isinstance(found, str):
+                return found
+            lower, upper = np.fmin(lower, found[0]), np.fmax(upper, found[1])
+    return (float(lower), float(upper)) if np.isfinite([lower, upper]).all() else UNDEFINED
 
-    half = (positives + negatives) / 2 - 1
 
-    def excess(t: float) -> float:
-        spread = 1 + half * (1 - t) / (2 - t) + half * t / (1 + t)
-        return 1 - t - Z**2 * t * spread / (positives * negatives)
-
-    return float(brentq(excess, 0.0, 1.0))
-
-
-def normal_interval(point: float, error: float) -> Interval:
-    """Return `θ ± z s`."""
-    if not np.isfinite(error):
-        return UNDEFINED
-    return (point - Z * error, point + Z * error) if error > _ROUNDING * abs(point) else NO_SPREAD
-
-
-def studentized_interval(mean: Mean, point: float, values: Floats, errors: Floats) -> Ends | None:
+def _studentized_interval(
+    mean: Mean, point: float, error: float, resamples: int | None
+) -> Ends | None:
     """Return the interval of the studentized bootstrap.
 
     With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` varies as
     `(θ - truth) / s` does, so that the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`.
     Hall, Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long
-    tail. Few rows show too little of that, so the tail there is expanded, see `expanded_tail`: by
-    the number of rows, or for a loss by its effective number, `(Σ v)² / Σ v²` of the losses `v`.
-    In simulations of 30 rows the interval of the mean square of Laplace errors contains the true
-    value in 95 % of samples instead of 91 %, of errors with Student's t of 5 degrees of freedom in
-    94 % instead of 91 %, and of normal errors in 96 % instead of 95 %. Logarithms or roots of the
-    mean instead make no difference.
-
-    Args:
-        mean: the metric; a loss, whose values are not negative, or a difference of losses.
-        point: its value.
-        values: its value in each resample, `(resamples,)`.
-        errors: the standard error of each resample, `(resamples,)`.
+    tail: with Student's, it contains the true `rmse` of 50 Laplace errors in 94 % of simulated
+    samples, and SciPy's BCa interval alone in 90 %.
 
     Returns:
         `None` if too many resamples have no error: only a few rows differ from all others.
     """
-    error, influences = mean.standard_error(), mean.influences()
-    has_error = errors > _NO_ERROR * error
-    if has_error.mean() < 1 - _MOST_WITHOUT_ERROR:
+
+    def ratios(counts: Floats) -> Floats:
+        errors = mean.errors(counts)
+        values = (mean.of(counts * mean.weights) - point) / errors
+        return np.where(errors > _NO_ERROR * error, values, np.nan)
+
+    values = _bootstrap(mean, ratios, resamples).bootstrap_distribution
+    defined = np.isfinite(values)
+    if defined.mean() < 1 - _MOST_WITHOUT_ERROR:
         return None
-    ratios = (values[has_error] - point) / errors[has_error]
-    rows = float(len(influences))
-    is_loss = not mean.signs and point > 0
-    size = max(2.0, 1 / (1 / rows + (error / point) ** 2)) if is_loss else rows
-    skewness, expanded = acceleration(influences), expanded_tail(size)
-    below, above = (expanded if sign * skewness > 0 else TAIL for sign in (1, -1))
-    low, high = np.quantile(ratios, (below, 1 - above))
-    return float(point - high * error), float(point - low * error)
+    low, high = np.quantile(values[defined], (TAIL, 1 - TAIL))
+    return point - float(high) * error, point - float(low) * error
 
 
-def bca_interval(point: float, values: Floats, influences: Floats, rounding: float) -> Ends:
-    """Return the BCa interval, with the tails expanded for few rows.
+def _bca_interval(statistic: Statistic, rounding: float, resamples: int | None) -> Ends | str:
+    """Return the BCa interval, NaN where it is undefined; or why there is none.
 
-    Quantiles of the resampled values, corrected by bias `z₀` and acceleration `a`, at
-    `Φ(z₀ + (z₀ + z) / (1 - a (z₀ + z)))`; Efron, JASA 82 (1987). `scipy.stats.bootstrap` has no row
-    weights and no standard errors of resamples, and computes `a` by leaving out each row: for the
-    F1 of 10,000 rows that takes 30 times as long.
+    Efron, JASA 82 (1987).
 
     Args:
-        point: the metric of the rows.
-        values: the metric of each resample, `(resamples,)`.
-        influences: of each row, `(rows,)`.
+        statistic: the metric.
         rounding: the largest difference of two values that counts as none.
+        resamples: number of resamples.
     """
-    from scipy.special import ndtr, ndtri
 
-    tie = np.abs(values - point) <= rounding
-    share = np.mean((values < point) & ~tie) + np.mean(tie) / 2
-    least = 0.5 / len(values)
-    bias = ndtri(np.clip(share, least, 1 - least))
-    tail = expanded_tail(len(influences))
-    shifted = bias + ndtri([tail, 1 - tail])
-    shrink = 1 - acceleration(influences) * shifted
-    beyond = shrink <= 0  # beyond what any resample shows
-    corrected = ndtr(bias + shifted / np.where(beyond, 1.0, shrink))
-    low, high = np.quantile(values, np.where(beyond, shifted > 0, corrected))
-    return float(low), float(high)
+    def values(counts: Floats) -> Floats:
+        return statistic.of(counts * statistic.weights)
 
-
-def acceleration(influences: Floats) -> float:
-    """Return `Σ u³ / (6 (Σ u²)^1.5)`, a sixth of the skewness of the rows' influences."""
-    largest = np.max(np.abs(influences), initial=0.0)
-    if not 0 < largest < math.inf:
-        return 0.0
-    scaled = influences / largest  # whose cubes don't overflow
-    return float(np.sum(scaled**3) / (6 * np.sum(scaled**2) ** 1.5))
+    drawn = _bootstrap(statistic, values, resamples)
+    defined = np.isfinite(drawn.bootstrap_distribution)
+    if defined.mean() < 1 - _MOST_UNDEFINED:
+        return UNDEFINED
+    drawn.bootstrap_distribution = drawn.bootstrap_distribution[defined]
+    if np.ptp(drawn.bootstrap_distribution) <= rounding:
+        return NO_SPREAD
+    ends = _bootstrap(statistic, values, 0, drawn).confidence_interval
+    return float(ends.low), float(ends.high)
 
 
-def expanded_tail(rows: float) -> float:
-    """Return the tail to cut off resampled values, which is below `TAIL` for few rows.
+def _bootstrap(
+    statistic: Statistic,
+    values: Callable[[Floats], Floats],
+    resamples: int | None,
+    drawn: Bootstrap = None,
+) -> Bootstrap:
+    """Draw rows, and return SciPy's bootstrap of a function of how often each is drawn.
 
-    `Φ(-√(n / (n - 1)) t)` allows for resamples varying less than samples, by `(n - 1) / n`, and for
-    the spread being an estimate. Hesterberg, What Teachers Should Know About the Bootstrap, The
-    American Statistician 69 (2015), section 5.3.
+    Args:
+        statistic: the metric of the rows.
+        values: maps counts, `(resamples, rows)`, to a number for each resample.
+        resamples: number of resamples. [default: fewer for more rows]
+        drawn: an earlier result, to return with its BCa interval, without further resamples.
     """
-    from scipy.special import ndtr
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
-    factor = math.sqrt(rows / (rows - 1))
-    return float(ndtr(-factor * student_quantile(1 - TAIL, rows - 1)))
+    rows = len(statistic.weights)
+    if resamples is None:
+        resamples = int(np.clip(_WORK // (rows * statistic.sorts), _LEAST, _MOST))
+
+    def of_rows(indices: NDArray[np.int64], axis: int) -> Floats:  # noqa: ARG001  # the last
+        lines = indices.reshape(-1, indices.shape[-1])
+        cells = lines + rows * np.arange(len(lines))[:, np.newaxis]
+        counts = np.bincount(cells.ravel(), minlength=len(lines) * rows)
+        found = values(counts.reshape(-1, rows).astype(np.float64))
+        return found.reshape(indices.shape[:-1])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        return bootstrap(
+            (np.arange(rows),),
+            of_rows,
+            n_resamples=resamples,
+            batch=max(1, _AT_ONCE // rows),
+            vectorized=True,
+            confidence_level=CONFIDENCE,
+            method="percentile" if drawn is None else "BCa",
+            bootstrap_result=drawn,
+            rng=np.random.default_rng([_SEED, rows]),
+        )
+
+
+def student_quantile(probability: float, freedom: float) -> float:
+    """Return the quantile of Student's t distribution with `freedom` degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def chi_squared_quantile(probability: float, freedom: float) -> float:
+    """Return the quantile of the chi-squared distribution with `freedom` degrees of freedom."""
+    from scipy.special import chdtri
+
+    return float(chdtri(freedom, 1 - probability))
 
 
 def corrected_interval(
@@ -640,15 +469,15 @@ def corrected_interval(
         value = float(shares @ values)
         squares = float(np.sum((values - value) ** 2))
     if not math.isfinite(squares):
-        return Estimate(finite(value), reason="beyond what a float holds")
+        return Estimate(value=finite(value), reason="beyond what a float holds")
     if len(values) < 2:
-        return Estimate(value, reason="a single fold has no spread")
+        return Estimate(value=value, reason="a single fold has no spread")
     if np.ptp(values) <= _ROUNDING * abs(value):
-        return Estimate(value, reason="the same in every fold, so its uncertainty is unknown")
+        return Estimate(value=value, reason="the same in every fold, so its uncertainty is unknown")
     freedom = len(values) - 1
     variance = (float(shares @ shares) + ratio) * squares / freedom
     half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance)
     lower, upper = finite(max(bounds[0], value - half)), finite(min(bounds[1], value + half))
     if lower is None or upper is None:
-        return Estimate(value, reason="beyond what a float holds")
-    return Estimate(value, lower, upper)
+        return Estimate(value=value, reason="beyond what a float holds")
+    return Estimate(value=value, lower=lower, upper=upper)

@@ -15,6 +15,7 @@ from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
 from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import (
+    Estimate,
     chi_squared_quantile,
     corrected_interval,
     estimate_statistics,
@@ -31,7 +32,7 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.preparation import Dataset
-from dlcli.prediction.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
+from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.preprocessing import Note
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
@@ -290,7 +291,7 @@ def _pooled_constant(
 
 def fold_intervals(
     results: Sequence[FoldResult], metrics: Collection[str]
-) -> tuple[dict[str, Interval], dict[str, Number]]:
+) -> tuple[dict[str, Estimate], dict[str, Number]]:
     """Return the mean of each metric over all folds with its interval, and standard deviations.
 
     They estimate how well the procedure does when trained on as many rows as in a fold.
@@ -303,17 +304,17 @@ def fold_intervals(
         Means by metric, see `corrected_interval`; and standard deviations (ddof 1), `None` for a
         single fold.
     """
-    means: dict[str, Interval] = {}
+    means: dict[str, Estimate] = {}
     deviations: dict[str, Number] = {}
     for metric in metrics:
         found = [(each, each.metrics.get(metric)) for each in results]
         known = [(each, value) for each, value in found if value is not None]
-        means[metric], deviations[metric] = Interval(value=None), None
+        means[metric], deviations[metric] = Estimate(), None
         if known:
             values = np.array([value for _, value in known])
             ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
             weights, bounds = np.ones(len(values)), metric_bounds(metric)
-            means[metric] = Interval.of(corrected_interval(values, weights, ratio, bounds))
+            means[metric] = corrected_interval(values, weights, ratio, bounds)
             deviations[metric] = standard_deviation(values)
     return means, deviations
 
@@ -329,7 +330,7 @@ def median_epochs(results: Sequence[FoldResult]) -> int | None:
 
 def pooled_estimates(
     held_out: Sequence[HeldOut], only: Collection[str] | None = None
-) -> dict[str, Interval]:
+) -> dict[str, Estimate]:
     """Return the mean over repeats of each metric of all rows, with the interval for so many rows.
 
     For the mean of intervals see `mean_estimate`. The networks are taken as given, and rows as
@@ -349,10 +350,7 @@ def pooled_estimates(
     """
     found = [estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
-    return {
-        name: Interval.of(mean_estimate([estimates.get(name) for estimates in found]))
-        for name in names
-    }
+    return {name: mean_estimate([estimates.get(name) for estimates in found]) for name in names}
 
 
 def notes_of(

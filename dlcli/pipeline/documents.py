@@ -15,9 +15,9 @@ from pydantic_core import PydanticCustomError
 from dlcli.config.search_space import Dimension as ConfigDimension
 from dlcli.config.search_space import Value
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
-from dlcli.metrics.intervals import Verdict
+from dlcli.metrics.intervals import Estimate, Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
-from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
+from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document
@@ -91,10 +91,10 @@ class CrossValidation(Document):
     """The metric to compare by."""
     results: tuple[FoldResult, ...]
     """In order: repeat, then fold."""
-    pooled: Mapping[str, Interval]
+    pooled: Mapping[str, Estimate]
     """Metrics over the predictions of all rows, each by the network that was not trained on it;
     their mean over repeats, with the confidence interval for as many rows as there are."""
-    by_fold: Mapping[str, Interval]
+    by_fold: Mapping[str, Estimate]
     """Means over all folds, with the corrected interval of Nadeau and Bengio."""
     deviations: Mapping[str, Number]
     """Standard deviations of the metrics over all folds."""
@@ -255,7 +255,7 @@ class Finalist(Document):
     epochs: Count
     metric: str | None = None
     """The metric that finalists are compared by."""
-    gain: Interval | None = None
+    gain: Estimate | None = None
     """That metric minus that of the default config on the same rows."""
     verdict: Verdict | None = None
     """The outcome of the test whether that is statistically significant."""
@@ -309,7 +309,7 @@ class Search(Document):
     """The importance of each dimension, by path; their sum is 1. Empty where trials are too few."""
     finalists: tuple[Finalist, ...] = ()
     nested: tuple[NestedFold, ...] = ()
-    nested_value: Interval | None = None
+    nested_value: Estimate | None = None
     """The unbiased estimate of the metric of the whole search, over the outer folds."""
     workers: Count = 1
     seconds: float

@@ -21,7 +21,7 @@ from dlcli.pipeline.baselines import Baselines
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import FitRows, type_reason
-from dlcli.prediction.baseline_comparison import BaselineComparison, Interval
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import check_gate
 from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
@@ -91,8 +91,7 @@ def save_gates(
     for name, gate in gates.items():
         split, _, metric = name.partition(".")
         estimate = estimates.get(split, {}).get(metric)
-        found = None if estimate is None else Interval.of(estimate)
-        results.append(check_gate(name, gate, found, comparison.on(split)))
+        results.append(check_gate(name, gate, estimate, comparison.on(split)))
     return run_recording.store_gates(results, writer)
 
 

@@ -28,7 +28,7 @@ from dlcli.errors import (
     plural,
 )
 from dlcli.metrics.definitions import main_metric, metric_bounds
-from dlcli.metrics.intervals import DifferenceEstimate, corrected_interval
+from dlcli.metrics.intervals import DifferenceEstimate, Estimate, corrected_interval
 from dlcli.metrics.statistic import finite
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
@@ -60,7 +60,6 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
-from dlcli.prediction.baseline_comparison import Interval
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
@@ -304,7 +303,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finali
             parameters=_count_parameters(run),
             epochs=run.epochs,
             metric=compared_by,
-            gain=None if gain is None else Interval.of(gain),
+            gain=gain,
             verdict=None if gain is None else gain.verdict,
         )
 
@@ -329,9 +328,9 @@ def _difference(
 ) -> DifferenceEstimate:
     """Return the metric minus that of the original config on the same rows."""
     if default is None or default.run.predictions is None:
-        return DifferenceEstimate(None, reason="the default config could not be trained")
+        return DifferenceEstimate(reason="the default config could not be trained")
     if metric is None:
-        return DifferenceEstimate(None, reason="no metric is defined")
+        return DifferenceEstimate(reason="no metric is defined")
     return estimate_difference(default, run, split, metric)
 
 
@@ -515,7 +514,7 @@ def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
 
 def combine(
     nested: Sequence[NestedFold], metric: str | None = None, loss: str | None = None
-) -> Interval:
+) -> Estimate:
     """Return the metric of a whole search, estimated on the rows of its outer folds.
 
     The mean over outer folds, weighted by their rows, with the interval of `corrected_interval`.
@@ -529,12 +528,12 @@ def combine(
     """
     known = [(each, each.value) for each in nested if each.value is not None]
     if not known:
-        return Interval(value=None)
+        return Estimate()
     rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
     ratio = float(np.mean(rows / [max(1, each.train) for each, _ in known]))
     values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
     found = corrected_interval(values, rows, ratio, bounds)
     if len(known) == len(nested):
-        return Interval.of(found)
+        return found
     missing = f"{len(nested) - len(known)} of {len(nested)} outer folds have no value"
-    return Interval(value=found.value, reason=missing)
+    return Estimate(value=found.value, reason=missing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -48,25 +48,7 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
-class Interval(Document):
-    """A value with its 95 % confidence interval."""
-
-    value: Number = None
-    """`None` where it is undefined."""
-    lower: Number = None
-    upper: Number = None
-    """The ends; `None` where there is no interval."""
-    reason: str | None = None
-    """Why there is none."""
-
-    @classmethod
-    def of(cls, estimate: Estimate, **others: Any) -> Self:  # noqa: ANN401
-        """Return the value and the interval of an estimate, with further fields of a subclass."""
-        names = ("value", "lower", "upper", "reason")
-        return cls(**{name: getattr(estimate, name) for name in names}, **others)
-
-
-class BaselineDifference(Interval):
+class BaselineDifference(Estimate):
     """A metric of a network minus that of a baseline on the same rows."""
 
     metric: Metric
@@ -240,12 +222,11 @@ def compare_to_baseline(
         baselines.append(before.value)
         estimates.append(found[metric])
     mean = _mean_difference(metric, estimates)
-    return BaselineDifference.of(
-        mean,
+    return BaselineDifference(
+        **dict(mean),
         metric=metric,
         network=mean_of_defined(networks),
         baseline=mean_of_defined(baselines),
-        verdict=mean.verdict,
     )
 
 
@@ -254,6 +235,4 @@ def _mean_difference(metric: str, estimates: Sequence[DifferenceEstimate]) -> Di
     if len(estimates) == 1:
         return estimates[0]
     mean = mean_estimate(estimates)
-    if mean.lower is None or mean.upper is None:
-        return difference_estimate(metric, mean.value, mean.reason)
-    return difference_estimate(metric, mean.value, (mean.lower, mean.upper))
+    return difference_estimate(metric, mean.value, mean.ends or mean.reason)

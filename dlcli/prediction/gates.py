@@ -8,8 +8,8 @@ from typing import Literal
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError, number
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
-from dlcli.metrics.intervals import estimate_statistics
-from dlcli.prediction.baseline_comparison import BaselineDifference, Interval, compare_to_baseline
+from dlcli.metrics.intervals import Estimate, estimate_statistics
+from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows
@@ -58,7 +58,7 @@ class GateResults(Document):
 def check_gate(
     name: str,
     gate: Gate,
-    estimate: Interval | None,
+    estimate: Estimate | None,
     baselines: Mapping[str, BaselineDifference],
 ) -> GateResult:
     """Check a gate.
@@ -69,7 +69,7 @@ def check_gate(
         estimate: the metric, with its confidence interval; `None` if it is not known.
         baselines: the differences from the baselines on the same rows, by name.
     """
-    known = estimate or Interval(value=None)
+    known = estimate or Estimate()
     return GateResult(
         gate=name,
         value=known.value,
@@ -82,7 +82,7 @@ def check_gate(
 def _failures(
     name: str,
     gate: Gate,
-    estimate: Interval,
+    estimate: Estimate,
     baselines: Mapping[str, BaselineDifference],
 ) -> Iterator[str]:
     metric = name.partition(".")[2]
@@ -143,7 +143,7 @@ def check_evaluation(
         {name: each for name, each in statistics.items() if name in metrics.values()}
     )
     return tuple(
-        check_gate(name, gate, Interval.of(estimates[metrics[name]]), baselines)
+        check_gate(name, gate, estimates[metrics[name]], baselines)
         for name, gate in chosen.items()
         if metrics[name] in estimates
     )

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import REFIT_FAILED
 from dlcli.pipeline.documents import CrossValidation, FoldResult
-from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import (
@@ -96,7 +96,7 @@ class CrossValidationRecord(RunRecord):
         )
 
     @property
-    def main(self) -> tuple[str, Interval] | None:
+    def main(self) -> tuple[str, Estimate] | None:
         """The metric that decides, over all rows; `None` where it is undefined."""
         name = self.document.main_metric or ""
         pooled = self.document.pooled.get(name)
@@ -242,11 +242,9 @@ def _who(record: CrossValidationRecord) -> str:
     return f"{record.evaluated_rows:,} of {rows} were predicted, each by {networks} fitted {fitted}"
 
 
-def _ends(metric: str, interval: Interval) -> str:
+def _ends(metric: str, interval: Estimate) -> str:
     """Return the ends of a confidence interval; empty if it is unknown."""
-    if interval.lower is None or interval.upper is None:
-        return ""
-    return f"{fmt.metric(metric, interval.lower)} to {fmt.metric(metric, interval.upper)}"
+    return " to ".join(fmt.metric(metric, end) for end in interval.ends or ())
 
 
 def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
@@ -268,7 +266,7 @@ def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
     yield Figure("Time", fmt.duration(seconds), "of all folds")
 
 
-def _metric_figures(cv: CrossValidation, metric: str, pooled: Interval) -> Iterator[Figure]:
+def _metric_figures(cv: CrossValidation, metric: str, pooled: Estimate) -> Iterator[Figure]:
     def shown(value: float | None) -> str:
         return fmt.metric(metric, value)
 

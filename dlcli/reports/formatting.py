@@ -13,7 +13,6 @@ from dlcli.errors import number as number
 
 if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
-    from dlcli.prediction.baseline_comparison import Interval
 
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
@@ -61,9 +60,7 @@ def difference(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def estimate(
-    value: Interval | Estimate | None, show: Callable[[float | None], str] = number
-) -> str:
+def estimate(value: Estimate | None, show: Callable[[float | None], str] = number) -> str:
     """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
 
     Args:
@@ -72,9 +69,9 @@ def estimate(
     """
     if value is None:
         return UNDEFINED
-    if value.lower is None or value.upper is None:
+    if value.ends is None:
         return show(value.value)
-    return f"{show(value.value)} [{show(value.lower)}, {show(value.upper)}]"
+    return f"{show(value.value)} [{', '.join(map(show, value.ends))}]"
 
 
 def count(value: int | None) -> str:
@@ -92,7 +89,7 @@ def metric(name: str, value: float | None) -> str:
     return percent(value) if name == "accuracy" else number(value)
 
 
-def metric_difference(name: str, value: Interval | Estimate) -> str:
+def metric_difference(name: str, value: Estimate) -> str:
     """Format a difference in a metric in a sentence: of accuracies in percentage points."""
     if name != "accuracy":
         return estimate(value, difference)

@@ -8,17 +8,18 @@ import pytest
 
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError
-from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
+from dlcli.metrics.intervals import Estimate
+from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.prediction.gates import check_gate, require_gates
 
-ACCURACY = Interval(value=0.9, lower=0.85, upper=0.94)
-ERROR = Interval(value=3.0, lower=2.5, upper=3.75)
+ACCURACY = Estimate(value=0.9, lower=0.85, upper=0.94)
+ERROR = Estimate(value=3.0, lower=2.5, upper=3.75)
 
 
 def failures(
     name: str,
     gate: Gate,
-    found: Interval | None,
+    found: Estimate | None,
     baselines: Mapping[str, BaselineDifference] | None = None,
 ) -> tuple[str, ...]:
     return check_gate(name, gate, found, baselines or {}).failures
@@ -39,19 +40,19 @@ def failures(
         (
             "test.rmse",
             Gate(at_most=15_000),
-            Interval(value=15_432.6),
+            Estimate(value=15_432.6),
             ("rmse is 15,433, at most 15,000 is required",),
         ),
         (
             "test.accuracy",
             Gate(at_least=0.99),
-            Interval(value=0.98999),
+            Estimate(value=0.98999),
             ("accuracy is 0.98999, at least 0.99 is required",),
         ),
         (
             "test.mse",
             Gate(at_most=1_234_567),
-            Interval(value=1_234_567.25),
+            Estimate(value=1_234_567.25),
             ("mse is 1,234,567.25, at most 1,234,567 is required",),
         ),
         ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
@@ -68,18 +69,18 @@ def failures(
             ERROR,
             ("the upper end of the interval of rmse is 3.75, at most 3.5 is required",),
         ),
-        ("test.auc", Gate(at_least=0.5), Interval(), ("auc is undefined",)),
+        ("test.auc", Gate(at_least=0.5), Estimate(), ("auc is undefined",)),
         ("test.auc", Gate(at_least=0.5), None, ("auc is undefined",)),
         (
             "test.auc",
             Gate(at_least=0.5, by="interval"),
-            Interval(value=1.0, reason="there is one class"),
+            Estimate(value=1.0, reason="there is one class"),
             ("the lower end of the interval of auc is undefined: there is one class",),
         ),
     ],
 )
 def test_a_metric_is_compared_with_its_bounds(
-    name: str, gate: Gate, found: Interval | None, expected: tuple[str, ...]
+    name: str, gate: Gate, found: Estimate | None, expected: tuple[str, ...]
 ) -> None:
     assert failures(name, gate, found) == expected
 

@@ -15,7 +15,6 @@ from dlcli.metrics.definitions import regression_statistics
 from dlcli.metrics.intervals import (
     estimate_statistic_differences,
     estimate_statistics,
-    expanded_tail,
     paired_share_interval,
     share_interval,
     student_quantile,
@@ -45,12 +44,6 @@ def share(hits: int, rows: int, weight: float = 1.0) -> Share:
 )
 def test_students_quantile_is_that_of_the_tables(freedom, quantile):
     assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=0.0005)
-
-
-def test_tails_are_expanded_for_few_rows():
-    # √(10 / 9) · 2.262 = 2.384, below which are 0.86 % of a normal distribution.
-    assert expanded_tail(10) == pytest.approx(0.00856, abs=5e-5)
-    assert expanded_tail(10_000) == pytest.approx(0.025, abs=1e-4)
 
 
 def test_a_share_has_wilsons_interval():
@@ -89,11 +82,13 @@ def test_a_difference_of_shares_of_other_rows_has_newcombes_interval():
     assert (found.lower, found.upper) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
-def test_the_mean_of_many_rows_has_the_normal_interval():
+def test_the_mean_of_many_rows_has_students_interval():
     errors = np.tile([0.0, 2.0], 10_000)
     found = estimate_metrics(numbers(np.zeros(20_000), errors))["mae"]
     half = Z / math.sqrt(20_000)  # the deviation is 1
-    assert (found.value, found.lower, found.upper) == pytest.approx((1, 1 - half, 1 + half))
+    assert (found.value, found.lower, found.upper) == pytest.approx(
+        (1, 1 - half, 1 + half), abs=1e-5
+    )
 
 
 def test_the_mean_of_some_symmetric_rows_has_nearly_students_interval():
@@ -102,12 +97,6 @@ def test_the_mean_of_some_symmetric_rows_has_nearly_students_interval():
     half = 1.984 * np.std(errors, ddof=1) / math.sqrt(101)
     assert found.lower == pytest.approx(2 - half, abs=0.1 * half)
     assert found.upper == pytest.approx(2 + half, abs=0.1 * half)
-
-
-def test_the_rmse_has_the_root_of_the_interval_of_the_mse():
-    found = estimate_metrics(numbers(np.zeros(50), np.linspace(-3, 2, 50)))
-    assert found["rmse"].lower == pytest.approx(math.sqrt(found["mse"].lower or 0))
-    assert found["rmse"].upper == pytest.approx(math.sqrt(found["mse"].upper or 0))
 
 
 @pytest.mark.parametrize("rows", [400, 12_000])
@@ -151,17 +140,8 @@ def test_the_rows_of_a_rare_class_determine_the_interval():
 def test_too_few_rows_of_a_class_among_many_show_no_error(positives):
     truth = (np.arange(12_000) < positives).astype(int)
     found = estimate_metrics(two_classes(truth, np.linspace(0.9, 0.1, 12_000)[::-1]))
-    for name in ("average_precision", "balanced_accuracy"):
+    for name in ("auc", "average_precision", "balanced_accuracy"):
         assert found[name].reason == "undefined in too many resamples of the rows", name
-
-
-def test_two_rows_of_a_class_show_that_the_auc_is_hardly_known():
-    scores = np.linspace(0.1, 0.9, 12_000)
-    truth = np.isin(np.arange(12_000), (5_000, 9_000)).astype(int)
-    found = estimate_metrics(two_classes(truth, scores), only=["auc"])["auc"]
-    assert found.value == pytest.approx(0.58, abs=0.01)
-    assert found.lower < 0.02
-    assert found.upper > 0.98
 
 
 def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
@@ -190,7 +170,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 ):
     held = of_labels(300, 3)
     resampled = estimate_metrics(held, only=[name], resamples=1_000)[name]
-    monkeypatch.setattr(intervals, "_MOST_SORTED", 0)
+    monkeypatch.setattr(intervals, "MANY_SORTED", 0)
     found = estimate_metrics(held, only=[name])[name]
     assert found != resampled
     width = resampled.upper - resampled.lower
@@ -223,16 +203,11 @@ def test_one_row_has_no_interval():
     assert (found["r2"].value, found["r2"].reason) == (None, None)
 
 
-def test_an_auc_of_1_has_newcombes_interval():
-    """Newcombe's method 5, where DeLong's variance is 0 and resampling could only repeat the 1."""
-    found = estimate_metrics(two_classes([0, 1] * 20, [0.1, 0.9] * 20))
+def test_an_auc_of_1_has_the_interval_of_a_share_of_the_rows_of_the_rarer_class():
+    found = estimate_metrics(two_classes([0, 0, 1] * 20, [0.1, 0.2, 0.9] * 20))
     assert (found["auc"].value, found["auc"].upper) == (1.0, 1.0)
-    lower = found["auc"].lower
-    # With 20 rows of each class, so that h = 19.
-    spread = 1 + 19 * (1 - lower) / (2 - lower) + 19 * lower / (1 + lower)
-    assert (1 - lower) ** 2 == pytest.approx(Z**2 * lower * (1 - lower) * spread / 400)
-    assert lower == pytest.approx(0.8987, abs=0.0001)
-    assert found["accuracy"].lower == pytest.approx(40 / (40 + Z**2))
+    assert found["auc"].lower == pytest.approx(20 / (20 + Z**2))
+    assert found["accuracy"].lower == pytest.approx(60 / (60 + Z**2))
 
 
 def test_equal_scores_of_all_rows_have_no_interval_of_the_auc():
@@ -253,17 +228,7 @@ def test_intervals_have_the_unit_of_the_target(scale):
         assert [found[metric].lower, found[metric].upper] == pytest.approx(ends, rel=1e-9, abs=0)
 
 
-def test_an_auc_has_delongs_interval_on_the_logit_scale():
-    held = two_classes([0, 1, 0, 1, 0, 1] * 2, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 2)
-    found = estimate_metrics(held, only=["auc"])["auc"]
-    # Each row twice, so that ties count half: V is 1/3, 2/3 and 1 twice each in both classes, with
-    # the variance 4/45 of five degrees of freedom; s² = 2 · 4/45 / 6, and ten degrees in all.
-    half = 2.228 * math.sqrt(2 * 4 / 45 / 6) / (2 / 3 * 1 / 3)
-    ends = [1 / (1 + math.exp(-math.log(2) + side * half)) for side in (1, -1)]
-    assert [found.lower, found.upper] == pytest.approx(ends, abs=1e-4)
-
-
-def test_a_difference_of_aucs_has_delongs_interval_with_few_degrees_of_freedom_of_a_rare_class():
+def test_a_difference_of_aucs_reaches_students_interval_of_the_rows_of_the_rarer_class():
     first = [0.9, 0.8, 0.7, 0.6, *np.linspace(0.5, 0, 20)]
     second = [0.9, 0.8, 0.45, 0.38, *np.linspace(0.5, 0, 20)]
     runs = [two_classes([1] * 4 + [0] * 20, scores) for scores in (first, second)]
@@ -272,11 +237,11 @@ def test_a_difference_of_aucs_has_delongs_interval_with_few_degrees_of_freedom_o
     # negative rows above 2 of the positive ones and three above 1. The first ranking is perfect, so
     # that its deviations are 0.
     placements = np.array([20, 20, 18, 15]) / 20, np.array([2, 2, 1, 1, 1] + [0] * 15) / 4
-    parts = [np.var(each, ddof=1) / len(each) for each in placements]
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 19)
-    half = student_quantile(0.975, freedom) * math.sqrt(sum(parts))
+    error = math.sqrt(sum(np.var(each) / len(each) for each in placements))
+    half = student_quantile(0.975, 3) * math.sqrt(4 / 3) * error
     assert found.value == pytest.approx(-7 / 80)
-    assert [found.lower, found.upper] == pytest.approx([-7 / 80 - half, -7 / 80 + half])
+    assert found.lower <= -7 / 80 - half + 1e-9
+    assert found.upper == pytest.approx(-7 / 80 + half)
     assert found.verdict == "not_significant"
 
 
@@ -288,10 +253,10 @@ def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
 def test_a_row_with_nearly_all_weight_of_its_class_leaves_the_auc_without_an_interval():
     truth, weight = np.isin(np.arange(30), (10, 20)), np.where(np.arange(30) == 20, 1e-20, 1.0)
     held = two_classes(truth.astype(int), np.linspace(0.9, 0.1, 30), weight=weight)
-    reason = "the same in every resample of the rows, so its uncertainty is unknown"
+    reason = "undefined in too many resamples of the rows"
     assert estimate_metrics(held, only=["auc"])["auc"].reason == reason
     pair = estimate_differences(held, held, paired=True, only=["auc"])
-    assert pair["auc"].verdict == "same"
+    assert pair["auc"].verdict == "unknown"
 
 
 def test_an_interval_does_not_exceed_the_range_of_its_metric():
@@ -382,7 +347,7 @@ def test_a_metric_of_one_of_the_runs_alone_is_no_difference():
 
 
 def test_squares_that_overflow_have_no_interval():
-    large = estimate_metrics(numbers([0] * 20, np.linspace(1e152, 2e153, 20)))["mse"]
+    large = estimate_metrics(numbers([0] * 20, np.linspace(1e72, 2e73, 20)))["mse"]
     assert large.lower is not None
     assert large.lower < (large.value or 0)
     larger = estimate_metrics(numbers([0] * 20, np.linspace(1e153, 2e154, 20)))["mse"]

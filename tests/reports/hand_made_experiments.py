@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.documents import (
     CrossValidation,
     Dimension,
@@ -18,7 +19,7 @@ from dlcli.pipeline.documents import (
     Search,
     TrialResult,
 )
-from dlcli.prediction.baseline_comparison import BaselineDifference, Interval
+from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run
@@ -81,8 +82,8 @@ def cross_validation(**changes: Any) -> CrossValidation:
         "set_aside": 2,
         "main_metric": "accuracy",
         "results": (fold(1), fold(2, accuracy=1.0)),
-        "pooled": {"accuracy": Interval(value=0.875, lower=0.625, upper=1.0)},
-        "by_fold": {"accuracy": Interval(value=0.875, lower=0.5, upper=1.0)},
+        "pooled": {"accuracy": Estimate(value=0.875, lower=0.625, upper=1.0)},
+        "by_fold": {"accuracy": Estimate(value=0.875, lower=0.5, upper=1.0)},
         "deviations": {"accuracy": 0.125},
         "constant": {"accuracy": 0.5},
         "against_constant": AGAINST_CONSTANT,
@@ -197,7 +198,7 @@ def finalists(**changes: Any) -> tuple[Finalist, ...]:
         sizes = {"parameters": 100, "epochs": 3, "metrics": {"accuracy": accuracy}}
         return Finalist(**{**given, **sizes, **more})
 
-    gain = {"gain": Interval(value=0.125, lower=0.0625, upper=0.1875), "verdict": "better"}
+    gain = {"gain": Estimate(value=0.125, lower=0.0625, upper=0.1875), "verdict": "better"}
     return made("default", 0.75), made("best", 0.875, **{**gain, **changes}), made("smallest", 0.75)
 
 
@@ -235,7 +236,7 @@ def search(**changes: Any) -> Search:
         "importances": {RATE.path: 0.25, UNITS.path: 0.625, LAYERS.path: 0.125},
         "finalists": finalists(),
         "nested": (nested(1, 0.25, 0.5), nested(2, 0.25, 0.375)),
-        "nested_value": Interval(value=0.4375, lower=0.25, upper=0.625),
+        "nested_value": Estimate(value=0.4375, lower=0.25, upper=0.625),
         "seconds": 90.0,
         "notes": (f"a note about {HOSTILE}",),
     }

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.prediction.baseline_comparison import Interval
+from dlcli.metrics.intervals import Estimate
 from dlcli.reports.cross_validation_report import cross_validation_view
 from dlcli.reports.report_files import render_report, to_html
 from dlcli.reports.views import render_text
@@ -215,7 +215,7 @@ def test_numbers_have_a_scatter_chart_of_all_rows(tmp_path):
 
 
 def test_it_is_said_which_of_two_classes_a_metric_is_of(tmp_path):
-    pooled = {"f1": Interval(value=0.875, lower=0.625, upper=1.0)}
+    pooled = {"f1": Estimate(value=0.875, lower=0.625, upper=1.0)}
     of_classes = view_of(tmp_path, cross_validation(pooled=pooled))
     assert of_classes.sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
     labels = cross_validation(pooled=pooled, task="labels", target=("tags",), classes=("a", "b"))

@@ -11,8 +11,8 @@ import pytest
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
+from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.documents import Dimension, Search
-from dlcli.prediction.baseline_comparison import Interval
 from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
@@ -96,24 +96,24 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
     [
         (
             {
-                "gain": Interval(value=0.125, lower=-0.125, upper=0.375),
+                "gain": Estimate(value=0.125, lower=-0.125, upper=0.375),
                 "verdict": "not_significant",
             },
             "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
             "75.0 %, difference +12.5 [-12.5, +37.5] percentage points.",
         ),
         (
-            {"gain": Interval(value=0.0, reason="no difference"), "verdict": "same"},
+            {"gain": Estimate(value=0.0, reason="no difference"), "verdict": "same"},
             "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
             "75.0 %, difference 0 percentage points.",
         ),
         (
-            {"gain": Interval(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
+            {"gain": Estimate(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
             "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against "
             "75.0 %, difference -25 [-50, -12.5] percentage points. Keep the default.",
         ),
         (
-            {"gain": Interval(value=None, reason="too few rows"), "verdict": "unknown"},
+            {"gain": Estimate(value=None, reason="too few rows"), "verdict": "unknown"},
             "Test rows can't tell whether the best is better than the default (too few rows): "
             "accuracy 87.5 % against 75.0 %.",
         ),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli.diagnosis.remedies import Finding, Patch
-from dlcli.prediction.baseline_comparison import Interval
+from dlcli.metrics.intervals import Estimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render_table, render_text
 
@@ -53,10 +53,10 @@ def test_what_a_list_omits_is_counted():
 def test_shares_differences_and_intervals_share_the_format_of_numbers():
     assert (fmt.percent(0.9545), fmt.percent(None)) == ("95.5 %", "-")
     assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
-    estimate = Interval(value=0.5, lower=-0.25, upper=0.75)
+    estimate = Estimate(value=0.5, lower=-0.25, upper=0.75)
     assert fmt.estimate(estimate) == "0.5 [-0.25, 0.75]"
     assert fmt.estimate(estimate, fmt.difference) == "+0.5 [-0.25, +0.75]"
-    assert fmt.estimate(Interval(value=0.5)) == "0.5"
+    assert fmt.estimate(Estimate(value=0.5)) == "0.5"
     assert fmt.estimate(None) == "-"
     assert (fmt.metric("accuracy", 0.5), fmt.metric("auc", 0.5)) == ("50.0 %", "0.5")
     assert fmt.metric("accuracy", None) == "-"

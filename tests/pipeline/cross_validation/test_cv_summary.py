@@ -11,6 +11,7 @@ import pytest
 
 from dlcli.config.training_choices import MeanSquaredError
 from dlcli.errors import RunError
+from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import Plan
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
@@ -21,7 +22,6 @@ from dlcli.pipeline.cv_summary import (
 )
 from dlcli.pipeline.documents import FoldResult
 from dlcli.pipeline.search_evaluation import combine
-from dlcli.prediction.baseline_comparison import Interval
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 from tests.comparison.hand_made import numbers, two_classes
@@ -87,13 +87,13 @@ def test_the_standard_deviation_is_that_of_a_sample():
 
 def test_a_single_fold_has_a_mean_and_no_interval():
     means, deviations = fold_intervals(folds("mae", [1.5]), ["mae"])
-    assert means["mae"] == Interval(value=1.5, reason="a single fold has no spread")
+    assert means["mae"] == Estimate(value=1.5, reason="a single fold has no spread")
     assert deviations["mae"] is None
 
 
 def test_folds_that_are_all_alike_have_no_interval():
     reason = "the same in every fold, so its uncertainty is unknown"
-    assert interval([1.0, 1.0, 1.0], "accuracy") == Interval(value=1.0, reason=reason)
+    assert interval([1.0, 1.0, 1.0], "accuracy") == Estimate(value=1.0, reason=reason)
     assert interval([0.1 + 0.2, 0.3], "accuracy").reason == reason
 
 
@@ -108,13 +108,13 @@ def test_folds_without_a_value_are_omitted_from_the_mean():
 
 def test_a_metric_that_no_fold_has_is_undefined():
     means, deviations = fold_intervals([failed(1), failed(2)], ["auc"])
-    assert means == {"auc": Interval(value=None)}
+    assert means == {"auc": Estimate(value=None)}
     assert deviations == {"auc": None}
 
 
 def test_values_beyond_floats_squared_have_no_interval():
     means, deviations = fold_intervals(folds("mse", [1e200, 3e200]), ["mse"])
-    assert means["mse"] == Interval(value=2e200, reason="beyond what a float holds")
+    assert means["mse"] == Estimate(value=2e200, reason="beyond what a float holds")
     assert deviations["mse"] is None
 
 
@@ -174,9 +174,9 @@ def test_the_loss_of_a_nested_search_is_not_below_zero_unless_it_can_be(loss, is
 
 def test_an_outer_fold_without_a_result_is_noted():
     found = combine([outer(1, 1.0), outer(2, None), outer(3, 3.0)])
-    assert found == Interval(value=2.0, reason="1 of 3 outer folds have no value")
-    assert combine([outer(1, None)]) == Interval(value=None)
-    assert combine([]) == Interval(value=None)
+    assert found == Estimate(value=2.0, reason="1 of 3 outer folds have no value")
+    assert combine([outer(1, None)]) == Estimate(value=None)
+    assert combine([]) == Estimate(value=None)
 
 
 def decided(right: int, rows: int = 100):
@@ -220,17 +220,17 @@ def test_a_metric_that_a_repeat_lacks_is_the_mean_of_the_others_with_a_reason():
     nothing = two_classes([0, 1] * 10, [0.1] * 20)
     half_right = two_classes([0, 1] * 10, [0.9] * 20)
     found = pooled_estimates([nothing, half_right])["precision"]
-    assert found == Interval(value=0.5, reason="undefined in 1 of 2 repeats")
+    assert found == Estimate(value=0.5, reason="undefined in 1 of 2 repeats")
 
 
 def test_a_metric_that_no_repeat_has_is_undefined():
     found = pooled_estimates([two_classes([0, 1] * 10, [0.1] * 20)] * 2)["precision"]
-    assert found == Interval(value=None)
+    assert found == Estimate(value=None)
 
 
 def test_too_few_rows_have_no_interval_and_say_why():
     found = pooled_estimates([numbers([1.0, 2.0], [1.5, 3.0])] * 2)["mae"]
-    assert found == Interval(value=0.75, reason="fewer than 10 rows")
+    assert found == Estimate(value=0.75, reason="fewer than 10 rows")
 
 
 def test_values_as_large_as_floats_get_have_a_mean():
