@@ -14,34 +14,20 @@ jobs differ in batch size or in the units of hidden layers, graphs are traced wi
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import keras
-import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
 from dlcli.config.layer_choices import OrthogonalRegularizer
 from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
-from dlcli.encoding.encoded_rows import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
-from dlcli.network.network import estimate_step_seconds
 from dlcli.runs.resume_files import Checkpoint
-from dlcli.training.cluster_program import ClusterProgram
-from dlcli.training.compiled_program import (
-    VALIDATION_ROWS,
-    ChunkedProgram,
-    Program,
-    ResidentProgram,
-    StreamingProgram,
-    keeps_loops,
-)
+from dlcli.training.chunked_program import program_of_chunks
+from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, keeps_loops
 from dlcli.training.epoch_monitor import State
 from dlcli.training.objectives import (
     build_learner,
@@ -50,7 +36,6 @@ from dlcli.training.objectives import (
     without_sizes,
     without_values,
 )
-from dlcli.training.randomness import epoch_order
 from dlcli.training_job import (
     NO_CHECKPOINTS,
     Arrays,
@@ -74,12 +59,6 @@ OPTIMIZERS_BY_SHAPE = ("adafactor", "muon")
 """Optimizers whose operations follow from the shape of a weight."""
 MOST_STARTS = 8
 """Seeds whose initial weights are kept with a program."""
-SECONDS_PER_DISPATCH = 0.1
-"""Target duration of a dispatch: short for progress and Ctrl-C, long against its overhead."""
-FIRST_SECONDS = 0.05
-"""Estimated duration of the first dispatch, without compiling."""
-Dispatches = Iterator[tuple[State, NDArray[Any]]]
-"""The state after each dispatch, and the rows of history that it wrote."""
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 
@@ -255,12 +234,12 @@ def run(
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
-    with _program(job, jit_compile, programs) as program:
+    with open_program(job, jit_compile, programs) as program:
         first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
         state = start = program.restore(first.arrays)
         history = {name: list(values) for name, values in first.history.items()}
         names = (*job.columns, "learning_rate")
-        for state, rows in _dispatches(program, start):
+        for state, rows in program.dispatches(start):
             for row in rows.tolist():
                 record_epoch(dict(zip(names, row, strict=True)), history, progress)
             check_finite(float(state.total), int(state.epoch) + 1)
@@ -273,14 +252,11 @@ def run(
 
 
 @contextmanager
-def _program(
-    job: Job, jit_compile: bool, programs: ProgramCache | None
-) -> Iterator[ResidentProgram | ChunkedProgram]:
-    if isinstance(job.train.inputs, ShardedInputs):
-        yield ClusterProgram(job)
-    elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
-        learner = build_learner(job, jit_compile=jit_compile)
-        yield StreamingProgram(job, learner, jit_compile)
+def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> Iterator[Program]:
+    """Open the program of a job, in its state before the first step."""
+    chunked = program_of_chunks(job, jit_compile)
+    if chunked is not None:
+        yield chunked
     elif programs is None or not can_share(job):
         learner = build_learner(job, jit_compile=jit_compile)
         resident = ResidentProgram(job, learner, jit_compile)
@@ -297,96 +273,3 @@ def _save_checkpoint(
     checkpoint = Checkpoint(program.arrays(state), history)
     if is_finite(checkpoint):
         checkpointer.save(checkpoint)
-
-
-def _dispatches(program: ResidentProgram | ChunkedProgram, state: State) -> Dispatches:
-    """Run the remaining epochs."""
-    if bool(state.stopped):
-        return
-    if isinstance(program, ResidentProgram):
-        yield from _resident_dispatches(program, state)
-    else:
-        yield from _chunked_dispatches(program, state)
-
-
-def _resident_dispatches(program: ResidentProgram, state: State) -> Dispatches:
-    """Run the remaining epochs over rows on the device."""
-    pace = _Pace(program.job)
-    for first, orders in prefetch(_orders(program, int(state.epoch))):
-        end = min(first + program.epochs_at_once, program.job.epochs)
-        given = tf.constant(orders)
-        while int(state.epoch) < end:
-            before, started = int(state.epoch), time.perf_counter()
-            state, rows = program.run(given, tf.constant(first), state, tf.constant(pace.steps))
-            written = rows.numpy()[before - first : int(state.epoch) - first]
-            pace.adapt(time.perf_counter() - started)
-            yield state, written
-            if bool(state.stopped):
-                return
-
-
-def _chunked_dispatches(program: ChunkedProgram, state: State) -> Dispatches:
-    """Run the remaining epochs over rows that come in chunks."""
-    pace = _Pace(program.job, program.agree)
-    nothing = np.empty((0, len(program.job.columns) + 1))
-    for chunk in prefetch(program.chunks(int(state.epoch), int(state.step))):
-        while int(state.step) < chunk.stop:
-            started = time.perf_counter()
-            upto = min(int(state.step) + pace.steps, chunk.stop)
-            state = program.advance(chunk, state, upto)
-            yield state, nothing  # which waits for it
-            pace.adapt(time.perf_counter() - started)
-        if chunk.stop == program.job.steps:
-            state, written = program.end_epoch(state)
-            yield state, written
-            if bool(state.stopped):
-                return
-
-
-def _orders(program: ResidentProgram, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """Yield the row orders of some epochs at a time, with the first of these, from an epoch on."""
-    job, count = program.job, program.epochs_at_once
-    rows = len(job.train.inputs)
-    for first in range(epoch, job.epochs, count):
-        orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
-        for index in range(min(count, job.epochs - first)):
-            orders[index, :rows] = epoch_order(
-                rows, job.train.inputs.width, job.config.seed, first + index
-            )
-        yield first, orders.reshape(count, job.steps, job.batch_size)
-
-
-def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the same items, each prepared in a thread while the one before is in use."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, items, None)
-            yield item
-
-
-class _Pace:
-    """The number of steps of the next dispatch.
-
-    Args:
-        job: the job.
-        agree: returns worker 0's number in a cluster, where all must take as many: TensorFlow
-            matches sums over the workers by the number of the step within a dispatch.
-    """
-
-    def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
-        self.steps = max(1, int(FIRST_SECONDS / estimate_step_seconds(job.network, job.batch_size)))
-        self._agree = agree
-        self._dispatches = 0
-
-    def adapt(self, seconds: float) -> None:
-        """Adapt it to the duration of a dispatch; the first one also compiled."""
-        self._dispatches += 1
-        if self._dispatches == 1:
-            return
-        if self._agree is not None and self._dispatches.bit_count() != 1:
-            return  # agreeing takes as long as a step, and is rare later on
-        factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
-        self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
-        if self._agree is not None:
-            self.steps = self._agree(self.steps)

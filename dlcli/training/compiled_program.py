@@ -8,9 +8,7 @@ state, and a number of steps::
         take the remaining steps of this epoch one by one           Program.steps
         after its last: metrics, validation, early stopping         _end_epoch
 
-`StreamingProgram` makes several programs over rows that come to the device in chunks, in the order
-in which they are used, each chunk prepared while the one before is trained on. Its steps take the
-same numbers in batches of the same shape, so that the weights are the same.
+Rows that come to the device in chunks have programs of their own, see `chunked_program`.
 
 A dispatch may begin and end within an epoch: `State` has the sum of the epoch's losses so far. Once
 a loss is NaN or infinite, so is the sum, and all loops end.
@@ -21,10 +19,11 @@ from __future__ import annotations
 import copy
 import functools
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -32,10 +31,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
-from dlcli.encoding.encoded_rows import EncodedRows, Inputs, ShardedInputs, resident_matrix
+from dlcli.encoding.encoded_rows import EncodedRows, Inputs, resident_matrix
+from dlcli.network.network import estimate_step_seconds
 from dlcli.training.epoch_monitor import EpochMonitor, State
 from dlcli.training.objectives import Learner
-from dlcli.training.randomness import order_parts, size_of
+from dlcli.training.randomness import epoch_order, size_of
 from dlcli.training_job import Arrays, Job, assign_values, values_of
 
 ConcreteFunction = Any
@@ -51,8 +51,15 @@ VALIDATION_ROWS = 64
 CHUNK_BYTES = 2**26
 """Size of a chunk of training or validation rows."""
 
+SECONDS_PER_DISPATCH = 0.1
+"""Target duration of a dispatch: short for progress and Ctrl-C, long against its overhead."""
+FIRST_SECONDS = 0.05
+"""Estimated duration of the first dispatch, without compiling."""
+Dispatches = Iterator[tuple[State, NDArray[Any]]]
+"""The state after each dispatch, and the rows of history that it wrote."""
 Values = dict[str, tf.Tensor]
 """An epoch's values, by column of history.csv."""
+Item = TypeVar("Item")
 
 
 class Block(NamedTuple):
@@ -119,6 +126,15 @@ class Program:
         rows, size = len(self.job.train.inputs), self.job.batch_size
         return self.is_padded or self.job.steps * size > rows
 
+    def dispatches(self, state: State) -> Dispatches:
+        """Run the remaining epochs."""
+        if not bool(state.stopped):
+            yield from self.remaining_dispatches(state)
+
+    @abstractmethod
+    def remaining_dispatches(self, state: State) -> Dispatches:
+        """Run the remaining epochs, of which there is one at least unless all are over."""
+
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
         """Copy everything that training is resumed from, by name."""
         return {**values_of(self._variables), **values_of(state._asdict())}
@@ -162,12 +178,13 @@ class Program:
             function: takes and returns tensors.
             signature: the specifications of its arguments, for which it is traced once.
         """
-        if self._keeps_loops:
+        if self.keeps_loops:
             function = _with_functional_loops(function)
         return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
 
     @property
-    def _keeps_loops(self) -> bool:
+    def keeps_loops(self) -> bool:
+        """True if the loops of the program are kept as functions, see `keeps_loops`."""
         return not self.jit_compile and keeps_loops(self.job)
 
     def steps(self, run: Step, state: State, upto: tf.Tensor) -> tf.Tensor:
@@ -334,11 +351,9 @@ def keeps_loops(job: Job) -> bool:
 
     These run on a single device, so that with a GPU the CPU would have no part in them. Outside of
     them, products of bfloat16 are those of oneDNN, several times as fast on processors with AMX.
-    Workers match their sums by the rounds of lowered loops.
     """
     is_single = not tf.config.get_visible_devices("GPU")
-    is_alone = not isinstance(job.train.inputs, ShardedInputs)
-    return is_single and is_alone and job.config.precision == "float32"
+    return is_single and job.config.precision == "float32"
 
 
 def _with_functional_loops(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -419,8 +434,35 @@ class ResidentProgram(Program):
         key = id(rows.inputs), size
         if key not in placed:  # with the inputs, so that their id is not given to others
             placed[key] = rows.inputs, place(rows.inputs, size)
-        weights = None if weights is None else _pad(weights, size)
-        return Block.of(placed[key][1], _pad(labels, size), weights)
+        weights = None if weights is None else pad(weights, size)
+        return Block.of(placed[key][1], pad(labels, size), weights)
+
+    def remaining_dispatches(self, state: State) -> Dispatches:
+        """Run the remaining epochs over rows on the device."""
+        pace = Pace(self.job)
+        for first, orders in prefetch(self._orders(int(state.epoch))):
+            end = min(first + self.epochs_at_once, self.job.epochs)
+            given = tf.constant(orders)
+            while int(state.epoch) < end:
+                before, started = int(state.epoch), time.perf_counter()
+                state, rows = self.run(given, tf.constant(first), state, tf.constant(pace.steps))
+                written = rows.numpy()[before - first : int(state.epoch) - first]
+                pace.adapt(time.perf_counter() - started)
+                yield state, written
+                if bool(state.stopped):
+                    return
+
+    def _orders(self, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
+        """Yield the row orders of some epochs at a time, with the first of these."""
+        job, count = self.job, self.epochs_at_once
+        rows = len(job.train.inputs)
+        for first in range(epoch, job.epochs, count):
+            orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
+            for index in range(min(count, job.epochs - first)):
+                orders[index, :rows] = epoch_order(
+                    rows, job.train.inputs.width, job.config.seed, first + index
+                )
+            yield first, orders.reshape(count, job.steps, job.batch_size)
 
     def run(
         self, orders: tf.Tensor, first: tf.Tensor, state: State, count: tf.Tensor
@@ -531,170 +573,14 @@ def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tf.TensorSpec((None, None, None), orders.dtype), *others, (train, validation)
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """The rows of some steps of an epoch."""
-
-    first: int
-    """The first step."""
-    stop: int
-    """The step after the last."""
-    block: Block
-    """The rows in the order in which they are used; all chunks have the same size."""
-
-
-class ChunkedProgram(Program):
-    """Programs over chunks of rows, each of which has the steps from `first` to before `stop`."""
-
-    agree: Callable[[int], int] | None = None
-    """A function that returns worker 0's number, in a cluster."""
-
-    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
-        super().__init__(job, learner, jit_compile)
-        self._train_values = self.compiled(self.train_values)
-        self._evaluate_block = self.compiled(self._evaluate_in_loop)
-        self._close = self.compiled(self.close_epoch)
-
-    @abstractmethod
-    def chunks(self, epoch: int, step: int) -> Iterator[Any]:
-        """Yield the chunks of all epochs, beginning at a step of one of them.
-
-        The last chunk of the first epoch always comes, as that epoch is still to be ended.
-        """
-
-    @abstractmethod
-    def advance(self, chunk: Any, state: State, upto: int) -> State:  # noqa: ANN401
-        """Run the steps of a chunk from the state's to before another."""
-
-    def validation_inputs(self) -> tuple[Inputs, slice | NDArray[np.int64]]:
-        """Return the inputs of the validation rows to evaluate, and which of all rows they are."""
-        assert self.job.validation is not None
-        return self.job.validation.inputs, slice(None)
-
-    def _validation_blocks(self) -> Iterator[Block]:
-        """Yield the validation rows in order, some at a time."""
-        job = self.job
-        if job.validation is None or job.validation_labels is None:
-            return
-        inputs, rows = self.validation_inputs()
-        labels, weights = job.validation_labels[rows], job.validation.weights
-        weights = None if weights is None else weights[rows]
-        size = _rows_per_chunk(inputs.width, ROWS_VALIDATED_AT_ONCE)
-        for start in range(0, len(inputs), size):
-            some = slice(start, start + size)
-            yield Block.of(
-                inputs.part(start, start + size),
-                labels[some],
-                None if weights is None else weights[some],
-            )
-
-    def _evaluate_in_loop(self, block: Block, total: tf.Tensor) -> tf.Tensor:
-        """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
-
-        TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
-        """
-        if not self._keeps_loops:
-            return self.evaluate(block, total)
-
-        def one(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return index + 1, self.evaluate(block, total)
-
-        return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
-
-    def end_epoch(self, state: State) -> tuple[State, NDArray[Any]]:
-        """End an epoch; return the next state and the row of history, (1, columns)."""
-        values = self._train_values(state)
-        loss = tf.constant(0.0, keras.config.floatx())
-        for block in self._validation_blocks():
-            loss = self._evaluate_block(block, loss)
-        state, row = self._close(state, values, loss)
-        return state, row.numpy()[np.newaxis]
-
-
-class StreamingProgram(ChunkedProgram):
-    """Compiled programs over chunks of rows that don't fit in memory as one matrix.
-
-    Args:
-        job: the job.
-        learner: its Keras objects.
-        jit_compile: whether XLA compiles them.
-    """
-
-    def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
-        super().__init__(job, learner, jit_compile)
-        self.run = self.compiled(self._run)
-
-    def chunks(self, epoch: int, step: int) -> Iterator[Chunk]:
-        """Yield the chunks of all epochs, see `ChunkedProgram`."""
-        job = self.job
-        weights, size = job.loss_weights, _chunk_size(job)
-        for first, stop, index in chunk_orders(job, epoch, step):
-            # Padding is not read, or has weight 0.
-            block = Block.of(
-                _pad(job.train.inputs.take(index), size),
-                _pad(job.labels[index], size),
-                None if weights is None else _pad(weights[index], size),
-            )
-            yield Chunk(first, stop, block)
-
-    def advance(self, chunk: Chunk, state: State, upto: int) -> State:
-        """Run the steps of a chunk from the state's to before another."""
-        result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
-        return result
-
-    def _run(self, block: Block, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
-        """Run steps of one epoch.
-
-        Args:
-            block: the rows of some steps.
-            first: the first of these steps, int32.
-            state: the state before.
-            upto: the step to end before, int32.
-        """
-
-        def batch(step: tf.Tensor) -> Block:
-            # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
-            size = self.job.batch_size
-            index = (step - first) * size + tf.range(size)
-            return block.map(lambda whole: tf.gather(whole, index))
-
-        total = self.steps(functools.partial(self.step, batch, state.epoch), state, upto)
-        return state._replace(total=total, step=upto)
-
-
-def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield the first step, the step after the last, and the rows of each chunk, see above."""
-    size = _chunk_size(job)
-    for number in range(epoch, job.epochs):
-        order = order_parts(len(job.train.inputs), job.train.inputs.width, job.config.seed, number)
-        done = step if number == epoch else 0
-        for chunk, index in enumerate(_regroup(order, size)):
-            first = chunk * size // job.batch_size
-            stop = first + -(-len(index) // job.batch_size)
-            if done < stop or stop == job.steps:
-                yield first, stop, index
-
-
-def _chunk_size(job: Job) -> int:
-    size = _rows_per_chunk(job.train.inputs.width, job.batch_size)
-    return min(size, job.steps * job.batch_size)
-
-
-def _rows_per_chunk(width: int, multiple: int) -> int:
+def rows_per_chunk(width: int, multiple: int) -> int:
     """Return the rows of a chunk: a multiple of a number."""
     return max(1, CHUNK_BYTES // (4 * max(width, 1) * multiple)) * multiple
 
 
-def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the same indices in arrays of one size; the last may be smaller."""
-    held = np.empty(0, dtype=np.int64)
-    for part in parts:
-        held = np.concatenate([held, part])
-        while len(held) >= size:
-            yield held[:size]
-            held = held[size:]
-    if len(held):
-        yield held
+def validation_chunk_rows(width: int) -> int:
+    """Return the validation rows of a chunk."""
+    return rows_per_chunk(width, ROWS_VALIDATED_AT_ONCE)
 
 
 def place(inputs: Inputs, size: int) -> tf.Tensor:
@@ -702,9 +588,9 @@ def place(inputs: Inputs, size: int) -> tf.Tensor:
 
     On its way there a matrix is copied several times, so a large one goes in parts.
     """
-    floats, rows = keras.config.floatx(), max(1, CHUNK_BYTES // (4 * inputs.width))
+    floats, rows = keras.config.floatx(), rows_per_chunk(inputs.width, 1)
     if size <= rows:
-        return tf.constant(_pad(resident_matrix(inputs), size), dtype=floats)
+        return tf.constant(pad(resident_matrix(inputs), size), dtype=floats)
     whole = tf.Variable(tf.zeros((size, inputs.width), floats), trainable=False)
     for start in range(0, len(inputs), rows):
         part = inputs.part(start, start + rows)
@@ -712,7 +598,7 @@ def place(inputs: Inputs, size: int) -> tf.Tensor:
     return whole.read_value()
 
 
-def _pad(array: NDArray[Any], size: int) -> NDArray[Any]:
+def pad(array: NDArray[Any], size: int) -> NDArray[Any]:
     """Append rows of zeros up to a size, (size, ...)."""
     if len(array) == size:
         return array
@@ -729,3 +615,39 @@ def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | N
     if weights is None or real is None:
         return real if weights is None else weights
     return weights * real
+
+
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the same items, each prepared in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+class Pace:
+    """The number of steps of the next dispatch.
+
+    Args:
+        job: the job.
+        agree: returns worker 0's number in a cluster, where all must take as many: TensorFlow
+            matches sums over the workers by the number of the step within a dispatch.
+    """
+
+    def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
+        self.steps = max(1, int(FIRST_SECONDS / estimate_step_seconds(job.network, job.batch_size)))
+        self._agree = agree
+        self._dispatches = 0
+
+    def adapt(self, seconds: float) -> None:
+        """Adapt it to the duration of a dispatch; the first one also compiled."""
+        self._dispatches += 1
+        if self._dispatches == 1:
+            return
+        if self._agree is not None and self._dispatches.bit_count() != 1:
+            return  # agreeing takes as long as a step, and is rare later on
+        factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
+        self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
+        if self._agree is not None:
+            self.steps = self._agree(self.steps)

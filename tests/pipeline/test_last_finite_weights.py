@@ -112,7 +112,7 @@ def diverged_run(diverged_once):
 def each_step_is_kept(monkeypatch):
     """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
     for name in ("FIRST_SECONDS", "SECONDS_PER_DISPATCH"):
-        monkeypatch.setattr(f"dlcli.training.compiled_engine.{name}", 0.0)
+        monkeypatch.setattr(f"dlcli.training.compiled_program.{name}", 0.0)
     monkeypatch.setattr(checkpointing, "_OVERHEAD", 0)
     begun, keep = [], checkpointing.RunCheckpointer.save
 

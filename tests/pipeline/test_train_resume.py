@@ -45,7 +45,7 @@ UPDATES = 20
 PATCHES = {
     "dlcli.pipeline.checkpointing._OVERHEAD": 0,
     "dlcli.pipeline.baselines.UPDATES": UPDATES,
-    "dlcli.training.compiled_engine.FIRST_SECONDS": 0.005,
+    "dlcli.training.compiled_program.FIRST_SECONDS": 0.005,
 }
 """Tests may run where it takes long to store a checkpoint, of which there would be too few.
 

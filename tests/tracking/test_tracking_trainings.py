@@ -80,7 +80,7 @@ def test_a_training_is_tracked_and_its_output_is_unchanged(forks):
 def test_an_interrupted_training_is_resumed_in_both(forks):
     command = forks.start(
         *("train", "line.yaml", *BOTH, "--json", "--set", "epochs=1100", "--set", "metrics=[]"),
-        patches={"dlcli.training.compiled_engine.FIRST_SECONDS": 0.001},  # not all epochs at once
+        patches={"dlcli.training.compiled_program.FIRST_SECONDS": 0.001},  # not all epochs at once
     )
     command.wait_for("epoch")
     command.kill(signal.SIGTERM)

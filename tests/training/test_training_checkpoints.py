@@ -10,7 +10,7 @@ import pytest
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.runs.file_formats import ArraySpec
 from dlcli.runs.resume_files import Checkpoint
-from dlcli.training import compiled_engine
+from dlcli.training import compiled_program
 from dlcli.training.training import train_job
 from dlcli.training_job import is_finite
 
@@ -80,8 +80,8 @@ class Checkpointer:
 @pytest.fixture(autouse=True, scope="module")
 def one_step_a_dispatch():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_engine, "FIRST_SECONDS", 0.0)
-        patch.setattr(compiled_engine, "SECONDS_PER_DISPATCH", 0.0)
+        patch.setattr(compiled_program, "FIRST_SECONDS", 0.0)
+        patch.setattr(compiled_program, "SECONDS_PER_DISPATCH", 0.0)
         yield
 
 

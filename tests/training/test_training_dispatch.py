@@ -50,7 +50,7 @@ def train_in_steps(monkeypatch, programs, make_job, train):
     Returns:
         the result, and the reported epochs.
     """
-    make_program = compiled_engine._program
+    make_program = compiled_engine.open_program
 
     def run(config, steps, engine="graph"):
         @contextmanager
@@ -70,8 +70,8 @@ def train_in_steps(monkeypatch, programs, make_job, train):
             def adapt(self, seconds):
                 pass
 
-        monkeypatch.setattr(compiled_engine, "_program", kept_program)
-        monkeypatch.setattr(compiled_engine, "_Pace", Pace)
+        monkeypatch.setattr(compiled_engine, "open_program", kept_program)
+        monkeypatch.setattr(compiled_program, "Pace", Pace)
         reported = []
         job = make_job(config, rows=11, validation=7)
         result = train(job, engine, lambda *epoch: reported.append((epoch[0], dict(epoch[1]))))
@@ -135,7 +135,7 @@ def test_both_engines_report_the_same_columns_in_the_same_order(make_job, train)
 
 
 def test_a_dispatch_aims_at_a_tenth_of_a_second(make_job):
-    pace = compiled_engine._Pace(make_job())
+    pace = compiled_program.Pace(make_job())
     first = pace.steps
     pace.adapt(2.0)  # the first dispatch also compiled, and tells nothing
     assert pace.steps == first
@@ -146,7 +146,7 @@ def test_a_dispatch_aims_at_a_tenth_of_a_second(make_job):
 
 
 def test_a_slow_dispatch_still_takes_a_step(make_job):
-    pace = compiled_engine._Pace(make_job())
+    pace = compiled_program.Pace(make_job())
     for _ in range(20):
         pace.adapt(60.0)
     assert pace.steps == 1

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.encoding import encoded_rows
 from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter, SparseRows, is_resident
-from dlcli.training import compiled_engine, compiled_program, randomness
+from dlcli.training import chunked_program, compiled_engine, compiled_program, randomness
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}
 NORMALIZED = {
@@ -92,7 +92,7 @@ def test_few_sparse_rows_are_a_matrix_while_they_are_trained_on(make_job, monkey
     assert not any(map(is_resident, (given.train.inputs, selected.train.inputs)))
     monkeypatch.setattr(encoded_rows, "MOST_FILLED", 11 * 3)
     assert all(map(is_resident, (given.train.inputs, selected.train.inputs)))
-    monkeypatch.delattr(compiled_engine, "StreamingProgram")
+    monkeypatch.delattr(chunked_program, "StreamingProgram")
     jobs = held, given, selected
     first, *others = [compiled_engine.run(job, False, lambda *_: None) for job in jobs]
     for other in others:
