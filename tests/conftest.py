@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import runpy
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from functools import cache
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,8 @@ from dlcli.pipeline.fit import pause_collection
 from tests.forks import Forks
 
 if TYPE_CHECKING:
-    from dlcli.training.compiled_engine import ProgramCache, _Shared
+    from dlcli.training.compiled_engine import ProgramCache
+    from dlcli.training.compiled_program import ResidentProgram
     from dlcli.training_job import Checkpointer, EpochProgress, Job, TrainingResult
 
 _HIDING = Path(__file__).parent / "without_pandas"
@@ -96,10 +99,16 @@ def handles_signals() -> Iterator[None]:
     is_command_line.reset(token)
 
 
-_programs: list[ProgramCache] = []
-"""The cache of programs that tests with `compiled_once` share, once there is one."""
 MOST_PROGRAMS = 20
 """Programs to keep, which share graphs of some 20 MB each."""
+
+
+@cache
+def shared_programs() -> ProgramCache:
+    """Return the cache of programs that tests with `compiled_once` share."""
+    from dlcli.training.compiled_engine import ProgramCache
+
+    return ProgramCache(any_size=True)
 
 
 @pytest.fixture(scope="module")
@@ -111,19 +120,22 @@ def compiled_once() -> Iterator[None]:
     what another one has as constants, and may round otherwise.
     """
     from dlcli.training import compiled_engine, training
-    from dlcli.training.compiled_engine import ProgramCache
+    from dlcli.training.compiled_engine import ProgramCache, program_key
     from dlcli.training_job import NO_CHECKPOINTS
 
-    make, train_job = ProgramCache._make, training.train_job
-    if not _programs:
-        _programs.append(ProgramCache(any_size=True))
+    programs, train_job = shared_programs(), training.train_job
 
-    def find_or_make(programs: ProgramCache, job: Job, jit_compile: bool) -> _Shared:
-        key, kept = compiled_engine.program_key(job, jit_compile), _programs[0]._kept
-        programs.made += 1
-        program = kept.pop(key, None) or make(_programs[0], job, jit_compile)
-        compiled_engine._keep(kept, key, program, MOST_PROGRAMS)
-        return program
+    class SharedPrograms(ProgramCache):
+        """Lends the programs of all tests, and counts those that it would have made."""
+
+        def __init__(self, *, any_size: bool = False) -> None:
+            super().__init__(any_size=any_size)
+            self.keys = set[str]()
+
+        def program(self, job: Job, jit_compile: bool) -> AbstractContextManager[ResidentProgram]:
+            self.keys.add(program_key(job, jit_compile))
+            self.made = len(self.keys)
+            return programs.program(job, jit_compile)
 
     def train_with_cache(
         job: Job,
@@ -132,11 +144,12 @@ def compiled_once() -> Iterator[None]:
         checkpointer: Checkpointer = NO_CHECKPOINTS,
         programs: ProgramCache | None = None,
     ) -> TrainingResult:
-        return train_job(job, engine, progress, checkpointer, programs or _programs[0])
+        programs = programs or shared_programs()
+        return train_job(job, engine, progress, checkpointer, programs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled_engine, "MOST_PROGRAMS", MOST_PROGRAMS)
-        patch.setattr(ProgramCache, "_make", find_or_make)
+        patch.setattr(compiled_engine, "ProgramCache", SharedPrograms)
         patch.setattr(training, "train_job", train_with_cache)
         yield
 
