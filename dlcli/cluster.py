@@ -32,11 +32,11 @@ _ROLES = ("chief", "master", "worker")
 """The roles in `TF_CONFIG` that train, in the order of their ranks."""
 _KEYS = ("cluster", "task")
 _FIRST_PORT = 20_000
-_PORTS = 10_000
+PORTS = 10_000
 """The range of the ports of a SLURM job, one after another on each node."""
 _LAST_PORT = 65_535
 _RETRY_SECONDS = 0.2
-_SECONDS_TO_GREET = 5.0
+SECONDS_TO_GREET = 5.0
 """Time for a worker that has connected to report, as something else may have."""
 _SECONDS_TO_DECLINE = 10.0
 """Time for the others to come to a worker 0 that can't train; they are started at the same time."""
@@ -45,9 +45,9 @@ _FAILURE = "_failure"
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
-_SECONDS_TO_NOTICE = 60.0
+SECONDS_TO_NOTICE = 60.0
 """Time for worker 0 on this machine to end after another one has failed."""
-_SECONDS_TO_FOLLOW = 15.0
+SECONDS_TO_FOLLOW = 15.0
 """Time for the others to end after worker 0 has failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
 """The variable that names the process that has started the workers of this machine."""
@@ -183,7 +183,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
     job, step = (environment.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     number = 97 * int(job) + int(step) if (job + step).isdigit() else 0
     most = max(counts)
-    first = _FIRST_PORT + number * most % (_PORTS - most)
+    first = _FIRST_PORT + number * most % (PORTS - most)
     addresses = [
         f"{host}:{first + at}"
         for host, count in zip(hosts, counts, strict=True)
@@ -288,7 +288,7 @@ def _receive_all(
             server.settimeout(left)
             try:
                 connection = stack.enter_context(server.accept()[0])
-                connection.settimeout(_SECONDS_TO_GREET)
+                connection.settimeout(SECONDS_TO_GREET)
                 received = _read_line(connection)
             except (OSError, ValueError):  # nobody, or something else that connects to the port
                 continue
@@ -466,7 +466,7 @@ def free_ports(count: int) -> list[int]:
     """
     found: list[int] = []
     with ExitStack() as stack:
-        for port in SystemRandom().sample(range(_FIRST_PORT, _FIRST_PORT + _PORTS), _PORTS):
+        for port in SystemRandom().sample(range(_FIRST_PORT, _FIRST_PORT + PORTS), PORTS):
             if len(found) == count:
                 return found
             with suppress(OSError):
@@ -522,14 +522,14 @@ def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:
     deadline, is_asked = math.inf, False
     while first.poll() is None:
         if deadline == math.inf and any(worker.poll() for worker in others):
-            deadline = time.monotonic() + _SECONDS_TO_NOTICE
+            deadline = time.monotonic() + SECONDS_TO_NOTICE
         if time.monotonic() > deadline:
             if is_asked:
                 break
             first.terminate()
-            deadline, is_asked = time.monotonic() + _SECONDS_TO_FOLLOW, True
+            deadline, is_asked = time.monotonic() + SECONDS_TO_FOLLOW, True
         time.sleep(_POLL_SECONDS)
-    deadline = time.monotonic() + (_SECONDS_TO_FOLLOW if first.poll() else math.inf)
+    deadline = time.monotonic() + (SECONDS_TO_FOLLOW if first.poll() else math.inf)
     while first.poll() is not None and any(worker.poll() is None for worker in others):
         if time.monotonic() > deadline:
             break

@@ -23,7 +23,7 @@ from dlcli.workers import Workers
 
 _BEST_EPOCH = "best_epoch"
 """The array of a finished member; 0 for the last epoch."""
-_OVERHEAD = 10
+OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
 
 
@@ -174,7 +174,7 @@ class RunCheckpointer(StopOnSignal):
         self._writer.write_checkpoint(checkpoint, self._member)
         end = self.clock()
         self._epochs = checkpoint.epochs
-        self._next = end + max(self.seconds, _OVERHEAD * (end - start))
+        self._next = end + max(self.seconds, OVERHEAD * (end - start))
         self.check()
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:

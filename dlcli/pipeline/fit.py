@@ -475,7 +475,7 @@ def _fit_members(
         at_once = networks_at_once(job.config.networks, rows, plan)
 
     def fit_one(member: Member, report: EpochProgress) -> FittedMember:
-        trained = _fit_member(member, plan, report, checkpointer)
+        trained = fit_member(member, plan, report, checkpointer)
         own = member.job
         rate = own.config.input.scaling_multiplier
         size, seed = len(own.train.inputs), own.config.seed
@@ -503,7 +503,7 @@ def _fit_members(
         raise caught.error from None
 
 
-def _fit_member(
+def fit_member(
     member: Member, plan: FitPlan, report: EpochProgress, checkpointer: Checkpointer
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""

@@ -459,9 +459,9 @@ def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -
     config = context.file.config
     dataset, split = exclude_fold(context.fits.dataset, outer, config)
     inner = replace(context, splits=make_splits(dataset, context.tune, config.seed))
-    results = _run_inner_trials(inner, outer, stop)
+    results = run_inner_trials(inner, outer, stop)
     best = best_trial(results, context.plan.direction)
-    found = None if best is None else _evaluate_best(context, best, split, stop)
+    found = None if best is None else evaluate_best(context, best, split, stop)
     return NestedFold(
         fold=outer.fold,
         train=split.train.rows,
@@ -474,7 +474,7 @@ def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -
     )
 
 
-def _run_inner_trials(
+def run_inner_trials(
     context: SearchContext, outer: CVFold, stop: StopOnSignal
 ) -> tuple[TrialResult, ...]:
     """Run the trials of a search in memory; an interrupted one starts over."""
@@ -486,7 +486,7 @@ def _run_inner_trials(
     return study.results()
 
 
-def _evaluate_best(
+def evaluate_best(
     context: SearchContext, best: TrialResult, split: Split, stop: StopOnSignal
 ) -> Evaluation | None:
     """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""

@@ -32,7 +32,7 @@ GRACE_SECONDS = 90
 """Time without a heartbeat after which the process of a trial is considered dead."""
 ORIGINAL = "failed_trial"
 """The system attribute of a retried trial that Optuna's callback sets: the number of the first."""
-_HEARTBEAT_SECONDS = 20
+HEARTBEAT_SECONDS = 20
 _MAX_BYTES = 2**32
 """Size of the largest journal that is read."""
 _PAUSES = (0.1, 0.3, 1.0)
@@ -200,7 +200,7 @@ def open_database(url: str) -> BaseStorage:
             return _Database(
                 url,
                 {} if make_url(url).get_backend_name() == "sqlite" else {"pool_pre_ping": True},
-                heartbeat_interval=_HEARTBEAT_SECONDS,
+                heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
             )
 

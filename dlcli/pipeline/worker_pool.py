@@ -30,7 +30,7 @@ is nothing left to do."""
 _TERMINATED = 128 + signal.SIGTERM
 _POLL_SECONDS = 0.1
 """Time between two looks at arrived signals."""
-_GRACE_SECONDS = 30.0
+GRACE_SECONDS = 30.0
 """Time that a worker has to end by itself."""
 
 
@@ -97,7 +97,7 @@ class _Pool:
     """The end of each lost worker, in words."""
 
     def run(self) -> None:
-        patience = _GRACE_SECONDS
+        patience = GRACE_SECONDS
         try:
             self._start(self.jobs)
             known = 0
@@ -141,7 +141,7 @@ class _Pool:
             message = worker.inbox.recv()
         except (EOFError, OSError):
             worker.inbox.close()
-            worker.process.join(_GRACE_SECONDS)
+            worker.process.join(GRACE_SECONDS)
             if not worker.is_done and not self.stop.is_ending:
                 self._report_loss(worker.process)
             return

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-_MAX_BYTES = 2**31 - 1
+MAX_BYTES = 2**31 - 1
 """Capacity of one array of Arrow's default string type."""
 FALSE = pa.Array.from_buffers(pa.bool_(), 1, [None, pa.py_buffer(b"\0")])[0]
 """The scalar `false`."""
@@ -91,7 +91,7 @@ def from_utf8(data: bytes | NDArray[np.uint8], lengths: NDArray[np.int64]) -> pa
     Returns:
         Of Arrow's type `string`, or `large_string` for 2 GiB or more, (texts,).
     """
-    is_large = len(data) > _MAX_BYTES
+    is_large = len(data) > MAX_BYTES
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64 if is_large else np.int32)
     np.cumsum(lengths, out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -130,7 +130,7 @@ def widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
     Functions that combine the chunks, such as `take`, would fail otherwise.
     """
-    is_large = values.type in _LARGE and values.nbytes > _MAX_BYTES
+    is_large = values.type in _LARGE and values.nbytes > MAX_BYTES
     return values.cast(_LARGE[values.type]) if is_large else values
 
 

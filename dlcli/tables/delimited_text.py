@@ -195,10 +195,10 @@ def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
 
 _UTF_8 = "utf-8"
 _BYTE_ORDER_MARK = "\ufeff"
-_HEAD_BYTES = 2**20
+HEAD_BYTES = 2**20
 """Bytes that are read at once; the header ends within the first of them."""
 _LONG_HEADER = (
-    f"its first line has over {_HEAD_BYTES >> 20} MiB, which no header may have; if it is a table, "
+    f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have; if it is a table, "
     "write it as Parquet"
 )
 _ORDER_MARKS = {
@@ -270,7 +270,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     """
     declared = None if form.encoding == "auto" else form.encoding
     with stored.open() as stream:
-        encoding = declared or _unicode_encoding(_read_exactly(stream, _HEAD_BYTES))
+        encoding = declared or _unicode_encoding(_read_exactly(stream, HEAD_BYTES))
     try:
         text = _read(stored, encoding, head_only)
     except UnicodeError as error:
@@ -306,8 +306,8 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
     position = line_start = 0
     last = ""
     with stored.open() as stream:
-        head = _read_exactly(stream, _HEAD_BYTES)
-        rest = () if head_only else chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""])
+        head = _read_exactly(stream, HEAD_BYTES)
+        rest = () if head_only else chain(iter(partial(stream.read, HEAD_BYTES), b""), [b""])
         for block in chain([head], rest):
             decoded = decoder.decode(block, final=not block)
             text.head = text.head or decoded
@@ -320,7 +320,7 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             newline = max(decoded.rfind("\n"), decoded.rfind("\r"))
             line_start = line_start if newline < 0 else position + newline
             position += len(decoded)
-            if block is head and len(head) == _HEAD_BYTES and not _has_line(decoded):
+            if block is head and len(head) == HEAD_BYTES and not _has_line(decoded):
                 raise DataError(_LONG_HEADER, file=stored.file)
             if position - line_start > LONGEST_ROW:
                 raise long_row(stored)
@@ -415,7 +415,7 @@ def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str
     decoder = codecs.getincrementaldecoder(encoding)()
     position = 0
     with stored.open() as stream:
-        for block in chain(iter(partial(stream.read, _HEAD_BYTES), b""), [b""]):
+        for block in chain(iter(partial(stream.read, HEAD_BYTES), b""), [b""]):
             position += len(block)
             try:
                 decoder.decode(block, final=not block)
@@ -438,7 +438,7 @@ def _decoded(stored: SourceFile, encoding: str, size: int = sys.maxsize) -> Iter
     """Yield the text of the first bytes of a file, in parts; one at least."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     with stored.open() as stream:
-        while block := stream.read(min(size, _HEAD_BYTES)):
+        while block := stream.read(min(size, HEAD_BYTES)):
             size -= len(block)
             yield decoder.decode(block)
     yield ""
@@ -488,7 +488,7 @@ def long_row(stored: SourceFile) -> DataError:
     """Make the error for the first line that is longer than a row may be."""
     line, size = 1, 0
     with stored.open() as stream:
-        while size <= LONGEST_ROW and (block := stream.read(_HEAD_BYTES)):
+        while size <= LONGEST_ROW and (block := stream.read(HEAD_BYTES)):
             line += block.count(b"\n")
             size = size + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n")
     message = f"line {line} has over {LONGEST_ROW >> 20} MiB, which no row may have; is the file "

@@ -19,16 +19,16 @@ from dlcli.errors import TrainingError, option
 from dlcli.tables.arrow_arrays import integers, plain, widened
 from dlcli.workers import NO_OTHERS, Workers
 
-_ROWS_PER_BATCH = 65_536
+ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
 """64 MiB of float32."""
-_BYTES_PER_BATCH = 2**28
+BYTES_PER_BATCH = 2**28
 """Only a single row may have more, so that long texts don't fill the memory."""
 
 
 def batch_rows(columns: int) -> int:
     """Return the number of rows to read or write at once, given the number of columns."""
-    return max(1, min(_ROWS_PER_BATCH, _VALUES_PER_BATCH // max(columns, 1)))
+    return max(1, min(ROWS_PER_BATCH, _VALUES_PER_BATCH // max(columns, 1)))
 
 
 class Columns(Protocol):
@@ -250,7 +250,7 @@ def _rebatched(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator
     size, held = batch_rows(len(schema)), _no_rows(schema)
     for batch in batches:
         held = pa.concat_tables([held, _without_dictionaries(pa.Table.from_batches([batch]))])
-        rest = held.num_rows % size if held.nbytes < _BYTES_PER_BATCH else 0
+        rest = held.num_rows % size if held.nbytes < BYTES_PER_BATCH else 0
         full, held = held.slice(0, held.num_rows - rest), held.slice(held.num_rows - rest)
         yield from _cut(full, size)
     yield from _cut(held, size)
@@ -260,7 +260,7 @@ def _cut(rows: pa.Table, size: int) -> Iterator[pa.RecordBatch]:
     """Yield rows in batches of a size, each halved until it has not too many bytes."""
     for start in range(0, rows.num_rows, size):
         part = rows.slice(start, size)
-        if part.nbytes > _BYTES_PER_BATCH and part.num_rows > 1:
+        if part.nbytes > BYTES_PER_BATCH and part.num_rows > 1:
             yield from _cut(part, (part.num_rows + 1) // 2)
         else:
             [batch] = part.combine_chunks().to_batches()

@@ -43,7 +43,7 @@ _HEAD_BYTES = 4096
 """Bytes by which a file's format is recognized."""
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BLOCK_BYTES = 2**20
-_ALWAYS_ALLOWED = 2**29
+ALWAYS_ALLOWED = 2**29
 """Bytes that any source may have. A pipe may not have more, since it is held in memory."""
 _MOST_UNPACKED = 50
 """Bytes that a compressed file may have for each of its own; zeros have 1,000 in gzip."""
@@ -96,7 +96,7 @@ class SourceFile:
         Args:
             ratio: bytes for each byte of it, if it is not small.
         """
-        return max(_ALWAYS_ALLOWED, ratio * self.size)
+        return max(ALWAYS_ALLOWED, ratio * self.size)
 
     def random_access(self) -> pa.NativeFile:
         """Open the decompressed content for random access: in memory if it is compressed.
@@ -297,9 +297,9 @@ def _in_memory(file: str, stream: BinaryIO, origin: str = "a pipe") -> SourceFil
     Raises:
         DataError: if it doesn't end.
     """
-    message = f"has over {_ALWAYS_ALLOWED >> 20} MiB, more than is read from {origin}; "
+    message = f"has over {ALWAYS_ALLOWED >> 20} MiB, more than is read from {origin}; "
     error = DataError(f"{message}write it to a file, and name that", file=file)
-    content = _read_all(cast(BinaryIO, _Limited(stream, _ALWAYS_ALLOWED, error)))
+    content = _read_all(cast(BinaryIO, _Limited(stream, ALWAYS_ALLOWED, error)))
     return SourceFile(file, None, content, _compression(content[:_HEAD_BYTES]))
 
 

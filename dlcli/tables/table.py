@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 WayOut = Callable[[bool], str]
 """Ends an error about a value; the argument says whether most values of the column are wrong."""
 _USUAL = frozenset(USUAL_MISSING_WORDS)
-_VALUES_KEPT = 1 << 21
+VALUES_KEPT = 1 << 21
 """Values of a table whose columns are kept, so that a wide one is parsed once for all checks."""
 _SHORT = 1_000
 """Most values of columns that are parsed together with others."""
@@ -193,7 +193,7 @@ class Table:
             words = self.missing_words.get(name, ())
             column = Column(name, values, self.file, words, notation)
             in_memory = isinstance(self.data, pa.Table)
-            if in_memory and self.rows * len(self.columns) <= _VALUES_KEPT:
+            if in_memory and self.rows * len(self.columns) <= VALUES_KEPT:
                 self._kept[name] = column
         return column
 
@@ -217,7 +217,7 @@ class Table:
         Each of Arrow's functions takes longer to be called than to process some hundred values, so
         that a table of many short columns is parsed several times as fast.
         """
-        is_short = self.rows <= _SHORT and self.rows * len(self.columns) <= _VALUES_KEPT
+        is_short = self.rows <= _SHORT and self.rows * len(self.columns) <= VALUES_KEPT
         if not is_short or not isinstance(self.data, pa.Table):
             return
         alike = defaultdict[tuple[object, ...], list[Column]](list)

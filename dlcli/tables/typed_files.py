@@ -182,7 +182,7 @@ def _without_views(storage: pa.DataType) -> pa.DataType:
 
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
-_BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**24
 _POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
 """A null that may be in place of an object, rather than in a text or in an object."""
 _KINDS = {
@@ -231,7 +231,7 @@ def _blocks(stored: SourceFile) -> Iterator[bytes]:
     """Yield the text in blocks of whole lines."""
     rest = b""
     with stored.open() as stream:
-        while block := stream.read(_BLOCK_BYTES):
+        while block := stream.read(BLOCK_BYTES):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if len(rest) > LONGEST_ROW:
                 raise long_row(stored)

@@ -4,7 +4,7 @@
 program of them over rows that are on the device; a dispatch gets the row orders of some epochs, the
 state, and a number of steps::
 
-    while steps and epochs are left, and the loss is finite:        _run
+    while steps and epochs are left, and the loss is finite:  run_epochs
         take the remaining steps of this epoch one by one           Program.steps
         after its last: metrics, validation, early stopping         _end_epoch
 
@@ -492,10 +492,10 @@ class ResidentProgram(Program):
                 self._function, self._original = _rebind(self._original, self, given), None
             elif self._function is None:
                 given = _of_any_size(given) if self.learner.any_size else given
-                self._function = self.compiled(self._run).get_concrete_function(*given)
+                self._function = self.compiled(self.run_epochs).get_concrete_function(*given)
             return self._function
 
-    def _run(
+    def run_epochs(
         self,
         orders: tf.Tensor,
         first: tf.Tensor,
@@ -503,6 +503,7 @@ class ResidentProgram(Program):
         count: tf.Tensor,
         blocks: tuple[Block, Block | None],
     ) -> tuple[State, tf.Tensor]:
+        """Run steps over given rows, see `run`: the function that is traced."""
         train, validation = blocks
         at_once, steps = size_of(orders, 0), size_of(orders, 1)
         end = tf.minimum(first + at_once, self.learner.runtime["epochs"])

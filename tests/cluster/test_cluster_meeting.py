@@ -112,7 +112,7 @@ def test_hosts_are_expanded(text: str, hosts: list[str]) -> None:
 def test_free_ports_are_none_of_outgoing_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     ports = free_ports(3)
     assert len({*ports}) == 3 and all(20_000 <= port < 30_000 for port in ports)
-    monkeypatch.setattr("dlcli.cluster._PORTS", 2)
+    monkeypatch.setattr("dlcli.cluster.PORTS", 2)
     with pytest.raises(UsageError, match="no 3 free ports from 20000 on"):
         free_ports(3)
 
@@ -261,7 +261,7 @@ def test_nobody_waits_for_a_worker_0_that_can_not_begin() -> None:
 def test_a_stranger_that_says_nothing_does_not_delay_workers_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_GREET", 0.2)
+    monkeypatch.setattr("dlcli.cluster.SECONDS_TO_GREET", 0.2)
     addresses = _free_addresses(2)
     with ThreadPoolExecutor(1) as pool:
         leading = pool.submit(lambda: meet(Cluster(addresses, 0), {"_run": "a"}, 30))
@@ -291,8 +291,8 @@ def test_a_local_worker_that_is_killed_is_named(killed: int, code: int) -> None:
 def test_a_local_worker_that_is_frozen_is_ended(
     frozen: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_NOTICE", 0.5)
-    monkeypatch.setattr("dlcli.cluster._SECONDS_TO_FOLLOW", 0.5)
+    monkeypatch.setattr("dlcli.cluster.SECONDS_TO_NOTICE", 0.5)
+    monkeypatch.setattr("dlcli.cluster.SECONDS_TO_FOLLOW", 0.5)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     worker = (
         "import json, os, signal, sys, tempfile\n"

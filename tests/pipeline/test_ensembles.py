@@ -458,7 +458,7 @@ def test_the_other_network_of_a_factor_trial_is_not_trained_again_after_a_later_
     other = SimpleNamespace(number=4, job=SimpleNamespace(config=config))
     stored = SimpleNamespace(finished_member=lambda number, _: f"stored {number}")
     plan = FitPlan(None, None, None, None, until=4, finished=2)
-    assert fit._fit_member(other, plan, print, stored) == "stored 4"
+    assert fit.fit_member(other, plan, print, stored) == "stored 4"
 
 
 def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, monkeypatch):
@@ -550,7 +550,7 @@ def test_an_ensemble_that_has_left_factors_out_resumes_to_the_bit(folder, chosen
 
 
 def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeypatch):
-    fit_member = fit._fit_member
+    fit_member = fit.fit_member
 
     def fail_with_factors(member, *others):
         if member.job.config.input.scaling_multiplier is not None:
@@ -558,7 +558,7 @@ def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeyp
         return fit_member(member, *others)
 
     file = chosen(leaves_out=False)
-    monkeypatch.setattr(fit, "_fit_member", fail_with_factors)
+    monkeypatch.setattr(fit, "fit_member", fail_with_factors)
     run = train(file, Path("run"))
     assert run.parse(RunFile.ENSEMBLE, Ensemble).learning_rate_multiplier is None
 

@@ -113,7 +113,7 @@ def each_step_is_kept(monkeypatch):
     """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
     for name in ("FIRST_SECONDS", "SECONDS_PER_DISPATCH"):
         monkeypatch.setattr(f"dlcli.training.compiled_program.{name}", 0.0)
-    monkeypatch.setattr(checkpointing, "_OVERHEAD", 0)
+    monkeypatch.setattr(checkpointing, "OVERHEAD", 0)
     begun, keep = [], checkpointing.RunCheckpointer.save
 
     def keep_and_note(keeper, checkpoint):

@@ -132,7 +132,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Read, encode, train and validate a few rows at once, so that each step takes several."""
-    monkeypatch.setattr(disk_table, "_ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(disk_table, "ROWS_PER_BATCH", 7)
     monkeypatch.setattr(encoding, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 4)
     monkeypatch.setattr(randomness, "GROUP", 2)

@@ -164,7 +164,7 @@ class TestQuotes:
 
     def test_so_it_is_where_the_file_is_read_in_blocks(self, monkeypatch):
         text = b'a,b\n1,x\n2,"5\\" pipe"\n'
-        monkeypatch.setattr(delimited_text, "_HEAD_BYTES", text.index(b"\\") + 1)
+        monkeypatch.setattr(delimited_text, "HEAD_BYTES", text.index(b"\\") + 1)
         assert refusal(text).startswith("data.csv: row 2: a quote doesn't close")
 
     def test_a_backslash_may_end_a_quoted_field(self):

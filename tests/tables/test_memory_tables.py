@@ -186,7 +186,7 @@ class TestFingerprint:
 
 
 def test_texts_too_long_for_one_array_have_large_offsets(monkeypatch):
-    monkeypatch.setattr(arrow_arrays, "_MAX_BYTES", 5)
+    monkeypatch.setattr(arrow_arrays, "MAX_BYTES", 5)
     found = column(["abc", None, "def"])
     assert found.type == pa.large_string()
     assert found.to_pylist() == ["abc", None, "def"]

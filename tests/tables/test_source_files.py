@@ -306,7 +306,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
     class Stream:
         buffer = Endless()
 
-    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     monkeypatch.setattr(sys, "stdin", Stream())
     assert refusal(read_table, "-") == (
         "standard input: has over 1 MiB, more than is read from a pipe; write it to a file, and "
@@ -316,7 +316,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard])
 def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
-    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
     expected = "a.csv: unpacks to over 1 MiB, far more than tables of its size do; "
     for folder in (None, tmp_path):
@@ -326,14 +326,14 @@ def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkey
 
 
 def test_a_file_that_unpacks_to_a_few_times_its_size_is_read(monkeypatch):
-    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**10)
+    monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**10)
     rows = "".join(f"{row * row},{row % 7}\n" for row in range(10_000))
     Path("a.csv").write_bytes(gzip.compress(f"a,b\n{rows}".encode()))
     assert read_table("a.csv").rows == 10_000
 
 
 def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monkeypatch):
-    monkeypatch.setattr(source_files, "_ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
     assert refusal(read_table, "a.parquet") == (
         "a.parquet: its rows take over 1 MiB of memory, far more than those of files of its size "

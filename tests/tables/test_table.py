@@ -160,7 +160,7 @@ class TestReadingCsv:
         assert replace(table, missing_words={}).missing("x").tolist() == [False, False]
 
     def test_a_column_of_a_large_table_is_not_kept(self, monkeypatch):
-        monkeypatch.setattr(dlcli.tables.table, "_VALUES_KEPT", 1)
+        monkeypatch.setattr(dlcli.tables.table, "VALUES_KEPT", 1)
         table = csv_column("1", "2")
         assert table.column("x") is not table.column("x")
 

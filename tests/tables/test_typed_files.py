@@ -69,7 +69,7 @@ def test_arrow_comes_as_it_was_written():
 
 
 def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
-    monkeypatch.setattr(typed_files, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(typed_files, "BLOCK_BYTES", 64)
     records = [
         *({"a": 1, "day": "2024-03-31"} for _ in range(9)),
         {"a": 0.5, "day": "unknown", "late": True},
@@ -88,7 +88,7 @@ def test_json_lines_have_one_type_in_all_blocks(monkeypatch):
 
 
 def test_a_mixed_column_across_blocks_is_reported_with_its_row(monkeypatch):
-    monkeypatch.setattr(typed_files, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(typed_files, "BLOCK_BYTES", 64)
     Path("a.jsonl").write_text('{"a": 1}\n' * 50 + '{"a": "x"}\n')
     with pytest.raises(DataError) as caught:
         opened("a.jsonl")

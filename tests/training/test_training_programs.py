@@ -422,13 +422,13 @@ def test_the_rows_of_a_job_are_released_at_its_end(make_job):
 
 @pytest.mark.slow
 def test_the_graph_of_a_job_is_released_at_its_end_whatever_its_activations(make_job, monkeypatch):
-    graphs, run = [], ResidentProgram._run
+    graphs, run = [], ResidentProgram.run_epochs
 
     def recorded(*given):
         graphs.append(weakref.ref(tf.compat.v1.get_default_graph()))
         return run(*given)
 
-    monkeypatch.setattr(ResidentProgram, "_run", recorded)
+    monkeypatch.setattr(ResidentProgram, "run_epochs", recorded)
     names = {*members_of(Activation)} - {"threshold"}  # which has no default
     layers = tuple({"units": 2, "activation": {"name": name}} for name in sorted(names))
     compiled_engine.run(make_job({"hidden": layers, "epochs": 1}), False, **QUIET)
@@ -476,9 +476,9 @@ def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
 
         return compiled_engine.run(job, jit_compile, progress, programs=programs)
 
-    run = ResidentProgram._run
+    run = ResidentProgram.run_epochs
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as pool:
-        patch.setattr(ResidentProgram, "_run", lambda *given: traced.append(1) or run(*given))
+        patch.setattr(ResidentProgram, "run_epochs", lambda *given: traced.append(1) or run(*given))
         at_once = [*pool.map(train, jobs)]
     assert (programs.made, len(traced)) == (1, 1)
     for one, other in zip(apart, at_once, strict=True):

@@ -133,23 +133,23 @@ def searches(monkeypatch):
         return (result,)
 
     evaluation = Evaluation(2.0, None, {"rmse": 2.0}, 2, 20, 20)
-    monkeypatch.setattr(nested, "_run_inner_trials", search)
-    monkeypatch.setattr(nested, "_evaluate_best", lambda *_: evaluation)
+    monkeypatch.setattr(nested, "run_inner_trials", search)
+    monkeypatch.setattr(nested, "evaluate_best", lambda *_: evaluation)
     return made
 
 
 def test_finished_outer_folds_are_kept(file, context, writer, searches, monkeypatch):
-    evaluate = nested._evaluate_best
+    evaluate = nested.evaluate_best
 
     def end(*_):
         if len(searches) == 2:
             raise Interrupted("SIGTERM", 15)
         return evaluate()
 
-    monkeypatch.setattr(nested, "_evaluate_best", end)
+    monkeypatch.setattr(nested, "evaluate_best", end)
     with pytest.raises(Interrupted):
         evaluate_search(access(writer), context, writer, stop(writer), Events())
-    monkeypatch.setattr(nested, "_evaluate_best", evaluate)
+    monkeypatch.setattr(nested, "evaluate_best", evaluate)
     found = evaluate_search(access(writer), context, writer, stop(writer), Events())
     assert searches == [1, 2, 2, 3]
     assert [each.fold for each in found] == [1, 2, 3]
@@ -193,7 +193,7 @@ def test_several_processes_find_what_one_does(file, context, writer, tmp_path):
 
 
 def test_a_search_in_which_all_fails_has_no_value(file, context, writer, monkeypatch):
-    monkeypatch.setattr(nested, "_run_inner_trials", lambda *_: ())
+    monkeypatch.setattr(nested, "run_inner_trials", lambda *_: ())
     found = evaluate_search(access(writer), context, writer, stop(writer), Events())
     assert [(each.trials, each.inner, each.value, each.metrics) for each in found] == [
         (0, None, None, {})
@@ -218,7 +218,7 @@ def test_a_best_config_that_fails_without_an_outer_fold_has_no_value(
 
     monkeypatch.setattr(context.fits, "fit", fit)
     best = TrialResult(number=0, state="complete", values={}, value=1.0, seconds=0.0)
-    assert nested._evaluate_best(context, best, context.splits[0], stop(writer)) is None
+    assert nested.evaluate_best(context, best, context.splits[0], stop(writer)) is None
 
 
 class Anything(BaseModel, extra="allow"):

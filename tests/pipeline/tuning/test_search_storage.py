@@ -313,7 +313,7 @@ def test_a_trial_of_a_process_that_dies_before_its_first_heartbeat_is_retried(
 def test_a_trial_is_kept_alive_after_a_heartbeat_that_could_not_be_stored(
     tmp_path, monkeypatch, opened
 ):
-    monkeypatch.setattr("dlcli.pipeline.search_storage._HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr("dlcli.pipeline.search_storage.HEARTBEAT_SECONDS", 1)
     path = tmp_path / "study.db"
     study = opened(f"sqlite:///{path}", "one")
     running, lost = study.ask(), threading.Event()

@@ -199,7 +199,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 @POSIX
 def test_a_worker_that_ignores_signals_is_killed_in_the_end(stop, monkeypatch):
-    monkeypatch.setattr(worker_pool, "_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(worker_pool, "GRACE_SECONDS", 0.5)
 
     def fail(event, fields):
         raise RuntimeError(fields["process"])
