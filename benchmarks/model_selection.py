@@ -35,7 +35,7 @@ DLCLI_TUNE, DLCLI_TUNE_JOBS = "dlcli tune", f"dlcli tune --jobs {JOBS}"
 KERAS_TUNE, TUNER = "Keras loop over candidates", "KerasTuner"
 SPACE = (
     "{optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}, "
-    "hidden: {layers: {low: 1, high: 4}, units: [16, 32, 64, 128], "
+    "hidden_layers: {number: {low: 1, high: 4}, units: [16, 32, 64, 128], "
     "activation: [relu, gelu, tanh], dropout: {low: 0.0, high: 0.5}}, "
     "batch_size: [32, 64, 128]}"
 )

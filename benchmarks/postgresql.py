@@ -49,7 +49,7 @@ tune:
   pruner: none
   space:
     optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}
-    hidden: {layers: {low: 1, high: 2}, units: [16, 32]}
+    hidden_layers: {number: {low: 1, high: 2}, units: [16, 32]}
     batch_size: [8, 16]
 """
 USER = "postgres"

@@ -136,7 +136,7 @@ def variations(rng: random.Random, features: Mapping[str, str], target: str) -> 
         *(("output={scaling: log1p}",), ("loss=poisson",), ("threads=1",), ("seed=4294967295",)),
         *(("loss=mean_absolute_error",), ("loss=hinge",), ("gates={test.rmse: {at_most: 1}}",)),
         *((f"data.split={{name: {split}, column: {column}}}",) for split in ("group", "time")),
-        *((f"data.weight={column}",), (f"data.target=[{name}, {column}]",)),
+        *((f"data.sample_weight={column}",), (f"data.target=[{name}, {column}]",)),
         (f"data.target={{column: {name}, type: {kind}}}",),
         *((f"loss={rng.choice(_names('Config', 'loss'))}",) for _ in range(3)),
         *((f"optimizer={rng.choice(_names('Config', 'optimizer'))}",) for _ in range(2)),

@@ -27,7 +27,7 @@ from benchmarks.runner import Case, Figures, Outcome, run
 
 SPACE = (
     "{optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}, "
-    "hidden: {dropout: {low: 0.1, high: 0.5}}}"
+    "hidden_layers: {dropout: {low: 0.1, high: 0.5}}}"
 )
 """Numbers only, so that each worker compiles only once."""
 

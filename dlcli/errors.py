@@ -215,14 +215,14 @@ def option(name: str, value: object = "") -> str:
     """Name an option of a command in a message, or in Python the argument of the same name.
 
     Args:
-        name: of the option, without dashes.
+        name: of the argument; an option has dashes for its underscores.
         value: of the option, if it is shown.
 
     Returns:
         `--output`, or in Python `'output'`; with a value `--interval 0.9`, or `interval=0.9`.
     """
     if is_command_line.get():
-        return f"--{name} {value}".rstrip()
+        return f"--{name.replace('_', '-')} {value}".rstrip()
     return f"{name}={value}" if str(value) else f"'{name}'"
 
 

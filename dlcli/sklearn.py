@@ -128,7 +128,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
                 check_consistent_length(weights, y)
                 if not weights.any():
                     raise ValueError("all sample weights are zero")
-                overrides["data.weight"] = _WEIGHT
+                overrides["data.sample_weight"] = _WEIGHT
                 table = memory_table({**columns, _WEIGHT: column_or_1d(weights)}, "X")
             file = make_config(text, overrides, {"train": table})
             self.predictor_ = fit_only(file).predictor

@@ -374,7 +374,7 @@ def starter_config(
     *,
     preset: Literal["simple", "good"] = "good",
     ignore: str | Sequence[str] = (),
-    positive: str | None = None,
+    positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
 ) -> str:
     """Write a config to start from, which `train` takes unedited.
@@ -384,7 +384,7 @@ def starter_config(
         target: the column to predict, or several of numbers or of labels.
         preset: `good` for an ensemble of large networks, `simple` for one small network.
         ignore: columns that are no features, or patterns such as `score_*`; one or several.
-        positive: the class of two that counts as positive.
+        positive_class: the class of two that counts as positive.
         type: the type of target, if it is not the one that is inferred; integers may be classes.
 
     Returns:
@@ -401,7 +401,7 @@ def starter_config(
         table_source(data),
         target,
         ignore=column_names("ignore", ignore),
-        positive=class_name("positive", positive),
+        positive_class=class_name("positive_class", positive_class),
         type=type,
         preset=preset,
     )

@@ -43,7 +43,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
     help="A column that is no feature, or a pattern such as 'score_*'; may be repeated.",
 )
 @click.option(
-    "--positive",
+    "--positive-class",
     metavar="CLASS",
     help="The class of two that counts as positive. [default: yes, or the second in order]",
 )
@@ -71,7 +71,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     data: Location | None,
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
-    positive: str | None,
+    positive_class: str | None,
     type: Literal["numeric", "count", "categorical"] | None,
     preset: Preset | None,
     output: Path | None,
@@ -84,7 +84,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
 
     \b
       dlcli init houses.csv --target price --output houses.yaml
-      dlcli init loans.csv --target paid --positive no --ignore 'after_*'
+      dlcli init loans.csv --target paid --positive-class no --ignore 'after_*'
       dlcli init houses.csv --target price --preset simple
       dlcli init data/digits.csv --target digit --type categorical
       dlcli init robot.csv --target left --target right
@@ -93,7 +93,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import write_example
 
-    others = (data, positive, type, preset, output)
+    others = (data, positive_class, type, preset, output)
     is_plain = not targets and not ignore and all(each is None for each in others)
     if example is not None and is_plain:
         written = write_example(example, Path())
@@ -106,7 +106,7 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
             targets,
             config_folder=folder,
             ignore=ignore,
-            positive=positive,
+            positive_class=positive_class,
             type=type or "auto",
             preset=preset or "good",
         )

@@ -522,7 +522,8 @@ def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
     harder to predict than random ones.
     """
     one, other = (each.run.config.data for each in (first, second))
-    is_same = all(getattr(one, key) == getattr(other, key) for key in ("target", "weight", "split"))
+    keys = ("target", "sample_weight", "split")
+    is_same = all(getattr(one, key) == getattr(other, key) for key in keys)
     return is_same and same_data(first, second) and not isinstance(one.split, TimeSplit)
 
 

@@ -281,6 +281,12 @@ class Ensemble(Section):
 class Gate(Section):
     """Requirements on a metric; those that are set must all be met."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("min", "minimum", "lower_bound", "greater_than"), "at_least"),
+        **dict.fromkeys(("max", "maximum", "upper_bound", "less_than"), "at_most"),
+        "by": "compare",
+    }
+
     @classmethod
     def instead_of(cls, value: object) -> str:
         """Return the requirement that a number may mean."""
@@ -293,7 +299,7 @@ class Gate(Section):
     better_than: Literal["constant", "linear"] | None = None
     """The baseline than which the network must be better, beyond the confidence interval of the
     difference on the same rows, by the metric that decides on it."""
-    by: Literal["value", "interval"] = "value"
+    compare: Literal["value", "confidence_bound"] = "value"
     """The number that is compared with `at_least` and `at_most`: the value of the metric, or the
     worse end of its 95 % confidence interval."""
 
@@ -339,7 +345,7 @@ def _require_layers(value: object) -> object:
 
 
 _IN_LAYERS = ("dropout", "batch_normalization", "kernel_regularizer", "kernel_initializer")
-_IN_DATA = ("train", "validation", "test", "target", "split", "weight", "missing", "format")
+_IN_DATA = ("train", "validation", "test", "target", "split", "sample_weight", "missing", "format")
 _IN_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm", "clipvalue", "use_ema")
 _LEARNING_RATE = "write optimizer: {name: adam, learning_rate: VALUE}"
 _VALIDATION = "write data: {validation: VALUE, ...}"
@@ -374,7 +380,6 @@ class Config(Section):
         "validation_split": _VALIDATION,
         "validation_data": _VALIDATION,
         "validation_fraction": _VALIDATION,
-        "sample_weight": "write data: {weight: COLUMN, ...}",
         "features": "write input: {features: VALUE}",
         "scaling": "write input: {scaling: VALUE}",
         "encoding": "write input: {encoding: VALUE}",

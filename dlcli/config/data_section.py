@@ -173,6 +173,10 @@ SplitChoice = Annotated[RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, 
 class Target(Section):
     """The target that the network predicts."""
 
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("positive", "pos_label"), "positive_class"),
+    }
+
     column: Annotated[
         Column | Annotated[tuple[Column, ...], Field(min_length=1)],
         Expected("a column's name, or a list of them"),
@@ -184,7 +188,7 @@ class Target(Section):
     several columns of true/false or of 0 and 1 as labels."""
     delimiter: LabelDelimiter | None = None
     """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
-    positive: ClassName | None = None
+    positive_class: ClassName | None = None
     """Class of two whose precision and recall are computed; numbers become classes by it. Omitted:
     the second in order, as `yes` of `no` and `yes`, and `ja` of `ja` and `nein`."""
 
@@ -207,7 +211,7 @@ class Target(Section):
             yield "type", "needs several columns, or a delimiter between the labels of one"
         if is_several or self.type not in ("auto", "categorical"):
             because = "without classes: a single column of type auto or categorical"
-            yield from self.without_effect("positive", because=because)
+            yield from self.without_effect("positive_class", because=because)
 
 
 def _short(value: object) -> object:
@@ -230,7 +234,7 @@ class Data(Section):
         **dict.fromkeys(("file", "path", "csv", "training"), "train"),
         **dict.fromkeys(("validation_split", "valid", "val", "dev"), "validation"),
         **dict.fromkeys(("label", "labels", "y"), "target"),
-        "sample_weight": "weight",
+        **dict.fromkeys(("weight", "weights"), "sample_weight"),
     }
     elsewhere: ClassVar[Mapping[str, str]] = {
         **{key: f"write {key}: VALUE at the top of the config" for key in _AT_THE_TOP},
@@ -270,7 +274,7 @@ class Data(Section):
     """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random."""
     target: TargetChoice
     """Column to predict; short for {column: ..., type: auto}."""
-    weight: Column | None = None
+    sample_weight: Column | None = None
     """Column with the weight of each row, 0 or more; it is not a feature."""
     missing: Missing = "auto"
     """Values that count as missing, besides empty fields: a list for all columns, or a mapping from
@@ -319,7 +323,7 @@ class Data(Section):
     def reserved(self) -> tuple[str, ...]:
         """Columns with a special role: target, weight, group or time."""
         split = self.split
-        columns = [*self.target.columns, self.weight]
+        columns = [*self.target.columns, self.sample_weight]
         columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []
         return tuple(column for column in columns if column is not None)
 
@@ -336,10 +340,10 @@ class Data(Section):
         if self.target.delimiter is not None:
             because = "with data.target.delimiter, as an empty field has no labels"
             yield from self.without_effect("on_missing_target", because=because)
-        if self.weight in self.target.columns:
-            yield "weight", "is also the target"
+        if self.sample_weight in self.target.columns:
+            yield "sample_weight", "is also the target"
         if isinstance(self.split, GroupSplit | TimeSplit):
             if self.split.column in self.target.columns:
                 yield "split.column", "is also the target"
-            if self.split.column == self.weight:
+            if self.split.column == self.sample_weight:
                 yield "split.column", "is also the weight"

@@ -12,13 +12,23 @@ import yaml
 
 from dlcli.config.yaml_document import child, empty_mapping, scalar
 
-_KEYS = (
+_KEYS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("data",), "weight", "sample_weight"),
+    (("data", "target"), "positive", "positive_class"),
     (("input",), "feature_scale", "scaling_layer"),
     (("input", "features", "*"), "max_categories", "one_hot_values"),
+    (("gates", "*"), "by", "compare"),
+    (("tune", "space"), "hidden", "hidden_layers"),
+    (("tune", "space", "hidden_layers"), "layers", "number"),
 )
 """The path of a section, where `*` is any key, with the earlier and the present name of a key."""
-_SCALINGS = (("input",), ("input", "features", "*"), ("output",))
-"""Sections with a scaling, whose `log` is now `log1p`."""
+_VALUES: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
+    (("input", "scaling"), "name", "log", "log1p"),
+    (("input", "features", "*", "scaling"), "name", "log", "log1p"),
+    (("output", "scaling"), "name", "log", "log1p"),
+    (("gates", "*"), "compare", "interval", "confidence_bound"),
+)
+"""The path of a section, a key, and its earlier and its present value."""
 
 
 def rename(root: yaml.MappingNode) -> None:
@@ -29,17 +39,14 @@ def rename(root: yaml.MappingNode) -> None:
     """
     for path, earlier, present in _KEYS:
         for section in _sections(root, path):
-            if present == "one_hot_values" and not _is(child(section, "type"), "numeric"):
-                continue
-            for key, _ in section.value:
-                if key.value == earlier:
+            for key, value in section.value:
+                if key.value == earlier and _has_new_name(present, section, value):
                     key.value = present
-    for path in _SCALINGS:
+    for path, name, earlier, present in _VALUES:
         for section in _sections(root, path):
-            scaling = child(section, "scaling")
-            name = child(scaling, "name") if scaling is not None else None
-            if name is not None and _is(name, "log"):
-                name.value = "log1p"
+            for key, value in section.value:
+                if key.value == name and value.value == earlier:
+                    value.value = present
     for section in _sections(root, ("input",)):
         section.value = [(key, _as_section(key, value)) for key, value in section.value]
 
@@ -68,5 +75,9 @@ def _as_section(key: yaml.Node, value: yaml.Node) -> yaml.Node:
     return section
 
 
-def _is(node: yaml.Node | None, text: str) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.value == text
+def _has_new_name(present: str, section: yaml.MappingNode, value: yaml.Node) -> bool:
+    """Return whether a key has a new name: that of other types and of whole stacks has not."""
+    if present == "one_hot_values":
+        kind = child(section, "type")
+        return kind is not None and kind.value == "numeric"
+    return present != "hidden_layers" or isinstance(value, yaml.MappingNode)

@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "checkpoint": ("{seconds: 60}",),
         "tune": (
             "trials: 50\nspace:\n"
-            "  hidden: {layers: {low: 1, high: 3}, units: [16, 32, 64]}\n"
+            "  hidden_layers:\n    number: {low: 1, high: 3}\n    units: [16, 32, 64]\n"
             "  optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}",
         ),
     },
@@ -47,13 +47,13 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "format": ('{name: csv, delimiter: ";", decimal: ",", encoding: latin-1}',),
         "split": ("stratified", "{name: group, column: patient}", "{name: time, column: day}"),
         "target": ("price", "{column: visits, type: count}", "[rain, snow, fog]"),
-        "weight": ("sample_weight",),
+        "sample_weight": ("weight",),
         "missing": ('["-999"]', '{rooms: ["-1", "NA"]}'),
     },
     "Target": {
         "column": ("price", "[rain, snow, fog]"),
         "delimiter": ('"|"',),
-        "positive": ("malignant",),
+        "positive_class": ("malignant",),
     },
     "Input": {
         "scaling": ("robust", "{name: divide, by: 255}"),
@@ -75,7 +75,7 @@ EXAMPLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metric": ("val_loss", "r2"),
         "trials": ("50",),
         "time": ("10m",),
-        "space": ("{batch_size: [32, 64, 128], hidden: {dropout: {low: 0.0, high: 0.5}}}",),
+        "space": ("{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}",),
         "folds": ("5",),
         "sampler": ("random",),
     },

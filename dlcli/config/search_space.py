@@ -23,7 +23,7 @@ from dlcli.config.config_file import (
 )
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.section import is_number, shown
-from dlcli.config.tune_section import Range, Tune
+from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
 from dlcli.config.yaml_document import (
     Document,
     Path,
@@ -41,7 +41,7 @@ from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, prin
 Value = bool | int | float | str | None
 """A scalar of a config. A choice that is a list or a mapping is identified by its YAML text."""
 
-LAYERS = "hidden.layers"
+LAYERS = f"{HIDDEN_LAYERS}.number"
 """The dimension of the number of hidden layers."""
 _MAX_CHARACTERS = 200
 
@@ -54,8 +54,7 @@ class Dimension:
     """One varied setting."""
 
     path: str
-    """The setting as `--set` takes it; `hidden.layers`, `hidden.units` and so on for all hidden
-    layers."""
+    """The setting as `--set` takes it; below `hidden_layers` that of each hidden layer."""
     kind: Literal["float", "integer", "choice"]
     low: float | int | None = None
     """Smallest and largest value of a range, which is reached by its steps."""
@@ -83,7 +82,7 @@ class Dimension:
     @property
     def of_layers(self) -> Path | None:
         """Path within each hidden layer, if the dimension varies all of them."""
-        is_nested = len(self.declaration) == 4 and self.path != LAYERS  # as hidden.KEY
+        is_nested = len(self.declaration) == 4 and self.path != LAYERS  # as hidden_layers.KEY
         return parse_path(str(self.declaration[-1])) if is_nested else None
 
     @property
@@ -161,14 +160,18 @@ def default_tune(config: Config, rows: int) -> str:
         own = max(layer.units for layer in config.hidden)
         units = str([max(own // 2, 1), own, 2 * own])
     # Layers that are added to a linear model would be linear, too.
-    activation = "" if config.hidden else "activation: [relu, gelu], "
+    activation = "" if config.hidden else "    activation: [relu, gelu]\n"
     multiplier = config.input.scaling_multiplier  # it helps on most tables, and harms on some
     layers = f"[null, {{learning_rate_multiplier: {multiplier:g}}}]" if multiplier else ""
     scaling = f"  input.scaling_layer: {layers}\n" if layers else ""
     return (
         f"{folds}"
         "space:\n"
-        f"  hidden: {{layers: [1, 2, 3], units: {units}, {activation}dropout: [0.0, 0.1, 0.3]}}\n"
+        "  hidden_layers:\n"
+        "    number: [1, 2, 3]\n"
+        f"    units: {units}\n"
+        f"{activation}"
+        "    dropout: [0.0, 0.1, 0.3]\n"
         f"  optimizer.learning_rate: {{low: {rate / 10:g}, high: {rate * 10:g}, log: true}}\n"
         f"{scaling}"
     )
@@ -331,14 +334,14 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     """Return why a setting can't vary in all hidden layers, if so."""
     if dimension.of_layers is None:
         return None
-    known = ["layers", *Hidden.model_fields]
+    known = ["number", *Hidden.model_fields]
     key = str(dimension.of_layers[0])
     if key not in known:
         return f"unknown key{did_you_mean_or_all(key, known)}"
     assert file.config.tune is not None
     if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
         return None
-    return "varies the hidden layers, and there are none; let 'layers' vary, too"
+    return "varies the hidden layers, and there are none; let 'number' vary, too"
 
 
 def _values_to_check(dimension: Dimension) -> list[Value]:

@@ -28,6 +28,8 @@ from dlcli.errors import did_you_mean
 
 DEFAULT_TRIALS = 50
 """Maximum number of candidates if neither it nor a time is set."""
+HIDDEN_LAYERS = "hidden_layers"
+"""The key of a search space with the settings of all hidden layers."""
 MAX_LAYERS = 100
 """Maximum number of hidden layers of a candidate."""
 MAX_CHOICES = 1000
@@ -254,8 +256,8 @@ class Tune(Section):
     """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
     limit reached. Omitted: no limit."""
     space: Space | None = None
-    """Settings to vary, by their paths, each with a list of choices or a range. Settings below
-    `hidden` apply to all hidden layers; `hidden: {layers: ...}` varies the number of layers.
+    """Settings to vary, by their paths, each with a list of choices or a range. Those below
+    `hidden_layers` apply to each hidden layer, and its `number` is the number of hidden layers.
     Omitted: layers, units, dropout and learning rate, in ranges for the number of rows."""
     folds: Folds | None = None
     """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
@@ -297,24 +299,30 @@ class Tune(Section):
                     yield ("space", *keys), f"{message}; give it a step, or list choices"
 
     def _layer_conflicts(self) -> Iterator[Conflict]:
-        hidden = (self.space or {}).get("hidden")
+        space = self.space or {}
+        hidden = space.get("hidden")
         if isinstance(hidden, Range) or (isinstance(hidden, tuple) and all(map(is_number, hidden))):
             yield (
                 ("space", "hidden"),
                 "expected stacks of layers to choose from; to vary the units of all layers, write "
-                "hidden: {units: [16, 32]}",
+                "hidden_layers: {units: [16, 32]}",
             )
-        if not isinstance(hidden, Mapping):
+        layers = space.get(HIDDEN_LAYERS, {})
+        if not isinstance(layers, Mapping):
+            forms = "{number: ..., units: ...}"
+            yield ("space", HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
             return
-        yield from _path_conflicts(("space", "hidden"), hidden, fixed={})
-        counts = hidden.get("layers", ())
+        if layers and "hidden" in space:
+            yield ("space", HIDDEN_LAYERS), "are varied by 'hidden', too; choose one of them"
+        yield from _path_conflicts(("space", HIDDEN_LAYERS), layers, fixed={})
+        counts = layers.get("number", ())
         if isinstance(counts, Range):
             step = () if counts.step is None else (counts.step,)
             counts = (counts.low, counts.high, *step)
         for count in counts:
             if not (is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
                 expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
-                yield ("space", "hidden", "layers"), f"{expected}, got {shown(count)}"
+                yield ("space", HIDDEN_LAYERS, "number"), f"{expected}, got {shown(count)}"
                 break
 
 
@@ -364,14 +372,18 @@ def _path_conflicts(
 
 def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
     """Return why a path can't be varied, if so."""
-    if isinstance(value, Mapping) and path != ("hidden",):
-        if len(path) == 1 and (near := did_you_mean(str(path[0]), ["hidden"])):
+    if isinstance(value, Mapping) and path != (HIDDEN_LAYERS,):
+        if path == ("hidden",):
+            below = ("number" if key == "layers" else key for key in value)
+            return f"write {HIDDEN_LAYERS}: {{{', '.join(f'{key}: ...' for key in below)}}}"
+        if len(path) == 1 and (near := did_you_mean(str(path[0]), [HIDDEN_LAYERS])):
             return f"unknown key{near}"
         whole = format_path((*path, next(iter(value))))
         return f"expected each setting by its full path, as in {whole}: {{low: ..., high: ...}}"
-    if path[0] == "hidden" and len(path) > 1 and isinstance(path[1], str):
+    if path[0] in ("hidden", HIDDEN_LAYERS) and len(path) > 1 and isinstance(path[1], str):
         rest = format_path(path[1:])
-        return f"expected hidden: {{{rest}: ...}} for all layers, or hidden[0].{rest} for one"
+        all_layers = f"{HIDDEN_LAYERS}: {{{rest}: ...}} for all layers"
+        return f"expected {all_layers}, or hidden[0].{rest} for one"
     for other, reason in fixed.items():
         if path[: len(other)] == other:
             return f"can't be varied: {reason}"

@@ -324,7 +324,7 @@ def small_validation(case: Case) -> Finding | None:
         return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
     rarest = ""
-    if shares and case.config.data.weight is None:  # else they are shares of the weight
+    if shares and case.config.data.sample_weight is None:  # else they are shares of the weight
         rarest = f", {round(rows * min(shares))} of the rarest class"
     share = case.config.data.validation
     patches: tuple[Patch, ...] = ()

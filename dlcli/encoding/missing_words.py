@@ -121,7 +121,7 @@ def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
     if column in data.target.columns:
         return data.target.type in ("numeric", "count")
     kinds = (Numeric, Boolean, Datetime)
-    return column == data.weight or isinstance(features.get(column), kinds)
+    return column == data.sample_weight or isinstance(features.get(column), kinds)
 
 
 def _holds_numbers_or_dates(train: Table, column: str) -> bool:

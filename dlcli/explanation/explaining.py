@@ -69,7 +69,7 @@ def explain(
     network, weights, task = predictor.network, predictor.weights_of(1), predictor.task
     layout = predictor.encoding.layout
 
-    listed, unlisted = list_columns(target, predictor.config.data.weight, decisions)
+    listed, unlisted = list_columns(target, predictor.config.data.sample_weight, decisions)
     whole, others = sets["train"][0], [table for table, _ in held_out.values()]
     largest = largest_inputs(layout, train.matrix)
     # Out-of-fold rows are the training rows themselves.

@@ -481,7 +481,7 @@ def _predicted(facts: _Facts) -> str:
 
 
 def _is_weighted(config: Config) -> bool:
-    return config.data.weight is not None or config.class_weight is not None
+    return config.data.sample_weight is not None or config.class_weight is not None
 
 
 def _call(section: Section, module: str) -> str:
@@ -631,7 +631,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield "metrics = ["
         yield from (f"    {each}," for each in metrics.values())
         yield "]"
-    weighted = "weighted_metrics" if config.data.weight else "metrics"
+    weighted = "weighted_metrics" if config.data.sample_weight else "metrics"
     arguments = ["optimizer", f"loss={_call(config.loss, 'losses')}"]
     yield from _wrapped("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
     callbacks = [*_callbacks(config, {"loss", *metrics})]
@@ -722,7 +722,7 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
 
 def _weighting_code(facts: _Facts) -> Iterator[str]:
     config, task = facts.config, facts.predictor.task
-    weight, classes = config.data.weight, config.class_weight
+    weight, classes = config.data.sample_weight, config.class_weight
     yield (
         "weights = np.ones(len(table))"
         if weight is None
@@ -746,7 +746,7 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
     task = facts.predictor.task
     yield f"for name, rows in {{{sets}}}.items():"
     yield "    predicted = predict(rows)"
-    weight, weighting = facts.config.data.weight, ""
+    weight, weighting = facts.config.data.sample_weight, ""
     if weight is not None:
         yield f"    weights = as_number(rows[{_literal(weight)}]).to_numpy()"
         weighting = ", weights=weights"

@@ -192,8 +192,7 @@ class Dimension(Document):
     """A setting that is varied."""
 
     path: str
-    """The setting, as `--set` takes it; `hidden.layers`, `hidden.units` and so on for all hidden
-    layers alike."""
+    """The setting, as `--set` takes it; below `hidden_layers` that of each hidden layer."""
     kind: Literal["float", "integer", "choice"]
     low: Number = None
     high: Number = None

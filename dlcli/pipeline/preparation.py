@@ -226,8 +226,8 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         for at, column in enumerate(data.target.columns):
             index = "" if isinstance(data.target.column, str) else f"[{at}]"
             problems += _missing_column(f"data.target.column{index}", column, header)
-        if data.weight is not None:
-            problems += _missing_column("data.weight", data.weight, header)
+        if data.sample_weight is not None:
+            problems += _missing_column("data.sample_weight", data.sample_weight, header)
     try:
         chosen = choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if not isinstance(feature, Ignored)]
@@ -525,11 +525,11 @@ def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
     assert config.ensemble_folds is not None
     classes, seed = rows.task.class_column, config.seed
     train, choice = rows.split.train, rows.split_choice
-    weights = row_weights(train, config.data.weight, ValueIssues())
+    weights = row_weights(train, config.data.sample_weight, ValueIssues())
     try:
         folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
         if weights is not None:
-            _check_weights(weights, folds, train.file, config.data.weight)
+            _check_weights(weights, folds, train.file, config.data.sample_weight)
     except DataError as error:
         # No number of folds helps a class with a single row.
         is_class = classes is not None and error.column == classes
@@ -618,7 +618,7 @@ def prepare_rows(
     for finding in issues:
         message, columns = f"{train.file}: {finding}", finding.columns
         events.emit("warning", message=message, check=finding.check, columns=columns)
-    weight, storage = config.data.weight, dataset.storage
+    weight, storage = config.data.sample_weight, dataset.storage
     return FitRows(split, choice, task, decisions, encoding, weight, issues, storage)
 
 
@@ -645,7 +645,9 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
         except DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
-            message = f"{error.message} in the {name} rows; split otherwise, or omit data.weight"
+            message = (
+                f"{error.message} in the {name} rows; split otherwise, or omit data.sample_weight"
+            )
             raise DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         notes = [] if name == "train" else issues.notes(table.place)

@@ -18,7 +18,7 @@ from optuna.distributions import (
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, count_combinations, dimensions_of
-from dlcli.config.tune_section import Pruner, Tpe, Tune
+from dlcli.config.tune_section import HIDDEN_LAYERS, Pruner, Tpe, Tune
 from dlcli.config.yaml_document import parse_path
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
@@ -287,7 +287,7 @@ def fits_per_program(tune: Tune, folds: int) -> int:
 
 def _is_size(path: tuple[str | int, ...]) -> bool:
     """Return whether a setting may change sizes alone, for which candidates share a graph."""
-    if path[0] == "hidden":  # all of it, layers by number, or their units
+    if path[0] in ("hidden", HIDDEN_LAYERS):  # all of it, layers by number, or their units
         return path[-1] in ("hidden", "units") or isinstance(path[-1], int)
     return path == ("batch_size",)
 

@@ -87,7 +87,7 @@ def _failures(
 ) -> Iterator[str]:
     metric = name.partition(".")[2]
     value, what = estimate.value, metric
-    if gate.by == "interval":
+    if gate.compare == "confidence_bound":
         is_higher = HIGHER_IS_BETTER.get(metric, gate.at_most is None)
         value = estimate.lower if is_higher else estimate.upper
         what = f"the {'lower' if is_higher else 'upper'} end of the interval of {metric}"

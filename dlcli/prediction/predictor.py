@@ -350,7 +350,7 @@ class Predictor:
     @property
     def metric_columns(self) -> list[str]:
         """The columns that metrics are computed from, besides the predictions."""
-        weight = self.config.data.weight
+        weight = self.config.data.sample_weight
         return [*self.task.columns, *([] if weight is None else [weight])]
 
     def evaluate(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Evaluation:
@@ -367,7 +367,7 @@ class Predictor:
             DataError: for columns that the table doesn't have; for values that can't be encoded,
                 unless the issues are lenient; or if no row is left.
         """
-        weight = self.config.data.weight
+        weight = self.config.data.sample_weight
         absent = [column for column in self.metric_columns if column not in table.columns]
         if absent:
             message = f"has no {named_columns(absent)}, which metrics are computed from"

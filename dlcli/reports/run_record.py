@@ -340,7 +340,7 @@ class TrainingRecord(RunRecord):
     def counted_rows(self, split: str) -> int | None:
         """Return the number of rows of a set without held-out rows of weight 0."""
         rows = self.rows(split)
-        if rows is None or self.run.config.data.weight is None:
+        if rows is None or self.run.config.data.sample_weight is None:
             return rows
         held_out = [each for each in self.predicted if not each.is_sample]
         return rows - sum(each.without_weight for each in held_out if each.split == split)

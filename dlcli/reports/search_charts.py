@@ -182,7 +182,7 @@ def value_text(value: Value, most: int = 40) -> str:
 
 
 def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
-    """Format settings on one line: `hidden.units 32, hidden.activation relu`."""
+    """Format settings on one line: `hidden_layers.units 32, hidden_layers.activation relu`."""
     pairs = (f"{path} {value_text(value, 60)}" for path, value in values.items())
     return fmt.shorten(", ".join(pairs), most)
 

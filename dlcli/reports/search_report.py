@@ -318,7 +318,9 @@ def leaderboard_table(candidates: Candidates) -> Table:
         rank = sum(candidates.is_better(value_of(each), value_of(default)) for each in listed)
         rows.insert(rank, (fmt.UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
     more = fmt.omitted(len(candidates.complete) - len(listed))
-    settings = fmt.shorten_names((each.path.rpartition(".")[2] or each.path for each in shown), 24)
+    keys = (each.path.rpartition(".")[2] or each.path for each in shown)
+    names = ("layers" if key == "number" else key for key in keys)  # that of hidden layers
+    settings = fmt.shorten_names(names, 24)
     return Table(
         (
             *("rank", "candidate", fmt.shorten(candidates.search.metric, 40), "± standard error"),

@@ -43,7 +43,7 @@ def starter_config(
     *,
     config_folder: Path = Path(),  # noqa: B008  (the current one)
     ignore: Sequence[str] = (),
-    positive: str | None = None,
+    positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
     preset: Preset = "simple",
 ) -> str:
@@ -54,7 +54,7 @@ def starter_config(
         target: the column to predict, or several of numbers or of labels.
         config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns that are no features, or patterns of their names.
-        positive: the class of two that counts as positive.
+        positive_class: the class of two that counts as positive.
         type: the type of target, if it is not the one that is inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones.
 
@@ -73,12 +73,15 @@ def starter_config(
         raise UsageError("a config needs a file that it can name, not standard input")
     table = read_table(data, words_to_read())
     targets = require_columns(table, target)
-    for name, asks in (("positive", positive is not None), ("type", type == "categorical")):
+    for name, asks in (
+        ("positive_class", positive_class is not None),
+        ("type", type == "categorical"),
+    ):
         if asks and len(targets) > 1:
             raise UsageError(f"{option(name)}: a target of several columns has no classes")
-    if positive is not None and type in ("numeric", "count"):
-        raise UsageError(f"{option('positive')}: a target of type {type} has no classes")
-    declared = Target(column=targets, type=type, positive=positive)
+    if positive_class is not None and type in ("numeric", "count"):
+        raise UsageError(f"{option('positive_class')}: a target of type {type} has no classes")
+    declared = Target(column=targets, type=type, positive_class=positive_class)
     [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
@@ -130,8 +133,8 @@ def _written_target(facts: TableFacts, declared: Target) -> str:
     parts = [f"column: {column}"]
     if declared.type != "auto":
         parts.append(f"type: {declared.type}")
-    if facts.positive is not None:
-        parts.append(f"positive: {scalar(facts.positive)}")
+    if facts.positive_class is not None:
+        parts.append(f"positive_class: {scalar(facts.positive_class)}")
     return f"{{{', '.join(parts)}}}" if len(parts) > 1 else column
 
 
@@ -196,12 +199,16 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
-    if len(facts.task.classes) == 2 and facts.task.reason == "text" and facts.positive is None:
+    if (
+        len(facts.task.classes) == 2
+        and facts.task.reason == "text"
+        and facts.positive_class is None
+    ):
         (most, rows), (other, others) = values.frequent
         if most == facts.task.classes[1] and rows > others:
             yield f"precision and recall are of {scalar(most)}; for those of the rarer class, write"
             column = scalar(facts.task.columns[0])
-            yield f"  target: {{column: {column}, positive: {scalar(other)}}}"
+            yield f"  target: {{column: {column}, positive_class: {scalar(other)}}}"
     is_number = facts.task.type == "numeric" and facts.task.reason != "declared"
     if not is_number or not values.whole or values.bounds is None:
         return

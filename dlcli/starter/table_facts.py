@@ -74,7 +74,7 @@ class TableFacts:
     without_target: int
     """The other rows, which training leaves out."""
     task: Task
-    positive: str | None
+    positive_class: str | None
     """The positive class, if it was named."""
     target_values: tuple[ColumnSummary, ...]
     """The values of each of its columns."""
@@ -137,7 +137,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         rows=table.rows,
         without_target=whole.rows - table.rows,
         task=task,
-        positive=target.positive,
+        positive_class=target.positive_class,
         target_values=values,
         without_classes=type_without_classes(table, task),
         class_rows=tuple(map(int, class_rows)),

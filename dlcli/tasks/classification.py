@@ -364,7 +364,7 @@ class Multilabel(Task):
         yield (
             None,
             f"is for classes, of which a row has one, and the target {self.name} is labels; weigh "
-            "rows by data.weight, or rare labels by loss: {name: binary_focal_crossentropy, "
+            "rows by data.sample_weight, or rare labels by loss: {name: binary_focal_crossentropy, "
             "apply_class_balancing: true, alpha: ...}",
         )
 

@@ -148,7 +148,7 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
         return _classification(target, tables, "text" + _delimiter_hint(column, tables))
     if pair := _two_integers(column, tables):
         return _classification(target, tables, "all {} or {}".format(*pair))
-    if target.positive is not None:
+    if target.positive_class is not None:
         return _classification(target, tables, "declared")
     return Regression(columns=(column,), reason="all numbers")
 
@@ -209,14 +209,14 @@ def _two_integers(column: str, tables: Sequence[Table]) -> tuple[int, int] | Non
 
 
 def _classification(target: Target, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
-    (column,), positive = target.columns, target.positive
+    (column,), positive = target.columns, target.positive_class
     classes = sort_classes(name for table in tables for name in table.codes(column)[1])
     if len(classes) < 2:
         message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
         raise DataError(message, file=tables[0].file, column=column)
     if positive is not None:
         if problem := _positive_problem(positive, column, classes):
-            raise ConfigError([Problem("data.target.positive", problem)])
+            raise ConfigError([Problem("data.target.positive_class", problem)])
         classes = (*(name for name in classes if name != positive), positive)
     return classification(column, classes, storage_type(column, tables[0], classes), reason)
 

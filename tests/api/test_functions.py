@@ -257,8 +257,8 @@ def test_arguments_of_a_wrong_kind_are_named(run):
             "ignore: expected the name of a column or a list of them, got int",
         ),
         (
-            lambda run: dlcli.starter_config(TABLE, "price", positive=1.5),
-            "positive: expected the name of a class, got 1.5",
+            lambda run: dlcli.starter_config(TABLE, "price", positive_class=1.5),
+            "positive_class: expected the name of a class, got 1.5",
         ),
         (
             lambda run: dlcli.starter_config(TABLE, "price", type="number"),
@@ -304,8 +304,8 @@ def test_one_pattern_of_columns_to_ignore_may_be_a_text():
 
 def test_a_positive_class_may_be_an_integer_of_numpy():
     table = {"a": [1.5, 2.5] * 20, "y": [0, 1] * 20}
-    text = dlcli.starter_config(table, "y", positive=np.int64(0))
-    assert text == dlcli.starter_config(table, "y", positive="0")
+    text = dlcli.starter_config(table, "y", positive_class=np.int64(0))
+    assert text == dlcli.starter_config(table, "y", positive_class="0")
 
 
 class TestResume:

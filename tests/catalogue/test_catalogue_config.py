@@ -178,7 +178,10 @@ REFUSED = {
         data("validation: 0.2, split: stratified"),
         "1:63: data.split: 'stratified' is for classes, and 'y' is a number; use random",
     ),
-    "the target as its own weight": (data("weight: y"), "1:47: data.weight: is also the target"),
+    "the target as its own weight": (
+        data("sample_weight: y"),
+        "1:54: data.sample_weight: is also the target",
+    ),
     "validation watched where there is none": (
         f"{CONFIG}early_stopping: {{monitor: val_loss}}\n",
         "4:27: early_stopping.monitor: 'val_loss' needs rows to validate on; set "

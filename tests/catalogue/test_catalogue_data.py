@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 CONFIG = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
-WEIGHTED = CONFIG.replace("target: y", "target: y, weight: w")
+WEIGHTED = CONFIG.replace("target: y", "target: y, sample_weight: w")
 SPLIT = CONFIG.replace("target: y", "target: y, validation: 0.2, test: 0.2")
 NUMERIC = f"{CONFIG}input: {{features: {{x: numeric}}}}\n"
 
@@ -63,7 +63,7 @@ REFUSED = {
         GOOD,
         WEIGHTED,
         2,
-        "c.yaml:1:41: data.weight: no column 'w' in t.csv; there are x, y",
+        "c.yaml:1:48: data.sample_weight: no column 'w' in t.csv; there are x, y",
     ),
     "nothing": ("", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
     "blank lines": ("\n\n", CONFIG, 3, "t.csv: is empty, expected a header and rows"),

@@ -27,7 +27,7 @@ def test_scores_are_a_table(dlcli):
 @pytest.mark.usefixtures("folder")
 def test_rows_of_weight_0_are_counted_separately(dlcli):
     Path("points.csv").write_text("id,x,y,w\na,0,1,1\nb,1,3,1\nc,2,4,2\n")
-    Path("weighted.yaml").write_text(DOUBLE.replace("target: y", "target: y, weight: w"))
+    Path("weighted.yaml").write_text(DOUBLE.replace("target: y", "target: y, sample_weight: w"))
     make_run("weighted", kernel=2, bias=1)
     text = "x,y,w\n0,1,1\n1,3,1\n2,9,0\n3,7,2\n"
     lines = dlcli("evaluate", "runs/weighted", "-", text=text).stdout.splitlines()

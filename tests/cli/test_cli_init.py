@@ -38,9 +38,11 @@ def test_a_repeated_target_is_several_numbers(dlcli):
     assert config.data.target.columns == ("left", "right")
     assert [*(config.input.features or {})] == ["x"]
     assert dlcli("validate", "robot.yaml").exit_code == 0
-    positive = dlcli("init", "robot.csv", *targets, "--positive", "3")
+    positive = dlcli("init", "robot.csv", *targets, "--positive-class", "3")
     assert positive.exit_code == 2
-    assert positive.stderr == "error: --positive: a target of several columns has no classes\n"
+    assert (
+        positive.stderr == "error: --positive-class: a target of several columns has no classes\n"
+    )
     classes = dlcli("init", "robot.csv", *targets, "--type", "categorical")
     assert classes.exit_code == 2
     assert classes.stderr == "error: --type: a target of several columns has no classes\n"
@@ -113,9 +115,9 @@ def test_columns_ignored_on_request_stay_so_among_many_of_all_types(dlcli):
 
 @pytest.mark.usefixtures("loans")
 def test_the_positive_class_is_chosen(dlcli):
-    options = ["--target", "paid", "--positive", "no", "--output", "loans.yaml"]
+    options = ["--target", "paid", "--positive-class", "no", "--output", "loans.yaml"]
     assert dlcli("init", "loans.csv", *options).exit_code == 0
-    assert load_config(Path("loans.yaml")).config.data.target.positive == "no"
+    assert load_config(Path("loans.yaml")).config.data.target.positive_class == "no"
     assert dlcli("validate", "loans.yaml").exit_code == 0
 
 
@@ -138,9 +140,9 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
     assert "if its 3 integers are classes" not in text
     checked = dlcli("validate", "codes.yaml")
     assert (checked.exit_code, "a few integers" in checked.stderr) == (0, False)
-    message = "error: --positive: a target of type count has no classes\n"
+    message = "error: --positive-class: a target of type count has no classes\n"
     assert dlcli(
-        "init", "codes.csv", *options[:2], "--type", "count", "--positive", "1"
+        "init", "codes.csv", *options[:2], "--type", "count", "--positive-class", "1"
     ).stderr == (message)
 
 
@@ -156,8 +158,8 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
         (["--ignore", "paid"], "loans.csv: 'paid' is a target and can't be ignored"),
         (["--ignore", "*"], "input.features: leaves no column for the network to read"),
         (
-            ["--positive", "yess"],
-            "data.target.positive: no class 'yess' in the column 'paid'; did you mean 'yes'?",
+            ["--positive-class", "yess"],
+            "data.target.positive_class: no class 'yess' in the column 'paid'; did you mean 'yes'?",
         ),
     ],
 )
@@ -204,7 +206,7 @@ def test_a_table_needs_a_target_and_the_columns_are_named(dlcli):
         ["houses.csv", "--target", "price", "--example", "line"],
         ["--example", "line", "--output", "a.yaml"],
         ["--example", "line", "--ignore", "x"],
-        ["--example", "line", "--positive", "x"],
+        ["--example", "line", "--positive-class", "x"],
     ],
 )
 def test_a_table_needs_a_target_and_an_example_no_other_option(arguments, dlcli):

@@ -36,7 +36,7 @@ RUNS = {
     "numbers": "target: y, test: 0.25",
     "pair": "target: [y, z], validation: 0.3",
     "classes": "target: level, test: 0.25",
-    "weighted": "target: y, validation: 0.3, weight: w",
+    "weighted": "target: y, validation: 0.3, sample_weight: w",
     "counts": "target: {column: count, type: count}, validation: 0.3",
     "labels": "target: {column: [up, right], type: multi_label}, validation: 0.3",
     "alone": "target: y",

@@ -233,7 +233,7 @@ def test_a_config_needs_no_ending(dlcli):
 def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
     space = (
         "tune={folds: 5, space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}, "
-        "hidden: {layers: {low: 1, high: 4}, units: [8, 16], dropout: {low: 0, high: 0.5}}, "
+        "hidden_layers: {number: {low: 1, high: 4}, units: [8, 16], dropout: {low: 0, high: 0.5}}, "
         "batch_size: {low: 8, high: 64, step: 8}, early_stopping: [null, {monitor: loss}]}}"
     )
     result = dlcli("validate", "config.yaml", "--set", space)
@@ -241,9 +241,9 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
         "",
         "tune                     50 trials, tpe, val_loss of 5 folds",
         "optimizer.learning_rate  0.0001 to 0.1, log",
-        "hidden.layers            1 to 4",
-        "hidden.units             8, 16",
-        "hidden.dropout           0 to 0.5",
+        "hidden_layers.number     1 to 4",
+        "hidden_layers.units      8, 16",
+        "hidden_layers.dropout    0 to 0.5",
         "batch_size               8 to 64 by 8",
         "early_stopping           null, {monitor: loss}",
     ]
@@ -254,8 +254,8 @@ def test_a_search_without_a_space_is_shown_with_the_default(dlcli):
     result = dlcli("validate", "config.yaml", "--set", "tune.trials=7")
     assert result.stdout.splitlines()[6:9] == [
         "tune                     7 trials, tpe, val_loss of 3 folds",
-        "hidden.layers            1, 2, 3",
-        "hidden.units             16, 32, 64",
+        "hidden_layers.number     1, 2, 3",
+        "hidden_layers.units      16, 32, 64",
     ]
 
 

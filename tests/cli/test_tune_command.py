@@ -213,13 +213,13 @@ def test_quiet_prints_only_the_result(dlcli):
 
 def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     learning_rate = {"low": 0.001, "high": 0.1, "log": True}
-    space = {"hidden": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
+    space = {"hidden_layers": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
     fields = {"rows": 60, "trials": 50, "folds": 5, "held_out": "validation", "space": space}
     assert set(fields) == documented("Search")["space"]
     print_event("space", fields)
     assert capsys.readouterr().err.splitlines() == [
         "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
-        "          hidden:",
+        "          hidden_layers:",
         "            units: [16, 32]",
         "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
     ]

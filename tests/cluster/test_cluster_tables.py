@@ -155,7 +155,7 @@ data:
   validation: 0.2
   test: 0.2
   target: price
-  weight: weight
+  sample_weight: weight
 input:
   features:
     size: {type: numeric, missing: median}

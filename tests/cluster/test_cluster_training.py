@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[2]
 REGRESSION = """
 seed: 3
-data: {train: table.csv, validation: 0.25, target: price, weight: weight}
+data: {train: table.csv, validation: 0.25, target: price, sample_weight: weight}
 input:
   features:
     size: numeric

@@ -56,16 +56,16 @@ def failures(
             ("mse is 1,234,567.25, at most 1,234,567 is required",),
         ),
         ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
-        ("test.accuracy", Gate(at_least=0.85, by="interval"), ACCURACY, ()),
+        ("test.accuracy", Gate(at_least=0.85, compare="confidence_bound"), ACCURACY, ()),
         (
             "test.accuracy",
-            Gate(at_least=0.86, by="interval"),
+            Gate(at_least=0.86, compare="confidence_bound"),
             ACCURACY,
             ("the lower end of the interval of accuracy is 0.85, at least 0.86 is required",),
         ),
         (
             "test.rmse",
-            Gate(at_most=3.5, by="interval"),
+            Gate(at_most=3.5, compare="confidence_bound"),
             ERROR,
             ("the upper end of the interval of rmse is 3.75, at most 3.5 is required",),
         ),
@@ -73,7 +73,7 @@ def failures(
         ("test.auc", Gate(at_least=0.5), None, ("auc is undefined",)),
         (
             "test.auc",
-            Gate(at_least=0.5, by="interval"),
+            Gate(at_least=0.5, compare="confidence_bound"),
             Estimate(value=1.0, reason="there is one class"),
             ("the lower end of the interval of auc is undefined: there is one class",),
         ),

@@ -15,7 +15,7 @@ from dlcli.prediction.predictor import Ensemble
 from dlcli.preprocessing import LinearScaling
 
 EARLIER = """\
-data: {train: a.csv, target: {column: y}}
+data: {train: a.csv, test: b.csv, target: {column: y, positive: b}, weight: w}
 input:
   scaling: {name: log}
   feature_scale: 40
@@ -25,9 +25,16 @@ input:
 hidden: []
 output: {scaling: {name: log}}
 epochs: 1
+gates:
+  test.r2: {at_least: 0.5, by: interval}
+  test.mae: {at_most: 0.5, by: value}
+tune:
+  space:
+    hidden: {layers: {low: 1, high: 3}, units: [1, 2]}
+    optimizer: [adam, sgd]
 """
 PRESENT = """\
-data: {train: a.csv, target: {column: y}}
+data: {train: a.csv, test: b.csv, target: {column: y, positive_class: b}, sample_weight: w}
 input:
   scaling: log1p
   scaling_layer: {learning_rate_multiplier: 40}
@@ -37,6 +44,13 @@ input:
 hidden: []
 output: {scaling: log1p}
 epochs: 1
+gates:
+  test.r2: {at_least: 0.5, compare: confidence_bound}
+  test.mae: {at_most: 0.5}
+tune:
+  space:
+    hidden_layers: {number: {low: 1, high: 3}, units: [1, 2]}
+    optimizer: [adam, sgd]
 """
 
 
@@ -79,6 +93,19 @@ def test_an_ensemble_of_an_earlier_version_is_read() -> None:
         (
             "input.features.b={type: numeric, max_categories: 5}",
             "input.features.b.max_categories: unknown key; did you mean 'one_hot_values'?",
+        ),
+        ("data.weight=w", "data.weight: unknown key; did you mean 'sample_weight'?"),
+        (
+            "data.target.positive=b",
+            "data.target.positive: unknown key; did you mean 'positive_class'?",
+        ),
+        (
+            "gates={test.r2: {at_least: 0.5, by: interval}}",
+            "gates['test.r2'].by: unknown key; did you mean 'compare'?",
+        ),
+        (
+            "tune.space.hidden={layers: [1, 2], units: [8, 16]}",
+            "tune.space.hidden: write hidden_layers: {number: ..., units: ...}",
         ),
         ("output.scaling=log", "output.scaling: unknown scaling 'log'; did you mean 'log1p'?"),
     ],

@@ -44,7 +44,7 @@ data:
   test: 0.15
   split: {name: stratified}
   target: income
-  weight: sample_weight
+  sample_weight: sample_weight
   missing: ["?", "NA"]
 input:
   scaling: standard

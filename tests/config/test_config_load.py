@@ -184,20 +184,20 @@ def test_later_problems_are_located_and_sorted(
     config_file: Path,
 ) -> None:
     config_file.write_text(f"{MINIMAL}input:\n  features: {{a: auto, 'b.c': auto}}\n")
-    loaded = load_config(config_file, ["data.weight=w"])
+    loaded = load_config(config_file, ["data.sample_weight=w"])
     with pytest.raises(ConfigError) as caught, loaded.located():
         raise ConfigError(
             [
                 Problem("data.target", "no such column"),
                 Problem("input.features['b.c']", "no such column"),
                 Problem("loss", "doesn't fit"),
-                Problem("data.weight", "no such column"),
+                Problem("data.sample_weight", "no such column"),
                 Problem("", "is odd"),
                 Problem("seed", "is odd", "elsewhere:1:1"),
             ]
         )
     assert str(caught.value).splitlines() == [
-        "--set 'data.weight=w': data.weight: no such column",
+        "--set 'data.sample_weight=w': data.sample_weight: no such column",
         "c.yaml:1:1: loss: doesn't fit",
         "c.yaml:1:1: is odd",
         "elsewhere:1:1: seed: is odd",

@@ -54,9 +54,9 @@ def at(config: Config, path: str) -> object:
         (r'input.features["\u0041"]=numeric', "input features A type", "numeric"),
         ("input.features.pixel_*=numeric", "input features pixel_* type", "numeric"),
         ("early_stopping.monitor=loss", "early_stopping monitor", "loss"),
-        ("data.target.positive=no", "data target positive", "no"),
-        ("data.target.positive=1", "data target positive", "1"),
-        ("data.target.positive=true", "data target positive", "true"),
+        ("data.target.positive_class=no", "data target positive_class", "no"),
+        ("data.target.positive_class=1", "data target positive_class", "1"),
+        ("data.target.positive_class=true", "data target positive_class", "true"),
     ],
 )
 def test_an_override_adds_a_missing_value(

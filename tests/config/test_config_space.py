@@ -108,12 +108,12 @@ def test_more_rows_have_more_units_and_validation_rows_instead_of_folds(
     tune = default(rows)
     varied = {".".join(keys): values for keys, values in tune.varied}
     assert list(varied) == [
-        "hidden.layers",
-        "hidden.units",
-        "hidden.dropout",
+        "hidden_layers.number",
+        "hidden_layers.units",
+        "hidden_layers.dropout",
         "optimizer.learning_rate",
     ]
-    assert varied["hidden.units"] == units
+    assert varied["hidden_layers.units"] == units
     assert tune.folds == folds
     assert tune.most_trials == 50
 
@@ -138,11 +138,11 @@ def test_an_ensemble_varies_the_units_that_it_has_and_is_compared_on_its_own_fol
 ) -> None:
     layers = "[{units: 100, activation: relu}, {units: 50}]"
     tune = default(200, "", layers, "ensemble: {members: 4}\n")
-    assert dict(tune.varied)[("hidden", "units")] == (50, 100, 200)
+    assert dict(tune.varied)[("hidden_layers", "units")] == (50, 100, 200)
     assert tune.folds is None
     assert default(200, ", validation: 0.2", layers, "ensemble: {members: 4, folds: none}\n").folds
     linear = default(200, "", "[]", "ensemble: {members: 4}\n")
-    assert dict(linear.varied)[("hidden", "units")] == (16, 32, 64)
+    assert dict(linear.varied)[("hidden_layers", "units")] == (16, 32, 64)
 
 
 def test_the_default_is_around_the_learning_rate_of_the_config(
@@ -155,7 +155,10 @@ def test_the_default_is_around_the_learning_rate_of_the_config(
 def test_layers_that_are_added_to_a_linear_model_are_not_linear(
     default: Callable[..., Tune],
 ) -> None:
-    assert dict(default(100, hidden="[]").varied)[("hidden", "activation")] == ("relu", "gelu")
+    assert dict(default(100, hidden="[]").varied)[("hidden_layers", "activation")] == (
+        "relu",
+        "gelu",
+    )
 
 
 def test_what_a_config_sets_for_its_search_is_kept(default: Callable[..., Tune]) -> None:
@@ -180,8 +183,8 @@ def test_what_a_config_sets_for_its_search_is_kept(default: Callable[..., Tune])
          Dimension("epochs", "integer", 1, 64, None, log=True)),
         ("optimizer.learning_rate: {low: 1e-4, high: 1, log: true}",
          Dimension("optimizer.learning_rate", "float", 0.0001, 1.0, None, log=True)),
-        ("hidden: {dropout: {low: 0, high: 0.5}}",
-         Dimension("hidden.dropout", "float", 0.0, 0.5, None)),
+        ("hidden_layers: {dropout: {low: 0, high: 0.5}}",
+         Dimension("hidden_layers.dropout", "float", 0.0, 0.5, None)),
         ("hidden[1].dropout: {low: 0, high: 0.75, step: 0.2}",
          Dimension("hidden[1].dropout", "float", 0.0, 0.6, 0.2)),
     ],
@@ -207,12 +210,12 @@ def test_scalars_are_labeled_by_themselves_and_other_choices_by_their_text(load:
 
 def test_settings_of_all_hidden_layers_have_a_path_below_hidden(load: Load) -> None:
     found = dimensions(
-        load("hidden: {layers: [1, 2], kernel_regularizer.l2: {low: 0.1, high: 1}}", "seed: [1, 2]",
-             overrides=("data.validation=null",))
+        load("hidden_layers: {number: [1, 2], kernel_regularizer.l2: {low: 0.1, high: 1}}",
+             "seed: [1, 2]", overrides=("data.validation=null",))
     )  # fmt: skip
     assert [each.path for each in found] == [
-        "hidden.layers",
-        "hidden.kernel_regularizer.l2",
+        "hidden_layers.number",
+        "hidden_layers.kernel_regularizer.l2",
         "seed",
     ]
 
@@ -222,7 +225,7 @@ def test_settings_of_all_hidden_layers_have_a_path_below_hidden(load: Load) -> N
     [
         ("epochs: {low: 1, high: 6, step: 2}", [1, 3, 5]),
         ("epochs: [5, 3]", [5, 3]),
-        ("hidden: {dropout: {low: 0.1, high: 0.45, step: 0.1}}", [0.1, 0.2, 0.3, 0.4]),
+        ("hidden_layers: {dropout: {low: 0.1, high: 0.45, step: 0.1}}", [0.1, 0.2, 0.3, 0.4]),
         ("early_stopping: [null, {patience: 5}]", [None, "{patience: 5}"]),
     ],
 )
@@ -252,9 +255,11 @@ def test_other_settings_are_unchanged_and_tune_is_removed(load: Load) -> None:
 
 
 def test_the_config_itself_is_unchanged(load: Load) -> None:
-    file = load("hidden: {layers: [1, 3], units: [16, 32]}", "optimizer.use_ema: [true, false]")
+    file = load(
+        "hidden_layers: {number: [1, 3], units: [16, 32]}", "optimizer.use_ema: [true, false]"
+    )
     before = dump_config(file.config)
-    values = {"hidden.layers": 3, "hidden.units": 16, "optimizer.use_ema": True}
+    values = {"hidden_layers.number": 3, "hidden_layers.units": 16, "optimizer.use_ema": True}
     candidate(file, values)
     assert candidate(file, {}).config.hidden == file.config.hidden
     assert dump_config(file.config) == before
@@ -262,16 +267,16 @@ def test_the_config_itself_is_unchanged(load: Load) -> None:
 
 
 def test_all_layers_are_like_the_first_one(load: Load) -> None:
-    file = load("hidden: {layers: {low: 0, high: 3}}")
-    layers = candidate(file, {"hidden.layers": 3}).config.hidden
+    file = load("hidden_layers: {number: {low: 0, high: 3}}")
+    layers = candidate(file, {"hidden_layers.number": 3}).config.hidden
     assert layers == (file.config.hidden[0],) * 3
-    assert candidate(file, {"hidden.layers": 0}).config.hidden == ()
+    assert candidate(file, {"hidden_layers.number": 0}).config.hidden == ()
 
 
 def test_a_setting_of_all_layers_is_equal_in_each_and_other_settings_are_not(load: Load) -> None:
-    file = load("hidden: {units: [16, 32], activation: [relu, {name: elu, alpha: 0.5}]}")
+    file = load("hidden_layers: {units: [16, 32], activation: [relu, {name: elu, alpha: 0.5}]}")
     first, second = candidate(
-        file, {"hidden.units": 32, "hidden.activation": "{name: elu, alpha: 0.5}"}
+        file, {"hidden_layers.units": 32, "hidden_layers.activation": "{name: elu, alpha: 0.5}"}
     ).config.hidden
     assert (first.units, first.activation) == (32, Elu(alpha=0.5))
     assert (second.units, second.activation) == (32, Elu(alpha=0.5))
@@ -280,8 +285,8 @@ def test_a_setting_of_all_layers_is_equal_in_each_and_other_settings_are_not(loa
 
 
 def test_a_parameter_of_a_layers_setting_can_vary(load: Load) -> None:
-    file = load("hidden: {layers: [1, 2], kernel_regularizer.l2: {low: 1e-5, high: 1e-1}}")
-    values = {"hidden.kernel_regularizer.l2": 0.001, "hidden.layers": 2}
+    file = load("hidden_layers: {number: [1, 2], kernel_regularizer.l2: {low: 1e-5, high: 1e-1}}")
+    values = {"hidden_layers.kernel_regularizer.l2": 0.001, "hidden_layers.number": 2}
     assert [each.kernel_regularizer for each in candidate(file, values).config.hidden] == [
         L2(l2=0.001),
         L2(l2=0.001),
@@ -308,8 +313,8 @@ def test_whole_stacks_of_layers_can_be_choices(load: Load) -> None:
 
 
 def test_a_choice_may_be_null(load: Load) -> None:
-    file = load("hidden: {kernel_regularizer: [null, l2]}")
-    found = candidate(file, {"hidden.kernel_regularizer": None}).config.hidden
+    file = load("hidden_layers: {kernel_regularizer: [null, l2]}")
+    found = candidate(file, {"hidden_layers.kernel_regularizer": None}).config.hidden
     assert [each.kernel_regularizer for each in found] == [None, None]
 
 
@@ -374,13 +379,13 @@ def test_an_error_of_a_candidate_names_all_its_values(load: Load) -> None:
         CONFIG
         + """\
     optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}
-    hidden: {layers: {low: 0, high: 4}, units: [1, 16], dropout: {low: 0, high: 0.5}}
+    hidden_layers: {number: {low: 0, high: 4}, units: [1, 16], dropout: {low: 0, high: 0.5}}
     batch_size: [32, 64]
     early_stopping: [null, {patience: 3}]
     input.scaling: [standard, {name: robust, limit: 2}]
 """,
         CONFIG.replace("tune:\n  space:\n", ""),
-        WITHOUT_LAYERS + "    hidden: {layers: [0, 1], units: [8, 16]}\n",
+        WITHOUT_LAYERS + "    hidden_layers: {number: [0, 1], units: [8, 16]}\n",
     ],
     ids=["space", "no space", "first layer"],
 )
@@ -406,8 +411,8 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
     assert problems(
         "batch_size: [0, 1, -1]",
         "optimizer: [adam, sdg]",
-        "hidden: {units: [8, 0], dropout: {low: 0, high: 1}, activation: [{name: elu, alpha: -1},"
-        " relu]}",
+        "hidden_layers: {units: [8, 0], dropout: {low: 0, high: 1}, activation: [{name: elu,"
+        " alpha: -1}, relu]}",
         "early_stopping: [null, {patience: 3, monitr: loss}]",
         "precision: [float32, float64]",
         "epochs: {low: 10, high: 1e2}",
@@ -415,9 +420,9 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
         "c.yaml:8:18: batch_size: expected a positive integer, got 0",
         "c.yaml:8:24: batch_size: expected a positive integer, got -1",
         "c.yaml:9:23: optimizer: unknown optimizer 'sdg'; did you mean 'sgd'?",
-        "c.yaml:10:25: hidden[0].units: expected a positive integer up to 1000000, got 0",
-        "c.yaml:10:53: hidden[0].dropout: expected a number in [0, 1), got 1",
-        "c.yaml:10:89: hidden[0].activation.alpha: expected a number above 0, got -1",
+        "c.yaml:10:32: hidden[0].units: expected a positive integer up to 1000000, got 0",
+        "c.yaml:10:60: hidden[0].dropout: expected a number in [0, 1), got 1",
+        "c.yaml:10:96: hidden[0].activation.alpha: expected a number above 0, got -1",
         "c.yaml:11:42: early_stopping.monitr: unknown key; did you mean 'monitor'?",
         "c.yaml:12:26: precision: expected 'float32', 'mixed_float16' or"
         " 'mixed_bfloat16', got 'float64'; did you mean 'float32'?",
@@ -435,10 +440,10 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
          "8:5: optimizer.lerning_rate: unknown key; did you mean 'learning_rate'?"),
         ("optimzer.learning_rate: [1, 2]", "8:5: optimzer: unknown key; did you mean 'optimizer'?"),
         ("batchsize: [1, 2]", "8:5: batchsize: unknown key; did you mean 'batch_size'?"),
-        ("hidden: {layer: [1, 2]}",
-         "8:14: tune.space.hidden.layer: unknown key; did you mean 'layers'?"),
-        ("hidden: {kernel_regularizer: [l1, l2], batch_normalization.momentu: [0.5, 0.9]}",
-         "8:44: hidden[0].batch_normalization.momentu: unknown key; did you mean 'momentum'?"),
+        ("hidden_layers: {numbers: [1, 2]}",
+         "8:21: tune.space.hidden_layers.numbers: unknown key; did you mean 'number'?"),
+        ("hidden_layers: {kernel_regularizer: [l1, l2], batch_normalization.momentu: [0.5, 0.9]}",
+         "8:51: hidden[0].batch_normalization.momentu: unknown key; did you mean 'momentum'?"),
         ("learning_rate_schedule.decay_rate: [0.5, 0.9]",
          "8:5: learning_rate_schedule.decay_rate: unknown key; allowed: name"),
     ],
@@ -463,8 +468,10 @@ def test_a_problem_of_all_values_is_reported_once_at_the_key(problems: Problems)
 
 def test_a_parameter_of_a_choice_that_is_not_set_is_a_problem(problems: Problems) -> None:
     config = CONFIG.replace(", kernel_regularizer: l2", "")
-    assert problems("hidden: {layers: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config) == [
-        "c.yaml:8:30: hidden[0].kernel_regularizer:"
+    assert problems(
+        "hidden_layers: {number: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config
+    ) == [
+        "c.yaml:8:37: hidden[0].kernel_regularizer:"
         " expected a regularizer as {name: ...}, got no 'name';"
         " write {name: l2, l2: ...}"
     ]
@@ -487,16 +494,16 @@ def test_a_value_that_conflicts_with_the_first_of_another_is_named(problems: Pro
 
 
 def test_layers_without_a_first_one_need_their_units(problems: Problems) -> None:
-    line = "hidden: {layers: [0, 1, 2], activation: [relu, elu]}"
+    line = "hidden_layers: {number: [0, 1, 2], activation: [relu, elu]}"
     assert problems(line, config=WITHOUT_LAYERS) == [
-        "c.yaml:2:9: hidden[0].units: is required (with hidden.layers: 2)"
+        "c.yaml:2:9: hidden[0].units: is required (with hidden_layers.number: 2)"
     ]
 
 
 def test_hidden_layers_can_vary_only_if_there_are_some(problems: Problems) -> None:
-    assert problems("hidden: {units: [8, 16]}", config=WITHOUT_LAYERS) == [
-        "c.yaml:6:14: tune.space.hidden.units: varies the hidden layers, and there are none;"
-        " let 'layers' vary, too"
+    assert problems("hidden_layers: {units: [8, 16]}", config=WITHOUT_LAYERS) == [
+        "c.yaml:6:21: tune.space.hidden_layers.units: varies the hidden layers, and there are none;"
+        " let 'number' vary, too"
     ]
 
 

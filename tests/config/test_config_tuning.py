@@ -33,8 +33,8 @@ tune:
   time: 10m
   space:
     optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}
-    hidden:
-      layers: {low: 1, high: 4}
+    hidden_layers:
+      number: {low: 1, high: 4}
       units: [16, 32, 64, 128]
       activation: [relu, gelu, tanh]
       dropout: {low: 0.0, high: 0.5}
@@ -66,8 +66,8 @@ def test_the_whole_section_is_read(load_with: Load) -> None:
         time=600.0,
         space={
             "optimizer.learning_rate": Range(low=1e-4, high=1e-1, log=True),
-            "hidden": {
-                "layers": Range(low=1, high=4),
+            "hidden_layers": {
+                "number": Range(low=1, high=4),
                 "units": (16, 32, 64, 128),
                 "activation": ("relu", "gelu", "tanh"),
                 "dropout": Range(low=0.0, high=0.5),
@@ -259,8 +259,8 @@ OTHER_LOSS = "candidates are compared by their loss, which it changes; set anoth
         ("output.scaling", f"can't be varied: {OTHER_LOSS}"),
         ("output.activation", f"can't be varied: {OTHER_LOSS}"),
         ("a..b", "can't read 'a..b' as a path at '..b'"),
-        ("hidden.units", "expected hidden: {units: ...} for all layers, or hidden[0].units"
-                         " for one"),
+        ("hidden_layers.units", "expected hidden_layers: {units: ...} for all layers, or"
+                                " hidden[0].units for one"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_varied_is_reported_with_the_reason(
@@ -319,9 +319,9 @@ def test_a_name_and_its_parameters_can_both_be_varied(load_with: Load) -> None:
 
 
 def test_parts_of_hidden_layers_cannot_be_varied_with_the_whole(problems_with: Problems) -> None:
-    lines = space("hidden: {activation: [relu, elu], activation.alpha: [1, 2]}")
+    lines = space("hidden_layers: {activation: [relu, elu], activation.alpha: [1, 2]}")
     assert problems_with(lines) == [
-        "c.yaml:7:57: tune.space.hidden['activation.alpha']: 'activation.alpha' is a part of"
+        "c.yaml:7:64: tune.space.hidden_layers['activation.alpha']: 'activation.alpha' is a part of"
         " 'activation', which is varied, too"
     ]
 
@@ -341,8 +341,8 @@ def test_parts_of_hidden_layers_cannot_be_varied_with_the_whole(problems_with: P
 def test_numbers_of_layers_are_integers_up_to_100(
     problems_with: Problems, layers: str, strange: str
 ) -> None:
-    assert problems_with(space(f"hidden: {{layers: {layers}}}")) == [
-        "c.yaml:7:22: tune.space.hidden.layers: expected integers from 0 to 100, choices or"
+    assert problems_with(space(f"hidden_layers: {{number: {layers}}}")) == [
+        "c.yaml:7:29: tune.space.hidden_layers.number: expected integers from 0 to 100, choices or"
         f" low and high, got {strange}"
     ]
 
@@ -353,22 +353,24 @@ def test_units_instead_of_layers_are_reported_with_their_place(
 ) -> None:
     assert problems_with(space(f"hidden: {units}")) == [
         "c.yaml:7:13: tune.space.hidden: expected stacks of layers to choose from; to vary the"
-        " units of all layers, write hidden: {units: [16, 32]}"
+        " units of all layers, write hidden_layers: {units: [16, 32]}"
     ]
 
 
-def test_only_hidden_has_settings_below_it(problems_with: Problems) -> None:
-    lines = space("optimizer: {learning_rate: {low: 1e-3, high: 1e-1}}", "hiden: {units: [1, 2]}")
+def test_only_hidden_layers_has_settings_below_it(problems_with: Problems) -> None:
+    lines = space(
+        "optimizer: {learning_rate: {low: 1e-3, high: 1e-1}}", "hiden_layers: {units: [1, 2]}"
+    )
     assert problems_with(lines) == [
         "c.yaml:7:16: tune.space.optimizer: expected each setting by its full path, as in"
         " optimizer.learning_rate: {low: ..., high: ...}",
-        "c.yaml:8:12: tune.space.hiden: unknown key; did you mean 'hidden'?",
+        "c.yaml:8:19: tune.space.hiden_layers: unknown key; did you mean 'hidden_layers'?",
     ]
 
 
 def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> None:
-    assert problems_with(space("epochs: [1, 2]"), "tune.space.hidden.units=[3]") == [
-        "--set 'tune.space.hidden.units=[3]': tune.space.hidden.units:"
+    assert problems_with(space("epochs: [1, 2]"), "tune.space.hidden_layers.units=[3]") == [
+        "--set 'tune.space.hidden_layers.units=[3]': tune.space.hidden_layers.units:"
         " expected from 2 to 1000 choices, got 1; set it in the config itself"
     ]
 
@@ -376,13 +378,13 @@ def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> 
 def test_a_grid_needs_finitely_many_values(problems_with: Problems) -> None:
     lines = space(
         "optimizer.learning_rate: {low: 1e-3, high: 1e-1}",
-        "hidden: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
+        "hidden_layers: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
         above="  sampler: grid",
     )
     message = "has infinitely many values for a grid; give it a step, or list choices"
     assert problems_with(lines) == [
         f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
-        f"c.yaml:8:23: tune.space.hidden.dropout: {message}",
+        f"c.yaml:8:30: tune.space.hidden_layers.dropout: {message}",
     ]
 
 

@@ -14,7 +14,7 @@ from dlcli.pipeline.train_run import train
 from dlcli.runs.run_reader import open_run
 
 CONFIG = """\
-data: {train: rows.csv, target: y, validation: 0.25, weight: w}
+data: {train: rows.csv, target: y, validation: 0.25, sample_weight: w}
 input: {features: {x: {type: numeric, scaling: none}}}
 hidden: []
 optimizer: {name: sgd, learning_rate: 0.05}

@@ -190,7 +190,7 @@ def test_few_validation_rows_are_reported_with_the_rarest_class_and_a_range_of_a
 def test_weighted_rows_of_the_rarest_class_are_not_counted(case):
     metrics = classified([[0.5, 0], [0, 3.0]])
     (finding,) = examine(
-        case("data.weight=w", config=CLASSES, metrics=metrics, rows={"validation": 1})
+        case("data.sample_weight=w", config=CLASSES, metrics=metrics, rows={"validation": 1})
     )
     assert finding.observation.startswith("there is 1 validation row: accuracy 1")
 

@@ -31,7 +31,7 @@ class Case:
 
     def encoded(self, table: Table | None = None) -> EncodedRows:
         """Rows, encoded."""
-        weight = self.predictor.config.data.weight
+        weight = self.predictor.config.data.sample_weight
         return encode_rows(self.predictor.encoding, table or self.table, weight, ValueIssues())
 
     def sets(self, **tables: Table):

@@ -146,7 +146,7 @@ def test_of_a_long_table_a_constant_column_has_no_deviation(monkeypatch):
 
 def test_target_and_weight_are_listed_before_what_is_read_and_that_before_the_rest():
     table = rows_of(const=["a"] * 3, x=[1.0, 2.0, 3.0], w=[1.0, 1.0, 2.0], y=[0.0, 1.0, 2.0])
-    made = case(table, data={"train": "t.csv", "target": "y", "weight": "w"})
+    made = case(table, data={"train": "t.csv", "target": "y", "sample_weight": "w"})
     listed, rest = list_columns(made.target, "w", made.decisions)
     assert [(each.name, each.role, each.type) for each in listed] == [
         ("y", "target", "numeric"),

@@ -46,7 +46,7 @@ def test_of_a_linear_model_it_is_the_line():
 
 def test_rows_count_by_their_weights():
     table = rows_of(a=[0.0, 1.0], b=[1.0, 5.0], y=[0.0, 2.0], w=[3.0, 1.0])
-    data = {"train": "t.csv", "target": "y", "weight": "w"}
+    data = {"train": "t.csv", "target": "y", "sample_weight": "w"}
     [found] = dependences(case(table, {"output/kernel": [[1], [1]]}, data=data, **UNSCALED), "a")
     assert curve(found) == [("0", 0, (2,)), ("1", 1, (3,))]  # b is 2 in the weighted mean
 

@@ -56,7 +56,7 @@ def test_of_two_rows_it_is_nothing_or_their_difference():
 
 
 def test_weights_count():
-    made = linear(**FEATURES, data={"train": "t.csv", "target": "y", "weight": "w"})
+    made = linear(**FEATURES, data={"train": "t.csv", "target": "y", "sample_weight": "w"})
     a, b = importances(made, "a", "b")
     # Beyond ±1, a² is 1 + φ(1)/(1 − Φ(1)) = 2.525 in the mean; the values that come are any.
     assert b.increase == pytest.approx(2**0.5, rel=0.1)

@@ -141,7 +141,7 @@ def test_equals_come_as_they_are():
 
 def test_a_row_without_weight_is_none():
     table = rows_of(x=[1.0, 2.0], y=[9.0, 2.0], w=[0.0, 1.0])
-    made = identity(table, data={"train": "t.csv", "target": "y", "weight": "w"})
+    made = identity(table, data={"train": "t.csv", "target": "y", "sample_weight": "w"})
     assert [each.row for each in worst(made)] == [2]
 
 

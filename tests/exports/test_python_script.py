@@ -156,7 +156,7 @@ def test_labels_in_one_column_are_separated(tmp_path: Path, forks: Forks) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weight", ["", ", weight: w"])
+@pytest.mark.parametrize("weight", ["", ", sample_weight: w"])
 def test_metrics_of_several_numbers_are_means_over_columns(
     weight: str, tmp_path: Path, forks: Forks
 ) -> None:
@@ -193,7 +193,7 @@ def test_rows_of_one_group_are_in_one_fold_and_metrics_are_weighted(
     (tmp_path / "t.csv").write_text("\n".join(["x,y,g,w", *lines]))
     split = "{name: group, column: g}"
     config = (
-        f"data: {{train: t.csv, target: y, weight: w, split: {split}}}\nhidden: []\n"
+        f"data: {{train: t.csv, target: y, sample_weight: w, split: {split}}}\nhidden: []\n"
         f"epochs: {epochs}\nensemble: {{members: {members}, folds: 2}}\n"
     )
     script = tmp_path / "script/train.py"

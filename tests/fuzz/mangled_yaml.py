@@ -34,7 +34,7 @@ data:
   test: 0.1
   split: {name: group, column: house}
   target: {column: y, type: numeric}
-  weight: weight
+  sample_weight: weight
   missing: ["?", "NA"]
   format: {name: csv, delimiter: ",", encoding: utf-8, decimal: "."}
   storage: memory
@@ -70,7 +70,10 @@ tune:
   time: 1h30m
   space:
     optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}
-    hidden: {layers: {low: 0, high: 3}, units: [4, 8], dropout: {low: 0, high: 0.5, step: 0.1}}
+    hidden_layers:
+      number: {low: 0, high: 3}
+      units: [4, 8]
+      dropout: {low: 0, high: 0.5, step: 0.1}
     loss: [mean_squared_error, {name: huber, delta: 2}]
     early_stopping: [null, {patience: 2}]
   folds: 3

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 RUNS = int(os.environ.get("DLCLI_FUZZ", "10"))
 CONFIG = """\
-data: {train: t.csv, target: kind, weight: w, validation: 0.2, test: 0.2}
+data: {train: t.csv, target: kind, sample_weight: w, validation: 0.2, test: 0.2}
 hidden: [{units: 3, activation: relu}]
 epochs: 3
 """

@@ -115,7 +115,7 @@ def test_the_constant_is_the_best_by_the_error_that_is_compared(settings, consta
     [
         (SMALL, "target: y", {"y": A - 2 * B + NOISE}),
         (SMALL, "target: [y, z]", {"y": A - 2 * B + NOISE, "z": 50 * NOISE - A}),
-        (SMALL, "target: y, weight: w", {"y": A + NOISE, "w": np.arange(120) % 7}),
+        (SMALL, "target: y, sample_weight: w", {"y": A + NOISE, "w": np.arange(120) % 7}),
         (f"{SMALL}output: {{scaling: none}}\n", "target: y", {"y": 1e5 + 3e4 * (A + NOISE)}),
         (f"{SMALL}output: {{scaling: none}}\n", "target: y", {"y": 1e-3 * (A + NOISE)}),
     ],
@@ -158,7 +158,7 @@ def test_the_linear_model_has_the_weights_of_rows_and_classes_and_nothing_else_o
         f"{BEND}output: {{kernel_regularizer: {{name: l2, l2: 9}}, use_bias: false}}\n"
         "optimizer: {name: sgd, learning_rate: 1e-9}\nclass_weight: {1: 3.0}\n"
         "epochs: 1\nbatch_size: 1\nmetrics: [auc]\nengine: keras\nprecision: mixed_bfloat16\n",
-        "target: y, weight: w",
+        "target: y, sample_weight: w",
         a=A,
         w=np.arange(120) % 3 + 1,
         y=(A > 0).astype(int),

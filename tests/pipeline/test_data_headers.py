@@ -34,23 +34,23 @@ def test_an_absent_column_is_reported_with_its_file_and_the_nearest() -> None:
 
 
 def test_where_no_column_is_near_all_are_listed() -> None:
-    assert problems(data(weight="w"), ("g.csv", ("x", "y"))) == [
-        "data.weight: no column 'w' in g.csv; there are x, y"
+    assert problems(data(sample_weight="w"), ("g.csv", ("x", "y"))) == [
+        "data.sample_weight: no column 'w' in g.csv; there are x, y"
     ]
 
 
 def test_each_of_several_files_is_reported() -> None:
-    config = data(weight="w", test="t.csv")
+    config = data(sample_weight="w", test="t.csv")
     assert problems(config, TRAIN, ("t.csv", ("x", "z", "y"))) == [
-        "data.weight: no column 'w' in a.csv; there are x, z, y",
-        "data.weight: no column 'w' in t.csv; there are x, z, y",
+        "data.sample_weight: no column 'w' in a.csv; there are x, z, y",
+        "data.sample_weight: no column 'w' in t.csv; there are x, z, y",
     ]
 
 
 def test_a_file_of_two_sets_is_reported_once() -> None:
-    config = data(weight="w", test="a.csv")
+    config = data(sample_weight="w", test="a.csv")
     assert problems(config, TRAIN, TRAIN) == [
-        "data.weight: no column 'w' in a.csv; there are x, z, y"
+        "data.sample_weight: no column 'w' in a.csv; there are x, z, y"
     ]
 
 

@@ -429,7 +429,7 @@ def test_a_fold_whose_rows_do_not_count_is_refused(folder, counting, purpose):
     lines = [f"{row},{int(row.endswith(counting))}" for row in rows]
     (folder / "rows.csv").write_text("a,b,y,g,w\n" + "\n".join(lines) + "\n")
     split = "data.split={name: group, column: g}"
-    settings = (split, "data.weight=w", "data.test=null", "ensemble={members: 2}")
+    settings = (split, "data.sample_weight=w", "data.test=null", "ensemble={members: 2}")
     with pytest.raises(DataError, match=f"{purpose} in fold 1 of 2 are 0") as caught:
         check(config(*settings))
     assert caught.value.__notes__ == [

@@ -180,7 +180,7 @@ def test_rows_on_disk_are_refused(config):
 def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
     for name, weight in (("t.csv", 1), ("v.csv", 0)):
         (tmp_path / name).write_text(f"x,y,w\n1,2.5,{weight}\n2,4,{weight}\n")
-    data = "{train: t.csv, validation: v.csv, target: y, weight: w}"
+    data = "{train: t.csv, validation: v.csv, target: y, sample_weight: w}"
     (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
     rows, _ = prepare(load_config(tmp_path / "c.yaml"), Events())
     message = "v.csv: column 'w': all weights are 0 in the validation rows; split otherwise"

@@ -251,9 +251,9 @@ def test_the_same_rows_have_the_same_error_each_time():
 
 
 RATE = Dimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-1, log=True)
-DROPOUT = Dimension(path="hidden.dropout", kind="float", low=0.0, high=0.5, step=0.1)
-LAYERS = Dimension(path="hidden.layers", kind="integer", low=1, high=4)
-UNITS = Dimension(path="hidden.units", kind="choice", choices=(16, 32, 64, 128))
+DROPOUT = Dimension(path="hidden_layers.dropout", kind="float", low=0.0, high=0.5, step=0.1)
+LAYERS = Dimension(path="hidden_layers.number", kind="integer", low=1, high=4)
+UNITS = Dimension(path="hidden_layers.units", kind="choice", choices=(16, 32, 64, 128))
 SCHEDULE = Dimension(path="learning_rate_schedule", kind="choice", choices=(None, "cosine_decay"))
 ALL = (RATE, DROPOUT, LAYERS, UNITS, SCHEDULE)
 

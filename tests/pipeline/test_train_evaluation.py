@@ -43,7 +43,7 @@ def test_a_run_without_held_out_rows_shows_the_predictions_of_training_rows(conf
 
 @pytest.mark.slow
 def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
-    settings = ["data.weight=w", "data.test=0.25"]
+    settings = ["data.sample_weight=w", "data.test=0.25"]
     run = train(load_config(config, settings), config.parent / "run")
 
     for table in (run.predictions.table.to_pydict(), run.sample.table.to_pydict()):
@@ -52,7 +52,7 @@ def test_the_weight_of_a_row_stands_beside_its_prediction(config: Path) -> None:
 
 @pytest.mark.slow
 def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: Path) -> None:
-    settings = ["data.weight=w", "data.test=0.25"]
+    settings = ["data.sample_weight=w", "data.test=0.25"]
     whole = train(load_config(config, settings), config.parent / "whole")
     table = config.parent / "t.csv"
     header, *lines = table.read_text().splitlines()

@@ -107,7 +107,7 @@ TARGETS = {
     "two weighted classes": (
         {"y": A > 0, "w": W},
         "class_weight: balanced\n",
-        "target: y, weight: w",
+        "target: y, sample_weight: w",
         "log_loss",
         ("false", "true"),
     ),
@@ -122,7 +122,7 @@ TARGETS = {
     "numbers": (
         {"u": A, "v": 9 * A - B, "w": W},
         "",
-        "target: [u, v], weight: w",
+        "target: [u, v], sample_weight: w",
         "rmse",
         ("u", "v"),
     ),

@@ -159,7 +159,7 @@ CASES = {
         "",
     ),
     "strata and weights": (
-        f"train: t.csv, {SHARES}, split: stratified, target: kind, weight: weight",
+        f"train: t.csv, {SHARES}, split: stratified, target: kind, sample_weight: weight",
         FEW,
     ),
     "texts": (f"train: t.csv, {SHARES}, target: y", f"{TEXTS}, size: numeric}}\n"),
@@ -177,7 +177,7 @@ CASES = {
     "every type of column": (f"train: 'mixed-*', {SHARES}, target: y", f"input:\n{FEATURES}"),
     "texts alone": (f"train: t.csv, {SHARES}, target: y", f"{TEXTS}}}\n"),
 }
-WEIGHTED = f"train: t.csv, {SHARES}, split: stratified, target: kind, weight: weight"
+WEIGHTED = f"train: t.csv, {SHARES}, split: stratified, target: kind, sample_weight: weight"
 TRAINED = {
     "strata and weights": (WEIGHTED, f"{FEW}class_weight: balanced\n"),
     "texts": CASES["texts"],

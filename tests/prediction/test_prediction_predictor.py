@@ -16,7 +16,7 @@ from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table
 
 RESOLVED = """
-data: {train: t.csv, target: y, weight: w}
+data: {train: t.csv, target: y, sample_weight: w}
 hidden: [{units: 2, activation: relu}]
 output: {units: 1, activation: linear, scaling: standard}
 loss: mean_squared_error

@@ -65,10 +65,10 @@ def test_all_settings_that_a_search_varies_reach_the_rival(name: str) -> None:
     file = load_config(selection.path, selection.search_settings)
     values = {
         "optimizer.learning_rate": 0.02,
-        "hidden.layers": 3,
-        "hidden.units": 64,
-        "hidden.activation": "gelu",
-        "hidden.dropout": 0.25,
+        "hidden_layers.number": 3,
+        "hidden_layers.units": 64,
+        "hidden_layers.activation": "gelu",
+        "hidden_layers.dropout": 0.25,
         "batch_size": 128,
     }
     momentum = 0.9 if name == "digits" else None
@@ -177,7 +177,7 @@ def test_a_keras_script_tries_the_candidates_of_dlcli(
         trial["values"]["optimizer.learning_rate"] for trial in tried
     ]
     assert [len(candidate_.hidden) for candidate_ in candidates] == [
-        trial["values"]["hidden.layers"] for trial in tried
+        trial["values"]["hidden_layers.number"] for trial in tried
     ]
     figures = loop.measure()
     assert 0 < figures["training_seconds"] < figures["wall_seconds"]

@@ -157,8 +157,8 @@ def _begin(writer: RunWriter, target: object = "kind") -> None:
 
 
 RATE = Dimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-2, log=True)
-UNITS = Dimension(path="hidden.units", kind="choice", choices=(8, 16, 32))
-LAYERS = Dimension(path="hidden.layers", kind="integer", low=1, high=4, step=1)
+UNITS = Dimension(path="hidden_layers.units", kind="choice", choices=(8, 16, 32))
+LAYERS = Dimension(path="hidden_layers.number", kind="integer", low=1, high=4, step=1)
 
 
 def trial(number: int | None, value: float | None, **changes: Any) -> TrialResult:

@@ -534,7 +534,7 @@ def test_rows_of_weight_zero_are_omitted(tmp_path):
 
 def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
-    config = {"data": {"train": "table.csv", "target": "y", "weight": "x", "test": 0.5}}
+    config = {"data": {"train": "table.csv", "target": "y", "sample_weight": "x", "test": 0.5}}
     record = TrainingRecord.of(number_run(tmp_path, outputs=outputs, config=config))
     data = DataEvent(file="table.csv", rows={"train": 2, "test": 2})
     sentences = training_view(

@@ -53,9 +53,10 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "",
         "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 over 5 folds; the "
         "default has 0.4375.",
-        "Its settings: optimizer.learning_rate 0.01, hidden.units 32, hidden.layers 4.",
+        "Its settings: optimizer.learning_rate 0.01, hidden_layers.units 32, "
+        "hidden_layers.number 4.",
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
-        "optimizer.learning_rate 0.0001, hidden.units 8, hidden.layers 1.",
+        "optimizer.learning_rate 0.0001, hidden_layers.units 8, hidden_layers.number 1.",
         "On test rows, which took no part in the search, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % against 75.0 %, difference +12.5 [+6.25, +18.75] "
         "percentage points.",
@@ -214,7 +215,9 @@ def test_failed_candidates_say_why(tmp_path):
     [(number, problem, settings)] = table.rows
     assert number == "1"
     assert problem.startswith("diverged: </script>")
-    assert settings == "optimizer.learning_rate 0.001, hidden.units 16, hidden.layers 2"
+    assert (
+        settings == "optimizer.learning_rate 0.001, hidden_layers.units 16, hidden_layers.number 2"
+    )
 
 
 def test_finalists_are_evaluated_on_rows_that_took_no_part(tmp_path):
@@ -229,7 +232,7 @@ def test_finalists_are_evaluated_on_rows_that_took_no_part(tmp_path):
 
 def test_a_nested_search_is_shown_fold_by_fold(tmp_path):
     table = tables(view_of(tmp_path), "result")["Nested cross-validation of the search"]
-    settings = "hidden.units 16, optimizer.learning_rate 0.001"
+    settings = "hidden_layers.units 16, optimizer.learning_rate 0.001"
     assert [sorted(row[1].split(", ")) for row in table.rows] == [sorted(settings.split(", "))] * 2
     assert [(row[0], *row[2:]) for row in table.rows] == [
         ("fold 1", "4", "5", "0.25", "0.5"),
@@ -281,12 +284,13 @@ def test_where_higher_is_better_the_band_is_below_the_best(tmp_path):
 def test_importances_are_drawn_the_largest_first(tmp_path):
     chart = charts(view_of(tmp_path), "varied")["Importance of settings"]
     assert [(row["y"], row["x"]) for row in datasets(chart)["rows"]] == [
-        ("hidden.units", 0.625),
+        ("hidden_layers.units", 0.625),
         ("optimizer.learning_rate", 0.25),
-        ("hidden.layers", 0.125),
+        ("hidden_layers.number", 0.125),
     ]
     assert chart.description == (
-        "The most important setting is hidden.units: 62.5 % of what distinguishes good candidates."
+        "The most important setting is hidden_layers.units: 62.5 % of what distinguishes good "
+        "candidates."
     )
 
 
@@ -300,8 +304,12 @@ def test_of_few_candidates_the_page_explains_why_there_are_no_importances(tmp_pa
 
 def test_a_setting_is_drawn_against_the_value(tmp_path):
     drawn = charts(view_of(tmp_path), "varied")
-    assert list(drawn)[1:] == ["hidden.units", "optimizer.learning_rate", "hidden.layers"]
-    units, rate = drawn["hidden.units"], drawn["optimizer.learning_rate"]
+    assert list(drawn)[1:] == [
+        "hidden_layers.units",
+        "optimizer.learning_rate",
+        "hidden_layers.number",
+    ]
+    units, rate = drawn["hidden_layers.units"], drawn["optimizer.learning_rate"]
     assert [(row["x"], row["y"], row["s"]) for row in datasets(rate)["rows"]] == [
         (0.01, 0.25, "candidate"),
         (0.0001, 0.3125, "candidate"),

@@ -121,7 +121,10 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         "#   trials: 50\n"
         "#   folds: 4\n"
         "#   space:\n"
-        "#     hidden: {layers: [1, 2, 3], units: [16, 32, 64], dropout: [0.0, 0.1, 0.3]}\n"
+        "#     hidden_layers:\n"
+        "#       number: [1, 2, 3]\n"
+        "#       units: [16, 32, 64]\n"
+        "#       dropout: [0.0, 0.1, 0.3]\n"
         "#     optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}\n"
     )
 
@@ -905,7 +908,7 @@ def test_a_common_positive_class_is_remarked(tmp_path: Path) -> None:
     text = starter(table(tmp_path, **rows))
     assert (
         "  # precision and recall are of not low; for those of the rarer class, write\n"
-        '  #   target: {column: "y", positive: low}\n'
+        '  #   target: {column: "y", positive_class: low}\n'
     ) in text
     rare = {**rows, "y": ["not low"] * 10 + ["low"] * 30}
     assert "precision and recall" not in starter(table(tmp_path, **rare))

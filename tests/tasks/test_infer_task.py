@@ -125,7 +125,7 @@ def test_it_is_remembered_how_the_table_stores_classes(values, target, stored):
     ],
 )
 def test_the_positive_class_is_the_second(values, positive, classes):
-    task = infer_task(Target(column="y", positive=positive), [rows(y=values)])
+    task = infer_task(Target(column="y", positive_class=positive), [rows(y=values)])
     assert task.classes == classes
     assert task.encode(rows(y=values), ValueIssues()).tolist() == [
         int(str(value).lower() == positive) for value in values
@@ -138,7 +138,7 @@ def test_the_positive_class_is_the_second(values, positive, classes):
 )
 def test_yes_is_the_positive_class_in_any_language(classes):
     assert infer_task(Target(column="y"), [rows(y=classes)]).classes == classes
-    other = infer_task(Target(column="y", positive=classes[0]), [rows(y=classes)])
+    other = infer_task(Target(column="y", positive_class=classes[0]), [rows(y=classes)])
     assert other.classes == classes[::-1]
 
 
@@ -152,9 +152,9 @@ def test_yes_is_the_positive_class_in_any_language(classes):
 )
 def test_a_positive_class_must_be_one_of_two(values, positive, message):
     with pytest.raises(ConfigError) as caught:
-        infer_task(Target(column="y", positive=positive), [rows(y=values)])
+        infer_task(Target(column="y", positive_class=positive), [rows(y=values)])
     assert [str(problem) for problem in caught.value.problems] == [
-        f"data.target.positive: {message}"
+        f"data.target.positive_class: {message}"
     ]
 
 
@@ -162,7 +162,7 @@ def test_a_positive_class_must_be_one_of_two(values, positive, message):
 def test_only_classes_have_a_positive_one(type_name):
     delimiter = "|" if type_name == "multi_label" else None
     with pytest.raises(ValueError, match="has no effect without classes"):
-        Target(column="y", type=type_name, delimiter=delimiter, positive="a")
+        Target(column="y", type=type_name, delimiter=delimiter, positive_class="a")
 
 
 def test_several_columns_are_several_numbers():

@@ -54,7 +54,7 @@ KINDS = {
         *("classes", ("a", "b", "c"), "stratified", "log_loss"),
     ),
     "labels": (["data.target=[p, q]"], "labels", ("p", "q"), "random", "macro_f1"),
-    "weighted rows": (["data.target=y", "data.weight=w"], "numbers", (), "random", "mae"),
+    "weighted rows": (["data.target=y", "data.sample_weight=w"], "numbers", (), "random", "mae"),
 }
 
 

@@ -28,7 +28,7 @@ tune:
   trials: 12
   space:
     optimizer.learning_rate: {low: 1.0e-5, high: 1.0e-1, log: true}
-    hidden: {units: [1, 2, 64]}
+    hidden_layers: {units: [1, 2, 64]}
 """
 """A search for units and learning rate that fit a wave: 64, and neither low nor high."""
 

@@ -8,9 +8,9 @@ from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)
-UNITS = Dimension("hidden.units", "choice", choices=(16, 32, 64))
-LAYERS = Dimension("hidden.layers", "integer", 1, 4, 1)
-DROPOUT = Dimension("hidden.dropout", "float", 0.1, 0.5, 0.2)
+UNITS = Dimension("hidden_layers.units", "choice", choices=(16, 32, 64))
+LAYERS = Dimension("hidden_layers.number", "integer", 1, 4, 1)
+DROPOUT = Dimension("hidden_layers.dropout", "float", 0.1, 0.5, 0.2)
 
 
 def plan(dimensions=(RATE, UNITS), *, startup=3, **fields):

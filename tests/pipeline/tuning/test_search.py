@@ -106,11 +106,17 @@ def test_without_a_search_space_the_default_is_reported_searched_and_stored(tmp_
     [event] = recorder.named("space")
     assert set(event) == {"rows", "trials", "folds", "held_out", "space"}
     assert (event["rows"], event["trials"], event["folds"]) == (60, 1, 2)
-    assert event["space"]["hidden"]["units"] == [16, 32, 64]
+    assert event["space"]["hidden_layers"]["units"] == [16, 32, 64]
     stored = load_config(run.resolved_path()).config.tune
     assert {key: to_plain(value) for key, value in stored.space.items()} == event["space"]
     assert sorted(recorder.named("trial")[0]["values"]) == [
-        *("hidden.activation", "hidden.dropout", "hidden.layers", "hidden.units", RATE)
+        *(
+            "hidden_layers.activation",
+            "hidden_layers.dropout",
+            "hidden_layers.number",
+            "hidden_layers.units",
+            RATE,
+        )
     ]
 
 
@@ -244,7 +250,7 @@ def test_a_planted_optimum_is_found(tmp_path):
     found = Search.of(tune(file, SearchSettings(), tmp_path / "run"))
     best = found.trial(found.best)
 
-    assert best.values["hidden.units"] == 64
+    assert best.values["hidden_layers.units"] == 64
     assert 1e-3 < best.values[RATE] < 1e-1
     assert {each.name: each.verdict for each in found.finalists}["best"] == "better"
 

@@ -173,7 +173,8 @@ def test_candidates_that_differ_in_runtime_values_share_a_program():
     rates = {"optimizer.learning_rate": {"low": 1e-4, "high": 0.1, "log": True}}
     assert shared_by(5, 40, **rates) == 200
     assert shared_by(5, 40, **rates, batch_size=(16, 32, 64, 128)) == 50
-    assert shared_by(1, 40, hidden={"units": (8, 16), "dropout": {"low": 0.1, "high": 0.5}}) == 20
+    layers = {"units": (8, 16), "dropout": {"low": 0.1, "high": 0.5}}
+    assert shared_by(1, 40, hidden_layers=layers) == 20
 
 
 @pytest.mark.parametrize(
@@ -181,10 +182,10 @@ def test_candidates_that_differ_in_runtime_values_share_a_program():
     [
         ("{batch_size: [4, 8]}", True),
         ("{hidden: [[{units: 3}], [{units: 4}]]}", True),
-        ("{hidden: {units: [3, 4]}}", True),
+        ("{hidden_layers: {units: [3, 4]}}", True),
         ("{'hidden[0]': [{units: 3}, {units: 4}]}", True),
         ("{'hidden[0].units': [3, 4]}", True),
-        ("{hidden: {activation: [relu, tanh]}, optimizer.learning_rate: [0.1, 0.2]}", False),
+        ("{hidden_layers: {activation: [relu, tanh]}, optimizer.learning_rate: [0.1, 0.2]}", False),
     ],
 )
 def test_graphs_are_for_any_size_where_candidates_differ_in_size(tmp_path, space, shared):

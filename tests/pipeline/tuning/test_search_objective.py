@@ -50,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 COLORS = "x,c\n" + "".join(f"{x},{'red' if x % 3 else 'blue'}\n" for x in range(40))
 NUMBER = Regression(columns=("y",))
 TWO = Binary(columns=("c",), classes=("a", "b"))
-L2 = Dimension("hidden.kernel_regularizer.l2", "float", 0.0, 0.1)
+L2 = Dimension("hidden_layers.kernel_regularizer.l2", "float", 0.0, 0.1)
 THREE = Multiclass(columns=("c",), classes=("a", "b", "c"))
 
 
@@ -151,7 +151,7 @@ def test_the_loss_of_classes_is_val_loss_too(tmp_path):
 
 
 def test_the_loss_is_a_weighted_mean_with_its_standard_error(tmp_path):
-    file = line_file(tmp_path, overrides=["data.weight=w", "epochs=1"])
+    file = line_file(tmp_path, overrides=["data.sample_weight=w", "epochs=1"])
     rows = "\n".join(f"{x},{2 * x + 1},{x % 4}" for x in range(60))
     (tmp_path / "line.csv").write_text(f"x,y,w\n{rows}\n")
     result = fit_line(file)

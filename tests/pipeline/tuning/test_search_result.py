@@ -54,7 +54,7 @@ def test_the_used_rows_are_counted(folds, rows):
 
 def test_dimensions_are_described():
     assert DimensionDocument.of(UNITS).model_dump() == {
-        "path": "hidden.units",
+        "path": "hidden_layers.units",
         "kind": "choice",
         "low": None,
         "high": None,
@@ -120,6 +120,6 @@ def test_a_search_that_could_not_prune_says_why():
         "contains their penalty"
     )
 
-    varied = [Dimension("hidden.kernel_regularizer.l2", "float", 0.0, 0.1)]
+    varied = [Dimension("hidden_layers.kernel_regularizer.l2", "float", 0.0, 0.1)]
     assert summary([trial(0)], plan(varied, trials=1, pruner=MedianPruning())).notes == (note,)
     assert summary([trial(0)], plan(varied, trials=1, pruner=NoPruner())).notes == ()

@@ -34,9 +34,9 @@ def test_values_are_in_their_ranges_and_on_their_steps():
     found = tried(plan([RATE, LAYERS, DROPOUT, UNITS], trials=40), 40)
 
     assert all(1e-4 <= values["optimizer.learning_rate"] <= 1e-1 for values in found)
-    assert {values["hidden.layers"] for values in found} == {1, 2, 3, 4}
-    assert {values["hidden.dropout"] for values in found} == {0.1, 0.3, 0.5}
-    assert {values["hidden.units"] for values in found} == {16, 32, 64}
+    assert {values["hidden_layers.number"] for values in found} == {1, 2, 3, 4}
+    assert {values["hidden_layers.dropout"] for values in found} == {0.1, 0.3, 0.5}
+    assert {values["hidden_layers.units"] for values in found} == {16, 32, 64}
 
 
 def test_a_logarithmic_range_is_tried_at_all_its_powers():
@@ -55,7 +55,7 @@ def test_no_combination_is_tried_twice(sampler):
 def test_a_complete_grid_is_in_the_order_of_nested_loops():
     found = tried(plan([UNITS, DROPOUT], sampler="grid", trials=9), 4)
 
-    assert [(each["hidden.units"], each["hidden.dropout"]) for each in found] == [
+    assert [(each["hidden_layers.units"], each["hidden_layers.dropout"]) for each in found] == [
         (16, 0.1),
         (16, 0.3),
         (16, 0.5),
@@ -66,7 +66,7 @@ def test_a_complete_grid_is_in_the_order_of_nested_loops():
 def test_a_part_of_a_grid_is_from_all_over_it():
     found = tried(plan([UNITS, LAYERS], sampler="grid", trials=4), 4)
 
-    assert {values["hidden.units"] for values in found} == {16, 32, 64}
+    assert {values["hidden_layers.units"] for values in found} == {16, 32, 64}
 
 
 def test_tpe_returns_to_good_values():
@@ -83,7 +83,7 @@ def test_tpe_avoids_values_that_failed():
     found = []
     for _ in range(60):
         running = study.ask()
-        found.append(running.values["hidden.layers"])
+        found.append(running.values["hidden_layers.number"])
         if found[-1] > 2:
             finish(study, running, state="failed", problem="diverged")
         else:
