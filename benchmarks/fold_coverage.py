@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.coverage import CLASSES, NUMBERS
-from dlcli.comparison.comparison import HeldOut
+from dlcli.comparison.run_comparison import HeldOut
 from dlcli.metrics.definitions import metric_bounds
 from dlcli.metrics.intervals import Estimate, corrected_interval
 from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates

@@ -256,11 +256,11 @@ def compare(*runs: AnyRun, data: object = None) -> ComparisonResult:
         RunError: for a run that is not there, or is damaged.
         DataError: for a table that a run can't be evaluated on.
     """
-    from dlcli.comparison import comparison
+    from dlcli.comparison import run_comparison
 
     opened = [open_folder(_folder(run)) for run in runs]
     table = None if data is None else table_source(data)
-    return ComparisonResult(comparison.compare(opened, table))
+    return ComparisonResult(run_comparison.compare(opened, table))
 
 
 def diagnose(run: AnyRun) -> DiagnosisResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from dlcli.comparison.comparison import SPLITS, ComparedRun
+from dlcli.comparison.run_comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural

@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, metric_bounds
 from dlcli.metrics.statistic import (
@@ -38,6 +37,7 @@ from dlcli.metrics.statistic import (
     finite,
     mean_of_all,
 )
+from dlcli.safe_files import Document
 
 Statistics = Mapping[str, Statistic]
 """Metrics of the same rows by name."""
@@ -80,10 +80,8 @@ ONE_ROW = "a single row has most of the weight"
 NO_VALUE = "undefined on these rows"
 
 
-class Estimate(BaseModel):
+class Estimate(Document):
     """A value with its 95 % confidence interval."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     value: Number = None
     """`None` where it is undefined."""

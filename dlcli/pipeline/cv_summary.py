@@ -9,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.comparison import HeldOut, read_rows
+from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural

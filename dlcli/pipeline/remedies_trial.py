@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
 
-from dlcli.comparison.comparison import ComparedRun, estimate_difference
+from dlcli.comparison.run_comparison import ComparedRun, estimate_difference
 from dlcli.config.data_section import MEMORY
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError

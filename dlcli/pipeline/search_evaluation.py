@@ -14,7 +14,7 @@ from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from dlcli.comparison.comparison import SPLITS, ComparedRun, estimate_difference
+from dlcli.comparison.run_comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, candidate, count_combinations

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison.comparison import Comparison, DataFile, RunDifference, Side
 from dlcli.comparison.config_differences import as_text
+from dlcli.comparison.run_comparison import Comparison, DataFile, RunDifference, Side
 from dlcli.errors import first_names, plural
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt

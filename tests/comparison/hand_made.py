@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.comparison import HeldOut
+from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.config_file import ConfigFile, dump_config, load_config
 from dlcli.config.training_choices import Loss
 from dlcli.pipeline.events import Events

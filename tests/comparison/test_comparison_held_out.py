@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison.comparison import read_rows
+from dlcli.comparison.run_comparison import read_rows
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import RunError
 from dlcli.prediction.predictions import Predictions

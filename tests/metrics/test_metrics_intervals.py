@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from dlcli.comparison.comparison import HeldOut
+from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge
 from dlcli.metrics import intervals
 from dlcli.metrics.definitions import regression_statistics

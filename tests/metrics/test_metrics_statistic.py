@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison.comparison import HeldOut
+from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.metrics.statistic import Difference, Mean, Metrics
 from dlcli.tasks.classification import Multiclass, Multilabel

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from dlcli.comparison.comparison import compare
+from dlcli.comparison.run_comparison import compare
 from dlcli.config.config_file import load_config
 from dlcli.config.input_section import ScalingLayer
 from dlcli.diagnosis.case import Case
