@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.rivals.dlcli_engine import SECONDS_BETWEEN_DISPATCHES
 from benchmarks.timing import EpochEnd, Stopwatch, figures, last_of_each_burst
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import CompiledEngine, Config
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.network.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow

@@ -19,8 +19,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.processes import DLCLI, output
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.memory_tables import memory_table
 

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.section import Section
 from dlcli.network.layers import (
     ActivationLayer,
     AugmentLayer,
@@ -26,6 +25,7 @@ from dlcli.network.layers import (
     Weights,
 )
 from dlcli.network.network import Network
+from dlcli.schema.section import Section
 from dlcli.tasks.task import Task
 
 

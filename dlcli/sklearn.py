@@ -24,13 +24,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import make_config
 from dlcli.config.data_section import MEMORY
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.train_run import fit_only
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 
 Setting = Any

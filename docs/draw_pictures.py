@@ -32,9 +32,9 @@ from benchmarks.runner import Outcome
 from dlcli import load
 from dlcli.cli.event_log import EVENT_LINES
 from dlcli.cli.live_view import LiveView
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.run_reader import open_run
 

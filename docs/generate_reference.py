@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dlcli.config.config_schema import Config
-from dlcli.config.input_section import DIRECTIVES
-from dlcli.config.key_examples import EXAMPLES
-from dlcli.config.section import Expected, OneOf, Section, members_of
+from dlcli.schema.key_examples import EXAMPLES
+from dlcli.schema.section import Expected, OneOf, Section
+from dlcli.tables.time_formats import DIRECTIVES
 
 PAGE = Path(__file__).parent / "reference.md"
 BEGINNING = """\
@@ -304,7 +304,7 @@ def choices_in(field: FieldInfo) -> Iterator[tuple[OneOf, tuple[type[Section], .
     """Yield the choice of a key, or of its items."""
     for mark in field.metadata:
         if isinstance(mark, OneOf):
-            yield mark, tuple(members_of(field.annotation, mark.key).values())
+            yield mark, tuple(mark.members_in(field.annotation).values())
     yield from choices_of(field.annotation)
 
 
@@ -314,7 +314,7 @@ def choices_of(annotation: Any) -> Iterator[tuple[OneOf, tuple[type[Section], ..
         inner, *marks = get_args(annotation)
         for mark in marks:
             if isinstance(mark, OneOf):
-                yield mark, tuple(members_of(inner, mark.key).values())
+                yield mark, tuple(mark.members_in(inner).values())
     for part in get_args(annotation):
         yield from choices_of(part) if get_origin(part) else ()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from benchmarks.timing import EpochEnd, Stopwatch, last_of_each_burst
 from benchmarks.workloads import EncodedData, Workload
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.network.network import build_network, choose_engine, resolve_head
 from dlcli.pipeline.fit import quiet_tensorflow

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.config.urls import Location
 from dlcli.errors import UsageError, local_path_advice, shown_argument
+from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import locate_table
 

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
+from dlcli.columns.value_issues import Place, ValueIssues
 from dlcli.config.config_schema import Config
-from dlcli.config.urls import Location
 from dlcli.encoding.encoding import difference_lines, find_differences
 from dlcli.errors import check_word, plural
 from dlcli.pipeline.batch_prediction import bad_rows_text, bad_values, predict_batch, treatment_of
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import Place, ValueIssues
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.report_files import to_card
 from dlcli.reports.views import View, render_table
 from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_reader import opened_network
+from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.table import Table
 

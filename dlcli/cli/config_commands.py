@@ -17,7 +17,7 @@ from dlcli.errors import RunError, listed
 if TYPE_CHECKING:
     from dlcli.config.search_space import Dimension
     from dlcli.config.tune_section import Tune
-    from dlcli.config.urls import Location
+    from dlcli.schema.urls import Location
     from dlcli.starter.presets import Preset
 
 EXPORT_DOCUMENT = "export.json"

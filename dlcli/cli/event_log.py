@@ -312,7 +312,7 @@ def _rows(fields: Fields) -> list[str]:
 
 
 def _space(fields: Fields) -> list[str]:
-    from dlcli.config.yaml_document import dump_yaml
+    from dlcli.schema.yaml_document import dump_yaml
 
     trials = f"{plural(fields['trials'], 'trial')}, " if fields["trials"] is not None else ""
     rows = f"the {fields['held_out']} rows"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from dlcli.config.config_file import ConfigFile
-    from dlcli.config.urls import Location, Url
+    from dlcli.schema.urls import Location, Url
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""

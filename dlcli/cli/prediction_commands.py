@@ -17,12 +17,12 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from dlcli.config.urls import Location
+    from dlcli.columns.value_issues import Place, ValueIssues
     from dlcli.encoding.encoding import Encoding
     from dlcli.pipeline.folder_prediction import FolderOptions
     from dlcli.prediction.prediction_tables import Format
     from dlcli.prediction.predictor import Predictor
-    from dlcli.preprocessing import Place, ValueIssues
+    from dlcli.schema.urls import Location
     from dlcli.tables.table import Table
 
 _BAD_ROW_HINT = (
@@ -291,8 +291,8 @@ def _print_uncertainty(predictor: Predictor) -> None:
 
 def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
     """Return the record of values that can't be used, as `--on-bad-row` and `--rejected` ask."""
+    from dlcli.columns.value_issues import ValueIssues
     from dlcli.prediction.prediction_tables import format_of
-    from dlcli.preprocessing import ValueIssues
 
     _check_rejected(on_bad_row, rejected)
     if rejected is not None:

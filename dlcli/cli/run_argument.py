@@ -16,7 +16,7 @@ from dlcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from dlcli.config.urls import Location
+    from dlcli.schema.urls import Location
 
 RunAndData = tuple["Location", "Location"]
 """A run folder and a data file; or the URL of one."""

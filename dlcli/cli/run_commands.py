@@ -16,10 +16,10 @@ from dlcli.errors import UsageError, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dlcli.config.urls import Location
     from dlcli.diagnosis.remedies import Finding, Patch
     from dlcli.pipeline.remedies_trial import Trial
     from dlcli.runs.run import Run
+    from dlcli.schema.urls import Location
 
 _PAGE_WIDTH = 80
 """Width of a comparison without a terminal, in columns."""

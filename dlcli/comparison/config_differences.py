@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path as FilePath
 
 from dlcli.config.config_file import ConfigFile, to_short
-from dlcli.config.section import Section
-from dlcli.config.yaml_document import Path, dump_yaml, format_path
 from dlcli.errors import printable
+from dlcli.schema.section import Section
+from dlcli.schema.yaml_document import Path, dump_yaml, format_path
 
 _LAST = ("seed", "input", "data")
 """Sections that come after all others, as they are changed more rarely."""

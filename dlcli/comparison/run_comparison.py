@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
@@ -22,7 +23,6 @@ from dlcli.metrics.intervals import (
     estimate_statistics,
 )
 from dlcli.metrics.statistic import Array, Statistic, finite_number
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run

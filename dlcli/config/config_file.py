@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from dlcli.config import earlier_names
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Files
-from dlcli.config.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.config.tune_section import Tune
-from dlcli.config.urls import Location, hide_secrets, locate
-from dlcli.config.yaml_document import (
+from dlcli.errors import ConfigError, Problem, plural, printable
+from dlcli.schema.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
+from dlcli.schema.urls import Location, hide_secrets, locate
+from dlcli.schema.yaml_document import (
     MAX_BYTES,
     Document,
     Path,
@@ -35,7 +36,6 @@ from dlcli.config.yaml_document import (
     read_text,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem, plural, printable
 
 Overrides = Sequence[str] | Mapping[str, object]
 """Settings to change: `path=value` each, in order, the value as YAML; or values by their paths."""

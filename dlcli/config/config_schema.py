@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field
 
+from dlcli.columns.scaling import OutputScaling
 from dlcli.config.data_section import Data, TimeSplit
-from dlcli.config.input_section import Input, OutputScaling, ScalingLayer
+from dlcli.config.input_section import Input, ScalingLayer
 from dlcli.config.layer_choices import (
     Activation,
     BiasRegularizer,
@@ -16,7 +17,19 @@ from dlcli.config.layer_choices import (
     Linear,
     Zeros,
 )
-from dlcli.config.section import (
+from dlcli.config.training_choices import (
+    Adam,
+    ConstantLearningRate,
+    CosineDecay,
+    Loss,
+    Optimizer,
+    PiecewiseConstant,
+    ReduceOnPlateau,
+    Schedule,
+)
+from dlcli.config.tune_section import Tune, TuneMetric
+from dlcli.errors import did_you_mean
+from dlcli.schema.section import (
     Choice,
     Conflict,
     Expected,
@@ -36,18 +49,6 @@ from dlcli.config.section import (
     to_metric,
     value_error,
 )
-from dlcli.config.training_choices import (
-    Adam,
-    ConstantLearningRate,
-    CosineDecay,
-    Loss,
-    Optimizer,
-    PiecewiseConstant,
-    ReduceOnPlateau,
-    Schedule,
-)
-from dlcli.config.tune_section import Tune, TuneMetric
-from dlcli.errors import did_you_mean
 
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
 JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]

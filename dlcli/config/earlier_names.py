@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from dlcli.config.yaml_document import child, empty_mapping, scalar
+from dlcli.schema.yaml_document import child, empty_mapping, scalar
 
 _KEYS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("data",), "weight", "sample_weight"),

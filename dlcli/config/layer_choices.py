@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from dlcli.config.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
+from dlcli.schema.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
 
 OutputForm = Literal["number", "positive", "margin", "probability", "shares"]
 """Interpretation of an output: as any number, as a nonnegative number, as a margin whose sign is

@@ -22,9 +22,10 @@ from dlcli.config.config_file import (
     validated,
 )
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.section import is_number, shown
 from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
-from dlcli.config.yaml_document import (
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
+from dlcli.schema.section import is_number, shown
+from dlcli.schema.yaml_document import (
     Document,
     Path,
     child,
@@ -36,7 +37,6 @@ from dlcli.config.yaml_document import (
     position_of,
     scalar,
 )
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
 
 Value = bool | int | float | str | None
 """A scalar of a config. A choice that is a list or a mapping is identified by its YAML text."""

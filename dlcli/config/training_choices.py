@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
-from dlcli.config.section import (
+from dlcli.schema.section import (
     Choice,
     Conflict,
     Expected,

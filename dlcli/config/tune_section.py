@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
-from dlcli.config.section import (
+from dlcli.errors import did_you_mean
+from dlcli.schema.section import (
     Choice,
     Conflict,
     Described,
@@ -23,8 +24,7 @@ from dlcli.config.section import (
     to_metric,
     value_error,
 )
-from dlcli.config.yaml_document import Path, format_path, parse_path
-from dlcli.errors import did_you_mean
+from dlcli.schema.yaml_document import Path, format_path, parse_path
 
 DEFAULT_TRIALS = 50
 """Maximum number of candidates if neither it nor a time is set."""

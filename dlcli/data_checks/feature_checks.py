@@ -14,12 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.config.input_section import Categorical, Datetime, Input, Numeric, PiecewiseLinear
+from dlcli.columns.category import Categorical
+from dlcli.columns.column_type import Decision
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.number import Numeric, PiecewiseLinear
+from dlcli.columns.type_inference import MIN_ROWS
+from dlcli.config.input_section import Input
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, number, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding.column_summary import MIN_ROWS
 from dlcli.encoding.column_types import find_identity
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, plural
 from dlcli.tables.arrow_arrays import integers, mask_to_numpy, strings
 from dlcli.tables.column import (
@@ -144,7 +147,7 @@ def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
         numbers = column.numbers
         is_fraction = numbers is not None and bool((numbers != numbers.round()).any())
         unfit = column.present - (0 if is_fraction else column.distinct)
-        reason = find_identity(whole, name, column.decision.feature.type, unfit, share)
+        reason = find_identity(whole, name, column.decision.feature, unfit, share)
         if reason is not None:
             found[name] = reason
     return found

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dlcli.columns.column_summary import ColumnSummary, summarize_column
+from dlcli.columns.column_type import Decision, Ignored
 from dlcli.config.data_section import Data, Target
-from dlcli.config.input_section import Ignored, Input
+from dlcli.config.input_section import Input
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
-from dlcli.encoding.column_summary import ColumnSummary, summarize_column
 from dlcli.encoding.column_types import count_all_rows, type_columns
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables.memory_tables import MemoryTable

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dlcli.config.input_section import Categorical, Numeric
+from dlcli.columns.category import Categorical
+from dlcli.columns.number import Numeric
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue
 from dlcli.data_checks.sample import (
     Codes,

@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.input_section import Ignored, Numeric
+from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.number import Numeric
 from dlcli.data_checks.data_issue import number
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
-from dlcli.config.input_section import Datetime, Ignored
 from dlcli.data_checks.data_issue import DataIssue, quoted
 from dlcli.data_checks.sample import (
     MOST_ROWS,
@@ -29,8 +31,6 @@ from dlcli.data_checks.sample import (
     spread,
     target_scores,
 )
-from dlcli.encoding.column_summary import MIN_ROWS
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError
 from dlcli.metrics.intervals import student_quantile
 from dlcli.splitting import time_ranks

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.input_section import Datetime
+from dlcli.columns.column_type import Decision
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
-from dlcli.encoding.column_summary import MIN_ROWS
 from dlcli.encoding.column_types import infer_type
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import plural, predicted_target
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dlcli.columns.layout import Block
+from dlcli.columns.number import NumericEncoder
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
-from dlcli.encoding.column_encoder import Block
-from dlcli.encoding.numeric_columns import NumericEncoder
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
 from dlcli.metrics.statistic import finite_number

@@ -9,26 +9,20 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dlcli.config.input_section import (
-    Auto,
-    Count,
-    Divide,
-    Ignored,
-    Input,
-    Numeric,
-    Quantile,
-    Robust,
-    Text,
-    Unscaled,
-)
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.column_type import Auto, Ignored
+from dlcli.columns.layout import Block
+from dlcli.columns.number import Numeric, PeriodicForm
+from dlcli.columns.scaling import Divide, Quantile, Robust, Unscaled
+from dlcli.columns.text import Count, Text
+from dlcli.config.input_section import Input
 from dlcli.config.layer_choices import Linear
-from dlcli.config.yaml_document import format_path
 from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
-from dlcli.encoding.column_encoder import Block, EmbeddingTable, PeriodicForm
 from dlcli.encoding.column_types import matching_name
 from dlcli.errors import listed, plural, printable
 from dlcli.metrics.definitions import stored_confusion
+from dlcli.schema.yaml_document import format_path
 
 LARGE = 10.0
 """Absolute value above which unscaled numbers are far from 1, where networks learn best."""

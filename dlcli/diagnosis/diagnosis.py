@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config, Hidden, Output
 from dlcli.config.training_choices import (
     ExponentialDecay,
     MeanAbsolutePercentageError,
     PiecewiseConstant,
 )
-from dlcli.config.yaml_document import format_path
 from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.remedies import Finding, Patch, present
-from dlcli.encoding.column_encoder import Block
 from dlcli.runs.run import Run
+from dlcli.schema.yaml_document import format_path
 
 Rule = Callable[[Case], Finding | None]
 """Returns a finding, or `None` for a healthy run."""

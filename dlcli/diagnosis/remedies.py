@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlcli.columns.image import Image
 from dlcli.config.config_file import to_short
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.input_section import Image
 from dlcli.config.layer_choices import L2, Linear
 from dlcli.config.training_choices import ConstantLearningRate, Optimizer
-from dlcli.config.yaml_document import format_path
 from dlcli.errors import by_caller
+from dlcli.schema.yaml_document import format_path
 
 Setting = tuple[str, str]
 """Path of a key, and a value for it."""

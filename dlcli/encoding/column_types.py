@@ -15,23 +15,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dlcli.config.input_section import Auto, Boolean, Datetime, Feature, Ignored, Input, Numeric
-from dlcli.config.section import shown
-from dlcli.config.yaml_document import format_path
-from dlcli.encoding.column_summary import (
-    MIN_ROWS,
-    ColumnSummary,
-    shorten,
-    summarize_column,
-    view_column,
-)
-from dlcli.encoding.type_rules import MIN_VALUES, RULES, Decision
-from dlcli.errors import ConfigError, Problem, are_years, did_you_mean, listed, plural
-from dlcli.preprocessing import LARGEST
-from dlcli.tables.column import Column
-from dlcli.tables.datetime_parsing import parse_times
+from dlcli.columns.column_summary import summarize_column, view_column
+from dlcli.columns.column_type import Auto, ColumnType, Decision, Ignored
+from dlcli.columns.registry import Feature, inference_rules
+from dlcli.columns.type_inference import MIN_ROWS, MIN_VALUES, shorten
+from dlcli.config.input_section import Input
+from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
+from dlcli.schema.section import shown
+from dlcli.schema.yaml_document import format_path
 from dlcli.tables.table import Table
 
 # Features of the config, by the header alone.
@@ -73,7 +65,7 @@ def choose_features(
         Problem(format_path(("input", "features", name)), message)
         for name, feature in features.items()
         if (message := _complaint(name, known, reserved, free, similar))
-        and not (name in reserved and isinstance(feature, Ignored))
+        and not (name in reserved and not feature.is_read)
     ]
     if problems:
         raise ConfigError(_one_column_problem(columns) or problems)
@@ -82,7 +74,7 @@ def choose_features(
     for column in free:
         key = column if column in features else matching_name(column, patterns)
         chosen[column] = UNMATCHED if key is None else features[key]
-    if all(isinstance(feature, Ignored) for feature in chosen.values()):
+    if all(not feature.is_read for feature in chosen.values()):
         message = (
             "leaves no column for the network to read"
             if free
@@ -143,96 +135,32 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 # Identifiers. Rows without a target are looked at, too: in the others, numbers may have holes.
 
+
 _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
 """Names that pandas gives to an index without one."""
-_IDENTIFIER_NAME = re.compile(
-    r"(?i:(?:^|[\W_])(?:[pu]?id|uuid|guid|key|index|idx|row[._ ]?(?:names?|id|number)?))$"
-    r"|[a-z]I[dD]$"
-)
-_NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
-"""Names of row numbers, but also of counts."""
-_TIME_NAME = re.compile(
-    r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
-    r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
-)
-_IDENTIFIER_SHARE = 0.95
-"""Share of the values that must differ if they are categories."""
-_NUMBERED_SHARE = 0.5
-"""Share that must be exceeded: of a row index's steps, those of 1; of numbered rows, the numbers
-that occur."""
-
-
-_ALL_DIFFER = "a different value in each row: an identifier"
-
-
-def has_identifier_name(column: str) -> bool:
-    """Return whether a column is called as identifiers are: `id`, `movieId`, `store_key`."""
-    return _IDENTIFIER_NAME.search(column) is not None
-
-
-def numbered_prefix(column: str) -> str | None:
-    """Return what numbered columns begin with, `pixel_` of `pixel_3_7`; None if not numbered."""
-    match = re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column, re.S)
-    return match and match[1]
 
 
 def find_identity(
-    table: Table, column: str, type_name: str, unfit: int, share: float
+    table: Table, column: str, feature: ColumnType, unfit: int, share: float
 ) -> str | None:
     """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
 
-    A column without a name in the file does: programs write row names and indices so. Categories do
-    if 95 % of the values differ, in 20 rows or more. Whole numbers may be amounts that happen to
-    differ. So all must differ, and in addition either the name is that of an identifier, or it is
-    `no`, `nr` or the like and they are nearly consecutive, or they number the rows: most are by 1
-    larger than the one in the row before, or most by 1 less, in 20 rows or more, and neither is the
-    name that of a time nor are they years.
+    A column without a name in the file does: programs write row names and indices so. Others
+    depend on their type, see `ColumnType.identity`.
 
     Args:
         table: all rows of the table, in the order of the file.
         column: the column's name.
-        type_name: its feature type; other types than numbers and categories have no identifiers.
+        feature: its type.
         unfit: number of values in some rows that repeat others or are no whole numbers. Too many
             of them make it unnecessary to read all rows.
         share: the share of the rows with a target that they were counted in.
     """
     if column in table.nameless or _UNNAMED.fullmatch(column):
         return "no name in the header: row names or a row index"
-    most = (1 - _IDENTIFIER_SHARE) * table.rows * share if type_name == "categorical" else 0
-    if unfit > most:
+    if unfit > (1 - feature.identifier_share) * table.rows * share:
         return None
-    if type_name == "categorical":  # which are texts: 007 and 7 differ
-        return _identity_of_categories(column, view_column(table, column).summary)
-    values = table.column(column)
-    if type_name != "numeric" or values.kind not in ("number", "text"):
-        return None
-    parsed = values.numbers()
-    return _identity_of_numbers(column, parsed.values[~parsed.missing])
-
-
-def _identity_of_categories(column: str, summary: ColumnSummary) -> str | None:
-    has_name, is_long = has_identifier_name(column), summary.present >= MIN_ROWS
-    if summary.distinct == summary.present and (has_name or is_long):
-        return _ALL_DIFFER
-    if is_long and summary.distinct >= _IDENTIFIER_SHARE * summary.present:
-        return f"{summary.distinct:,} values in {plural(summary.present, 'row')}: an identifier"
-    return None
-
-
-@np.errstate(over="ignore", invalid="ignore")  # of numbers that are infinite, or nearly so
-def _identity_of_numbers(column: str, numbers: NDArray[np.float64]) -> str | None:
-    is_whole = bool((numbers == np.floor(numbers)).all())  # NaN, which was unreadable, is not
-    if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
-        return None
-    has_name = has_identifier_name(column)
-    is_time = are_years(numbers.min(), numbers.max()) or _TIME_NAME.search(column)
-    if len(numbers) >= MIN_ROWS and (has_name or not is_time):
-        steps = np.diff(numbers)
-        for step, verb in ((1, "rises"), (-1, "falls")):
-            if np.mean(steps == step) > _NUMBERED_SHARE:
-                return f"a whole number that {verb} by row: a row index"
-    is_dense = len(numbers) > _NUMBERED_SHARE * (np.ptp(numbers) + 1)
-    return _ALL_DIFFER if has_name or (is_dense and _NUMBER_NAME.search(column)) else None
+    return feature.identity(column, table)
 
 
 # Types, by the rows.
@@ -315,13 +243,13 @@ def decide_types(
 
 
 def _reads_any(decisions: Mapping[str, Decision]) -> bool:
-    return any(not isinstance(decision.feature, Ignored) for decision in decisions.values())
+    return any(decision.feature.is_read for decision in decisions.values())
 
 
 def _with_values(decision: Decision, column: str, train: Table) -> Decision:
     """Ignore a column of an inferred type if it has no value in the training rows."""
     values = decision.values
-    if values is None or not values.missing or isinstance(decision.feature, Ignored):
+    if values is None or not values.missing or not decision.feature.is_read:
         return decision
     if not train.missing(column).all():
         return decision
@@ -331,10 +259,10 @@ def _with_values(decision: Decision, column: str, train: Table) -> Decision:
 def _without_risk(decision: Decision) -> Decision:
     """Ignore a column of an inferred type if training might fail on it."""
     values, feature = decision.values, decision.feature
-    if values is None or isinstance(feature, Ignored):
+    if values is None or not feature.is_read:
         return decision
     rows = values.present + values.missing
-    if decision.warning or (isinstance(feature, Numeric) and values.bounds is None):
+    if decision.warning or feature.is_risky(values):
         reason, warning = decision.reason, _REFUSED
     elif values.present < MIN_VALUES and rows >= MIN_ROWS:
         are = "is" if values.present == 1 else "are"
@@ -355,15 +283,14 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
             same rows if omitted.
     """
     decision = _infer(table, column)
-    values, type_name = decision.values, decision.feature.type
+    values, feature = decision.values, decision.feature
     assert values is not None  # inferred
     whole = table if whole is None else whole
-    if type_name == "ignored":
+    if not feature.is_read:
         return decision
-    is_fraction = type_name == "numeric" and not values.whole
-    unfit = values.present - (0 if is_fraction else values.distinct)
+    unfit = feature.no_identifiers(values)
     share = (values.present + values.missing) / table.rows
-    identity = find_identity(whole, column, type_name, unfit, share)
+    identity = find_identity(whole, column, feature, unfit, share)
     if identity is None:
         return decision
     return Decision(Ignored(), identity, otherwise=decision, values=values)
@@ -396,23 +323,10 @@ def _infer(table: Table, column: str) -> Decision:
     assert values is not None  # inferred
     is_settled = values.present >= MIN_VALUES and decision.otherwise is None
     feature = decision.feature
-    if not is_settled or alone.any_part(lambda p: _has_unreadable(p.column(column), feature)):
+    if not is_settled or alone.any_part(lambda p: feature.has_unreadable(p.column(column))):
         return _apply_rules(alone.only([column]), column)
     note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
     return replace(decision, reason=f"{decision.reason} ({note})")
-
-
-def _has_unreadable(column: Column, feature: Feature) -> bool:
-    """Return whether a column has a value that is not of a type, which most values are of."""
-    if isinstance(feature, Numeric):
-        numbers = column.numbers()
-        is_large = bool((np.abs(numbers.values) > LARGEST).any())
-        return is_large or bool(numbers.unreadable.any())
-    if isinstance(feature, Boolean):
-        return bool(column.booleans().unreadable.any())
-    if isinstance(feature, Datetime):
-        return bool(parse_times(column, feature.formats).unreadable.any())
-    return False
 
 
 def some_values(table: Table, column: str) -> Table:
@@ -428,12 +342,12 @@ def _apply_rules(table: Table, column: str) -> Decision:
     summary = view.summary
     if not summary.present:
         return Decision(Ignored(), "has no value", values=summary)
-    decision = next(filter(None, (rule(view) for rule in RULES)), None)
+    decision = next(filter(None, (rule(view) for rule in inference_rules())), None)
     if decision is None:
         reason = f"is stored as {view.column.values.type}, which no feature type reads"
         decision = Decision(Ignored(), reason)
     decision = replace(decision, values=summary)
-    if summary.distinct != 1 or summary.missing or decision.feature.type == "ignored":
+    if summary.distinct != 1 or summary.missing or not decision.feature.is_read:
         return decision
     reason = f"the same value in all rows: {shorten(summary.frequent[0][0])}"
     return Decision(Ignored(), reason, otherwise=decision, values=summary)

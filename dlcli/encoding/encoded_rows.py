@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.arrays import Indices, Matrix
+from dlcli.columns.sparse_rows import SparseRows
 from dlcli.tables.disk_table import storing
 from dlcli.tables.sharded_table import RowShares
-
-Matrix = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 MOST_FILLED = 2**25
 """Most numbers of sparse rows that are trained on as a matrix: 128 MiB. Filling in the zeros batch
@@ -23,52 +21,6 @@ BLOCK_ROWS = 4096
 """Most rows of a block, which is contiguous on disk and mapped to memory as one."""
 BLOCK_NUMBERS = 2**18
 """Most numbers of a block: 1 MiB."""
-
-
-@dataclass(frozen=True)
-class SparseRows:
-    """Inputs that are mostly 0, in compressed sparse row format."""
-
-    starts: Indices
-    """Index of each row's first entry, and the number of entries at the end, (rows + 1,)."""
-    columns: NDArray[np.int32]
-    """The input of each entry, (entries,)."""
-    values: NDArray[np.float32]
-    """The value of each entry, (entries,)."""
-    width: int
-    """Number of inputs."""
-
-    def write(self, rows: Indices, out: Matrix) -> None:
-        """Write the entries of some rows into `out`, zeros of shape (len(rows), width)."""
-        counts = self.starts[rows + 1] - self.starts[rows]
-        entries = concatenated_ranges(self.starts[rows], counts)
-        out[np.repeat(np.arange(len(rows)), counts), self.columns[entries]] = self.values[entries]
-
-
-def stack_sparse(parts: Sequence[SparseRows]) -> SparseRows:
-    """Stack sparse rows of the same width below one another."""
-    ends = np.cumsum([0, *(part.starts[-1] for part in parts)])
-    starts = [part.starts[:-1] + end for part, end in zip(parts, ends, strict=False)]
-    return SparseRows(
-        np.concatenate([*starts, ends[-1:]]),
-        np.concatenate([part.columns for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        parts[0].width,
-    )
-
-
-def concatenated_ranges(starts: Indices, counts: Indices) -> Indices:
-    """Return several ranges of indices, one after the other.
-
-    Args:
-        starts: the first index of each, (ranges,).
-        counts: number of indices of each, (ranges,).
-
-    Returns:
-        `[5, 6, 2, 3, 4]` for starts `[5, 2]` and counts `[2, 3]`, (sum of the counts,).
-    """
-    ends = np.cumsum(counts)
-    return np.repeat(starts - ends + counts, counts) + np.arange(counts.sum())
 
 
 @dataclass(frozen=True)

@@ -8,53 +8,23 @@ training rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from dlcli.config.input_section import (
-    Boolean,
-    Categorical,
-    Datetime,
-    Feature,
-    Ignored,
-    Image,
-    Input,
-    Numeric,
-    Text,
-)
-from dlcli.encoding.categorical_columns import EmbeddingEncoder, OneHotEncoder, fit_categorical
-from dlcli.encoding.column_encoder import ColumnEncoder, DenseEncoder, Layout, SparseEncoder
-from dlcli.encoding.datetime_columns import DatetimeEncoder, fit_datetime
-from dlcli.encoding.encoded_rows import (
-    EncodedRows,
-    InMemoryInputs,
-    Inputs,
-    InputsWriter,
-    Matrix,
-    OnDiskInputs,
-    ShardedInputs,
-)
-from dlcli.encoding.image_columns import ImageEncoder, fit_image
-from dlcli.encoding.numeric_columns import (
-    BooleanEncoder,
-    NumericEncoder,
-    PiecewiseLinearEncoder,
-    ScaledNumbers,
-    fit_boolean,
-    fit_numeric,
-)
-from dlcli.encoding.text_columns import TextEncoder, fit_text
-from dlcli.encoding.type_rules import Decision
-from dlcli.errors import DataError, absent_columns, plural
-from dlcli.preprocessing import (
+from dlcli.arrays import Matrix
+from dlcli.columns.column_type import ColumnEncoder, Decision, DenseEncoder, SparseEncoder
+from dlcli.columns.layout import Layout
+from dlcli.columns.number import ScaledNumbers
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.scaling import Fitted
+from dlcli.columns.value_issues import (
     ColumnIssues,
-    Fitted,
     Line,
     Note,
     Place,
@@ -63,6 +33,16 @@ from dlcli.preprocessing import (
     summarize_notes,
     value_notes,
 )
+from dlcli.config.input_section import Input
+from dlcli.encoding.encoded_rows import (
+    EncodedRows,
+    InMemoryInputs,
+    Inputs,
+    InputsWriter,
+    OnDiskInputs,
+    ShardedInputs,
+)
+from dlcli.errors import DataError, absent_columns, plural
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.sharded_table import RowShares, SharedTable
@@ -76,30 +56,6 @@ _NUMBERS_AT_ONCE = 2**24
 """About how many numbers they become: 64 MiB."""
 _STAGED_INPUTS = 16
 """Inputs of a row that fill a cache line of the processor."""
-
-FeatureEncoder = Annotated[
-    NumericEncoder
-    | PiecewiseLinearEncoder
-    | BooleanEncoder
-    | OneHotEncoder
-    | EmbeddingEncoder
-    | TextEncoder
-    | DatetimeEncoder
-    | ImageEncoder,
-    Field(discriminator="encoding"),
-]
-_ENCODER: TypeAdapter[FeatureEncoder] = TypeAdapter(
-    FeatureEncoder, config=ConfigDict(defer_build=True)
-)
-
-_FITS: dict[type[Feature], Callable[[str, Any, Table], FeatureEncoder]] = {
-    Boolean: fit_boolean,
-    Categorical: fit_categorical,
-    Text: fit_text,
-    Datetime: fit_datetime,
-    Image: fit_image,
-}
-"""The function that fits the encoder of each feature type but numbers."""
 
 
 class Encoding(Fitted):
@@ -200,37 +156,25 @@ def fit_encoding(
         section: the settings of features that have none of their own.
         train: the training rows.
         task: fitted on the training rows.
+
+    Raises:
+        DataError, ConfigError: see `ColumnType.fit`.
     """
     chosen = {
         column: decision.feature
         for column, decision in decisions.items()
-        if not isinstance(decision.feature, Ignored)
+        if decision.feature.is_read
     }
 
     def fit(column: str, rows: Table) -> FeatureEncoder:
-        return fit_feature(column, chosen[column], section, rows)
+        return chosen[column].fit(column, rows, section)
 
-    features = train.by_column([*chosen], fit, Fitted.model_dump_json, _ENCODER.validate_json)
+    def load(text: str) -> FeatureEncoder:
+        return TypeAdapter[FeatureEncoder](FeatureEncoder).validate_json(text)
+
+    features = train.by_column([*chosen], fit, Fitted.model_dump_json, load)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=tuple(features), task=task, notations=notations)
-
-
-def fit_feature(column: str, feature: Feature, section: Input, train: Table) -> FeatureEncoder:
-    """Fit the encoder of one column.
-
-    Args:
-        column: its name.
-        feature: its type, never `auto`.
-        section: the settings of features that have none of their own.
-        train: the training rows.
-
-    Raises:
-        DataError: for a value that isn't of the type, or a column without values.
-        ConfigError: for a constant that the scaling can't take.
-    """
-    if isinstance(feature, Numeric):
-        return fit_numeric(column, feature, section, train)
-    return _FITS[type(feature)](column, feature, train)
 
 
 def encode_rows(

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from dlcli.columns.column_summary import view_column
+from dlcli.columns.registry import Feature, rules_of_usual_missing_words
 from dlcli.config.data_section import Data, Missing
-from dlcli.config.input_section import Boolean, Datetime, Feature, Ignored, Numeric
-from dlcli.encoding import type_rules
-from dlcli.encoding.column_summary import view_column
 from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural
 from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS
@@ -22,12 +21,6 @@ from dlcli.tables.table import Remark, Table
 from dlcli.tables.table_files import MissingWords
 
 Features = Mapping[str, Feature]
-_NUMBERS_OR_DATES = (
-    type_rules.decide_numbers,
-    type_rules.decide_booleans,
-    type_rules.decide_dates,
-    type_rules.decide_amounts,
-)
 
 
 def words_to_read(data: Data | None = None) -> MissingWords:
@@ -120,8 +113,9 @@ def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
     """Return whether a column is declared as numbers, dates or true/false."""
     if column in data.target.columns:
         return data.target.type in ("numeric", "count")
-    kinds = (Numeric, Boolean, Datetime)
-    return column == data.sample_weight or isinstance(features.get(column), kinds)
+    feature = features.get(column)
+    is_weight = column == data.sample_weight
+    return is_weight or (feature is not None and feature.has_usual_missing_words)
 
 
 def _holds_numbers_or_dates(train: Table, column: str) -> bool:
@@ -132,7 +126,7 @@ def _holds_numbers_or_dates(train: Table, column: str) -> bool:
     if table.column(column).looks_numeric():  # the quick answer for most
         return True
     view = view_column(table, column)
-    return any(rule(view) for rule in _NUMBERS_OR_DATES)
+    return any(rule(view) for rule in rules_of_usual_missing_words())
 
 
 def _with_remark(
@@ -173,7 +167,7 @@ def resolved_missing(data: Data, features: Features, train: Table) -> Missing:
     """
     if isinstance(data.missing, tuple):
         return data.missing
-    read = [name for name, each in features.items() if not isinstance(each, Ignored)]
+    read = [name for name, each in features.items() if each.is_read]
     shown = {
         name: train.missing_words[name]
         for name in (*data.target.columns, *read)

@@ -11,14 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.input_section import Ignored
+from dlcli.arrays import Indices, Matrix
+from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.layout import Layout
+from dlcli.columns.number import NumericEncoder
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.column_encoder import Layout
-from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.encoded_rows import Indices, Matrix
 from dlcli.encoding.encoding import Encoding
-from dlcli.encoding.numeric_columns import NumericEncoder
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, truncate
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, ValueCount
 from dlcli.metrics.statistic import Floats, Number, finite

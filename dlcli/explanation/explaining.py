@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dlcli.arrays import Indices, Matrix
+from dlcli.columns.column_type import Decision
 from dlcli.config.layer_choices import Activation
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.encoding.type_rules import Decision
 from dlcli.explanation import prediction_analysis as analysis
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
 from dlcli.explanation.explanation_document import (

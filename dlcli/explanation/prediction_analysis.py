@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import Indices, Matrix
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.data_checks.data_issue import number
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.encoded_rows import EncodedRows, Indices, InMemoryInputs, Matrix
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
 from dlcli.explanation.column_statistics import input_indices, seconds_of
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
@@ -27,7 +29,6 @@ from dlcli.network.layers import Weights
 from dlcli.network.network import Network
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import CategoryEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.number import NumberEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.text import TextEncoder
 from dlcli.config.data_section import MEMORY, Files
-from dlcli.config.input_section import write_time
-from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.encoding import FeatureEncoder
-from dlcli.encoding.image_columns import ImageEncoder
-from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
-from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import DlcliError
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
@@ -33,6 +34,7 @@ from dlcli.tables.datetime_parsing import UNIX_TICKS
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
+from dlcli.tables.time_formats import write_time
 
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
@@ -155,6 +157,7 @@ def _values(
         return _dates(feature)
     if isinstance(feature, ImageEncoder):
         return _images(feature, folder), []
+    assert isinstance(feature, CategoryEncoder)
     typical = [*feature.categories[:_CATEGORIES]]
     return typical, [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcli.config.input_section import Part, format_tokens
-from dlcli.encoding.datetime_columns import DatetimeEncoder, circles
+from dlcli.columns.calendar_parts import Part, circles
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.scaling import LinearScaling
 from dlcli.exports.operations import Operations, Value
-from dlcli.preprocessing import LinearScaling
 from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,
@@ -29,6 +29,7 @@ from dlcli.tables.datetime_parsing import (
     month_pattern,
     time_pattern,
 )
+from dlcli.tables.time_formats import format_tokens
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHIFT = 719_468

@@ -12,21 +12,17 @@ from typing import TypeGuard
 
 import numpy as np
 
-from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder
-from dlcli.encoding.column_encoder import FilledEncoder
-from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.encoding import FeatureEncoder
-from dlcli.encoding.image_columns import ImageEncoder
-from dlcli.encoding.numeric_columns import (
-    BooleanEncoder,
-    NumberEncoder,
-    NumericEncoder,
-    PiecewiseLinearEncoder,
-)
-from dlcli.encoding.text_columns import TextEncoder
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import CategoryEncoder, EmbeddingEncoder
+from dlcli.columns.column_type import FilledEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.number import NumericEncoder, PiecewiseLinearEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.scaling import LARGEST, LinearScaling, QuantileScaling
+from dlcli.columns.text import TextEncoder
 from dlcli.exports.date_graph import encode_times
 from dlcli.exports.operations import Operations, Value, by_formula
-from dlcli.preprocessing import LARGEST, LinearScaling, QuantileScaling
 from dlcli.tables.column import missing_numbers, missing_texts
 from dlcli.tables.table_files import MissingWords
 
@@ -49,7 +45,7 @@ def encode_column(
     Returns:
         The column's inputs of the network, float32 (rows, inputs).
     """
-    if isinstance(feature, NumberEncoder):
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
         return _encode_numbers(ops, feature, x, missing)
     if isinstance(feature, BooleanEncoder):
         return _encode_booleans(ops, feature, x)

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
@@ -35,7 +36,6 @@ from dlcli.exports.saved_model_format import SAVED_MODEL
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.safe_files import FileDigest, os_error_text, parse_document

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.model_interface import Exported, ModelFormat, ModelInput, ModelOutput
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.tables.table import Table
 

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.encoding.categorical_columns import CategoryEncoder
-from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import CategoryEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.text import TextEncoder
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.encoding.encoding import FeatureEncoder
-from dlcli.encoding.numeric_columns import BooleanEncoder
-from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import (
@@ -54,7 +55,6 @@ from dlcli.exports.tensorflow_operations import (
     tensorflow_loaded,
 )
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 FILE = "model.tflite"

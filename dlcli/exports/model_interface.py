@@ -19,12 +19,16 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import CategoryEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.image_files import image_files, read_images
+from dlcli.columns.number import NumberEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.text import TextEncoder
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.encoding.encoding import Encoding, FeatureEncoder
-from dlcli.encoding.image_columns import ImageEncoder, image_files, read_images
-from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
-from dlcli.encoding.text_columns import TextEncoder
+from dlcli.encoding.encoding import Encoding
 from dlcli.errors import ExportError, first_names
 from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
 from dlcli.exports.date_graph import is_supported
@@ -208,7 +212,7 @@ def _advice(feature: FeatureEncoder, notation: Notation) -> Iterator[str]:
             "of category Cf but U+200B, and U+FE00 to U+FE0F. A text that is only a whole number "
             "has no decimal point."
         )
-    else:
+    elif isinstance(feature, CategoryEncoder):
         yield "Text; empty if it is missing. Write whole numbers without a decimal point: 3."
         if feature.unseen == "error":
             known = first_names([*map(code, feature.categories)], _SHOWN)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from dlcli.encoding.text_columns import UNSPACED, UNSPACED_SCRIPTS
+from dlcli.columns.tokens import UNSPACED, UNSPACED_SCRIPTS
 
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
@@ -31,7 +31,7 @@ BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
 
 
 def _word_pattern() -> str:
-    """Return RE2's pattern of a word, as `encoding.text_columns` splits normalized texts."""
+    """Return RE2's pattern of a word, as `columns.tokens` splits normalized texts."""
     alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in UNSPACED_SCRIPTS for kind in "LN")
     first = rf"[^\P{{L}}{UNSPACED}]|[^\P{{N}}{UNSPACED}]|_"
     every = rf"(?:{first}|[^\P{{M}}{UNSPACED}])"

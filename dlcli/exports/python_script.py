@@ -24,11 +24,16 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import Categorical, CategoryEncoder, EmbeddingEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.number import NumberEncoder, Numeric, NumericEncoder, PiecewiseLinearEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.text import Text, TextEncoder
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config, Hidden, Output
-from dlcli.config.data_section import MEMORY, CsvFormat, Files
-from dlcli.config.input_section import Categorical, Numeric, Text, format_tokens
-from dlcli.config.section import Section
+from dlcli.config.data_section import MEMORY, Files
 from dlcli.config.training_choices import (
     CosineDecay,
     CosineDecayRestarts,
@@ -36,29 +41,21 @@ from dlcli.config.training_choices import (
     PiecewiseConstant,
     ReduceOnPlateau,
 )
-from dlcli.config.urls import Url
-from dlcli.encoding.categorical_columns import CategoryEncoder, EmbeddingEncoder
-from dlcli.encoding.datetime_columns import DatetimeEncoder
-from dlcli.encoding.encoding import FeatureEncoder
-from dlcli.encoding.image_columns import ImageEncoder
-from dlcli.encoding.numeric_columns import (
-    BooleanEncoder,
-    NumberEncoder,
-    NumericEncoder,
-    PiecewiseLinearEncoder,
-)
-from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
+from dlcli.schema.section import Section
+from dlcli.schema.urls import Url
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.datetime_parsing import MONTHS
 from dlcli.tables.delimited_text import read_layout
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import expand, find, recognize
+from dlcli.tables.time_formats import format_tokens
 
 SCRIPT = "train.py"
 _WIDTH = 98
@@ -387,7 +384,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
 
 def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
     """Return the settings of a column's encoding, as the script has them."""
-    if isinstance(feature, NumberEncoder):
+    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
         assert isinstance(section, Numeric)
         return _number_spec(feature, section, config)
     if isinstance(feature, BooleanEncoder):

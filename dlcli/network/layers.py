@@ -16,10 +16,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.image import Augmentation, ImageForm
+from dlcli.columns.layout import Layout
+from dlcli.columns.number import PeriodicForm
 from dlcli.config.config_schema import BatchNormalization
-from dlcli.config.input_section import Augmentation
 from dlcli.config.layer_choices import Activation, BiasRegularizer, Initializer, KernelRegularizer
-from dlcli.encoding.column_encoder import EmbeddingTable, ImageForm, Layout, PeriodicForm
 from dlcli.network.activations import Floats, function_of
 
 Weights = Mapping[str, Floats]

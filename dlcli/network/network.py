@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.layout import Layout
+from dlcli.columns.scaling import Unscaled
 from dlcli.config.config_schema import (
     CompiledEngine,
     Config,
@@ -20,12 +22,8 @@ from dlcli.config.config_schema import (
     MetricName,
     Output,
 )
-from dlcli.config.input_section import Unscaled
 from dlcli.config.layer_choices import Activation, Linear
-from dlcli.config.section import members_of
 from dlcli.config.training_choices import Loss
-from dlcli.config.yaml_document import format_path
-from dlcli.encoding.column_encoder import Layout
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.network.activations import Floats
@@ -44,6 +42,8 @@ from dlcli.network.layers import (
     activation_of,
     build_front,
 )
+from dlcli.schema.section import members_of
+from dlcli.schema.yaml_document import format_path
 from dlcli.tasks.task import Task
 
 ROWS_AT_ONCE = 8192

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dlcli.columns.value_issues import ColumnIssues, ValueIssues
 from dlcli.errors import DataError, RunError, UsageError, in_cell
 from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, rejected_rows
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.runs.manifest import locked
 from dlcli.safe_files import open_new_file
 from dlcli.tables.disk_table import Storage

@@ -23,7 +23,6 @@ from dlcli import __version__
 from dlcli.cluster import Cluster, available_processors, decline, meet
 from dlcli.config.config_file import ConfigFile, dump_config, make_config
 from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
-from dlcli.config.urls import Url
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -44,6 +43,7 @@ from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import RunKind, is_unfinished
 from dlcli.runs.run import Run
+from dlcli.schema.urls import Url
 from dlcli.workers import Workers
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from dlcli.columns.value_issues import Note, merge_notes
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -60,7 +61,6 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.gates import check_gate, required_baselines
-from dlcli.preprocessing import Note, merge_notes
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run import Run, read_resolved

@@ -9,6 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
+from dlcli.columns.value_issues import Note
 from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -33,7 +34,6 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
-from dlcli.preprocessing import Note
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 

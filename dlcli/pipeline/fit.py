@@ -25,11 +25,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
+from dlcli.arrays import Indices
 from dlcli.cluster import ALONE, Cluster
+from dlcli.columns.value_issues import Note
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.diagnosis import advise_on_divergence
-from dlcli.encoding.encoded_rows import EncodedRows, Indices
+from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.network import Head, resolve_head
@@ -61,7 +63,6 @@ from dlcli.pipeline.preparation import (
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
-from dlcli.preprocessing import Note
 from dlcli.splitting import Split
 from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table

@@ -22,14 +22,15 @@ from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVa
 
 import numpy as np
 
+from dlcli.arrays import Indices
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.input_section import FEWEST_TRIAL_ROWS
-from dlcli.encoding.encoded_rows import Indices, is_resident
+from dlcli.encoding.encoded_rows import is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
-from dlcli.preprocessing import ValueIssues
 from dlcli.tasks.task import Task
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import Data
@@ -24,9 +25,6 @@ from dlcli.config.layer_choices import Linear
 from dlcli.config.search_space import check_tune, with_search_space
 from dlcli.config.training_choices import SGD, Optimizer, RMSprop
 from dlcli.config.tune_section import Tune
-from dlcli.config.urls import Location
-from dlcli.config.yaml_document import format_path
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network.layers import DenseLayer
@@ -46,6 +44,8 @@ from dlcli.pipeline.preparation import (
     warn_of_random_split,
 )
 from dlcli.runs.run_folder import cache_folder
+from dlcli.schema.urls import Location
+from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Split
 from dlcli.tables.disk_table import Storage
 from dlcli.tables.remote_files import each_file, file_size

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.value_issues import Note, ValueIssues, summarize_notes
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import (
@@ -26,9 +28,6 @@ from dlcli.config.data_section import (
     StratifiedSplit,
     TimeSplit,
 )
-from dlcli.config.input_section import Ignored
-from dlcli.config.urls import Location
-from dlcli.config.yaml_document import format_path
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.split_checks import advise_split
@@ -43,7 +42,6 @@ from dlcli.encoding.column_types import (
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -64,9 +62,10 @@ from dlcli.network.network import (
     summarize,
 )
 from dlcli.pipeline.events import Events
-from dlcli.preprocessing import Note, ValueIssues, summarize_notes
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_reader import open_run
+from dlcli.schema.urls import Location
+from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
 from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.memory_tables import MemoryTable

@@ -14,12 +14,12 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
 
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.image_files import image_files
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
-from dlcli.config.urls import Location, Url
 from dlcli.encoding.encoding import MAX_ROWS_AT_ONCE
-from dlcli.encoding.image_columns import ImageEncoder, image_files
 from dlcli.encoding.missing_words import resolved_missing
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener
@@ -37,6 +37,7 @@ from dlcli.runs.manifest import RunFile, RunKind, resume_command
 from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_folder import new_run, unfinished_run, unfinished_runs_like
 from dlcli.runs.run_writer import RunWriter
+from dlcli.schema.urls import Location, Url
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
 from dlcli.workers import NO_OTHERS, Workers

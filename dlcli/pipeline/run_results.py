@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import Indices
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.encoded_rows import Indices
 from dlcli.explanation.explaining import explain
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.intervals import Estimate, estimate_statistics
@@ -23,7 +24,6 @@ from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.preparation import FitRows, type_reason
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import check_gate
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tables.arrow_arrays import strings

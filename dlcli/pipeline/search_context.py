@@ -19,7 +19,6 @@ from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, count_combinations, dimensions_of
 from dlcli.config.tune_section import HIDDEN_LAYERS, Pruner, Tpe, Tune
-from dlcli.config.yaml_document import parse_path
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.network.network import resolve_head
@@ -28,6 +27,7 @@ from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
+from dlcli.schema.yaml_document import parse_path
 from dlcli.splitting import Split, make_folds
 
 LOSS = "loss"

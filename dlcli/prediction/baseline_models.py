@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Ensemble, Output
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.tasks.task import DecodedRows
 
 

@@ -19,11 +19,11 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from dlcli.arrays import Floats
+from dlcli.columns.scaling import Log1p, Unscaled
 from dlcli.config.config_schema import Output
-from dlcli.config.input_section import Log1p, Unscaled
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
-from dlcli.preprocessing import Floats
 from dlcli.safe_files import Count, Document
 from dlcli.tasks.task import Values
 

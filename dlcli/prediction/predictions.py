@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import Floats
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.metrics.statistic import finite
-from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows, Outputs, Task, Values

@@ -11,18 +11,19 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AliasChoices, Field
 
+from dlcli.arrays import Indices
+from dlcli.columns.number import NumberEncoder
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config
-from dlcli.encoding.encoded_rows import Indices, Inputs
+from dlcli.encoding.encoded_rows import Inputs
 from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.missing_words import words_to_predict
-from dlcli.encoding.numeric_columns import NumberEncoder
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Weights
 from dlcli.network.network import Network, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
-from dlcli.preprocessing import ValueIssues
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
 from dlcli.tables.disk_table import IN_MEMORY, Storage

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
-from dlcli.encoding.column_types import numbered_prefix
+from dlcli.columns.identifiers import numbered_prefix
 from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import Verdict

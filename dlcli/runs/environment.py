@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, is_command_line
-from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import by_caller
 from dlcli.safe_files import FileDigest
+from dlcli.schema.urls import Location, Url, hide_secrets
 
 if TYPE_CHECKING:
     from dlcli.tables.memory_tables import MemoryTable

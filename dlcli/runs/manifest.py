@@ -18,9 +18,9 @@ from pydantic import AwareDatetime, Field
 
 from dlcli import __version__
 from dlcli.config.data_section import MEMORY_ARGUMENTS
-from dlcli.config.yaml_document import MAX_BYTES
 from dlcli.errors import RunError, by_caller, listed
 from dlcli.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
+from dlcli.schema.yaml_document import MAX_BYTES
 
 RunKind = Literal["train", "cv", "tune"]
 """The command that made a run. A manifest may also have `diverged`, for a training."""

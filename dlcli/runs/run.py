@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.config_schema import Config
-from dlcli.config.urls import Location
 from dlcli.errors import (
     ConfigError,
     Problem,
@@ -38,6 +37,7 @@ from dlcli.safe_files import (
     parse_document,
     parse_object,
 )
+from dlcli.schema.urls import Location
 
 if TYPE_CHECKING:
     from dlcli.encoding.encoding import Encoding

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlcli.config.urls import Location, Url, hide_secrets
 from dlcli.errors import DlcliError, RunError, did_you_mean, option
 from dlcli.runs.manifest import MANIFEST, PAGE, Manifest, RunFile, is_unfinished
 from dlcli.runs.run import Run, train_command
 from dlcli.safe_files import MAX_DOCUMENT_BYTES, os_error_text, write_atomically
+from dlcli.schema.urls import Location, Url, hide_secrets
 
 _NEEDED = (
     RunFile.RESOLVED,

@@ -11,20 +11,21 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from dlcli.config.input_section import write_time
-from dlcli.encoding.categorical_columns import CategoryEncoder
-from dlcli.encoding.datetime_columns import DatetimeEncoder
+from dlcli.columns.boolean import BooleanEncoder
+from dlcli.columns.category import CategoryEncoder
+from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.number import NumberEncoder
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.text import TextEncoder
+from dlcli.columns.value_issues import short_moments
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.encoding.encoding import FeatureEncoder
-from dlcli.encoding.numeric_columns import BooleanEncoder, NumberEncoder
-from dlcli.encoding.text_columns import TextEncoder
 from dlcli.errors import first_names
 from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import short_moments
 from dlcli.runs.run import Run
 from dlcli.tables.datetime_parsing import UNIX_TICKS
 from dlcli.tables.number_notation import Notation
+from dlcli.tables.time_formats import write_time
 
 ColumnKind = Literal["number", "amount", "boolean", "category", "text", "time", "unix"]
 """An amount is a number that must be written with its unit."""

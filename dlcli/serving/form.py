@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlcli.columns.value_issues import ColumnIssues
 from dlcli.prediction.predictions import Predictions
-from dlcli.preprocessing import ColumnIssues
 from dlcli.serving.columns import ServedColumn
 from dlcli.serving.served_model import ServedModel
 

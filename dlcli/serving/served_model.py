@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.encoding.image_columns import ImageEncoder
-from dlcli.encoding.numeric_columns import NumberEncoder
+from dlcli.columns.image import ImageEncoder
+from dlcli.columns.number import NumberEncoder
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run_reader import open_run
 from dlcli.serving.columns import ServedColumn, answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError

@@ -9,21 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from dlcli.columns.category import Categorical
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.identifiers import has_identifier_name, numbered_prefix
+from dlcli.columns.image import Image
+from dlcli.columns.number import Numeric
+from dlcli.columns.registry import Feature
+from dlcli.columns.text import Text
+from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.config_file import EDITOR_COMMENT, make_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
-from dlcli.config.input_section import Categorical, Datetime, Feature, Image, Numeric, Text
 from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
-from dlcli.config.urls import Location, Url
 from dlcli.data_checks.data_issue import number
 from dlcli.data_checks.inspection import require_columns
 from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
-from dlcli.encoding.column_summary import MIN_ROWS
-from dlcli.encoding.column_types import has_identifier_name, matching_name, numbered_prefix
+from dlcli.encoding.column_types import matching_name
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, predicted_target
 from dlcli.network.network import resolve_head
+from dlcli.schema.urls import Location, Url
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.starter.yaml_lines import Line, aligned, scalar

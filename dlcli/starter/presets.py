@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from dlcli.config.input_section import FEWEST_TRIAL_ROWS, Categorical, Image, Numeric
+from dlcli.columns.category import Categorical
+from dlcli.columns.image import Image
+from dlcli.columns.number import Numeric
+from dlcli.config.input_section import FEWEST_TRIAL_ROWS
 from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
 from dlcli.starter.yaml_lines import Line
 

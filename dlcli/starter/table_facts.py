@@ -7,26 +7,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlcli.columns.category import Categorical
+from dlcli.columns.column_summary import ColumnSummary, summarize_column
+from dlcli.columns.column_type import Auto, Decision, Ignored
+from dlcli.columns.number import Numeric
+from dlcli.columns.registry import Feature
+from dlcli.columns.scaling import check_range
+from dlcli.columns.text import MultiHot, Text
+from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import SplitChoice, StratifiedSplit, Target
-from dlcli.config.input_section import (
-    Auto,
-    Categorical,
-    Feature,
-    Ignored,
-    Input,
-    MultiHot,
-    Numeric,
-    Text,
-)
+from dlcli.config.input_section import Input
 from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
 from dlcli.data_checks.sample import draw_sample
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split
 from dlcli.data_checks.target_checks import explain_by_columns, select_leaks, type_without_classes
-from dlcli.encoding.column_summary import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.encoding.column_types import count_all_rows, type_columns
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import DataError, option
-from dlcli.preprocessing import check_range
 from dlcli.splitting import Shares, assign_rows
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import drop_missing_targets, infer_task

@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError, listed, plural
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.remote_files import InputStream
 from dlcli.tables.source_files import (
     WRITE_HEADER,

@@ -65,9 +65,18 @@ class DistinctTexts:
         """Return which texts match a pattern of RE2, (distinct texts,)."""
         return self.compute(_matches, pattern)[0]
 
+    def count_matches(self, pattern: str) -> NDArray[np.int32]:
+        """Return how often a pattern of RE2 matches each text, (distinct texts,)."""
+        counts: NDArray[np.int32] = self.compute(_count_matches, pattern)[0]
+        return counts
+
 
 def _matches(texts: pa.Array, pattern: str) -> Results:
     return (mask_to_numpy(pc.match_substring_regex(texts, pattern)),)
+
+
+def _count_matches(texts: pa.Array, pattern: str) -> Results:
+    return (to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
 
 
 def count_texts(texts: pa.ChunkedArray) -> DistinctTexts:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from dlcli.config.urls import Location, Url
 from dlcli.errors import DataError, UsageError, listed
+from dlcli.schema.urls import Location, Url
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_systems import (
     BUCKETS,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import pyarrow as pa
 
-from dlcli.config.urls import Url
 from dlcli.errors import DlcliError, UsageError, install_command, truncate
+from dlcli.schema.urls import Url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -20,9 +20,9 @@ from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from dlcli.config.data_section import FormatChoice
-from dlcli.config.urls import Location, Url, locate
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
+from dlcli.schema.urls import Location, Url, locate
+from dlcli.tables.format_choices import FormatChoice
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.remote_files import (

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.config.data_section import AutoFormat, CsvFormat, FormatChoice
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.disk_table import (
@@ -27,6 +26,7 @@ from dlcli.tables.disk_table import (
     store,
     without_dictionary,
 )
+from dlcli.tables.format_choices import AutoFormat, CsvFormat, FormatChoice
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
 from dlcli.tables.sharded_table import RowShares, ShardedColumns, SharedTable

@@ -13,6 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from dlcli.arrays import Floats
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
 from dlcli.config.layer_choices import Softmax
 from dlcli.config.training_choices import (
@@ -31,7 +33,6 @@ from dlcli.metrics.definitions import (
     multilabel_statistics,
 )
 from dlcli.metrics.statistic import Metrics, Statistic
-from dlcli.preprocessing import Floats, ValueIssues
 from dlcli.tables.arrow_arrays import integers, strings
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions

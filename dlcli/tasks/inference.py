@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.data_section import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, number
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.column import Column
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import (

@@ -12,21 +12,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from dlcli.arrays import Floats
+from dlcli.columns.scaling import (
+    LinearScaling,
+    Log1p,
+    OutputScaling,
+    Standard,
+    Unscaled,
+    fit_scaling,
+    out_of_range,
+    scale_column,
+)
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
-from dlcli.config.input_section import Log1p, OutputScaling, Standard, Unscaled
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
 from dlcli.errors import DataError
 from dlcli.metrics.definitions import metric_values, regression_statistics
 from dlcli.metrics.statistic import Metrics, Statistic, weighted_quantile
-from dlcli.preprocessing import (
-    Floats,
-    LinearScaling,
-    ValueIssues,
-    fit_scaling,
-    out_of_range,
-    scale_column,
-)
 from dlcli.tables.arrow_arrays import floats
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions

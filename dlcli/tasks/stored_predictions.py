@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dlcli.arrays import Floats
 from dlcli.errors import RunError
-from dlcli.preprocessing import Floats
 from dlcli.tables.arrow_arrays import integers, strings, to_numpy
 
 

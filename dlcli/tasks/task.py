@@ -12,8 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from dlcli.arrays import Floats
+from dlcli.columns.scaling import Fitted, OutputScaling
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
-from dlcli.config.input_section import OutputScaling
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
@@ -25,7 +27,6 @@ from dlcli.config.training_choices import (
 from dlcli.errors import first_names
 from dlcli.metrics.definitions import metric_values
 from dlcli.metrics.statistic import Metrics, Statistic
-from dlcli.preprocessing import Fitted, Floats, ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dlcli.config.urls import hide_secrets
 from dlcli.errors import UsageError, require_packages, truncate
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import kind_of_unfinished
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import tracked_files
 from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
+from dlcli.schema.urls import hide_secrets
 from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of, reason
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Protocol
 from pydantic_core import to_jsonable_python
 
 from dlcli.config.config_file import load_config
-from dlcli.config.section import Section
-from dlcli.config.urls import hide_secrets
 from dlcli.errors import truncate
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
+from dlcli.schema.section import Section
+from dlcli.schema.urls import hide_secrets
 
 Parameter = bool | int | float | str
 Values = Mapping[str, float]

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from dlcli.config.config_schema import Config, MetricName
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
-from dlcli.config.section import Section
 from dlcli.config.training_choices import (
     CosineDecay,
     CosineDecayRestarts,
@@ -41,6 +40,7 @@ from dlcli.keras_model import (
     with_scaling_layer,
 )
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
+from dlcli.schema.section import Section
 from dlcli.tasks.task import OutputUnit, Task
 from dlcli.training.compiled_objects import (
     COMPACT,

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from dlcli.cli.program import main
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.conformal import Conformal
-from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.manifest import Manifest, RunFile
 from dlcli.runs.run_reader import open_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.scaling import Log1p, Standard
 from dlcli.config.config_schema import Config, Output
-from dlcli.config.input_section import Log1p, Standard
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
     Hinge,

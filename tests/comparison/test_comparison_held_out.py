@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.scaling import LinearScaling
 from dlcli.comparison.run_comparison import read_rows
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import RunError
 from dlcli.prediction.predictions import Predictions
-from dlcli.preprocessing import LinearScaling
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression

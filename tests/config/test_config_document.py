@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.config import yaml_document
 from dlcli.config.config_file import load_config
 from dlcli.config.config_schema import Config
-from dlcli.config.yaml_document import Values, parse
 from dlcli.errors import ConfigError, UsageError
+from dlcli.schema import yaml_document
+from dlcli.schema.yaml_document import Values, parse
 
 Problems = Callable[..., list[str]]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_file import load_config, load_config_of_run
 from dlcli.config.config_schema import Config
 from dlcli.config.input_section import ScalingLayer
 from dlcli.errors import ConfigError
 from dlcli.prediction.predictor import Ensemble
-from dlcli.preprocessing import LinearScaling
 
 EARLIER = """\
 data: {train: a.csv, test: b.csv, target: {column: y, positive: b}, weight: w}

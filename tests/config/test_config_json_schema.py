@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config.config_file import make_config
 from dlcli.config.config_schema import Config
-from dlcli.config.key_examples import EXAMPLES
 from dlcli.config.search_space import check_tune
-from dlcli.config.yaml_document import Values, parse
+from dlcli.schema.key_examples import EXAMPLES
+from dlcli.schema.yaml_document import Values, parse
 from tests.config.schema import SCHEMA, VALIDATOR
 
 SMALLEST = """\

@@ -14,8 +14,8 @@ from pydantic_core import PydanticUndefined
 
 from dlcli.config.config_schema import BatchNormalization, EarlyStopping, Hidden
 from dlcli.config.layer_choices import Activation, Initializer, KernelRegularizer
-from dlcli.config.section import Section, members_of
 from dlcli.config.training_choices import Loss, Optimizer, ReduceOnPlateau
+from dlcli.schema.section import Section, members_of
 
 Parameters = dict[str, Any]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.config.yaml_document import Path, format_path, parse_path
 from dlcli.errors import printable
+from dlcli.schema.yaml_document import Path, format_path, parse_path
 
 PATHS = st.lists(st.text() | st.integers(0, 999_999_999), min_size=1, max_size=4).map(tuple)
 

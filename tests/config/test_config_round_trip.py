@@ -17,11 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import _known_encoding
-from dlcli.config.section import OneOf, Section, members_of
 from dlcli.config.training_choices import PiecewiseConstant
 from dlcli.config.tune_section import Range, Space
-from dlcli.config.yaml_document import Values, parse
+from dlcli.schema.section import OneOf, Section
+from dlcli.schema.yaml_document import Values, parse
+from dlcli.tables.format_choices import _known_encoding
 from tests.config.schema import VALIDATOR
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",
@@ -72,7 +72,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if hint is Space:
         return SPACES.filter(taken_by(TypeAdapter(hint)))
     if origin is Annotated and isinstance(mark := arguments[1], OneOf):
-        return st.one_of(*map(sections, members_of(hint, mark.key).values()))
+        return st.one_of(*map(sections, mark.members_in(hint).values()))
     if origin is Annotated:
         return within_limits(*arguments).filter(taken_by(TypeAdapter(hint)))
     if origin in (Union, UnionType):

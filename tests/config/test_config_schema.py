@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
-from dlcli.config.section import Choice, Section
+from dlcli.schema.section import Choice, Section
 
 Load = Callable[..., Config]
 Problems = Callable[..., list[str]]

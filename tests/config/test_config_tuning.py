@@ -19,8 +19,8 @@ from dlcli.config.tune_section import (
     Tune,
     TuneMetric,
 )
-from dlcli.config.yaml_document import Values, parse
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.schema.yaml_document import Values, parse
 from tests.config.schema import VALIDATOR
 
 Load = Callable[..., Config]

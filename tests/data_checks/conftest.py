@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.category import Categorical
+from dlcli.columns.column_type import Auto, Decision, Ignored
+from dlcli.columns.number import Numeric
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Auto, Categorical, Ignored, Numeric
 from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.type_rules import Decision
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.config.input_section import Input, Log1p, Numeric, PiecewiseLinear
+from dlcli.columns.column_type import Decision
+from dlcli.columns.number import Numeric, PiecewiseLinear
+from dlcli.columns.scaling import Log1p
+from dlcli.config.input_section import Input
 from dlcli.data_checks.feature_checks import (
     find_constants,
     find_copies,
@@ -25,7 +28,6 @@ from dlcli.data_checks.feature_checks import (
     find_zeros,
 )
 from dlcli.data_checks.sample import draw_sample
-from dlcli.encoding.type_rules import Decision
 
 X = np.random.default_rng(5).normal(size=1000)
 AGES = list(range(20, 70)) * 2

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Ignored, Input, Numeric
+from dlcli.config.input_section import Input
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.inspection import inspect_split, inspect_table
 from dlcli.encoding.column_types import choose_features, decide_types
 from dlcli.encoding.missing_words import words_to_read
-from dlcli.encoding.type_rules import Decision
 from dlcli.errors import UsageError
 from dlcli.splitting import Split
 from dlcli.tables.table import Table

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.column_type import Decision
+from dlcli.columns.number import Numeric
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Numeric
 from dlcli.data_checks import target_checks
 from dlcli.data_checks.sample import draw_sample
 from dlcli.data_checks.target_checks import _binned, explain_by_columns, find_leakage
-from dlcli.encoding.type_rules import Decision
 from dlcli.tasks.inference import infer_task
 
 ROWS = 1000

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.category import Categorical
+from dlcli.columns.column_type import Decision
+from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
-from dlcli.config.input_section import Categorical, Input, Numeric
+from dlcli.config.input_section import Input
 from dlcli.data_checks.inspection import inspect_split, inspect_table
 from dlcli.data_checks.naming_checks import (
     _nearest_errors,
@@ -17,7 +20,6 @@ from dlcli.data_checks.naming_checks import (
     find_naming_columns,
 )
 from dlcli.data_checks.sample import feature_scores, target_scores
-from dlcli.encoding.type_rules import Decision
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table

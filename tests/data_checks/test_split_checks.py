@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.column_type import Auto, Decision, Ignored
 from dlcli.config.data_section import GroupSplit, Target, TimeSplit
-from dlcli.config.input_section import Auto, Ignored
 from dlcli.data_checks.inspection import inspect_table
 from dlcli.data_checks.split_checks import advise_split
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.type_rules import Decision
 from dlcli.tasks.inference import infer_task
 
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from dlcli.columns.layout import Block
 from dlcli.diagnosis.case import Peak
 from dlcli.diagnosis.diagnosis import examine
-from dlcli.encoding.column_encoder import Block
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation, Importance
 from dlcli.prediction.baseline_comparison import BaselineComparison, NearlyPerfect
 from tests.diagnosis.cases import CLASSES, CONFIG, classified, compared, dense, layers, r2

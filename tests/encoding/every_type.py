@@ -9,32 +9,15 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.image import Image
+from dlcli.columns.number import ConstantValue, Mean, Numeric, Periodic, PiecewiseLinear
+from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
+from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import (
-    Boolean,
-    Categorical,
-    ConstantValue,
-    Count,
-    Datetime,
-    Divide,
-    Embedding,
-    Image,
-    Input,
-    Log1p,
-    Mean,
-    MinMax,
-    MostFrequentCategory,
-    MultiHot,
-    Numeric,
-    Periodic,
-    PiecewiseLinear,
-    Quantile,
-    Robust,
-    Standard,
-    Text,
-    TfIdf,
-    Unscaled,
-)
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import fit_encoding
 from dlcli.tables.table import Table

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.input_section import Categorical, ErrorIfMissing, Input, MostFrequentCategory
-from dlcli.encoding.encoding import fit_feature
+from dlcli.columns.category import Categorical, MostFrequentCategory
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -19,7 +20,7 @@ def rows(values):
 
 
 def fit(values, **parameters):
-    return fit_feature("x", Categorical(**parameters), Input(), rows(values))
+    return Categorical(**parameters).fit("x", rows(values), Input())
 
 
 def inputs(encoder, values):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.config.input_section import Auto, Ignored, Input, Numeric
+from dlcli.columns.column_type import Auto, Ignored
+from dlcli.columns.number import Numeric
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import UNMATCHED, choose_features
 from dlcli.errors import ConfigError
 

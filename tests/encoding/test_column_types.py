@@ -8,23 +8,20 @@ from itertools import product
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from PIL import Image as Pillow
 
-from dlcli.config.input_section import (
-    Auto,
-    Boolean,
-    Categorical,
-    Datetime,
-    Ignored,
-    Image,
-    Input,
-    MultiHot,
-    Numeric,
-    Text,
-)
-from dlcli.encoding import column_types, type_rules
-from dlcli.encoding.column_summary import summarize_column, view_column
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import MOST_CATEGORIES, Categorical
+from dlcli.columns.column_summary import summarize_column, view_column
+from dlcli.columns.column_type import Auto, Ignored
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.image import Image
+from dlcli.columns.number import Numeric
+from dlcli.columns.text import MultiHot, Text
+from dlcli.config.input_section import Input
+from dlcli.encoding import column_types
 from dlcli.encoding.column_types import (
     ROWS_LOOKED_AT,
     choose_features,
@@ -32,8 +29,6 @@ from dlcli.encoding.column_types import (
     matching_name,
     type_warnings,
 )
-from dlcli.encoding.encoding import fit_feature
-from dlcli.encoding.type_rules import _MOST_CATEGORIES
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables.column import Column
 from dlcli.tables.number_notation import Notation
@@ -476,7 +471,7 @@ def test_more_different_sentences_than_categories_are_text_though_they_repeat():
 
 
 GENRES = ("action", "comedy", "drama", "film noir", "horror", "western")
-LISTS = [*product(GENRES, GENRES, GENRES)][: _MOST_CATEGORIES + 1]
+LISTS = [*product(GENRES, GENRES, GENRES)][: MOST_CATEGORIES + 1]
 
 
 @pytest.mark.parametrize("sign", ["|", "; ", ", "])
@@ -625,7 +620,7 @@ def test_training_refuses_a_word_among_numbers_with_its_row():
     rows = make({"x": [*NUMBERS, "NA"]})
     feature = decide_types({"x": Auto()}, rows)["x"].feature
     with pytest.raises(DataError) as caught:
-        fit_feature("x", feature, Input(), rows)
+        feature.fit("x", rows, Input())
     assert str(caught.value) == (
         "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
         'if it means a missing value, add "NA" to data.missing'
@@ -864,13 +859,13 @@ def test_a_reserved_column_may_be_named_as_ignored():
 def test_expressions_that_are_slow_to_compile_are_not_tried_on_words(monkeypatch):
     # In a table of 10,000 columns they took two minutes.
     tried = []
-    match = type_rules.pc.match_substring_regex
+    match = pc.match_substring_regex
 
     def recorded(texts, pattern):
         tried.append(pattern)
         return match(texts, pattern)
 
-    monkeypatch.setattr(type_rules.pc, "match_substring_regex", recorded)
+    monkeypatch.setattr(pc, "match_substring_regex", recorded)
     assert decided(["low", "high"] * 20) == ("categorical", "text, 2 values")
     assert tried
     assert not [pattern for pattern in tried if r"\p{L}" in pattern or "?P<day>" in pattern]

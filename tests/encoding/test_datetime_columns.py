@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config.input_section import Datetime, ErrorIfMissing, Input, Median
-from dlcli.encoding.encoding import FeatureEncoder, fit_feature
+from dlcli.columns.column_type import ErrorIfMissing, Median
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -25,7 +27,7 @@ def rows(values):
 
 
 def fit(values, **feature):
-    return fit_feature("when", Datetime(**feature), Input(), rows(values))
+    return Datetime(**feature).fit("when", rows(values), Input())
 
 
 def inputs(encoder, values, issues=None):

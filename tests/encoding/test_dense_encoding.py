@@ -6,10 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.input_section import Categorical, Input, Numeric, Unscaled
-from dlcli.encoding.encoding import encode_dense, fit_feature
+from dlcli.columns.category import Categorical
+from dlcli.columns.number import Numeric
+from dlcli.columns.scaling import Unscaled
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
+from dlcli.encoding.encoding import encode_dense
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 LETTERS = "abcdefghijklmnopqrst"
@@ -25,7 +28,7 @@ def fitted(table):
     types = {"text": Categorical(), "number": Numeric()}
     section = Input(scaling=Unscaled())
     kinds = {name: table.column(name).kind for name in table.columns}
-    return [fit_feature(name, types[kind], section, table) for name, kind in kinds.items()]
+    return [types[kind].fit(name, table, section) for name, kind in kinds.items()]
 
 
 def test_narrow_and_wide_columns_keep_their_order():

@@ -9,8 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.number import Numeric
+from dlcli.columns.text import Text
+from dlcli.columns.value_issues import ColumnIssues, ValueIssues
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Boolean, Categorical, Datetime, Input, Numeric, Text
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import (
     ColumnDifference,
@@ -19,7 +25,6 @@ from dlcli.encoding.encoding import (
     fit_encoding,
 )
 from dlcli.errors import DataError
-from dlcli.preprocessing import ColumnIssues, ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 

@@ -11,24 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical, MostFrequentCategory
+from dlcli.columns.column_type import Auto, Ignored
+from dlcli.columns.layout import Block
+from dlcli.columns.number import Numeric
+from dlcli.columns.scaling import Log1p, Standard, Unscaled
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import (
-    Auto,
-    Boolean,
-    Categorical,
-    Ignored,
-    Input,
-    Log1p,
-    MostFrequentCategory,
-    Numeric,
-    Standard,
-    Unscaled,
-)
-from dlcli.encoding.column_encoder import Block
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 

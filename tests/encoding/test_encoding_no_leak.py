@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config.input_section import Auto
+from dlcli.columns.column_type import Auto
 from dlcli.encoding.column_types import decide_types
 from dlcli.tables.table import Table
 

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
-from dlcli.config.data_section import CsvFormat
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 

@@ -13,24 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.config.input_section import (
-    Boolean,
-    Categorical,
-    ConstantValue,
-    Datetime,
-    ErrorIfMissing,
-    Input,
-    Log1p,
-    MinMax,
-    MostFrequentCategory,
-    MultiHot,
-    Numeric,
-    PiecewiseLinear,
-    Text,
-    Unscaled,
-)
-from dlcli.encoding.encoding import Encoding, fit_feature
-from dlcli.preprocessing import ValueIssues
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical, MostFrequentCategory
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.number import ConstantValue, Numeric, PiecewiseLinear
+from dlcli.columns.scaling import Log1p, MinMax, Unscaled
+from dlcli.columns.text import MultiHot, Text
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
+from dlcli.encoding.encoding import Encoding
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
 from dlcli.tables.memory_tables import memory_table
@@ -175,7 +167,7 @@ USUAL = {
 def fit_one(feature, trained):
     data = pa.table({"x": trained})
     train = Table("t.csv", data, np.arange(1, data.num_rows + 1))
-    return Encoding(features=(fit_feature("x", feature, Input(), train),), task=TASK)
+    return Encoding(features=(feature.fit("x", train, Input()),), task=TASK)
 
 
 SEVERAL = {
@@ -201,7 +193,7 @@ def test_columns_of_numbers_are_encoded_to_the_same_bits_when_scaled_together(ro
     features = []
     for name, (feature, trained) in SEVERAL.items():
         table = Table("t.csv", pa.table({name: trained}), np.arange(1, 5))
-        features.append(fit_feature(name, feature, Input(), table))
+        features.append(feature.fit(name, table, Input()))
     encoding = Encoding(features=tuple(features), task=TASK)
     for row in rows:
         row["color"] = "red" if row["color"] > 3 else "green"

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.config.input_section import Augmentation, Image, Input
-from dlcli.encoding.column_encoder import Block, ImageForm
-from dlcli.encoding.encoding import FeatureEncoder, fit_feature
-from dlcli.encoding.image_columns import ImageEncoder, image_files
+from dlcli.columns.image import Augmentation, Image, ImageEncoder, ImageForm
+from dlcli.columns.image_files import image_files
+from dlcli.columns.layout import Block
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 GREY = [[0, 51], [102, 255], [153, 204]]
@@ -372,7 +373,7 @@ def test_lenient_findings_take_bad_rows_in_and_leave_them_black(tmp_path):
 
 
 def fit(table, **options):
-    return fit_feature("photo", Image(shape=(3, 2, 1), **options), Input(), table)
+    return Image(shape=(3, 2, 1), **options).fit("photo", table, Input())
 
 
 def test_fitting_keeps_shape_augmentation_and_the_share_of_missing_values(tmp_path):
@@ -420,7 +421,7 @@ def test_to_json_and_back_it_gives_the_same_bits(tmp_path, pixels, name, shape, 
     file = f"a{name}.png"  # or Pillow would take `..png` for a name without an extension
     save(tmp_path, file, np.array(pixels).reshape(2, 3))
     rows = table(tmp_path, [file])
-    made = fit_feature("photo", Image(shape=shape, augmentation=augmentation), Input(), rows)
+    made = Image(shape=shape, augmentation=augmentation).fit("photo", rows, Input())
     again = FEATURE.validate_json(FEATURE.dump_json(made))
     assert again == made
     np.testing.assert_array_equal(inputs(again, rows), inputs(made, rows))

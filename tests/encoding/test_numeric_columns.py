@@ -8,23 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.input_section import (
-    Boolean,
-    ConstantValue,
-    Divide,
-    ErrorIfMissing,
-    Input,
-    Log1p,
-    Mean,
-    Median,
-    MostFrequent,
-    Numeric,
-    Standard,
-    Unscaled,
-)
-from dlcli.encoding.encoding import fit_feature
+from dlcli.columns.boolean import Boolean, MostFrequent
+from dlcli.columns.column_type import ErrorIfMissing, Median
+from dlcli.columns.number import ConstantValue, Mean, Numeric
+from dlcli.columns.scaling import Divide, Log1p, Standard, Unscaled
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import ConfigError, DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -35,9 +25,7 @@ def rows(values, first_row=1):
 
 
 def fit(values, feature=None, scaling=None):
-    return fit_feature(
-        "x", feature or Numeric(), Input(scaling=scaling or Unscaled()), rows(values)
-    )
+    return (feature or Numeric()).fit("x", rows(values), Input(scaling=scaling or Unscaled()))
 
 
 def inputs(encoder, values, first_row=1):

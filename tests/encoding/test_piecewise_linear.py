@@ -11,20 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config.input_section import (
+from dlcli.columns.column_type import ErrorIfMissing, Median
+from dlcli.columns.number import (
     ConstantValue,
-    ErrorIfMissing,
-    Input,
-    Log1p,
     Mean,
-    Median,
     Numeric,
     PiecewiseLinear,
+    PiecewiseLinearEncoder,
 )
-from dlcli.encoding.encoding import fit_feature
-from dlcli.encoding.numeric_columns import PiecewiseLinearEncoder
+from dlcli.columns.scaling import Log1p
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -35,7 +33,7 @@ def rows(values):
 
 def fit(values, bins=4, missing=None):
     feature = Numeric(encoding=PiecewiseLinear(bins=bins), missing=missing or Median())
-    return fit_feature("age", feature, Input(), rows(values))
+    return feature.fit("age", rows(values), Input())
 
 
 def matrix(encoder, values, issues=None):
@@ -116,13 +114,13 @@ def test_a_missing_value_can_be_forbidden():
 def test_the_default_encoding_is_overridden_by_a_features_own():
     section = Input(encoding=PiecewiseLinear(bins=2))
     feature = Numeric.model_validate({"encoding": "none"})
-    assert fit_feature("age", Numeric(), section, rows(AGES)).inputs == ("age 17..36", "age 36..90")
-    assert fit_feature("age", feature, section, rows(AGES)).inputs == ("age",)
+    assert Numeric().fit("age", rows(AGES), section).inputs == ("age 17..36", "age 36..90")
+    assert feature.fit("age", rows(AGES), section).inputs == ("age",)
 
 
 def test_the_default_scaling_is_of_no_account():
     section = Input.model_construct(scaling=Log1p(), encoding=PiecewiseLinear(bins=1))
-    encoder = fit_feature("age", Numeric(missing=ConstantValue(value=-2.0)), section, rows([-1, 1]))
+    encoder = Numeric(missing=ConstantValue(value=-2.0)).fit("age", rows([-1, 1]), section)
     assert inputs(encoder, [-2.0, 0.0]) == [[-0.5], [0.5]]
 
 

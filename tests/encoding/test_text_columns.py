@@ -12,15 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.layout import Block, Layout
+from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.sparse_rows import stack_sparse
+from dlcli.columns.text import Count, MultiHot, Text, TfIdf
+from dlcli.columns.tokens import split_into_words
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Output
-from dlcli.config.input_section import Count, ErrorIfMissing, Input, MultiHot, Text, TfIdf
-from dlcli.encoding.column_encoder import Block, Layout
-from dlcli.encoding.encoded_rows import InMemoryInputs, stack_sparse
-from dlcli.encoding.encoding import FeatureEncoder, fit_feature
-from dlcli.encoding.text_columns import split_into_words
+from dlcli.config.input_section import Input
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError
 from dlcli.network.network import build_network
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 
@@ -31,7 +34,7 @@ def rows(values, storage=None):
 
 def fit(values, encoding=None, **parameters):
     feature = Text(encoding=encoding or Count(), **parameters)
-    return fit_feature("x", feature, Input(), rows(values, pa.string()))
+    return feature.fit("x", rows(values, pa.string()), Input())
 
 
 def encode(encoder, values, issues=None):
@@ -200,7 +203,7 @@ def test_rare_tokens_dropped_on_the_way_change_nothing(texts, most, least, longe
 
 
 def test_numbers_are_read_as_the_texts_that_they_are():
-    encoder = fit_feature("x", Text(encoding=Count()), Input(), rows([3.0, 10.0]))
+    encoder = Text(encoding=Count()).fit("x", rows([3.0, 10.0]), Input())
     assert encoder.tokens == ("10", "3")
     assert inputs(encoder, ["3"]) == [[0, 1]]
 
@@ -210,12 +213,12 @@ def test_numbers_are_read_as_the_texts_that_they_are():
 )
 def test_how_texts_are_stored_makes_no_difference(storage):
     table = rows(["a b", None, "b"], storage)
-    assert fit_feature("x", Text(), Input(), table) == fit(["a b", None, "b"], TfIdf())
+    assert Text().fit("x", table, Input()) == fit(["a b", None, "b"], TfIdf())
 
 
 def test_missing_words_are_no_words():
     table = Table("t.csv", pa.table({"x": ["na b", "NA"]}), np.array([1, 2]), {"x": ("NA",)})
-    encoder = fit_feature("x", Text(encoding=Count()), Input(), table)
+    encoder = Text(encoding=Count()).fit("x", table, Input())
     assert encoder.tokens == ("b", "na")
     assert encoder.document_frequencies == (1, 1)
     assert encoder.missing_share == 0.5
@@ -308,8 +311,8 @@ def test_cut_into_blocks_texts_are_encoded_the_same_to_the_bit(monkeypatch):
     texts = ["a b c", "", "c d", "b b", "é 中", "a"]
     whole = fit(texts, TfIdf(ngrams=2))
     expected = arrays(encode(whole, texts))
-    monkeypatch.setattr("dlcli.encoding.text_columns._BLOCK_BYTES", 4)
-    monkeypatch.setattr("dlcli.encoding.text_columns._WORDS_AT_ONCE", 2)
+    monkeypatch.setattr("dlcli.columns.tokens._BLOCK_BYTES", 4)
+    monkeypatch.setattr("dlcli.columns.tokens._WORDS_AT_ONCE", 2)
     monkeypatch.setattr("dlcli.tables.column._ROWS_AT_ONCE", 2)
     assert len(list(split_into_words(pa.chunked_array([texts])))) > 2
     assert fit(texts, TfIdf(ngrams=2)) == whole

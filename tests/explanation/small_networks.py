@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from dlcli.columns.column_type import Decision
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config
 from dlcli.encoding.column_types import choose_features, decide_types
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.encoding.encoding import encode_rows, fit_encoding
-from dlcli.encoding.type_rules import Decision
 from dlcli.network.network import build_network, resolve_head
 from dlcli.prediction.predictor import Predictor
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 from dlcli.tasks.task import Task

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import Activation, LeakyRelu, Relu
-from dlcli.config.section import members_of
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.explanation.explaining import MOST_LAYERS, dead_share, describe_layers, saturated_share
 from dlcli.network.network import build_network
+from dlcli.schema.section import members_of
 
 REQUIRED = {"threshold": {"threshold": 0.0, "default_value": 0.0}}
 BY_NAME = {name: kind(**REQUIRED.get(name, {})) for name, kind in members_of(Activation).items()}

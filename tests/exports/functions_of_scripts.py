@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from untrained_runs import make_run
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.exports.python_script import export_script
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run import Run
 from dlcli.tables.column import Column
 from dlcli.tables.datetime_parsing import parse_times

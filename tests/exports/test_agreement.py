@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.exports.agreement import compare
 from dlcli.exports.check_rows import made_up_rows
-from dlcli.preprocessing import ValueIssues
 from tests.exports.untrained_runs import make_run
 
 

@@ -10,39 +10,23 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.number import ConstantValue, Mean, Numeric, PiecewiseLinear
+from dlcli.columns.registry import Feature
+from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
+from dlcli.columns.text import Count, MultiHot, Text, TfIdf
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import (
-    Boolean,
-    Categorical,
-    ConstantValue,
-    Count,
-    Datetime,
-    Divide,
-    Embedding,
-    ErrorIfMissing,
-    Feature,
-    Input,
-    Log1p,
-    Mean,
-    MinMax,
-    MostFrequentCategory,
-    MultiHot,
-    Numeric,
-    PiecewiseLinear,
-    Quantile,
-    Robust,
-    Standard,
-    Text,
-    TfIdf,
-    Unscaled,
-)
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import Encoding, fit_encoding
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import input_of, values_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 from tests.encoding.test_numeric_columns import fit

@@ -12,10 +12,11 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.layout import Block, Layout
+from dlcli.columns.number import PeriodicForm
 from dlcli.config.config_file import make_config
 from dlcli.config.layer_choices import Activation
-from dlcli.config.section import members_of
-from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
 from dlcli.exports.agreement import compare, outputs_of
@@ -28,6 +29,7 @@ from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.network.network import build_network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor, member_weight
+from dlcli.schema.section import members_of
 from dlcli.tasks.task import Task
 
 RNG = np.random.default_rng(3)

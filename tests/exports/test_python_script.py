@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.errors import ExportError
 from dlcli.exports.python_script import _literal, export_script
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import member_folds, prepare
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.run import Run
 from tests.forks import Forks
 from tests.pipeline.mixed_table import mixed_table

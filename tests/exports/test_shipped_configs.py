@@ -15,7 +15,6 @@ import pytest
 from untrained_runs import make_run
 
 from dlcli.config.layer_choices import Activation
-from dlcli.config.section import members_of
 from dlcli.errors import UsageError
 from dlcli.exports.export_folder import Export, export_model, validate_export
 from dlcli.exports.litert_format import _FloatOperations
@@ -23,6 +22,7 @@ from dlcli.exports.prediction_graph import activate
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.runs.run import Run
+from dlcli.schema.section import members_of
 from tests.forks import Forks
 
 Formula = Callable[[_FloatOperations, Any], Any]

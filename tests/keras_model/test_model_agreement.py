@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcli.columns.layout import plain_layout
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.config.layer_choices import Activation, Linear
-from dlcli.config.section import members_of
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_portable_model
 from dlcli.network.layers import DenseLayer
 from dlcli.network.network import build_network
 from dlcli.prediction.predictions import Predictions
-from dlcli.preprocessing import LinearScaling
+from dlcli.schema.section import members_of
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.config.layer_choices import Activation, Initializer, KernelRegularizer
-from dlcli.config.section import members_of
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.keras_model import assign_weights, build_model, weights_of
 from dlcli.network.layers import NormalizationLayer
 from dlcli.network.network import build_network
+from dlcli.schema.section import members_of
 
 
 def names(choice):

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.layout import Block, Layout
+from dlcli.columns.number import PeriodicForm
 from dlcli.config.config_schema import Hidden, Output
-from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
 from dlcli.network.network import build_network

@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.image import Augmentation, ImageForm
+from dlcli.columns.layout import Block, Layout, plain_layout
+from dlcli.columns.number import PeriodicForm
 from dlcli.config.config_schema import Output
-from dlcli.config.input_section import Augmentation
-from dlcli.encoding.column_encoder import (
-    Block,
-    EmbeddingTable,
-    ImageForm,
-    Layout,
-    PeriodicForm,
-    plain_layout,
-)
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.layers import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_front
 from dlcli.network.network import build_network

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Hidden, Output
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network import network as network_module
 from dlcli.network.network import build_network

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.run_comparison import compare
 from dlcli.config.config_file import load_config
 from dlcli.config.input_section import ScalingLayer
@@ -30,7 +31,6 @@ from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitPlan
 from dlcli.pipeline.train_run import resume, train
 from dlcli.prediction.predictor import Ensemble
-from dlcli.preprocessing import ValueIssues
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import RunFile

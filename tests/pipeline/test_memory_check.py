@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.config.section import members_of
 from dlcli.config.training_choices import Optimizer
 from dlcli.errors import ConfigError, UsageError
 from dlcli.pipeline import preflight
@@ -27,6 +26,7 @@ from dlcli.pipeline.preflight import (
     required_memory,
 )
 from dlcli.pipeline.preparation import prepare
+from dlcli.schema.section import members_of
 from dlcli.tables.disk_table import Storage
 
 resource = pytest.importorskip("resource")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import moved_config, resolved_config
 from dlcli.pipeline.train_run import train
-from dlcli.preprocessing import ValueIssues
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table_files import read_table
 
 pytestmark = [

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import train
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.tables.table_files import read_table
 

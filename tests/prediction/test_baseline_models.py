@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.baseline_comparison import BaselineComparison, compare_to_baseline
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 
 RNG = np.random.default_rng(5)

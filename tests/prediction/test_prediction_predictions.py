@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import UsageError
 from dlcli.metrics.definitions import binary_statistics, metric_values, multilabel_statistics
 from dlcli.prediction.prediction_tables import write_rows
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions
-from dlcli.preprocessing import LinearScaling
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import DataError, RunError
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table

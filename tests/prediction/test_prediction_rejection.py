@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.prediction.prediction_tables import rejected_rows
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 
 

@@ -14,28 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical, Embedding
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.image import Image
+from dlcli.columns.number import Numeric, Periodic, PiecewiseLinear
+from dlcli.columns.scaling import Quantile, Robust, Standard
+from dlcli.columns.text import Text
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import (
-    Boolean,
-    Categorical,
-    Datetime,
-    Embedding,
-    Image,
-    Input,
-    Numeric,
-    Periodic,
-    PiecewiseLinear,
-    Quantile,
-    Robust,
-    Standard,
-    Text,
-)
+from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError
 from dlcli.network.network import build_network
-from dlcli.preprocessing import ValueIssues
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table

@@ -12,22 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcli.config.input_section import (
-    ErrorIfMissing,
-    Input,
-    Mean,
-    MinMax,
-    Numeric,
-    Periodic,
-    Quantile,
-    Robust,
-    Standard,
-)
-from dlcli.encoding.column_encoder import Block, PeriodicForm
-from dlcli.encoding.encoding import fit_feature
-from dlcli.encoding.numeric_columns import NumericEncoder
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.layout import Block
+from dlcli.columns.number import Mean, Numeric, NumericEncoder, Periodic, PeriodicForm
+from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard, fit_scaling
+from dlcli.columns.value_issues import ValueIssues
+from dlcli.config.input_section import Input
 from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues, fit_scaling
 from dlcli.tables.table import Table
 
 
@@ -37,7 +28,7 @@ def rows(values):
 
 
 def fit(values, scaling, feature=None):
-    return fit_feature("x", feature or Numeric(), Input(scaling=scaling), rows(values))
+    return (feature or Numeric()).fit("x", rows(values), Input(scaling=scaling))
 
 
 def matrix(encoder, values, issues=None):
@@ -201,8 +192,8 @@ def test_waves_are_the_networks_to_make_of_the_scaled_number():
 
 def test_a_columns_own_encoding_wins_over_the_default():
     section = Input(encoding=Periodic())
-    own = fit_feature("x", Numeric.model_validate({"encoding": "none"}), section, rows([1, 2]))
-    default = fit_feature("x", Numeric(), section, rows([1, 2]))
+    own = Numeric.model_validate({"encoding": "none"}).fit("x", rows([1, 2]), section)
+    default = Numeric().fit("x", rows([1, 2]), section)
     assert (own.periodic, default.periodic) == (None, PeriodicForm(8, 0.1))
 
 

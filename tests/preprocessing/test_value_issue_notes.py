@@ -6,8 +6,14 @@ from collections import Counter
 
 import pytest
 
-from dlcli import preprocessing
-from dlcli.preprocessing import ColumnIssues, Note, merge_notes, short_moments, summarize_notes
+from dlcli.columns import value_issues as preprocessing
+from dlcli.columns.value_issues import (
+    ColumnIssues,
+    Note,
+    merge_notes,
+    short_moments,
+    summarize_notes,
+)
 
 EMPTY = "without a value"
 UNSEEN = "with values that are no category"

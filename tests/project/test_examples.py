@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.preprocessing import ValueIssues
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.table_files import read_table

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 import dlcli
 from dlcli.cli.program import main
 from dlcli.config.config_file import load_config, make_config
-from dlcli.config.urls import Url
 from dlcli.errors import DataError, RunError, UsageError
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.reproduction import _compare_data
 from dlcli.runs.run_reader import open_run
+from dlcli.schema.urls import Url
 from dlcli.tables.remote_files import upload
 from tests.catalogue import hand_made
 from tests.remote.conftest import parquet

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.urls import Url
 from dlcli.errors import DataError, UsageError
+from dlcli.schema.urls import Url
 from dlcli.tables import remote_files
 from dlcli.tables.remote_files import file_version
 from dlcli.tables.remote_systems import failure

@@ -11,7 +11,11 @@ import pyarrow as pa
 import pytest
 from jsonschema import Draft202012Validator
 
-from dlcli.config.input_section import Boolean, Categorical, Datetime, ErrorIfMissing, Numeric
+from dlcli.columns.boolean import Boolean
+from dlcli.columns.category import Categorical
+from dlcli.columns.column_type import ErrorIfMissing
+from dlcli.columns.date_time import Datetime
+from dlcli.columns.number import Numeric
 from dlcli.serving.columns import describe_column
 from dlcli.tables.column import Column
 from dlcli.tables.number_notation import Notation

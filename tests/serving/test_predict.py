@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import UsageError
 from dlcli.prediction.prediction_tables import assemble, write_rows
-from dlcli.preprocessing import ValueIssues
 from dlcli.serving import served_model
 from dlcli.serving.served_model import ServedModel, model_names
 from dlcli.tables.memory_tables import memory_table

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config.input_section import write_time
 from dlcli.errors import DataError
 from dlcli.tables.datetime_parsing import (
     MONTHS,
@@ -22,6 +21,7 @@ from dlcli.tables.datetime_parsing import (
     to_utc,
 )
 from dlcli.tables.table import Table
+from dlcli.tables.time_formats import write_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError
 from dlcli.tables import delimited_text
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.notation_detection import may_have_notation
 from dlcli.tables.number_notation import NEGATIVES, Notation
 from dlcli.tables.table import Table

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dlcli.config.data_section import CsvFormat
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
 from dlcli.tables.disk_table import Storage
+from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.table_files import read_header, read_table
 
 CSV = b"a,b\n1,2\n"

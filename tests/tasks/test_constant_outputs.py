@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.training_choices import Hinge, MeanAbsoluteError, MeanSquaredError
-from dlcli.preprocessing import LinearScaling
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression

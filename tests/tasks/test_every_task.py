@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.scaling import LinearScaling
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
 from dlcli.encoding.encoding import Encoding
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
-from dlcli.preprocessing import LinearScaling, ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression

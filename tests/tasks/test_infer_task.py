@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli.columns.scaling import Log1p, Standard
+from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.data_section import Target
-from dlcli.config.input_section import Log1p, Standard
 from dlcli.encoding.encoding import Encoding
 from dlcli.errors import ConfigError, DataError
-from dlcli.preprocessing import ValueIssues
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+from dlcli.columns.layout import plain_layout
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_schema import Config
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.network.network import build_network, resolve_head
-from dlcli.preprocessing import LinearScaling
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.config.input_section import Augmentation
-from dlcli.encoding.column_encoder import Block, ImageForm, Layout
+from dlcli.columns.image import Augmentation, ImageForm
+from dlcli.columns.layout import Block, Layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.keras_model import build_portable_model
 from dlcli.network.layers import AugmentLayer

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config.section import members_of
 from dlcli.config.training_choices import Optimizer
+from dlcli.schema.section import members_of
 
 # Keras's own plateau asks NumPy for a copy in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

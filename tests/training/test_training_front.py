@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout, PeriodicForm
+from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.layout import Block, Layout
+from dlcli.columns.number import PeriodicForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.network import build_network
 

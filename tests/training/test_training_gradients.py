@@ -110,7 +110,8 @@ def test_a_training_that_starts_from_another_run_has_no_norms_at_initial_weights
 
 
 def test_the_gradient_of_an_embedding_sums_over_rows(make_job):
-    from dlcli.encoding.column_encoder import Block, EmbeddingTable, Layout
+    from dlcli.columns.category import EmbeddingTable
+    from dlcli.columns.layout import Block, Layout
     from dlcli.network.network import build_network
 
     job = make_job({"hidden": ()})

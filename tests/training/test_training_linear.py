@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, SparseRows
+from dlcli.columns.sparse_rows import SparseRows
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError
 from dlcli.training.linear_engine import MOST_OPERATIONS, LinearEngine
 from dlcli.training.training import train_job

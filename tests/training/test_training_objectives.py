@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from pydantic import TypeAdapter
 
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.training_choices import Loss
-from dlcli.preprocessing import LinearScaling
 from dlcli.tasks.classification import classification
 from dlcli.tasks.regression import Regression
 from dlcli.training.compiled_objects import (

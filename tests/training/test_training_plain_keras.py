@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.network.network import build_network, resolve_head
 from dlcli.tasks.regression import Regression

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dlcli.columns.layout import Block, Layout
+from dlcli.columns.scaling import LinearScaling
 from dlcli.config.layer_choices import Activation
-from dlcli.config.section import members_of
 from dlcli.config.training_choices import Optimizer
-from dlcli.encoding.column_encoder import Block, Layout
 from dlcli.network.network import build_network
-from dlcli.preprocessing import LinearScaling
+from dlcli.schema.section import members_of
 from dlcli.tasks.regression import Regression
 from dlcli.training import compiled_engine, keras_engine
 from dlcli.training.compiled_engine import (

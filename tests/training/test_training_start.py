@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.forked import Process
+from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import load_config
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
-from dlcli.encoding.column_encoder import plain_layout
 from dlcli.errors import ConfigError, UsageError
 from dlcli.network.network import build_network, choose_engine
 from dlcli.pipeline.train_run import train as train_config

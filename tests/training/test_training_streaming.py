@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlcli.columns.sparse_rows import SparseRows
 from dlcli.encoding import encoded_rows
-from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter, SparseRows, is_resident
+from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter, is_resident
 from dlcli.training import chunked_program, compiled_engine, compiled_program, randomness
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.errors import DataError, truncate
-from dlcli.preprocessing import LARGEST, Mask
+from dlcli.arrays import Mask
+from dlcli.columns.scaling import LARGEST
+from dlcli.columns.type_inference import LEADING_ZERO, MAX_CODES, NEARLY_ALL, shorten
+from dlcli.errors import DataError, plural, truncate
 from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.column import Column
 from dlcli.tables.distinct_texts import DistinctTexts, count_texts
@@ -19,12 +22,6 @@ from dlcli.tables.table import Table
 
 MAX_SHOWN = 5
 _LONGEST_LISTED = 20
-MIN_ROWS = 20
-"""Fewest rows from which identifiers are recognized and rows are held out by default."""
-MAX_CODES = 10
-"""Most distinct numbers that may be codes of categories."""
-LEADING_ZERO = r"^0[0-9]+$"
-_LONGEST_SHOWN = 40
 _EXACT = 2**53
 """Larger whole numbers may be rounded."""
 
@@ -58,6 +55,33 @@ class ColumnSummary:
         """The most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
         shown = [f"{truncate(text, _LONGEST_LISTED)} ({count:,})" for text, count in self.frequent]
         return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
+
+
+_MOST_STRAYS = 100
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Values that are not of the same kind as the others of their column."""
+
+    words: tuple[str, ...]
+    """The values, the most frequent first."""
+    rows: int
+    """Rows that hold one."""
+    regular_share: float
+    """Share of the other values."""
+
+    def reason(self, noun: str) -> str:
+        """Word the decision for the type of the other values.
+
+        Args:
+            noun: what the other values are: `numbers`.
+        """
+        others = len(self.words) - 1
+        more = f" and {plural(others, 'more value')}" if others else ""
+        where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
+        percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
+        return f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +119,29 @@ class ColumnView:
     def matches(self, pattern: str) -> Mask:
         """Return which distinct values match a pattern of RE2, (distinct values,)."""
         return self.distinct.matches(pattern)
+
+    def some(self, which: Mask) -> pa.Array:
+        """Return some of the distinct values."""
+        return self.texts.take(integers(np.flatnonzero(which)))
+
+    def strays(self, which: Mask) -> Strays | None:
+        """Collect values that are not of the same kind as the others.
+
+        Args:
+            which: these values, among the distinct ones, (distinct values,).
+
+        Returns:
+            The stray values if there are any, a hundred at most, in up to 10 % of the rows; else
+            None.
+        """
+        count = int(np.count_nonzero(which))
+        if not 0 < count < len(which) or count > _MOST_STRAYS:
+            return None
+        counts = self.counts[which]
+        order = np.argsort(-counts, kind="stable")
+        words = self.some(which).take(integers(order)).to_pylist()
+        strays = Strays(tuple(words), int(counts.sum()), 1 - self.share(which))
+        return strays if strays.regular_share >= NEARLY_ALL else None
 
     def example(self, which: Mask) -> str:
         """Return the first of some distinct values, cut if it is long."""
@@ -184,8 +231,3 @@ def _summary(
         bounds=None if numbers is None else (float(numbers.min()), float(numbers.max())),
         whole=numbers is not None and bool((numbers == np.floor(numbers)).all()),
     )
-
-
-def shorten(text: str) -> str:
-    """Cut a value for a message if it is long."""
-    return truncate(text, _LONGEST_SHOWN)

@@ -1,4 +1,4 @@
-r"""Columns of text, as bags of words: one sparse input for each token of the vocabulary.
+r"""Texts split into words, and the tokens that get an input.
 
 A word is a run of letters, combining marks, digits and underscores, as in Unicode's categories L,
 M and N. A single apostrophe between two of them is part of the word (`don't`); everything else,
@@ -11,212 +11,18 @@ same.
 from __future__ import annotations
 
 import re
-from array import array
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, model_validator
 
-from dlcli.config.input_section import Text, Vocabulary
-from dlcli.encoding.column_encoder import Block, SparseEncoder, refuse_missing, require_values
-from dlcli.encoding.encoded_rows import (
-    Indices,
-    Matrix,
-    SparseRows,
-    concatenated_ranges,
-    stack_sparse,
-)
-from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
+from dlcli.arrays import Indices
+from dlcli.columns.sparse_rows import concatenated_ranges
 from dlcli.tables.arrow_arrays import from_utf8, index_in, integers, strings, to_numpy, utf8
-from dlcli.tables.few_rows import FewValues, NeedsTable
-from dlcli.tables.table import Table
-
-Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
-"""One word, or several with a space between, as many as `ngrams` allows."""
-
-_NO_INPUT = "all inputs are 0"
-
-
-class TextEncoder(SparseEncoder):
-    """One input for each token; a token is a word, or several consecutive words.
-
-    ``multi_hot`` gives 1 where the text has the token, ``count`` the number of times it does.
-    ``tf_idf`` gives count · (ln((1 + n) / (1 + d)) + 1) for n training rows of which d have the
-    token, and divides by the Euclidean norm of the text's row, √Σx², as scikit-learn's
-    ``TfidfVectorizer`` does.
-    """
-
-    encoding: Literal["multi_hot", "count", "tf_idf"]
-    type: Literal["text"] = "text"
-    tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
-    """The tokens with an input, sorted; the words of a token have a space between."""
-    document_frequencies: tuple[PositiveInt, ...]
-    """Number of training rows that have each token."""
-    training_rows: PositiveInt
-    """Number of training rows."""
-    missing: Literal["no_words", "error"]
-    """Encoding of a missing text: as one without tokens, or an error."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(set(self.tokens)) < len(self.tokens):
-            raise ValueError("a token occurs twice")
-        if len(self.document_frequencies) != len(self.tokens):
-            raise ValueError("there must be as many document frequencies as tokens")
-        if max(self.document_frequencies) > self.training_rows:
-            raise ValueError("a token is in more rows than there are")
-        return self
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks of inputs that encode the column."""
-        names = tuple(f"{self.column}: {token}" for token in self.tokens)
-        return (Block(self.column, "sparse", names),)
-
-    @property
-    def accepts_missing(self) -> bool:
-        """True if a value may be missing."""
-        return self.missing != "error"
-
-    def encode(self, table: Table, issues: ValueIssues) -> SparseRows:
-        """Return the column's inputs."""
-        missing = table.missing(self.column)
-        self._record_missing(int(missing.sum()), issues)
-        if self.missing == "error":
-            refuse_missing(missing, table, self.column, issues)
-        blocks = split_into_words(table.column(self.column).canonical_texts())
-        vocabulary = strings(self.tokens, pa.string())
-        texts = stack_sparse([self._encode(words, vocabulary) for words in blocks])
-        entries = np.zeros(table.rows, dtype=np.int64)
-        entries[~missing] = np.diff(texts.starts)
-        without_tokens = int((~missing & (entries == 0)).sum())
-        issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
-        return replace(texts, starts=np.concatenate([[0], np.cumsum(entries)]))
-
-    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        texts = values.texts()
-        missing = texts.count(None)
-        if missing and self.missing == "error":
-            raise NeedsTable
-        self._record_missing(missing, issues)
-        without_tokens = 0
-        rows: list[int] = []
-        columns: list[int] = []
-        counts: list[int] = []
-        for row, words in enumerate(words_of_few([text or "" for text in texts])):
-            tokens = self._token_counts(words)
-            rows += [row] * len(tokens)
-            columns += sorted(tokens)
-            counts += [tokens[column] for column in sorted(tokens)]
-            without_tokens += not tokens and texts[row] is not None
-        if rows:
-            entries = np.array(rows), np.array(columns)
-            out[entries] = self._values(*entries, np.array(counts))
-        issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
-
-    def _token_counts(self, words: Sequence[str]) -> Counter[int]:
-        """Return how often a text has each token that it has, by the token's column."""
-        shifted = [words[start:] for start in range(self._longest)]
-        tokens = [*words]
-        for order in range(2, self._longest + 1):
-            tokens += map(" ".join, zip(*shifted[:order], strict=False))
-        return Counter(column for token in tokens if (column := self._columns.get(token, -1)) >= 0)
-
-    @cached_property
-    def _columns(self) -> dict[str, int]:
-        """The column of each token."""
-        return {token: column for column, token in enumerate(self.tokens)}
-
-    @cached_property
-    def _longest(self) -> int:
-        """Most words of a token."""
-        return max(token.count(" ") for token in self.tokens) + 1
-
-    @cached_property
-    def rarity(self) -> array[float]:
-        """The factor of each token in tf-idf, (tokens,); no NumPy array, so that `==` compares."""
-        frequencies = np.array(self.document_frequencies)
-        return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
-
-    def _record_missing(self, count: int, issues: ValueIssues) -> None:
-        is_unmarked = self.missing != "error" and not self.missing_share
-        issues.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
-
-    def _encode(self, words: Words, vocabulary: pa.Array) -> SparseRows:
-        """Encode some texts, given their words."""
-        occurrences = _occurrences(words, vocabulary, self._longest)
-        keys, counts = np.unique(occurrences, return_counts=True)
-        texts, columns = np.divmod(keys, len(vocabulary))
-        return SparseRows(
-            np.searchsorted(texts, np.arange(words.count + 1)),
-            columns.astype(np.int32),
-            self._values(texts, columns, counts).astype(np.float32),
-            len(vocabulary),
-        )
-
-    def _values(self, texts: Indices, columns: Indices, counts: Indices) -> NDArray[np.float64]:
-        """Return the value of each entry, (entries,)."""
-        if self.encoding == "multi_hot":
-            return np.ones(len(counts))
-        if self.encoding == "count":
-            return counts.astype(np.float64)
-        values: NDArray[np.float64] = counts * np.frombuffer(self.rarity)[columns]
-        values /= np.sqrt(np.bincount(texts, values**2))[texts]
-        return values
-
-
-def _occurrences(words: Words, vocabulary: pa.Array, longest: int) -> Indices:
-    """Return a key for each occurrence of a token: text · len(vocabulary) + token.
-
-    Args:
-        words: the words of texts.
-        vocabulary: the tokens.
-        longest: most words of a token.
-    """
-    found = []
-    for order in range(1, longest + 1):
-        starts = words.starts(order)
-        tokens = index_in(words.ngrams(starts, order), vocabulary)
-        hits = tokens >= 0
-        found.append(words.texts[starts[hits]] * np.int64(len(vocabulary)) + tokens[hits])
-    return np.concatenate(found)
-
-
-def fit_text(column: str, feature: Text, train: Table) -> TextEncoder:
-    """Fit the encoder of a column of texts.
-
-    Raises:
-        DataError: for a column without a word that is frequent enough.
-    """
-    words = join_words(list(split_into_words(train.column(column).canonical_texts())))
-    require_values(words.count, column, train)
-    frequencies = choose_tokens(words, feature.encoding)
-    if not frequencies:
-        fewest = feature.encoding.min_count
-        message = "no text in the training rows has a word; declare it 'categorical' or 'ignored'"
-        if fewest > 1:
-            message = f"no word is in {fewest} training rows; lower min_count"
-        raise DataError(message, file=train.file, column=column)
-    return TextEncoder(
-        column=column,
-        missing_share=1 - words.count / train.rows,
-        encoding=feature.encoding.name,
-        tokens=tuple(frequencies),
-        document_frequencies=tuple(frequencies.values()),
-        training_rows=train.rows,
-        missing=feature.missing.name,
-    )
-
 
 Codes = NDArray[np.int32]
 
@@ -234,6 +40,13 @@ UNSPACED_SCRIPTS = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts without spaces between words: each of their characters is one."""
 UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED_SCRIPTS)
 """Their characters, for a class of RE2."""
+
+
+def any_word() -> str:
+    """Return the pattern of anything with a letter between spaces, or of an unspaced character."""
+    return rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
+
+
 _WORD = r"\p{L}\p{M}\p{N}_"
 _CLEANING = (
     ("\u200b", " "),  # a space of no width
@@ -309,6 +122,55 @@ def join_words(blocks: Sequence[Words]) -> Words:
     )
 
 
+def find_tokens(texts: pa.ChunkedArray, vocabulary: Sequence[str]) -> Iterator[tuple[Indices, int]]:
+    """Find the tokens in texts, block by block.
+
+    Args:
+        texts: without nulls.
+        vocabulary: the tokens.
+
+    Yields:
+        Of some consecutive texts: text · len(vocabulary) + token for each occurrence of a token,
+        (occurrences,); and how many texts they are.
+    """
+    known = strings(vocabulary, pa.string())
+    longest = longest_of(vocabulary)
+    for words in split_into_words(texts):
+        found = []
+        for order in range(1, longest + 1):
+            starts = words.starts(order)
+            tokens = index_in(words.ngrams(starts, order), known)
+            hits = tokens >= 0
+            found.append(words.texts[starts[hits]] * np.int64(len(vocabulary)) + tokens[hits])
+        yield np.concatenate(found), words.count
+
+
+def longest_of(vocabulary: Sequence[str]) -> int:
+    """Return the most words of a token."""
+    return max(token.count(" ") for token in vocabulary) + 1
+
+
+def find_tokens_of_few(
+    texts: Sequence[str], vocabulary: Mapping[str, int], longest: int
+) -> Indices:
+    """Find the tokens in few texts, as `find_tokens` does.
+
+    Args:
+        texts: the texts.
+        vocabulary: the number of each token.
+        longest: the most words of a token.
+    """
+    found: list[int] = []
+    for number, words in enumerate(words_of_few(texts)):
+        tokens = [*words]
+        for order in range(2, longest + 1):
+            shifted = (words[start:] for start in range(order))
+            tokens += map(" ".join, zip(*shifted, strict=False))
+        start = number * len(vocabulary)
+        found += [start + vocabulary[token] for token in tokens if token in vocabulary]
+    return np.array(found, dtype=np.int64)
+
+
 _ASCII_WORD = re.compile("[a-z0-9_]+(?:'[a-z0-9_]+)*")
 """A word of a text of ASCII characters in lower case; there the patterns above find the same."""
 
@@ -377,7 +239,7 @@ class _Counted:
     """The index of a word where each starts, (tokens,)."""
 
 
-def choose_tokens(words: Words, limits: Vocabulary) -> dict[str, int]:
+def choose_tokens(words: Words, most: int, least: int, longest: int) -> dict[str, int]:
     """Choose the tokens that get an input: those that most texts have, ties by name.
 
     A token of several words is in no more texts than each shorter token within it. So tokens that
@@ -386,21 +248,22 @@ def choose_tokens(words: Words, limits: Vocabulary) -> dict[str, int]:
 
     Args:
         words: the words of the training rows' texts.
-        limits: how many tokens there may be, how long, and how rare.
+        most: how many tokens there may be.
+        least: the fewest texts with a token.
+        longest: the most words of a token.
 
     Returns:
         The number of texts that have each token, in the order of the tokens' names.
     """
     counted: list[_Counted] = []
-    least = limits.min_count
     tokens = words.codes.copy()
-    for order in range(1, limits.ngrams + 1):
+    for order in range(1, longest + 1):
         if order > 1:
             tokens = _lengthened(tokens, words.texts)
         counted.append(_count(tokens, words.texts, order))
         frequencies = np.concatenate([group.frequencies for group in counted])
-        if len(frequencies) > limits.max_tokens:
-            last = len(frequencies) - limits.max_tokens
+        if len(frequencies) > most:
+            last = len(frequencies) - most
             least = max(least, int(np.partition(frequencies, last)[last]))
         tokens[~np.append(counted[-1].frequencies >= least, False)[tokens]] = -1
     ranked: list[tuple[int, str]] = []
@@ -408,7 +271,7 @@ def choose_tokens(words: Words, limits: Vocabulary) -> dict[str, int]:
         kept = group.frequencies >= least
         names = words.ngrams(group.examples[kept], group.order).to_pylist()
         ranked += zip((-group.frequencies[kept]).tolist(), names, strict=True)
-    return dict(sorted((name, -count) for count, name in sorted(ranked)[: limits.max_tokens]))
+    return dict(sorted((name, -count) for count, name in sorted(ranked)[:most]))
 
 
 def _lengthened(tokens: Codes, texts: Codes) -> Codes:

@@ -4,29 +4,197 @@ Codes number the categories in sorted order. There may be one more code for all 
 one for missing values; a value without a code has -1.
 """
 
-from __future__ import annotations
-
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
+from pydantic import PositiveInt as PositiveInteger
 
-from dlcli.config.input_section import Categorical, Embedding, MissingCategory, MostFrequentCategory
-from dlcli.encoding.column_encoder import (
-    Block,
+from dlcli.arrays import Indices, Matrix, np
+from dlcli.columns.column_type import (
+    ColumnType,
+    Decision,
+    Defaults,
     DenseEncoder,
-    EmbeddingTable,
+    EncoderClasses,
+    ErrorIfMissing,
+    Rule,
     refuse_missing,
     require_values,
 )
-from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.errors import DataError
-from dlcli.preprocessing import ValueIssues
-from dlcli.tables.few_rows import FewValues, NeedsTable
-from dlcli.tables.table import Table
+from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
+from dlcli.errors import DataError, plural
+from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt
+
+if TYPE_CHECKING:
+    from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.table import Table
+
+
+class OneHot(Choice, name="one_hot"):
+    """An input of 0 or 1 for each category."""
+
+
+class Embedding(Choice, name="embedding"):
+    """A trained vector for each category."""
+
+    units: PositiveInt = 8
+    """Length of the vector."""
+
+
+CategoricalEncoding = Annotated[OneHot | Embedding, OneOf("encoding")]
+
+
+class MostFrequentCategory(Choice, name="most_frequent"):
+    """The most frequent value of the training rows."""
+
+
+class MissingCategory(Choice, name="category"):
+    """A separate category; it counts as unseen if no training row has missing values."""
+
+
+CategoricalMissing = Annotated[
+    MissingCategory | MostFrequentCategory | ErrorIfMissing, OneOf("policy")
+]
+
+
+class Categorical(ColumnType):
+    """One of several values."""
+
+    identifier_share = 0.95
+
+    type: Literal["categorical"] = "categorical"
+    encoding: CategoricalEncoding = OneHot()
+    """Encoding of a category as inputs."""
+    min_count: PositiveInt = 1
+    """Minimum number of training rows of a category; rarer values share one category."""
+    max_categories: PositiveInt = 100
+    """Maximum number of categories: the most frequent; other values share one category."""
+    missing: CategoricalMissing = MissingCategory()
+    """Replacement of missing values."""
+    unseen: Literal["other", "error"] = "other"
+    """Handling of values that training rows don't have: as the shared category (or none), or as an
+    error."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield `unseen: error` where rare training values would be errors, too."""
+        if self.unseen == "error" and self.min_count > 1:
+            yield "unseen", f"can't be error with min_count: {self.min_count}"
+
+    @classmethod
+    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+        """Yield the rules of codes that have names, and of whatever has a text."""
+        yield InferenceOrder.NAMES, decide_postal_codes
+        yield InferenceOrder.OTHERS, decide_categories
+
+    def identity(self, column: str, whole: "Table") -> str | None:
+        """Return why a column merely distinguishes the rows; None if it doesn't."""
+        from dlcli.columns.column_summary import view_column
+        from dlcli.columns.identifiers import identity_of_categories
+
+        # They are compared as texts: 007 and 7 differ.
+        summary = view_column(whole, column).summary
+        return identity_of_categories(column, summary, self.identifier_share)
+
+    @classmethod
+    def encoders(cls) -> EncoderClasses:
+        """Return the classes of encoders that `fit` makes."""
+        return (OneHotEncoder, EmbeddingEncoder)
+
+    def fit(
+        self, column: str, train: "Table", defaults: Defaults
+    ) -> "OneHotEncoder | EmbeddingEncoder":
+        """Fit the encoder of a column on training rows.
+
+        Raises:
+            DataError: for a column without a value that is frequent enough.
+        """
+        codes, texts = train.codes(column)
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        require_values(len(texts), column, train)
+        ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
+        frequent = [texts[at] for at in ranked if counts[at] >= self.min_count]
+        if not frequent:
+            message = f"no value occurs in {self.min_count} training rows; lower min_count"
+            raise DataError(message, file=train.file, column=column)
+        kept = frequent[: self.max_categories]
+        if self.unseen == "error" and len(kept) < len(texts):
+            message = f"has {len(texts)} values, and 'unseen: error' leaves no code for rare ones"
+            raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
+        missing = int((codes < 0).sum())
+        is_category = isinstance(self.missing, MissingCategory)
+        fill = kept[0] if isinstance(self.missing, MostFrequentCategory) else None
+        common: dict[str, Any] = {
+            "column": column,
+            "missing_share": missing / len(codes),
+            "categories": tuple(sorted(kept)),
+            "other": len(kept) < len(texts),
+            "other_share": float(counts[ranked[len(kept) :]].sum() / len(codes)),
+            "missing": "category" if is_category else "error" if fill is None else "fill",
+            "fill": fill,
+            "missing_input": is_category and missing > 0,
+            "unseen": self.unseen,
+        }
+        if isinstance(self.encoding, Embedding):
+            return EmbeddingEncoder(**common, units=self.encoding.units)
+        return OneHotEncoder(**common)
+
+
+# Inference.
+
+
+_POSTAL_NAME = re.compile(
+    r"(?:^|[\W_]|(?<=[a-z])(?=[A-Z]))"
+    r"(?i:(?:zip|postal)[\W_]?(?:code)?|post[\W_]?code|plz|postleitzahl|pin[\W_]?code)$"
+)
+
+
+_POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may lack leading zeros
+
+
+def decide_postal_codes(view: "ColumnView") -> "Decision | None":
+    """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
+    if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
+        return None
+    if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
+        return None
+    count = category_count(view.summary.distinct)
+    return Decision(Categorical(), f"postal codes, by the column's name, {count}")
+
+
+MOST_CATEGORIES = 100
+
+
+def category_count(distinct: int) -> str:
+    """Word how many categories a column has: `103 values; the 100 most frequent are kept`."""
+    cut = f"; the {MOST_CATEGORIES} most frequent are kept" if distinct > MOST_CATEGORIES else ""
+    return f"{plural(distinct, 'value')}{cut}"
+
+
+def decide_categories(view: "ColumnView") -> Decision | None:
+    """Decide for categories if no other rule decided for a column of text."""
+    if view.column.kind != "text":
+        return None
+    return Decision(Categorical(), f"text, {category_count(view.summary.distinct)}")
+
+
+# Encoding.
+
+
+@dataclass(frozen=True)
+class EmbeddingTable(InputForm):
+    """A trained table, in which the input is the index of a row."""
+
+    rows: int
+    """The last row is 0, for values that were not in the training rows."""
+    units: int
 
 
 def _spelling(text: str) -> str:
@@ -78,7 +246,7 @@ class CategoryEncoder(DenseEncoder):
         """True if a value may be missing."""
         return self.missing_code is not None
 
-    def codes(self, table: Table, issues: ValueIssues) -> Indices:
+    def codes(self, table: "Table", issues: "ValueIssues") -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
         found, texts = table.codes(self.column)
         known, other = self._known, self.other_code
@@ -103,12 +271,14 @@ class CategoryEncoder(DenseEncoder):
             codes[missing] = self.missing_code
         return codes
 
-    def few_codes(self, values: FewValues, issues: ValueIssues) -> list[int]:
+    def few_codes(self, values: "FewValues", issues: "ValueIssues") -> list[int]:
         """Return the code of each of few rows' values, as `codes` does.
 
         Raises:
             NeedsTable: as `encode_few`.
         """
+        from dlcli.tables.few_rows import NeedsTable
+
         known, other, texts = self._known, self.other_code, values.texts()
         new = [at for at, text in enumerate(texts) if text is not None and text not in known]
         missing = texts.count(None)
@@ -141,7 +311,7 @@ class CategoryEncoder(DenseEncoder):
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self.other_code
 
-    def _record_unseen(self, counts: Mapping[str, int], first: int, issues: ValueIssues) -> None:
+    def _record_unseen(self, counts: Mapping[str, int], first: int, issues: "ValueIssues") -> None:
         encoding = self.unseen_encodings[0 if self.other else 1]
         if self.other_share:  # most of the values may be frequent in training rows as well
             encoding += f", as in {100 * self.other_share:.3g} % of the training rows"
@@ -161,7 +331,7 @@ class CategoryEncoder(DenseEncoder):
         """The categories by their spelling."""
         return {_spelling(category): category for category in reversed(self.categories)}
 
-    def _record_missing(self, count: int, issues: ValueIssues) -> None:
+    def _record_missing(self, count: int, issues: "ValueIssues") -> None:
         encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
         issues.add_missing(self.column, count, encoding)
 
@@ -177,13 +347,13 @@ class OneHotEncoder(CategoryEncoder):
         """The blocks of inputs that encode the column."""
         return (Block(self.column, "numeric", self.code_names),)
 
-    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes = self.codes(table, issues)
         rows = np.flatnonzero(codes >= 0)
         out[rows, codes[rows]] = 1
 
-    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs of few rows, see `ColumnEncoder`."""
         for row, code in enumerate(self.few_codes(values, issues)):
             if code >= 0:
@@ -195,7 +365,7 @@ class EmbeddingEncoder(CategoryEncoder):
 
     encoding: Literal["embedding"] = "embedding"
     unseen_encodings: ClassVar = ("the embedding for other values is used", "zeros are used")
-    units: PositiveInt
+    units: PositiveInteger
     """Numbers in the table for each code."""
 
     @property
@@ -204,51 +374,12 @@ class EmbeddingEncoder(CategoryEncoder):
         table = EmbeddingTable(len(self.code_names) + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
 
-    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes = self.codes(table, issues)
         out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
 
-    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs of few rows, see `ColumnEncoder`."""
         for row, code in enumerate(self.few_codes(values, issues)):
             out[row, 0] = len(self.code_names) if code < 0 else code
-
-
-def fit_categorical(
-    column: str, feature: Categorical, train: Table
-) -> OneHotEncoder | EmbeddingEncoder:
-    """Fit the encoder of a column of categories.
-
-    Raises:
-        DataError: for a column without a value that is frequent enough.
-    """
-    codes, texts = train.codes(column)
-    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    require_values(len(texts), column, train)
-    ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
-    frequent = [texts[at] for at in ranked if counts[at] >= feature.min_count]
-    if not frequent:
-        message = f"no value occurs in {feature.min_count} training rows; lower min_count"
-        raise DataError(message, file=train.file, column=column)
-    kept = frequent[: feature.max_categories]
-    if feature.unseen == "error" and len(kept) < len(texts):
-        message = f"has {len(texts)} values, and 'unseen: error' leaves no code for rare ones"
-        raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
-    missing = int((codes < 0).sum())
-    is_category = isinstance(feature.missing, MissingCategory)
-    fill = kept[0] if isinstance(feature.missing, MostFrequentCategory) else None
-    common: dict[str, Any] = {
-        "column": column,
-        "missing_share": missing / len(codes),
-        "categories": tuple(sorted(kept)),
-        "other": len(kept) < len(texts),
-        "other_share": float(counts[ranked[len(kept) :]].sum() / len(codes)),
-        "missing": "category" if is_category else "error" if fill is None else "fill",
-        "fill": fill,
-        "missing_input": is_category and missing > 0,
-        "unseen": feature.unseen,
-    }
-    if isinstance(feature.encoding, Embedding):
-        return EmbeddingEncoder(**common, units=feature.encoding.units)
-    return OneHotEncoder(**common)

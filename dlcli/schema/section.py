@@ -35,8 +35,8 @@ from pydantic_core import (
     core_schema,
 )
 
-from dlcli.config.key_examples import EXAMPLES
 from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, truncate
+from dlcli.schema.key_examples import EXAMPLES
 
 Conflict = tuple[str | tuple[str, ...], str]
 """Path of a key below its section, and why its value conflicts with others; a tuple of keys where
@@ -371,24 +371,34 @@ class OneOf:
         key: the deciding key.
         instead: what to write for names that other programs have for several of the choices, by the
             name in lower case without underscores.
+        members: the sections by name, if the marked type alone does not tell them.
     """
 
     def __init__(
-        self, noun: str, key: str = "name", instead: Mapping[str, str] = MappingProxyType({})
+        self,
+        noun: str,
+        key: str = "name",
+        instead: Mapping[str, str] = MappingProxyType({}),
+        members: Mapping[str, type[Section]] | None = None,
     ) -> None:
         self.noun = noun
         self.key = key
         self.instead = instead
+        self._listed = members
+
+    def members_in(self, choice: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Return the sections by name, given the marked type."""
+        return self._listed or members_of(choice, self.key)
 
     def __get_pydantic_core_schema__(
         self,
         source: Any,  # noqa: ANN401
         handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
-        self._members = members_of(source, self.key)
+        self._members = self.members_in(source)
 
         def validate(value: object) -> object:
-            if isinstance(value, tuple(self._members.values())):
+            if isinstance(value, Section) and isinstance(value, tuple(self._members.values())):
                 return value
             name = self._chosen(value)
             others = value if isinstance(value, dict) else {}

@@ -1,23 +1,17 @@
-"""Columns of paths of images: the pixels of each image, read by Pillow, scaled to 0 to 1."""
+"""Files of images: found by their paths, and read by Pillow."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.config.input_section import Augmentation, ImageShape
-from dlcli.config.input_section import Image as ImageFeature
-from dlcli.config.urls import Url, locate
-from dlcli.encoding.column_encoder import Block, DenseEncoder, ImageForm, require_values
-from dlcli.encoding.encoded_rows import Indices, Matrix
-from dlcli.preprocessing import ValueIssues
-from dlcli.tables.few_rows import FewValues, NeedsTable
+from dlcli.arrays import Indices
+from dlcli.schema.urls import Url, locate
 from dlcli.tables.table import Table
 
 if TYPE_CHECKING:
@@ -25,78 +19,18 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
+
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """The first bytes of PNG and JPEG files."""
+
+
 _SHOWN_CHARACTERS = 200
-_EMPTY = "is empty, expected the path of an image"
+
+
 _ABSENT = (
     "there is no file {}; "
     "paths start at the table's folder, or at the current one for standard input and a URL"
 )
-
-
-class ImageEncoder(DenseEncoder):
-    """The pixels of the image at a path, each from 0 to 1."""
-
-    encoding: Literal["image"] = "image"
-    type: Literal["image"] = "image"
-    shape: ImageShape
-    """(height, width, channels) to which images are resized."""
-    augmentation: Augmentation | None
-    """Random changes of the images during training."""
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks of inputs that encode the column, in the order height, width, channels."""
-        height, width, channels = self.shape
-        colors = ("",) if channels == 1 else (" red", " green", " blue")
-        names = tuple(
-            f"{self.column}[{row}, {column}]{color}"
-            for row, column, color in product(range(height), range(width), colors)
-        )
-        return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
-
-    @property
-    def accepts_missing(self) -> bool:
-        """False: every row needs an image."""
-        return False
-
-    def encode(self, table: Table, out: Matrix, issues: ValueIssues) -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes, files = image_files(table, self.column)
-        pixels, complaints = read_images(files, self.shape)
-        reasons = (*complaints, _EMPTY)  # the last is for missing paths, whose code is -1
-        wrong = np.array([reason != "" for reason in reasons])[codes]
-        issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
-        read = ~wrong
-        out[read] = pixels[codes[read]] / np.float32(255)
-
-    def encode_few(self, values: FewValues, out: Matrix, issues: ValueIssues) -> None:
-        """Leave images to `encode`: reading them takes longer than all else."""
-        raise NeedsTable
-
-
-def fit_image(column: str, feature: ImageFeature, train: Table) -> ImageEncoder:
-    """Make the encoder of a column of images, and try it on the first image.
-
-    Raises:
-        DataError: for a column that holds no paths, or whose first path leads to no image.
-    """
-    paths = train.column(column)
-    if paths.kind != "text":
-        message = f"expected paths of images, the column holds {paths.values.type}"
-        raise paths.error(message)
-    missing = paths.missing()
-    require_values(int((~missing).sum()), column, train)
-    encoder = ImageEncoder(
-        column=column,
-        missing_share=float(missing.mean()),
-        shape=feature.shape,
-        augmentation=feature.augmentation,
-    )
-    first = train.take(np.flatnonzero(~missing)[:1])
-    encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
-    return encoder
 
 
 def image_files(table: Table, column: str) -> tuple[Indices, list[Path]]:

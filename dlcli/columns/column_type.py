@@ -1,0 +1,392 @@
+"""The contract of a type of column: what a module of this package defines.
+
+`ColumnType` is its section of the config, with the rules that infer it and the fitting on training
+rows; `ColumnEncoder` is what was fitted: how values are read and encoded as inputs of the network.
+Nothing outside of a type's module depends on the type: it calls these methods.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from dlcli.arrays import Floats, Mask, Matrix, np
+from dlcli.columns.layout import Block
+from dlcli.columns.scaling import Fitted, Scaling
+from dlcli.columns.type_inference import InferenceOrder
+from dlcli.errors import DataError
+from dlcli.schema.section import Choice, Expected, Section
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dlcli.columns.column_summary import ColumnSummary, ColumnView, Strays
+    from dlcli.columns.sparse_rows import SparseRows
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.column import Column
+    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.table import Table
+
+
+# The section of the config, inference and fitting.
+
+
+Rule = Callable[["ColumnView"], "Decision | None"]
+"""Decides on a column's type by its values, or returns None."""
+
+
+class Defaults(Protocol):
+    """The settings in `input` of numeric features that have none of their own."""
+
+    @property
+    def scaling(self) -> Scaling:
+        """The scaling."""
+
+    @property
+    def encoding(self) -> Choice:
+        """The encoding."""
+
+
+EncoderClasses = tuple["type[ColumnEncoder]", ...]
+
+
+_STRAYS_ADVICE = (
+    "so training will refuse the other values; correct them, list them in data.missing, or declare "
+    "the column categorical"
+)
+
+
+class ColumnType(Section):
+    """A type of column: its section in `input.features`, and all that follows from the type.
+
+    A config declares it, or its rules infer it from the rows of the training table; `fit` makes the
+    encoder of a column from the training rows.
+    """
+
+    type: str
+    """The name in the config; a literal in each type."""
+
+    is_read: ClassVar[bool] = True
+    """False if the network reads nothing of such a column."""
+    plural: ClassVar[str] = ""
+    """What the values are in words, for a type that most values of a column may show: `dates`."""
+    has_usual_missing_words: ClassVar[bool] = False
+    """True if `NA`, `-` and the like can only be missing values in such a column."""
+
+    identifier_share: ClassVar[float] = 1.0
+    """Share of the values that differ in a column of identifiers."""
+
+    # Inference.
+
+    @classmethod
+    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+        """Yield the rules by which a column's values decide for the type, or for ignoring it."""
+        yield from ()
+
+    def with_strays(self, strays: "Strays", noun: str) -> "Decision":
+        """Decide for the type although a column has values of another one.
+
+        Args:
+            strays: these values.
+            noun: what the others are: `numbers`.
+        """
+        return Decision(self, strays.reason(noun), f"read as {self.plural}, {_STRAYS_ADVICE}")
+
+    def has_unreadable(self, column: "Column") -> bool:
+        """Return whether a column of which most values are of the type has one that is not."""
+        return False
+
+    def is_risky(self, values: "ColumnSummary") -> bool:
+        """Return whether training may fail on a column, given the counts of its values."""
+        return False
+
+    def no_identifiers(self, values: "ColumnSummary") -> int:
+        """Return how many values repeat others, or can't be identifiers for another reason."""
+        return values.present - values.distinct
+
+    def identity(self, column: str, whole: "Table") -> str | None:
+        """Return why a column merely distinguishes or numbers the rows; None if it doesn't.
+
+        Args:
+            column: its name.
+            whole: all rows of the table, in the order of the file.
+        """
+        return None
+
+    # Fitting.
+
+    @classmethod
+    def encoders(cls) -> EncoderClasses:
+        """Return the classes of encoders that `fit` makes."""
+        return ()
+
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "ColumnEncoder":
+        """Fit the encoder of a column on training rows.
+
+        Args:
+            column: its name.
+            train: the training rows.
+            defaults: the config's `input`, with the settings of features that have none.
+
+        Raises:
+            DataError: for a value that isn't of the type, or a column without values.
+            ConfigError: for a setting that doesn't suit another one.
+        """
+        raise NotImplementedError(f"columns of type '{self.type}' have no encoder")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The type that was decided on for a column."""
+
+    feature: ColumnType
+    """The type with all parameters; never `auto`."""
+    reason: str
+    """`declared`, or what the rows show."""
+    warning: str = ""
+    """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
+    otherwise: "Decision | None" = None
+    """The type that a column would have which is ignored as an identifier, a constant or a risk."""
+    values: "ColumnSummary | None" = None
+    """The counts that it follows from, of the rows looked at; None if declared."""
+
+
+class Auto(ColumnType):
+    """Inferred from all rows of the training file with a target: any of the types below.
+
+    Ignored are identifiers, row indices and constants, and columns that training might fail on: of
+    numbers or dates with a few other values, or of fewer than 8 values in 20 rows or more.
+    """
+
+    type: Literal["auto"] = "auto"
+
+
+class Ignored(ColumnType):
+    """Not used."""
+
+    type: Literal["ignored"] = "ignored"
+    is_read = False
+
+
+# Settings that several types have.
+
+
+Indicator = Annotated[
+    Literal["auto"] | Annotated[bool, Field(strict=True)], Expected("true, false or auto")
+]
+
+
+class Imputation(Choice):
+    """A value that replaces missing ones."""
+
+    indicator: Indicator = "auto"
+    """Add an input of 0 or 1 that marks missing values; `auto` does if training rows have some."""
+
+
+class Median(Imputation, name="median"):
+    """The median of the training rows."""
+
+
+class ErrorIfMissing(Choice, name="error"):
+    """Missing values are errors."""
+
+
+# Encoding.
+
+
+class ColumnEncoder(Fitted):
+    """Encoder of one column, fitted on training rows."""
+
+    column: str
+    """The column's name in the table."""
+    missing_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training rows without a value."""
+
+    if TYPE_CHECKING:  # fields of each encoder, which JSON has after the others
+
+        @property
+        def type(self) -> str:
+            """The name of the column's type in the config."""
+
+        @property
+        def encoding(self) -> str:
+            """The name of the encoding, which tells the class of an encoder in JSON."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that encode the column."""
+        return tuple(name for block in self.blocks for name in block.inputs)
+
+    @property
+    @abstractmethod
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+
+    @abstractmethod
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs of few rows into `out`, zeros of shape (rows, inputs).
+
+        They are those of `encode` to the bit, and so are the issues.
+
+        Raises:
+            NeedsTable: for values that are to be encoded as a table; some issues may be recorded.
+        """
+
+
+class DenseEncoder(ColumnEncoder):
+    """Encoder whose inputs are all stored."""
+
+    @abstractmethod
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs).
+
+        Raises:
+            DataError: for values that can't be encoded, unless the issues are lenient.
+        """
+
+
+class SparseEncoder(ColumnEncoder):
+    """Encoder whose inputs are mostly 0; only the others are stored."""
+
+    @abstractmethod
+    def encode(self, table: "Table", issues: "ValueIssues") -> "SparseRows":
+        """Return the column's inputs.
+
+        Raises:
+            DataError: for values that can't be encoded, unless the issues are lenient.
+        """
+
+
+class FilledEncoder(DenseEncoder):
+    """Encoder that replaces missing values before it encodes them."""
+
+    fill: float | datetime | None
+    """Replaces a missing value; if null, a missing value is an error."""
+    indicator: bool
+    """True if the last input is 1 where the value was missing, else 0."""
+
+    @property
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+        return self.fill is not None
+
+    @property
+    def indicator_names(self) -> tuple[str, ...]:
+        """The name of the input that marks missing values, if there is one."""
+        return (f"{self.column} is missing",) if self.indicator else ()
+
+    def fill_missing(
+        self,
+        values: "NDArray[Any]",
+        missing: Mask,
+        unreadable: Mask,
+        fill: float,
+        table: "Table",
+        out: Matrix,
+        issues: "ValueIssues",
+    ) -> "NDArray[Any]":
+        """Replace missing values, and mark them in the last column of `out` if an input does so.
+
+        Args:
+            values: the column's values, (rows,).
+            missing: which are missing, (rows,).
+            unreadable: which were refused, (rows,).
+            fill: replaces both.
+            table: the rows.
+            out: the column's inputs, (rows, inputs).
+            issues: records missing values.
+        """
+        empty = missing | unreadable
+        self._record_missing(int(np.count_nonzero(missing)), fill, issues)
+        if self.fill is None:
+            refuse_missing(missing, table, self.column, issues)
+        elif self.indicator:
+            out[:, -1] = empty
+        return np.where(empty, fill, values) if empty.any() else values
+
+    def fill_few(
+        self, missing: Sequence[int], fill: float, out: Matrix, issues: "ValueIssues"
+    ) -> None:
+        """Record and mark the missing values of few rows, as `fill_missing` does.
+
+        Args:
+            missing: the rows.
+            fill: replaces their values.
+            out: the column's inputs, (rows, inputs).
+            issues: records missing values.
+
+        Raises:
+            NeedsTable: if there must be none.
+        """
+        if missing and self.fill is None:
+            from dlcli.tables.few_rows import NeedsTable
+
+            raise NeedsTable
+        self._record_missing(len(missing), fill, issues)
+        if self.indicator:
+            for row in missing:
+                out[row, -1] = 1
+
+    def _record_missing(self, count: int, fill: float, issues: "ValueIssues") -> None:
+        encoding = ""
+        if count and self.fill is not None and not self.indicator:
+            shown = f"{fill:g}"
+            if isinstance(self.fill, datetime):
+                from dlcli.columns.value_issues import short_moments
+
+                (shown,) = short_moments([self.fill.isoformat()])
+            encoding = f"{shown} is used instead, and no input marks it"
+        issues.add_missing(self.column, count, encoding)
+
+
+def refuse_missing(missing: Mask, table: "Table", column: str, issues: "ValueIssues") -> None:
+    """Refuse rows without a value, which `missing: error` forbids."""
+    issues.refuse(missing, table, column, lambda _: "is empty; 'missing: error' forbids it")
+
+
+def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> bool:
+    """Return whether an input marks missing values.
+
+    An input that is 0 in every training row would keep its random initial weights, and add noise to
+    the first row that lacks a value. So `auto` makes one only if training rows lack values.
+    """
+    if isinstance(policy, ErrorIfMissing):
+        return False
+    return has_missing if policy.indicator == "auto" else policy.indicator
+
+
+def require_values(present: int, column: str, train: "Table") -> None:
+    """Refuse a column without a value in the training rows.
+
+    Raises:
+        DataError: if no value is present.
+    """
+    if not present:
+        message = "has no value in the training rows; declare it 'ignored'"
+        raise DataError(message, file=train.file, column=column)
+
+
+def present_numbers(column: str, values: Floats, train: "Table") -> Floats:
+    """Return the values that are not missing, at least one.
+
+    Raises:
+        DataError: if there is none.
+    """
+    present: Floats = values[~np.isnan(values)]
+    require_values(len(present), column, train)
+    return present
+
+
+def way_out(are_most_wrong: bool) -> str:
+    """Return what to do about a value that isn't of a declared type, for messages."""
+    if are_most_wrong:
+        return "; for a column of texts, set its type to categorical or text in input.features"
+    return "; correct it, or add it to data.missing if it means a missing value"

@@ -1,0 +1,236 @@
+"""Columns of paths of images: the pixels of each image, scaled to 0 to 1."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from dlcli.arrays import Matrix, np
+from dlcli.columns.column_type import (
+    ColumnType,
+    Decision,
+    Defaults,
+    DenseEncoder,
+    EncoderClasses,
+    Ignored,
+    Rule,
+    require_values,
+)
+from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
+from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
+
+if TYPE_CHECKING:
+    from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.table import Table
+
+
+class Augmentation(Section):
+    """Random changes of images at each training step."""
+
+    shift: NonNegativeInt = 0
+    """Maximum shift in pixels, horizontally and vertically; new pixels are 0."""
+    flip: Flag = False
+    """Mirror half of the images horizontally, at random."""
+    noise: NonNegative = 0.0
+    """Standard deviation of the noise added to each pixel; pixels are from 0 to 1."""
+
+
+_Side = Annotated[int, Field(gt=0, le=1024)]
+
+
+ImageShape = tuple[_Side, _Side, Literal[1, 3]]
+
+
+Shape = Annotated[
+    ImageShape,
+    Expected(
+        "[height, width, channels], with at most 1024 pixels a side, "
+        "and 1 channel for grayscale or 3 for color"
+    ),
+]
+
+
+class Image(ColumnType):
+    """The path of a PNG or JPEG file, relative to the table; transparency becomes white."""
+
+    type: Literal["image"] = "image"
+    shape: Shape
+    """[height, width, channels] to which images are resized, regardless of their aspect ratio; 1
+    channel is grayscale, 3 are color."""
+    augmentation: Augmentation | None = None
+    """Random changes in training. Omitted: none."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a shift by the whole image."""
+        if self.augmentation and self.augmentation.shift >= (side := min(self.shape[:2])):
+            message = f"expected less than the {side} pixels of the shorter side"
+            yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
+
+    @classmethod
+    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+        """Yield the rule of paths that lead to images."""
+        yield InferenceOrder.PATHS, decide_images
+
+    @classmethod
+    def encoders(cls) -> EncoderClasses:
+        """Return the classes of encoders that `fit` makes."""
+        return (ImageEncoder,)
+
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "ImageEncoder":
+        """Make the encoder of a column, and try it on the first image.
+
+        Raises:
+            DataError: for a column that holds no paths, or whose first path leads to no image.
+        """
+        from dlcli.columns.value_issues import ValueIssues
+
+        paths = train.column(column)
+        if paths.kind != "text":
+            message = f"expected paths of images, the column holds {paths.values.type}"
+            raise paths.error(message)
+        missing = paths.missing()
+        require_values(int((~missing).sum()), column, train)
+        encoder = ImageEncoder(
+            column=column,
+            missing_share=float(missing.mean()),
+            shape=self.shape,
+            augmentation=self.augmentation,
+        )
+        first = train.take(np.flatnonzero(~missing)[:1])
+        encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
+        return encoder
+
+
+# Inference.
+
+
+_IMAGE_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+_PATHS_TRIED = 100
+
+
+_IMAGES_OPENED = 10
+
+
+_LARGEST_IMAGE_KEPT = 64
+
+
+_USUAL_SIDE = 32
+
+
+_GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "F"))
+
+
+def decide_images(view: "ColumnView") -> "Decision | None":
+    """Decide for images if 90 % of the values end like image paths, and the first leads to one.
+
+    Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
+    are resized to 32 × 32. They are read as grayscale if the first ten are.
+    """
+    from dlcli.columns.image_files import image_files
+
+    if view.column.kind != "text":
+        return None
+    ends = {suffix: view.matches(rf"(?i){re.escape(suffix)}$") for suffix in _IMAGE_SUFFIXES}
+    every = np.logical_or.reduce([*ends.values()])
+    if view.share(every) < NEARLY_ALL:
+        return None
+    rows = np.flatnonzero(~view.column.missing())[:_PATHS_TRIED]
+    files = image_files(view.table.take(rows), view.column.name)[1]
+    files = [file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES][:_IMAGES_OPENED]
+    shapes = [_image_shape(file) for file in files]
+    if not any(shapes[:1]):
+        reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
+        return Decision(Ignored(), reason, "ignored, although they end like paths of images")
+    known = [shape for shape in shapes if shape]
+    channels = max(shape[2] for shape in known)
+    height, width = known[0][:2]
+    keeps_size = len({shape[:2] for shape in known}) == 1
+    keeps_size &= max(height, width) <= _LARGEST_IMAGE_KEPT
+    if not keeps_size:
+        height = width = _USUAL_SIDE
+    kinds = dict.fromkeys(_IMAGE_SUFFIXES[suffix] for suffix, which in ends.items() if which.any())
+    names = " and ".join(kinds)
+    color = "grayscale" if channels == 1 else "color"
+    size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
+    reason = f"paths of {names} files, {color}, {size}"
+    return Decision(Image(shape=(height, width, channels)), reason)
+
+
+def _image_shape(file: Path) -> ImageShape | None:
+    """Read height, width and channels from an image's header; None if the file is no image."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(file, formats=("PNG", "JPEG")) as image:
+            return image.height, image.width, 1 if image.mode in _GRAY_MODES else 3
+    except Exception:  # Pillow has no error class of its own for broken files
+        return None
+
+
+# Encoding.
+
+
+@dataclass(frozen=True)
+class ImageForm(InputForm):
+    """Pixels, in the order height, width, channels."""
+
+    shape: tuple[int, int, int]
+    augmentation: Augmentation | None
+    """Random changes of the images during training."""
+
+
+_EMPTY = "is empty, expected the path of an image"
+
+
+class ImageEncoder(DenseEncoder):
+    """The pixels of the image at a path, each from 0 to 1."""
+
+    encoding: Literal["image"] = "image"
+    type: Literal["image"] = "image"
+    shape: ImageShape
+    """(height, width, channels) to which images are resized."""
+    augmentation: Augmentation | None
+    """Random changes of the images during training."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column, in the order height, width, channels."""
+        height, width, channels = self.shape
+        colors = ("",) if channels == 1 else (" red", " green", " blue")
+        names = tuple(
+            f"{self.column}[{row}, {column}]{color}"
+            for row, column, color in product(range(height), range(width), colors)
+        )
+        return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
+
+    @property
+    def accepts_missing(self) -> bool:
+        """False: every row needs an image."""
+        return False
+
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        from dlcli.columns.image_files import image_files, read_images
+
+        codes, files = image_files(table, self.column)
+        pixels, complaints = read_images(files, self.shape)
+        reasons = (*complaints, _EMPTY)  # the last is for missing paths, whose code is -1
+        wrong = np.array([reason != "" for reason in reasons])[codes]
+        issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
+        read = ~wrong
+        out[read] = pixels[codes[read]] / np.float32(255)
+
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
+        """Leave images to `encode`: reading them takes longer than all else."""
+        from dlcli.tables.few_rows import NeedsTable
+
+        raise NeedsTable

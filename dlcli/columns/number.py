@@ -1,0 +1,588 @@
+"""Columns of numbers.
+
+Missing values are replaced first. Then the number is scaled to one input, from which the network
+may compute sines and cosines (`periodic`), or encoded by one input for each of several bins
+(`piecewise_linear`). Frequent values may have an input of 0 or 1 besides, as categories have. One
+more input may mark the rows whose value was missing.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dlcli.arrays import Floats, Matrix, np
+from dlcli.columns.category import Categorical, category_count
+from dlcli.columns.column_type import (
+    ColumnEncoder,
+    ColumnType,
+    Decision,
+    Defaults,
+    EncoderClasses,
+    ErrorIfMissing,
+    FilledEncoder,
+    Imputation,
+    Median,
+    Rule,
+    needs_indicator,
+    present_numbers,
+    way_out,
+)
+from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.scaling import (
+    LARGEST,
+    FeatureScaling,
+    Increasing,
+    LinearScaling,
+    Scaling,
+    Unscaled,
+    check_range,
+    fit_feature_scaling,
+    is_in_range,
+    median,
+    out_of_range,
+    quantile_points,
+    refuse_overflow,
+    scale_column,
+)
+from dlcli.columns.type_inference import LEADING_ZERO, MAX_CODES, InferenceOrder
+from dlcli.errors import ConfigError, Problem
+from dlcli.schema.section import (
+    Choice,
+    Conflict,
+    NonNegativeInt,
+    Number,
+    OneOf,
+    Positive,
+    PositiveInt,
+)
+from dlcli.schema.yaml_document import format_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dlcli.columns.column_summary import ColumnSummary, ColumnView
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.column import Column
+    from dlcli.tables.few_rows import FewRows, FewValues
+    from dlcli.tables.table import Table
+
+
+class Direct(Choice, name="none"):
+    """The scaled number itself."""
+
+
+class Periodic(Choice, name="periodic"):
+    """sin(2π·c·x) and cos(2π·c·x) of the scaled number, for several trained frequencies c.
+
+    The initial frequencies are drawn from a normal distribution around 0 (Gorishniy et al. 2022,
+    https://arxiv.org/abs/2203.05556, section 3.3).
+    """
+
+    frequencies: PositiveInt = 8
+    """Number of frequencies; each gives two inputs."""
+    deviation: Positive = 0.1
+    """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
+
+
+class PiecewiseLinear(Choice, name="piecewise_linear"):
+    """The position of x in each of several bins: 0 below it, 1 above it, linear inside.
+
+    The edges are quantiles of the training rows; the first and last bin are linear beyond theirs
+    (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.2).
+    """
+
+    bins: PositiveInt = 16
+    """Maximum number of bins, each an input; there are fewer where quantiles coincide."""
+
+
+NumericEncoding = Annotated[Direct | Periodic | PiecewiseLinear, OneOf("encoding")]
+
+
+class Mean(Imputation, name="mean"):
+    """The mean of the training rows."""
+
+
+class ConstantValue(Imputation, name="constant"):
+    """A given value."""
+
+    value: Number
+    """The value, in the unit of the column before scaling."""
+
+
+NumericMissing = Annotated[Median | Mean | ConstantValue | ErrorIfMissing, OneOf("policy")]
+
+
+class Numeric(ColumnType):
+    """A number."""
+
+    plural = "numbers"
+    has_usual_missing_words = True
+    synonyms: ClassVar[Mapping[str, str]] = {"max_categories": "one_hot_values"}
+
+    type: Literal["numeric"] = "numeric"
+    scaling: Scaling | None = None
+    """Scaling of values. Omitted: input.scaling."""
+    encoding: NumericEncoding | None = None
+    """Encoding of scaled values as several inputs. Omitted: input.encoding."""
+    one_hot_values: NonNegativeInt = 0
+    """Maximum number of values that also have an input of 0 or 1 each, as categories have: the most
+    frequent, of two or more training rows. For amounts that also identify what a row belongs to."""
+    missing: NumericMissing = Median()
+    """Replacement of missing values."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a scaling that bins don't use."""
+        if self.scaling and isinstance(self.encoding, PiecewiseLinear):
+            yield "scaling", "has no effect with encoding: piecewise_linear"
+
+    @classmethod
+    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+        """Yield the rules of numbers, and of amounts that can't be read."""
+        from dlcli.columns.unread_amounts import decide_amounts
+
+        yield InferenceOrder.NUMBERS, decide_numbers
+        yield InferenceOrder.AMOUNTS, decide_amounts
+
+    def has_unreadable(self, column: "Column") -> bool:
+        """Return whether a column of which most values are of the type has one that is not."""
+        numbers = column.numbers()
+        is_large = bool((np.abs(numbers.values) > LARGEST).any())
+        return is_large or bool(numbers.unreadable.any())
+
+    def is_risky(self, values: "ColumnSummary") -> bool:
+        """Return whether one of the numbers is infinite, or too large."""
+        return values.bounds is None
+
+    def no_identifiers(self, values: "ColumnSummary") -> int:
+        """Return how many values repeat others or are fractions, which no identifiers are."""
+        return super().no_identifiers(values) if values.whole else values.present
+
+    def identity(self, column: str, whole: "Table") -> str | None:
+        """Return why a column merely distinguishes or numbers the rows; None if it doesn't."""
+        from dlcli.columns.identifiers import identity_of_numbers
+
+        values = whole.column(column)
+        if values.kind not in ("number", "text"):
+            return None
+        parsed = values.numbers()
+        return identity_of_numbers(column, parsed.values[~parsed.missing])
+
+    @classmethod
+    def encoders(cls) -> EncoderClasses:
+        """Return the classes of encoders that `fit` makes."""
+        return (NumericEncoder, PiecewiseLinearEncoder)
+
+    def fit(
+        self, column: str, train: "Table", defaults: Defaults
+    ) -> "NumericEncoder | PiecewiseLinearEncoder":
+        """Fit the encoder of a column on training rows.
+
+        Raises:
+            DataError: for a value that isn't a number or that the scaling can't take, or no value.
+            ConfigError: for a constant that the scaling can't take.
+        """
+        encoding = self.encoding or defaults.encoding
+        scaling = self.scaling or defaults.scaling
+        if isinstance(encoding, PiecewiseLinear):
+            scaling = Unscaled()
+        policy = self.missing
+        if isinstance(policy, ConstantValue) and scaling.name == "log1p" and policy.value < 0:
+            path = format_path(("input", "features", column, "missing", "value"))
+            message = f"scaling 'log1p' needs 0 or more, got {policy.value:g}"
+            raise ConfigError([Problem(path, message)])
+        values = train.numbers(column, way_out)
+        check_range(scaling.name, values, train, column)
+        present = present_numbers(column, values, train)
+        fill = policy.value if isinstance(policy, ConstantValue) else None
+        if isinstance(policy, Median):
+            fill = median(present)
+        elif isinstance(policy, Mean):
+            fill = float(np.mean(present))
+        common: dict[str, Any] = {
+            "column": column,
+            "missing_share": 1 - len(present) / len(values),
+            "low": float(present.min()),
+            "high": float(present.max()),
+            "fill": fill,
+            "indicator": needs_indicator(policy, len(present) < len(values)),
+            "categories": _fit_categories(self.one_hot_values, present),
+        }
+        if isinstance(encoding, PiecewiseLinear):
+            return PiecewiseLinearEncoder(**common, edges=_fit_edges(encoding.bins, present))
+        fitted = fit_feature_scaling(scaling, present)
+        periodic = None
+        if isinstance(encoding, Periodic):
+            periodic = PeriodicForm(encoding.frequencies, encoding.deviation)
+        return NumericEncoder(**common, scaling=fitted, periodic=periodic)
+
+
+def unused_scalings(
+    encoding: NumericEncoding, features: Mapping[str, ColumnType], *, is_default: bool
+) -> Iterator[Conflict]:
+    """Yield the scalings in `input` that bins don't use.
+
+    Args:
+        encoding: that of features that have none.
+        features: the declared types.
+        is_default: whether `input.scaling` has its default.
+    """
+    if not isinstance(encoding, PiecewiseLinear):
+        return
+    numeric = {name: each for name, each in features.items() if isinstance(each, Numeric)}
+    for column, feature in numeric.items():
+        if feature.scaling and not feature.encoding:
+            message = "has no effect with input.encoding: piecewise_linear"
+            way_out = "give the feature its own encoding"
+            yield ("features", column, "scaling"), f"{message}; {way_out}"
+    unscaled = [each.encoding for each in numeric.values() if not each.scaling]
+    is_used = any(each and not isinstance(each, PiecewiseLinear) for each in unscaled)
+    if not is_default and not is_used:
+        yield "scaling", "has no effect with encoding: piecewise_linear"
+
+
+# Inference.
+
+
+@cache
+def _shared() -> Numeric:
+    """Return a feature that very wide tables have thousands of."""
+    return Numeric()
+
+
+def decide_numbers(view: "ColumnView") -> "Decision | None":
+    """Decide for numbers, or for categories if numbers have leading zeros.
+
+    A column of text may hold a few other values, in 10 % of the rows at most, if there are more
+    than `MAX_CODES` numbers. Training will refuse them unless they are declared missing; as
+    categories, the numbers would carry little information.
+    """
+    if view.column.kind not in ("number", "text"):
+        return None
+    if view.column.looks_numeric():
+        if view.has_leading_zeros:
+            return _codes(view)
+        if view.summary.bounds is None:
+            reason = f"all numbers, one of them infinite or beyond {LARGEST:.1e}"
+        elif view.summary.may_be_codes:
+            reason = "few distinct whole numbers, read as amounts"
+        else:
+            words = view.column.notation.words
+            reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
+        return Decision(_shared(), reason)
+    if view.column.kind != "text":
+        return None
+    fits = view.matches(view.column.notation.pattern)
+    strays = view.strays(~fits)
+    if strays is None or np.count_nonzero(fits) <= MAX_CODES:
+        return None
+    if (view.matches(LEADING_ZERO) & fits).any():
+        return _codes(view)
+    return Numeric().with_strays(strays, "numbers")
+
+
+def _codes(view: "ColumnView") -> "Decision":
+    count = category_count(view.summary.distinct)
+    return Decision(Categorical(), f"codes with leading zeros, {count}")
+
+
+# Fitting.
+
+
+def _fit_categories(most: int, values: Floats) -> tuple[float, ...]:
+    """Return the most frequent values of two or more training rows, of equal ones the smallest."""
+    ordered = np.sort(values) + 0.0  # -0 becomes 0
+    _, first, counts = np.unique(_in_32_bits(ordered), return_index=True, return_counts=True)
+    distinct = ordered[first]
+    ranked = np.argsort(-counts, kind="stable")[:most]
+    categories: list[float] = np.sort(distinct[ranked[counts[ranked] > 1]]).tolist()
+    return tuple(categories)
+
+
+def _in_32_bits(values: Sequence[float] | Floats) -> "NDArray[np.float32]":
+    """Return numbers as a file or a client of 32 bits has them: 0.1 is equal to its 0.1 then."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float64).astype(np.float32)
+
+
+def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
+    """Return edges of bins at quantiles of the training rows; equal quantiles become one edge.
+
+    A constant column gets a single bin as wide as its value, at least 1, so that it becomes 0.
+    """
+    edges: list[float] = np.unique(quantile_points(values, bins + 1)).tolist()
+    if len(edges) == 1:
+        edges.append(edges[0] + max(1.0, abs(edges[0])))
+    return tuple(edges)
+
+
+# Encoding.
+
+
+_FEWEST_TOGETHER = 24
+"""Fewest rows whose numbers are scaled together, as NumPy takes long to begin."""
+
+
+@dataclass(frozen=True)
+class PeriodicForm(InputForm):
+    """Sines and cosines of each input, with trained frequencies."""
+
+    frequencies: int
+    deviation: float
+    """Standard deviation of the initial frequencies, in periods per unit of the input."""
+
+
+class NumberEncoder(FilledEncoder):
+    """Encoder of a column of numbers."""
+
+    type: Literal["numeric"] = "numeric"
+    fill: float | None
+    low: float
+    """The training rows' minimum."""
+    high: float
+    """The training rows' maximum."""
+    categories: Increasing = ()
+    """The values that have an input of their own."""
+
+    @property
+    def further_blocks(self) -> tuple[Block, ...]:
+        """The block of the inputs for categories and for missing values, if there are any."""
+        values = (repr(each).removesuffix(".0") for each in self.categories)
+        names = (*(f"{self.column} = {value}" for value in values), *self.indicator_names)
+        return (Block(self.column, "numeric", names),) if names else ()
+
+    def read(self, table: "Table", scaling: str, out: Matrix, issues: "ValueIssues") -> Floats:
+        """Read the column's numbers and replace missing ones, (rows,).
+
+        Args:
+            table: the rows.
+            scaling: name of the scaling that comes next; `log1p` refuses negative numbers.
+            out: the column's inputs, (rows, inputs), the last of which may mark missing values.
+            issues: records values that can't be read, are missing, or outside training's range.
+        """
+        parsed = table.column(self.column).numbers()
+        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+        wrong = parsed.unreadable
+        for beyond, complaint in out_of_range(scaling, parsed.values):
+            issues.refuse(beyond, table, self.column, complaint)
+            wrong = wrong | beyond
+        values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
+        with np.errstate(invalid="ignore"):
+            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
+        issues.add_outside(self.column, outside, self.low, self.high)
+        if self.categories:
+            categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
+            found = np.searchsorted(categories, narrow).clip(max=len(categories) - 1)
+            rows = np.flatnonzero(categories[found] == narrow)
+            out[rows, self._first_category + found[rows]] = 1
+        missing = np.isnan(values) & ~wrong
+        return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
+
+    def read_few(
+        self, values: "FewValues", scaling: str, out: Matrix, issues: "ValueIssues"
+    ) -> list[float]:
+        """Read the numbers of few rows and replace missing ones, as `read` does, (rows,).
+
+        Raises:
+            NeedsTable: as `encode_few`.
+        """
+        from dlcli.tables.few_rows import NeedsTable
+
+        numbers, fill = values.numbers(), self.fill or 0.0
+        if self.categories:
+            narrow = _in_32_bits(numbers).tolist()
+            found = ((row, self._codes.get(number)) for row, number in enumerate(narrow))
+            for row, code in found:
+                if code is not None:
+                    out[row, self._first_category + code] = 1
+        missing: list[int] = []
+        outside = 0
+        for row, number in enumerate(numbers):
+            if number != number:
+                missing.append(row)
+                numbers[row] = fill
+            elif not is_in_range(scaling, number):
+                raise NeedsTable
+            else:
+                outside += not self.low <= number <= self.high
+        if outside:
+            issues.add_outside(self.column, outside, self.low, self.high)
+        if missing:
+            self.fill_few(missing, fill, out, issues)
+        return numbers
+
+    @cached_property
+    def _codes(self) -> dict[float, int]:
+        """The index of each category, in 32 bits."""
+        return {value: code for code, value in enumerate(_in_32_bits(self.categories).tolist())}
+
+    @property
+    def _first_category(self) -> int:
+        """The index of the first category's input, from the end."""
+        return -len(self.categories) - self.indicator
+
+
+class NumericEncoder(NumberEncoder):
+    """A number as one input: filled where missing, then scaled."""
+
+    encoding: Literal["number"] = "number"
+    scaling: FeatureScaling
+    periodic: PeriodicForm | None = None
+    """The sines and cosines that the network makes of the input, if any."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        form = self.periodic
+        if form and not (form.frequencies > 0 and 0 < form.deviation < math.inf):
+            raise ValueError("expected a positive number of frequencies, and their deviation")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        number = Block(self.column, "numeric", (self.column,), self.periodic)
+        return (number, *self.further_blocks)
+
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        values = self.read(table, self.scaling.name, out, issues)
+        out[:, 0] = scale_column(self.scaling, values, table, self.column, issues)
+
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        from dlcli.tables.few_rows import NeedsTable
+
+        numbers = self.read_few(values, self.scaling.name, out, issues)
+        if len(numbers) < _FEWEST_TOGETHER:
+            for row, number in enumerate(numbers):
+                out[row, 0] = _within_float32(self.scaling.apply_one(number))
+            return
+        with np.errstate(all="ignore"):
+            scaled = self.scaling.apply(np.array(numbers))
+        if not (np.abs(scaled) <= LARGEST).all():
+            raise NeedsTable
+        out[:, 0] = scaled
+
+
+class ScaledNumbers:
+    """Columns of numbers that are scaled linearly, of which few rows are encoded together.
+
+    Args:
+        columns: the encoder of each, its scaling, and the index of its input. The ends
+            of its training range must be within `LARGEST_PLAIN`, and within float32 once scaled.
+    """
+
+    def __init__(self, columns: Sequence[tuple[NumericEncoder, LinearScaling, int]]) -> None:
+        ordered = sorted(columns, key=lambda column: column[1].name != "log1p")
+        encoders, scalings, indices = zip(*ordered, strict=True)
+        self.names = tuple(each.column for each in encoders)
+        self._indices = np.array(indices)
+        self._low = np.array([each.low for each in encoders])
+        self._high = np.array([each.high for each in encoders])
+        self._offset = np.array([each.offset for each in scalings])
+        self._scale = np.array([each.scale for each in scalings])
+        self._logs = sum(each.name == "log1p" for each in scalings)
+
+    @classmethod
+    def of(cls, encoders: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
+        """Take the columns that suit.
+
+        Args:
+            encoders: those of all columns, with the indices of their inputs.
+
+        Returns:
+            `None` for fewer than two columns.
+        """
+        from dlcli.tables.few_rows import LARGEST_PLAIN
+
+        columns = []
+        for encoder, inputs in encoders:
+            if not isinstance(encoder, NumericEncoder) or encoder.categories:
+                continue
+            scaling, ends = encoder.scaling, (encoder.low, encoder.high)
+            if isinstance(scaling, LinearScaling) and all(
+                abs(end) <= LARGEST_PLAIN and abs(scaling.apply_one(end)) <= LARGEST for end in ends
+            ):
+                columns.append((encoder, scaling, inputs.start))
+        return cls(columns) if len(columns) > 1 else None
+
+    def encode_plain(self, rows: "FewRows", out: Matrix) -> bool:
+        """Write the columns' inputs of few rows, if there is nothing to record about them.
+
+        Args:
+            rows: the rows.
+            out: the inputs, (rows, inputs).
+
+        Returns:
+            Whether they were written: not if a value is missing, outside the training rows' range,
+            or needs to be read in some way.
+        """
+        numbers = rows.plain_numbers(self.names)
+        if numbers is None or not ((self._low <= numbers) & (numbers <= self._high)).all():
+            return False
+        if self._logs:
+            np.log1p(numbers[:, : self._logs], out=numbers[:, : self._logs])
+        numbers -= self._offset
+        numbers /= self._scale
+        out[:, self._indices] = numbers
+        return True
+
+
+class PiecewiseLinearEncoder(NumberEncoder):
+    """A number as one input for each of several bins, 0 below its bin and 1 above it.
+
+    Within its bin from a to b the input is (x − a)/(b − a). That formula also holds below the first
+    bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
+    """
+
+    encoding: Literal["piecewise_linear"] = "piecewise_linear"
+    edges: Annotated[Increasing, Field(min_length=2)]
+    """Where bins begin and end."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        # As few digits as make all edges differ, but at least three.
+        written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
+        names = next(names for names in written if len(set(names)) == len(names))
+        bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
+        return (Block(self.column, "numeric", bins), *self.further_blocks)
+
+    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        values = self.read(table, "none", out, issues)
+        edges = np.array(self.edges)
+        # Only inner edges are searched, so that the outer bins have no end.
+        bins = np.searchsorted(edges[1:-1], values, side="right")
+        with np.errstate(over="ignore"):
+            shares = (values - edges[bins]) / np.diff(edges)[bins]
+        every = np.arange(len(edges) - 1)
+        out[:, : len(every)] = every < bins[:, np.newaxis]
+        out[np.arange(len(out)), bins] = refuse_overflow(shares, values, table, self.column, issues)
+
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        edges = self.edges
+        for row, number in enumerate(self.read_few(values, "none", out, issues)):
+            at = bisect_right(edges, number, 1, len(edges) - 1) - 1
+            low, high = edges[at], edges[at + 1]
+            out[row, :at] = 1
+            out[row, at] = _within_float32((number - low) / (high - low))
+
+
+def _within_float32(scaled: float) -> float:
+    """Return a scaled value that float32 can represent; see `refuse_overflow`.
+
+    Raises:
+        NeedsTable: for any other.
+    """
+    if not abs(scaled) <= LARGEST:
+        from dlcli.tables.few_rows import NeedsTable
+
+        raise NeedsTable
+    return scaled

@@ -1,0 +1,387 @@
+"""Scalings of numbers: as a config sets them, and as they are fitted on training rows."""
+
+import math
+from array import array
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from dlcli.arrays import Floats, Mask, np
+from dlcli.schema.section import Choice, Expected, OneOf, Positive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.table import Table
+
+Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
+
+
+class Standard(Choice, name="standard"):
+    """(x − mean)/standard deviation, both of the training rows."""
+
+
+class Robust(Choice, name="robust"):
+    """z = (x − median)/interquartile range of the training rows, then z/√(1 + (z/limit)²).
+
+    The second step hardly changes typical values and keeps outliers in ±limit (RealMLP,
+    Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491).
+    """
+
+    limit: Positive = 3.0
+    """Limit of the absolute value of inputs."""
+
+
+class MinMax(Choice, name="minmax"):
+    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows, maybe beyond in others."""
+
+
+class Quantile(Choice, name="quantile"):
+    """The normal quantile of the rank of x among the training rows, from −5.2 to 5.2."""
+
+    quantiles: Quantiles = 1000
+    """Maximum number of quantiles that are stored; values between them are interpolated."""
+
+
+class Log1p(Choice, name="log1p"):
+    """Standard scaling of log(1 + x); negative values are errors."""
+
+
+class Divide(Choice, name="divide"):
+    """x/by, for columns of a known range such as pixels."""
+
+    by: Positive
+    """Divisor, in the column's unit."""
+
+
+class Unscaled(Choice, name="none"):
+    """x itself."""
+
+
+Scaling = Annotated[
+    Standard | Robust | MinMax | Quantile | Log1p | Divide | Unscaled, OneOf("scaling")
+]
+OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
+
+
+# Fitted on training rows.
+
+LARGEST = (2 - 2.0**-23) * 2.0**127
+"""The largest number that a network can read."""
+_FAR = 1e15
+"""A number at which robust scaling reaches its limit, and whose square is finite in float32."""
+_LEAST_SHARE = 1e-7
+"""Used in place of a share of 0, whose normal quantile would be −∞, as in scikit-learn."""
+
+
+class Fitted(BaseModel):
+    """Statistics and vocabularies of training rows: frozen, and unchanged by a trip to JSON."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
+
+
+class LinearScaling(Fitted):
+    """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
+
+    name: Annotated[
+        Literal["standard", "minmax", "log1p", "divide", "none", "log"],
+        AfterValidator(lambda name: "log1p" if name == "log" else name),
+    ]
+    """The scaling's name in the config; runs of earlier versions have `log` for `log1p`."""
+    offset: float = 0.0
+    """The training rows' mean of f(x), their minimum, or 0."""
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """The training rows' standard deviation of f(x), their range, a divisor, or 1."""
+
+    def apply(self, values: Floats) -> Floats:
+        """Scale values given in their own unit, (rows,)."""
+        return (self.transform(values) - self.offset) / self.scale
+
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        transformed = float(np.log1p(value)) if self.name == "log1p" else value
+        return (transformed - self.offset) / self.scale
+
+    def invert(self, scaled: "NDArray[np.floating]") -> Floats:
+        """Return scaled values, (rows,), to their own unit."""
+        with np.errstate(over="ignore"):
+            transformed = scaled.astype(np.float64) * self.scale + self.offset
+            return np.expm1(transformed) if self.name == "log1p" else transformed
+
+    def transform(self, values: Floats) -> Floats:
+        """Return f(x) of values given in their own unit, (rows,)."""
+        return np.log1p(values) if self.name == "log1p" else values
+
+
+def fit_scaling(
+    scaling: Standard | MinMax | Log1p | Divide | Unscaled, values: Floats
+) -> LinearScaling:
+    """Fit a linear scaling on training rows.
+
+    Args:
+        scaling: the config's choice.
+        values: the rows' values, none missing, (rows,); not negative for `log1p`.
+
+    Returns:
+        The scaling with mean and (population) standard deviation, or with minimum and range. A
+        constant column is only shifted to 0.
+    """
+    if isinstance(scaling, Divide):
+        return LinearScaling(name="divide", scale=scaling.by)
+    if isinstance(scaling, Unscaled):
+        return LinearScaling(name="none")
+    if isinstance(scaling, MinMax):
+        minimum, span = float(values.min()), float(np.ptp(values))
+        scale = span if span > _rounding(values) else 1.0
+        return LinearScaling(name="minmax", offset=minimum, scale=scale)
+    transformed = LinearScaling(name=scaling.name).transform(values)
+    # Shifted by one of its values, a constant column has variance 0 exactly.
+    shifted = transformed - transformed[0]
+    deviation = float(np.std(shifted))
+    offset = float(transformed[0] + np.mean(shifted))
+    scale = deviation if deviation > _rounding(transformed) else 1.0
+    return LinearScaling(name=scaling.name, offset=offset, scale=scale)
+
+
+def _rounding(values: Floats) -> float:
+    """Return how far apart equal results of different additions may be."""
+    return 4 * float(np.finfo(np.float64).eps * np.abs(values).max())
+
+
+class RobustScaling(Fitted):
+    """limit·u/√(1 + u²) with u = (x − median)/scale/limit."""
+
+    name: Literal["robust"] = "robust"
+    median: float
+    """The training rows' median."""
+    scale: Annotated[float, Field(gt=0)]
+    """The training rows' interquartile range, or what replaces it where it is 0."""
+    limit: Annotated[float, Field(gt=0)]
+    """The bound of the size of scaled values."""
+
+    def apply(self, values: Floats) -> Floats:
+        """Scale values given in their own unit, (rows,)."""
+        with np.errstate(over="ignore"):
+            ratios = np.clip((values - self.median) / self.scale / self.limit, -_FAR, _FAR)
+        scaled: Floats = self.limit * (ratios / np.sqrt(1 + ratios * ratios))
+        return scaled
+
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        ratio = min(max((value - self.median) / self.scale / self.limit, -_FAR), _FAR)
+        return self.limit * (ratio / math.sqrt(1 + ratio * ratio))
+
+
+def fit_robust(scaling: Robust, values: Floats) -> RobustScaling:
+    """Fit a scaling with median and interquartile range on training rows.
+
+    As in RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491), half the range
+    replaces an interquartile range of 0. A constant column, which RealMLP maps to 0 whatever its
+    later values are, is only shifted to 0.
+
+    Args:
+        scaling: the config's choice, with its limit.
+        values: the rows' values, none missing, (rows,).
+    """
+    least, low, median, high, greatest = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    scale = (high - low) or (greatest - least) / 2 or 1.0
+    return RobustScaling(median=median, scale=scale, limit=scaling.limit)
+
+
+def _increasing(points: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(left < right for left, right in pairwise(points)):
+        raise ValueError("expected each number to be above the one before")
+    return points
+
+
+Increasing = Annotated[tuple[float, ...], AfterValidator(_increasing)]
+"""Numbers in strictly increasing order."""
+
+
+class QuantileScaling(Fitted):
+    """Linear interpolation between quantiles of the training rows, constant beyond the outer ones.
+
+    The scaled training rows are normally distributed.
+    """
+
+    name: Literal["quantile"] = "quantile"
+    points: Increasing
+    """Quantiles, in the column's unit."""
+    normals: Increasing
+    """The standard normal distribution's quantile at the share of each."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.points or len(self.points) != len(self.normals):
+            raise ValueError("each point needs a normal value")
+        return self
+
+    def apply(self, values: Floats) -> Floats:
+        """Scale values given in their own unit, (rows,)."""
+        return np.interp(values, *self._line)
+
+    def apply_one(self, value: float) -> float:
+        """Scale one value, as `apply` does."""
+        return float(np.interp(value, *self._line))
+
+    @cached_property
+    def _line(self) -> "tuple[array[float], array[float]]":
+        """Points and normals in memory of their own; no NumPy arrays, so that `==` compares."""
+        return array("d", self.points), array("d", self.normals)
+
+
+def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
+    """Fit a scaling to the normal distribution on training rows.
+
+    At the quantiles it equals scikit-learn's `QuantileTransformer(output_distribution="normal")`:
+    the inverse normal distribution function at their shares, within ±5.2. It differs in three ways.
+    Between the quantiles, the normal values are interpolated, not the shares, so encoding needs no
+    inverse. Equal quantiles are one point at their mean share, the outer ones too: a column that is
+    0 in most rows isn't torn apart there, and a constant one becomes 0. And a value beyond the
+    training rows' range is scaled like the nearest of them.
+
+    Args:
+        scaling: the config's choice, with the greatest number of quantiles; there are no more than
+            rows.
+        values: the rows' values, none missing, (rows,).
+    """
+    from statistics import NormalDist  # takes long, and prediction needs none
+
+    count = max(2, min(scaling.quantiles, len(values)))
+    points, index = np.unique(quantile_points(values, count), return_inverse=True)
+    shares = np.bincount(index, weights=np.linspace(0, 1, count)) / np.bincount(index)
+    inverse = NormalDist().inv_cdf
+    normals = map(inverse, np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE).tolist())
+    return QuantileScaling(points=tuple(points.tolist()), normals=tuple(normals))
+
+
+FeatureScaling = Annotated[
+    LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
+]
+
+
+def fit_feature_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
+    """Fit any scaling on the training rows' values, none missing, (rows,)."""
+    if isinstance(scaling, Robust):
+        return fit_robust(scaling, values)
+    if isinstance(scaling, Quantile):
+        return fit_quantile(scaling, values)
+    return fit_scaling(scaling, values)
+
+
+def quantile_points(values: Floats, count: int) -> Floats:
+    """Return the quantiles at shares 0, 1/(count − 1), ..., 1, (count,), never decreasing.
+
+    They are linearly interpolated between the sorted values, as `numpy.quantile` does, which
+    computes positions among the values from shares and now and then misses the value at a whole
+    position by a rounding error; equal quantiles would look different.
+
+    Args:
+        values: in any order, (rows,).
+        count: number of quantiles, 2 or more.
+    """
+    last = len(values) - 1
+    positions = np.linspace(0, last, count)
+    points = np.interp(positions, np.arange(last + 1), np.sort(values))
+    # Near its end, a line's rounding may lift it above the next value.
+    return np.maximum.accumulate(points)
+
+
+def median(values: Floats) -> float:
+    """Return the median, as `numpy.median` does, in a fifth of the time.
+
+    NumPy selects one position by vector instructions, but not the two of an even number of values.
+
+    Args:
+        values: in any order, none missing, (rows,); at least one.
+    """
+    middle = len(values) // 2
+    ordered = np.partition(values, middle)
+    high = ordered[middle]
+    return float(high if len(values) % 2 else (ordered[:middle].max() + high) / 2)
+
+
+def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[int], str]]]:
+    """Yield the values that a scaling or float32 can't represent, and the reason for each.
+
+    Args:
+        name: the scaling's name.
+        values: a column's values, NaN where missing, (rows,).
+    """
+    with np.errstate(invalid="ignore"):
+        if name == "log1p":
+            yield values < 0, lambda at: f"scaling 'log1p' needs 0 or more, got {values[at]:g}"
+        end = f"the largest number a network reads is {LARGEST:.1e}, got {{:g}}"
+        yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
+
+
+def is_in_range(name: str, value: float) -> bool:
+    """Return whether a scaling and float32 can represent one value; see `out_of_range`."""
+    return abs(value) <= LARGEST and not (name == "log1p" and value < 0)
+
+
+def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
+    """Refuse values that a scaling or float32 can't represent.
+
+    Args:
+        name: the scaling's name.
+        values: the column's values, NaN where missing, (rows,).
+        table: the rows.
+        column: the column's name.
+
+    Raises:
+        DataError: for a negative value under `log1p`, or one beyond float32, with its row.
+    """
+    for wrong, complaint in out_of_range(name, values):
+        table.refuse(wrong, column, complaint)
+
+
+def scale_column(
+    scaling: FeatureScaling, values: Floats, table: "Table", column: str, issues: "ValueIssues"
+) -> Floats:
+    """Scale a column, and refuse values that leave float32's range by that.
+
+    Args:
+        scaling: fitted on training rows.
+        values: the column's values, none missing, (rows,).
+        table: the rows.
+        column: the column's name.
+        issues: as in `refuse_overflow`.
+
+    Raises:
+        DataError: as `refuse_overflow` does.
+    """
+    with np.errstate(all="ignore"):
+        scaled = scaling.apply(values)
+    return refuse_overflow(scaled, values, table, column, issues)
+
+
+def refuse_overflow(
+    scaled: Floats, values: Floats, table: "Table", column: str, issues: "ValueIssues"
+) -> Floats:
+    """Refuse scaled values that leave float32's range.
+
+    Args:
+        scaled: the column's scaled values, (rows,).
+        values: the values in their own unit, (rows,).
+        table: the rows.
+        column: the column's name.
+        issues: records values so far from the training rows that they overflow, if it is lenient.
+
+    Returns:
+        The scaled values, with 0 for those that were recorded.
+
+    Raises:
+        DataError: for the first of these, with its row, unless the issues are lenient.
+    """
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(scaled) <= LARGEST)
+    end = f"the largest number a network reads is {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
+    issues.refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
+    return np.where(wrong, 0.0, scaled) if wrong.any() else scaled

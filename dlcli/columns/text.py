@@ -1,0 +1,345 @@
+"""Columns of text, as bags of words: one sparse input for each token of the vocabulary.
+
+`tokens` splits texts into words.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic import PositiveInt as PositiveInteger
+
+from dlcli.arrays import Floats, Indices, Mask, Matrix, np, pc
+from dlcli.columns.category import MOST_CATEGORIES
+from dlcli.columns.column_type import (
+    ColumnType,
+    Decision,
+    Defaults,
+    EncoderClasses,
+    ErrorIfMissing,
+    Rule,
+    SparseEncoder,
+    refuse_missing,
+    require_values,
+)
+from dlcli.columns.layout import Block
+from dlcli.columns.type_inference import InferenceOrder, shorten
+from dlcli.errors import DataError, plural
+from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt
+
+if TYPE_CHECKING:
+    from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.sparse_rows import SparseRows
+    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.table import Table
+
+
+Ngrams = Annotated[int, Field(gt=0, le=5), Expected("an integer from 1 to 5")]
+
+
+class Vocabulary(Choice):
+    """The tokens that have an input: words of letters, digits and underscores, in lower case.
+
+    A word may contain an apostrophe (`don't`). In scripts without spaces between words, such as
+    Chinese, each character is a word.
+    """
+
+    max_tokens: PositiveInt = 5000
+    """Maximum number of tokens: those that are in most training rows."""
+    min_count: PositiveInt = 1
+    """Minimum number of training rows with a token."""
+    ngrams: Ngrams = 1
+    """Maximum number of adjacent words in a token, up to 5: 2 adds all pairs of neighbors."""
+
+
+class MultiHot(Vocabulary, name="multi_hot"):
+    """1 for each token in the text, else 0."""
+
+
+class Count(Vocabulary, name="count"):
+    """Number of occurrences of each token in the text."""
+
+
+class TfIdf(Vocabulary, name="tf_idf"):
+    """Counts times inverse document frequency, divided by their Euclidean norm over the text.
+
+    The inverse document frequency is ln((1 + training rows) / (1 + training rows with the token))
+    + 1.
+    """
+
+
+TextEncoding = Annotated[MultiHot | Count | TfIdf, OneOf("encoding")]
+
+
+class EmptyText(Choice, name="no_words"):
+    """A text without words."""
+
+
+TextMissing = Annotated[EmptyText | ErrorIfMissing, OneOf("policy")]
+
+
+class Text(ColumnType):
+    """A text, as a set of words in any order."""
+
+    type: Literal["text"] = "text"
+    encoding: TextEncoding = TfIdf()
+    """Encoding of words as inputs."""
+    missing: TextMissing = EmptyText()
+    """Replacement of missing values."""
+
+    @classmethod
+    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+        """Yield the rules of lists of names, and of texts of several words."""
+        yield InferenceOrder.LISTS, decide_lists
+        yield InferenceOrder.TEXTS, decide_text
+
+    @classmethod
+    def encoders(cls) -> EncoderClasses:
+        """Return the classes of encoders that `fit` makes."""
+        return (TextEncoder,)
+
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "TextEncoder":
+        """Fit the encoder of a column on training rows.
+
+        Raises:
+            DataError: for a column without a word that is frequent enough.
+        """
+        from dlcli.columns.tokens import choose_tokens, join_words, split_into_words
+
+        words = join_words(list(split_into_words(train.column(column).canonical_texts())))
+        require_values(words.count, column, train)
+        frequencies = choose_tokens(
+            words, self.encoding.max_tokens, self.encoding.min_count, self.encoding.ngrams
+        )
+        if not frequencies:
+            fewest = self.encoding.min_count
+            message = (
+                "no text in the training rows has a word; declare it 'categorical' or 'ignored'"
+            )
+            if fewest > 1:
+                message = f"no word is in {fewest} training rows; lower min_count"
+            raise DataError(message, file=train.file, column=column)
+        return TextEncoder(
+            column=column,
+            missing_share=1 - words.count / train.rows,
+            encoding=self.encoding.name,
+            tokens=tuple(frequencies),
+            document_frequencies=tuple(frequencies.values()),
+            training_rows=train.rows,
+            missing=self.missing.name,
+        )
+
+
+# Inference.
+
+
+FEWEST_WORDS = 3
+"""Words that texts have on average; names of categories mostly have fewer."""
+
+
+_VALUES_SAMPLED = 1_000
+
+
+_ASCII_WORD = r"\S*[A-Za-z]\S*"
+"""`any_word` for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""
+
+
+_LIST_SIGNS = (r"\|", ";", ",")
+"""Signs between the items of a list, as patterns."""
+
+
+_FEWEST_REPEATS = 5
+
+
+def decide_lists(view: "ColumnView") -> "Decision | None":
+    """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
+
+    There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
+    genres, it then had an error 2 % larger, and the same with few lists. At least half of the
+    distinct values have a sign between items, which are names without digits. An item is in five of
+    the values on average, and there are at most half as many items as values: in addresses, or
+    family and first names, there are more.
+    """
+    if view.column.kind != "text" or view.summary.distinct <= MOST_CATEGORIES:
+        return None
+    some = view.distinct.first(_VALUES_SAMPLED)
+    for sign in _LIST_SIGNS:
+        which = some.matches(sign)
+        if 2 * which.sum() < len(which):
+            continue
+        items = pc.utf8_trim_whitespace(pc.split_pattern_regex(some.texts, sign).flatten())
+        distinct = items.unique()
+        repeats = len(items) / len(distinct)
+        is_few = 2 * len(distinct) <= len(which) and repeats >= _FEWEST_REPEATS
+        if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
+            example = some.texts[int(which.argmax())].as_py()
+            reason = f"lists of {len(distinct)} names, as '{shorten(example)}'"
+            return Decision(Text(encoding=MultiHot()), reason)
+    return None
+
+
+def decide_text(view: "ColumnView") -> "Decision | None":
+    """Decide for texts, or else for categories.
+
+    Texts have at least three words on average, and either differ in at least half of the rows with
+    a value, or there are more distinct ones than an encoding of categories keeps.
+    """
+    if view.column.kind != "text":
+        return None
+    from dlcli.columns.tokens import any_word
+
+    distinct, present = view.summary.distinct, view.summary.present
+    if 2 * distinct >= present or distinct > MOST_CATEGORIES:
+        some = view.distinct.first(_VALUES_SAMPLED)
+        word = _ASCII_WORD if some.matches(r"^[\x00-\x7f]*$").all() else any_word()
+        words = float(some.count_matches(word).mean())
+        if words >= FEWEST_WORDS:
+            reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
+            return Decision(Text(), reason)
+    return None
+
+
+# Encoding.
+
+
+Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
+"""One word, or several with a space between, as many as `ngrams` allows."""
+_NO_INPUT = "all inputs are 0"
+
+
+class TextEncoder(SparseEncoder):
+    """One input for each token; a token is a word, or several consecutive words.
+
+    ``multi_hot`` gives 1 where the text has the token, ``count`` the number of times it does.
+    ``tf_idf`` gives count · (ln((1 + n) / (1 + d)) + 1) for n training rows of which d have the
+    token, and divides by the Euclidean norm of the text's row, √Σx², as scikit-learn's
+    ``TfidfVectorizer`` does.
+    """
+
+    encoding: Literal["multi_hot", "count", "tf_idf"]
+    type: Literal["text"] = "text"
+    tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
+    """The tokens with an input, sorted; the words of a token have a space between."""
+    document_frequencies: tuple[PositiveInteger, ...]
+    """Number of training rows that have each token."""
+    training_rows: PositiveInteger
+    """Number of training rows."""
+    missing: Literal["no_words", "error"]
+    """Encoding of a missing text: as one without tokens, or an error."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.tokens)) < len(self.tokens):
+            raise ValueError("a token occurs twice")
+        if len(self.document_frequencies) != len(self.tokens):
+            raise ValueError("there must be as many document frequencies as tokens")
+        if max(self.document_frequencies) > self.training_rows:
+            raise ValueError("a token is in more rows than there are")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        names = tuple(f"{self.column}: {token}" for token in self.tokens)
+        return (Block(self.column, "sparse", names),)
+
+    @property
+    def accepts_missing(self) -> bool:
+        """True if a value may be missing."""
+        return self.missing != "error"
+
+    def encode(self, table: "Table", issues: "ValueIssues") -> "SparseRows":
+        """Return the column's inputs."""
+        from dlcli.columns.sparse_rows import stack_sparse
+        from dlcli.columns.tokens import find_tokens
+
+        missing = table.missing(self.column)
+        if self.missing == "error":
+            refuse_missing(missing, table, self.column, issues)
+        blocks = find_tokens(table.column(self.column).canonical_texts(), self.tokens)
+        texts = stack_sparse([self._count(*block) for block in blocks])
+        return self._with_missing(texts, missing, issues)
+
+    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs of few rows, see `ColumnEncoder`."""
+        from dlcli.columns.tokens import find_tokens_of_few
+        from dlcli.tables.few_rows import NeedsTable
+
+        texts = values.texts()
+        present = [text for text in texts if text is not None]
+        if len(present) < len(texts) and self.missing == "error":
+            raise NeedsTable
+        counted = self._count(
+            find_tokens_of_few(present, self._columns, self._longest), len(present)
+        )
+        missing = np.array([text is None for text in texts])
+        self._with_missing(counted, missing, issues).fill(out)
+
+    def _count(self, occurrences: Indices, texts: int) -> "SparseRows":
+        """Encode some texts, given their tokens.
+
+        Args:
+            occurrences: text · len(tokens) + token of each occurrence of a token, (occurrences,).
+            texts: how many texts there are.
+        """
+        from dlcli.columns.sparse_rows import SparseRows
+
+        keys, counts = np.unique(occurrences, return_counts=True)
+        rows, columns = np.divmod(keys, len(self.tokens))
+        return SparseRows(
+            np.searchsorted(rows, np.arange(texts + 1)),
+            columns.astype(np.int32),
+            self._values(rows, columns, counts).astype(np.float32),
+            len(self.tokens),
+        )
+
+    def _with_missing(
+        self, texts: "SparseRows", missing: Mask, issues: "ValueIssues"
+    ) -> "SparseRows":
+        """Add the rows without a text, and record them and those without a token.
+
+        Args:
+            texts: the inputs of the rows that have a text.
+            missing: which have none, (rows,).
+            issues: records them.
+        """
+        is_unmarked = self.missing != "error" and not self.missing_share
+        count = int(np.count_nonzero(missing))
+        issues.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
+        entries = np.zeros(len(missing), dtype=np.int64)
+        entries[~missing] = np.diff(texts.starts)
+        without_tokens = int(np.count_nonzero(entries == 0)) - count
+        issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
+        return replace(texts, starts=np.concatenate([[0], np.cumsum(entries)]))
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        """The column of each token."""
+        return {token: column for column, token in enumerate(self.tokens)}
+
+    @cached_property
+    def _longest(self) -> int:
+        """Most words of a token."""
+        from dlcli.columns.tokens import longest_of
+
+        return longest_of(self.tokens)
+
+    @cached_property
+    def rarity(self) -> "array[float]":
+        """The factor of each token in tf-idf, (tokens,); no NumPy array, so that `==` compares."""
+        frequencies = np.array(self.document_frequencies)
+        return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
+
+    def _values(self, texts: Indices, columns: Indices, counts: Indices) -> Floats:
+        """Return the value of each entry, (entries,)."""
+        if self.encoding == "multi_hot":
+            return np.ones(len(counts))
+        if self.encoding == "count":
+            return counts.astype(np.float64)
+        values: Floats = counts * np.frombuffer(self.rarity)[columns]
+        values /= np.sqrt(np.bincount(texts, values**2))[texts]
+        return values

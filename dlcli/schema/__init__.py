@@ -1,0 +1,1 @@
+"""The language of configs: sections with types and messages, YAML documents, URLs."""
