@@ -41,7 +41,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.pipeline import cross_validation, reproduction, search, train_run
-from dlcli.pipeline.cross_validation import MOST_FOLDS, Plan, resume_cross_validation
+from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan, resume_cross_validation
 from dlcli.pipeline.search import resume_tuning
 from dlcli.pipeline.search_context import SearchSettings
 from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
@@ -123,7 +123,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
-    plan = Plan(
+    plan = CrossValidationPlan(
         folds=integer("folds", folds, 2, MOST_FOLDS),
         repeats=integer("repeats", repeats, 1, MOST_FOLDS),
         refit=boolean("refit", refit),

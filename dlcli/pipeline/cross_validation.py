@@ -54,7 +54,7 @@ from dlcli.pipeline.cv_summary import (
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
-from dlcli.pipeline.members import Progress, fit_each
+from dlcli.pipeline.members import MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, prepare_fit, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
@@ -87,7 +87,7 @@ _IN_RESULT = {
 """Fields of the document that the `result` event has."""
 
 
-class Plan(BaseModel):
+class CrossValidationPlan(BaseModel):
     """The numbers of folds and repeats of a cross-validation."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -119,7 +119,7 @@ class Plan(BaseModel):
 
 def cross_validate(
     file: ConfigFile,
-    plan: Plan,
+    plan: CrossValidationPlan,
     output: Path | None = None,
     listener: Listener = lambda *_: None,
     jobs: int = 1,
@@ -167,10 +167,10 @@ def resume_cross_validation(
     """
     with run_recording.resumed_run(run, "cv", listener, tables) as recording:
         assert recording.writer is not None
-        return _cross_validate(recording, Plan.of(recording.writer), jobs)
+        return _cross_validate(recording, CrossValidationPlan.of(recording.writer), jobs)
 
 
-def _cross_validate(recording: Recording, plan: Plan, jobs: int) -> Run:
+def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) -> Run:
     file, events = recording.file, recording.events
     config = file.config
     if recording.writer is None and jobs > 1:
@@ -291,7 +291,7 @@ class CVFold:
         return hold_out(train, dataset.split_choice, dataset.task.class_column, share, seed)
 
 
-def assign_folds(dataset: Dataset, plan: Plan, seed: int) -> tuple[CVFold, ...]:
+def assign_folds(dataset: Dataset, plan: CrossValidationPlan, seed: int) -> tuple[CVFold, ...]:
     """Split the candidate rows into folds, once for each repeat.
 
     Args:
@@ -387,7 +387,7 @@ def _fit_folds(
         else:
             events.emit(event, **fields)
 
-    def fit_and_store(fold: CVFold, progress: Progress) -> FinishedFold:
+    def fit_and_store(fold: CVFold, progress: MemberProgress) -> FinishedFold:
         epochs.begin(fold.number)
         finished = _fit_fold(fold, config, context, progress, stop)
         epochs.end(fold.number)
@@ -425,7 +425,7 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
     """
     writer = RunWriter(folder)
     file = replace(read_resolved(writer.resolved_path()), tables=tables)
-    plan = Plan.of(writer)
+    plan = CrossValidationPlan.of(writer)
     warnings = Events(listener).only("warning")
     with file.located():
         config, dataset = file.config, read_candidates(file, Events())
@@ -513,7 +513,7 @@ class _EpochCount:
 
 
 def _fit_fold(
-    fold: CVFold, config: Config, context: FitContext, progress: Progress, stop: StopOnSignal
+    fold: CVFold, config: Config, context: FitContext, progress: MemberProgress, stop: StopOnSignal
 ) -> FinishedFold:
     """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
     start = time.perf_counter()

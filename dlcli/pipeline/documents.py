@@ -24,7 +24,7 @@ from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
 """About how many epochs of a history are stored."""
-State = Literal["complete", "pruned", "failed"]
+TrialEnd = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20
 """Complete trials below which no importances are computed: chance would decide them."""
@@ -188,7 +188,7 @@ def thinned(values: Floats, most: int) -> NDArray[np.int64]:
     return np.unique([finite_at[0], *extremes, finite_at[-1]])
 
 
-class Dimension(Document):
+class StoredDimension(Document):
     """A setting that is varied."""
 
     path: str
@@ -214,7 +214,7 @@ class TrialResult(Document):
     number: Count | None
     """Its number from 0; a candidate whose process was killed is tried again under the same number.
     `None`: the config as given."""
-    state: State
+    state: TrialEnd
     values: Mapping[str, Value]
     """The values that were tried, by path of the dimension."""
     value: Number
@@ -295,7 +295,7 @@ class Search(Document):
     set_aside: Count
     """Test rows, which no trial has used."""
     seed: Count
-    dimensions: tuple[Dimension, ...]
+    dimensions: tuple[StoredDimension, ...]
     trials: tuple[TrialResult, ...]
     """In order of their numbers."""
     default: TrialResult | None

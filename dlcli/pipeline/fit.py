@@ -42,7 +42,7 @@ from dlcli.pipeline.members import (
     FittedMember,
     Member,
     MemberDivergence,
-    Progress,
+    MemberProgress,
     fit_each,
     fit_with_and_without_factors,
     make_members,
@@ -203,11 +203,11 @@ class FitObserver:
         progress: receives each epoch.
     """
 
-    def __init__(self, progress: Progress = lambda *_: None) -> None:
+    def __init__(self, progress: MemberProgress = lambda *_: None) -> None:
         self._progress = progress
 
     def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Receive each epoch of each network, see `Progress`."""
+        """Receive each epoch of each network, see `MemberProgress`."""
         self._progress(member, epoch, values)
 
     def member(self, number: int, trained: TrainingResult) -> None:
@@ -608,7 +608,7 @@ class FitContext:
         config: Config,
         split: Split,
         checkpointer: Checkpointer = NO_CHECKPOINTS,
-        progress: Progress = lambda *_: None,
+        progress: MemberProgress = lambda *_: None,
         on_notes: ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.

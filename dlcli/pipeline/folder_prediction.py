@@ -99,7 +99,7 @@ class _Version(Document):
     modified_ns: int
 
 
-class _Plan(Document):
+class _PredictionPlan(Document):
     """The content of a folder of predictions."""
 
     format: Literal[1] = 1
@@ -117,7 +117,7 @@ class _Plan(Document):
 
 
 @dataclass(frozen=True)
-class _Part:
+class _FilePart:
     """A file and where its predictions go."""
 
     source: Path
@@ -168,7 +168,7 @@ def predict_folder(
         _agree_on_plan(_plan(run, options, parts), parts, folder)
         left = [part for part in parts if not (folder / part.name).exists()]
         outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
-        progress = _Progress(outcome, listener)
+        progress = _FolderProgress(outcome, listener)
         threads = threads_per_worker("auto", jobs)
         task = partial(_predict_parts, predictor, left, folder, options, threads)
         try:
@@ -186,7 +186,7 @@ def predict_folder(
     return progress.outcome
 
 
-class _Progress(SignalStop):
+class _FolderProgress(SignalStop):
     """Collects the outcomes of files, until a signal ends the work."""
 
     def __init__(self, outcome: FolderOutcome, listener: Listener) -> None:
@@ -222,7 +222,7 @@ class _Progress(SignalStop):
 
 def _predict_parts(
     predictor: Predictor,
-    parts: Sequence[_Part],
+    parts: Sequence[_FilePart],
     folder: Path,
     options: FolderOptions,
     threads: int,
@@ -263,7 +263,7 @@ def _remove_traces(part: Path) -> None:
 # Files and parts
 
 
-def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]:
+def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_FilePart]:
     """List the files to predict, in order, and their parts.
 
     Raises:
@@ -282,7 +282,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
     else:
         base = next(parent for parent in data.parents if parent.exists())
         sources = [*_matches(data, base, folder, options.rejected)]
-    parts: dict[str, _Part] = {}
+    parts: dict[str, _FilePart] = {}
     for source in sources:
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
         check_spreadsheet_safe(options.spreadsheet_safe, form)
@@ -290,7 +290,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_Part]
         partition = columns.get(name.as_posix(), ())
         name = name.with_suffix("") if name.suffix.lower() in _COMPRESSED else name
         name = name.with_suffix(f".{form}")
-        first = parts.setdefault(name.as_posix(), _Part(source, name.as_posix(), partition))
+        first = parts.setdefault(name.as_posix(), _FilePart(source, name.as_posix(), partition))
         if first.source != source:
             message = f"would have the same part '{name}' as {first.source}; rename one of them"
             raise UsageError(f"{source}: {message}")
@@ -338,12 +338,12 @@ def _make(folder: Path) -> None:
 # The plan
 
 
-def _plan(run: Run, options: FolderOptions, parts: Sequence[_Part]) -> _Plan:
+def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _PredictionPlan:
     inputs = {}
     for part in parts:
         size, modified = version_of(part.source)
         inputs[part.name] = _Version(bytes=size, modified_ns=modified)
-    return _Plan(
+    return _PredictionPlan(
         dlcli=__version__,
         run=hashlib.sha256(run.manifest.to_json()).hexdigest(),
         form=options.form,
@@ -365,7 +365,7 @@ def _refuse_other_files(folder: Path) -> None:
         raise UsageError(f"{folder}: has other files, {listed(others)}; {way_out}")
 
 
-def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
+def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Path) -> None:
     """Store a plan, unless the parts that are there are of another one.
 
     Raises:
@@ -377,7 +377,7 @@ def _agree_on_plan(plan: _Plan, parts: Sequence[_Part], folder: Path) -> None:
     path, stored = folder / PLAN, plan
     if os.path.lexists(path):
         fields = read_object(path, _MOST_PLAN_BYTES)
-        stored = parse_document(_Plan, fields, f"{path}:", f"; {new}")
+        stored = parse_document(_PredictionPlan, fields, f"{path}:", f"; {new}")
     if stored.run != plan.run:
         raise UsageError(f"{folder}: has predictions of another run; {new}")
     others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]

@@ -40,7 +40,7 @@ MEMORY_SHARE = 8
 """Networks that are trained at a time take at most one part in so many of the free memory."""
 POLL_SECONDS = 0.1
 """Time from one look for signals to the next: a lock can't be interrupted on all systems."""
-Progress = Callable[[int, int, Mapping[str, float]], None]
+MemberProgress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each epoch of a network, with the network's number in its ensemble and the epoch's,
 both from 1, and the epoch's values by column of history.csv. It is called from several threads, but
 never at the same time, and may raise to end training."""
@@ -105,7 +105,7 @@ class Numbered(Protocol):
 
 
 Item = TypeVar("Item", bound=Numbered)
-Fitted = TypeVar("Fitted")
+FitOutcome = TypeVar("FitOutcome")
 Epoch = ParamSpec("Epoch")
 """The arguments of a report of an epoch."""
 
@@ -181,10 +181,10 @@ def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
 
 def fit_each(
     items: Iterable[Item],
-    fit: Callable[[Item, Callable[Epoch, None]], Fitted],
+    fit: Callable[[Item, Callable[Epoch, None]], FitOutcome],
     progress: Callable[Concatenate[int, Epoch], None],
     at_once: int,
-) -> Iterator[Fitted]:
+) -> Iterator[FitOutcome]:
     """Fit the members of an ensemble, or folds, and yield the results in order.
 
     Args:
@@ -200,7 +200,7 @@ def fit_each(
         DlcliError: if another error has ended one of them.
     """
     if at_once > 1:
-        yield from _Threads(fit, progress, at_once).run(items)
+        yield from _FitThreads(fit, progress, at_once).run(items)
         return
     for item in items:
         yield fit(item, partial(progress, item.number))
@@ -211,19 +211,19 @@ class _Ended(Exception):
 
 
 @dataclass
-class _Threads(Generic[Item, Epoch, Fitted]):
+class _FitThreads(Generic[Item, Epoch, FitOutcome]):
     """Fits several networks at a time."""
 
-    fit: Callable[[Item, Callable[Epoch, None]], Fitted]
+    fit: Callable[[Item, Callable[Epoch, None]], FitOutcome]
     progress: Callable[Concatenate[int, Epoch], None]
     count: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     end_from: float = math.inf
     """The number of the first network that is to end with its current epoch."""
 
-    def run(self, items: Iterable[Item]) -> Iterator[Fitted]:
+    def run(self, items: Iterable[Item]) -> Iterator[FitOutcome]:
         """Fit members or folds, and yield the results in order."""
-        begun: deque[tuple[int, Future[Fitted]]] = deque()
+        begun: deque[tuple[int, Future[FitOutcome]]] = deque()
         with ThreadPoolExecutor(self.count) as pool:
             try:
                 for item in items:
@@ -236,7 +236,7 @@ class _Threads(Generic[Item, Epoch, Fitted]):
                 self.end_from = 0
                 raise
 
-    def _fit_one(self, item: Item) -> Fitted:
+    def _fit_one(self, item: Item) -> FitOutcome:
         def report(*epoch: Epoch.args, **named: Epoch.kwargs) -> None:
             with self.lock:
                 if item.number >= self.end_from:
@@ -245,7 +245,9 @@ class _Threads(Generic[Item, Epoch, Fitted]):
 
         return self.fit(item, report)
 
-    def _finished(self, begun: deque[tuple[int, Future[Fitted]]], most: int) -> Iterator[Fitted]:
+    def _finished(
+        self, begun: deque[tuple[int, Future[FitOutcome]]], most: int
+    ) -> Iterator[FitOutcome]:
         """Wait until at most so many are running; yield the finished ones that no other precedes.
 
         Raises the error of the first network, in order, that has failed.
@@ -277,7 +279,7 @@ class _Threads(Generic[Item, Epoch, Fitted]):
 def fit_with_and_without_factors(
     member: Member,
     fit_one: Callable[[Member, EpochProgress], FittedMember],
-    progress: Progress,
+    progress: MemberProgress,
     at_once: int,
     report: Callable[[FactorTrial], object],
 ) -> FittedMember:

@@ -75,7 +75,7 @@ _SLOTS = {"sgd": 0, "adafactor": 0, "adagrad": 1, "lion": 1, "muon": 1, "rmsprop
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedConfig:
     """A config in which no problem was found."""
 
     layers: tuple[LayerSummary, ...]
@@ -88,7 +88,7 @@ class Checked:
 
 def check(
     file: ConfigFile, *, read_rows: bool = False, listener: Listener = lambda *_: None
-) -> Checked:
+) -> CheckedConfig:
     """Check a config with its data, as training does before its first step.
 
     Args:
@@ -108,7 +108,7 @@ def check(
         check_headers(file.config, read_headers(file))
         size = sum(each_file(file_size, data_files(file)))
         if size > LARGE_BYTES and not read_rows:
-            return Checked(outline(file.config), rows_read=False, tune=file.config.tune)
+            return CheckedConfig(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
         with row_storage(file, None, Events()) as storage:
             rows, plan = prepare(file, events, storage)
@@ -119,7 +119,7 @@ def check(
         if file.config.tune is not None:
             file = with_search_space(file, _training_file_rows(file.config.data, rows))
             check_tune(file)
-        return Checked(summarize(plan.network), rows_read=True, tune=file.config.tune)
+        return CheckedConfig(summarize(plan.network), rows_read=True, tune=file.config.tune)
 
 
 def _training_file_rows(data: Data, rows: FitRows) -> int:

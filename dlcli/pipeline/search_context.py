@@ -320,7 +320,7 @@ def combination(
 
 
 def distribution_of(
-    dimension: Dimension | documents.Dimension, choices: Sequence[Value]
+    dimension: Dimension | documents.StoredDimension, choices: Sequence[Value]
 ) -> BaseDistribution:
     """Return a dimension as an Optuna distribution.
 

@@ -31,20 +31,25 @@ from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate, corrected_interval
 from dlcli.metrics.statistic import finite
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import CVFold, Plan, assign_folds, unclaimed_folds
+from dlcli.pipeline.cross_validation import (
+    CrossValidationPlan,
+    CVFold,
+    assign_folds,
+    unclaimed_folds,
+)
 from dlcli.pipeline.documents import (
     FEWEST_TRIALS,
     Direction,
     Finalist,
     NestedFold,
     Search,
+    StoredDimension,
     TrialResult,
     best_trial,
     complete_trials,
     smallest_trial,
     to_loss,
 )
-from dlcli.pipeline.documents import Dimension as DimensionDocument
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
@@ -52,8 +57,8 @@ from dlcli.pipeline.search_context import SearchContext, TimeBudget, distributio
 from dlcli.pipeline.search_storage import quiet_optuna
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import (
-    Evaluation,
     SearchAccess,
+    TrialEvaluation,
     evaluate,
     run_trials,
     stop_of_search,
@@ -95,7 +100,7 @@ def summarize_trials(
         default: the result of the original config.
     """
     dataset, plan = context.fits.dataset, context.plan
-    dimensions = tuple(map(DimensionDocument.of, plan.dimensions))
+    dimensions = tuple(map(StoredDimension.of, plan.dimensions))
     best = best_trial(trials, plan.direction)
     return Search(
         name=context.file.name,
@@ -178,7 +183,7 @@ def _position(dimension: Dimension, value: Value) -> float | None:
 
 
 def importances(
-    dimensions: Sequence[DimensionDocument], trials: Sequence[TrialResult], direction: Direction
+    dimensions: Sequence[StoredDimension], trials: Sequence[TrialResult], direction: Direction
 ) -> dict[str, float]:
     """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
 
@@ -219,7 +224,7 @@ def importances(
     return {} if any(math.isnan(value) for value in found.values()) else found
 
 
-def _value(dimension: DimensionDocument, value: Value) -> Value:
+def _value(dimension: StoredDimension, value: Value) -> Value:
     """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
     if dimension.kind != "choice":
         return value
@@ -409,7 +414,7 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
 
 def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
     """Return the outer folds, as many as the search itself has."""
-    plan = Plan(folds=context.tune.folds or DEFAULT_FOLDS)
+    plan = CrossValidationPlan(folds=context.tune.folds or DEFAULT_FOLDS)
     return assign_folds(context.fits.dataset, plan, context.file.config.seed)
 
 
@@ -488,7 +493,7 @@ def run_inner_trials(
 
 def evaluate_best(
     context: SearchContext, best: TrialResult, split: Split, stop: StopOnSignal
-) -> Evaluation | None:
+) -> TrialEvaluation | None:
     """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
     config = candidate(context.file, best.values).config
     try:

@@ -23,7 +23,7 @@ from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
 from dlcli.pipeline.checkpointing import StopOnSignal, shared_checkpointer
 from dlcli.pipeline.documents import (
-    State,
+    TrialEnd,
     TrialResult,
     best_trial,
     mean_metrics,
@@ -33,7 +33,7 @@ from dlcli.pipeline.documents import (
 )
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import FitResult, release_memory
-from dlcli.pipeline.members import Progress
+from dlcli.pipeline.members import MemberProgress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_storage import (
@@ -56,7 +56,7 @@ _POLLS_PER_CHECK = 15
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TrialEvaluation:
     """A network, evaluated on the held-out rows of one fold."""
 
     value: float | None
@@ -70,7 +70,7 @@ class Evaluation:
     best_epoch: int
 
 
-def evaluate(result: FitResult, objective: str) -> Evaluation:
+def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
     """Evaluate a trained network on its held-out rows.
 
     The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
@@ -89,7 +89,7 @@ def evaluate(result: FitResult, objective: str) -> Evaluation:
         metrics = {LOSS: statistic.value, **metrics}
     else:
         statistic = result.predictor.task.statistics(result.decoded(name))[objective]
-    return Evaluation(
+    return TrialEvaluation(
         value=metrics[objective],
         standard_error=standard_error(statistic),
         metrics=metrics,
@@ -125,7 +125,7 @@ class TrialReporter:
     epochs: int = field(default=0, init=False)
     """Finished epochs of the current fold."""
 
-    def progress(self, fold: int) -> Progress:
+    def progress(self, fold: int) -> MemberProgress:
         """Return the progress function of a fold, from 1; it raises `optuna.TrialPruned`."""
         self.epochs = 0
 
@@ -262,12 +262,12 @@ def evaluate_candidate(
         Interrupted: if a signal has arrived.
     """
     start, plan, workers = time.perf_counter(), context.plan, context.fits.workers
-    folds: list[Evaluation] = []
+    folds: list[TrialEvaluation] = []
     if workers.rank == 0:
         workers.gather({"values": dict(values)})
     checkpointer = shared_checkpointer(workers, checkpointer)
 
-    def result(state: State, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
+    def result(state: TrialEnd, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
         found: dict[str, Any] = {
             "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
             "metrics": mean_metrics([each.metrics for each in folds]),

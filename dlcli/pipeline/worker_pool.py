@@ -24,7 +24,7 @@ from dlcli.errors import Interrupted, TrainingError, option, plural
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
 
-Task = Callable[[Listener], None]
+WorkerTask = Callable[[Listener], None]
 """The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there
 is nothing left to do."""
 _TERMINATED = 128 + signal.SIGTERM
@@ -35,7 +35,7 @@ GRACE_SECONDS = 30.0
 
 
 def run_workers(
-    task: Task,
+    task: WorkerTask,
     jobs: int,
     stop: SignalStop,
     listener: Listener,
@@ -87,7 +87,7 @@ class _Pool:
     `concurrent.futures` would end all of them when one is killed, and passes on no events.
     """
 
-    task: Task
+    task: WorkerTask
     jobs: int
     stop: SignalStop
     listener: Listener
@@ -214,7 +214,7 @@ def _blocking_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(task: Task, outbox: Connection) -> None:
+def _work(task: WorkerTask, outbox: Connection) -> None:
     """Run a task in a worker process."""
     after_parent(partial(os._exit, _TERMINATED))
     is_command_line.set(True)

@@ -14,7 +14,7 @@ from dlcli.config.search_space import Value
 from dlcli.data_checks.sample import spread
 from dlcli.errors import plural
 from dlcli.metrics.statistic import finite_number
-from dlcli.pipeline.documents import Dimension, Finalist, Search, TrialResult, leaderboard
+from dlcli.pipeline.documents import Finalist, Search, StoredDimension, TrialResult, leaderboard
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -162,7 +162,7 @@ class Candidates:
         return self.search.direction == "minimize"
 
     @cached_property
-    def dimensions(self) -> tuple[Dimension, ...]:
+    def dimensions(self) -> tuple[StoredDimension, ...]:
         """The settings that are varied, the most important first as far as that is known."""
         shares = self.search.importances
         return tuple(sorted(self.search.dimensions, key=lambda each: -(shares.get(each.path) or 0)))
@@ -187,7 +187,7 @@ def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
     return fmt.shorten(", ".join(pairs), most)
 
 
-def is_allowed(dimension: Dimension, value: Value) -> bool:
+def is_allowed(dimension: StoredDimension, value: Value) -> bool:
     """Return whether a value is one of the choices of a setting, or in its range."""
     if dimension.kind == "choice":
         return _choice(dimension, value) is not None
@@ -195,7 +195,7 @@ def is_allowed(dimension: Dimension, value: Value) -> bool:
     return at is not None and low is not None and high is not None and low <= at <= high
 
 
-def _choice(dimension: Dimension, value: Value) -> int | None:
+def _choice(dimension: StoredDimension, value: Value) -> int | None:
     """Return the index of a value among the choices; 1 and true differ."""
     for at, choice in enumerate(dimension.choices):
         if isinstance(choice, bool) == isinstance(value, bool) and choice == value:
@@ -370,7 +370,7 @@ def setting_charts(candidates: Candidates) -> list[Chart]:
 
 
 def _numbers(
-    candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
+    candidates: Candidates, dimension: StoredDimension, having: Sequence[TrialResult]
 ) -> tuple[list[Row], Axis, str]:
     """Return the points, the horizontal axis and the description of values against a number.
 
@@ -399,7 +399,7 @@ def _numbers(
 
 
 def _choices(
-    candidates: Candidates, dimension: Dimension, having: Sequence[TrialResult]
+    candidates: Candidates, dimension: StoredDimension, having: Sequence[TrialResult]
 ) -> tuple[list[Row], Axis, str]:
     """Return the same of values by choice, with their medians."""
     names = fmt.shorten_names(map(value_text, dimension.choices), 24)

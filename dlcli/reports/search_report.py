@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
-from dlcli.pipeline.documents import FEWEST_TRIALS, Dimension, Finalist, Search, TrialResult
+from dlcli.pipeline.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.reports import formatting as fmt
 from dlcli.reports.report_parts import (
     REPEATABLE,
@@ -337,8 +337,8 @@ def leaderboard_table(candidates: Candidates) -> Table:
 def _candidate_cells(
     candidates: Candidates,
     trial: TrialResult,
-    shown: Sequence[Dimension],
-    others: Sequence[Dimension],
+    shown: Sequence[StoredDimension],
+    others: Sequence[StoredDimension],
 ) -> tuple[str, ...]:
     marks = "★" if trial is candidates.best else ""
     marks += "◆" if trial is candidates.smallest else ""

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs, is_resident
 from dlcli.training.collectives import Collectives
 from dlcli.training.compiled_program import (
-    Block,
+    DeviceRows,
     Dispatches,
+    EpochValues,
     Pace,
     Program,
-    Values,
     pad,
     prefetch,
     rows_per_chunk,
@@ -52,7 +52,7 @@ class Chunk:
     """The first step."""
     stop: int
     """The step after the last."""
-    block: Block
+    block: DeviceRows
     """The rows in the order in which they are used; all chunks have the same size."""
 
 
@@ -84,7 +84,7 @@ class ChunkedProgram(Program):
         assert self.job.validation is not None
         return self.job.validation.inputs, slice(None)
 
-    def _validation_blocks(self) -> Iterator[Block]:
+    def _validation_blocks(self) -> Iterator[DeviceRows]:
         """Yield the validation rows in order, some at a time."""
         job = self.job
         if job.validation is None or job.validation_labels is None:
@@ -95,13 +95,13 @@ class ChunkedProgram(Program):
         size = validation_chunk_rows(inputs.width)
         for start in range(0, len(inputs), size):
             some = slice(start, start + size)
-            yield Block.of(
+            yield DeviceRows.of(
                 inputs.part(start, start + size),
                 labels[some],
                 None if weights is None else weights[some],
             )
 
-    def _evaluate_in_loop(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+    def _evaluate_in_loop(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
         """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
 
         TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
@@ -160,7 +160,7 @@ class StreamingProgram(ChunkedProgram):
         weights, size = job.loss_weights, _chunk_size(job)
         for first, stop, index in chunk_orders(job, epoch, step):
             # Padding is not read, or has weight 0.
-            block = Block.of(
+            block = DeviceRows.of(
                 pad(job.train.inputs.take(index), size),
                 pad(job.labels[index], size),
                 None if weights is None else pad(weights[index], size),
@@ -172,7 +172,7 @@ class StreamingProgram(ChunkedProgram):
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
-    def _run(self, block: Block, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
+    def _run(self, block: DeviceRows, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
         """Run steps of one epoch.
 
         Args:
@@ -182,7 +182,7 @@ class StreamingProgram(ChunkedProgram):
             upto: the step to end before, int32.
         """
 
-        def batch(step: tf.Tensor) -> Block:
+        def batch(step: tf.Tensor) -> DeviceRows:
             # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
             size = self.job.batch_size
             index = (step - first) * size + tf.range(size)
@@ -238,7 +238,7 @@ class ShareOfChunk(NamedTuple):
     """The first step."""
     stop: int
     """The step after the last."""
-    block: Block
+    block: DeviceRows
     """The rows in the order in which they are used."""
     positions: tf.Tensor
     """The index of each row in its batch, int64 (rows,)."""
@@ -287,7 +287,7 @@ class ClusterProgram(ChunkedProgram):
         for first, stop, index in chunk_orders(job, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]
-            block = Block.of(
+            block = DeviceRows.of(
                 inputs.stored.take(inputs.shares.indices[rows]),
                 job.labels[rows],
                 None if weights is None else weights[rows],
@@ -329,14 +329,14 @@ class ClusterProgram(ChunkedProgram):
         """Run steps of one epoch.
 
         Args:
-            matrix: the rows, see `Block`.
+            matrix: the rows, see `DeviceRows`.
             labels: their labels.
             rest: the weights if rows have any; positions and starts, see `ShareOfChunk`; the first
                 step, and the one to end before, int32; the state before.
         """
         *weights, positions, starts, first, upto = rest[: -len(State._fields)]
         state = State(*rest[-len(State._fields) :])
-        block = Block(matrix, labels, weights[0] if weights else None)
+        block = DeviceRows(matrix, labels, weights[0] if weights else None)
 
         def share_of_step(step: tf.Tensor) -> tf.Tensor:
             start, stop = starts[step - first], starts[step - first + 1]
@@ -346,7 +346,7 @@ class ClusterProgram(ChunkedProgram):
         return state._replace(total=self.steps(share_of_step, state, upto), step=upto)
 
     def _share_of_step(
-        self, batch: Block, positions: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
+        self, batch: DeviceRows, positions: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
     ) -> tf.Tensor:
         """Update the weights once; return the whole batch's loss times its rows."""
         learner, floats = self.learner, keras.config.floatx()
@@ -410,7 +410,7 @@ class ClusterProgram(ChunkedProgram):
         return tf.custom_gradient(summed)(tensor)
 
     def close_epoch(
-        self, state: State, values: Values, validation_loss: tf.Tensor
+        self, state: State, values: EpochValues, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
         """End an epoch, of which each worker has validated its rows; see `Program`."""
         if self.job.validation is not None:

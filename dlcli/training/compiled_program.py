@@ -57,12 +57,12 @@ FIRST_SECONDS = 0.05
 """Estimated duration of the first dispatch, without compiling."""
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """The state after each dispatch, and the rows of history that it wrote."""
-Values = dict[str, tf.Tensor]
+EpochValues = dict[str, tf.Tensor]
 """An epoch's values, by column of history.csv."""
 Item = TypeVar("Item")
 
 
-class Block(NamedTuple):
+class DeviceRows(NamedTuple):
     """Rows on the device."""
 
     matrix: tf.Tensor
@@ -73,7 +73,7 @@ class Block(NamedTuple):
     """(rows,), or `None`."""
 
     @classmethod
-    def of(cls, matrix: Any, labels: Any, weights: Any) -> Block:  # noqa: ANN401
+    def of(cls, matrix: Any, labels: Any, weights: Any) -> DeviceRows:  # noqa: ANN401
         """Copy rows to the device, numbers in Keras's float type."""
         floats = keras.config.floatx()
         labels = tf.constant(labels)
@@ -83,14 +83,14 @@ class Block(NamedTuple):
             None if weights is None else tf.constant(weights, dtype=floats),
         )
 
-    def map(self, function: Callable[[Any], Any]) -> Block:
+    def map(self, function: Callable[[Any], Any]) -> DeviceRows:
         """Apply a function to each of the parts."""
-        return Block(*(None if part is None else function(part) for part in self))
+        return DeviceRows(*(None if part is None else function(part) for part in self))
 
 
-Fetch = Callable[[tf.Tensor], Block]
+Fetch = Callable[[tf.Tensor], DeviceRows]
 """Returns the batch of a step."""
-Step = Callable[[tf.Tensor], tf.Tensor]
+RunStep = Callable[[tf.Tensor], tf.Tensor]
 """Runs a step, and returns its loss times its rows."""
 
 
@@ -187,7 +187,7 @@ class Program:
         """True if the loops of the program are kept as functions, see `keeps_loops`."""
         return not self.jit_compile and keeps_loops(self.job)
 
-    def steps(self, run: Step, state: State, upto: tf.Tensor) -> tf.Tensor:
+    def steps(self, run: RunStep, state: State, upto: tf.Tensor) -> tf.Tensor:
         """Run an epoch's steps from the state's to before another; return the sum of losses."""
 
         def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
@@ -225,7 +225,7 @@ class Program:
         return loss * share
 
     def differentiate(
-        self, batch: Block, loss_of: Callable[[tf.Tensor], tf.Tensor]
+        self, batch: DeviceRows, loss_of: Callable[[tf.Tensor], tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]:
         """Return loss and outputs of a batch, and the gradients of the scaled loss.
 
@@ -239,13 +239,13 @@ class Program:
             scaled = self.learner.optimizer.scale_loss(loss)
         return loss, outputs, tape.gradient(scaled, self.learner.model.trainable_variables)
 
-    def train_values(self, state: State) -> Values:
+    def train_values(self, state: State) -> EpochValues:
         """Return the training values of an epoch after its last step, and reset the metrics."""
         rows = tf.cast(self.learner.runtime["rows"], keras.config.floatx())
         return {"loss": state.total / rows, **self._results()}
 
     def close_epoch(
-        self, state: State, values: Values, validation_loss: tf.Tensor
+        self, state: State, values: EpochValues, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
         """End an epoch: update the monitor, and return the next state and the history's row.
 
@@ -263,7 +263,7 @@ class Program:
         zero, total = tf.zeros_like(state.step), tf.zeros_like(state.total)
         return state._replace(epoch=state.epoch + 1, step=zero, total=total), history
 
-    def evaluate(self, block: Block, total: tf.Tensor) -> tf.Tensor:
+    def evaluate(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
         """Add some validation rows to the mean loss of all, and to the metrics.
 
         The mean is a sum of shares: a graph may fold a sum of losses times rows and its division,
@@ -287,9 +287,9 @@ class Program:
             total += self._evaluate_part(block.map(lambda whole: whole[rows - rest :]))
         return total
 
-    def _evaluate_part(self, part: Block) -> tf.Tensor:
+    def _evaluate_part(self, part: DeviceRows) -> tf.Tensor:
         """Return the part's loss times its share of the rows."""
-        part = Block(*self._isolate(part))
+        part = DeviceRows(*self._isolate(part))
         outputs = self._outputs(part, training=False)
         loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
         is_weighted = self.weighs_metrics or self.is_padded
@@ -316,7 +316,7 @@ class Program:
         passed = iter(optimization_barrier(*present))
         return [None if tensor is None else next(passed) for tensor in tensors]
 
-    def _outputs(self, rows: Block, *, training: bool) -> tf.Tensor:
+    def _outputs(self, rows: DeviceRows, *, training: bool) -> tf.Tensor:
         outputs = self.learner.model(rows.matrix, training=training)
         # Losses and metrics have to know it, even where it follows from a weight of any size.
         outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
@@ -340,7 +340,7 @@ class Program:
         """Make the variables of metrics that otherwise appear with the first batch."""
         if not self.learner.metrics:
             return
-        first = Block.of(self.job.train.inputs.part(0, 1), self.job.labels[:1], None)
+        first = DeviceRows.of(self.job.train.inputs.part(0, 1), self.job.labels[:1], None)
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
@@ -394,8 +394,8 @@ class ResidentProgram(Program):
         self._original = original
         self._function: ConcreteFunction | None = None
         self._tracing = threading.Lock()
-        self.train: Block | None = None
-        self.validation: Block | None = None
+        self.train: DeviceRows | None = None
+        self.validation: DeviceRows | None = None
         rows = len(job.train.inputs)
         if learner.runtime.shared:
             rows = job.steps * job.batch_size
@@ -428,14 +428,14 @@ class ResidentProgram(Program):
         weights: NDArray[Any] | None,
         size: int,
         placed: dict[Any, Any],
-    ) -> Block:
+    ) -> DeviceRows:
         assert labels is not None
         size = size if self.is_padded else len(rows.inputs)
         key = id(rows.inputs), size
         if key not in placed:  # with the inputs, so that their id is not given to others
             placed[key] = rows.inputs, place(rows.inputs, size)
         weights = None if weights is None else pad(weights, size)
-        return Block.of(placed[key][1], pad(labels, size), weights)
+        return DeviceRows.of(placed[key][1], pad(labels, size), weights)
 
     def remaining_dispatches(self, state: State) -> Dispatches:
         """Run the remaining epochs over rows on the device."""
@@ -501,7 +501,7 @@ class ResidentProgram(Program):
         first: tf.Tensor,
         state: State,
         count: tf.Tensor,
-        blocks: tuple[Block, Block | None],
+        blocks: tuple[DeviceRows, DeviceRows | None],
     ) -> tuple[State, tf.Tensor]:
         """Run steps over given rows, see `run`: the function that is traced."""
         train, validation = blocks
@@ -518,7 +518,7 @@ class ResidentProgram(Program):
             left -= upto - state.step
             order = tf.gather(orders, state.epoch - first)
 
-            def batch(step: tf.Tensor) -> Block:
+            def batch(step: tf.Tensor) -> DeviceRows:
                 index = tf.gather(order, step)
                 return train.map(lambda whole: tf.gather(whole, index))
 
@@ -536,7 +536,7 @@ class ResidentProgram(Program):
         return state, history
 
     def _end_epoch(
-        self, validation: Block | None, state: State, history: tf.Tensor, first: tf.Tensor
+        self, validation: DeviceRows | None, state: State, history: tf.Tensor, first: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
         values, loss = self.train_values(state), tf.zeros_like(state.total)
         if validation is not None:

@@ -34,7 +34,7 @@ from dlcli.training_job import (
     values_of,
 )
 
-Batch = tuple[Any, ...]
+KerasBatch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
 
 
@@ -79,7 +79,7 @@ def fit(
     return TrainingResult(weights_of(learner.model, job.network), recorder.history, best)
 
 
-def _batches(job: Job, first: int) -> Iterator[Batch]:
+def _batches(job: Job, first: int) -> Iterator[KerasBatch]:
     """Yield the batches of all epochs from one on, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(first, job.epochs):
@@ -89,7 +89,7 @@ def _batches(job: Job, first: int) -> Iterator[Batch]:
             yield _batch(job.train.inputs.take(batch), job.labels, job.loss_weights, batch)
 
 
-def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> Batch:  # noqa: ANN401
+def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> KerasBatch:  # noqa: ANN401
     batch = (matrix, labels[rows])
     return batch if weights is None else (*batch, weights[rows])
 

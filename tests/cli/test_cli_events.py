@@ -12,7 +12,7 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.pipeline import baselines
-from dlcli.pipeline.cross_validation import Plan, cross_validate
+from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.cross_validation import resume_cross_validation as resume_folds
 from dlcli.pipeline.train_run import resume, train
 
@@ -106,7 +106,12 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
             raise Ended
 
     with pytest.raises(Ended):
-        cross_validate(load_config(Path("a.yaml")), Plan(folds=2, refit=True), Path("cv"), listen)
+        cross_validate(
+            load_config(Path("a.yaml")),
+            CrossValidationPlan(folds=2, refit=True),
+            Path("cv"),
+            listen,
+        )
     resume_folds(Path("cv"), listen)
     known = {**documented(), **documented("Cross-validation")}
     assert known.keys() >= {event for event, _ in events}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlcli.pipeline.documents import FoldResult, NestedFold, State, TrialResult
+from dlcli.pipeline.documents import FoldResult, NestedFold, TrialEnd, TrialResult
 
 
 def fold(at: int, metrics: Mapping[str, float | None], **more: Any) -> FoldResult:
@@ -44,7 +44,7 @@ def trial(
     parameters: int | None = 100,
     *,
     error: float | None = None,
-    state: State = "complete",
+    state: TrialEnd = "complete",
     values: Mapping[str, Any] | None = None,
 ) -> TrialResult:
     """A candidate."""

@@ -25,7 +25,7 @@ from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
 from dlcli.pipeline import baselines, fit, recorded_fit
-from dlcli.pipeline.cross_validation import Plan, cross_validate
+from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitPlan
@@ -388,7 +388,7 @@ def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monk
 
 @pytest.mark.slow
 def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
-    run = cross_validate(config("epochs=2"), Plan(folds=2, refit=True))
+    run = cross_validate(config("epochs=2"), CrossValidationPlan(folds=2, refit=True))
     document = json.loads(run.read_text(RunFile.CROSS_VALIDATION))
     assert [fold["epochs"] for fold in document["results"]] == [2, 2]
     assert {fold["best_epoch"] for fold in document["results"]} <= {1, 2}

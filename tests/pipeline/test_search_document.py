@@ -13,8 +13,8 @@ from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, positive_weights
 from dlcli.pipeline.documents import (
-    Dimension,
     Search,
+    StoredDimension,
     TrialResult,
     best_trial,
     leaderboard,
@@ -250,11 +250,13 @@ def test_the_same_rows_have_the_same_error_each_time():
     assert first == standard_error(held.statistics()["median_absolute_error"])
 
 
-RATE = Dimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-1, log=True)
-DROPOUT = Dimension(path="hidden_layers.dropout", kind="float", low=0.0, high=0.5, step=0.1)
-LAYERS = Dimension(path="hidden_layers.number", kind="integer", low=1, high=4)
-UNITS = Dimension(path="hidden_layers.units", kind="choice", choices=(16, 32, 64, 128))
-SCHEDULE = Dimension(path="learning_rate_schedule", kind="choice", choices=(None, "cosine_decay"))
+RATE = StoredDimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-1, log=True)
+DROPOUT = StoredDimension(path="hidden_layers.dropout", kind="float", low=0.0, high=0.5, step=0.1)
+LAYERS = StoredDimension(path="hidden_layers.number", kind="integer", low=1, high=4)
+UNITS = StoredDimension(path="hidden_layers.units", kind="choice", choices=(16, 32, 64, 128))
+SCHEDULE = StoredDimension(
+    path="learning_rate_schedule", kind="choice", choices=(None, "cosine_decay")
+)
 ALL = (RATE, DROPOUT, LAYERS, UNITS, SCHEDULE)
 
 
@@ -372,7 +374,7 @@ def test_trials_of_other_dimensions_do_not_count():
 
 
 def test_true_and_one_are_two_choices():
-    both = Dimension(path="x", kind="choice", choices=(True, 1))
+    both = StoredDimension(path="x", kind="choice", choices=(True, 1))
     trials = [trial(at, float(at % 2), values={"x": (True, 1)[at % 2]}) for at in range(40)]
     assert importances([both], trials, "minimize") == {"x": 1.0}
 
@@ -382,7 +384,7 @@ def test_without_dimensions_there_is_nothing_to_say():
 
 
 def test_a_dimension_of_a_single_value_does_not_matter():
-    alone = Dimension(path="batch_size", kind="choice", choices=(32,))
+    alone = StoredDimension(path="batch_size", kind="choice", choices=(32,))
     trials = [
         TrialResult.model_validate({**each.model_dump(), "values": {**each.values, alone.path: 32}})
         for each in random_trials(40, by_rate)

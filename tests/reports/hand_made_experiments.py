@@ -12,11 +12,11 @@ import pyarrow as pa
 from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.documents import (
     CrossValidation,
-    Dimension,
     Finalist,
     FoldResult,
     NestedFold,
     Search,
+    StoredDimension,
     TrialResult,
 )
 from dlcli.prediction.baseline_comparison import BaselineDifference
@@ -156,9 +156,9 @@ def _begin(writer: RunWriter, target: object = "kind") -> None:
     writer.log("warning", message=f"a warning about {HOSTILE}")
 
 
-RATE = Dimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-2, log=True)
-UNITS = Dimension(path="hidden_layers.units", kind="choice", choices=(8, 16, 32))
-LAYERS = Dimension(path="hidden_layers.number", kind="integer", low=1, high=4, step=1)
+RATE = StoredDimension(path="optimizer.learning_rate", kind="float", low=1e-4, high=1e-2, log=True)
+UNITS = StoredDimension(path="hidden_layers.units", kind="choice", choices=(8, 16, 32))
+LAYERS = StoredDimension(path="hidden_layers.number", kind="integer", low=1, high=4, step=1)
 
 
 def trial(number: int | None, value: float | None, **changes: Any) -> TrialResult:

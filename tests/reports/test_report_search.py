@@ -12,7 +12,7 @@ from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import Dimension, Search
+from dlcli.pipeline.documents import Search, StoredDimension
 from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
@@ -200,7 +200,7 @@ def test_the_leaderboard_marks_the_best_and_the_smallest_and_ranks_the_default(t
 
 def test_settings_beyond_eight_share_a_column(tmp_path):
     paths = [f"a.setting_{at}" for at in range(10)]
-    dimensions = tuple(Dimension(path=path, kind="integer", low=0, high=9) for path in paths)
+    dimensions = tuple(StoredDimension(path=path, kind="integer", low=0, high=9) for path in paths)
     values = {path: at for at, path in enumerate(paths)}
     trials = (trial(0, 0.5, values=values),)
     changes = {"default": None, "best": 0, "smallest": 0, "importances": {}}
@@ -333,7 +333,7 @@ def test_a_setting_is_drawn_against_the_value(tmp_path):
     ],
 )
 def test_the_axis_of_whole_numbers_has_no_ticks_between_them(tmp_path, low, high, log, ticks):
-    layers = Dimension(path="epochs", kind="integer", low=low, high=high, log=log)
+    layers = StoredDimension(path="epochs", kind="integer", low=low, high=high, log=log)
     trials = tuple(trial(at, 0.5, values={"epochs": end}) for at, end in enumerate((low, high)))
     changes = {"best": 0, "smallest": 0, "importances": {}}
     view = view_of(tmp_path, dimensions=(layers,), trials=trials, **changes)
@@ -395,12 +395,12 @@ def test_the_next_step_is_to_predict_with_the_better_network_that_was_trained(
     )
 
 
-def choice(*choices: object) -> Dimension:
-    return Dimension(path="x", kind="choice", choices=choices)
+def choice(*choices: object) -> StoredDimension:
+    return StoredDimension(path="x", kind="choice", choices=choices)
 
 
-def number(low: float | None, high: float | None, *, log: bool = False) -> Dimension:
-    return Dimension(path="x", kind="float", low=low, high=high, log=log)
+def number(low: float | None, high: float | None, *, log: bool = False) -> StoredDimension:
+    return StoredDimension(path="x", kind="float", low=low, high=high, log=log)
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ def test_a_candidate_stopped_early_is_not_compared():
 def hostile() -> dict[str, object]:
     """A search with names that would run as code, end their element, or are of every object."""
     names = ("constructor", "__proto__", HOSTILE)
-    dimensions = tuple(Dimension(path=name, kind="choice", choices=names) for name in names)
+    dimensions = tuple(StoredDimension(path=name, kind="choice", choices=names) for name in names)
     values = [dict.fromkeys(names, name) for name in names]
     trials = tuple(trial(at, 1.0 + at, values=each) for at, each in enumerate(values))
     return {
@@ -551,7 +551,9 @@ def many(count: int, settings: int) -> dict[str, object]:
     """Candidates with many settings of long names."""
     rng = random.Random(0)
     dimensions = tuple(
-        Dimension(path=f"input.features.a rather long name {at}", kind="float", low=0.0, high=1.0)
+        StoredDimension(
+            path=f"input.features.a rather long name {at}", kind="float", low=0.0, high=1.0
+        )
         for at in range(settings)
     )
     trials = tuple(

@@ -497,7 +497,7 @@ def test_another_job_follows_one_that_ran_out_of_memory(make_job, monkeypatch):
 
     compiled_engine.run(first, False, programs=programs, **QUIET)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr("dlcli.training.compiled_program.Block.of", fail)
+        patch.setattr("dlcli.training.compiled_program.DeviceRows.of", fail)
         compiled_engine.run(second, False, programs=programs, **QUIET)
     result = compiled_engine.run(first, False, programs=programs, **QUIET)
     check_alike(result, alone(first), 1e-6)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcli.config.config_file import load_config
-from dlcli.pipeline.cross_validation import Plan, assign_folds, cross_validate
+from dlcli.pipeline.cross_validation import CrossValidationPlan, assign_folds, cross_validate
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 
@@ -40,7 +40,7 @@ def dataset_and_folds(plan, *settings):
 
 def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, jobs=1, **plan):
     file = config_file(*settings, text=text)
-    return cross_validate(file, Plan(folds=folds, **plan), output, listener, jobs)
+    return cross_validate(file, CrossValidationPlan(folds=folds, **plan), output, listener, jobs)
 
 
 def row_numbers(table):

@@ -12,7 +12,7 @@ import pytest
 from dlcli.config.training_choices import MeanSquaredError
 from dlcli.errors import RunError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.cross_validation import Plan
+from dlcli.pipeline.cross_validation import CrossValidationPlan
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
     combine_folds,
@@ -243,7 +243,7 @@ CLASSES = Binary(columns=("y",), classes=("a", "b"))
 
 
 def combined(folds, target=NUMBERS, repeats=1):
-    config, dataset, _ = dataset_and_folds(Plan(folds=2), "seed=7")
+    config, dataset, _ = dataset_and_folds(CrossValidationPlan(folds=2), "seed=7")
     resolved = config.model_copy(update={"loss": MeanSquaredError(), "metrics": ("mae",)})
     dataset = replace(dataset, task=target)
     return combine_folds(folds, "rows", resolved, repeats, dataset, "runs/x")

@@ -17,14 +17,14 @@ from dlcli.errors import (
 )
 from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cross_validation import Plan, assign_folds
+from dlcli.pipeline.cross_validation import CrossValidationPlan, assign_folds
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
-from dlcli.pipeline.search_trials import Evaluation, SearchAccess
+from dlcli.pipeline.search_trials import SearchAccess, TrialEvaluation
 from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.run_folder import new_run
 from tests.pipeline.tuning.search_examples import Recorder, line_file
@@ -83,7 +83,7 @@ def rows_of(table):
 
 
 def test_an_outer_fold_is_used_neither_by_its_search_nor_to_train_its_best_config(file, dataset):
-    for outer in assign_folds(dataset, Plan(folds=3), file.config.seed):
+    for outer in assign_folds(dataset, CrossValidationPlan(folds=3), file.config.seed):
         held_out = rows_of(dataset.candidates.take(outer.rows.held_out))
         seen, part = exclude_fold(dataset, outer, file.config)
         assert rows_of(seen.candidates) == rows_of(dataset.candidates) - held_out
@@ -96,7 +96,7 @@ def test_an_outer_fold_is_used_neither_by_its_search_nor_to_train_its_best_confi
 
 
 def test_outer_folds_have_each_row_once_but_for_test_rows(file, dataset):
-    outers = assign_folds(dataset, Plan(folds=3), file.config.seed)
+    outers = assign_folds(dataset, CrossValidationPlan(folds=3), file.config.seed)
     held_out = np.concatenate([outer.rows.held_out for outer in outers])
     assert sorted(held_out) == list(range(45))
     assert dataset.test_rows == 15
@@ -132,7 +132,7 @@ def searches(monkeypatch):
         )
         return (result,)
 
-    evaluation = Evaluation(2.0, None, {"rmse": 2.0}, 2, 20, 20)
+    evaluation = TrialEvaluation(2.0, None, {"rmse": 2.0}, 2, 20, 20)
     monkeypatch.setattr(nested, "run_inner_trials", search)
     monkeypatch.setattr(nested, "evaluate_best", lambda *_: evaluation)
     return made

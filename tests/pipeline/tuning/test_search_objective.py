@@ -32,7 +32,7 @@ from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_study import Study, make_pruner
 from dlcli.pipeline.search_trials import (
-    Evaluation,
+    TrialEvaluation,
     TrialReporter,
     evaluate,
     evaluate_candidate,
@@ -184,7 +184,7 @@ def test_an_undefined_metric_has_no_value(tmp_path):
 
 def evaluation(value, parameters=10, epochs=7, best_epoch=None, error=0.125, **metrics):
     metrics = metrics or {"loss": value}
-    return Evaluation(value, error, metrics, parameters, epochs, best_epoch or epochs)
+    return TrialEvaluation(value, error, metrics, parameters, epochs, best_epoch or epochs)
 
 
 def test_metrics_over_folds_are_means_of_those_that_are_defined():

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config.search_space import Dimension
 from dlcli.config.tune_section import MedianPruning, NoPruner
-from dlcli.pipeline.documents import Dimension as DimensionDocument
+from dlcli.pipeline.documents import StoredDimension
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_evaluation import summarize_trials
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
@@ -53,7 +53,7 @@ def test_the_used_rows_are_counted(folds, rows):
 
 
 def test_dimensions_are_described():
-    assert DimensionDocument.of(UNITS).model_dump() == {
+    assert StoredDimension.of(UNITS).model_dump() == {
         "path": "hidden_layers.units",
         "kind": "choice",
         "low": None,
@@ -62,7 +62,7 @@ def test_dimensions_are_described():
         "log": False,
         "choices": (16, 32, 64),
     }
-    rate = DimensionDocument.of(RATE)
+    rate = StoredDimension.of(RATE)
     assert (rate.low, rate.high, rate.log) == (1e-4, 1e-1, True)
 
 
