@@ -58,7 +58,7 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
     """
     with quiet_tensorflow():
         from dlcli.training.collectives import Collectives
-        from dlcli.training.training import prepare_device, train_job
+        from dlcli.training.engines import prepare_device, train_job
     prepare_device("cpu", 1 if len(addresses) > 1 else 2)
     found: dict[str, float] = {}
     workers = None

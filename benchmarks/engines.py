@@ -29,7 +29,7 @@ from dlcli.tasks.regression import Regression
 from dlcli.training_job import Job
 
 with quiet_tensorflow():
-    from dlcli.training.training import prepare_device, train_job
+    from dlcli.training.engines import prepare_device, train_job
 
 SECONDS = 0.5
 """Time for which the steps of an engine are measured, after compiling."""

@@ -93,7 +93,7 @@ def _dlcli(case: str, workload: Workload, data: EncodedData) -> float:
     from dlcli.pipeline.train_run import fit_only
 
     with quiet_tensorflow():
-        import dlcli.training.training  # noqa: F401
+        import dlcli.training.engines  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

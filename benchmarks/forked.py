@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 _LOADED = (
-    *("dlcli.cli.program", "dlcli.pipeline.train_run", "dlcli.training.training"),
+    *("dlcli.cli.program", "dlcli.pipeline.train_run", "dlcli.training.engines"),
     # What these import where they need it, which takes a fifth of a short training.
     *(
         "dlcli.cluster",

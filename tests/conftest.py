@@ -87,7 +87,7 @@ def preloaded_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers be forks of a process that has loaded TensorFlow, and has no threads yet."""
     if "forkserver" in get_all_start_methods():
         context = get_context("forkserver")
-        context.set_forkserver_preload(["dlcli.pipeline.fit", "dlcli.training.training"])
+        context.set_forkserver_preload(["dlcli.pipeline.fit", "dlcli.training.engines"])
         monkeypatch.setattr("dlcli.pipeline.worker_pool.get_context", lambda _: context)
 
 
@@ -119,11 +119,11 @@ def compiled_once() -> Iterator[None]:
     cache uses it, too. Not for tests that compare bits: a program that is shared has as variables
     what another one has as constants, and may round otherwise.
     """
-    from dlcli.training import compiled_engine, training
+    from dlcli.training import compiled_engine, engines
     from dlcli.training.compiled_engine import ProgramCache, program_key
     from dlcli.training_job import NO_CHECKPOINTS
 
-    programs, train_job = shared_programs(), training.train_job
+    programs, train_job = shared_programs(), engines.train_job
 
     class SharedPrograms(ProgramCache):
         """Lends the programs of all tests, and counts those that it would have made."""
@@ -150,7 +150,7 @@ def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled_engine, "MOST_PROGRAMS", MOST_PROGRAMS)
         patch.setattr(compiled_engine, "ProgramCache", SharedPrograms)
-        patch.setattr(training, "train_job", train_with_cache)
+        patch.setattr(engines, "train_job", train_with_cache)
         yield
 
 

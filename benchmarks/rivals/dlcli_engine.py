@@ -17,7 +17,7 @@ from dlcli.tasks.task import Task
 from dlcli.training_job import Job
 
 with quiet_tensorflow():
-    from dlcli.training.training import prepare_device, train_job
+    from dlcli.training.engines import prepare_device, train_job
 
 SECONDS_BETWEEN_DISPATCHES = 1e-3
 """More than the time to report an epoch, less than that of a dispatch."""

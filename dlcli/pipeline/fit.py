@@ -107,7 +107,7 @@ def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) ->
     with quiet_tensorflow():
         is_loaded = "tensorflow" in sys.modules
         with nullcontext() if is_loaded else pause_collection(), hide_unused_packages():
-            from dlcli.training.training import prepare_device
+            from dlcli.training.engines import prepare_device
 
             device = prepare_device(config.device, config.threads, cluster.local_rank)
     events.emit("device", device=device.name, threads=device.threads, gpus=device.gpus)
@@ -508,7 +508,7 @@ def fit_member(
     member: Member, plan: FitPlan, report: EpochProgress, checkpointer: Checkpointer
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""
-    from dlcli.training.training import train_job
+    from dlcli.training.engines import train_job
 
     number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:

@@ -18,9 +18,14 @@ from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, fit, load_tensorflow
 from dlcli.pipeline.preflight import check_memory, row_storage, warn_of_linear_layers
 from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
-from dlcli.pipeline.recorded_fit import fit_with_checkpoints
+from dlcli.pipeline.recorded_fit import (
+    fit_with_checkpoints,
+    report_result,
+    save_gates,
+    save_metrics,
+    save_network,
+)
 from dlcli.pipeline.run_recording import Recording
-from dlcli.pipeline.run_results import report_result, save_gates, save_metrics, save_network
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import is_run_folder, open_run

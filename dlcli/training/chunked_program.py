@@ -17,6 +17,7 @@ import functools
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs, is_resident
-from dlcli.training.collectives import Collectives
+from dlcli.training.collectives import Collectives, translated
 from dlcli.training.compiled_program import (
     DeviceRows,
     Dispatches,
@@ -192,13 +193,24 @@ class StreamingProgram(ChunkedProgram):
         return state._replace(total=total, step=upto)
 
 
-def program_of_chunks(job: Job, jit_compile: bool) -> ChunkedProgram | None:
-    """Return the program of a job whose rows come in chunks; `None` if they are resident."""
-    if isinstance(job.train.inputs, ShardedInputs):
-        return ClusterProgram(job)
-    if all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
-        return None
-    return StreamingProgram(job, build_learner(job, jit_compile=jit_compile), jit_compile)
+def are_resident(job: Job) -> bool:
+    """Return whether all rows of a job are a matrix in memory while they are trained on."""
+    return all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows)
+
+
+@contextmanager
+def program_of_chunks(job: Job, jit_compile: bool) -> Iterator[ChunkedProgram]:
+    """Open the program of a job whose rows come in chunks; see `open_program`.
+
+    Raises:
+        WorkerError: if another worker has ended.
+    """
+    if not isinstance(job.train.inputs, ShardedInputs):
+        learner = build_learner(job, jit_compile=jit_compile)
+        yield StreamingProgram(job, learner, jit_compile)
+        return
+    with translated():
+        yield ClusterProgram(job)
 
 
 def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:

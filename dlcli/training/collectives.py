@@ -165,16 +165,7 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        explain_lost_worker(error)
+    except _LOST as error:
+        if any(words in str(error) for words in _OF_WORKERS):
+            raise WorkerError(LOST_WORKER) from None
         raise
-
-
-def explain_lost_worker(error: Exception) -> None:
-    """Explain an error of TensorFlow if it means that another worker has ended.
-
-    Raises:
-        WorkerError: if it does.
-    """
-    if isinstance(error, _LOST) and any(words in str(error) for words in _OF_WORKERS):
-        raise WorkerError(LOST_WORKER) from None

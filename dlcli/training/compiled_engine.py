@@ -26,7 +26,7 @@ from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstan
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
 from dlcli.runs.resume_files import Checkpoint
-from dlcli.training.chunked_program import program_of_chunks
+from dlcli.training.chunked_program import are_resident, program_of_chunks
 from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, keeps_loops
 from dlcli.training.epoch_monitor import State
 from dlcli.training.objectives import (
@@ -254,9 +254,9 @@ def run(
 @contextmanager
 def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> Iterator[Program]:
     """Open the program of a job, in its state before the first step."""
-    chunked = program_of_chunks(job, jit_compile)
-    if chunked is not None:
-        yield chunked
+    if not are_resident(job):
+        with program_of_chunks(job, jit_compile) as chunked:
+            yield chunked
     elif programs is None or not can_share(job):
         learner = build_learner(job, jit_compile=jit_compile)
         resident = ResidentProgram(job, learner, jit_compile)

@@ -27,7 +27,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import resume, train
-from dlcli.training import training
+from dlcli.training import engines
 from dlcli.training_job import NO_CHECKPOINTS, Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
@@ -83,7 +83,7 @@ def linear_job(monkeypatch):
 
     def linear_job(result):
         with monkeypatch.context() as patch, pytest.raises(Stop) as caught:
-            patch.setattr(training, "train_job", train_job)
+            patch.setattr(engines, "train_job", train_job)
             fit_linear(result, NO_CHECKPOINTS)
         return caught.value.args[0]
 
@@ -337,14 +337,14 @@ def failing(error):
     ],
 )
 def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, monkeypatch):
-    file, whole, told = write(SMALL, a=A, y=A), training.train_job, []
+    file, whole, told = write(SMALL, a=A, y=A), engines.train_job, []
 
     def train_job(job, *rest):
         if job.network.layers[:-1]:
             return whole(job, *rest)
         raise error
 
-    monkeypatch.setattr(training, "train_job", train_job)
+    monkeypatch.setattr(engines, "train_job", train_job)
     run = train(file, Path("run"), lambda *event: told.append(event))
     assert run.baselines.keys() == {"constant"}
     warnings = [fields["message"] for event, fields in told if event == "warning"]
@@ -354,7 +354,7 @@ def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, mo
 
 @pytest.mark.slow
 def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeypatch):
-    file, whole = write(SMALL, a=A, y=A + NOISE), training.train_job
+    file, whole = write(SMALL, a=A, y=A + NOISE), engines.train_job
 
     def train_job(job, *rest):
         if not job.network.layers[:-1]:
@@ -363,7 +363,7 @@ def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeyp
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
-        patch.setattr(training, "train_job", train_job)
+        patch.setattr(engines, "train_job", train_job)
         train(file, Path("run"))
     signal.signal(signal.SIGINT, before)
     way_on = "resume with: dlcli train --resume run"
@@ -390,7 +390,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
 
 @pytest.mark.slow
 def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
-    monkeypatch.setattr(training, "train_job", training.train_job)  # without a cache
+    monkeypatch.setattr(engines, "train_job", engines.train_job)  # without a cache
     file = write(f"{SMALL}loss: huber\n", a=A, y=A)  # which the linear engine does not know
     given = untrained(file)
     result = fit(given.rows, replace(given.plan, engine=GRAPH))

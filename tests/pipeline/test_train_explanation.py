@@ -16,7 +16,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.pipeline.run_results import explain_result, with_logged_reasons
+from dlcli.pipeline.recorded_fit import explain_result, with_logged_reasons
 from dlcli.pipeline.train_run import train
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run

@@ -9,8 +9,8 @@ import hashlib
 import sys
 import tempfile
 
+from dlcli.training.engines import prepare_device
 from dlcli.training.process_settings import deterministic_tensorflow
-from dlcli.training.training import prepare_device
 from dlcli.training_job import TrainingResult
 
 ENGINES = ("graph", "xla")

@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.errors import DivergenceError
-from dlcli.training.training import train_job
+from dlcli.training.engines import train_job
 from dlcli.training_job import Job
 
 WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}

@@ -11,8 +11,8 @@ import pytest
 from dlcli.columns.sparse_rows import SparseRows
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError
+from dlcli.training.engines import train_job
 from dlcli.training.linear_engine import MOST_OPERATIONS, LinearEngine
-from dlcli.training.training import train_job
 
 STARTING_AT = {"name": "constant", "value": 0.5}
 RECIPE = {

@@ -11,7 +11,7 @@ import tensorflow as tf
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.errors import OutOfMemoryError
 from dlcli.training import compiled_engine
-from dlcli.training.training import train_job
+from dlcli.training.engines import train_job
 
 GRAPH = CompiledEngine(jit_compile=False)
 LESS = "take fewer units or a smaller batch_size"

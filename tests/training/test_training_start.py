@@ -18,7 +18,7 @@ from dlcli.errors import ConfigError, UsageError
 from dlcli.network.network import build_network, choose_engine
 from dlcli.pipeline.train_run import train as train_config
 from dlcli.training import process_settings
-from dlcli.training.training import prepare_device
+from dlcli.training.engines import prepare_device
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
 

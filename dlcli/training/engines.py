@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dlcli.cluster import available_processors
 from dlcli.config.config_schema import CompiledEngine, Engine
-from dlcli.encoding.encoded_rows import ShardedInputs, stored_inputs
+from dlcli.encoding.encoded_rows import stored_inputs
 from dlcli.errors import (
     ConfigError,
     OutOfMemoryError,
@@ -21,7 +21,6 @@ from dlcli.errors import (
     printable,
 )
 from dlcli.training import compiled_engine, keras_engine, linear_engine
-from dlcli.training.collectives import explain_lost_worker
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.process_settings import deterministic_tensorflow
@@ -139,8 +138,6 @@ def train_job(
             else:
                 trained = keras_engine.fit(job, progress, checkpointer)
     except (MemoryError, tf.errors.OpError) as error:
-        if isinstance(job.train.inputs, ShardedInputs):
-            explain_lost_worker(error)
         if shortage := _out_of_memory(error, job):
             raise shortage from None
         raise
