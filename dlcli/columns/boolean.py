@@ -1,11 +1,13 @@
 """Columns of true and false, as 1 and 0."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
 from dlcli.arrays import Matrix
+from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.column_type import (
     ColumnType,
     Decision,
@@ -20,14 +22,19 @@ from dlcli.columns.column_type import (
     way_out,
 )
 from dlcli.columns.layout import Block
+from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.type_inference import InferenceOrder
-from dlcli.schema.section import OneOf
+from dlcli.schema.section import OneOf, Section
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -111,3 +118,55 @@ class BooleanEncoder(FilledEncoder):
         missing = [row for row, truth in enumerate(truths) if truth != truth]
         self.fill_few(missing, fill, out, issues)
         out[:, 0] = [fill if truth != truth else truth for truth in truths]
+
+    # Exported models.
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        words = "1 for true, 0 for false; NaN if it is missing."
+        return ModelInput(self.column, "float64", (words, *self.missing_advice))
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        return table.column(self.column).booleans().values
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        empty = ~(ops.equal(x, 0.0) | ops.equal(x, 1.0))
+        filled = ops.where(empty, self.fill or 0.0, x)
+        return self.with_indicator(ops, [ops.as_column(ops.cast(filled, "float32"))], empty)
+
+    def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
+        """Return how values become numbers, see `ColumnEncoder`."""
+        return {"steps": ["send 1 for true, 0 for false, NaN if it is missing"]}
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values."""
+        return [True, False], [None]
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        return ScriptCode("boolean", "fit_boolean")
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        return {"type": "boolean", "indicator": self.indicator}
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        return ClientColumn(
+            self.column,
+            ("boolean", "string", "integer"),
+            frequent[:1] == ["true"],
+            "true or false.",
+            choices=("true", "false"),
+            is_required=not self.accepts_missing,
+            along=(False, True),
+        )

@@ -5,16 +5,27 @@ one for missing values; a value without a code has -1.
 """
 
 import re
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Indices, Matrix, np
+from dlcli.columns.client_values import (
+    MOST_CHECKED,
+    RECIPE,
+    ClientColumn,
+    ModelInput,
+    as_code,
+    sent_texts,
+)
 from dlcli.columns.column_type import (
     ColumnType,
     Decision,
@@ -27,14 +38,19 @@ from dlcli.columns.column_type import (
     require_values,
 )
 from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.python_code import ScriptCode, literal
 from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
-from dlcli.errors import DataError, plural
-from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt
+from dlcli.errors import DataError, first_names, plural
+from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -202,6 +218,23 @@ def _spelling(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+_WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
+_DECIMALS = ("", ".0", ".00", ".000")
+"""Ways to write a whole number that are recognized; pandas writes the second."""
+_SHOWN = 20
+"""Categories that are listed, at most."""
+_MOST_ALONG = 12
+"""Categories of a curve of predictions, the most frequent ones."""
+_ODD_CATEGORIES = ("", "  ", "never seen ⁂", "漢字", "NA", "TRUE", "1.0", "-0")
+
+
+def _spellings(category: str) -> list[str]:
+    """Return the texts that become a category when they are read."""
+    if category in ("true", "false"):
+        return ["".join(each) for each in product(*zip(category, category.upper(), strict=True))]
+    return [category + end for end in _DECIMALS] if _WHOLE.fullmatch(category) else [category]
+
+
 class CategoryEncoder(DenseEncoder):
     """Encoder of a column whose values are categories."""
 
@@ -335,6 +368,116 @@ class CategoryEncoder(DenseEncoder):
         encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
         issues.add_missing(self.column, count, encoding)
 
+    # Exported models.
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        words = ["Text; empty if it is missing. Write whole numbers without a decimal point: 3."]
+        if self.unseen == "error":
+            known = first_names([*map(as_code, self.categories)], _SHOWN)
+            words.append(f"dlcli refuses any other value than its categories: {known}.")
+        return ModelInput(self.column, "string", (*words, *self.missing_advice))
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        return np.array(sent_texts(table.column(self.column)), dtype=object)
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        from dlcli.tables.column import missing_texts
+
+        known = {
+            spelling: number
+            for number, category in enumerate(self.categories)
+            for spelling in _spellings(category)
+        }
+        known |= dict.fromkeys(missing_texts(missing), self.number_of(self.missing_code))
+        codes = ops.codes(ops.trimmed(x), known, self.number_of(self.other_code))
+        return self.codes_graph(ops, codes)
+
+    @abstractmethod
+    def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
+        """Encode codes in a graph, int64 (rows,); a value without one has their number."""
+
+    def number_of(self, code: int | None) -> int:
+        """Return a code, or the number of codes for none."""
+        return len(self.code_names) if code is None or code < 0 else code
+
+    def number_input(self, notation: "Notation") -> ModelInput:
+        """Describe the codes that a client sends."""
+        advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
+        return ModelInput(self.column, "int32", (advice,))
+
+    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+        """Return the codes that a client sends for the rows of a table, (rows,)."""
+        codes = self.codes(table, issues)
+        return np.where(codes < 0, len(self.code_names), codes).astype(np.int32)
+
+    def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the codes that a client sends in a graph."""
+        return self.codes_graph(ops, ops.cast(x, "int64"))
+
+    def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
+        """Return how values become codes, see `ColumnEncoder`."""
+        return {
+            "steps": [
+                "remove blanks around the text; write true and false in lower case, and whole "
+                "numbers without a decimal point",
+                "send the index of the text in `categories`; `missing` if it is empty or one of "
+                "`missing_words`; `other` for any other",
+            ],
+            "categories": [*self.categories],
+            "missing": self.number_of(self.missing_code),
+            "missing_words": [*missing],
+            "other": self.number_of(self.other_code),
+        }
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values."""
+        typical = [*self.categories[:MOST_CHECKED]]
+        odd = [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
+        return typical, odd
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        return ScriptCode("category", "fit_category")
+
+    script_type: ClassVar[str] = "category"
+    """The name of the encoding in a script."""
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        assert isinstance(section, Categorical)
+        return {
+            "type": self.script_type,
+            "min_count": section.min_count,
+            "max_categories": section.max_categories,
+            "missing": section.missing.name,
+        }
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        order = {value: at for at, value in enumerate(frequent)}
+        categories = sorted(self.categories, key=lambda name: order.get(name, len(order)))
+        others = "Others are refused." if self.unseen == "error" else "There may be others."
+        names = first_names(categories, _SHOWN)
+        return ClientColumn(
+            self.column,
+            ("string", "number", "boolean"),
+            self.fill or categories[0],
+            f"One of {len(categories):,} categories: {names}. {others}",
+            choices=tuple(categories),
+            is_required=not self.accepts_missing,
+            along=tuple(categories[:_MOST_ALONG]),
+        )
+
 
 class OneHotEncoder(CategoryEncoder):
     """One input for each code, which is 1 where the row has it."""
@@ -358,6 +501,11 @@ class OneHotEncoder(CategoryEncoder):
         for row, code in enumerate(self.few_codes(values, issues)):
             if code >= 0:
                 out[row, code] = 1
+
+    def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
+        """Encode codes in a graph, (rows, codes); a value without one has their number."""
+        every = ops.constant(np.arange(len(self.code_names))[None])
+        return ops.cast(ops.equal(ops.as_column(codes), every), "float32")
 
 
 class EmbeddingEncoder(CategoryEncoder):
@@ -383,3 +531,21 @@ class EmbeddingEncoder(CategoryEncoder):
         """Write the column's inputs of few rows, see `ColumnEncoder`."""
         for row, code in enumerate(self.few_codes(values, issues)):
             out[row, 0] = len(self.code_names) if code < 0 else code
+
+    def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
+        """Encode codes in a graph, (rows, 1); a value without one has their number."""
+        return ops.as_column(ops.cast(codes, "float32"))
+
+    script_type = "embedding"
+
+    def script_layers(self, name: str) -> Iterator[str]:
+        """Yield the layers that look up the vectors, see `ColumnEncoder`."""
+        input_name, column = literal(name), literal(self.column)
+        yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
+        yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"
+        yield f'codes = inputs[{input_name}] = keras.Input((), name={input_name}, dtype="int32")'
+        yield f"embedding = keras.layers.Embedding(count + 1, {self.units})"
+        yield "parts.append(embedding(codes))"
+        yield "vectors = embedding.get_weights()[0]"
+        yield "vectors[-1] = 0"
+        yield "embedding.set_weights([vectors])"

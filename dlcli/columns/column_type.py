@@ -7,14 +7,17 @@ Nothing outside of a type's module depends on the type: it calls these methods.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from dlcli.arrays import Floats, Mask, Matrix, np
+from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.layout import Block
+from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import Fitted, Scaling
 from dlcli.columns.type_inference import InferenceOrder
 from dlcli.errors import DataError
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dlcli.columns.column_summary import ColumnSummary, ColumnView, Strays
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.sparse_rows import SparseRows
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -240,6 +245,194 @@ class ColumnEncoder(Fitted):
             NeedsTable: for values that are to be encoded as a table; some issues may be recorded.
         """
 
+    # Properties with a meaning for tables, charts and clients.
+
+    reads_numbers: ClassVar[bool] = False
+    """True if texts are read as numbers, in the notation that all values of a column decide."""
+    reads_files: ClassVar[bool] = False
+    """True if values are paths of files, which are not part of a request to a server."""
+    is_sparse: ClassVar[bool] = False
+    """True if most inputs are 0; they follow those of all other columns."""
+
+    def files(self, table: "Table") -> list[Path]:
+        """Return the files that the values of rows name, each once."""
+        return []
+
+    # Exported models: the column's graph, and the values that clients send.
+
+    @abstractmethod
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends to an exported model.
+
+        Args:
+            notation: that of numbers in the training rows.
+
+        Raises:
+            ExportError: if the values can't be read within a model, with the column's name.
+        """
+
+    @property
+    def missing_advice(self) -> tuple[str, ...]:
+        """The sentence on missing values for clients, if there must be none."""
+        refused = "dlcli refuses a missing value: refuse it before."
+        return () if self.accepts_missing else (refused,)
+
+    @abstractmethod
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, as `model_input` describes it.
+
+        Returns:
+            The values, (rows, *shape of a value); texts are objects.
+        """
+
+    @abstractmethod
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph: to the same numbers as `encode`.
+
+        A value that dlcli refuses counts as missing, as it does under `--on-bad-row warn`.
+
+        Args:
+            ops: the operations of the format.
+            x: values as `model_input` describes them, (rows, *shape of a value).
+            missing: words that count as missing.
+
+        Returns:
+            The column's inputs of the network, float32 (rows, inputs).
+        """
+
+    def graph_group(self, missing: Sequence[str]) -> str | None:
+        """Return what columns have in common that `graph_together` encodes; None if alone.
+
+        A runtime takes longer to start an operation than to carry it out for a row.
+        """
+        return None
+
+    @classmethod
+    def graph_together(
+        cls, ops: "Operations", encoders: Sequence[Any], values: "Sequence[Value]"
+    ) -> "tuple[Value, list[list[int]]]":
+        """Encode several columns of one `graph_group` in a graph.
+
+        Args:
+            ops: the operations of the format.
+            encoders: those of the columns.
+            values: their values, each (rows,).
+
+        Returns:
+            The inputs of all, float32 (rows, inputs), and the indices of each column's own there.
+        """
+        raise NotImplementedError
+
+    def unread_values(self, table: "Table") -> str:
+        """Return why an exported model can't read all values of a table; empty if it can."""
+        return ""
+
+    # Exported models without texts, as LiteRT's: the client turns values into numbers.
+
+    def number_input(self, notation: "Notation") -> ModelInput:
+        """Describe the numbers of 32 bits or less that a client sends, see `model_input`."""
+        described = self.model_input(notation)
+        return replace(described, type="float32") if described.type == "float64" else described
+
+    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+        """Return the numbers that a client sends for the rows of a table, (rows, *shape)."""
+        from dlcli.tables.number_notation import Notation
+
+        with np.errstate(over="ignore"):
+            return self.client_values(table).astype(self.number_input(Notation()).type)
+
+    def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the numbers that a client sends in a graph, see `graph`."""
+        return self.graph(ops, x, missing)
+
+    def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
+        """Return how values become these numbers, as JSON: steps in words, and what they need.
+
+        Args:
+            missing: words that count as missing.
+        """
+        return {"steps": ["send the number, NaN if it is missing"]}
+
+    @abstractmethod
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values, with which exported models are checked.
+
+        Args:
+            missing: words that count as missing.
+            folder: for files that values name.
+        """
+
+    # Scripts that train the same network with Keras.
+
+    @property
+    @abstractmethod
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+
+    @abstractmethod
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of these functions, with plain values.
+
+        Args:
+            section: the column's in the config.
+            defaults: the config's `input`.
+
+        Returns:
+            With `type`: the function that encodes is `encode_` and that.
+        """
+
+    @property
+    def has_layers(self) -> bool:
+        """True if layers of the network read the column alone, so that it is an input by itself."""
+        return any(block.form is not None for block in self.blocks)
+
+    def script_layers(self, name: str) -> Iterator[str]:
+        """Yield the lines of a script that build these layers, and append to `parts`.
+
+        Args:
+            name: the input's name.
+        """
+        yield from ()
+
+    # Servers: what the clients send, and the form.
+
+    @abstractmethod
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what the clients of a server send, in JSON.
+
+        Args:
+            notation: that of numbers in the training rows.
+            frequent: the most frequent values of the training rows, as far as they are known.
+            middle: the median of their numbers, if it is known.
+        """
+
+    # Statistics and charts.
+
+    axis: ClassVar[Literal["numbers", "times"] | None] = None
+    """Axis of charts: numbers, or times in seconds since 1970 (UTC); None for other values."""
+    has_curve: ClassVar[bool] = True
+    """True if predictions can be shown by the column's value, the same in all rows."""
+
+    def axis_values(self, table: "Table") -> Floats:
+        """Return the values on the axis, NaN where missing, (rows,).
+
+        Raises:
+            DataError: if the column can't hold such values.
+        """
+        raise NotImplementedError
+
+    @property
+    def fitted_moments(self) -> dict[str, float]:
+        """Mean, deviation, minimum and maximum of the training rows, if fitting computed them."""
+        return {}
+
+    @property
+    def largest_input(self) -> float | None:
+        """The largest absolute input of the training rows, if it follows from what was fitted."""
+        return None
+
 
 class DenseEncoder(ColumnEncoder):
     """Encoder whose inputs are all stored."""
@@ -263,6 +456,8 @@ class SparseEncoder(ColumnEncoder):
         Raises:
             DataError: for values that can't be encoded, unless the issues are lenient.
         """
+
+    is_sparse = True
 
 
 class FilledEncoder(DenseEncoder):
@@ -345,6 +540,17 @@ class FilledEncoder(DenseEncoder):
                 (shown,) = short_moments([self.fill.isoformat()])
             encoding = f"{shown} is used instead, and no input marks it"
         issues.add_missing(self.column, count, encoding)
+
+    def with_indicator(self, ops: "Operations", parts: "list[Value]", empty: "Value") -> "Value":
+        """Join inputs in a graph with the one that marks missing values, if there is one.
+
+        Args:
+            ops: the operations of the format.
+            parts: the other inputs, each (rows, inputs).
+            empty: where values are missing, (rows,).
+        """
+        marks = [ops.as_column(ops.cast(empty, "float32"))] if self.indicator else []
+        return ops.concat([*parts, *marks])
 
 
 def refuse_missing(missing: Mask, table: "Table", column: str, issues: "ValueIssues") -> None:

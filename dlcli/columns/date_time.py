@@ -5,15 +5,16 @@ part, such as the hour, becomes a sine and a cosine.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli.arrays import Indices, Matrix, np
+from dlcli.arrays import Floats, Indices, Matrix, np, pc
 from dlcli.columns.calendar_parts import (
     PARTS,
     Part,
@@ -23,6 +24,7 @@ from dlcli.columns.calendar_parts import (
     sine_and_cosine,
     years,
 )
+from dlcli.columns.client_values import CURVE_POINTS, RECIPE, ClientColumn, ModelInput, sent_texts
 from dlcli.columns.column_type import (
     ColumnType,
     Decision,
@@ -37,18 +39,23 @@ from dlcli.columns.column_type import (
     require_values,
 )
 from dlcli.columns.layout import Block
+from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LinearScaling, Standard, fit_scaling
 from dlcli.columns.type_inference import MAX_CODES, NEARLY_ALL, InferenceOrder
-from dlcli.errors import DataError, listed
-from dlcli.schema.section import Conflict, Expected, OneOf
-from dlcli.tables.time_formats import format_error, time_zone_error
+from dlcli.errors import DataError, ExportError, listed
+from dlcli.schema.section import Conflict, Expected, OneOf, Section
+from dlcli.tables.time_formats import format_error, format_tokens, time_zone_error, write_time
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlcli.columns.column_summary import ColumnView, Strays
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
     from dlcli.tables.datetime_parsing import TimeGuess
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -263,6 +270,11 @@ follows from the days elapsed, and the day of the year from the month and the da
 Moment = Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
 
 
+_OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
+"""The end of a text with a time and its offset from UTC."""
+_ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01-01T25:00")
+
+
 class DatetimeEncoder(FilledEncoder):
     """Parts of a time: filled where missing, then scaled, or as sine and cosine."""
 
@@ -360,6 +372,233 @@ class DatetimeEncoder(FilledEncoder):
     def _names(self, part: Part) -> tuple[str, ...]:
         name = f"{self.column} {part}"
         return (name,) if part in _LINEAR else (f"{name} sine", f"{name} cosine")
+
+    # Exported models.
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        from dlcli.columns.date_graph import is_supported
+        from dlcli.tables.datetime_parsing import UNIX_TICKS
+
+        if self.timezone != "UTC":
+            raise ExportError(
+                f"column '{self.column}': an exported model can't convert to the time zone "
+                f"{self.timezone}; train with timezone: UTC, or with parts of the date as columns"
+            )
+        if self.formats in (("unix",), ("unix_ms",)):
+            words = f"The {self._unit} since 1970-01-01T00:00Z; NaN if it is missing."
+            return ModelInput(self.column, "float64", (words, *self.missing_advice))
+        if not all(each not in UNIX_TICKS and is_supported(each) for each in self.formats):
+            raise ExportError(
+                f"column '{self.column}': an exported model can't read dates written as "
+                f"{' or '.join(self.formats)}; write them as 2024-12-31T23:59 and train with "
+                "format: iso"
+            )
+        words = (
+            f"A date as {self._written_formats}, in UTC, without an offset other than Z; empty if "
+            "it is missing. Any other text counts as missing."
+        )
+        return ModelInput(self.column, "string", (words, *self.missing_advice))
+
+    @property
+    def _unit(self) -> str:
+        return "milliseconds" if self.formats[0] == "unix_ms" else "seconds"
+
+    @property
+    def _written_formats(self) -> str:
+        return " or ".join("ISO 8601" if each == "iso" else each for each in self.formats)
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        from dlcli.tables.datetime_parsing import UNIX_TICKS
+
+        column = table.column(self.column)
+        if self.formats[0] in UNIX_TICKS:
+            return column.numbers().values
+        return np.array(sent_texts(column), dtype=object)
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        from dlcli.columns.calendar_parts import circles
+        from dlcli.columns.date_graph import calendar_steps, read_times
+        from dlcli.tables.datetime_parsing import DAY
+
+        moments, readable = read_times(ops, x, self.formats, missing)
+        moments = ops.where(readable, moments, _microseconds(self.fill or self.earliest))
+        calendar = calendar_steps(ops, moments)
+        parts = []
+        for part in self.parts:
+            if part == "year" and self.year:
+                parts.append(_scaled(ops, self.year, ops.cast(calendar.year, "float64")))
+            elif part == "elapsed" and self.elapsed:
+                since = _microseconds(self.earliest)
+                elapsed = ops.cast(moments - since, "float64") / float(DAY)
+                parts.append(_scaled(ops, self.elapsed, elapsed))
+            else:
+                starts, points = circles(part)
+                start = ops.lookup(starts, calendar.further_steps(ops, part))
+                parts.append(ops.lookup(points, start + calendar.steps[part]))
+        if self.indicator:
+            parts.append(ops.as_column(ops.cast(~readable, "float32")))
+        return ops.concat(parts)
+
+    def unread_values(self, table: "Table") -> str:
+        """Return why an exported model can't read texts with an offset from UTC, if there are."""
+        column = table.column(self.column)
+        if column.kind != "text":
+            return ""
+        if not pc.any(pc.match_substring_regex(column.present_texts(), _OFFSET)).as_py():
+            return ""
+        return (
+            f"column '{self.column}' has times with an offset from UTC, which an exported model "
+            "can't read: write them in UTC"
+        )
+
+    def number_input(self, notation: "Notation") -> ModelInput:
+        """Describe the parts of a date that a client sends."""
+        advice = f"The parts of the date, computed as {RECIPE} says: {'; '.join(self.inputs)}."
+        return ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
+
+    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+        """Return the parts that a client sends for the rows of a table, (rows, inputs)."""
+        found = np.zeros((table.rows, len(self.inputs)), np.float32)
+        self.encode(table, found, issues)
+        return found
+
+    def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Return the parts that a client sends."""
+        return x
+
+    def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
+        """Return how dates become their parts, see `ColumnEncoder`."""
+        scalings = {"year": self.year, "elapsed": self.elapsed}
+        return {
+            "steps": [
+                "read the text by the first of `formats` that fits; a time without an offset from "
+                "UTC is of `timezone`; if it is missing or unreadable, use `fill`",
+                "send the parts of the local time in order: a scaled number (x - offset) / scale, "
+                "of the year or of the days since `earliest`; of any other the sine and the cosine "
+                "of 2 pi step / steps, counted from 0: month of 12, day of the days of its month, "
+                "weekday from Monday, day_of_year of 365 or 366, hour, minute, second",
+                "if `marks_missing`, send 1 at the end for a missing time, else 0",
+            ],
+            "formats": [*self.formats],
+            "timezone": self.timezone,
+            "parts": [*self.parts],
+            "earliest": self.earliest.isoformat(),
+            "fill": (self.fill or self.earliest).isoformat(),
+            "scalings": {
+                name: {"offset": each.offset, "scale": each.scale}
+                for name, each in scalings.items()
+                if each is not None
+            },
+            "marks_missing": self.indicator,
+        }
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values."""
+        from dlcli.tables.datetime_parsing import UNIX_TICKS
+
+        span = self.latest - self.earliest
+        shares = (0, 0.03, 0.2, 0.31, 0.5, 0.77, 0.9, 1)
+        moments = [self.earliest + span * share for share in shares]
+        moments += [datetime(2024, 2, 29, 23, 59, 59), datetime(1900, 12, 31)]
+        if ticks := UNIX_TICKS.get(self.formats[0]):
+            return [at.timestamp() * ticks for at in moments], [None, 1e30]
+        written = [
+            (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()
+            if format == "iso"
+            else write_time(at, format)
+            for at in moments
+            for format in self.formats
+        ]
+        return written, [None, *_ODD_DATES, f" {written[0]} "]
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        from dlcli.tables.datetime_parsing import MONTHS
+
+        return ScriptCode(
+            "date", "fit_date", values={"months": dict(enumerate(MONTHS.values(), 1))}
+        )
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        return {
+            "type": "date",
+            "formats": ["".join(format_tokens(each)) for each in self.formats],
+            "timezone": self.timezone,
+            "parts": [*self.parts],
+            "indicator": self.indicator,
+        }
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        from dlcli.columns.value_issues import short_moments
+        from dlcli.tables.datetime_parsing import UNIX_TICKS
+
+        low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
+        is_number = self.formats[0] in UNIX_TICKS
+        if is_number:
+            meaning = f"A number of {self._unit} since 1970"
+        else:
+            zone = f"without offset in the zone {self.timezone}"
+            meaning = f"A time as {self._written_formats}, {zone}"
+        span = self.latest - self.earliest
+        moments = (self.earliest + span * at / (CURVE_POINTS - 1) for at in range(CURVE_POINTS))
+        return ClientColumn(
+            self.column,
+            ("number", "string") if is_number else ("string",),
+            self._written(self.fill or self.earliest + span / 2),
+            f"{meaning}; training rows: {low} to {high}.",
+            low=low,
+            high=high,
+            is_required=not self.accepts_missing,
+            along=tuple(dict.fromkeys(map(self._written, moments))) if span else (),
+        )
+
+    def _written(self, moment: datetime) -> object:
+        """Write a time as the column has it."""
+        from zoneinfo import ZoneInfo
+
+        from dlcli.tables.datetime_parsing import UNIX_TICKS
+
+        format = self.formats[0]
+        if ticks := UNIX_TICKS.get(format):
+            return moment.timestamp() * ticks
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        if format == "iso":
+            plain = local.replace(tzinfo=None)
+            return plain.isoformat(timespec="seconds").removesuffix("T00:00:00")
+        return write_time(local, format)
+
+    # Statistics and charts.
+
+    axis = "times"
+
+    def axis_values(self, table: "Table") -> Floats:
+        """Return the times in seconds since 1970 (UTC), NaN where missing, (rows,)."""
+        from dlcli.tables.datetime_parsing import SECOND, parse_times
+
+        times = parse_times(table.column(self.column), self.formats, self.timezone)
+        return np.where(times.missing | times.unreadable, np.nan, times.moments / SECOND)
+
+    @property
+    def fitted_moments(self) -> dict[str, float]:
+        """The range of the training rows; a mean of times is of little use."""
+        return {"minimum": self.earliest.timestamp(), "maximum": self.latest.timestamp()}
+
+
+def _scaled(ops: "Operations", scaling: LinearScaling, x: "Value") -> "Value":
+    """Scale numbers in a graph, float64 (rows,), to float32 (rows, 1)."""
+    return ops.as_column(ops.cast((x - scaling.offset) / scaling.scale, "float32"))
 
 
 def _microseconds(moment: datetime) -> int:

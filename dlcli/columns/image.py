@@ -1,15 +1,16 @@
 """Columns of paths of images: the pixels of each image, scaled to 0 to 1."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from dlcli.arrays import Matrix, np
+from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.column_type import (
     ColumnType,
     Decision,
@@ -21,13 +22,18 @@ from dlcli.columns.column_type import (
     require_values,
 )
 from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
 from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -234,3 +240,88 @@ class ImageEncoder(DenseEncoder):
         from dlcli.tables.few_rows import NeedsTable
 
         raise NeedsTable
+
+    # Files and exported models.
+
+    reads_files = True
+
+    def files(self, table: "Table") -> list[Path]:
+        """Return the files that the values of rows name, each once."""
+        from dlcli.columns.image_files import image_files
+
+        return image_files(table, self.column)[1]
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the pixels that a client sends, see `ColumnEncoder`."""
+        height, width, channels = self.shape
+        colors = "gray" if channels == 1 else "red, green, blue"
+        words = (
+            f"The pixels from 0 to 255 ({colors}) of the image, turned upright, on white where it "
+            f"is transparent, and resized to {height} by {width} with Pillow's BILINEAR filter."
+        )
+        return ModelInput(self.column, "uint8", (words,), self.shape)
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return the pixels for the rows of a table, (rows, height, width, channels)."""
+        from dlcli.columns.image_files import image_files, read_images
+
+        codes, files = image_files(table, self.column)
+        pixels, _ = read_images(files, self.shape)
+        padded = np.concatenate([pixels, np.zeros((1, pixels.shape[1]), np.uint8)])
+        return padded[codes].reshape(-1, *self.shape)
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode pixels in a graph, see `ColumnEncoder`."""
+        return ops.cast(ops.flatten(x, len(self.inputs)), "float32") / 255.0
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up images in a folder; none is odd."""
+        from PIL import Image
+
+        height, width, channels = self.shape
+        random, files = np.random.default_rng(0), []
+        for at in range(3):
+            pixels = random.integers(0, 256, (2 * height, 2 * width, channels), dtype=np.uint8)
+            file = folder / f"{len(list(folder.iterdir()))}-{at}.png"
+            Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(file)
+            files.append(str(file))
+        return files, []
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that read images."""
+        imports = ("from PIL import Image, ImageOps",)
+        return ScriptCode("image", None, imports, packages=("pillow>=11",))
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        return {"type": "image", "shape": [*self.shape]}
+
+    def script_layers(self, name: str) -> Iterator[str]:
+        """Yield the layers that change images in training, and flatten them."""
+        input_name, (height, width, channels) = literal(name), self.shape
+        shape = f"({height}, {width}, {channels})"
+        yield f"x = inputs[{input_name}] = keras.Input({shape}, name={input_name})"
+        if (changes := self.augmentation) is not None:
+            yield "# Random changes, in training only."
+            if changes.flip:
+                yield 'x = keras.layers.RandomFlip("horizontal")(x)'
+            if changes.shift:
+                arguments = [f"{changes.shift} / {height}", f"{changes.shift} / {width}"]
+                arguments += ['fill_mode="constant"', 'interpolation="nearest"']
+                yield from call_lines("x = keras.layers.RandomTranslation", arguments, "(x)")
+            if changes.noise:
+                yield f"x = keras.layers.GaussianNoise({changes.noise})(x)"
+        yield "parts.append(keras.layers.Flatten()(x))"
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Refuse to describe paths, which are not part of a request."""
+        raise NotImplementedError("columns of files are not served")
+
+    has_curve = False

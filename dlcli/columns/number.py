@@ -7,17 +7,20 @@ more input may mark the rows whose value was missing.
 """
 
 import math
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats, Matrix, np
 from dlcli.columns.category import Categorical, category_count
+from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn, ModelInput
 from dlcli.columns.column_type import (
     ColumnEncoder,
     ColumnType,
@@ -34,11 +37,13 @@ from dlcli.columns.column_type import (
     way_out,
 )
 from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.columns.scaling import (
     LARGEST,
     FeatureScaling,
     Increasing,
     LinearScaling,
+    QuantileScaling,
     Scaling,
     Unscaled,
     check_range,
@@ -60,6 +65,7 @@ from dlcli.schema.section import (
     OneOf,
     Positive,
     PositiveInt,
+    Section,
 )
 from dlcli.schema.yaml_document import format_path
 
@@ -67,9 +73,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dlcli.columns.column_summary import ColumnSummary, ColumnView
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewRows, FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -426,6 +434,128 @@ class NumberEncoder(FilledEncoder):
         """The index of the first category's input, from the end."""
         return -len(self.categories) - self.indicator
 
+    # Exported models.
+
+    reads_numbers = True
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        unit = f" in {notation.unit}" if notation.unit else ""
+        words = f"A number{unit}; NaN if it is missing."
+        return ModelInput(self.column, "float64", (words, *self.missing_advice))
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        return table.column(self.column).numbers().values
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        from dlcli.tables.column import missing_numbers
+
+        empty = ops.apply("isnan", x) | (ops.apply("abs", x) > LARGEST)
+        for number in sorted({*missing_numbers(missing)}):
+            empty = empty | ops.equal(x, number)
+        if self.refuses_negative:
+            empty = empty | (x < 0.0)
+        scaled = self.scaled_graph(ops, ops.where(empty, self.fill or 0.0, x))
+        usable = ops.apply("abs", scaled) <= LARGEST
+        parts = [ops.cast(ops.where(usable, scaled, 0.0), "float32")]
+        if self.categories:
+            every = ops.constant(np.array(self.categories, np.float32)[None])
+            narrow = ops.as_column(ops.cast(x, "float32"))
+            is_category = ops.equal(narrow, every) & ~ops.as_column(empty)
+            parts.append(ops.cast(is_category, "float32"))
+        return self.with_indicator(ops, parts, empty)
+
+    @property
+    def refuses_negative(self) -> bool:
+        """True if negative numbers can't be scaled."""
+        return False
+
+    @abstractmethod
+    def scaled_graph(self, ops: "Operations", x: "Value") -> "Value":
+        """Scale numbers in a graph, float64 (rows,), to (rows, inputs)."""
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values, as many categories as 200 among the former."""
+        span = self.high - self.low or 1.0
+        numbers = [self.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
+        numbers += self.categories[:MOST_CHECKED]
+        return numbers, [None, 0.0, self.low - span, self.high + span, math.inf, 1e39, -1e38]
+
+    # Scripts.
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        assert isinstance(section, Numeric)
+        policy = section.missing
+        missing: object = getattr(policy, "value", policy.name)
+        settings = {
+            "type": "number",
+            "scaling": "bins",
+            "missing": 0.0 if missing == "error" else missing,
+            "indicator": self.indicator,
+        }
+        kept = {"one_hot_values": section.one_hot_values} if self.categories else {}
+        return {**settings, **kept, **self.scaling_settings(section, defaults)}
+
+    @abstractmethod
+    def scaling_settings(self, section: Numeric, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script for scaling and encoding."""
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        typical = self._typical(middle)
+        unit = f" in {notation.unit}" if notation.unit else ""
+        ends = f"training rows: {self.low:.12g} to {self.high:.12g}."
+        column = partial(ClientColumn, self.column, is_required=not self.accepts_missing)
+        if notation.needs_unit:
+            written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
+            words = f"A number with its unit, as '{written}'; {ends}"
+            return column(("string",), written, words)
+        words = f"A number{unit}; {ends}"
+        has_range = self.low < self.high
+        along = np.linspace(self.low, self.high, CURVE_POINTS).tolist() if has_range else ()
+        return column(
+            ("number", "string"), typical, words, low=self.low, high=self.high, along=along
+        )
+
+    def _typical(self, middle: float | None) -> float:
+        """Return the median, as far as it is known, with few digits."""
+        value = (self.low + self.high) / 2
+        if middle is not None:
+            value = middle
+        elif self.fill is not None and self.low <= self.fill <= self.high:
+            value = self.fill
+        short = float(f"{value:.3g}")
+        return short if self.low <= short <= self.high else value
+
+    # Statistics and charts.
+
+    axis = "numbers"
+
+    def axis_values(self, table: "Table") -> Floats:
+        """Return the numbers, NaN where missing, (rows,)."""
+        return table.column(self.column).numbers().values
+
+
+def _interpolate(ops: "Operations", scaling: QuantileScaling, x: "Value") -> "Value":
+    points, normals = np.array(scaling.points), np.array(scaling.normals)
+    if len(points) == 1:
+        return x * 0.0 + float(normals[0])
+    x = ops.clip(x, float(points[0]), float(points[-1]))
+    reached = ops.as_column(x) >= ops.constant(points[None, 1:-1])
+    index = (
+        ops.sum_last(ops.cast(reached, "int64")) if len(points) > 2 else ops.cast(x * 0.0, "int64")
+    )
+    # A share, as the slope between points that hardly differ may be infinite.
+    share = (x - ops.lookup(points, index)) / ops.lookup(np.diff(points), index)
+    return share * ops.lookup(np.diff(normals), index) + ops.lookup(normals, index)
+
 
 class NumericEncoder(NumberEncoder):
     """A number as one input: filled where missing, then scaled."""
@@ -467,6 +597,110 @@ class NumericEncoder(NumberEncoder):
         if not (np.abs(scaled) <= LARGEST).all():
             raise NeedsTable
         out[:, 0] = scaled
+
+    # Exported models.
+
+    @property
+    def refuses_negative(self) -> bool:
+        """True if negative numbers can't be scaled."""
+        return self.scaling.name == "log1p"
+
+    def scaled_graph(self, ops: "Operations", x: "Value") -> "Value":
+        """Scale numbers in a graph, float64 (rows,), to (rows, 1)."""
+        from dlcli.columns.graph_operations import by_formula
+
+        if isinstance(self.scaling, QuantileScaling):
+            return ops.as_column(_interpolate(ops, self.scaling, x))
+        return ops.as_column(by_formula(ops, self.scaling.apply, x))
+
+    def graph_group(self, missing: Sequence[str]) -> str | None:
+        """Return the same for columns of numbers with a linear scaling alone."""
+        from dlcli.tables.column import missing_numbers
+
+        if not isinstance(self.scaling, LinearScaling) or self.categories:
+            return None
+        return None if missing_numbers(missing) else f"linear, log: {self.refuses_negative}"
+
+    @classmethod
+    def graph_together(
+        cls, ops: "Operations", encoders: Sequence["NumericEncoder"], values: "Sequence[Value]"
+    ) -> "tuple[Value, list[list[int]]]":
+        """Encode several columns in a graph: all scaled, then the indicators of missing values."""
+        scalings = [each.scaling for each in encoders if isinstance(each.scaling, LinearScaling)]
+        fills, offsets, scales = (
+            ops.constant(np.array([numbers], dtype=np.float64))
+            for numbers in (
+                [each.fill or 0.0 for each in encoders],
+                [each.offset for each in scalings],
+                [each.scale for each in scalings],
+            )
+        )
+        is_log = encoders[0].refuses_negative
+        x = ops.concat([ops.as_column(each) for each in values])
+        empty = ops.apply("isnan", x) | (ops.apply("abs", x) > LARGEST)
+        empty = empty | (x < 0.0) if is_log else empty
+        x = ops.where(empty, fills, x)
+        scaled = ((ops.log1p(x) if is_log else x) - offsets) / scales
+        scaled = ops.where(ops.apply("abs", scaled) <= LARGEST, scaled, 0.0)
+        parts = [ops.cast(scaled, "float32")]
+        indices = [[at] for at in range(len(encoders))]
+        if marked := [at for at, each in enumerate(encoders) if each.indicator]:
+            parts.append(ops.columns(ops.cast(empty, "float32"), marked))
+            for mark, at in enumerate(marked, len(encoders)):
+                indices[at].append(mark)
+        return ops.concat(parts), indices
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        is_quantile = self.scaling.name == "quantile"
+        imports = ("from statistics import NormalDist",) if is_quantile else ()
+        return ScriptCode("number", "fit_number", imports)
+
+    def scaling_settings(self, section: Numeric, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script for scaling and encoding."""
+        scaling = section.scaling or defaults.scaling
+        return {"scaling": scaling.name, **scaling.model_dump(exclude={"name"})}
+
+    def script_layers(self, name: str) -> Iterator[str]:
+        """Yield the layers of sines and cosines, see `ColumnEncoder`."""
+        form, input_name, width = self.periodic, literal(name), len(self.inputs)
+        assert form is not None  # else it has no layers
+        yield "# Sines and cosines of the number, with trained frequencies."
+        yield f"x = inputs[{input_name}] = keras.Input(({width},), name={input_name})"
+        if width > 1:
+            marks = ["for some values"] * bool(self.categories)
+            marks += ["where the number is missing"] * self.indicator
+            yield f"parts.append(x[:, 1:])  # 1 {' and '.join(marks)}"
+            yield "x = x[:, :1]"
+        start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
+        arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
+        yield from call_lines("x = keras.layers.Dense", arguments, "(x)")
+        yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
+
+    # Statistics.
+
+    @property
+    def fitted_moments(self) -> dict[str, float]:
+        """Mean, deviation, minimum and maximum of the training rows, of standard scaling."""
+        if self.scaling.name != "standard":
+            return {}
+        return {
+            "mean": self.scaling.offset,
+            "deviation": 0.0 if self.low == self.high else self.scaling.scale,
+            "minimum": self.low,
+            "maximum": self.high,
+        }
+
+    @property
+    def largest_input(self) -> float | None:
+        """The largest absolute input of the training rows: of an end, as scalings are monotonic."""
+        with np.errstate(all="ignore"):
+            ends = self.scaling.apply(np.array([self.low, self.high]))
+        size = float(np.abs(ends).max())
+        return size if math.isfinite(size) else None
 
 
 class ScaledNumbers:
@@ -573,6 +807,25 @@ class PiecewiseLinearEncoder(NumberEncoder):
             low, high = edges[at], edges[at + 1]
             out[row, :at] = 1
             out[row, at] = _within_float32((number - low) / (high - low))
+
+    def scaled_graph(self, ops: "Operations", x: "Value") -> "Value":
+        """Return the shares of bins in a graph, (rows, bins)."""
+        edges = np.array(self.edges)
+        low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
+        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins have no end
+        shares = ops.as_column(x) - ops.constant(edges[None, :-1])
+        shares = shares / ops.constant(np.diff(edges)[None])
+        return ops.clip(shares, ops.constant(low), ops.constant(high))
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        return ScriptCode("number", "fit_number")
+
+    def scaling_settings(self, section: Numeric, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script for scaling and encoding."""
+        encoding = section.encoding or defaults.encoding
+        return {"bins": getattr(encoding, "bins", len(self.edges) - 1)}
 
 
 def _within_float32(scaled: float) -> float:

@@ -82,3 +82,9 @@ class _AnyEncoder:
 
 
 FeatureEncoder = Annotated[ColumnEncoder, _AnyEncoder()]
+
+
+def in_order_of_types(encoders: Iterable[ColumnEncoder]) -> list[ColumnEncoder]:
+    """Return encoders in the order of the types."""
+    names = [*COLUMN_TYPES]
+    return sorted(encoders, key=lambda encoder: names.index(encoder.type))

@@ -4,16 +4,18 @@
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Floats, Indices, Mask, Matrix, np, pc
 from dlcli.columns.category import MOST_CATEGORIES
+from dlcli.columns.client_values import RECIPE, ClientColumn, ModelInput, plain_text, sent_texts
 from dlcli.columns.column_type import (
     ColumnType,
     Decision,
@@ -26,15 +28,20 @@ from dlcli.columns.column_type import (
     require_values,
 )
 from dlcli.columns.layout import Block
+from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.type_inference import InferenceOrder, shorten
 from dlcli.errors import DataError, plural
-from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt
+from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.sparse_rows import SparseRows
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Table
 
 
@@ -211,6 +218,18 @@ Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
 _NO_INPUT = "all inputs are 0"
 
 
+_ODD_TEXTS = (
+    "",
+    " ",
+    "don’t STOP -- don't!!",
+    "ＦＵＬＬ width ﬁ ½ Å",
+    "漢字かな交じり文 ภาษาไทย",
+    "Größe ΣΟΦΟΣ İstanbul e\u0301tude",
+    "so\u00adft\u200bhyphen \U0001f600 'quoted' a''b",
+    "line\nbreak\ttab",
+)
+
+
 class TextEncoder(SparseEncoder):
     """One input for each token; a token is a word, or several consecutive words.
 
@@ -343,3 +362,106 @@ class TextEncoder(SparseEncoder):
         values: Floats = counts * np.frombuffer(self.rarity)[columns]
         values /= np.sqrt(np.bincount(texts, values**2))[texts]
         return values
+
+    # Exported models.
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        words = (
+            "Text; empty if it is missing. If it may have characters beyond ASCII, apply "
+            "unicodedata.normalize('NFKC', text) first, then remove invisible characters: those "
+            "of category Cf but U+200B, and U+FE00 to U+FE0F. A text that is only a whole number "
+            "has no decimal point."
+        )
+        return ModelInput(self.column, "string", (words, *self.missing_advice))
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        return np.array([*map(plain_text, sent_texts(table.column(self.column)))], dtype=object)
+
+    def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        from dlcli.tables.column import missing_texts
+
+        counts = ops.counts(x, self.tokens)
+        words = [word for word in missing_texts(missing) if word]
+        if words:
+            present = ops.codes(ops.trimmed(x), dict.fromkeys(words, 0), 1)
+            counts = counts * ops.as_column(ops.cast(present, "float32"))
+        return self.number_graph(ops, counts, missing)
+
+    def number_input(self, notation: "Notation") -> ModelInput:
+        """Describe the counts that a client sends."""
+        advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
+        return ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
+
+    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+        """Return the counts that a client sends for the rows of a table, (rows, tokens)."""
+        counts = self.model_copy(update={"encoding": "count"}).encode(table, issues)
+        found = np.zeros((table.rows, len(self.tokens)), np.float32)
+        counts.write(np.arange(table.rows), found)
+        return found
+
+    def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
+        """Encode the numbers of times that texts have each token, float32 (rows, tokens)."""
+        if self.encoding == "count":
+            return x
+        if self.encoding == "multi_hot":
+            return ops.minimum(x, 1.0)
+        weighted = x * ops.constant(np.array([self.rarity], np.float32))
+        norm = ops.apply("sqrt", ops.sum_last(weighted * weighted, keep=True))
+        return weighted / ops.maximum(norm, 1e-30)
+
+    def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
+        """Return how texts become counts, see `ColumnEncoder`."""
+        from dlcli.columns.tokens import WORD
+
+        return {
+            "steps": [
+                "apply Unicode's NFKC, remove invisible characters, write lower case, ’ as ' and "
+                "ς as σ",
+                "find all matches of `word` (a pattern of RE2); a token is a word or several "
+                "consecutive ones with a space between",
+                "send how often the text has each of `tokens`; a missing text has none",
+            ],
+            "word": WORD,
+            "tokens": [*self.tokens],
+            "missing_words": [*missing],
+        }
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values."""
+        tokens = [*self.tokens[:: max(1, len(self.tokens) // 40)]]
+        typical = [" ".join(tokens[at : at + 7]) for at in range(0, len(tokens), 3)]
+        shouted = [f"  {text.upper()}! {text}, and " for text in typical[:3]]
+        return typical, [None, *_ODD_TEXTS, *shouted, *missing[:3]]
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        return ScriptCode("text", "fit_text", ("import re", "import unicodedata"))
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        assert isinstance(section, Text)
+        encoding = section.encoding
+        return {"type": "text", "encoding": encoding.name, **encoding.model_dump(exclude={"name"})}
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        return ClientColumn(
+            self.column,
+            ("string", "number", "boolean"),
+            frequent[0] if frequent else self.tokens[0],
+            "A text.",
+            is_long=True,
+            is_required=not self.accepts_missing,
+        )
+
+    has_curve = False

@@ -47,6 +47,15 @@ def any_word() -> str:
     return rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
 
 
+def _word_pattern() -> str:
+    """Return RE2's pattern of a word, as `split_into_words` splits normalized texts."""
+    alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in UNSPACED_SCRIPTS for kind in "LN")
+    first = rf"[^\P{{L}}{UNSPACED}]|[^\P{{N}}{UNSPACED}]|_"
+    every = rf"(?:{first}|[^\P{{M}}{UNSPACED}])"
+    return rf"(?:{alone})\p{{M}}*|(?:{first}){every}*(?:['’]{every}+)*"
+
+
+WORD = _word_pattern()
 _WORD = r"\p{L}\p{M}\p{N}_"
 _CLEANING = (
     ("\u200b", " "),  # a space of no width

@@ -9,11 +9,9 @@ from itertools import takewhile
 from statistics import fmean, linear_regression, median
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.columns.layout import Block
-from dlcli.columns.number import NumericEncoder
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
 from dlcli.diagnosis.remedies import number
@@ -332,12 +330,8 @@ def _read_inputs(
         if column.role == "feature" and column.largest_input is not None
     }
     for feature in encoding.features:
-        if isinstance(feature, NumericEncoder):
-            with np.errstate(all="ignore"):
-                ends = feature.scaling.apply(np.array([feature.low, feature.high]))
-            size = float(np.abs(ends).max())
-            if np.isfinite(size):
-                sizes[feature.column] = size
+        if (size := feature.largest_input) is not None:
+            sizes[feature.column] = size
     return encoding.layout.blocks, sizes
 
 

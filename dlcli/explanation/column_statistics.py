@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
 from dlcli.columns.column_type import Decision, Ignored
-from dlcli.columns.date_time import DatetimeEncoder
 from dlcli.columns.layout import Layout
-from dlcli.columns.number import NumericEncoder
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoding import Encoding
 from dlcli.errors import DataError, truncate
 from dlcli.explanation.explanation_document import ColumnStatistics, Histogram, ValueCount
 from dlcli.metrics.statistic import Floats, Number, finite
-from dlcli.tables.datetime_parsing import SECOND, parse_times
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -156,9 +153,13 @@ class ColumnDescriber:
             missing = int(self._train.whole.missing(name).sum())
         else:
             missing = round(encoder.missing_share * self._train.whole.rows)
-        is_number = listed.type in ("numeric", "count", "weight")
-        is_number |= listed.type == "ignored" and table.column(name).looks_numeric()
-        if is_number or isinstance(encoder, DatetimeEncoder):
+        if encoder is not None:
+            is_number = encoder.axis is not None
+        elif listed.role == "feature":
+            is_number = table.column(name).looks_numeric()
+        else:
+            is_number = listed.type in ("numeric", "count", "weight")
+        if is_number:
             values = self._numbers(table, name)
             found: dict[str, object] = {
                 "distinct": len(np.unique(values)) if self._train.is_all else None,
@@ -188,21 +189,10 @@ class ColumnDescriber:
             values: its numbers in the rows looked at.
         """
         encoder = self._encoders.get(name)
-        if isinstance(encoder, DatetimeEncoder):  # a mean of times is of little use
-            return {
-                "minimum": encoder.earliest.timestamp(),
-                "maximum": encoder.latest.timestamp(),
-            }
+        fitted = {} if encoder is None else encoder.fitted_moments
+        if fitted and (not self._train.is_all or self._has_times(name)):
+            return {**fitted}  # parsing numbers takes long
         if not self._train.is_all:
-            if isinstance(encoder, NumericEncoder) and encoder.scaling.name == "standard":
-                # These were computed before, and parsing numbers takes long.
-                is_constant = encoder.low == encoder.high
-                return {
-                    "mean": encoder.scaling.offset,
-                    "deviation": 0.0 if is_constant else encoder.scaling.scale,
-                    "minimum": encoder.low,
-                    "maximum": encoder.high,
-                }
             values = self._numbers(self._train.whole, name)
         if not len(values):
             return {}
@@ -220,7 +210,7 @@ class ColumnDescriber:
         if not len(values) or not np.isfinite(np.ptp(values)):
             return None
         edges = bin_edges(values)
-        if isinstance(self._encoders.get(name), DatetimeEncoder) and not (values % 1).any():
+        if self._has_times(name) and not (values % 1).any():
             edges = edges + 0.5  # a day begins at its first second, not half a second before
         held_out = np.zeros(len(edges) - 1, np.int64)
         for rows in self._with_column(name):
@@ -256,13 +246,16 @@ class ColumnDescriber:
         """Return a column's finite numbers, or its times in seconds since 1970, (values,)."""
         encoder = self._encoders.get(name)
         try:
-            if isinstance(encoder, DatetimeEncoder):
-                values = seconds_of(table, encoder)
-            else:
+            if encoder is None:
                 values = table.column(name).numbers().values
+            else:
+                values = encoder.axis_values(table)
         except DataError:  # in another file, an ignored column may be stored as anything
             return np.empty(0)
         return values[np.isfinite(values)]
+
+    def _has_times(self, name: str) -> bool:
+        return name in self._encoders and self._encoders[name].axis == "times"
 
     def _with_column(self, name: str) -> Iterator[_CountedRows]:
         """Yield the held-out tables that have a column; they may lack ignored ones."""
@@ -277,20 +270,6 @@ def _tally(table: Table, name: str) -> dict[str, int] | None:
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     return dict(zip(texts, counts.tolist(), strict=True))
-
-
-def seconds_of(table: Table, encoder: DatetimeEncoder) -> Floats:
-    """Return a column's times in seconds since 1970 (UTC), NaN where missing, (rows,).
-
-    Args:
-        table: the rows.
-        encoder: of the column.
-
-    Raises:
-        DataError: if the column can't hold times.
-    """
-    times = parse_times(table.column(encoder.column), encoder.formats, encoder.timezone)
-    return np.where(times.missing | times.unreadable, np.nan, times.moments / SECOND)
 
 
 def bin_edges(values: Floats) -> Floats:

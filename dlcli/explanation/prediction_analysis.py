@@ -16,13 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
-from dlcli.columns.date_time import DatetimeEncoder
+from dlcli.columns.column_type import ColumnEncoder
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.data_checks.data_issue import number
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
-from dlcli.explanation.column_statistics import input_indices, seconds_of
+from dlcli.explanation.column_statistics import input_indices
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
 from dlcli.metrics.statistic import Floats, finite
 from dlcli.network.layers import Weights
@@ -50,9 +50,6 @@ MOST_AVERAGED_ROWS = 200
 FEWEST_AVERAGED_ROWS = 25
 MOST_OUTPUTS = 20
 MOST_LABEL_CHARACTERS = 80
-TYPES = ("numeric", "boolean", "categorical", "datetime")
-"""Types of columns that can have the same value in all rows; texts and images are not shown."""
-
 WORK = 3e9
 """Multiplications that predictions may take, for each part of an explanation."""
 WORK_PER_NUMBER = 16
@@ -80,10 +77,9 @@ class RowSample:
         """Number of rows."""
         return len(self.matrix)
 
-    def numbers(self, column: str) -> Floats:
-        """Return a column's numbers, NaN where missing, (rows,)."""
-        parts = [table.column(column).numbers().values for table in self.tables.values()]
-        return np.concatenate(parts)
+    def axis_values(self, encoder: ColumnEncoder) -> Floats:
+        """Return a column's numbers, or times in seconds since 1970, NaN where missing, (rows,)."""
+        return np.concatenate([encoder.axis_values(table) for table in self.tables.values()])
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """Return a column's canonical texts, None where missing, (rows,)."""
@@ -417,11 +413,11 @@ def partial_dependences(
     Args:
         predictor: the trained network.
         rows: rows that have the values.
-        columns: the most important first; those of other types than `TYPES` are skipped.
+        columns: the most important first; texts and images, which rarely are the same, are skipped.
         outputs: the outputs to show, see `choose_outputs`.
     """
-    types = {feature.column: feature.type for feature in predictor.encoding.features}
-    fit = [column for column in columns if types[column] in TYPES][:MOST_DEPENDENCES]
+    with_curve = {each.column for each in predictor.encoding.features if each.has_curve}
+    fit = [column for column in columns if column in with_curve][:MOST_DEPENDENCES]
     most = Plan(1, min(len(rows), MOST_AVERAGED_ROWS), MOST_DEPENDENCES * MOST_POINTS)
     plan = plan_predictions(predictor.network, predictor.members, most, FEWEST_AVERAGED_ROWS)
     others = draw(np.arange(len(rows)), plan.rows)
@@ -444,7 +440,7 @@ def partial_dependence(
     Args:
         predictor: the trained network.
         rows: rows that have the values.
-        column: a column of one of the types `TYPES`.
+        column: a column that can have the same value in all rows.
         others: the indices of the rows over which the weighted mean is taken.
         outputs: the outputs to show, see `choose_outputs`.
 
@@ -473,14 +469,14 @@ def _values(
 ) -> Iterator[tuple[int, str, float | None]]:
     """Yield the values to use, in order: a row that has each, its text, and its number."""
     encoder = next(each for each in predictor.encoding.features if each.column == column)
-    if encoder.type == "numeric":
-        numbers = rows.numbers(column)
+    if encoder.axis == "numbers":
+        numbers = rows.axis_values(encoder)
         for at in _spread(numbers):
             yield at, written(numbers[at].item()), float(numbers[at])
         return
     texts = rows.texts(column)
-    if isinstance(encoder, DatetimeEncoder):
-        seconds = np.concatenate([seconds_of(table, encoder) for table in rows.tables.values()])
+    if encoder.axis == "times":
+        seconds = rows.axis_values(encoder)
         for at in _spread(seconds):
             yield at, truncate(texts[at], MOST_LABEL_CHARACTERS), float(seconds[at])
         return

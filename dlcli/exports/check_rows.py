@@ -7,34 +7,21 @@ They are made from the encoding alone, so that they can be stored with the model
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.columns.boolean import BooleanEncoder
-from dlcli.columns.category import CategoryEncoder
-from dlcli.columns.date_time import DatetimeEncoder
-from dlcli.columns.image import ImageEncoder
-from dlcli.columns.number import NumberEncoder
-from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.text import TextEncoder
 from dlcli.config.data_section import MEMORY, Files
 from dlcli.errors import DlcliError
+from dlcli.exports.model_interface import columns_of
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
-from dlcli.tables.datetime_parsing import UNIX_TICKS
 from dlcli.tables.memory_tables import memory_table
-from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
-from dlcli.tables.time_formats import write_time
 
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
@@ -43,22 +30,8 @@ _EXTREME_ROWS = 6
 """
 _ODD_SHARE = 0.25
 """Share of the values of a column that are odd."""
-_CATEGORIES = 200
-"""Most categories of a column that made-up rows have."""
 MOST_ROWS = 2_000
 """Most held-out rows that are checked."""
-_ODD_TEXTS = (
-    "",
-    " ",
-    "don’t STOP -- don't!!",
-    "ＦＵＬＬ width ﬁ ½ Å",
-    "漢字かな交じり文 ภาษาไทย",
-    "Größe ΣΟΦΟΣ İstanbul e\u0301tude",
-    "so\u00adft\u200bhyphen \U0001f600 'quoted' a''b",
-    "line\nbreak\ttab",
-)
-_ODD_CATEGORIES = ("", "  ", "never seen ⁂", "漢字", "NA", "TRUE", "1.0", "-0")
-_ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01-01T25:00")
 
 
 def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
@@ -119,9 +92,9 @@ def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = Tru
     """
     random = np.random.default_rng(0)
     columns = {}
-    for feature in predictor.encoding.features:
-        notation = predictor.encoding.notations.get(feature.column, Notation())
-        typical, odd = _values(feature, predictor.missing_words(feature.column), folder)
+    for feature, notation in columns_of(predictor):
+        missing = predictor.missing_words(feature.column)
+        typical, odd = feature.check_values(missing, folder)
         extreme = [each for each in odd if isinstance(each, float) and abs(each) >= _EXTREME]
         odd = [each for each in odd if each not in extreme]
         values = []
@@ -134,59 +107,3 @@ def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = Tru
             values = [None if each is None else f"{each} {notation.unit}" for each in values]
         columns[feature.column] = pa.array(values)
     return predictor.read(memory_table(pa.table(columns)))
-
-
-def _values(
-    feature: FeatureEncoder, missing: Sequence[str], folder: Path
-) -> tuple[list[Any], list[Any]]:
-    """Return typical and odd values of a column."""
-    if isinstance(feature, NumberEncoder):
-        span = feature.high - feature.low or 1.0
-        numbers = [feature.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
-        numbers += feature.categories[:_CATEGORIES]
-        odd = [None, 0.0, feature.low - span, feature.high + span, math.inf, 1e39, -1e38]
-        return numbers, odd
-    if isinstance(feature, BooleanEncoder):
-        return [True, False], [None]
-    if isinstance(feature, TextEncoder):
-        tokens = [*feature.tokens[:: max(1, len(feature.tokens) // 40)]]
-        typical = [" ".join(tokens[at : at + 7]) for at in range(0, len(tokens), 3)]
-        shouted = [f"  {text.upper()}! {text}, and " for text in typical[:3]]
-        return typical, [None, *_ODD_TEXTS, *shouted, *missing[:3]]
-    if isinstance(feature, DatetimeEncoder):
-        return _dates(feature)
-    if isinstance(feature, ImageEncoder):
-        return _images(feature, folder), []
-    assert isinstance(feature, CategoryEncoder)
-    typical = [*feature.categories[:_CATEGORIES]]
-    return typical, [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
-
-
-def _dates(feature: DatetimeEncoder) -> tuple[list[Any], list[Any]]:
-    span = feature.latest - feature.earliest
-    shares = (0, 0.03, 0.2, 0.31, 0.5, 0.77, 0.9, 1)
-    moments = [feature.earliest + span * share for share in shares]
-    moments += [datetime(2024, 2, 29, 23, 59, 59), datetime(1900, 12, 31)]
-    if ticks := UNIX_TICKS.get(feature.formats[0]):
-        return [at.timestamp() * ticks for at in moments], [None, 1e30]
-    written = [
-        (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()
-        if format == "iso"
-        else write_time(at, format)
-        for at in moments
-        for format in feature.formats
-    ]
-    return written, [None, *_ODD_DATES, f" {written[0]} "]
-
-
-def _images(feature: ImageEncoder, folder: Path) -> list[Any]:
-    from PIL import Image
-
-    height, width, channels = feature.shape
-    random, files = np.random.default_rng(0), []
-    for at in range(3):
-        pixels = random.integers(0, 256, (2 * height, 2 * width, channels), dtype=np.uint8)
-        file = folder / f"{len(list(folder.iterdir()))}-{at}.png"
-        Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(file)
-        files.append(str(file))
-    return files

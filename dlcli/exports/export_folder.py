@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli import __version__
-from dlcli.columns.date_time import DatetimeEncoder
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
@@ -46,8 +44,6 @@ CHECK = "check.json"
 README = "README.md"
 MADE_UP = "made-up rows"
 _DTYPES: dict[str, Any] = {"string": object}
-_OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
-"""The end of a text with a time and its offset from UTC."""
 
 
 FORMATS = {"onnx": ONNX, "saved_model": SAVED_MODEL, "litert": LITERT, "keras": KERAS}
@@ -221,7 +217,7 @@ def _check(
         outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
         found = runner(inputs)
         agreement = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
-        reason = _unread_dates(exported, table) if agreement.failures else ""
+        reason = _unread_values(exported, table) if agreement.failures else ""
         _require(agreement, str(run.path), kind, reason)
         checked[kind] = agreement
         return inputs, outputs
@@ -245,21 +241,11 @@ def _require(agreement: Agreement, name: str, rows: str, reason: str = "") -> No
         raise ExportError(f"{name}: the exported model predicts otherwise on {rows}: {found}")
 
 
-def _unread_dates(exported: Exported, table: Table) -> str:
-    """Return the reason for differences if texts of times have an offset from UTC, else nothing."""
-    texts = {each.name for each in exported.inputs if each.type == "string"}
-    for feature in exported.predictor.encoding.features:
-        if isinstance(feature, DatetimeEncoder) and feature.column in texts:
-            column = table.column(feature.column)
-            if (
-                column.kind == "text"
-                and pc.any(pc.match_substring_regex(column.present_texts(), _OFFSET)).as_py()
-            ):
-                return (
-                    f"column '{feature.column}' has times with an offset from UTC, which an "
-                    "exported model can't read: write them in UTC"
-                )
-    return ""
+def _unread_values(exported: Exported, table: Table) -> str:
+    """Return why the model can't read all values of a table, of the first such column."""
+    pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
+    found = (feature.unread_values(table) for each, feature in pairs if each.type == "string")
+    return next(filter(None, found), "")
 
 
 def _write_check(path: Path, inputs: Arrays, outputs: Arrays) -> None:

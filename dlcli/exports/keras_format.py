@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.client_values import ModelInput
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.model_interface import Exported, ModelFormat, ModelInput, ModelOutput
+from dlcli.exports.model_interface import Exported, ModelFormat, ModelOutput
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor

@@ -19,34 +19,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.boolean import BooleanEncoder
-from dlcli.columns.category import CategoryEncoder
-from dlcli.columns.date_time import DatetimeEncoder
-from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.text import TextEncoder
+from dlcli.columns.client_values import RECIPE, ModelInput
+from dlcli.columns.graph_operations import Dtype, Function, Value
 from dlcli.columns.value_issues import ValueIssues
-from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import (
-    encode_codes,
-    encode_column,
-    encode_counts,
-    in_input_order,
-    other_codes,
-)
+from dlcli.exports.encoding_graph import in_input_order
 from dlcli.exports.model_interface import (
     Exported,
     ModelFormat,
-    ModelInput,
     ModelOutput,
+    columns_of,
     example_inputs,
-    input_of,
     outputs_of_model,
-    values_of,
     with_signature_names,
 )
-from dlcli.exports.operations import WORD, Dtype, Function, Value
 from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
     SIGNATURE,
@@ -58,7 +45,6 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table
 
 FILE = "model.tflite"
-RECIPE = "recipe.json"
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
 """2π as a sum, whose first parts have few digits."""
 _MOST_EXPONENT = 110.0
@@ -103,24 +89,9 @@ class _FloatOperations(TensorflowOperations):
 def describe_for_litert(predictor: Predictor) -> Exported:
     """Describe the model with inputs and outputs of numbers."""
     inputs = with_signature_names(
-        _input(feature, predictor) for feature in predictor.encoding.features
+        each.number_input(notation) for each, notation in columns_of(predictor)
     )
     return Exported(predictor, inputs, tuple(map(_output, outputs_of_model(predictor))))
-
-
-def _input(feature: FeatureEncoder, predictor: Predictor) -> ModelInput:
-    name = feature.column
-    if isinstance(feature, CategoryEncoder):
-        advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
-        return ModelInput(name, "int32", (advice,))
-    if isinstance(feature, DatetimeEncoder):
-        advice = f"The parts of the date, computed as {RECIPE} says: {'; '.join(feature.inputs)}."
-        return ModelInput(name, "float32", (advice,), (len(feature.inputs),))
-    if isinstance(feature, TextEncoder):
-        advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
-        return ModelInput(name, "float32", (advice,), (len(feature.tokens),))
-    of_column = input_of(feature, predictor.encoding)
-    return replace(of_column, type="uint8" if of_column.type == "uint8" else "float32")
 
 
 def _output(of_model: ModelOutput) -> ModelOutput:
@@ -174,15 +145,8 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]
     values = {feature.column: x for feature, x in zip(features, inputs, strict=True)}
     parts = []
     for feature in in_input_order(features):
-        x = values[feature.column]
-        if isinstance(feature, CategoryEncoder):
-            parts.append(encode_codes(ops, feature, ops.cast(x, "int64")))
-        elif isinstance(feature, DatetimeEncoder):
-            parts.append(x)
-        elif isinstance(feature, TextEncoder):
-            parts.append(encode_counts(ops, feature, x))
-        else:
-            parts.append(encode_column(ops, feature, x, predictor.missing_words(feature.column)))
+        missing = predictor.missing_words(feature.column)
+        parts.append(feature.number_graph(ops, values[feature.column], missing))
     return ops.concat(parts)
 
 
@@ -213,93 +177,20 @@ def load_litert(folder: Path) -> Runner:
 
 def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return what a client sends: what the recipe makes of the rows of a table."""
-    issues, found = ValueIssues(lenient=True), dict[str, NDArray[Any]]()
-    for each, feature in zip(exported.inputs, exported.predictor.encoding.features, strict=True):
-        name = each.name
-        if isinstance(feature, CategoryEncoder):
-            codes = feature.codes(table, issues)
-            found[name] = np.where(codes < 0, len(feature.code_names), codes).astype(np.int32)
-        elif isinstance(feature, DatetimeEncoder):
-            found[name] = np.zeros((table.rows, len(feature.inputs)), np.float32)
-            feature.encode(table, found[name], issues)
-        elif isinstance(feature, TextEncoder):
-            counting = feature.model_copy(update={"encoding": "count"})
-            counts = counting.encode(table, issues)
-            dense = np.zeros((table.rows, 0), np.float32)
-            found[name] = InMemoryInputs(dense, (counts,)).part(0, table.rows)
-        else:
-            values = values_of(feature, table)
-            with np.errstate(over="ignore"):
-                found[name] = values.astype("uint8" if values.ndim > 1 else np.float32)
-    return found
+    issues = ValueIssues(lenient=True)
+    pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
+    return {each.name: feature.number_values(table, issues) for each, feature in pairs}
 
 
 def _recipe(exported: Exported) -> dict[str, Any]:
     """Return what becomes numbers how, as JSON."""
     predictor = exported.predictor
     columns = {
-        feature.column: _recipe_of(feature, predictor.missing_words(feature.column))
+        feature.column: feature.recipe(predictor.missing_words(feature.column))
         for feature in predictor.encoding.features
     }
     task = predictor.task
     return {"columns": columns, "classes": task.class_values.tolist(), "labels": [*task.labels]}
-
-
-def _recipe_of(feature: FeatureEncoder, missing: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(feature, CategoryEncoder):
-        other, without = other_codes(feature)
-        return {
-            "steps": [
-                "remove blanks around the text; write true and false in lower case, and whole "
-                "numbers without a decimal point",
-                "send the index of the text in `categories`; `missing` if it is empty or one of "
-                "`missing_words`; `other` for any other",
-            ],
-            "categories": [*feature.categories],
-            "missing": without,
-            "missing_words": [*missing],
-            "other": other,
-        }
-    if isinstance(feature, DatetimeEncoder):
-        scalings = {"year": feature.year, "elapsed": feature.elapsed}
-        fill = feature.fill or feature.earliest
-        return {
-            "steps": [
-                "read the text by the first of `formats` that fits; a time without an offset from "
-                "UTC is of `timezone`; if it is missing or unreadable, use `fill`",
-                "send the parts of the local time in order: a scaled number (x - offset) / scale, "
-                "of the year or of the days since `earliest`; of any other the sine and the cosine "
-                "of 2 pi step / steps, counted from 0: month of 12, day of the days of its month, "
-                "weekday from Monday, day_of_year of 365 or 366, hour, minute, second",
-                "if `marks_missing`, send 1 at the end for a missing time, else 0",
-            ],
-            "formats": [*feature.formats],
-            "timezone": feature.timezone,
-            "parts": [*feature.parts],
-            "earliest": feature.earliest.isoformat(),
-            "fill": fill.isoformat(),
-            "scalings": {
-                name: {"offset": each.offset, "scale": each.scale}
-                for name, each in scalings.items()
-                if each is not None
-            },
-            "marks_missing": feature.indicator,
-        }
-    if isinstance(feature, TextEncoder):
-        return {
-            "steps": [
-                "apply Unicode's NFKC, remove invisible characters, write lower case, ’ as ' and "
-                "ς as σ",
-                "find all matches of `word` (a pattern of RE2); a token is a word or several "
-                "consecutive ones with a space between",
-                "send how often the text has each of `tokens`; a missing text has none",
-            ],
-            "word": WORD,
-            "tokens": [*feature.tokens],
-            "missing_words": [*missing],
-        }
-    number = "1 for true, 0 for false" if isinstance(feature, BooleanEncoder) else "the number"
-    return {"steps": [f"send {number}, NaN if it is missing"]}
 
 
 def litert_usage(exported: Exported) -> str:

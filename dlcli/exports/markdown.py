@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dlcli.columns.client_values import as_code
 from dlcli.errors import first_names
 from dlcli.tasks.task import Task
 
@@ -22,17 +23,7 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def code(name: str) -> str:
-    """Return a name as code."""
-    return f"`{plain(name)}`"
-
-
-def plain(name: str) -> str:
-    """Return a name on one line, without what would end code."""
-    return " ".join(name.split()).replace("`", "'")
-
-
 def describe_target(task: Task) -> str:
     """Describe a target, its columns and classes as code: `species`, one of 3 classes: ..."""
-    names = first_names([*map(code, task.names)], _MOST_NAMES)
-    return task.describe(", ".join(map(code, task.columns)), names)
+    names = first_names([*map(as_code, task.names)], _MOST_NAMES)
+    return task.describe(", ".join(map(as_code, task.columns)), names)

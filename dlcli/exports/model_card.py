@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from dlcli.columns.client_values import as_code, single_line
 from dlcli.comparison.run_comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
-from dlcli.exports.markdown import cell, code, describe_target, plain, table
+from dlcli.exports.markdown import cell, describe_target, table
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
@@ -100,7 +101,8 @@ def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
 
 def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
     files = [
-        (code(PurePath(each.name).name), f"`{(each.sha256 or '')[:16]}`") for each in subject.data
+        (as_code(PurePath(each.name).name), f"`{(each.sha256 or '')[:16]}`")
+        for each in subject.data
     ]
     if files:
         yield table(("file", "SHA-256 begins with"), files)
@@ -117,7 +119,7 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
         yield table(
             ("target", "type", "values in training rows"),
             [
-                (code(each.name), each.type, _values(each, explanation.rows.get("train", 0)))
+                (as_code(each.name), each.type, _values(each, explanation.rows.get("train", 0)))
                 for each in targets
             ],
         )
@@ -160,7 +162,7 @@ def _results(
     if important:
         error = f"{explanation.importance_metric}{explanation.unit}"
         yield f"By how much the {error} rises if a column's values are permuted:"
-        pairs = [(code(each.column), fmt.number(each.increase)) for each in important]
+        pairs = [(as_code(each.column), fmt.number(each.increase)) for each in important]
         yield table(("column", f"increase of {error}"), pairs)
 
 
@@ -205,7 +207,7 @@ def _contract(explanation: Explanation) -> Iterator[str]:
     )
     rows = max(explanation.rows.get("train", 0), 1)
     lines = [
-        (code(each.name), each.type, _values(each, rows), fmt.percent(each.missing / rows))
+        (as_code(each.name), each.type, _values(each, rows), fmt.percent(each.missing / rows))
         for each in explanation.columns
         if each.role == "feature" and each.inputs
     ]
@@ -231,7 +233,7 @@ def _values(column: ColumnStatistics, rows: int) -> str:
     if total <= 0 or not column.values or column.type in ("text", "image"):
         return f"{column.distinct:,} different" if column.distinct else ""
     shown = [
-        f"{plain(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
+        f"{single_line(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
         for each in column.values[:_MOST_VALUES]
     ]
     more = (column.distinct or len(column.values)) - len(shown)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
-from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations
+from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations
+from dlcli.columns.tokens import WORD
 
 OPSETS = {"": 21, "ai.onnx.ml": 4, "com.microsoft": 1}
 """The version of each set of operators."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dlcli.columns.graph_operations import Operations, Value, by_formula
 from dlcli.config.layer_choices import Activation, Gelu
-from dlcli.exports.operations import Operations, Value, by_formula
 from dlcli.network.activations import Floats
 from dlcli.network.activations import activate as activate_array
 from dlcli.network.layers import (

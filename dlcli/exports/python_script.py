@@ -9,11 +9,10 @@ from __future__ import annotations
 import ast
 import csv
 import io
-import json
 import os
 import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence, Set
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
@@ -24,13 +23,8 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__
-from dlcli.columns.boolean import BooleanEncoder
-from dlcli.columns.category import Categorical, CategoryEncoder, EmbeddingEncoder
-from dlcli.columns.date_time import DatetimeEncoder
-from dlcli.columns.image import ImageEncoder
-from dlcli.columns.number import NumberEncoder, Numeric, NumericEncoder, PiecewiseLinearEncoder
-from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.text import Text, TextEncoder
+from dlcli.columns.python_code import ScriptCode, call_lines, literal
+from dlcli.columns.registry import in_order_of_types
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config, Hidden, Output
 from dlcli.config.data_section import MEMORY, Files
@@ -50,15 +44,12 @@ from dlcli.schema.section import Section
 from dlcli.schema.urls import Url
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
-from dlcli.tables.datetime_parsing import MONTHS
 from dlcli.tables.delimited_text import read_layout
 from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import expand, find, recognize
-from dlcli.tables.time_formats import format_tokens
 
 SCRIPT = "train.py"
-_WIDTH = 98
 _SETS = ("validation", "test")
 _METRICS = {
     "mae": '"mae"',
@@ -182,9 +173,7 @@ def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, 
     """
     found = dict(predictor.encoding.notations)
     tables = [*map(predictor.read, files)] if len(files) > 1 else []
-    columns = {
-        each.column for each in predictor.encoding.features if isinstance(each, NumberEncoder)
-    }
+    columns = {each.column for each in predictor.encoding.features if each.reads_numbers}
     columns.update(predictor.metric_columns)
     if predictor.task.outcome != "numbers":
         columns.difference_update(predictor.task.columns)
@@ -254,25 +243,25 @@ def _requirements(facts: _Facts) -> str:
         lines.append("pyarrow>=18")
     if facts.form["compression"] == "zstd":
         lines.append("zstandard>=0.23")
-    if any(isinstance(each, ImageEncoder) for each in facts.predictor.encoding.features):
-        lines.append("pillow>=11")
-    return "\n".join(sorted(lines)) + "\n"
+    for feature in facts.predictor.encoding.features:
+        lines += feature.script_code.packages
+    return "\n".join(sorted({*lines})) + "\n"
 
 
 # The script
 
 
 def _render(facts: _Facts) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701  (of Python, not HTML)
-        loader=PackageLoader("dlcli.exports"),
+        loader=ChoiceLoader([PackageLoader("dlcli.exports"), PackageLoader("dlcli.columns")]),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["literal"] = _literal
+    environment.filters["literal"] = literal
     return environment.get_template("train.py.j2").render(
         facts=facts,
         config=facts.config,
@@ -291,45 +280,6 @@ def _render(facts: _Facts) -> str:
     )
 
 
-def _literal(value: object, indent: int = 0, before: int = 0) -> str:
-    """Return a value as Python code, on one line or with one element, or some, on each.
-
-    Args:
-        value: of plain types.
-        indent: columns before further lines.
-        before: columns before the first line, besides.
-    """
-    line = _one_line(value)
-    if not isinstance(value, list | dict) or len(line) <= _WIDTH - indent - before:
-        return line
-    inner = " " * (indent + 4)
-    if isinstance(value, dict):
-        elements = [
-            f"{_one_line(key)}: {_literal(each, indent + 4)}" for key, each in value.items()
-        ]
-        body = "".join(f"{inner}{each},\n" for each in elements)
-        return f"{{\n{body}{' ' * indent}}}"
-    words = ", ".join(map(_one_line, value)) + ","
-    width = _WIDTH - indent - 4
-    wrapped = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
-    # Texts with blanks may be cut within: then each has a line of its own.
-    if any(" " in _one_line(each) for each in value):
-        wrapped = [f"{_one_line(each)}," for each in value]
-    body = "".join(f"{inner}{each}\n" for each in wrapped)
-    return f"[\n{body}{' ' * indent}]"
-
-
-def _one_line(value: object) -> str:
-    if isinstance(value, str):
-        return printable(json.dumps(value, ensure_ascii=False))
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_one_line(k)}: {_one_line(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        left, right = "[]" if isinstance(value, list) else "()"
-        return left + ", ".join(map(_one_line, value)) + right
-    return repr(value)
-
-
 def _heading(facts: _Facts) -> dict[str, str]:
     """Return the run's name, and its metrics on the rows that it is evaluated on."""
     metrics = facts.run.metrics
@@ -344,96 +294,58 @@ def _heading(facts: _Facts) -> dict[str, str]:
 
 
 def _feature_values(facts: _Facts) -> dict[str, Any]:
-    """Return the columns with the settings of their encoding."""
-    features = facts.predictor.encoding.features
-    sections = facts.config.input.features or {}
+    """Return the columns with the settings of their encoding, and the code for these."""
+    features, config = facts.predictor.encoding.features, facts.config
     inputs = _input_names(facts)
     alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    codes: dict[str, ScriptCode] = {}
+    imports = {line for feature in features for line in feature.script_code.imports}
     for feature in features:
-        spec = _spec(feature, sections[feature.column], facts.config)
+        spec = feature.script_settings((config.input.features or {})[feature.column], config.input)
         if feature.column in inputs:
             spec["input"] = inputs[feature.column]
         alike.setdefault(repr(spec), (spec, []))[1].append(feature.column)
+        codes.setdefault(spec["type"], feature.script_code)
     specs = [spec for spec, _ in alike.values()]
-    numbers = [spec for spec in specs if spec["type"] == "number"]
     missing = {
         name: found
         for name in [*(each.column for each in features), *facts.predictor.task.columns]
         if (found := _missing_words(facts, name))
     }
+    templates = {
+        template: [spec for spec in specs if codes[spec["type"]].template == template]
+        for each in in_order_of_types(features)
+        if (template := each.script_code.template)
+    }
     return {
         "features": [*alike.values()],
-        "kinds": [*dict.fromkeys(spec["type"] for spec in specs)],
-        "scalings": [*dict.fromkeys(spec["scaling"] for spec in numbers)],
+        "kinds": [*codes],
+        "fits": {kind: code.fit for kind, code in codes.items() if code.fit},
+        "templates": templates,
+        "imports": _imports(facts, imports),
         "missing": missing,
-        "one_hot_values": any("one_hot_values" in spec for spec in numbers),
         "number_words": any(
             word.lstrip("-").replace(".", "", 1).isdigit()
             for words in missing.values()
             for word in words
         ),
-        "date_parts": {part for spec in specs for part in spec.get("parts", ())},
-        "date_formats": " ".join(form for spec in specs for form in spec.get("formats", ())),
-        "months": dict(enumerate(MONTHS.values(), 1)),
-        "is_utc": all(spec.get("timezone", "UTC") == "UTC" for spec in specs),
         "notations": {
             name: each.replacements for name, each in facts.notations.items() if not each.is_plain
         },
+        **{name: value for code in codes.values() for name, value in code.values.items()},
     }
 
 
-def _spec(feature: FeatureEncoder, section: Section, config: Config) -> dict[str, Any]:
-    """Return the settings of a column's encoding, as the script has them."""
-    if isinstance(feature, NumericEncoder | PiecewiseLinearEncoder):
-        assert isinstance(section, Numeric)
-        return _number_spec(feature, section, config)
-    if isinstance(feature, BooleanEncoder):
-        return {"type": "boolean", "indicator": feature.indicator}
-    if isinstance(feature, CategoryEncoder):
-        assert isinstance(section, Categorical)
-        return {
-            "type": "embedding" if isinstance(feature, EmbeddingEncoder) else "category",
-            "min_count": section.min_count,
-            "max_categories": section.max_categories,
-            "missing": section.missing.name,
-        }
-    if isinstance(feature, TextEncoder):
-        assert isinstance(section, Text)
-        return {"type": "text", "encoding": section.encoding.name, **_settings(section.encoding)}
-    if isinstance(feature, DatetimeEncoder):
-        return {
-            "type": "date",
-            "formats": ["".join(format_tokens(each)) for each in feature.formats],
-            "timezone": feature.timezone,
-            "parts": [*feature.parts],
-            "indicator": feature.indicator,
-        }
-    assert isinstance(feature, ImageEncoder)
-    return {"type": "image", "shape": [*feature.shape]}
-
-
-def _number_spec(
-    feature: NumericEncoder | PiecewiseLinearEncoder, section: Numeric, config: Config
-) -> dict[str, Any]:
-    policy = section.missing
-    missing: object = getattr(policy, "value", policy.name)
-    spec = {
-        "type": "number",
-        "scaling": "bins",
-        "missing": 0.0 if missing == "error" else missing,
-        "indicator": feature.indicator,
-    }
-    if feature.categories:
-        spec |= {"one_hot_values": section.one_hot_values}
-    if isinstance(feature, PiecewiseLinearEncoder):
-        encoding = section.encoding or config.input.encoding
-        return {**spec, "bins": getattr(encoding, "bins", len(feature.edges) - 1)}
-    scaling = section.scaling or config.input.scaling
-    return {**spec, "scaling": scaling.name, **_settings(scaling)}
-
-
-def _settings(choice: Section) -> dict[str, Any]:
-    return choice.model_dump(exclude={"name"})
+def _imports(facts: _Facts, needed: Iterable[str]) -> dict[str, list[str]]:
+    """Return the statements that import modules: of Python itself, and of packages."""
+    lines = {*needed, "import json", "from pathlib import Path", "import numpy as np"}
+    lines |= {"import pandas as pd", "from tensorflow import keras"}
+    reader = {"gzip": "import gzip", "zstd": "import zstandard"}
+    if facts.form["reader"] == "jsonl" and facts.form["compression"] in reader:
+        lines.add(reader[facts.form["compression"]])
+    ordered = sorted(lines, key=lambda line: (line.startswith("from"), line))
+    standard = [line for line in ordered if line.split()[1] in sys.stdlib_module_names]
+    return {"standard": standard, "others": [each for each in ordered if each not in standard]}
 
 
 def _missing_words(facts: _Facts, column: str) -> list[str]:
@@ -450,8 +362,7 @@ def _input_names(facts: _Facts) -> dict[str, str]:
     taken = {"numbers", *(layer.name for layer in facts.predictor.network.layers)}
     names: dict[str, str] = {}
     for feature in facts.predictor.encoding.features:
-        is_periodic = isinstance(feature, NumericEncoder) and feature.periodic is not None
-        if is_periodic or isinstance(feature, EmbeddingEncoder | ImageEncoder):
+        if feature.has_layers:
             plain = re.sub(r"\W+", "_", feature.column.lower(), flags=re.ASCII).strip("_")
             plain = plain if plain[:1].isalpha() else f"column_{plain}".rstrip("_")
             numbered = (f"{plain}_{number}" for number in count(2))
@@ -489,7 +400,7 @@ def _call(section: Section, module: str) -> str:
 
 
 def _plain(value: object) -> str:
-    return _literal([*value] if isinstance(value, tuple) else value)
+    return literal([*value] if isinstance(value, tuple) else value)
 
 
 def _network_code(facts: _Facts) -> Iterator[str]:
@@ -504,59 +415,18 @@ def _network_code(facts: _Facts) -> Iterator[str]:
         yield f"parts = [{'x' * has_numbers}]"
         for each in features:
             if each.column in names:
-                yield from _special_code(each, names[each.column])
+                yield from each.script_layers(names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
     if (speed := config.input.scaling_multiplier) is not None:
         yield f"# A trained factor for each input, first 1, which learns {speed:g} times as fast;"
         yield "# dlcli has one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
-        yield from _wrapped("changes = keras.layers.EinsumDense", arguments, "(x)")
+        yield from call_lines("changes = keras.layers.EinsumDense", arguments, "(x)")
         yield f"x = x + {speed!r} * changes"
     for number, section in enumerate(config.hidden, start=1):
         yield from _hidden_code(f"hidden_{number}", section)
     yield from _dense_code("output", config.output)
     yield "return keras.Model(inputs, x)"
-
-
-def _special_code(feature: FeatureEncoder, input_name: str) -> Iterator[str]:
-    """Yield the layers that read one column by themselves."""
-    name, column = _literal(input_name), _literal(feature.column)
-    if isinstance(feature, EmbeddingEncoder):
-        yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
-        yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"
-        yield f'codes = inputs[{name}] = keras.Input((), name={name}, dtype="int32")'
-        yield f"embedding = keras.layers.Embedding(count + 1, {feature.units})"
-        yield "parts.append(embedding(codes))"
-        yield "vectors = embedding.get_weights()[0]"
-        yield "vectors[-1] = 0"
-        yield "embedding.set_weights([vectors])"
-    elif isinstance(feature, ImageEncoder):
-        height, width, channels = feature.shape
-        yield f"x = inputs[{name}] = keras.Input(({height}, {width}, {channels}), name={name})"
-        if (changes := feature.augmentation) is not None:
-            yield "# Random changes, in training only."
-            if changes.flip:
-                yield 'x = keras.layers.RandomFlip("horizontal")(x)'
-            if changes.shift:
-                arguments = [f"{changes.shift} / {height}", f"{changes.shift} / {width}"]
-                arguments += ['fill_mode="constant"', 'interpolation="nearest"']
-                yield from _wrapped("x = keras.layers.RandomTranslation", arguments, "(x)")
-            if changes.noise:
-                yield f"x = keras.layers.GaussianNoise({changes.noise})(x)"
-        yield "parts.append(keras.layers.Flatten()(x))"
-    elif isinstance(feature, NumericEncoder) and (form := feature.periodic) is not None:
-        yield "# Sines and cosines of the number, with trained frequencies."
-        width = len(feature.inputs)
-        yield f"x = inputs[{name}] = keras.Input(({width},), name={name})"
-        if width > 1:
-            marks = ["for some values"] * bool(feature.categories)
-            marks += ["where the number is missing"] * feature.indicator
-            yield f"parts.append(x[:, 1:])  # 1 {' and '.join(marks)}"
-            yield "x = x[:, :1]"
-        start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
-        arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
-        yield from _wrapped("x = keras.layers.Dense", arguments, "(x)")
-        yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
 
 
 def _hidden_code(name: str, section: Hidden) -> Iterator[str]:
@@ -588,7 +458,7 @@ def _dense_code(
             settings.append(f"{role}_regularizer={_call(penalty, 'regularizers')}")
     if name == "output":
         settings.append('dtype="float32"')
-    yield from _wrapped("x = keras.layers.Dense", [*settings, f'name="{name}"'], "(x)")
+    yield from call_lines("x = keras.layers.Dense", [*settings, f'name="{name}"'], "(x)")
     if has_activation and not is_plain:
         yield from _activation_code(section)
 
@@ -604,17 +474,6 @@ def _activation_code(section: Hidden | Output) -> Iterator[str]:
         yield f"x = keras.activations.{activation.name}(x, {named})"
 
 
-def _wrapped(start: str, arguments: Sequence[str], end: str = "") -> Iterator[str]:
-    """Yield a call on one line, or with one argument on each."""
-    line = f"{start}({', '.join(arguments)}){end}"
-    if len(line) <= _WIDTH - 4:
-        yield line
-        return
-    yield f"{start}("
-    yield from (f"    {each}," for each in arguments)
-    yield f"){end}"
-
-
 def _training_code(facts: _Facts) -> Iterator[str]:
     config = facts.config
     assert config.loss is not None  # resolved
@@ -622,7 +481,9 @@ def _training_code(facts: _Facts) -> Iterator[str]:
     yield from lines
     options = config.optimizer.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
     settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
-    yield from _wrapped(f"optimizer = keras.optimizers.{type(config.optimizer).__name__}", settings)
+    yield from call_lines(
+        f"optimizer = keras.optimizers.{type(config.optimizer).__name__}", settings
+    )
     metrics = dict(_epoch_metrics(facts))
     if metrics:
         yield "metrics = ["
@@ -630,7 +491,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield "]"
     weighted = "weighted_metrics" if config.data.sample_weight else "metrics"
     arguments = ["optimizer", f"loss={_call(config.loss, 'losses')}"]
-    yield from _wrapped("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
+    yield from call_lines("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
     callbacks = [*_callbacks(config, {"loss", *metrics})]
     if callbacks:
         yield "callbacks = ["
@@ -641,7 +502,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
     arguments += ["validation_data=validation"]
     arguments += [f"epochs={config.epochs}", f"batch_size={config.batch_size}"]
     arguments += ["callbacks=callbacks"] * bool(callbacks) + ["verbose=2"]
-    yield from _wrapped("model.fit", arguments)
+    yield from call_lines("model.fit", arguments)
 
 
 def _rate_code(config: Config) -> tuple[str, list[str]]:
@@ -652,11 +513,11 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
     if isinstance(schedule, ExponentialDecay):
         arguments = [rate, f"{schedule.decay_epochs!r} * steps", repr(schedule.decay_rate)]
         arguments += ["staircase=True"] * schedule.staircase
-        return "rate", [steps, *_wrapped(f"{start}ExponentialDecay", arguments)]
+        return "rate", [steps, *call_lines(f"{start}ExponentialDecay", arguments)]
     if isinstance(schedule, PiecewiseConstant):
         boundaries = f"[epoch * steps - 1 for epoch in {[*schedule.boundaries]}]"
         values = f"{[config.optimizer.learning_rate, *schedule.values]}"
-        return "rate", [steps, *_wrapped(f"{start}PiecewiseConstantDecay", [boundaries, values])]
+        return "rate", [steps, *call_lines(f"{start}PiecewiseConstantDecay", [boundaries, values])]
     if isinstance(schedule, CosineDecay):
         epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         arguments = [
@@ -667,12 +528,12 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
         if schedule.warmup_epochs:
             warmup = f"warmup_steps=round({schedule.warmup_epochs!r} * steps)"
             arguments += [f"warmup_target={rate}", warmup]
-        return "rate", [steps, *_wrapped(f"{start}CosineDecay", arguments)]
+        return "rate", [steps, *call_lines(f"{start}CosineDecay", arguments)]
     if isinstance(schedule, CosineDecayRestarts):
         first = f"{schedule.first_decay(config.epochs)!r} * steps"
         multiples = [f"t_mul={schedule.t_mul!r}", f"m_mul={schedule.m_mul!r}"]
         arguments = [rate, first, *multiples, f"alpha={schedule.alpha!r}"]
-        return "rate", [steps, *_wrapped(f"{start}CosineDecayRestarts", arguments)]
+        return "rate", [steps, *call_lines(f"{start}CosineDecayRestarts", arguments)]
     return rate, []
 
 
@@ -713,7 +574,7 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
         kept = ("min_delta", "patience", "restore_best_weights")
         shown = {k: v for k, v in options.items() if v or k in kept}
         arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]
-        lines = [*_wrapped(f"keras.callbacks.{kind}", arguments)]
+        lines = [*call_lines(f"keras.callbacks.{kind}", arguments)]
         yield [*lines[:-1], f"{lines[-1]},"]
 
 
@@ -723,7 +584,7 @@ def _weighting_code(facts: _Facts) -> Iterator[str]:
     yield (
         "weights = np.ones(len(table))"
         if weight is None
-        else f"weights = as_number(table[{_literal(weight)}]).to_numpy()"
+        else f"weights = as_number(table[{literal(weight)}]).to_numpy()"
     )
     if classes is not None:
         yield "codes = class_codes(table)"
@@ -739,13 +600,13 @@ def _weighting_code(facts: _Facts) -> Iterator[str]:
 
 
 def _evaluation_code(facts: _Facts) -> Iterator[str]:
-    sets = ", ".join(f"{_literal(name)}: {name}" for name in ("train", *facts.held_out))
+    sets = ", ".join(f"{literal(name)}: {name}" for name in ("train", *facts.held_out))
     task = facts.predictor.task
     yield f"for name, rows in {{{sets}}}.items():"
     yield "    predicted = predict(rows)"
     weight, weighting = facts.config.data.sample_weight, ""
     if weight is not None:
-        yield f"    weights = as_number(rows[{_literal(weight)}]).to_numpy()"
+        yield f"    weights = as_number(rows[{literal(weight)}]).to_numpy()"
         weighting = ", weights=weights"
     if task.outcome == "numbers":
         yield "    true = rows[TARGET].apply(as_number).to_numpy()"

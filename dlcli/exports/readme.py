@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dlcli.columns.client_values import ModelInput, as_code, single_line
 from dlcli.exports.agreement import ExportDocument
-from dlcli.exports.markdown import cell, code, describe_target, plain, table
-from dlcli.exports.model_interface import Exported, ModelInput
+from dlcli.exports.markdown import cell, describe_target, table
+from dlcli.exports.model_interface import Exported
 
 
 def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
@@ -16,9 +17,9 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
         usage: an example in Python.
     """
     target = describe_target(exported.predictor.task)
-    outputs = [(code(o.name), _typed(o.type, o.shape), o.meaning) for o in exported.outputs]
+    outputs = [(as_code(o.name), _typed(o.type, o.shape), o.meaning) for o in exported.outputs]
     parts = [
-        f"# {plain(document.run)}, as {document.format}",
+        f"# {single_line(document.run)}, as {document.format}",
         f"Exported by dlcli {document.dlcli}: predicts {target}. "
         "It takes any number of rows, each with a value for every input below.",
         f"```python\n{usage}```",
@@ -39,7 +40,7 @@ def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
     alike: dict[tuple[str, str], list[str]] = {}
     for each in inputs:
         key = (_typed(each.type, each.shape), " ".join(each.advice))
-        alike.setdefault(key, []).append(code(each.name))
+        alike.setdefault(key, []).append(as_code(each.name))
     lines = [(", ".join(names), kind, advice) for (kind, advice), names in alike.items()]
     return table(("column", "type", "values"), lines)
 

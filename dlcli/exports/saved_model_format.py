@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.client_values import ModelInput
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.encoding_graph import encode
 from dlcli.exports.model_interface import (
     Exported,
     ModelFormat,
-    ModelInput,
     example_inputs,
     with_signature_names,
 )

@@ -9,7 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dlcli.exports.operations import BLANKS, NO_DIGITS, WORD, Dtype, Function, Operations, Value
+from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations, Value
+from dlcli.columns.tokens import WORD
 
 SIGNATURE = "serving_default"
 """The name of the signature that servers take."""

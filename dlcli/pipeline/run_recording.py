@@ -14,8 +14,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
 
-from dlcli.columns.image import ImageEncoder
-from dlcli.columns.image_files import image_files
+from dlcli.columns.column_type import ColumnEncoder
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
@@ -239,18 +238,18 @@ def image_fingerprints(rows: FitRows) -> Images:
     """
     images = {}
     for feature in rows.encoding.features:
-        if isinstance(feature, ImageEncoder):
-            digests = [*_image_digests(rows, feature.column)]
+        if feature.reads_files:
+            digests = [*_file_digests(rows, feature)]
             whole = sha256(b"".join(digests)).hexdigest()
             images[feature.column] = {"files": len(digests), "sha256": whole}
     return images
 
 
-def _image_digests(rows: FitRows, column: str) -> Iterator[bytes]:
+def _file_digests(rows: FitRows, feature: ColumnEncoder) -> Iterator[bytes]:
     """Yield the SHA-256 of each file; one that can't be read is reported when it is encoded."""
     for table in rows.tables.values():
         for part in table.parts(MAX_ROWS_AT_ONCE):
-            for path in image_files(part, column)[1]:
+            for path in feature.files(part):
                 if path.is_file():  # reading a pipe would block
                     with suppress(OSError), path.open("rb") as stream:
                         yield file_digest(stream, "sha256").digest()

@@ -12,7 +12,6 @@ import pyarrow as pa
 from pydantic import AliasChoices, Field
 
 from dlcli.arrays import Indices
-from dlcli.columns.number import NumberEncoder
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import Inputs
@@ -206,7 +205,7 @@ class Predictor:
         It does not if numbers are texts, whose notation all values of a column decide.
         """
         texts = {field.name for field in schema if column_kind(field.type) == "text"}
-        numbers = (each for each in self.encoding.features if isinstance(each, NumberEncoder))
+        numbers = (each for each in self.encoding.features if each.reads_numbers)
         return texts.isdisjoint(each.column for each in numbers)
 
     @property

@@ -9,13 +9,8 @@ import numpy as np
 
 from dlcli.columns.value_issues import ColumnIssues
 from dlcli.prediction.predictions import Predictions
-from dlcli.serving.columns import ServedColumn
 from dlcli.serving.served_model import ServedModel
 
-_POINTS = 25
-"""Points of a curve along numbers or times."""
-_MOST_CATEGORIES = 12
-"""Categories of a curve, the most frequent ones."""
 MOST_CURVES = 24
 """Columns that get a curve."""
 _OUTSIDE = "outside the training rows' range"
@@ -94,8 +89,9 @@ class FormAnswer:
             index, label = 0, f"margin, above 0 for {task.names[1]}"
         row = {name: self.row[name] for name in self.model.columns}
         for column in self.model.inputs[:MOST_CURVES]:
-            if not (values := [*_values_along(column)]):
+            if not column.along:
                 continue
+            values = column.along
             rows = [{**row, column.name: value} for value in values]
             heights = self.model.predict(rows).predictions.scores[:, index].tolist()
             points = [
@@ -103,20 +99,5 @@ class FormAnswer:
                 for value, height in zip(values, heights, strict=True)
                 if np.isfinite(height)
             ]
-            yield {"column": column.name, "label": label, "kind": column.kind, "points": points}
-
-
-def _values_along(column: ServedColumn) -> Iterator[object]:
-    """Yield values of a column, from its lowest to its highest, or its categories."""
-    if column.kind == "number":
-        assert isinstance(column.low, float) and isinstance(column.high, float)
-        if column.low < column.high:
-            yield from np.linspace(column.low, column.high, _POINTS).tolist()
-    elif column.kind == "boolean":
-        yield from (False, True)
-    elif column.kind == "category":
-        yield from column.categories[:_MOST_CATEGORIES]
-    elif column.times and column.times[0] < column.times[1]:
-        first, last = column.times
-        steps = ((last - first) * at / (_POINTS - 1) for at in range(_POINTS))
-        yield from dict.fromkeys(column.written(first + step) for step in steps)
+            axis = "choices" if column.choices else "numbers" if column.is_amount else "order"
+            yield {"column": column.name, "label": label, "axis": axis, "points": points}

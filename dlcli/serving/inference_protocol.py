@@ -41,7 +41,7 @@ _DTYPES = {
     "FP64": "<f8",
 }
 """NumPy's names of the types whose values have a fixed size; texts are `BYTES`."""
-_INPUT_TYPES = {"number": "FP64", "unix": "FP64", "boolean": "BOOL"}
+_INPUT_TYPES = {"number": "FP64", "boolean": "BOOL"}
 _ANSWER_TYPES = {"string": "BYTES", "array": "BYTES", "boolean": "BOOL", "integer": "INT64"}
 _LENGTH = struct.Struct("<I")
 
@@ -276,7 +276,7 @@ def _output_types(model: ServedModel) -> dict[str, str]:
 
 
 def _metadata(model: ServedModel) -> dict[str, object]:
-    inputs = {each.name: _INPUT_TYPES.get(each.kind, "BYTES") for each in model.inputs}
+    inputs = {each.name: _INPUT_TYPES.get(each.types[0], "BYTES") for each in model.inputs}
 
     def tensors(types: Mapping[str, str]) -> list[dict[str, object]]:
         return [{"name": n, "datatype": kind, "shape": [-1]} for n, kind in types.items()]

@@ -44,7 +44,7 @@ def docs_page(
 def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response:
     """Return the form of a model."""
     columns = [
-        {"name": each.name, "kind": each.kind, "typical": each.typical} for each in model.inputs
+        {"name": each.name, "type": each.types[0], "typical": each.typical} for each in model.inputs
     ]
     return _page(
         "form.html.j2",

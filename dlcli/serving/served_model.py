@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlcli.columns.image import ImageEncoder
-from dlcli.columns.number import NumberEncoder
+from dlcli.columns.client_values import ClientColumn
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.runs.run_reader import open_run
-from dlcli.serving.columns import ServedColumn, answer_types, served_columns
+from dlcli.serving.columns import answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
 from dlcli.tables.few_rows import MOST_CHARACTERS
 from dlcli.tables.memory_tables import memory_table
@@ -57,7 +56,7 @@ class ServedModel:
     path: Path
     """The run folder that it was loaded from."""
     predictor: Predictor
-    inputs: tuple[ServedColumn, ...]
+    inputs: tuple[ClientColumn, ...]
     """The columns that each row must have, in the order of the training table."""
     form_predictor: Predictor
     """The same with intervals for the form, if there can be any."""
@@ -79,9 +78,9 @@ class ServedModel:
         run = open_run(path.resolve() if path.is_dir() else path)
         run.require_network()
         predictor = run.predictor_at(level)
-        images = [f.column for f in predictor.encoding.features if isinstance(f, ImageEncoder)]
-        if images:
-            message = f"'{images[0]}' is a column of image files, which are not part of a request"
+        files = [each.column for each in predictor.encoding.features if each.reads_files]
+        if files:
+            message = f"'{files[0]}' is a column of image files, which are not part of a request"
             raise UsageError(f"{path}: {message}; use dlcli predict")
         for_form = predictor
         if level is None:
@@ -112,7 +111,7 @@ class ServedModel:
     def _with_decimal_comma(self) -> tuple[str, ...]:
         """The columns of numbers that have a decimal comma in the training table."""
         features, notations = self.predictor.encoding.features, self.predictor.encoding.notations
-        numbers = [each.column for each in features if isinstance(each, NumberEncoder)]
+        numbers = [each.column for each in features if each.reads_numbers]
         return tuple(n for n in numbers if n in notations and notations[n].decimal == ",")
 
     @cached_property

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dlcli.serving.columns import ServedColumn
 from dlcli.serving.model_set import Handler, Models, checked_object, json_response
 from dlcli.serving.requests import Limits, Problem, RequestError, parse_json, read_body
 from dlcli.serving.served_model import ServedModel
 
 _SIGNATURE = "serving_default"
-_TYPES = {"number": "DT_DOUBLE", "unix": "DT_DOUBLE", "boolean": "DT_BOOL"}
+_TYPES = {"number": "DT_DOUBLE", "boolean": "DT_BOOL"}
 _ANSWER_TYPES = {"string": "DT_STRING", "boolean": "DT_BOOL", "integer": "DT_INT64"}
 _AVAILABLE = {
     "model_version_status": [
@@ -141,11 +140,11 @@ def _metadata(model: ServedModel) -> dict[str, object]:
         shape = {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
         return {"dtype": kind, "tensor_shape": shape, "name": name}
 
-    def input_type(column: ServedColumn) -> str:
-        return _TYPES.get(column.kind, "DT_STRING")
-
     signature = {
-        "inputs": {each.name: tensor(each.name, input_type(each)) for each in model.inputs},
+        "inputs": {
+            each.name: tensor(each.name, _TYPES.get(each.types[0], "DT_STRING"))
+            for each in model.inputs
+        },
         "outputs": {
             name: tensor(name, _ANSWER_TYPES.get(kind, "DT_DOUBLE"))
             for name, kind in model.output_types.items()

@@ -24,9 +24,9 @@ from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import Encoding, fit_encoding
 from dlcli.exports.encoding_graph import encode
-from dlcli.exports.model_interface import input_of, values_of
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
+from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 from tests.encoding.test_numeric_columns import fit
@@ -189,7 +189,7 @@ def encoding() -> Encoding:
 
 
 def sent_values(encoding: Encoding, table: Table) -> dict[str, np.ndarray]:
-    return {feature.column: values_of(feature, table) for feature in encoding.features}
+    return {feature.column: feature.client_values(table) for feature in encoding.features}
 
 
 def missing_words(column: str) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def missing_words(column: str) -> tuple[str, ...]:
 
 
 def encode_by_onnx(encoding: Encoding, table: Table) -> np.ndarray:
-    inputs = [input_of(each, encoding) for each in encoding.features]
+    inputs = [each.model_input(Notation()) for each in encoding.features]
     types = {"float64": np.float64, "string": object, "uint8": np.uint8}
     ops = OnnxOperations()
     values = {each.name: ops.input(each.name, types[each.type]) for each in inputs}
@@ -263,7 +263,7 @@ def test_a_graph_encodes_each_column_as_dlcli_does(
     ],
 )
 def test_clients_are_told_of_columns_without_missing_values(
-    encoding: Encoding, feature: Feature, values: list[object], refuses: bool
+    feature: Feature, values: list[object], refuses: bool
 ) -> None:
-    advice = input_of(fit(values, feature), encoding).advice
+    advice = fit(values, feature).model_input(Notation()).advice
     assert ("dlcli refuses a missing value: refuse it before." in advice) == refuses

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlcli.columns.client_values import as_code
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError
@@ -165,6 +166,6 @@ def test_a_diverged_run_has_no_card(tmp_path: Path) -> None:
 
 
 def test_no_name_ends_code_or_a_cell() -> None:
-    assert markdown.code("a`b\nc") == "`a'b c`"
+    assert as_code("a`b\nc") == "`a'b c`"
     table = markdown.table(("x", "y"), [("a|b\nc", "d")])
     assert table == "| x | y |\n| --- | --- |\n| a\\|b c | d |"

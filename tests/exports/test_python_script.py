@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
+from dlcli.columns.python_code import literal
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
 from dlcli.errors import ExportError
-from dlcli.exports.python_script import _literal, export_script
+from dlcli.exports.python_script import export_script
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import member_folds, prepare
 from dlcli.runs.run import Run
@@ -444,11 +445,11 @@ def test_inputs_of_columns_with_layers_of_their_own_have_names_that_differ(tmp_p
 
 @given(st.text())
 def test_a_text_is_written_as_python_reads_it(text: str) -> None:
-    literal = _literal(text)
-    assert ast.literal_eval(literal) == text
-    assert literal.startswith('"')
-    assert literal.isprintable()
+    written = literal(text)
+    assert ast.literal_eval(written) == text
+    assert written.startswith('"')
+    assert written.isprintable()
 
 
 def test_a_name_with_both_quotes_is_written() -> None:
-    assert _literal('d\'été "VIP"') == '"d\'été \\"VIP\\""'
+    assert literal('d\'été "VIP"') == '"d\'été \\"VIP\\""'

@@ -16,7 +16,6 @@ from dlcli.columns.category import Categorical
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.number import Numeric
-from dlcli.serving.columns import describe_column
 from dlcli.tables.column import Column
 from dlcli.tables.number_notation import Notation
 from tests.encoding.test_numeric_columns import fit
@@ -90,7 +89,7 @@ def test_the_page_loads_nothing_from_elsewhere(client):
 
 
 @pytest.mark.parametrize(
-    ("feature", "values", "kind", "expected", "typical"),
+    ("feature", "values", "type", "expected", "typical"),
     [
         (Numeric(), [1, 2, 6], "number", "A number; training rows: 1 to 6. null is a mis", 2.0),
         (
@@ -101,62 +100,68 @@ def test_the_page_loads_nothing_from_elsewhere(client):
             3.5,
         ),
         (Boolean(), [True, False], "boolean", "true or false. null is a missing value.", False),
-        (Categorical(), ["b", "a"], "category", "One of 2 categories: a, b. There may be oth", "a"),
+        (Categorical(), ["b", "a"], "string", "One of 2 categories: a, b. There may be oth", "a"),
         (
             Categorical(unseen="error"),
             ["a"],
-            "category",
+            "string",
             "One of 1 categories: a. Others are ref",
             "a",
         ),
         (
             Datetime(),
             ["2024-01-01", "2024-03-01"],
-            "time",
+            "string",
             "A time as ISO 8601, without offset in the zone UTC; training rows: 2024-01-01 to 2024",
             "2024-01-01",
         ),
-        (Datetime(format="%d.%m.%Y"), ["01.03.2024"], "time", "A time as %d.%m.%Y, ", "01.03.2024"),
+        (
+            Datetime(format="%d.%m.%Y"),
+            ["01.03.2024"],
+            "string",
+            "A time as %d.%m.%Y, ",
+            "01.03.2024",
+        ),
         (
             Datetime(format="%H:%M"),
             ["07:00", "09:30"],
-            "time",
+            "string",
             "A time as %H:%M, without offset in the zone UTC; training rows: 07:00:00 to 09:30:00.",
             "07:00",
         ),
-        (Datetime(format="%Y-Q%q"), ["2023-Q4"], "time", "A time as %Y-Q%q, ", "2023-Q4"),
+        (Datetime(format="%Y-Q%q"), ["2023-Q4"], "string", "A time as %Y-Q%q, ", "2023-Q4"),
         (
             Datetime(format="%Y-%m-%d %H:%M %z"),
             ["2024-01-01 10:00 +0100"],
-            "time",
+            "string",
             "A time as %Y-%m-%d %H:%M %z, ",
             "2024-01-01 09:00 +0000",
         ),
-        (Datetime(format="unix"), [60.0], "unix", "A number of seconds since 1970;", 60.0),
+        (Datetime(format="unix"), [60.0], "number", "A number of seconds since 1970;", 60.0),
     ],
 )
-def test_a_column_is_described_by_its_type(feature, values, kind, expected, typical):
-    column = describe_column(fit(values, feature), None, Notation())
-    assert column.kind == kind
+def test_a_column_is_described_by_its_type(feature, values, type, expected, typical):
+    column = fit(values, feature).client_column(Notation())
+    assert column.types[0] == type
     assert column.description.startswith(expected)
     assert column.typical == typical
 
 
 def test_a_range_has_all_its_digits():
-    column = describe_column(fit([1.7e9, 1.7000864e9], Numeric()), None, Notation())
+    column = fit([1.7e9, 1.7000864e9], Numeric()).client_column(Notation())
     words = "A number; training rows: 1700000000 to 1700086400."
     assert column.description.startswith(words)
 
 
 def test_a_unit_is_part_of_the_description():
-    column = describe_column(fit([1, 2], Numeric()), None, Notation(unit="kg"))
+    column = fit([1, 2], Numeric()).client_column(Notation(unit="kg"))
     assert column.description.startswith("A number in kg;")
 
 
 @pytest.mark.parametrize(("decimal", "typical"), [(".", "2.5 %"), (",", "2,5 %")])
 def test_a_number_that_needs_its_unit_is_described_with_it(decimal, typical):
     percent = Notation(decimal, unit="%")
-    column = describe_column(fit([1, 2.5, 6], Numeric()), None, percent)
+    column = fit([1, 2.5, 6], Numeric()).client_column(percent)
     words = f"A number with its unit, as '{typical}'; training rows: 1 to 6."
     assert column.description.startswith(words)
     assert column.typical == typical and column.schema["type"] == ["string", "null"]

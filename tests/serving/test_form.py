@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.serving.columns import ServedColumn
+from dlcli.columns.client_values import ClientColumn
 from dlcli.serving.form import FormAnswer
 from dlcli.serving.pages import docs_page, form_page
 from dlcli.serving.requests import Limits
@@ -107,7 +107,7 @@ def test_the_page_has_a_field_for_each_column_with_a_typical_value(client, model
 @pytest.mark.parametrize("count", [2, 40])
 def test_a_category_keeps_its_spaces(models, count):
     names = ("two  spaces", *map(str, range(1, count)))
-    column = ServedColumn("x", "category", "1", "", categories=names)
+    column = ClientColumn("x", ("string",), "1", "", choices=names)
     model = replace(models["pets"], inputs=(column,))
     # A browser would send the text of an option without a value with one space.
     assert b'<option value="two  spaces"' in form_page({"pets": model}, model).body
@@ -115,7 +115,7 @@ def test_a_category_keeps_its_spaces(models, count):
 
 def test_names_and_values_of_a_run_are_text_on_pages(models):
     hostile = "</script><script>alert(1)</script>"
-    column = ServedColumn(hostile, "category", hostile, hostile, categories=(hostile,))
+    column = ClientColumn(hostile, ("string",), hostile, hostile, choices=(hostile,))
     model = replace(models["pets"], inputs=(column,))
     for page in (
         form_page({"pets": model}, model),

@@ -27,11 +27,11 @@ function percent(share) {
 function input(field) { return field.querySelector("input:not(.slider), select, textarea"); }
 
 function value(index) {
-  const text = input(fields[index]).value, kind = settings.columns[index].kind;
+  const text = input(fields[index]).value, type = settings.columns[index].type;
   if (text.trim() === "") return null;
-  if (kind === "boolean") return text === "true";
+  if (type === "boolean") return text === "true";
   const number = Number(text);
-  return (kind === "number" || kind === "unix") && Number.isFinite(number) ? number : text;
+  return type === "number" && Number.isFinite(number) ? number : text;
 }
 
 function row() {
@@ -126,7 +126,7 @@ function draw(figure, curve, low, high, now) {
     make(svg, "line", undefined, {class: "axis", x1: left, x2: right, y1: y(end), y2: y(end)});
     make(svg, "text", shown(end), {x: left - 3, y: y(end) + 3, "text-anchor": "end"});
   }
-  const isBars = curve.kind === "category" || curve.kind === "boolean";
+  const isBars = curve.axis === "choices";
   const count = curve.points.length;
   if (isBars) {
     const width = (right - left) / count;
@@ -141,7 +141,7 @@ function draw(figure, curve, low, high, now) {
     });
     return;
   }
-  const isNumber = curve.kind === "number";
+  const isNumber = curve.axis === "numbers";
   const place = (at) => isNumber ? (curve.points[at][0] - first[0]) / (last[0] - first[0]) : at / (count - 1);
   const x = (share) => left + (right - left) * share;
   const line = curve.points.map(([, height], at) => `${x(place(at)).toFixed(1)},${y(height).toFixed(1)}`);

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from dlcli.columns.tokens import UNSPACED, UNSPACED_SCRIPTS
-
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
 """A value of a graph, of a type of its format."""
@@ -28,17 +26,6 @@ Function = Literal[
 
 BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
 """The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
-
-
-def _word_pattern() -> str:
-    """Return RE2's pattern of a word, as `columns.tokens` splits normalized texts."""
-    alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in UNSPACED_SCRIPTS for kind in "LN")
-    first = rf"[^\P{{L}}{UNSPACED}]|[^\P{{N}}{UNSPACED}]|_"
-    every = rf"(?:{first}|[^\P{{M}}{UNSPACED}])"
-    return rf"(?:{alone})\p{{M}}*|(?:{first}){every}*(?:['’]{every}+)*"
-
-
-WORD = _word_pattern()
 NO_DIGITS = "-1"
 """Stands for the digits that a text lacks."""
 

@@ -7,17 +7,13 @@ is the last one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
-from dlcli.columns.calendar_parts import Part, circles
-from dlcli.columns.date_time import DatetimeEncoder
-from dlcli.columns.scaling import LinearScaling
-from dlcli.exports.operations import Operations, Value
+from dlcli.columns.graph_operations import Operations, Value
 from dlcli.tables.datetime_parsing import (
     CENTURY_TURN,
     DAY,
@@ -31,7 +27,6 @@ from dlcli.tables.datetime_parsing import (
 )
 from dlcli.tables.time_formats import format_tokens
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHIFT = 719_468
 """Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
 _FIRST, _END = -719_162 * DAY, 2_932_897 * DAY
@@ -45,37 +40,62 @@ _ISO = (
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
 
 
-class _Read(NamedTuple):
+class ReadTimes(NamedTuple):
+    """Times as a graph reads them."""
+
     moments: Value
     """Microseconds since 1970-01-01T00:00Z, int64 (rows,)."""
     readable: Value
     """Where they are valid, (rows,)."""
 
 
-def encode_times(
-    ops: Operations, feature: DatetimeEncoder, x: Value, missing: Sequence[str]
-) -> Value:
-    """Encode a column of times, float32 (rows, inputs).
+def read_times(
+    ops: Operations, x: Value, formats: Sequence[str], missing: Sequence[str]
+) -> ReadTimes:
+    """Read a column of times.
 
     Args:
         ops: the operations of the format.
-        feature: the encoder, in UTC.
-        x: texts, or numbers for the formats `unix` and `unix_ms`.
+        x: texts, or numbers for the formats `unix` and `unix_ms`, (rows,).
+        formats: the first that matches a value applies.
         missing: words that count as missing.
     """
-    if ticks := UNIX_TICKS.get(feature.formats[0]):
-        moments, readable = _read_unix(ops, x, ticks)
-    else:
-        x = ops.trimmed(x)
-        moments, readable = _read_texts(ops, x, feature.formats[0])
-        for each in feature.formats[1:]:
-            other = _read_texts(ops, x, each)
-            moments = ops.where(readable, moments, other.moments)
-            readable = readable | other.readable
-        if words := {word.strip(): 1 for word in missing if word.strip()}:
-            readable = readable & ops.equal(ops.codes(x, words, 0), 0)
-    fill = (feature.fill or feature.earliest) - _EPOCH
-    moments = ops.where(readable, moments, fill // timedelta(microseconds=1))
+    if ticks := UNIX_TICKS.get(formats[0]):
+        return _read_unix(ops, x, ticks)
+    x = ops.trimmed(x)
+    moments, readable = _read_texts(ops, x, formats[0])
+    for each in formats[1:]:
+        other = _read_texts(ops, x, each)
+        moments = ops.where(readable, moments, other.moments)
+        readable = readable | other.readable
+    if words := {word.strip(): 1 for word in missing if word.strip()}:
+        readable = readable & ops.equal(ops.codes(x, words, 0), 0)
+    return ReadTimes(moments, readable)
+
+
+class CalendarSteps(NamedTuple):
+    """Parts of dates in UTC, in whole numbers."""
+
+    year: Value
+    month: Value
+    """From 1."""
+    steps: Mapping[str, Value]
+    """The steps since the beginning of each cycle, 0 for its first, by part, each (rows,)."""
+    leap: Value
+    """1 for a leap year, else 0."""
+
+    def further_steps(self, ops: Operations, part: str) -> Value:
+        """Return by how many steps a cycle is longer than its shortest, (rows,)."""
+        further = self.steps[part] * 0
+        if part == "day":
+            further = _month_length(ops, self.month, self.leap) - 28
+        elif part == "day_of_year":
+            further = self.leap
+        return further
+
+
+def calendar_steps(ops: Operations, moments: Value) -> CalendarSteps:
+    """Return the parts of the dates of moments, microseconds since 1970-01-01T00:00Z, (rows,)."""
     days = (moments + _SHIFT * DAY) // DAY - _SHIFT
     year, month, day = _date(ops, days)
     clock = (moments - days * DAY) // SECOND
@@ -88,38 +108,7 @@ def encode_times(
         "minute": (clock // 60) % 60,
         "second": clock % 60,
     }
-    leap = _is_leap_year(year, ops)
-    parts = []
-    for part in feature.parts:
-        if part == "year":
-            assert feature.year is not None
-            years = ops.cast(year, "float64")
-            parts.append(_scaled(ops, feature.year, years))
-        elif part == "elapsed":
-            assert feature.elapsed is not None
-            since = (feature.earliest - _EPOCH) // timedelta(microseconds=1)
-            elapsed = ops.cast(moments - since, "float64") / float(DAY)
-            parts.append(_scaled(ops, feature.elapsed, elapsed))
-        else:
-            extra = steps[part] * 0
-            if part == "day":
-                extra = _month_length(ops, month, leap) - 28
-            elif part == "day_of_year":
-                extra = leap
-            parts.append(_circle(ops, part, extra, steps[part]))
-    if feature.indicator:
-        parts.append(ops.as_column(ops.cast(~readable, "float32")))
-    return ops.concat(parts)
-
-
-def _scaled(ops: Operations, scaling: LinearScaling, x: Value) -> Value:
-    return ops.as_column(ops.cast((x - scaling.offset) / scaling.scale, "float32"))
-
-
-def _circle(ops: Operations, part: Part, extra: Value, steps: Value) -> Value:
-    """Return sine and cosine of steps in a cycle that is by so many longer than its shortest."""
-    starts, points = circles(part)
-    return ops.lookup(points, ops.lookup(starts, extra) + steps)
+    return CalendarSteps(year, month, steps, _is_leap_year(year, ops))
 
 
 # The calendar
@@ -175,11 +164,11 @@ def _month_length(ops: Operations, month: Value, leap: Value) -> Value:
 # Reading
 
 
-def _read_unix(ops: Operations, x: Value, ticks: int) -> _Read:
+def _read_unix(ops: Operations, x: Value, ticks: int) -> ReadTimes:
     numbers = x * float(SECOND // ticks)
     readable = (numbers >= float(_FIRST)) & (numbers < float(_END))  # not NaN
     moments = ops.cast(ops.apply("round", ops.where(readable, numbers, 0.0)), "int64")
-    return _Read(moments, readable)
+    return ReadTimes(moments, readable)
 
 
 def is_supported(format: str) -> bool:
@@ -194,7 +183,7 @@ def is_supported(format: str) -> bool:
     return format == "iso" or ("%z" not in tokens and is_plain and alone)
 
 
-def _read_texts(ops: Operations, x: Value, format: str) -> _Read:
+def _read_texts(ops: Operations, x: Value, format: str) -> ReadTimes:
     """Read texts without blanks around them by a format."""
     if format == "iso":
         readable = ops.matches(x, _ISO)
@@ -247,7 +236,7 @@ def _read_parts(ops: Operations, x: Value, format: str) -> tuple[dict[str, Value
 
 def _assemble(
     ops: Operations, parts: dict[str, Value], fraction: Value | None, readable: Value
-) -> _Read:
+) -> ReadTimes:
     """Combine the parts to moments; a part is -1 where a text omits it."""
     found: dict[str, Value] = {}
     for name, (default, least, most) in TIME_PARTS.items():
@@ -277,7 +266,7 @@ def _assemble(
     if fraction is not None:
         # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")
-    return _Read(moments, readable)
+    return ReadTimes(moments, readable)
 
 
 def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
