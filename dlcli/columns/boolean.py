@@ -29,7 +29,7 @@ from dlcli.schema.section import OneOf, Section
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
@@ -79,6 +79,10 @@ class Boolean(ColumnType):
             fill=None if is_required else float(present.mean() > 0.5),
             indicator=needs_indicator(self.missing, len(present) < len(values)),
         )
+
+    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
+        """Return the comment on a column in a starter config, with its values."""
+        return f"{super().starter_comment(reason, values)}: {values.listing}"
 
 
 def _decide_words(view: "ColumnView") -> Decision | None:

@@ -46,7 +46,7 @@ from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnView
+    from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.few_rows import FewValues
@@ -79,6 +79,10 @@ class MissingCategory(Choice, name="category"):
 CategoricalMissing = Annotated[
     MissingCategory | MostFrequentCategory | ErrorIfMissing, OneOf("policy")
 ]
+
+
+_MANY_CATEGORIES = 50
+"""Categories from which on an embedding is suggested."""
 
 
 class Categorical(ColumnType):
@@ -161,6 +165,30 @@ class Categorical(ColumnType):
         if isinstance(self.encoding, Embedding):
             return EmbeddingEncoder(**common, units=self.encoding.units)
         return OneHotEncoder(**common)
+
+    # Checks and starter configs.
+
+    is_category = True
+
+    @property
+    def usual_categories(self) -> int | None:
+        """The maximum number of categories, unless it is another than by default."""
+        return self.max_categories if self.max_categories == MOST_CATEGORIES else None
+
+    def inputs_of(self, distinct: int, bins: int) -> int:
+        """Return about how many inputs encode a column, see `ColumnType`."""
+        return min(self.max_categories, distinct)
+
+    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
+        """Return the comment on a column in a starter config, with its frequent values."""
+        return f"{super().starter_comment(reason, values)}: {values.listing}"
+
+    def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
+        """Suggest an embedding for many values."""
+        if not is_inferred or values.distinct <= _MANY_CATEGORIES:
+            return ""
+        encoded = "{type: categorical, encoding: embedding}"
+        return f"for so many values, {encoded} has fewer inputs, which are learned"
 
 
 # Inference.

@@ -56,6 +56,27 @@ class ColumnSummary:
         shown = [f"{truncate(text, _LONGEST_LISTED)} ({count:,})" for text, count in self.frequent]
         return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
 
+    @property
+    def span(self) -> str:
+        """Minimum and maximum: `0 to 12.5`; empty without numbers."""
+        return "" if self.bounds is None else span(*self.bounds)
+
+    @property
+    def missing_note(self) -> str:
+        """The number of rows without a value: `12 missing`; empty if there are none."""
+        return f"{self.missing:,} missing" if self.missing else ""
+
+
+def span(low: float, high: float) -> str:
+    """Format a range: `0 to 12.5`."""
+    return f"{number(low)} to {number(high)}"
+
+
+def number(value: float) -> str:
+    """Format a number: large and whole ones without a point, others with six digits."""
+    is_whole = value.is_integer() or abs(value) >= 1e5
+    return f"{value:.0f}" if is_whole and abs(value) < 1e15 else f"{value:.6g}"
+
 
 _MOST_STRAYS = 100
 

@@ -18,7 +18,7 @@ from dlcli.arrays import Floats, Mask, Matrix, np
 from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
-from dlcli.columns.scaling import Fitted, Scaling
+from dlcli.columns.scaling import Fitted, LargeInputs, Scaling, large_scaled_inputs
 from dlcli.columns.type_inference import InferenceOrder
 from dlcli.errors import DataError
 from dlcli.schema.section import Choice, Expected, Section
@@ -142,6 +142,90 @@ class ColumnType(Section):
         """
         raise NotImplementedError(f"columns of type '{self.type}' have no encoder")
 
+    # What checks of tables, advice and starter configs need to know.
+
+    is_amount: ClassVar[bool] = False
+    """True if values are amounts, whose order and distances mean something."""
+    is_category: ClassVar[bool] = False
+    """True if values are names of categories: one in two spellings is two."""
+    is_time: ClassVar[bool] = False
+    """True if values are times."""
+    has_common_values: ClassVar[bool] = True
+    """True if all rows might have the same value, as in a curve of predictions."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of times that the config sets."""
+        return ()
+
+    @property
+    def has_words(self) -> bool:
+        """True if values are texts, of which each has many inputs."""
+        return False
+
+    @property
+    def usual_categories(self) -> int | None:
+        """The maximum number of categories with an input, unless it is another than by default."""
+        return None
+
+    def amounts(self, column: "Column") -> Floats | None:
+        """Return the amounts of a column, NaN where missing, (rows,).
+
+        Returns:
+            None if values are not amounts, or one of them can't be read.
+        """
+        return None
+
+    def keeps_tails(self, defaults: Defaults) -> bool:
+        """Return whether inputs are as far from each other as the values are.
+
+        Args:
+            defaults: the config's `input`.
+        """
+        return False
+
+    def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
+        """Return the setting that lets inputs be large, if there is one.
+
+        Args:
+            block: inputs of a column of this type.
+            defaults: the config's `input`.
+        """
+        return None
+
+    @property
+    def augmentation_to_try(self) -> str | None:
+        """A value of `augmentation` that makes more of the training rows, if there is none yet."""
+        return None
+
+    def inputs_of(self, distinct: int, bins: int) -> int:
+        """Return about how many inputs encode a column.
+
+        Args:
+            distinct: number of different values.
+            bins: most bins of a number.
+        """
+        return 1
+
+    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
+        """Return the comment on a column in a starter config.
+
+        Args:
+            reason: the reason for its type.
+            values: the counts of its values.
+        """
+        return ", ".join(filter(None, [reason, values.missing_note]))
+
+    def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
+        """Return another way to encode a column, for a line below it; empty if none suits it.
+
+        Args:
+            column: its name.
+            values: the counts of its values.
+            is_inferred: whether `auto` would decide for the same type.
+        """
+        return ""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -168,12 +252,20 @@ class Auto(ColumnType):
 
     type: Literal["auto"] = "auto"
 
+    def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
+        """Return the scaling that lets numbers be large, see `ColumnType`."""
+        return large_scaled_inputs(block, None, defaults.scaling)
+
 
 class Ignored(ColumnType):
     """Not used."""
 
     type: Literal["ignored"] = "ignored"
     is_read = False
+
+    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
+        """Return the reason alone."""
+        return reason
 
 
 # Settings that several types have.
@@ -412,8 +504,6 @@ class ColumnEncoder(Fitted):
 
     axis: ClassVar[Literal["numbers", "times"] | None] = None
     """Axis of charts: numbers, or times in seconds since 1970 (UTC); None for other values."""
-    has_curve: ClassVar[bool] = True
-    """True if predictions can be shown by the column's value, the same in all rows."""
 
     def axis_values(self, table: "Table") -> Floats:
         """Return the values on the axis, NaN where missing, (rows,).

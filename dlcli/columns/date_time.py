@@ -168,6 +168,8 @@ class Datetime(ColumnType):
             indicator=needs_indicator(self.missing, bool(times.missing.any())),
         )
 
+    is_time = True
+
 
 # Inference.
 

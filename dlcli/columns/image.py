@@ -1,5 +1,6 @@
 """Columns of paths of images: the pixels of each image, scaled to 0 to 1."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,22 @@ class Image(ColumnType):
         first = train.take(np.flatnonzero(~missing)[:1])
         encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
         return encoder
+
+    # Advice and starter configs.
+
+    has_common_values = False
+
+    @property
+    def augmentation_to_try(self) -> str | None:
+        """Shifts by a tenth of the shorter side, at least a pixel; None if images are changed."""
+        if self.augmentation is not None:
+            return None
+        side = min(self.shape[:2])
+        return f"{{shift: {min(max(1, side // 10), side - 1)}}}"
+
+    def inputs_of(self, distinct: int, bins: int) -> int:
+        """Return the number of pixels, of each color."""
+        return math.prod(self.shape)
 
 
 # Inference.
@@ -323,5 +340,3 @@ class ImageEncoder(DenseEncoder):
     ) -> ClientColumn:
         """Refuse to describe paths, which are not part of a request."""
         raise NotImplementedError("columns of files are not served")
-
-    has_curve = False

@@ -44,6 +44,13 @@ class _Types(Mapping[str, type[ColumnType]]):
 
 
 COLUMN_TYPES = _Types()
+
+
+def type_named(name: str) -> type[ColumnType]:
+    """Return the type of a name, as documents of a run have it; the base class for a target's."""
+    return COLUMN_TYPES.get(name, ColumnType)
+
+
 Feature = Annotated[ColumnType, OneOf("feature type", key="type", members=COLUMN_TYPES)]
 
 

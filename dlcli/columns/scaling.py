@@ -3,6 +3,7 @@
 import math
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dlcli.arrays import Floats, Mask, np
+from dlcli.columns.layout import Block
 from dlcli.schema.section import Choice, Expected, OneOf, Positive
 
 if TYPE_CHECKING:
@@ -66,6 +68,39 @@ Scaling = Annotated[
     Standard | Robust | MinMax | Quantile | Log1p | Divide | Unscaled, OneOf("scaling")
 ]
 OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
+
+
+@dataclass(frozen=True)
+class LargeInputs:
+    """The setting that lets a column's inputs be large, and a better one."""
+
+    key: str
+    """The setting: `scaling`."""
+    value: str
+    """The name of its choice."""
+    better: str
+    """The name of another choice, by which inputs are near 1."""
+    is_own: bool = True
+    """True if the column has it; else `input` has it for all columns."""
+    is_standardized: bool = False
+    """True if inputs are in standard deviations, or in a range, so that few are large."""
+
+
+def large_scaled_inputs(block: Block, own: Scaling | None, default: Scaling) -> LargeInputs | None:
+    """Return the scaling that lets a number be large; None for one that limits it.
+
+    Args:
+        block: inputs of a column.
+        own: the column's scaling.
+        default: that of columns without one.
+    """
+    scaling = own or default
+    is_number = block.kind == "numeric" and block.inputs == (block.column,) and block.form is None
+    if not is_number or isinstance(scaling, Robust | Quantile):
+        return None
+    is_raw = isinstance(scaling, Unscaled | Divide)
+    better = "standard" if is_raw else "robust"
+    return LargeInputs("scaling", scaling.name, better, own is not None, not is_raw)
 
 
 # Fitted on training rows.

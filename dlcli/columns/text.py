@@ -29,6 +29,7 @@ from dlcli.columns.column_type import (
 )
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
+from dlcli.columns.scaling import LargeInputs
 from dlcli.columns.type_inference import InferenceOrder, shorten
 from dlcli.errors import DataError, plural
 from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section
@@ -139,6 +140,19 @@ class Text(ColumnType):
             training_rows=train.rows,
             missing=self.missing.name,
         )
+
+    # Advice and starter configs.
+
+    has_common_values = False
+
+    @property
+    def has_words(self) -> bool:
+        """True for texts other than lists of names, of which there are few."""
+        return not isinstance(self.encoding, MultiHot)
+
+    def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
+        """Return the encoding by counts, which may be large."""
+        return LargeInputs("encoding", "count", "tf_idf") if self.encoding.name == "count" else None
 
 
 # Inference.
@@ -463,5 +477,3 @@ class TextEncoder(SparseEncoder):
             is_long=True,
             is_required=not self.accepts_missing,
         )
-
-    has_curve = False

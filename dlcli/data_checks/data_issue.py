@@ -75,12 +75,6 @@ def quoted(value: str) -> str:
     return f"'{truncate(printable(value), _LONGEST)}'"
 
 
-def number(value: float) -> str:
-    """Format a number: large and whole ones without a point, others with six digits."""
-    is_whole = value.is_integer() or abs(value) >= 1e5
-    return f"{value:.0f}" if is_whole and abs(value) < 1e15 else f"{value:.6g}"
-
-
 def percent(part: int, whole: int) -> str:
     """Format a share in percent, never rounded to all or nothing."""
     share = 100 * part / whole

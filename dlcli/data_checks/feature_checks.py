@@ -14,13 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.columns.category import Categorical
+from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
-from dlcli.columns.date_time import Datetime
-from dlcli.columns.number import Numeric, PiecewiseLinear
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.input_section import Input
-from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, number, percent, quoted
+from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import find_identity
 from dlcli.errors import DataError, plural
@@ -53,8 +51,6 @@ SORTED = 0.5
 """Share of the target's error that a row index removes if the rows are sorted by the target."""
 
 _FEWEST_DISTINCT = 20
-_LINEAR = ("standard", "minmax", "divide", "none")
-"""Scalings that keep the shape of a distribution."""
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 """-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
 _NO_CATEGORIES = {*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS}
@@ -76,7 +72,7 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: decision.reason
         for name, decision in decisions.items()
-        if decision.warning and not isinstance(_inferred(decision).feature, Numeric)
+        if decision.warning and not _inferred(decision).feature.is_amount
     }
     message = "columns whose inferred type may be wrong"
     advice = "declare their types in input.features"
@@ -123,9 +119,8 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
     found = {
         name: ""
         for name, decision in decisions.items()
-        if isinstance(_inferred(decision).feature, Numeric)
         if not _inferred(decision).warning
-        if decision.values is not None and decision.values.bounds is None
+        if decision.values is not None and _inferred(decision).feature.is_risky(decision.values)
     }
     message = "numbers that are infinite, or too large for 32 bits"
     advice = (
@@ -266,7 +261,7 @@ def find_spellings(sample: Sample) -> DataIssue | None:
     found = {}
     for name, words in sample.categories.items():
         column = sample.columns.get(name)
-        if column is not None and not isinstance(column.decision.feature, Categorical):
+        if column is not None and not column.decision.feature.is_category:
             continue
         groups = defaultdict(list)
         for word in words:
@@ -367,7 +362,7 @@ def _written(sample: Sample, name: str, index: int) -> list[str]:
     value = float(numbers[index])
     if column.kind != "text":
         return [repr(value).removesuffix(".0")]
-    rows = np.flatnonzero(column.numbers().values == value)
+    rows = np.flatnonzero(sample.columns[name].decision.feature.amounts(column) == value)
     held = replace(column, values=column.values.take(integers(rows)))
     return [str(text) for text in held.present_texts().unique().to_pylist()]
 
@@ -446,7 +441,7 @@ def find_outlying_dates(sample: Sample) -> DataIssue | None:
 def _outlying(column: SampledColumn, values: Column) -> str:
     """List the outlying dates with their rows, if there are any."""
     feature, texts = column.decision.feature, column.texts or ()
-    formats = feature.formats if isinstance(feature, Datetime) else ()
+    formats = feature.formats
     may_be_dates = len(texts) if formats else sum(1 for text in texts if _has_iso_month(text))
     if len(texts) <= FEWEST_OTHERS or may_be_dates < MOSTLY_DATES * len(texts):
         return ""
@@ -502,11 +497,7 @@ def _farthest(column: SampledColumn, section: Input) -> float:
     It is negative if the value is below the mean.
     """
     feature, numbers, counts = column.decision.feature, column.numbers, column.counts
-    if not isinstance(feature, Numeric) or numbers is None:
-        return 0.0
-    if isinstance(feature.encoding or section.encoding, PiecewiseLinear):
-        return 0.0
-    if (feature.scaling or section.scaling).name not in _LINEAR:
+    if numbers is None or not feature.keeps_tails(section):
         return 0.0
     if len(numbers) < _FEWEST_DISTINCT:
         return 0.0

@@ -236,7 +236,7 @@ def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigErr
 
 def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
     """Turn a warning into a note if `auto` ignores the columns that it is about."""
-    ignored = {name for name, item in decisions.items() if isinstance(item.feature, Ignored)}
+    ignored = {name for name, item in decisions.items() if not item.feature.is_read}
     if issue.check not in _REASONS_TO_IGNORE or not ignored.issuperset(issue.columns):
         return issue
     advice = "ignored, as long as input.features doesn't name it"

@@ -12,8 +12,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dlcli.columns.category import Categorical
-from dlcli.columns.number import Numeric
 from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue
 from dlcli.data_checks.sample import (
     Codes,
@@ -113,7 +111,7 @@ def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, 
     measures = {
         name: measure
         for name, column in sample.columns.items()
-        if not (texts_only and isinstance(column.decision.feature, Numeric))
+        if not (texts_only and column.decision.feature.is_amount)
         if (measure := _measure(name, column)) is not None
     }
     if sample.task is None or not measures:
@@ -146,11 +144,9 @@ def _measure(name: str, column: SampledColumn) -> Measure | None:
     feature, rows = column.decision.feature, column.present
     if column.distinct > rows / _FEWEST_ROWS:
         return None
-    if isinstance(feature, Categorical):
-        most = Categorical().max_categories
-        if feature.max_categories == most < column.distinct:
-            return lambda rows: _measure_rare(rows, most)
-    if not isinstance(feature, Numeric) or column.numbers is None:
+    if (most := feature.usual_categories) is not None and most < column.distinct:
+        return lambda rows: _measure_rare(rows, most)
+    if column.numbers is None:
         return None
     if not _FEWEST_VALUES <= column.distinct <= MOST_VALUES:
         return None

@@ -150,7 +150,10 @@ def _hash_rows(table: Table, sample: Sample, hash_text: Callable[[str], int]) ->
         if column.numbers is None:
             hashes = hashes * _FACTOR + _hash_texts(table, name, hash_text)
             continue
-        values = table.numbers(name) + 0.0  # -0 becomes 0, of other bits
+        amounts = column.decision.feature.amounts(table.column(name))
+        if amounts is None:
+            raise table.column(name).error("has values of another type")
+        values = amounts + 0.0  # -0 becomes 0, of other bits
         values[np.isnan(values)] = np.nan  # all NaN get the same bits
         # SplitMix64's finalizer (Steele, Lea and Flood 2014): each bit depends on all.
         bits = values.view(np.uint64)

@@ -10,9 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.column_type import Decision, Ignored
-from dlcli.columns.number import Numeric
-from dlcli.data_checks.data_issue import number
+from dlcli.columns.column_summary import number
+from dlcli.columns.column_type import Decision
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
@@ -57,7 +56,7 @@ class SampledColumn:
     @property
     def is_nearly_numeric(self) -> bool:
         """True if it is read as numbers, although a few of its values are not."""
-        return isinstance(self.decision.feature, Numeric) and self.decision.warning != ""
+        return self.decision.feature.is_amount and self.decision.warning != ""
 
     def text(self, index: int) -> str:
         """Format a distinct value."""
@@ -100,7 +99,7 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | No
     Returns:
         All rows, or always the same random ones: `MOST_ROWS`, and fewer of very wide tables.
     """
-    read = {c: item for c, item in decisions.items() if not isinstance(item.feature, Ignored)}
+    read = {c: item for c, item in decisions.items() if item.feature.is_read}
     some = draw_rows(table, len(read))
     if some is not table:  # which may be on disk, or on other machines
         some = some.only([*read, *(() if task is None else task.columns)])
@@ -130,16 +129,14 @@ def draw(rows: Codes, most: int, seed: int = 0) -> Codes:
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:
     """Return a column's values; None for values without a text, which the encoding will refuse."""
     values = table.column(name)
-    if isinstance(decision.feature, Numeric) and values.kind in ("number", "text"):
-        parsed = values.numbers()
-        if not parsed.unreadable.any():
-            present = ~np.isnan(parsed.values)
-            codes = np.full(table.rows, -1, dtype=np.int64)
-            held = parsed.values[present]
-            numbers = np.unique(held) + 0.0  # -0 becomes 0, which it equals
-            codes[present] = indices = np.searchsorted(numbers, held)
-            counts = np.bincount(indices, minlength=len(numbers))
-            return SampledColumn(decision, codes, counts, None, numbers)
+    if (amounts := decision.feature.amounts(values)) is not None:
+        present = ~np.isnan(amounts)
+        codes = np.full(table.rows, -1, dtype=np.int64)
+        held = amounts[present]
+        numbers = np.unique(held) + 0.0  # -0 becomes 0, which it equals
+        codes[present] = indices = np.searchsorted(numbers, held)
+        counts = np.bincount(indices, minlength=len(numbers))
+        return SampledColumn(decision, codes, counts, None, numbers)
     try:
         codes, texts = values.codes()
     except DataError:

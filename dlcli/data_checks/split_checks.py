@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcli.columns.column_type import Decision, Ignored
-from dlcli.columns.date_time import Datetime
+from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.data_checks.data_issue import DataIssue, quoted
@@ -244,7 +243,7 @@ def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tup
     """Yield dates and years that rows follow, each with the rank of each row's time."""
     for column, decision in decisions.items():
         feature = (decision.otherwise or decision).feature
-        if not isinstance(feature, Datetime):
+        if not feature.is_time:
             if not _CALENDAR.search(column) or not table.column(column).looks_numeric():
                 continue
             numbers = table.column(column).numbers().values
@@ -310,7 +309,7 @@ def _error_reduction(
         return None
     kept = spread(list(decisions), _MOST_COLUMNS)
     sample = draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
-    is_read = not isinstance(decisions[column].feature, Ignored)
+    is_read = decisions[column].feature.is_read
     kernel = _kernel(sample, skipped=column) + (near if is_read else 0)
     values = target_scores(sample)
     shuffled = own[np.random.default_rng(0).permutation(len(own))]

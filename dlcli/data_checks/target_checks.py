@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
-from dlcli.columns.date_time import Datetime
 from dlcli.columns.type_inference import MIN_ROWS
-from dlcli.data_checks.data_issue import DataIssue, column_issue, listed, number
+from dlcli.data_checks.data_issue import DataIssue, column_issue, listed
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import infer_type
 from dlcli.errors import plural, predicted_target
@@ -136,7 +136,7 @@ def type_without_classes(table: Table, task: Task) -> Decision | None:
         return None
     decision = infer_type(task.columns[0], table)
     decision = decision.otherwise or decision
-    is_odd = decision.warning or isinstance(decision.feature, Datetime)
+    is_odd = decision.warning or decision.feature.is_time
     return decision if is_odd else None
 
 

@@ -9,12 +9,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dlcli.columns.category import EmbeddingTable
-from dlcli.columns.column_type import Auto, Ignored
+from dlcli.columns.column_type import Auto
 from dlcli.columns.layout import Block
-from dlcli.columns.number import Numeric, PeriodicForm
-from dlcli.columns.scaling import Divide, Quantile, Robust, Unscaled
-from dlcli.columns.text import Count, Text
+from dlcli.columns.scaling import Unscaled
 from dlcli.config.input_section import Input
 from dlcli.config.layer_choices import Linear
 from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
@@ -63,9 +60,7 @@ _VALIDATION = (
 def identifiers(case: Case) -> Finding | None:
     """Find features that only distinguish or number the rows."""
     features = case.config.input.features or {}
-    names = [
-        name for name in case.identifiers if not isinstance(features.get(name, Auto()), Ignored)
-    ]
+    names = [name for name in case.identifiers if features.get(name, Auto()).is_read]
     if not names:
         return None
     importances = case.explanation.importances
@@ -143,20 +138,12 @@ def large_input_advice(block: Block, section: Input) -> LargeInputAdvice | None:
     key = matching_name(block.column, features)
     feature = Auto() if key is None else features[key]
     path = format_path(("input", "features", key or block.column))
-    if isinstance(feature, Text) and isinstance(feature.encoding, Count):
-        return LargeInputAdvice(LARGE, "encoding count", (f"{path}.encoding", "tf_idf"))
-    is_number = block.kind == "numeric" and block.inputs == (block.column,)
-    is_bounded = isinstance(block.form, PeriodicForm | EmbeddingTable)
-    if not is_number or is_bounded or not isinstance(feature, Numeric | Auto):
+    found = feature.large_inputs(block, section)
+    if found is None:
         return None
-    own = feature.scaling if isinstance(feature, Numeric) else None
-    scaling = own or section.scaling
-    if isinstance(scaling, Robust | Quantile):
-        return None
-    path = "input.scaling" if own is None else f"{path}.scaling"
-    if isinstance(scaling, Unscaled | Divide):
-        return LargeInputAdvice(LARGE, f"scaling {scaling.name}", (path, "standard"))
-    return LargeInputAdvice(_LARGE_STANDARDIZED, f"scaling {scaling.name}", (path, "robust"))
+    threshold = _LARGE_STANDARDIZED if found.is_standardized else LARGE
+    path = f"{path}.{found.key}" if found.is_own else f"input.{found.key}"
+    return LargeInputAdvice(threshold, f"{found.key} {found.value}", (path, found.better))
 
 
 def unscaled_target(case: Case) -> Finding | None:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlcli.columns.image import Image
 from dlcli.config.config_file import to_short
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.layer_choices import L2, Linear
@@ -353,10 +352,8 @@ def augmentation(config: Config) -> Patch | None:
     """Augment images that are not."""
     settings = []
     for name, feature in (config.input.features or {}).items():
-        if isinstance(feature, Image) and feature.augmentation is None:
-            side = min(feature.shape[:2])
-            shift = min(max(1, side // 10), side - 1)  # a tenth, at least a pixel
+        if (value := feature.augmentation_to_try) is not None:
             path = f"{format_path(('input', 'features', name))}.augmentation"
-            settings.append((path, f"{{shift: {shift}}}"))
+            settings.append((path, value))
     why = "shifts images a little in each step, which makes more of them"
     return Patch("augmentation", why, tuple(settings)) if settings else None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
-from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.column_type import Decision
 from dlcli.columns.layout import Layout
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoding import Encoding
@@ -68,8 +68,8 @@ def list_columns(
         ListedColumn(column, "feature", decision.feature.type, decision.reason)
         for column, decision in decisions.items()
     ]
-    ignored = [column for column in features if column.type == Ignored().type]
-    found += [column for column in features if column.type != Ignored().type]
+    ignored = [column for column in features if not decisions[column.name].feature.is_read]
+    found += [column for column in features if decisions[column.name].feature.is_read]
     found += [*further, *ignored]
     return found[:MOST_COLUMNS], max(0, len(found) - MOST_COLUMNS)
 

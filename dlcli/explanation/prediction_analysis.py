@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
+from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import ColumnEncoder
+from dlcli.columns.registry import type_named
 from dlcli.columns.value_issues import ValueIssues
-from dlcli.data_checks.data_issue import number
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
@@ -416,8 +417,8 @@ def partial_dependences(
         columns: the most important first; texts and images, which rarely are the same, are skipped.
         outputs: the outputs to show, see `choose_outputs`.
     """
-    with_curve = {each.column for each in predictor.encoding.features if each.has_curve}
-    fit = [column for column in columns if column in with_curve][:MOST_DEPENDENCES]
+    types = {each.column: type_named(each.type) for each in predictor.encoding.features}
+    fit = [column for column in columns if types[column].has_common_values][:MOST_DEPENDENCES]
     most = Plan(1, min(len(rows), MOST_AVERAGED_ROWS), MOST_DEPENDENCES * MOST_POINTS)
     plan = plan_predictions(predictor.network, predictor.members, most, FEWEST_AVERAGED_ROWS)
     others = draw(np.arange(len(rows)), plan.rows)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from dlcli.columns.client_values import as_code, single_line
+from dlcli.columns.registry import type_named
 from dlcli.comparison.run_comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.diagnosis import diagnose
@@ -226,11 +227,11 @@ def _values(column: ColumnStatistics, rows: int) -> str:
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
         format_value = format_of(column)
-        has_mean = column.mean is not None and column.type != "datetime"
+        has_mean = column.mean is not None and not type_named(column.type).is_time
         mean = f", mean {format_value(column.mean)}" if has_mean else ""
         return f"{format_value(low)} to {format_value(high)}{mean}"
     total = rows - column.missing
-    if total <= 0 or not column.values or column.type in ("text", "image"):
+    if total <= 0 or not column.values or not type_named(column.type).has_common_values:
         return f"{column.distinct:,} different" if column.distinct else ""
     shown = [
         f"{single_line(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.column_type import Decision
 from dlcli.columns.value_issues import Note, ValueIssues, summarize_notes
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
@@ -229,7 +229,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
             problems += _missing_column("data.sample_weight", data.sample_weight, header)
     try:
         chosen = choose_features(config.input, train[1], config.reserved)
-        read = [column for column, feature in chosen.items() if not isinstance(feature, Ignored)]
+        read = [column for column, feature in chosen.items() if feature.is_read]
         for file, columns in others:
             if message := absent_columns(read, columns):
                 problems.append(Problem("input.features", f"{file} {message}"))

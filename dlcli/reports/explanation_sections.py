@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from dlcli.columns.registry import type_named
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import TimeSplit
 from dlcli.errors import plural
@@ -115,7 +116,7 @@ def _warnings(record: TrainingRecord) -> list[Block]:
 def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
-    read = [column for column in columns if column.type != "ignored"]
+    read = [column for column in columns if type_named(column.type).is_read]
     text = "Bars show the distribution of the values in training rows."
     if any(map(_has_held_out, columns)):
         text += " The orange line or ticks are the held-out rows: they should look alike"
@@ -205,7 +206,7 @@ def _has_held_out(column: ColumnStatistics) -> bool:
 
 def _is_time(column: ColumnStatistics) -> bool:
     """Return whether a column's numbers are seconds since 1970."""
-    return column.type == "datetime" and column.minimum is not None
+    return type_named(column.type).is_time and column.minimum is not None
 
 
 def format_of(column: ColumnStatistics | None) -> Callable[[float | None], str]:
@@ -411,7 +412,7 @@ def dependence_chart(
     outputs = explanation.outputs
     targets = {column.name: column for column in explanation.columns if column.role == "target"}
     read = next((column for column in explanation.columns if column.name == each.column), None)
-    is_time = read is not None and read.type == "datetime"
+    is_time = read is not None and type_named(read.type).is_time
     # Of two classes the second is shown, as it determines the first.
     places = (
         range(1, 2) if of_classes and len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcli import __version__
 from dlcli.columns.identifiers import numbered_prefix
+from dlcli.columns.registry import type_named
 from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import HIGHER_IS_BETTER
 from dlcli.metrics.intervals import Verdict
@@ -132,7 +133,9 @@ def _percent(missing: int, rows: int) -> str:
 
 def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     values = column.values
-    if column.type in ("numeric", "target", "ignored") and values.bounds and values.distinct > 2:
+    of_type = type_named(column.type)
+    may_be_amounts = of_type.is_amount or not of_type.is_read or column.type == "target"
+    if may_be_amounts and values.bounds and values.distinct > 2:
         held = _range(values.bounds)
     else:
         held = fmt.shorten(values.listing, _LONGEST_CELL)

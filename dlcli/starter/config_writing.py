@@ -9,26 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dlcli.columns.category import Categorical
-from dlcli.columns.date_time import Datetime
-from dlcli.columns.identifiers import has_identifier_name, numbered_prefix
-from dlcli.columns.image import Image
-from dlcli.columns.number import Numeric
-from dlcli.columns.registry import Feature
-from dlcli.columns.text import Text
+from dlcli.columns.column_summary import span
+from dlcli.columns.column_type import Auto, ColumnType
+from dlcli.columns.identifiers import numbered_prefix
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.config_file import EDITOR_COMMENT, make_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
 from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
-from dlcli.data_checks.data_issue import number
 from dlcli.data_checks.inspection import require_columns
 from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
 from dlcli.encoding.column_types import matching_name
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, predicted_target
 from dlcli.network.network import resolve_head
+from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
 from dlcli.starter.presets import Preset, Recipe, make_recipe
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
@@ -172,7 +168,7 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield Line("", "", facts.split.reason)
         yield Line("", "", facts.split.advice)
         name = facts.split.choice.column
-        if any(column.name == name and column.type != "ignored" for column in facts.columns):
+        if any(column.name == name and column.feature.is_read for column in facts.columns):
             why = "as no value of those rows is trained on"
             yield Line("", "", f"  and among the features {scalar(name)}: ignored, {why}")
         if facts.split.later:
@@ -189,7 +185,7 @@ def _target_comment(facts: TableFacts) -> str:
         return f"{task.reason}, so {len(task.classes)} classes: {values[0].listing}"
     if task.labels:
         return f"{task.reason}, so {len(task.labels)} labels, of which a row has any number"
-    ranges = [_range(*each.bounds) for each in values if each.bounds is not None]
+    ranges = [span(*each.bounds) for each in values if each.bounds is not None]
     if len(ranges) == 1:
         what = "a count" if task.type == "count" else "a number"
         return f"{task.reason}, so {what}: {ranges[0]}"
@@ -200,7 +196,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to do if classes are none, or the positive one is common, or integers are some."""
     if len(facts.target_values) > 1:
         return
-    if facts.without_classes and isinstance(facts.without_classes.feature, Numeric):
+    if facts.without_classes and facts.without_classes.feature.is_amount:
         column = scalar(facts.task.columns[0])
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
@@ -261,10 +257,6 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
 _MANY = 40
 """The largest number of columns that are written one per line."""
 _MIN_PATTERN_COLUMNS = 3
-_MANY_CATEGORIES = 50
-_MOST_EMBEDDED = 2_000
-"""Categories that are suggested for numbers that are identifiers: of the 9,066 movies of MovieLens,
-as many explain 0.13 of the variance of other users' ratings in six epochs, the numbers 0.05."""
 _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
 _DOUBTS = (
@@ -310,33 +302,29 @@ def _pattern(pattern: str, columns: Sequence[ColumnFacts]) -> list[Line]:
     usual = Counter(column.feature for column in columns).most_common(1)[0][0]
     fitting = [column for column in columns if column.feature == usual]
     exceptions = [column for column in columns if column.feature != usual]
-    written, kind = _written(usual), usual.type
     if sum(column.auto for column in exceptions) > _MANY:
-        written, kind = "auto", "auto"
+        usual = Auto()
         fitting = [column for column in columns if column.auto]
         exceptions = [column for column in columns if not column.auto]
-    summary = Line(scalar(pattern), written, _summary(fitting, kind))
+    summary = Line(scalar(pattern), _written(usual), _summary(fitting, usual))
     return [*map(_column_line, exceptions), summary]
 
 
-def _summary(columns: Sequence[ColumnFacts], kind: str) -> str:
+def _summary(columns: Sequence[ColumnFacts], usual: ColumnType) -> str:
     named = f"{len(columns)} columns, {columns[0].name} to {columns[-1].name}"
-    if kind == "auto":
+    if usual == Auto():
         counts = Counter(column.type for column in columns)
         types = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"{named}: types are inferred from the rows ({types})"
     reasons = {column.reason for column in columns}
-    several = "all numbers" if kind == "numeric" else "for various reasons"
+    several = f"all {usual.plural}" if usual.is_amount else "for various reasons"
     parts = [reasons.pop() if len(reasons) == 1 else several]
-    if kind == "numeric":
+    if usual.is_amount:
         bounds = [bound for column in columns for bound in column.values.bounds or ()]
-        parts += [_range(min(bounds), max(bounds))] if bounds else []
-    return ", ".join([f"{named}: {parts[0]}", *parts[1:], *_missing_count(columns)])
-
-
-def _missing_count(columns: Sequence[ColumnFacts]) -> list[str]:
-    missing = sum(column.values.missing for column in columns)
-    return [f"{missing:,} missing"] if missing else []
+        parts += [span(min(bounds), max(bounds))] if bounds else []
+    if missing := sum(column.values.missing for column in columns):
+        parts.append(f"{missing:,} missing")
+    return ", ".join([f"{named}: {parts[0]}", *parts[1:]])
 
 
 def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
@@ -344,63 +332,31 @@ def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
     if column.leaks:
         target = predicted_target(of_several=len(targets) > 1)
         return [_column_line(column), *(Line("", "", text.format(target)) for text in _DOUBTS)]
-    if column.type == "ignored" and len(column.reason) > _LONGEST_COMMENT:
+    if not column.feature.is_read and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
         below = [Line("", "", way)] if way else []
         return [_column_line(replace(column, reason=reason)), *below]
-    if column.type == "categorical" and column.auto and column.values.distinct > _MANY_CATEGORIES:
-        encoded = "{type: categorical, encoding: embedding}"
-        way = f"for so many values, {encoded} has fewer inputs, which are learned"
-        return [_column_line(column), Line("", "", way)]
-    if _may_name_things(column):
-        most = min(column.values.distinct, _MOST_EMBEDDED)
-        encoded = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
-        return [_column_line(column), Line("", "", f"if it names things, no amounts: {encoded}")]
-    return [_column_line(column)]
-
-
-def _may_name_things(column: ColumnFacts) -> bool:
-    """Return whether numbers are called identifiers, and several rows have the same."""
-    values = column.values
-    is_repeated = values.whole and 1 < values.distinct <= values.present / 2
-    is_plain = column.feature == Numeric() and not values.may_be_codes
-    return is_plain and is_repeated and has_identifier_name(column.name)
+    hint = column.feature.starter_hint(column.name, column.values, is_inferred=column.auto)
+    return [_column_line(column), *[Line("", "", hint)] * bool(hint)]
 
 
 def _column_line(column: ColumnFacts) -> Line:
-    values = column.values
-    if column.feature == Numeric() and values.bounds and values.may_be_codes:
-        # The suggestion comes before what may be cut off.
-        missing = "".join(f" ({count})" for count in _missing_count([column]))
-        comment = f"whole numbers, {_range(*values.bounds)}; if codes, categorical{missing}"
-        return Line(scalar(column.name), _written(column.feature), comment)
-    parts = [column.reason]
-    if column.type == "numeric" and values.bounds:
-        parts.append(_range(*values.bounds))
-    if column.type != "ignored":
-        parts += _missing_count([column])
-    comment = ", ".join(parts)
-    if column.type in ("boolean", "categorical"):
-        comment = f"{comment}: {values.listing}"
+    comment = column.feature.starter_comment(column.reason, column.values)
     return Line(scalar(column.name), _written(column.feature), comment)
 
 
-def _written(feature: Feature) -> str:
+def _written(feature: ColumnType) -> str:
     """Return a feature as YAML, with the parameters that depend on the column."""
-    if isinstance(feature, Datetime) and feature.formats:
-        formats = [scalar(format) for format in feature.formats]
-        written = formats[0] if len(formats) == 1 else f"[{', '.join(formats)}]"
-        return f"{{type: datetime, format: {written}}}"
-    if isinstance(feature, Categorical) and feature.max_categories != Categorical().max_categories:
-        return f"{{type: categorical, max_categories: {feature.max_categories}}}"
-    if isinstance(feature, Numeric) and feature.one_hot_values:
-        return f"{{type: numeric, one_hot_values: {feature.one_hot_values}}}"
-    if isinstance(feature, Image):
-        return f"{{type: image, shape: {[*feature.shape]}}}"
-    if isinstance(feature, Text) and feature.encoding != Text().encoding:
-        return f"{{type: text, encoding: {feature.encoding.name}}}"
-    return feature.type
+    changed = feature.model_dump(exclude_defaults=True, exclude={"type"})
+    if not changed:
+        return feature.type
+    settings = (f"{name}: {_written_value(getattr(feature, name))}" for name in changed)
+    return f"{{type: {feature.type}, {', '.join(settings)}}}"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{number(low)} to {number(high)}"
+def _written_value(value: object) -> str:
+    if isinstance(value, Choice):
+        return str(value.name)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written_value, value))}]"
+    return scalar(value) if isinstance(value, str) else str(value)

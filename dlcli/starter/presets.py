@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from dlcli.columns.category import Categorical
-from dlcli.columns.image import Image
-from dlcli.columns.number import Numeric
 from dlcli.config.input_section import FEWEST_TRIAL_ROWS
-from dlcli.starter.table_facts import MOST_ENCODED, ColumnFacts, TableFacts
+from dlcli.starter.table_facts import MOST_ENCODED, TableFacts
 from dlcli.starter.yaml_lines import Line
 
 Choice = TypeVar("Choice")
@@ -137,7 +134,7 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
         training.append(Line("", "", "no early_stopping: there are too few rows to validate on"))
     training.append(_ensemble_line(members, has_folds=facts.holds_out))
     bins = _bins(facts)
-    inputs = sum(_inputs_of(column, bins) for column in facts.columns)
+    inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
     has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
     networks = members + has_trial  # the first one is trained twice
     steps = networks * epochs * facts.rows / batch_size
@@ -158,22 +155,10 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
 
 def _bins(facts: TableFacts) -> int:
     """Return the bins that each number is encoded by; 1 if the numbers are scaled instead."""
-    numbers = sum(column.type == "numeric" for column in facts.columns)
+    numbers = sum(column.feature.is_amount for column in facts.columns)
     most = min(_MOST_BINS, MOST_ENCODED // facts.rows) // max(numbers, 1)
     bins = min(_for_rows(facts.rows, _BINS), most)
     return bins if numbers and bins >= _FEWEST_BINS else 1
-
-
-def _inputs_of(column: ColumnFacts, bins: int) -> int:
-    """Return about how many inputs a column is encoded by."""
-    match column.feature:
-        case Numeric(one_hot_values=most):
-            return min(bins, column.values.distinct) + most
-        case Categorical(max_categories=most):
-            return min(most, column.values.distinct)
-        case Image(shape=shape):
-            return math.prod(shape)
-    return 1
 
 
 _SECONDS_BEFORE = 11

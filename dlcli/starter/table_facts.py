@@ -13,7 +13,6 @@ from dlcli.columns.column_type import Auto, Decision, Ignored
 from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
-from dlcli.columns.text import MultiHot, Text
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import SplitChoice, StratifiedSplit, Target
 from dlcli.config.input_section import Input
@@ -58,7 +57,7 @@ class ColumnFacts:
     @property
     def has_words(self) -> bool:
         """True for texts other than lists of names, of which there are few."""
-        return isinstance(self.feature, Text) and not isinstance(self.feature.encoding, MultiHot)
+        return self.feature.has_words
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     uses_split = (
         split is not None
         and split.is_clear
-        and any(column.type != "ignored" for column in rest)
+        and any(column.feature.is_read for column in rest)
         and _holds_out(table, task, split.choice)
     )
     divided = split.choice.column if split is not None and uses_split else None
@@ -211,7 +210,7 @@ def _columns(
 def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
     feature, values = decision.feature, decision.values
     assert values is not None  # counted
-    if isinstance(feature, Numeric) and values.bounds is None:
+    if feature.is_risky(values):
         check_range("none", table.numbers(name), table, name)  # it is read for want of another
     reason = decision.reason if auto else f"as {option('ignore')} sets"
     return ColumnFacts(name, feature, reason, auto, values, leaks)
