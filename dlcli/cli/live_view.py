@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import is_higher_better
 from dlcli.reports import formatting as fmt
 from dlcli.reports.progress import EpochCount, metric_names
 from dlcli.reports.views import Table, render_table
@@ -84,8 +84,7 @@ class LiveView:
         epoch, member = fields["epoch"], fields.get("member", 1)
         if member not in self._measures_of:
             self._measures_of[member] = [
-                Measure(name, HIGHER_IS_BETTER.get(_bare(name), False))
-                for name in metric_names(fields)
+                Measure(name, is_higher_better(name)) for name in metric_names(fields)
             ]
         for measure in self._measures_of[member]:
             measure.add(fields[measure.name], epoch)

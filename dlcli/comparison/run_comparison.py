@@ -15,7 +15,7 @@ from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import (
     DifferenceEstimate,
     Estimate,
@@ -39,7 +39,6 @@ SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
 _OTHER_CLASS = "not the same positive class"
-_OF_POSITIVE_CLASS = {"precision", "recall", "f1", "average_precision"}
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """Facts that results may depend on besides data and config, the most likely first."""
 _ROW_BITS = 40
@@ -121,7 +120,7 @@ def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
         split: {
             name: finite_number(value)
             for name, value in metrics[split].items()
-            if name in HIGHER_IS_BETTER and (value is None or isinstance(value, int | float))
+            if name in METRICS and (value is None or isinstance(value, int | float))
         }
         for split in _ALL_SPLITS
         if split in metrics
@@ -504,9 +503,12 @@ def _differences(
                 for metric, each in differences.items()
             }
         if _differ_in_positive_class(runs[0].run.task, subject.run.task):
-            for metric in differences.keys() & _OF_POSITIVE_CLASS:
-                value = differences[metric].value
-                differences[metric] = DifferenceEstimate(value=value, reason=_OTHER_CLASS)
+            differences = {
+                name: DifferenceEstimate(value=each.value, reason=_OTHER_CLASS)
+                if METRICS[name].of_positive_class
+                else each
+                for name, each in differences.items()
+            }
         yield RunDifference(None if reason else first.rows, reason, differences)
 
 

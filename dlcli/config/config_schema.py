@@ -1,7 +1,7 @@
 """The whole config: layers, training, and the checks between sections."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -27,8 +27,9 @@ from dlcli.config.training_choices import (
     ReduceOnPlateau,
     Schedule,
 )
-from dlcli.config.tune_section import Tune, TuneMetric
+from dlcli.config.tune_section import Tune
 from dlcli.errors import did_you_mean
+from dlcli.metrics.definitions import METRICS
 from dlcli.schema.section import (
     Choice,
     Conflict,
@@ -73,24 +74,11 @@ EnsembleFolds = Annotated[
     Expected("auto, none, or an integer from 2 to 64"),
 ]
 RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
-MetricName = Literal[
-    "mse",
-    "rmse",
-    "mae",
-    "r2",
-    "poisson_deviance",
-    "accuracy",
-    "auc",
-    "precision",
-    "recall",
-    "f1",
-    "top_3_accuracy",
-    "subset_accuracy",
-    "micro_precision",
-    "micro_recall",
-    "micro_f1",
-    "macro_f1",
-]
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[tuple(name for name, metric in METRICS.items() if metric.is_trained)]
+"""The metrics that can be computed for each epoch."""
 
 
 def _to_epoch_metric(name: object) -> object:
@@ -100,8 +88,7 @@ def _to_epoch_metric(name: object) -> object:
         PydanticCustomError: if it is a metric that only results have.
     """
     name = to_metric(name)
-    is_result = f"val_{name}" in get_args(TuneMetric) and name != "loss"
-    if is_result and name not in get_args(MetricName):
+    if name in METRICS and name not in get_args(MetricName):
         raise value_error(f"{shown(name)} is not computed for each epoch; results always have it")
     return name
 

@@ -7,12 +7,15 @@ one optimizer). The network's output includes its activation, so there is no `fr
 and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
+from dlcli.metrics.definitions import LOG_LOSS, POISSON_DEVIANCE, RMSE
+from dlcli.metrics.metric import Metric
 from dlcli.schema.section import (
     Choice,
     Conflict,
@@ -52,6 +55,16 @@ class _Loss(Choice):
     """Activation of the output, unless the config sets one."""
     one_hot: ClassVar[bool] = False
     """True if it takes targets as one-hot rows instead of class indices."""
+    is_signed: ClassVar[bool] = False
+    """True if it can be below 0 for some targets, so that shares of its level mean nothing."""
+    comparison_metric: ClassVar[Metric | None] = None
+    """The metric that it optimizes, if there is one. Of numbers it is the absolute error if
+    omitted; of classes and labels, whose probabilities other losses move on purpose, none is."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the most that it can be."""
+        return (-math.inf if self.is_signed else 0.0), math.inf
 
 
 class _ProbabilityLoss(_Loss):
@@ -81,6 +94,7 @@ class MeanSquaredError(_Loss, name="mean_squared_error"):
     """mean((y − ŷ)²)."""
 
     aliases = ("mse",)
+    comparison_metric = RMSE
 
 
 class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
@@ -120,6 +134,8 @@ class LogCosh(_Loss, name="log_cosh"):
 class Poisson(_Loss, name="poisson"):
     """mean(ŷ − y·log ŷ): for counts, with a positive output."""
 
+    comparison_metric = POISSON_DEVIANCE
+    is_signed = True
     needs_original_scale = True
     requires_nonnegative = True
     output = "positive"
@@ -130,6 +146,7 @@ class CosineSimilarity(_Loss, name="cosine_similarity"):
     """−cos of the angle between y and ŷ: for several numbers whose direction matters."""
 
     fits = ("numbers",)
+    is_signed = True
     needs_original_scale = True
 
 
@@ -138,6 +155,7 @@ class KLDivergence(_Loss, name="kl_divergence"):
 
     aliases = ("kld",)
     fits = ("numbers",)
+    is_signed = True
     needs_original_scale = True
     requires_nonnegative = True
     output = "positive"
@@ -148,6 +166,7 @@ class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
     """−mean(y·log p + (1 − y)·log(1 − p)): for two classes, or for each of several labels."""
 
     aliases = ("bce",)
+    comparison_metric = LOG_LOSS
     label_smoothing: Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
 
@@ -181,10 +200,13 @@ class SquaredHinge(_MarginLoss, name="squared_hinge"):
 class SparseCategoricalCrossentropy(_SharesLoss, name="sparse_categorical_crossentropy"):
     """−log of the true class's probability: for several classes."""
 
+    comparison_metric = LOG_LOSS
+
 
 class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
     """Cross-entropy on one-hot targets, which can be smoothed."""
 
+    comparison_metric = LOG_LOSS
     one_hot = True
     label_smoothing: Share = 0.0
     """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""

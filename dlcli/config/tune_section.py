@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
 from dlcli.errors import did_you_mean
+from dlcli.metrics.definitions import METRICS
 from dlcli.schema.section import (
     Choice,
     Conflict,
@@ -36,30 +37,10 @@ MAX_CHOICES = 1000
 _EXACT = 2**53
 """Up to here, a float represents every integer exactly."""
 
-TuneMetric = Literal[
-    "val_loss",
-    "val_mse",
-    "val_rmse",
-    "val_mae",
-    "val_r2",
-    "val_median_absolute_error",
-    "val_poisson_deviance",
-    "val_accuracy",
-    "val_balanced_accuracy",
-    "val_subset_accuracy",
-    "val_auc",
-    "val_average_precision",
-    "val_precision",
-    "val_recall",
-    "val_f1",
-    "val_micro_precision",
-    "val_micro_recall",
-    "val_micro_f1",
-    "val_macro_f1",
-    "val_log_loss",
-    "val_brier",
-    "val_top_3_accuracy",
-]
+if TYPE_CHECKING:
+    TuneMetric = str
+else:
+    TuneMetric = Literal[("val_loss", *(f"val_{name}" for name in METRICS))]
 """The loss, and the metrics with a known direction, of the validation rows."""
 _METRIC_NAMES = [form for name in get_args(TuneMetric) for form in (name, name[4:])]
 

@@ -7,16 +7,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from statistics import fmean, linear_regression, median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
-from dlcli.config.training_choices import CosineSimilarity, Loss, Poisson
+from dlcli.config.training_choices import Loss
 from dlcli.diagnosis.remedies import number
 from dlcli.explanation.explanation_document import Explanation
-from dlcli.metrics.definitions import HIGHER_IS_BETTER, stored_confusion
+from dlcli.metrics.definitions import (
+    ACCURACY,
+    AUC,
+    AVERAGE_PRECISION,
+    BALANCED_ACCURACY,
+    LOG_LOSS,
+    MAE,
+    MSE,
+    POISSON_DEVIANCE,
+    R2,
+    stored_confusion,
+)
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.run import MetricsBySplit, Run
@@ -35,7 +46,7 @@ _NORMAL = 1.4826
 """Ratio of standard deviation to median absolute deviation of a normal distribution."""
 _LARGEST_FLOAT = 3.5e38
 """Beyond the range of float32."""
-_OTHERS = ("auc", "average_precision", "balanced_accuracy", "log_loss", "mae", "poisson_deviance")
+_OTHERS = (AUC, AVERAGE_PRECISION, BALANCED_ACCURACY, LOG_LOSS, MAE, POISSON_DEVIANCE)
 """Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
 class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
 outliers dominate r2."""
@@ -80,7 +91,8 @@ class Error:
     deviation: float
     """Its standard error: √(2/n) of it for numbers, as for normal errors; √(p(1 − p)/n) for an
     error rate p over n rows, after adding two rows of either kind (Agresti & Coull 1998)."""
-    metric: Literal["r2", "accuracy"]
+    metric: str
+    """The name of the metric that it follows from."""
     value: float
     """The metric's."""
     absolute: float | None = None
@@ -239,17 +251,17 @@ class Case:
         rows = self.rows.get(split, 0)
         if rows < 1:
             return None
-        if (r2 := _finite(metrics.get("r2"))) is not None:
+        if (r2 := _finite(metrics.get(R2.name))) is not None:
             has_unit = len(self.config.data.target.columns) == 1
-            mse = _finite(metrics.get("mse")) if has_unit else None
-            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), "r2", r2, mse)
+            mse = _finite(metrics.get(MSE.name)) if has_unit else None
+            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), R2.name, r2, mse)
         constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
-        accuracy = _finite(metrics.get("accuracy"))
-        most = max(class_shares(metrics), default=_finite(constant.get("accuracy")))
+        accuracy = _finite(metrics.get(ACCURACY.name))
+        most = max(class_shares(metrics), default=_finite(constant.get(ACCURACY.name)))
         if accuracy is None or most is None or most >= 1:
             return None
         wrong, deviation = 1 - accuracy, proportion_error(rows, rows * (1 - accuracy))
-        return Error(wrong / (1 - most), deviation / (1 - most), "accuracy", accuracy, wrong)
+        return Error(wrong / (1 - most), deviation / (1 - most), ACCURACY.name, accuracy, wrong)
 
     @property
     def learned_nothing(self) -> bool:
@@ -268,11 +280,11 @@ class Case:
     def _other_errors(self, split: str) -> Iterator[float]:
         """Yield errors by metrics other than accuracy and r2, as shares of a constant model's."""
         metrics, constant = self.metrics.get(split, {}), self._constant_metrics(split)
-        for name in _OTHERS:
-            value, other = _finite(metrics.get(name)), _finite(constant.get(name))
+        for metric in _OTHERS:
+            value, other = _finite(metrics.get(metric.name)), _finite(constant.get(metric.name))
             if value is None or other is None:
                 continue
-            if HIGHER_IS_BETTER[name]:
+            if metric.higher_is_better:
                 value, other = 1 - value, 1 - other
             if other > 0:
                 yield value / other
@@ -284,7 +296,11 @@ class Case:
         if stored is not None or not shares:
             return stored or {}
         entropy = -sum(share * math.log(share) for share in shares)
-        return {"auc": 0.5, "balanced_accuracy": 1 / len(shares), "log_loss": entropy}
+        return {
+            AUC.name: 0.5,
+            BALANCED_ACCURACY.name: 1 / len(shares),
+            LOG_LOSS.name: entropy,
+        }
 
 
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
@@ -359,7 +375,7 @@ def has_minimum_zero(loss: Loss | None) -> bool:
     Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's is
     −1; both may cross 0 on the way.
     """
-    return not isinstance(loss, Poisson | CosineSimilarity)
+    return loss is None or not loss.is_signed
 
 
 def scale_of(curve: Curve, level: float, loss: Loss | None) -> float:

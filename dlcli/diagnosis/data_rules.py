@@ -18,7 +18,7 @@ from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, prop
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
 from dlcli.encoding.column_types import matching_name
 from dlcli.errors import listed, plural, printable
-from dlcli.metrics.definitions import stored_confusion
+from dlcli.metrics.definitions import BALANCED_ACCURACY, R2, stored_confusion
 from dlcli.schema.yaml_document import format_path
 
 LARGE = 10.0
@@ -228,7 +228,7 @@ def imbalance(case: Case) -> Finding | None:
                 "balanced",
                 "gives each class the same total weight",
                 (("class_weight", "balanced"),),
-                metric="balanced_accuracy",
+                metric=BALANCED_ACCURACY.name,
             ),
         ),
         source="He & Garcia, Learning from Imbalanced Data (2009); "
@@ -332,7 +332,7 @@ def _likely_range(case: Case, rows: int) -> str:
     """Return the metric and its range on other rows: two standard errors to both sides."""
     if (error := case.error("validation")) is None:
         return ""
-    if error.metric == "r2":
+    if error.metric == R2.name:
         center, uncertainty, least = error.value, STANDARD_ERRORS * error.deviation, -math.inf
     else:
         center = (rows * error.value + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)

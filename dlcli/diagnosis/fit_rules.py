@@ -19,7 +19,7 @@ from dlcli.diagnosis.case import (
 )
 from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import is_higher_better
 from dlcli.prediction.baseline_comparison import BaselineDifference
 
 FEWEST_EPOCHS = 8
@@ -402,8 +402,7 @@ def _later_gain(case: Case) -> float:
     monitored = case.curve(stopping.monitor).values[: len(train)]
     if not monitored:
         return 0.0
-    is_higher_better = HIGHER_IS_BETTER.get(stopping.monitor.removeprefix("val_"), False)
-    best = max(monitored) if is_higher_better else min(monitored)
+    best = max(monitored) if is_higher_better(stopping.monitor) else min(monitored)
     kept = train.values[monitored.index(best)]
     size = abs(scale_of(train, kept, case.config.loss))
     return (kept - train.part(0.9, 1).level) / size if size > 0 else 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dlcli.metrics.definitions import RMSE
 from dlcli.metrics.statistic import Number
 from dlcli.safe_files import Count, Document
 
@@ -164,5 +165,5 @@ class Explanation(Document):
         """The unit of errors in words, ` (in standard deviations)`; empty if it is their own."""
         metric = self.importance_metric  # without held-out rows there is none
         targets = {each.type for each in self.columns if each.role == "target"}
-        is_number = metric == "rmse" or (metric is None and targets <= {"numeric", "count"})
+        is_number = metric == RMSE.name or (metric is None and targets <= {"numeric", "count"})
         return " (in standard deviations)" if is_number and len(self.outputs) > 1 else ""

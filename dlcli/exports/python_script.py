@@ -37,7 +37,7 @@ from dlcli.config.training_choices import (
 )
 from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.schema.section import Section
@@ -51,18 +51,6 @@ from dlcli.tables.source_files import expand, find, recognize
 
 SCRIPT = "train.py"
 _SETS = ("validation", "test")
-_METRICS = {
-    "mae": '"mae"',
-    "mse": '"mse"',
-    "rmse": 'keras.metrics.RootMeanSquaredError(name="rmse")',
-    "r2": 'keras.metrics.R2Score(name="r2")',
-    "accuracy": '"accuracy"',
-    "auc": 'keras.metrics.AUC(name="auc")',
-    "precision": 'keras.metrics.Precision(name="precision")',
-    "recall": 'keras.metrics.Recall(name="recall")',
-}
-"""Metrics of an epoch that Keras has under the same form of labels, as code."""
-_SHOWN_METRICS = ("rmse", "mae", "r2", "accuracy", "log_loss", "auc", "subset_accuracy")
 
 
 def export_script(run: Run, output: Path) -> Path:
@@ -287,7 +275,7 @@ def _heading(facts: _Facts) -> dict[str, str]:
     shown = [
         f"{name} {value:.4g}"
         for name, value in metrics.get(evaluated, {}).items()
-        if name in _SHOWN_METRICS and isinstance(value, int | float)
+        if name in METRICS and METRICS[name].is_summary and isinstance(value, int | float)
     ]
     name = re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name))
     return {"run": name, "evaluated": evaluated, "metrics": ", ".join(shown)}
@@ -542,18 +530,14 @@ def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
 
     Those of scaled numbers are in their scaled unit.
     """
-    task, outputs = facts.predictor.task, facts.predictor.network.outputs
-    omitted = set()
-    if outputs > 1:
-        omitted = {"auc", "precision", "recall"} if task.outcome == "classes" else {"rmse"}
-    for name in [each for each in facts.config.metrics or () if each not in omitted]:
-        if name == "top_3_accuracy":
-            sparse = "Sparse" if not getattr(facts.config.loss, "one_hot", False) else ""
-            yield name, f'keras.metrics.{sparse}TopKCategoricalAccuracy(k=3, name="{name}")'
-        elif name == "accuracy" and task.outcome == "labels":
-            yield name, 'keras.metrics.BinaryAccuracy(name="accuracy")'
-        elif name in _METRICS:
-            yield name, _METRICS[name]
+    outputs, loss = facts.predictor.network.outputs, facts.config.loss
+    assert loss is not None  # resolved
+    kind = "classes" if loss.output == "shares" else facts.predictor.task.rows_type.kind
+    for name in facts.config.metrics or ():
+        metric = METRICS[name]
+        if metric.script_units in (None, outputs) and kind in metric.script:
+            code = metric.script[kind]
+            yield name, code.replace("Sparse", "") if loss.one_hot else code
 
 
 def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
@@ -570,7 +554,7 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
         if name not in known:
             options["monitor"] = str(options["monitor"]).replace(name, "loss")
             name = "loss"
-        options["mode"] = "max" if HIGHER_IS_BETTER.get(name, False) else "min"
+        options["mode"] = "max" if is_higher_better(name) else "min"
         kept = ("min_delta", "patience", "restore_best_weights")
         shown = {k: v for k, v in options.items() if v or k in kept}
         arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]

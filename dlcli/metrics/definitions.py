@@ -1,85 +1,325 @@
-"""Definitions of all metrics with their better direction and bounds, and of calibration.
+"""The records of all metrics, and calibration.
 
 Definitions are those of scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html.
+
+With the errors `e = ŷ - y` of numbers, `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is
+`Σ w |e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
+`median_absolute_error` the weighted median of `|e|`. Of several columns, each is the plain mean
+over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
+`mse`.
+
+`precision` is `tp / (tp + fp)`, `recall` is `tp / (tp + fn)`, `f1` is `2 tp / (2 tp + fp + fn)`,
+each undefined where the denominator is 0. `balanced_accuracy` is the mean recall of the classes
+that occur, `macro_f1` the mean F1 of those that occur or are predicted. `auc` is undefined unless
+both classes occur, `average_precision` unless the second does.
+
+Of labels, `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows
+of which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
+for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all decisions,
+`log_loss` and `brier` means over all labels.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dlcli.metrics.statistic import (
-    Array,
-    ClassMean,
-    Floats,
-    LabelMean,
-    Mean,
-    Median,
-    Metrics,
-    Number,
-    Ranking,
-    Ratio,
-    RSquared,
-    Share,
-    Statistic,
-    as_floats,
-    positive_weights,
+from dlcli.metrics.metric import (
+    ClassRows,
+    ExplainedVariance,
+    HitRate,
+    LazyModule,
+    MeanOf,
+    MeanOverClasses,
+    MeanOverLabels,
+    MedianOf,
+    Metric,
+    NumberRows,
+    Operand,
+    PairRows,
+    RankingOf,
+    RatioOf,
+    Rows,
+    weighted_median,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dlcli.metrics.statistic import Array, Floats, Metrics, Number, Statistic
+else:
+    np = LazyModule("numpy")
 
 TOP = 3
+EPS = sys.float_info.epsilon
+"""Probabilities are clipped to `[EPS, 1 - EPS]` before their logarithm is taken."""
 
-HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
+
+def cross_entropy(of_truth: Operand) -> Operand:
+    """Return `-ln p` of the probability `p` of the truth, clipped to `[eps, 1 - eps]`."""
+    return -np.log(np.clip(of_truth, EPS, 1 - EPS))
+
+
+def poisson_deviance(rows: NumberRows) -> Operand:
+    """Return `2 (y ln(y / ŷ) - y + ŷ)` of each count, where `0 ln 0` is 0; 0 if perfect.
+
+    Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
+    Models (1989), section 2.3.
+    """
+    true, mean = rows.true, rows.outputs
+    return 2 * (np.where(true > 0, true * np.log(true / mean), 0.0) - true + mean)
+
+
+def is_among_top(rows: ClassRows) -> Operand:
+    """Return whether a row's class is among the most probable, first of equal ones, (rows, 1)."""
+    true = rows.true[:, np.newaxis]
+    earlier = np.logical_and(rows.outputs == rows.of_truth, np.arange(rows.classes) < true)
+    before = np.logical_or(rows.outputs > rows.of_truth, earlier)
+    return np.count_nonzero(before, axis=1)[:, np.newaxis] < TOP
+
+
+_PRECISION = RatioOf(lambda true, decided: true * decided, lambda true, decided: decided)
+_RECALL = RatioOf(lambda true, decided: true * decided, lambda true, decided: true)
+_F1 = RatioOf(lambda true, decided: 2 * true * decided, lambda true, decided: true + decided)
+_AUC = RankingOf("auc", by_keras="AUC")
+_AVERAGE_PRECISION = RankingOf("average_precision")
+_RECALLS = MeanOverClasses(_RECALL, "recall")
+
+MSE = Metric(
+    "mse",
+    higher_is_better=False,
+    aliases=("mean_squared_error",),
+    title="mean squared error",
+    forms={"numbers": MeanOf(lambda rows: np.square(rows.errors))},
+    script={"numbers": '"mse"'},
+)
+RMSE = Metric(
+    "rmse",
+    higher_is_better=False,
+    aliases=("root_mean_squared_error",),
+    forms={"numbers": MeanOf(lambda rows: np.square(rows.errors), root=True)},
+    root_of="mse",
+    is_summary=True,
+    of_parts=True,
+    script={"numbers": 'keras.metrics.RootMeanSquaredError(name="rmse")'},
+    script_units=1,
+)
+MAE = Metric(
+    "mae",
+    higher_is_better=False,
+    aliases=("mean_absolute_error",),
+    title="mean absolute error (mae)",
+    forms={"numbers": MeanOf(lambda rows: np.abs(rows.errors))},
+    center=weighted_median,
+    is_summary=True,
+    of_parts=True,
+    script={"numbers": '"mae"'},
+)
+R2 = Metric(
+    "r2",
+    higher_is_better=True,
+    aliases=("r2_score",),
+    bounds=(-math.inf, 1.0),
+    title="r²",
+    forms={"numbers": ExplainedVariance()},
+    is_summary=True,
+    of_parts=True,
+    script={"numbers": 'keras.metrics.R2Score(name="r2")'},
+)
+MEDIAN_ABSOLUTE_ERROR = Metric(
+    "median_absolute_error",
+    higher_is_better=False,
+    forms={"numbers": MedianOf(lambda rows: np.abs(rows.errors))},
+)
+POISSON_DEVIANCE = Metric(
+    "poisson_deviance",
+    higher_is_better=False,
+    aliases=("mean_poisson_deviance",),
+    forms={"numbers": MeanOf(poisson_deviance)},
+    of_loss=True,
+)
+ACCURACY = Metric(
+    "accuracy",
+    higher_is_better=True,
+    aliases=(
+        *("acc", "accuracy_score", "binary_accuracy"),
+        *("categorical_accuracy", "sparse_categorical_accuracy"),
+    ),
+    bounds=(0.0, 1.0),
+    forms={
+        "two classes": HitRate(lambda rows: rows.is_right),
+        "classes": HitRate(lambda rows: rows.is_right),
+        "labels": MeanOf(lambda rows: np.mean(rows.is_right, axis=1, keepdims=True)),
+    },
+    in_percent=True,
+    is_summary=True,
+    script={
+        "two classes": '"accuracy"',
+        "classes": '"accuracy"',
+        "labels": 'keras.metrics.BinaryAccuracy(name="accuracy")',
+    },
+)
+BALANCED_ACCURACY = Metric(
+    "balanced_accuracy",
+    higher_is_better=True,
+    aliases=("balanced_accuracy_score",),
+    bounds=(0.0, 1.0),
+    forms={"two classes": _RECALLS, "classes": _RECALLS},
+)
+SUBSET_ACCURACY = Metric(
+    "subset_accuracy",
+    higher_is_better=True,
+    bounds=(0.0, 1.0),
+    forms={"labels": HitRate(lambda rows: np.all(rows.is_right, axis=1, keepdims=True))},
+    is_summary=True,
+)
+AUC = Metric(
+    "auc",
+    higher_is_better=True,
+    aliases=("roc_auc", "roc_auc_score"),
+    bounds=(0.0, 1.0),
+    title="area under ROC",
+    forms={"two classes": _AUC, "labels": MeanOverLabels(_AUC)},
+    of_order=True,
+    is_summary=True,
+    of_parts=True,
+    script=dict.fromkeys(("two classes", "labels"), 'keras.metrics.AUC(name="auc")'),
+)
+AVERAGE_PRECISION = Metric(
+    "average_precision",
+    higher_is_better=True,
+    aliases=("average_precision_score",),
+    bounds=(0.0, 1.0),
+    forms={"two classes": _AVERAGE_PRECISION, "labels": MeanOverLabels(_AVERAGE_PRECISION)},
+    of_order=True,
+    of_positive_class=True,
+    of_parts=True,
+)
+PRECISION = Metric(
+    "precision",
+    higher_is_better=True,
+    aliases=("precision_score",),
+    bounds=(0.0, 1.0),
+    forms={"two classes": replace(_PRECISION, is_share=True)},
+    of_positive_class=True,
+    of_parts=True,
+    script={"two classes": 'keras.metrics.Precision(name="precision")'},
+)
+RECALL = Metric(
+    "recall",
+    higher_is_better=True,
+    aliases=("recall_score",),
+    bounds=(0.0, 1.0),
+    forms={"two classes": replace(_RECALL, is_share=True)},
+    of_positive_class=True,
+    of_parts=True,
+    script={"two classes": 'keras.metrics.Recall(name="recall")'},
+)
+F1 = Metric(
+    "f1",
+    higher_is_better=True,
+    aliases=("f1_score",),
+    bounds=(0.0, 1.0),
+    forms={"two classes": _F1},
+    of_positive_class=True,
+    of_parts=True,
+)
+MACRO_F1 = Metric(
+    "macro_f1",
+    higher_is_better=True,
+    aliases=("f1_macro",),
+    bounds=(0.0, 1.0),
+    forms={"classes": MeanOverClasses(_F1, "f1"), "labels": MeanOverLabels(_F1)},
+    mean_over_parts_of="f1",
+)
+MICRO_PRECISION = Metric(
+    "micro_precision",
+    higher_is_better=True,
+    aliases=("precision_micro",),
+    bounds=(0.0, 1.0),
+    forms={"labels": _PRECISION},
+)
+MICRO_RECALL = Metric(
+    "micro_recall",
+    higher_is_better=True,
+    aliases=("recall_micro",),
+    bounds=(0.0, 1.0),
+    forms={"labels": _RECALL},
+)
+MICRO_F1 = Metric(
+    "micro_f1",
+    higher_is_better=True,
+    aliases=("f1_micro",),
+    bounds=(0.0, 1.0),
+    forms={"labels": _F1},
+)
+LOG_LOSS = Metric(
+    "log_loss",
+    higher_is_better=False,
+    bounds=(0.0, -math.log(EPS)),
+    forms=dict.fromkeys(
+        ("two classes", "classes", "labels"),
+        MeanOf(lambda rows: cross_entropy(rows.of_truth), needs_probabilities=True),
+    ),
+    is_summary=True,
+)
+BRIER = Metric(
+    "brier",
+    higher_is_better=False,
+    aliases=("brier_score_loss",),
+    bounds=(0.0, 1.0),
+    forms=dict.fromkeys(
+        ("two classes", "labels"),
+        # Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather
+        # Review 78 (1950).
+        MeanOf(lambda rows: np.square(rows.outputs - rows.true), needs_probabilities=True),
+    ),
+)
+TOP_ACCURACY = Metric(
+    f"top_{TOP}_accuracy",
+    higher_is_better=True,
+    bounds=(0.0, 1.0),
+    forms={"classes": HitRate(is_among_top, more_classes_than=TOP)},
+    script={
+        "classes": "keras.metrics.SparseTopKCategoricalAccuracy"
+        f'(k={TOP}, name="top_{TOP}_accuracy")'
+    },
+)
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "mse": False,
-        "rmse": False,
-        "mae": False,
-        "r2": True,
-        "median_absolute_error": False,
-        "poisson_deviance": False,
-        "accuracy": True,
-        "balanced_accuracy": True,
-        "subset_accuracy": True,
-        "auc": True,
-        "average_precision": True,
-        "precision": True,
-        "recall": True,
-        "f1": True,
-        "micro_precision": True,
-        "micro_recall": True,
-        "micro_f1": True,
-        "macro_f1": True,
-        "log_loss": False,
-        "brier": False,
-        "top_3_accuracy": True,
+        each.name: each
+        for each in (
+            *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR, POISSON_DEVIANCE),
+            *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
+            *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),
+            *(LOG_LOSS, BRIER, TOP_ACCURACY),
+        )
     }
 )
-"""Every metric that is a single number, and so can be compared."""
-_LARGEST: Mapping[str, float] = MappingProxyType(
-    {"log_loss": -math.log(np.finfo(np.float64).eps), "brier": 1.0}
-)
-"""The most that a metric can be which is better if lower, unless it may be anything."""
-
-_SIGNED_LOSSES = ("poisson", "cosine_similarity", "kl_divergence")
-"""Losses that can be below 0 for some targets."""
+"""Every metric that is a single number, and so can be compared, in the order of metrics.json."""
 
 
-def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
-    """Return each metric's value as JSON can hold it, `None` where it is undefined.
+def is_higher_better(name: str) -> bool:
+    """Return whether a value is better if it is higher; false for losses.
 
-    Those of classes have also a `confusion` matrix, `[[tn, fp], [fn, tp]]` of two classes: the
-    weight of each true class by predicted class.
+    Args:
+        name: of a metric or a loss, with or without `val_` in front.
     """
-    values: Metrics = {name: each.value for name, each in statistics.items()}
-    decided = statistics.get("balanced_accuracy")
-    if isinstance(decided, ClassMean):
-        values["confusion"] = decided.confusion().tolist()
-    return values
+    metric = METRICS.get(name.removeprefix("val_"))
+    return metric is not None and metric.higher_is_better
+
+
+def metric_bounds(name: str) -> tuple[float, float]:
+    """Return the least and the most that a metric can be; anything for an unknown one."""
+    metric = METRICS.get(name.removeprefix("val_"))
+    return (-math.inf, math.inf) if metric is None else metric.bounds
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:
@@ -89,111 +329,52 @@ def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | No
         named: the config's metrics.
         metrics: those of the network on some rows.
     """
-    wanted = (name for name in (*named, *HIGHER_IS_BETTER) if name in HIGHER_IS_BETTER)
+    wanted = (name for name in (*named, *METRICS) if name in METRICS)
     return next((name for name in wanted if metrics.get(name) is not None), None)
 
 
-def metric_bounds(metric: str | None, loss: str | None = None) -> tuple[float, float]:
-    """Return the least and the most that a metric can be.
+def metrics_of(rows: Rows, of_loss: Metric | None = None) -> dict[str, Metric]:
+    """Return the metrics of such rows, by name.
 
     Args:
-        metric: its name, with or without `val_` in front.
-        loss: the name of the loss, if the metric is the loss; if omitted, it may be anything.
+        rows: of one kind of target; there may be none.
+        of_loss: the metric by which the loss is compared, if only such targets have it.
     """
-    if metric in ("loss", "val_loss") and loss is not None and loss not in _SIGNED_LOSSES:
-        return 0.0, math.inf
-    name = (metric or "").removeprefix("val_")
-    if name not in HIGHER_IS_BETTER:
-        return -math.inf, math.inf
-    most = _LARGEST.get(name, 1.0 if HIGHER_IS_BETTER[name] else math.inf)
-    return -math.inf if name == "r2" else 0.0, most
-
-
-# Numbers
-
-
-@np.errstate(over="ignore", invalid="ignore")  # a value that overflows is undefined
-def regression_statistics(
-    target: Array, prediction: Array, weight: Array | None = None, *, deviance: bool = False
-) -> dict[str, Statistic]:
-    """Return the metrics of predicted numbers as functions of the row weights.
-
-    With the errors `e = ŷ - y`: `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is
-    `Σ w |e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
-    `median_absolute_error` the weighted median of `|e|`. Of several outputs, each is the plain mean
-    over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
-    `mse`.
-
-    Args:
-        target: true numbers, shape `(rows, outputs)`.
-        prediction: predicted numbers in the same unit, of the same shape.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-        deviance: whether the predictions are means of counts, which the deviance measures.
-    """
-    weight, target, prediction = positive_weights(weight, as_floats(target), as_floats(prediction))
-    error = _by_output(prediction - target)
-    statistics: dict[str, Statistic] = {
-        "mse": Mean(weight, error**2),
-        "rmse": Mean(weight, error**2, root=True),
-        "mae": Mean(weight, np.abs(error)),
-        "r2": RSquared(weight, _by_output(target), error),
-        "median_absolute_error": Median(weight, np.abs(error)),
+    own = {} if of_loss is None else {of_loss.name: of_loss}
+    found = {name: own.get(name, metric) for name, metric in METRICS.items()}
+    return {
+        name: metric
+        for name, metric in found.items()
+        if rows.kind in metric.forms and (not metric.of_loss or name in own)
+        if metric.forms[rows.kind].suits(rows)
     }
-    if deviance:
-        statistics["poisson_deviance"] = poisson_deviance(target, prediction, weight)
-    return statistics
 
 
-def poisson_deviance(target: Floats, prediction: Floats, weights: Array) -> Mean:
-    """Return the mean of `2 (y ln(y / ŷ) - y + ŷ)`, where `0 ln 0` is 0; 0 if perfect.
+def statistics_of(rows: Rows, of_loss: Metric | None = None) -> dict[str, Statistic]:
+    """Return the metrics of rows as functions of the row weights, by name; see `metrics_of`."""
+    found = metrics_of(rows, of_loss)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # undefined values
+        return {name: metric.forms[rows.kind].statistic(rows) for name, metric in found.items()}
 
-    Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
-    Models (1989), section 2.3.
+
+def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
+    """Return each metric's value as JSON can hold it, `None` where it is undefined.
+
+    Those of classes have also a `confusion` matrix, `[[tn, fp], [fn, tp]]` of two classes: the
+    weight of each true class by predicted class.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logarithm = np.where(target > 0, target * np.log(target / prediction), 0.0)
-    return Mean(weights, _by_output(2 * (logarithm - target + prediction)))
+    from dlcli.metrics.statistic import ClassMean
+
+    values: Metrics = {name: each.value for name, each in statistics.items()}
+    decided = statistics.get(BALANCED_ACCURACY.name)
+    if isinstance(decided, ClassMean):
+        values["confusion"] = decided.confusion().tolist()
+    return values
 
 
-def _by_output(values: Floats) -> Floats:
-    """Return values, `(rows, outputs)`, with those of each output next to each other in memory."""
-    return np.ascontiguousarray(values.T)
-
-
-# Classes and labels
-
-
-def binary_statistics(
-    target: Array, positive: Array, weight: Array | None = None, *, probabilistic: bool = True
-) -> dict[str, Statistic]:
-    """Return the metrics of two classes as functions of the row weights.
-
-    A row is predicted as class 1 if its probability is above 0.5, or its margin above 0, as by
-    Keras's `BinaryAccuracy`. `balanced_accuracy` is the mean recall of the classes that occur;
-    `auc` is undefined unless both occur, `average_precision` unless class 1 does.
-
-    Args:
-        target: true classes, 0 or 1, shape `(rows,)`.
-        positive: the probability of class 1, or a margin that grows with it, shape `(rows,)`.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-        probabilistic: whether `positive` is a probability.
-    """
-    weight, target, positive = positive_weights(weight, _as_indices(target), as_floats(positive))
-    predicted = decide(positive, probabilistic=probabilistic)
-    statistics: dict[str, Statistic] = {
-        "accuracy": accuracy(target, predicted, weight),
-        "balanced_accuracy": ClassMean(weight, target, predicted, 2, "recall"),
-        "auc": Ranking(weight, target, positive, "auc"),
-        "average_precision": Ranking(weight, target, positive, "average_precision"),
-        "precision": precision(target, predicted, weight),
-        "recall": recall(target, predicted, weight),
-        "f1": f1(target, predicted, weight),
-    }
-    if probabilistic:
-        of_truth = np.where(target == 1, positive, 1 - positive)
-        statistics["log_loss"] = log_loss(of_truth, weight)
-        statistics["brier"] = brier_score(target, positive, weight)
-    return statistics
+def decide(positive: Array, *, probabilistic: bool = True) -> NDArray[np.int64]:
+    """Return 1 where a probability is above 0.5, or a margin above 0, else 0."""
+    return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
 
 def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str, Number]:
@@ -205,163 +386,16 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
         weight: row weights, shape `(rows,)`.
 
     Returns:
-        `precision`, `recall`, `f1`, `accuracy`, and `selected`, the share of predicted rows.
+        Precision, recall, F1, accuracy, and `selected`, the share of predicted rows.
     """
-    target, predicted = _as_indices(target), _as_indices(predicted)
-    return {
-        "precision": precision(target, predicted, weight).value,
-        "recall": recall(target, predicted, weight).value,
-        "f1": f1(target, predicted, weight).value,
-        "accuracy": accuracy(target, predicted, weight).value,
-        "selected": Share(weight, predicted, np.ones(len(target))).value,
-    }
+    true, decided = (np.reshape(each, (-1, 1)).astype(np.int64) for each in (target, predicted))
+    rows = PairRows(true, decided, weight)
+    chosen = (PRECISION, RECALL, F1, ACCURACY)
+    found = {each.name: each.forms[rows.kind].statistic(rows).value for each in chosen}
+    from dlcli.metrics.statistic import Share
 
-
-def multiclass_statistics(
-    target: Array, probabilities: Array, weight: Array | None = None
-) -> dict[str, Statistic]:
-    """Return the metrics of several classes as functions of the row weights.
-
-    The most probable class is the predicted one; of equally probable classes the first.
-    `balanced_accuracy` is the mean recall of the classes that occur, `macro_f1` the mean F1 of
-    those that occur or are predicted.
-    `top_3_accuracy` is among the metrics if there are more than three classes.
-
-    Args:
-        target: indices of the true classes, shape `(rows,)`.
-        probabilities: a probability for every class, shape `(rows, classes)`.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-    """
-    weight, target, probabilities = positive_weights(
-        weight, _as_indices(target), as_floats(probabilities)
-    )
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)[:, 0]
-    statistics: dict[str, Statistic] = {
-        "accuracy": accuracy(target, predicted, weight),
-        "balanced_accuracy": ClassMean(weight, target, predicted, classes, "recall"),
-        "macro_f1": ClassMean(weight, target, predicted, classes, "f1"),
-        "log_loss": log_loss(of_truth, weight),
-    }
-    if classes > TOP:
-        statistics[f"top_{TOP}_accuracy"] = top_k_accuracy(target, probabilities, weight, TOP)
-    return statistics
-
-
-def multilabel_statistics(
-    target: Array, probabilities: Array, weight: Array | None = None
-) -> dict[str, Statistic]:
-    """Return the metrics of labels as functions of the row weights.
-
-    `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows of
-    which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
-    for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all
-    decisions, `log_loss` and `brier` means over all labels. A row is predicted to have the labels
-    that are more probable than 0.5.
-
-    Args:
-        target: 1 for each label that a row has and 0 for the others, shape `(rows, labels)`.
-        probabilities: of each label for itself, shape `(rows, labels)`.
-        weight: non-negative row weights, shape `(rows,)`; 1 each if omitted.
-    """
-    weight, target, probabilities = positive_weights(
-        weight, _as_indices(target), as_floats(probabilities)
-    )
-    predicted = decide(probabilities)
-    right, hits = predicted == target, (predicted & target).sum(axis=1)
-    labels = [
-        binary_statistics(truth, positive, weight)
-        for truth, positive in zip(target.T, probabilities.T, strict=True)
-    ]
-
-    def over_labels(metric: str) -> LabelMean:
-        return LabelMean(weight, tuple(label[metric] for label in labels))
-
-    of_truth = np.where(target == 1, probabilities, 1 - probabilities)
-    return {
-        "accuracy": Mean(weight, right.mean(axis=1)[np.newaxis]),
-        "subset_accuracy": Share(weight, right.all(axis=1), np.ones(len(target))),
-        "auc": over_labels("auc"),
-        "average_precision": over_labels("average_precision"),
-        "macro_f1": over_labels("f1"),
-        "micro_precision": Ratio(weight, hits, predicted.sum(axis=1)),
-        "micro_recall": Ratio(weight, hits, target.sum(axis=1)),
-        "micro_f1": Ratio(weight, 2 * hits, (predicted + target).sum(axis=1)),
-        "log_loss": log_loss(of_truth, weight),
-        "brier": brier_score(target, probabilities, weight),
-    }
-
-
-def accuracy(target: Array, predicted: Array, weights: Array) -> Share:
-    """Return the share of rows whose predicted class is the true one."""
-    return Share(weights, predicted == target, np.ones(len(target)))
-
-
-def precision(target: Array, predicted: Array, weights: Array) -> Share:
-    """Return `tp / (tp + fp)`; undefined unless class 1 is predicted."""
-    return Share(weights, predicted & target, predicted)
-
-
-def recall(target: Array, predicted: Array, weights: Array) -> Share:
-    """Return `tp / (tp + fn)`; undefined unless class 1 occurs."""
-    return Share(weights, predicted & target, target)
-
-
-def f1(target: Array, predicted: Array, weights: Array) -> Ratio:
-    """Return `2 tp / (2 tp + fp + fn)`, the harmonic mean of precision and recall.
-
-    Undefined unless class 1 occurs or is predicted.
-    """
-    return Ratio(weights, 2 * (predicted & target), predicted + target)
-
-
-def log_loss(of_truth: Floats, weights: Array) -> Mean:
-    """Return the mean of `-ln p`, see `cross_entropy`.
-
-    Args:
-        of_truth: the probability of the true class, `(rows,)` or `(rows, labels)`.
-        weights: `(rows,)`.
-    """
-    return Mean(weights, np.atleast_2d(cross_entropy(of_truth).T))
-
-
-def cross_entropy(of_truth: Array) -> Floats:
-    """Return `-ln p` of the probability `p` of the truth, clipped to `[eps, 1 - eps]`."""
-    eps = np.finfo(np.float64).eps
-    return np.asarray(-np.log(np.clip(as_floats(of_truth), eps, 1 - eps)))
-
-
-def brier_score(target: Array, probabilities: Floats, weights: Array) -> Mean:
-    """Return the mean squared error of the probability of class 1.
-
-    Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review 78
-    (1950).
-
-    Args:
-        target: 0 or 1, `(rows,)` or `(rows, labels)`.
-        probabilities: of 1, of the same shape.
-        weights: `(rows,)`.
-    """
-    return Mean(weights, np.atleast_2d(((probabilities - target) ** 2).T))
-
-
-def top_k_accuracy(target: Array, probabilities: Floats, weights: Array, k: int) -> Share:
-    """Return the share of rows whose class is among the `k` most probable, first of equal ones."""
-    of_truth = np.take_along_axis(probabilities, target[:, np.newaxis], axis=1)
-    earlier = np.arange(probabilities.shape[1]) < target[:, np.newaxis]
-    before = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
-    return Share(weights, np.count_nonzero(before, axis=1) < k, np.ones(len(target)))
-
-
-def decide(positive: Array, *, probabilistic: bool = True) -> NDArray[np.int64]:
-    """Return 1 where a probability is above 0.5, or a margin above 0, else 0."""
-    return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
-
-
-def _as_indices(target: Array) -> NDArray[np.int64]:
-    """Return class indices as int64; sums of booleans or bytes would overflow."""
-    return np.asarray(target, dtype=np.int64)
+    selected = Share(weight, rows.decided[:, 0], np.ones(len(target)))
+    return {**found, "selected": selected.value}
 
 
 def stored_confusion(value: object) -> Floats | None:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.metrics.definitions import HIGHER_IS_BETTER, metric_bounds
+from dlcli.metrics.definitions import is_higher_better, metric_bounds
 from dlcli.metrics.statistic import (
     Floats,
     Mean,
@@ -168,7 +168,7 @@ def difference_estimate(
     elif estimate.ends[0] <= 0 <= estimate.ends[1]:
         verdict = "not_significant"
     else:
-        verdict = "better" if (estimate.ends[0] > 0) == HIGHER_IS_BETTER[name] else "worse"
+        verdict = "better" if (estimate.ends[0] > 0) == is_higher_better(name) else "worse"
     return DifferenceEstimate(**dict(estimate), verdict=verdict)
 
 

@@ -5,23 +5,15 @@ Keras builds the layers to train them, NumPy predicts with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.layout import Layout
 from dlcli.columns.scaling import Unscaled
-from dlcli.config.config_schema import (
-    CompiledEngine,
-    Config,
-    Engine,
-    Hidden,
-    KerasEngine,
-    MetricName,
-    Output,
-)
+from dlcli.config.config_schema import CompiledEngine, Config, Engine, Hidden, KerasEngine, Output
 from dlcli.config.layer_choices import Activation, Linear
 from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
@@ -81,8 +73,15 @@ class Head:
     """With units and activation, and for numbers a scaling."""
     loss: Loss
     """The loss that training minimizes."""
-    metrics: tuple[MetricName, ...]
+    metrics: tuple[str, ...]
     """The metrics that each epoch shows next to the loss."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names of metrics that mean another one for the target, which results have by its own name."""
+
+    def resolve(self, config: Config) -> Config:
+        """Return a config that names everything that this head completes."""
+        update = {"output": self.output, "loss": self.loss, "metrics": self.metrics}
+        return rename_metrics(config, self.renamed).model_copy(update=update)
 
 
 def resolve_head(config: Config, task: Task) -> Head:
@@ -97,6 +96,8 @@ def resolve_head(config: Config, task: Task) -> Head:
         ConfigError: with everything in which they contradict the task.
     """
     loss = config.loss or task.default_loss(config.output)
+    renamed = task.renamed_metrics(loss)
+    config = rename_metrics(config, renamed)
     activation = config.output.activation or loss.default_activation
     update = {
         "units": config.output.units or task.output_units(loss),
@@ -104,10 +105,41 @@ def resolve_head(config: Config, task: Task) -> Head:
         "scaling": config.output.scaling or task.default_scaling(loss, activation),
     }
     metrics = config.metrics if config.metrics is not None else task.epoch_metrics(loss)[:1]
-    head = Head(config.output.model_copy(update=update), loss, metrics)
+    head = Head(config.output.model_copy(update=update), loss, metrics, renamed)
     if problems := [*_problems(head, config, task)]:
         raise ConfigError(problems)
     return head
+
+
+def rename_metrics(config: Config, renamed: Mapping[str, str]) -> Config:
+    """Return a config in which each metric has one name, wherever it stands.
+
+    Args:
+        config: reads `metrics`, monitors, `gates` and `tune.metric`.
+        renamed: the name of each metric that has another one, see `Task.renamed_metrics`.
+    """
+
+    def name_of(name: str, prefix: str) -> str:
+        bare = name.removeprefix(prefix)
+        return name[: len(name) - len(bare)] + renamed.get(bare, bare)
+
+    if not renamed:
+        return config
+    update: dict[str, object] = {}
+    if config.metrics is not None:
+        update["metrics"] = tuple(dict.fromkeys(renamed.get(name, name) for name in config.metrics))
+    for key in ("early_stopping", "learning_rate_schedule"):
+        if (monitor := getattr(getattr(config, key), "monitor", None)) is not None:
+            named = {"monitor": name_of(monitor, "val_")}
+            update[key] = getattr(config, key).model_copy(update=named)
+    if config.gates:
+        update["gates"] = {
+            name_of(name, f"{name.partition('.')[0]}."): gate for name, gate in config.gates.items()
+        }
+    if config.tune is not None:
+        named = {"metric": name_of(config.tune.metric, "val_")}
+        update["tune"] = config.tune.model_copy(update=named)
+    return config.model_copy(update=update)
 
 
 def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:

@@ -116,7 +116,7 @@ def evaluate_baselines(
         Interrupted: if a signal has arrived.
     """
     start, task = time.perf_counter(), result.predictor.task
-    metric = task.comparison_metric(result.config)
+    metric = task.comparison_metric(result.config).name
     baselines: Baselines = {}
     differences: dict[str, dict[str, BaselineDifference]] = {}
 

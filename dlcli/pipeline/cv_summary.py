@@ -14,7 +14,7 @@ from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
-from dlcli.metrics.definitions import main_metric, metric_bounds
+from dlcli.metrics.definitions import METRICS, main_metric, metric_bounds
 from dlcli.metrics.intervals import (
     Estimate,
     chi_squared_quantile,
@@ -37,11 +37,6 @@ from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 
-_RANKING = ("auc", "average_precision")
-"""Metrics of the order of rows, which a constant model leaves to chance. Pooled, its shares differ
-by fold, and are the smaller the more rows of a class are held out: it would seem to order rows, and
-wrongly."""
-
 _LINEAR = "linear_"
 """Prefix of the columns with a linear model's predictions."""
 FEW_ROWS = 30
@@ -50,9 +45,6 @@ _CHANCE = 0.01
 """The probability of noting that folds differ when only their rows do; in simulations of 3 to 10
 folds of 30 to 200 rows 0.0 to 1.7 in 100, with normal or lognormal errors, and for `accuracy`,
 `auc`, `f1` and `log_loss`; only for `average_precision` of 30 rows 6."""
-_TESTED_BY: Mapping[str, str] = {"rmse": "mse"}
-"""Metrics whose differences are tested by another: the standard error of a root is unreliable for
-few rows, and that of what it is the root of is not."""
 _REASONS: Mapping[str, str] = {
     "group": "training differs from fold to fold, or groups do",
     "time": "earlier folds have fewer training rows, and times may differ",
@@ -156,7 +148,7 @@ def combine_folds(
 
     def compare_all(networks: Iterable[HeldOut], models: Iterable[HeldOut]) -> BaselineDifference:
         pairs = zip(networks, models, strict=True)
-        return compare_to_baseline(task, task.comparison_metric(config), pairs)
+        return compare_to_baseline(task, task.comparison_metric(config).name, pairs)
 
     compared_folds = [
         compare_all([rows], _constant_rows([fold], [rows], [rows]))
@@ -281,10 +273,14 @@ def _constant_rows(
 def _pooled_constant(
     folds: Sequence[FinishedFold], by_repeat: Sequence[HeldOut]
 ) -> dict[str, Number]:
-    """Return the metrics of such a model, whose rows are given by repeat."""
+    """Return the metrics of such a model, whose rows are given by repeat.
+
+    A constant model leaves the order of rows to chance. Pooled, its shares differ by fold, and are
+    the smaller the more rows of a class are held out: it would seem to order rows, and wrongly.
+    """
     pooled = mean_metrics([scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat])
-    for name in _RANKING:
-        if name in pooled:
+    for name in pooled:
+        if METRICS[name].of_order:
             pooled[name] = mean_of_defined(fold.result.constant.get(name) for fold in folds)
     return pooled
 
@@ -430,7 +426,7 @@ def _about_spread(
     """Yield a note if folds of the first repeat differ by more than their rows explain."""
     first = [each for each in zip(results, held_out, strict=True) if each[0].repeat == 1]
     values = [value for each, _ in first if (value := each.metrics.get(metric)) is not None]
-    if _differ_significantly(first, _TESTED_BY.get(metric, metric)):
+    if _differ_significantly(first, METRICS[metric].root_of or metric):
         reach = f"{number(min(values))} to {number(max(values))}"
         yield (
             f"over folds, {metric} ranges from {reach}, more than random splits explain: "

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from dlcli.config.search_space import Dimension as ConfigDimension
 from dlcli.config.search_space import Value
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate, Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
 from dlcli.prediction.baseline_comparison import BaselineDifference
@@ -127,9 +127,7 @@ class CrossValidation(Document):
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
     """Return the metrics that are single numbers; `None` where they are undefined."""
-    return {
-        name: finite_number(value) for name, value in metrics.items() if name in HIGHER_IS_BETTER
-    }
+    return {name: finite_number(value) for name, value in metrics.items() if name in METRICS}
 
 
 def mean_metrics(metrics: Sequence[Mapping[str, Number]]) -> dict[str, Number]:

@@ -442,7 +442,7 @@ def fit(
     """
     start, head = time.perf_counter(), plan.head
     job = Job(
-        config=plan.config,
+        config=head.resolve(plan.config),
         network=plan.network,
         head=head,
         task=rows.encoding.task,
@@ -459,9 +459,8 @@ def fit(
         split = replace(rows.split, validation=rows.split.train)
         encoded = {"train": job.train, "validation": job.train, **rows.encoded}
         rows = replace(rows, split=split, encoded=encoded)
-    resolved = {"output": head.output, "loss": head.loss, "metrics": head.metrics}
     seconds = time.perf_counter() - start
-    return FitResult(config.model_copy(update=resolved), rows, plan, job, members, seconds)
+    return FitResult(config, rows, plan, job, members, seconds)
 
 
 def _fit_members(
@@ -538,8 +537,7 @@ def advise(error: DivergenceError, job: Job) -> Magnitudes:
         The magnitudes that they are based on.
     """
     magnitudes = measure_magnitudes(job, error.epoch)
-    config = job.config.model_copy(update={"output": job.head.output, "loss": job.head.loss})
-    for finding in advise_on_divergence(config, job.network.layout.blocks, magnitudes):
+    for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
         error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
     return magnitudes
 

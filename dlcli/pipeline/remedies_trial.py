@@ -13,7 +13,7 @@ from dlcli.comparison.run_comparison import ComparedRun, estimate_difference
 from dlcli.config.data_section import MEMORY
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.pipeline.events import Listener
 from dlcli.pipeline.fit import release_memory
@@ -27,7 +27,7 @@ MOST_PATCHES = 6
 SPLIT = "validation"
 """The evaluation set. Not test rows: the best of several patches on some rows is best partly by
 chance, and rows used for a choice are no test any more."""
-_OTHER_METRICS = ("rmse", "log_loss", "accuracy")
+_OTHER_METRICS = (RMSE, LOG_LOSS, ACCURACY)
 """Metrics to compare by if that of the diagnosis is undefined, the first that a target has."""
 
 
@@ -69,7 +69,7 @@ class Trial:
         Of what diverged before it is the metric itself, signed such that more is better.
         """
         if self.rescued and self.metric is not None and self.after is not None:
-            return self.after if HIGHER_IS_BETTER[self.metric] else -self.after
+            return self.after if is_higher_better(self.metric) else -self.after
         if self.difference is None or self.difference.value is None or not self.before:
             return 0.0
         return abs(self.difference.value / self.before)
@@ -171,7 +171,8 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed one."""
     metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
-    wanted = (trial.patch.metric, after.run.task.comparison_metric(usual), *_OTHER_METRICS)
+    others = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
+    wanted = (trial.patch.metric, *(each.name for each in others))
     metric = next((name for name in wanted if name and metrics.get(name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:

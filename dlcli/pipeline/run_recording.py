@@ -389,7 +389,7 @@ def resolved_config(
         of_folds: whether rows are split into folds. Types of columns and the engine are then kept
             as given, as they may differ by fold.
     """
-    config, head = moved_config(file, folder), plan.head
+    config = plan.head.resolve(moved_config(file, folder))
     data = config.data
     is_split = of_folds or any(data.shares) or config.ensemble_folds is not None
     target = data.target.model_copy(update={"type": rows.task.type})
@@ -402,9 +402,6 @@ def resolved_config(
     update: dict[str, object] = {
         "data": data,
         "ensemble": ensemble,
-        "output": head.output,
-        "loss": head.loss,
-        "metrics": head.metrics,
         "threads": threads,
     }
     if not of_folds:

@@ -173,7 +173,7 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
             if record.nested:
                 stop = stop_of_search(writer, study)
                 outer = evaluate_search(access, context, writer, stop, events)
-                loss = resolve_head(context.file.config, context.fits.dataset.task).loss.name
+                loss = resolve_head(context.file.config, context.fits.dataset.task).loss
                 value = combine(outer, search.metric, loss)
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})

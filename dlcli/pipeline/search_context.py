@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from optuna.distributions import (
@@ -20,8 +20,8 @@ from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, count_combinations, dimensions_of
 from dlcli.config.tune_section import HIDDEN_LAYERS, Pruner, Tpe, Tune
 from dlcli.errors import ConfigError, Problem, override
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
-from dlcli.network.network import resolve_head
+from dlcli.metrics.definitions import is_higher_better
+from dlcli.network.network import rename_metrics, resolve_head
 from dlcli.pipeline import documents
 from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
@@ -104,7 +104,7 @@ class SearchPlan:
     @property
     def direction(self) -> Direction:
         """The direction in which it is optimized."""
-        return "maximize" if HIGHER_IS_BETTER.get(self.objective, False) else "minimize"
+        return "maximize" if is_higher_better(self.objective) else "minimize"
 
     @property
     def prunes_at_epochs(self) -> bool:
@@ -160,8 +160,9 @@ class SearchContext:
                 the target.
             DataError: if there are too few rows for the folds.
         """
+        head = resolve_head(file.config, dataset.task)  # which refuses a metric of another task
+        file = replace(file, config=rename_metrics(file.config, head.renamed))
         tune, plan = tune_section(file), SearchPlan.of(file)
-        resolve_head(file.config, dataset.task)  # which refuses a metric of another task
         splits = make_splits(dataset, tune, file.config.seed)
         fits = FitContext(
             dataset,

@@ -18,6 +18,7 @@ from dlcli.comparison.run_comparison import SPLITS, ComparedRun, estimate_differ
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, candidate, count_combinations
+from dlcli.config.training_choices import Loss
 from dlcli.errors import (
     ConfigError,
     DataError,
@@ -518,7 +519,7 @@ def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
 
 
 def combine(
-    nested: Sequence[NestedFold], metric: str | None = None, loss: str | None = None
+    nested: Sequence[NestedFold], metric: str | None = None, loss: Loss | None = None
 ) -> Estimate:
     """Return the metric of a whole search, estimated on the rows of its outer folds.
 
@@ -529,14 +530,17 @@ def combine(
     Args:
         nested: the outer folds, which together are all rows once.
         metric: its name, which bounds the interval.
-        loss: the name of the loss, if the metric is the loss.
+        loss: the loss, if the metric is the loss.
     """
     known = [(each, each.value) for each in nested if each.value is not None]
     if not known:
         return Estimate()
     rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
     ratio = float(np.mean(rows / [max(1, each.train) for each, _ in known]))
-    values, bounds = np.array([value for _, value in known]), metric_bounds(metric, loss)
+    values = np.array([value for _, value in known])
+    bounds = metric_bounds(metric or "")
+    if loss is not None and metric in ("loss", "val_loss"):
+        bounds = loss.bounds
     found = corrected_interval(values, rows, ratio, bounds)
     if len(known) == len(nested):
         return found

@@ -13,7 +13,14 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator
 
 from dlcli.errors import listed, predicted_target, printable, truncate
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import (
+    ACCURACY,
+    BALANCED_ACCURACY,
+    LOG_LOSS,
+    METRICS,
+    R2,
+    is_higher_better,
+)
 from dlcli.metrics.intervals import (
     DifferenceEstimate,
     Estimate,
@@ -40,18 +47,19 @@ _LONGEST = 60
 
 
 def _known_metric(name: str) -> str:
-    if name not in HIGHER_IS_BETTER:
+    if name not in METRICS:
         raise ValueError("expected a metric")
     return name
 
 
-Metric = Annotated[str, AfterValidator(_known_metric)]
+KnownMetric = Annotated[str, AfterValidator(_known_metric)]
+"""The name of a metric."""
 
 
 class BaselineDifference(Estimate):
     """A metric of a network minus that of a baseline on the same rows."""
 
-    metric: Metric
+    metric: KnownMetric
     network: Number
     """The network's value; `None` where it is undefined."""
     baseline: Number
@@ -67,12 +75,12 @@ class BaselineDifference(Estimate):
     @property
     def largest_gain(self) -> float | None:
         """The same at the better end of the interval."""
-        return self._as_gain(self.upper if HIGHER_IS_BETTER[self.metric] else self.lower)
+        return self._as_gain(self.upper if is_higher_better(self.metric) else self.lower)
 
     def _as_gain(self, value: float | None) -> float | None:
         if value is None or self.baseline is None:
             return None
-        higher = HIGHER_IS_BETTER[self.metric]
+        higher = is_higher_better(self.metric)
         error = 1 - self.baseline if higher else self.baseline
         return (value if higher else -value) / error if error > 0 else None
 
@@ -82,7 +90,7 @@ class NearlyPerfect(Document):
 
     model: SimpleModel
     split: Split
-    metric: Literal["r2", "accuracy"]
+    metric: KnownMetric
     value: float
     column: str | None = None
     """The column that alone removes the most of the target's error over training rows."""
@@ -140,7 +148,8 @@ class BaselineComparison(Document):
         if found.model == "constant":
             return Suspicion(
                 f"always predicting the most frequent class is nearly perfect, too: {value}",
-                "accuracy hides whether rare classes are found: see balanced_accuracy and log_loss",
+                f"{ACCURACY.name} hides whether rare classes are found: see "
+                f"{BALANCED_ACCURACY.name} and {LOG_LOSS.name}",
             )
         most = ""
         if found.column is not None and found.share is not None and found.share > 1 / 2:
@@ -182,11 +191,13 @@ def find_nearly_perfect(
         constant: those of a constant prediction.
         rows: the number of rows.
     """
-    r2, accuracy = finite_number(metrics.get("r2")), finite_number(metrics.get("accuracy"))
+    r2, accuracy = (finite_number(metrics.get(each.name)) for each in (R2, ACCURACY))
     if r2 is not None:
         is_found = r2 >= NEARLY_PERFECT
-        return NearlyPerfect(model=model, split=split, metric="r2", value=r2) if is_found else None
-    most = finite_number(constant.get("accuracy"))
+        if not is_found:
+            return None
+        return NearlyPerfect(model=model, split=split, metric=R2.name, value=r2)
+    most = finite_number(constant.get(ACCURACY.name))
     if accuracy is None or most is None:
         return None
     if model == "constant":
@@ -196,7 +207,7 @@ def find_nearly_perfect(
         is_found = not is_rare and 1 - accuracy <= (1 - NEARLY_PERFECT) * (1 - most)
     if not is_found:
         return None
-    return NearlyPerfect(model=model, split=split, metric="accuracy", value=accuracy)
+    return NearlyPerfect(model=model, split=split, metric=ACCURACY.name, value=accuracy)
 
 
 def compare_to_baseline(

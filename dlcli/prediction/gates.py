@@ -7,7 +7,7 @@ from typing import Literal
 
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError, number
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.prediction.predictor import Evaluation, Predictor
@@ -88,7 +88,7 @@ def _failures(
     metric = name.partition(".")[2]
     value, what = estimate.value, metric
     if gate.compare == "confidence_bound":
-        is_higher = HIGHER_IS_BETTER.get(metric, gate.at_most is None)
+        is_higher = is_higher_better(metric) if metric in METRICS else gate.at_most is None
         value = estimate.lower if is_higher else estimate.upper
         what = f"the {'lower' if is_higher else 'upper'} end of the interval of {metric}"
     if value is None and (gate.at_least is not None or gate.at_most is not None):
@@ -134,7 +134,7 @@ def check_evaluation(
         return ()
     metric = task.comparison_metric(config)
     baselines = {
-        name: compare_to_baseline(task, metric, [(evaluation.decoded, rows)])
+        name: compare_to_baseline(task, metric.name, [(evaluation.decoded, rows)])
         for name, rows in baseline_rows.items()
     }
     metrics = {name: name.partition(".")[2] for name in chosen}

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from dlcli.errors import RunError, plural
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import REFIT_FAILED
 from dlcli.pipeline.documents import CrossValidation, FoldResult
@@ -91,16 +91,14 @@ class CrossValidationRecord(RunRecord):
         }
         for means in (cv.pooled, cv.by_fold):
             known |= {name for name, mean in means.items() if mean.value is not None}
-        return sorted(
-            filter(known.__contains__, HIGHER_IS_BETTER), key=lambda name: name != cv.main_metric
-        )
+        return sorted(filter(known.__contains__, METRICS), key=lambda name: name != cv.main_metric)
 
     @property
     def main(self) -> tuple[str, Estimate] | None:
         """The metric that decides, over all rows; `None` where it is undefined."""
         name = self.document.main_metric or ""
         pooled = self.document.pooled.get(name)
-        is_defined = name in HIGHER_IS_BETTER and pooled is not None and pooled.value is not None
+        is_defined = name in METRICS and pooled is not None and pooled.value is not None
         return (name, pooled) if pooled and is_defined else None
 
     @property

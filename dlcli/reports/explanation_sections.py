@@ -327,7 +327,7 @@ def explanation_section(record: TrainingRecord) -> Section | None:
             else each
             for each in explanation.worst
         ]
-        other = (explanation.importance_metric or "log_loss").replace("_", " ")
+        other = (explanation.importance_metric or record.run.task.error_name).replace("_", " ")
         table = worst_table(worst, f"error{explanation.unit}" if is_number else fmt.shorten(other))
         blocks.append(Group("The largest errors", (table,)))
     return Section("explanation", "What it depends on", tuple(blocks)) if blocks else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlcli.errors import UNDEFINED as UNDEFINED
 from dlcli.errors import are_years, printable
 from dlcli.errors import number as number
+from dlcli.metrics.definitions import METRICS
 
 if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
@@ -30,12 +31,6 @@ VERDICTS = {
 }
 """Differences by their verdict at the level of 95 %, unless that is unknown."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
-_METRICS = {
-    "mae": "mean absolute error (mae)",
-    "mse": "mean squared error",
-    "r2": "r²",
-    "auc": "area under ROC",
-}
 
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
@@ -86,15 +81,19 @@ def percent(share: float | None) -> str:
 
 def metric(name: str, value: float | None) -> str:
     """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
-    return percent(value) if name == "accuracy" else number(value)
+    return percent(value) if _is_in_percent(name) else number(value)
 
 
 def metric_difference(name: str, value: Estimate) -> str:
     """Format a difference in a metric in a sentence: of accuracies in percentage points."""
-    if name != "accuracy":
+    if not _is_in_percent(name):
         return estimate(value, difference)
     points = estimate(value, lambda share: difference(None if share is None else 100 * share))
     return f"{points} percentage points"
+
+
+def _is_in_percent(name: str) -> bool:
+    return name in METRICS and METRICS[name].in_percent
 
 
 def duration(seconds: float | None) -> str:
@@ -134,7 +133,8 @@ def time(seconds: float | None, *, has_date: bool = True) -> str:
 
 def metric_title(name: str) -> str:
     """Return a metric's name as one reads it: `balanced accuracy`."""
-    return _METRICS.get(name, name.replace("_", " "))
+    title = METRICS[name].title if name in METRICS else ""
+    return title or name.replace("_", " ")
 
 
 def capitalize(text: str) -> str:

@@ -11,7 +11,7 @@ from dlcli import __version__
 from dlcli.columns.identifiers import numbered_prefix
 from dlcli.columns.registry import type_named
 from dlcli.errors import joined, plural
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Verdict
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from dlcli.reports.run_record import NetworkEvent, RunRecord
     from dlcli.runs.run import Run
 
-_OF_POSITIVE_CLASS = ("precision", "recall", "f1", "average_precision")
 """Metrics of one of two classes; all others are alike for both."""
 _VERDICTS: Mapping[Verdict, str] = {
     "better": "{subject} is better than {}",
@@ -243,7 +242,11 @@ def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator
         metrics: the names of all metrics.
         classes: those of the target, the positive one last.
     """
-    names = [fmt.metric_title(name) for name in _OF_POSITIVE_CLASS if name in metrics]
+    names = [
+        fmt.metric_title(name)
+        for name, metric in METRICS.items()
+        if metric.of_positive_class and name in metrics
+    ]
     if len(classes) == 2 and names:
         subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
         yield f"{subject} {verb} of the class {fmt.shorten(classes[1], 40)}."
@@ -256,7 +259,9 @@ def metric_cell(name: str, result: FoldResult | Finalist) -> str:
 
 def direction_mark(metric: str) -> str:
     """Return an arrow: whether a higher or a lower value of a metric is better."""
-    return {True: "↑", False: "↓", None: ""}[HIGHER_IS_BETTER.get(metric)]
+    if metric not in METRICS:
+        return ""
+    return "↑" if METRICS[metric].higher_is_better else "↓"
 
 
 def layer_table(layers: Sequence[LayerSummary]) -> Table:

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
 from dlcli.metrics.definitions import (
+    ACCURACY,
+    F1,
+    METRICS,
+    PRECISION,
+    RECALL,
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
     stored_confusion,
 )
+from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import formatting as fmt
@@ -64,7 +70,7 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
     blocks: list[Block] = []
     if record.splits:
         by_column = record.run.metrics[record.splits[0]].get("by_column")
-        blocks += [metrics, *_metrics_of_parts("column", by_column, ("mae", "rmse", "r2"))]
+        blocks += [metrics, *_metrics_of_parts("column", by_column, "numbers")]
     for place, rows in enumerate(record.predicted):
         kind = record.run.config.adjective(rows.split)
         title = f"{fmt.capitalize(kind)} rows"
@@ -125,11 +131,10 @@ def prediction_blocks(
         charts.append(_calibration_chart(rows))
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
-    ranked = ("precision", "recall", "f1", "auc", "average_precision")
     return [
         Grid(tuple(charts)),
         *tables,
-        *_metrics_of_parts("label", metrics.get("by_label"), ranked),
+        *_metrics_of_parts("label", metrics.get("by_label"), "two classes"),
     ]
 
 
@@ -168,17 +173,18 @@ def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -
     return fmt.span(format_value(each.lowest), format_value(each.highest))
 
 
-def _metrics_of_parts(what: str, parts: object, metrics: Sequence[str]) -> list[Table]:
+def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[Table]:
     """List the metrics of each label or column, as metrics.json has them.
 
     Args:
         what: `label` or `column`.
         parts: anything, as a stranger may have made the run.
-        metrics: those that are listed.
+        kind: the kind of target that each is.
     """
     if not isinstance(parts, dict):
         return []
     known = {name: each for name, each in parts.items() if isinstance(each, dict)}
+    metrics = [name for name, each in METRICS.items() if each.of_parts and kind in each.forms]
     names = fmt.shorten_names(list(known)[:MOST_LISTED])
     rows = tuple(
         (name, *(fmt.number(each.get(metric)) for metric in metrics))
@@ -257,8 +263,8 @@ def class_table(matrix: Floats, names: Sequence[str]) -> Table:
         {
             "class": lambda at: shown[at],
             "rows": lambda at: fmt.number(true[at]),
-            "precision": lambda at: fmt.percent(_ratio(right[at], predicted[at])),
-            "recall": lambda at: fmt.percent(_ratio(right[at], true[at])),
+            PRECISION.name: lambda at: fmt.percent(_ratio(right[at], predicted[at])),
+            RECALL.name: lambda at: fmt.percent(_ratio(right[at], true[at])),
             "F1": lambda at: fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
         },
         "Each class",
@@ -429,10 +435,10 @@ def _threshold_table(rows: PredictedRows) -> Table:
         {
             "threshold": lambda each: fmt.number(each["threshold"]),
             "predicted so": lambda each: fmt.percent(each["selected"]),
-            "precision": lambda each: fmt.percent(each["precision"]),
-            "recall": lambda each: fmt.percent(each["recall"]),
-            "F1": lambda each: fmt.number(each["f1"]),
-            "accuracy": lambda each: fmt.percent(each["accuracy"]),
+            PRECISION.name: lambda each: fmt.percent(each[PRECISION.name]),
+            RECALL.name: lambda each: fmt.percent(each[RECALL.name]),
+            "F1": lambda each: fmt.number(each[F1.name]),
+            ACCURACY.name: lambda each: fmt.percent(each[ACCURACY.name]),
         },
         f"Other thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "

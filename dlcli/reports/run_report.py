@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dlcli.config.data_section import TimeSplit
 from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import is_higher_better
 from dlcli.metrics.statistic import finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import data_section, explanation_section
@@ -207,7 +207,7 @@ def _figures(record: TrainingRecord) -> Iterator[Figure]:
     metric = record.main_metric
     if metric is not None:
         first = record.splits[0]
-        better = "higher is better" if HIGHER_IS_BETTER[metric] else "lower is better"
+        better = "higher is better" if is_higher_better(metric) else "lower is better"
         title = fmt.metric_title(metric)
         for split in record.splits:
             value = fmt.metric(metric, finite_number(record.run.metrics[split].get(metric)))

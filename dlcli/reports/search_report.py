@@ -10,7 +10,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from dlcli.errors import plural
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.pipeline.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.reports import formatting as fmt
 from dlcli.reports.report_parts import (
@@ -173,7 +173,7 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     if default is None or best.metric is None:
         return f"On test rows it can't be compared with the default{reason}."
     values = [fmt.metric(best.metric, each.metrics.get(best.metric)) for each in (best, default)]
-    lower = "" if HIGHER_IS_BETTER.get(best.metric, True) else " (lower is better)"
+    lower = "" if is_higher_better(best.metric) else " (lower is better)"
     compared = f"{fmt.metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
     if best.verdict not in fmt.VERDICTS:
         return (
@@ -259,7 +259,7 @@ _NESTED = (
 def _finalist_table(finalists: Sequence[Finalist], rows: str) -> Table:
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
-    known = [name for name in names if name in HIGHER_IS_BETTER]
+    known = [name for name in names if name in METRICS]
     metrics = sorted(known, key=lambda name: name != first)[:_MOST_METRICS]
     difference = f"{fmt.shorten(first or '', 30)} - default's [95 %]".lstrip()
     columns: dict[str, Callable[[Finalist], str]] = {

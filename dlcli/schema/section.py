@@ -36,6 +36,7 @@ from pydantic_core import (
 )
 
 from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, truncate
+from dlcli.metrics.definitions import METRICS
 from dlcli.schema.key_examples import EXAMPLES
 
 Conflict = tuple[str | tuple[str, ...], str]
@@ -493,35 +494,13 @@ Column = Annotated[str, Field(min_length=1), Expected("a column's name")]
 # Names of metrics
 
 
-_METRIC_ALIASES = {
-    "mean_squared_error": "mse",
-    "root_mean_squared_error": "rmse",
-    "mean_absolute_error": "mae",
-    "r2_score": "r2",
-    "mean_poisson_deviance": "poisson_deviance",
-    **dict.fromkeys(("acc", "accuracy_score", "binary_accuracy"), "accuracy"),
-    **dict.fromkeys(("categorical_accuracy", "sparse_categorical_accuracy"), "accuracy"),
-    "balanced_accuracy_score": "balanced_accuracy",
-    **dict.fromkeys(("roc_auc", "roc_auc_score"), "auc"),
-    "average_precision_score": "average_precision",
-    "precision_score": "precision",
-    "recall_score": "recall",
-    "f1_score": "f1",
-    "precision_micro": "micro_precision",
-    "recall_micro": "micro_recall",
-    "f1_micro": "micro_f1",
-    "f1_macro": "macro_f1",
-    "brier_score_loss": "brier",
-}
-"""Names that Keras and scikit-learn have for the metrics; Keras's classes lack the underscores."""
 _METRICS_BY_SPELLING = {
-    spelling: metric
-    for alias, metric in {
-        **{metric: metric for metric in _METRIC_ALIASES.values()},
-        **_METRIC_ALIASES,
-    }.items()
+    spelling: name
+    for name, metric in METRICS.items()
+    for alias in (name, *metric.aliases)
     for spelling in (alias, alias.replace("_", ""))
 }
+"""Metrics by their names in Keras and scikit-learn, too; Keras's classes lack the underscores."""
 
 
 def to_metric(name: object) -> object:

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats
 from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Softmax
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
@@ -25,18 +25,18 @@ from dlcli.config.training_choices import (
 )
 from dlcli.errors import did_you_mean, first_names
 from dlcli.metrics.definitions import (
-    binary_statistics,
+    BALANCED_ACCURACY,
     cross_entropy,
     decide,
     metric_values,
-    multiclass_statistics,
-    multilabel_statistics,
+    statistics_of,
 )
-from dlcli.metrics.statistic import Metrics, Statistic
+from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows, weighted_mean
+from dlcli.metrics.statistic import Metrics
 from dlcli.tables.arrow_arrays import integers, strings
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, Task, Values, refuse_missing, weighted_mean
+from dlcli.tasks.task import DecodedRows, Outputs, Task, Values, refuse_missing
 
 StorageType = Literal["text", "integer", "boolean"]
 
@@ -152,7 +152,9 @@ class _Classes(Task):
 
     def errors(self, values: Values, outputs: Outputs) -> Floats:
         probabilities = self.probabilities(outputs)
-        return cross_entropy(np.take_along_axis(probabilities, values[:, np.newaxis], axis=1))
+        of_truth = np.take_along_axis(probabilities, values[:, np.newaxis], axis=1)
+        errors: Floats = cross_entropy(of_truth.astype(np.float64))
+        return errors
 
     # Columns of stored predictions.
 
@@ -173,6 +175,7 @@ class Binary(_Classes):
 
     kind: Literal["binary"] = "binary"
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+    rows_type = PairRows
     charts: ClassVar[tuple[str, ...]] = (*_Classes.charts, "thresholds")
 
     def output_units(self, loss: Loss) -> int:
@@ -192,9 +195,6 @@ class Binary(_Classes):
             return BinaryCrossentropy()
         return SparseCategoricalCrossentropy()
 
-    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
-        return ("accuracy", "auc", "precision", "recall", "f1")
-
     def for_loss(self, loss: Loss | None) -> Binary:
         is_margin = loss is not None and loss.output == "margin"
         return (_Margin if is_margin else Binary)(**dict(self))
@@ -208,11 +208,6 @@ class Binary(_Classes):
     def probabilities(self, outputs: Outputs) -> Outputs:
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
-    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
-        return binary_statistics(
-            rows.values, rows.decoded[:, 0], rows.weights, probabilistic=self.has_probabilities
-        )
-
     @property
     def decoded_columns(self) -> tuple[str, ...]:
         return super().decoded_columns[1:]
@@ -221,8 +216,9 @@ class Binary(_Classes):
 class _Margin(Binary):
     """One of two classes by a margin, which is above 0 for the second; of hinge losses."""
 
+    rows_type = MarginRows
     has_probabilities = False
-    error_name = "hinge"
+    error_metric = None
     charts = ("confusion", "roc", "precision_recall")
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
@@ -251,22 +247,15 @@ class Multiclass(_Classes):
 
     kind: Literal["multiclass"] = "multiclass"
     classes: Annotated[tuple[str, ...], Field(min_length=3)]
-    ranking_metric = "balanced_accuracy"
+    rows_type = ClassRows
+    ranking_metric = BALANCED_ACCURACY
 
     def default_loss(self, output: Output) -> Loss:
         return SparseCategoricalCrossentropy()
 
-    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
-        if self.width > 3:
-            return ("accuracy", "f1", "top_3_accuracy")
-        return ("accuracy", "f1")
-
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
         return indices
-
-    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
-        return multiclass_statistics(rows.values, rows.decoded, rows.weights)
 
 
 class Multilabel(Task):
@@ -281,6 +270,7 @@ class Multilabel(Task):
 
     type = "multi_label"
     outcome = "labels"
+    rows_type = LabelRows
     charts = ("roc", "precision_recall", "calibration")
 
     @model_validator(mode="after")
@@ -345,17 +335,6 @@ class Multilabel(Task):
     def default_loss(self, output: Output) -> Loss:
         return BinaryCrossentropy()
 
-    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
-        return (
-            "accuracy",
-            "subset_accuracy",
-            "auc",
-            "macro_f1",
-            "micro_f1",
-            "micro_precision",
-            "micro_recall",
-        )
-
     def other_type_for(self, loss: Loss) -> str:
         if self.width > 1 and self.delimiter is None and "numbers" in loss.fits:
             return ", or data.target: {column: [...], type: numeric}"
@@ -388,15 +367,13 @@ class Multilabel(Task):
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         pairs = zip(rows.values.T, rows.decoded.T, strict=True)
-        each = (metric_values(binary_statistics(*pair, rows.weights)) for pair in pairs)
+        each = (metric_values(statistics_of(PairRows.of(*pair, rows.weights))) for pair in pairs)
         return {**super().metrics(rows), "by_label": dict(zip(self.labels, each, strict=True))}
-
-    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
-        return multilabel_statistics(rows.values, rows.decoded, rows.weights)
 
     def errors(self, values: Values, outputs: Outputs) -> Floats:
         probabilities = outputs.astype(np.float64)
-        return cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
+        errors: Floats = cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
+        return errors
 
     # Columns of stored predictions.
 

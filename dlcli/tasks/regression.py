@@ -24,24 +24,17 @@ from dlcli.columns.scaling import (
     scale_column,
 )
 from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
 from dlcli.errors import DataError
-from dlcli.metrics.definitions import metric_values, regression_statistics
-from dlcli.metrics.statistic import Metrics, Statistic, weighted_quantile
+from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
+from dlcli.metrics.metric import Metric, NumberRows
+from dlcli.metrics.statistic import Metrics
 from dlcli.tables.arrow_arrays import floats
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import (
-    DecodedRows,
-    Outputs,
-    OutputUnit,
-    Task,
-    Values,
-    refuse_missing,
-    weighted_mean,
-)
+from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values, refuse_missing
 
 Complaints = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Which rows have a wrong value, (rows,), and the complaint about the one at an index."""
@@ -52,13 +45,14 @@ class _Numbers(Task):
 
     scalings: tuple[LinearScaling, ...] = ()
     """The scaling of each column, fitted on training rows; before that there are none."""
-    has_deviance: bool = Field(default=False, exclude=True)
-    """True if numbers are trained as means of counts, so that their Poisson deviance is a metric;
-    see `for_loss`."""
+    loss: Any = Field(default=None, exclude=True)
+    """The loss that the outputs are trained by, which may have a metric of its own; see `for_loss`.
+    """
 
     outcome = "numbers"
     has_probabilities = False
-    error_name = "rmse"
+    rows_type = NumberRows
+    error_metric = RMSE
     charts = ("predicted_and_true", "residuals", "deciles")
     noun: ClassVar[str]
     """The content of each column: `number`."""
@@ -142,11 +136,10 @@ class _Numbers(Task):
         is_free = activation.name == "linear" and not loss.needs_original_scale
         return Standard() if is_free else Unscaled()
 
-    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
-        metrics: tuple[MetricName, ...] = ("mae", "mse", "rmse", "r2")
-        if self.width > 1:  # whose units may differ, and with them what an error means
-            metrics = ("r2", "mae", "mse", "rmse")
-        return (*metrics, "poisson_deviance") if loss.name == "poisson" else metrics
+    @property
+    def default_metric(self) -> Metric:
+        """The absolute error; R² of several columns, whose units and so errors may differ."""
+        return MAE if self.width == 1 else R2
 
     def other_type_for(self, loss: Loss) -> str:
         if self.width == 1:
@@ -199,7 +192,7 @@ class _Numbers(Task):
     # Predictions.
 
     def for_loss(self, loss: Loss | None) -> Self:
-        return self.model_copy(update={"has_deviance": isinstance(loss, Poisson)})
+        return self.model_copy(update={"loss": loss})
 
     def decode(self, outputs: Outputs) -> Floats:
         if len(self._scalings) == 1:  # the quick way for one row
@@ -218,27 +211,24 @@ class _Numbers(Task):
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         values = self.values(train, ValueIssues())
-        if self.comparison_metric(config) == "mae":
-            rows = np.ones(len(values)) if weights is None else weights
-            centers = np.array([weighted_quantile(column, rows, 0.5) for column in values.T])
-        else:
-            centers = weighted_mean(values, weights)
+        centers = self.comparison_metric(config).center(values, weights)
         pairs = zip(self._scalings, centers, strict=True)
         return np.array([scaling.apply(np.array([center]))[0] for scaling, center in pairs])
 
     # Evaluation.
 
-    def comparison_metric(self, config: Config) -> str:
-        """Return the Poisson deviance, or the squared or absolute error, as the loss optimizes.
+    def comparison_metric(self, config: Config) -> Metric:
+        """Return the metric that the loss optimizes, or R² of several columns.
 
         Errors of several columns have units of their own, so that their shares are compared.
         """
-        if isinstance(config.loss, Poisson):
-            return "poisson_deviance"
+        assert config.loss is not None  # resolved
+        metric = config.loss.comparison_metric or MAE
+        if metric.of_loss:
+            return metric
         if self.width > 1:
-            return "r2"
-        is_squared = isinstance(config.loss, MeanSquaredError)
-        return "rmse" if is_squared and not isinstance(config.output.scaling, Log1p) else "mae"
+            return R2
+        return MAE if isinstance(config.output.scaling, Log1p) else metric
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         metrics = super().metrics(rows)
@@ -250,10 +240,9 @@ class _Numbers(Task):
             parts[column] = metric_values(self.statistics(part))
         return {**metrics, "by_column": parts}
 
-    def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
-        return regression_statistics(
-            rows.values, rows.decoded, rows.weights, deviance=self.has_deviance
-        )
+    @property
+    def loss_metric(self) -> Metric | None:
+        return None if self.loss is None else self.loss.comparison_metric
 
     def errors(self, values: Values, outputs: Outputs) -> Floats:
         return np.abs(self.decode(outputs) - values)

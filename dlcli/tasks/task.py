@@ -15,17 +15,12 @@ from pydantic import Field
 from dlcli.arrays import Floats
 from dlcli.columns.scaling import Fitted, OutputScaling
 from dlcli.columns.value_issues import ValueIssues
-from dlcli.config.config_schema import ClassWeight, Config, MetricName, Output
+from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
-from dlcli.config.training_choices import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    Loss,
-    SparseCategoricalCrossentropy,
-    TargetForm,
-)
+from dlcli.config.training_choices import Loss, TargetForm
 from dlcli.errors import first_names
-from dlcli.metrics.definitions import metric_values
+from dlcli.metrics.definitions import ACCURACY, AUC, LOG_LOSS, METRICS, metric_values, statistics_of
+from dlcli.metrics.metric import Metric, Rows
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
@@ -35,10 +30,6 @@ Values = NDArray[Any]
 (rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
 Outputs = NDArray[np.floating[Any]]
 """Outputs of a network, (rows, units)."""
-
-
-LOG_LOSSES = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
-"""Losses whose minimum are the true probabilities."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,9 @@ class Task(Fitted):
     reason: str = Field(default="", exclude=True)
     """Why this task was chosen: `declared`, or what the rows show. Empty once it is fitted."""
 
-    ranking_metric: ClassVar[str] = "auc"
+    rows_type: ClassVar[type[Rows]]
+    """The rows of which metrics are taken, with decoded outputs."""
+    ranking_metric: ClassVar[Metric] = AUC
     """The metric of the order of classes or labels, whatever their probabilities."""
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
     """The type by which the config declares the target."""
@@ -85,8 +78,8 @@ class Task(Fitted):
     """The prediction for a row: numbers, one of several classes, or any of several labels."""
     has_probabilities: ClassVar[bool] = True
     """True if outputs are probabilities; false for numbers and margins."""
-    error_name: ClassVar[str] = "log_loss"
-    """The name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
+    error_metric: ClassVar[Metric | None] = LOG_LOSS
+    """The metric that is the mean of `errors`, or their squares' root; `None` for the hinge."""
     charts: ClassVar[tuple[str, ...]]
     """The charts that show predictions well, in the order of a report."""
 
@@ -198,7 +191,7 @@ class Task(Fitted):
         """Return the scaling of a config that names none; none for classes and labels."""
         return None
 
-    def comparison_metric(self, config: Config) -> str:
+    def comparison_metric(self, config: Config) -> Metric:
         """Return the metric by which a network is compared with the simplest models.
 
         It is a proper one, which the training optimizes, where there is one: the log loss of
@@ -208,12 +201,44 @@ class Task(Fitted):
         Args:
             config: the resolved config.
         """
-        is_proper = isinstance(config.loss, LOG_LOSSES) and config.class_weight is None
-        return "log_loss" if is_proper else self.ranking_metric
+        assert config.loss is not None  # resolved
+        is_proper = config.class_weight is None
+        return (is_proper and config.loss.comparison_metric) or self.ranking_metric
 
-    @abstractmethod
-    def epoch_metrics(self, loss: Loss) -> tuple[MetricName, ...]:
-        """Return the metrics that can be shown at each epoch, the default one first."""
+    @property
+    def loss_metric(self) -> Metric | None:
+        """The metric of the loss that outputs are trained by, if it has one of its own."""
+        return None
+
+    @property
+    def default_metric(self) -> Metric:
+        """The metric of each epoch of a config that names none."""
+        return ACCURACY
+
+    @property
+    def error_name(self) -> str:
+        """The name of the mean of `errors`: `rmse`, `log_loss` or `hinge`."""
+        return "hinge" if self.error_metric is None else self.error_metric.name
+
+    def metric_names(self, loss: Loss) -> tuple[str, ...]:
+        """Return the names of the metrics of a set of rows that are single numbers."""
+        task, decoded = self.for_loss(loss), np.empty((0, self.width))
+        return tuple(task.statistics(DecodedRows(task.predict(decoded), decoded, None)))
+
+    def epoch_metrics(self, loss: Loss) -> tuple[str, ...]:
+        """Return those that can be shown at each epoch, the default one first."""
+        kind = self.rows_type.kind
+        known = self.metric_names(loss)
+        names = [name for name in known if METRICS[name].forms[kind].is_trained]
+        return tuple(sorted(names, key=lambda name: name != self.default_metric.name))
+
+    def renamed_metrics(self, loss: Loss) -> dict[str, str]:
+        """Return names that mean the mean over classes or labels of the metric of two classes."""
+        known = self.metric_names(loss)
+        means = ((METRICS[name].mean_over_parts_of, name) for name in known)
+        return {
+            metric: name for metric, name in means if metric is not None and metric not in known
+        }
 
     def other_type_for(self, loss: Loss) -> str:
         """Return the setting under which the target would suit a loss that doesn't fit it, if any.
@@ -342,14 +367,10 @@ class Task(Fitted):
         """Compute all metrics of a set of rows; also those of each of several numbers or labels."""
         return metric_values(self.statistics(rows))
 
-    @abstractmethod
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-
-    def metric_names(self, loss: Loss) -> tuple[str, ...]:
-        """Return the names of the metrics of a set of rows that are single numbers."""
-        task, decoded = self.for_loss(loss), np.empty((0, self.width))
-        return tuple(task.statistics(DecodedRows(task.predict(decoded), decoded, None)))
+        made = self.rows_type.of(rows.values, rows.decoded, rows.weights)
+        return statistics_of(made, self.loss_metric)
 
     @abstractmethod
     def errors(self, values: Values, outputs: Outputs) -> Floats:
@@ -443,9 +464,3 @@ def refuse_missing(table: Table, column: str, issues: ValueIssues, hint: str = "
     """
     message = f"the target is missing; leave such rows out of the file{hint}"
     issues.refuse(table.missing(column), table, column, lambda _: message)
-
-
-def weighted_mean(values: Values, weights: Floats | None) -> Floats:
-    """Return the mean Σwy / Σw of each column, (columns,)."""
-    mean: Floats = np.average(values.astype(np.float64), axis=0, weights=weights)
-    return mean

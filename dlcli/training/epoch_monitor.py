@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from dlcli.config.config_schema import EarlyStopping
 from dlcli.config.training_choices import ReduceOnPlateau
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import is_higher_better
 from dlcli.training.objectives import Learner
 from dlcli.training_job import Job
 
 
 def direction(monitor: str) -> str:
     """Return the direction in which a monitored value improves, `min` or `max`."""
-    return "max" if HIGHER_IS_BETTER.get(monitor.removeprefix("val_"), False) else "min"
+    return "max" if is_higher_better(monitor) else "min"
 
 
 class State(NamedTuple):

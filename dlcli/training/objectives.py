@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from dlcli.config.config_schema import Config, MetricName
+from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
 from dlcli.config.training_choices import (
     CosineDecay,
@@ -39,6 +39,9 @@ from dlcli.keras_model import (
     plain_regularizer,
     with_scaling_layer,
 )
+from dlcli.metrics.definitions import metrics_of
+from dlcli.metrics.formula import Traced
+from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
 from dlcli.schema.section import Section
 from dlcli.tasks.task import OutputUnit, Task
@@ -416,39 +419,8 @@ def schedule_durations(config: Config, steps: int) -> dict[str, float]:
     return {}
 
 
-class DecodedMetric(keras.metrics.Metric):
-    """A Keras metric that receives labels and predictions in the target's unit."""
-
-    def __init__(self, metric: keras.metrics.Metric, decode: Decode, name: str) -> None:
-        super().__init__(name=name)
-        self.metric = metric
-        self.decode = decode
-
-    def update_state(
-        self,
-        y_true: tf.Tensor,
-        y_pred: tf.Tensor,
-        sample_weight: tf.Tensor | None = None,
-    ) -> None:
-        """Add a batch, (rows, ...)."""
-        labels, predictions = self.decode(y_true, y_pred)
-        self.metric.update_state(labels, predictions, sample_weight=sample_weight)
-
-    def result(self) -> Any:  # noqa: ANN401
-        """Return the metric over all batches since the last reset."""
-        return self.metric.result()
-
-    def reset_state(self) -> None:
-        """Discard all batches."""
-        self.metric.reset_state()
-
-
 def keras_metrics(
-    names: Sequence[MetricName],
-    task: Task,
-    outputs: int,
-    loss: Loss,
-    runtime: RuntimeValues,
+    names: Sequence[str], task: Task, outputs: int, loss: Loss, runtime: RuntimeValues
 ) -> list[keras.metrics.Metric]:
     """Return the metrics of an epoch, in the target's unit.
 
@@ -459,80 +431,115 @@ def keras_metrics(
         loss: defines the meaning of the output.
         runtime: the values that a shared program reads when it runs.
     """
+    trained, unit = task.for_loss(loss), task.output_unit
+    decode = None if unit is None else _number_decoder(unit, runtime)
     is_pair = len(task.classes) == 2 and outputs == 2  # the second class is the positive one
 
-    def decode_classes(labels: tf.Tensor, predicted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if loss.output == "margin":
-            # The metrics need values in [0, 1]; a sigmoid keeps the order and maps 0 to 1/2.
-            return labels, tf.sigmoid(predicted)
-        if len(labels.shape) == 1:
-            labels = tf.one_hot(tf.cast(labels, tf.int32), outputs, dtype=predicted.dtype)
-        return (labels[:, 1:], predicted[:, 1:]) if is_pair else (labels, predicted)
+    def rows_of(labels: Operand, predicted: Operand) -> Rows:
+        kind = trained.rows_type
+        if is_pair:
+            predicted = predicted[:, 1:]
+            labels = labels[:, 1:] if len(labels.shape) > 1 else labels[:, np.newaxis]
+        elif kind is ClassRows and len(labels.shape) > 1:
+            labels = np.argmax(labels, axis=1)
+        return kind(labels, predicted, None)
 
-    unit = task.output_unit
-    decode = decode_classes if unit is None else _number_decoder(unit, runtime)
-    is_apart = unit is not None or loss.output in ("margin", "probability")
-    apart = 1 if is_pair else outputs if is_apart else 0
-    return [DecodedMetric(_METRICS[name](apart), decode, name) for name in names]
+    one_row = rows_of(np.zeros((1, outputs)), np.zeros((1, outputs)))
+    known = metrics_of(one_row, trained.loss_metric)
+    made: list[keras.metrics.Metric] = []
+    for name in names:
+        form = known[name].forms[one_row.kind]
+        if form.keras is not None:
+            made.append(KerasMetric(form.keras, rows_of, one_row.outputs.shape[1], name))
+        else:
+            assert isinstance(form, SumForm)
+            made.append(SumMetric(form, rows_of, decode, one_row, name))
+    return made
 
 
-def _is_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Return 1 for each row whose class is the most probable one, else 0, (rows,).
+RowsOf = Callable[[Operand, Operand], Rows]
+"""Returns the rows of labels and outputs of a batch."""
 
-    Keras's `categorical_accuracy` does the same by four times as many operations.
+
+class SumMetric(keras.metrics.Metric):
+    """A metric that follows from sums over rows, by the formulas of its final value.
+
+    Args:
+        form: the formulas.
+        rows_of: returns the rows of labels and outputs in the target's unit.
+        decode: converts both to the target's unit, if they have another one.
+        one_row: any row, which shows how many sums there are.
+        name: its name.
     """
-    classes, predicted = (tf.argmax(each, axis=-1) for each in (labels, probabilities))
-    return tf.cast(classes == predicted, probabilities.dtype)
 
+    def __init__(
+        self, form: SumForm, rows_of: RowsOf, decode: Decode | None, one_row: Rows, name: str
+    ) -> None:
+        super().__init__(name=name)
+        self._form, self._rows_of, self._decode = form, rows_of, decode
+        with np.errstate(all="ignore"):
+            self._sizes = [np.shape(term)[1] for term in form.terms(one_row)]
+        self._sums = self.add_variable((sum(self._sizes),), "zeros", name="sums")
 
-def _all_right(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Return 1 for each row whose labels are all right, else 0, (rows,)."""
-    right = (labels > 0.5) == (probabilities > 0.5)
-    return tf.cast(tf.reduce_all(right, axis=-1), probabilities.dtype)
-
-
-def _poisson_deviance(counts: tf.Tensor, means: tf.Tensor) -> tf.Tensor:
-    """Return the mean of `2 (y ln(y / ŷ) - y + ŷ)` over each row's counts, (rows,)."""
-    counts = tf.cast(counts, means.dtype)
-    logarithm = tf.math.xlogy(counts, counts / means)
-    return tf.reduce_mean(2 * (logarithm - counts + means), axis=-1)
-
-
-class MeanOfRoots(keras.metrics.R2Score):
-    """The mean over columns of the roots of their mean squared errors, as in the final metrics."""
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
+        """Add a batch, (rows, ...)."""
+        pair = (tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred))
+        if self._decode is not None:
+            pair = self._decode(*pair)
+        terms = self._form.terms(self._rows_of(*(Traced(apply_keras, each) for each in pair)))
+        summed = tf.concat([tf.cast(term.value, self.dtype) for term in terms], axis=1)
+        if sample_weight is not None:
+            weights = tf.cast(tf.convert_to_tensor(sample_weight), self.dtype)
+            summed *= tf.reshape(weights, [-1, 1])
+        self._sums.assign_add(tf.reduce_sum(summed, axis=0))
 
     def result(self) -> tf.Tensor:
-        """Return the mean over all batches since the last reset."""
-        squares = tf.math.divide_no_nan(self.total_mse.value, self.count.value)
-        return tf.reduce_mean(tf.sqrt(squares))
+        """Return the metric over all batches since the last reset."""
+        sums = tf.split(tf.convert_to_tensor(self._sums), self._sizes)
+        return self._form.value(*(Traced(apply_keras, each) for each in sums)).value
 
 
-_METRICS: dict[MetricName, Callable[[int], keras.metrics.Metric]] = {
-    "mse": lambda _: keras.metrics.MeanSquaredError(),
-    "rmse": lambda apart: (
-        keras.metrics.RootMeanSquaredError() if apart == 1 else MeanOfRoots(name="rmse")
-    ),
-    "mae": lambda _: keras.metrics.MeanAbsoluteError(),
-    "r2": lambda _: keras.metrics.R2Score(),
-    "poisson_deviance": lambda _: keras.metrics.MeanMetricWrapper(_poisson_deviance),
-    "accuracy": lambda apart: (
-        keras.metrics.BinaryAccuracy() if apart else keras.metrics.MeanMetricWrapper(_is_right)
-    ),
-    "auc": lambda apart: (
-        keras.metrics.AUC(multi_label=True, num_labels=apart) if apart > 1 else keras.metrics.AUC()
-    ),
-    "precision": lambda _: keras.metrics.Precision(),
-    "recall": lambda _: keras.metrics.Recall(),
-    "f1": lambda apart: keras.metrics.F1Score(average="macro", threshold=0.5 if apart else None),
-    "top_3_accuracy": lambda _: keras.metrics.TopKCategoricalAccuracy(k=3),
-    "subset_accuracy": lambda _: keras.metrics.MeanMetricWrapper(_all_right),
-    "micro_precision": lambda _: keras.metrics.Precision(),
-    "micro_recall": lambda _: keras.metrics.Recall(),
-    "micro_f1": lambda _: keras.metrics.F1Score(average="micro", threshold=0.5),
-    "macro_f1": lambda _: keras.metrics.F1Score(average="macro", threshold=0.5),
-}
-"""Makes the Keras metric of a name, given the number of units that each stand for something of
-their own: numbers, labels, or the second of two classes; 0 if the units are classes."""
+class KerasMetric(keras.metrics.Metric):
+    """A metric of Keras that stands in for one that is no function of a few sums over rows.
+
+    Args:
+        metric: the name of Keras's class.
+        rows_of: returns the rows of labels and outputs.
+        parts: the number of labels that each have the metric; 1 for two classes.
+        name: its name.
+    """
+
+    def __init__(self, metric: str, rows_of: RowsOf, parts: int, name: str) -> None:
+        super().__init__(name=name)
+        options = {"multi_label": True, "num_labels": parts} if parts > 1 else {}
+        self._metric, self._rows_of = getattr(keras.metrics, metric)(**options), rows_of
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
+        """Add a batch, (rows, ...)."""
+        rows = self._rows_of(tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred))
+        # Keras needs values in [0, 1]; a sigmoid keeps the order of margins.
+        outputs = rows.outputs if rows.has_probabilities else tf.sigmoid(rows.outputs)
+        self._metric.update_state(rows.true, outputs, sample_weight=sample_weight)
+
+    def result(self) -> Any:  # noqa: ANN401
+        """Return the metric over all batches since the last reset."""
+        return self._metric.result()
+
+    def reset_state(self) -> None:
+        """Discard all batches."""
+        self._metric.reset_state()
+
+
+def apply_keras(name: str, *operands: Any, **options: Any) -> tf.Tensor:  # noqa: ANN401
+    """Apply the function that Keras has under the name of NumPy's, see `Traced`."""
+    if name == "take_along_axis":  # in one operation, where Keras has dozens
+        values, indices = operands
+        return tf.gather(values, indices, axis=1, batch_dims=1)
+    return getattr(keras.ops, name)(*operands, **options)
 
 
 def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.cross_validation import resume_cross_validation as resume_folds
@@ -39,7 +39,7 @@ def documented(verb: str = "") -> dict[str, set[str]]:
 
 def field_of(event: str, name: str) -> str:
     """Return the name of a field on the page; metrics share one entry."""
-    is_metric = event == "epoch" and name.removeprefix("val_") in HIGHER_IS_BETTER
+    is_metric = event == "epoch" and name.removeprefix("val_") in METRICS
     return "<metric>" if is_metric else name
 
 

@@ -257,8 +257,8 @@ CONFLICTS = [
     ("data.validation=0.2 data.train_on_validation=true gates={validation.mae:\xa0{at_most:\xa01}}",
      "gates['validation.mae']: needs validation rows; set data.train_on_validation: false"),
     ("metrics=[mse,mse]", "metrics: names a metric twice"),
-    ("metrics=[balanced_accuracy]",
-     "metrics[0]: 'balanced_accuracy' is not computed for each epoch; results always have it"),
+    ("metrics=[average_precision]",
+     "metrics[0]: 'average_precision' is not computed for each epoch; results always have it"),
     ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
                           " set data.validation: 0.15"),
     ("learning_rate_schedule=reduce_on_plateau",

@@ -19,7 +19,7 @@ from dlcli.config.tune_section import (
     Tune,
     TuneMetric,
 )
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.schema.yaml_document import Values, parse
 from tests.config.schema import VALIDATOR
 
@@ -139,7 +139,7 @@ def test_the_prefix_of_a_metric_may_be_omitted(load_with: Load) -> None:
 
 
 def test_every_metric_with_a_known_direction_is_allowed() -> None:
-    assert set(get_args(TuneMetric)) == {"val_loss", *(f"val_{name}" for name in HIGHER_IS_BETTER)}
+    assert set(get_args(TuneMetric)) == {"val_loss", *(f"val_{name}" for name in METRICS)}
 
 
 @pytest.mark.parametrize(

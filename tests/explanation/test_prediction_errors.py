@@ -7,12 +7,8 @@ import pytest
 from small_networks import UNSCALED, case, rows_of
 
 from dlcli.explanation.prediction_analysis import read_true_values, target_units, worst_rows
-from dlcli.metrics.definitions import (
-    binary_statistics,
-    multiclass_statistics,
-    multilabel_statistics,
-    regression_statistics,
-)
+from dlcli.metrics.definitions import statistics_of
+from dlcli.metrics.metric import ClassRows, LabelRows, NumberRows, PairRows
 from dlcli.prediction.predictions import Predictions
 
 
@@ -33,7 +29,7 @@ def test_of_a_number_it_is_the_difference():
     error = truth.error(predictions, WEIGHTS)
     assert error == pytest.approx(((2 * 0.25 + 4) / 4) ** 0.5)
     columns = np.array([[1], [2.5], [3]]), np.array([[1], [2], [5]])
-    assert error == pytest.approx(regression_statistics(*columns, WEIGHTS)["rmse"].value)
+    assert error == pytest.approx(statistics_of(NumberRows.of(*columns, WEIGHTS))["rmse"].value)
 
 
 def test_of_several_numbers_differences_are_in_standard_deviations():
@@ -55,7 +51,7 @@ def test_of_two_classes_it_is_the_log_loss():
     assert truth.row_errors(predictions).tolist() == pytest.approx(
         [np.log(2), np.log(4), -np.log(np.finfo(float).eps)]
     )
-    scores = binary_statistics(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS)
+    scores = statistics_of(PairRows.of(np.array([0, 1, 1]), np.array([0.5, 0.25, 0]), WEIGHTS))
     assert truth.error(predictions, WEIGHTS) == pytest.approx(scores["log_loss"].value)
     assert made.predictor.task.error_name == "log_loss"
 
@@ -65,7 +61,7 @@ def test_of_three_classes_likewise():
     shares = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.125, 0.75, 0.125], [0, 0, 1]])
     truth, predictions = scored(made, shares)
     assert truth.row_errors(predictions).tolist() == pytest.approx([np.log(2), 0, np.log(8), 0])
-    scores = multiclass_statistics(np.array([0, 1, 2, 2]), shares)
+    scores = statistics_of(ClassRows.of(np.array([0, 1, 2, 2]), shares))
     assert truth.error(predictions, np.ones(4)) == pytest.approx(scores["log_loss"].value)
 
 
@@ -77,7 +73,7 @@ def test_of_labels_it_is_the_mean_over_them():
     log2 = np.log(2)
     assert truth.row_errors(predictions).tolist() == pytest.approx([1.5 * log2, log2, 0.5 * log2])
     marks = np.array([[1, 0], [0, 0], [1, 1]])
-    expected = multilabel_statistics(marks, outputs, WEIGHTS)["log_loss"].value
+    expected = statistics_of(LabelRows.of(marks, outputs, WEIGHTS))["log_loss"].value
     assert truth.error(predictions, WEIGHTS) == pytest.approx(expected)
 
 

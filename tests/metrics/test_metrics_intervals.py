@@ -11,7 +11,7 @@ import pytest
 from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge
 from dlcli.metrics import intervals
-from dlcli.metrics.definitions import regression_statistics
+from dlcli.metrics.definitions import statistics_of
 from dlcli.metrics.intervals import (
     estimate_statistic_differences,
     estimate_statistics,
@@ -19,6 +19,7 @@ from dlcli.metrics.intervals import (
     share_interval,
     student_quantile,
 )
+from dlcli.metrics.metric import NumberRows
 from dlcli.metrics.statistic import Ranking, Share
 from dlcli.tasks.classification import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
@@ -360,7 +361,7 @@ def test_a_row_with_most_of_the_weight_leaves_no_interval_of_a_difference():
     weights = np.ones(40)
     weights[0] = 1e6
     first, second = (
-        regression_statistics(truth[:, np.newaxis], truth[:, np.newaxis] + noise, weights)
+        statistics_of(NumberRows.of(truth[:, np.newaxis], truth[:, np.newaxis] + noise, weights))
         for noise in rng.normal(size=(2, 40, 1))
     )
     found = estimate_statistic_differences(first, second, paired=True)
@@ -371,6 +372,6 @@ def test_a_row_with_most_of_the_weight_leaves_no_interval_of_a_difference():
 
 def test_an_undefined_metric_says_so_in_a_comparison():
     truth = np.column_stack([np.arange(20.0), np.full(20, 5.0)])
-    metrics = regression_statistics(truth, truth + 0.1)
+    metrics = statistics_of(NumberRows.of(truth, truth + 0.1))
     found = estimate_statistic_differences({"r2": metrics["r2"]}, metrics, paired=True)["r2"]
     assert (found.value, found.reason) == (None, "undefined on these rows")

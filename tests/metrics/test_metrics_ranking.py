@@ -7,11 +7,12 @@ import pytest
 
 from dlcli.metrics.definitions import (
     CalibrationBin,
-    binary_statistics,
     calibration_curve,
     decision_metrics,
     expected_calibration_error,
+    statistics_of,
 )
+from dlcli.metrics.metric import PairRows
 from dlcli.metrics.statistic import ThresholdCounts
 
 FOUR = ThresholdCounts.of(
@@ -69,7 +70,7 @@ def test_areas_are_those_of_the_metrics():
     scores = np.round(chance.random(500), 2)  # with ties
     weights = chance.random(500)
     ranking = ThresholdCounts.of(target == 1, scores, weights)
-    metrics = binary_statistics(target, scores, weights)
+    metrics = statistics_of(PairRows.of(target, scores, weights))
     assert ranking.roc_auc() == pytest.approx(metrics["auc"].value)
     assert ranking.average_precision() == pytest.approx(metrics["average_precision"].value)
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.metrics.definitions import (
-    HIGHER_IS_BETTER,
-    binary_statistics,
+    METRICS,
+    POISSON_DEVIANCE,
     metric_values,
-    multiclass_statistics,
-    regression_statistics,
+    statistics_of,
     stored_confusion,
 )
+from dlcli.metrics.metric import ClassRows, MarginRows, NumberRows, PairRows
 from dlcli.tasks.classification import Multilabel
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import DecodedRows
@@ -25,23 +25,25 @@ from dlcli.tasks.task import DecodedRows
 LABELS = Multilabel(columns=("a", "b", "c"), labels=("a", "b", "c"))
 
 
-def regression_metrics(target, prediction, *arguments, **options):
+def regression_metrics(target, prediction, weight=None, *, deviance=False):
     columns = (
         np.reshape(part, (len(part), -1 if len(part) else 1)) for part in (target, prediction)
     )
-    return metric_values(regression_statistics(*columns, *arguments, **options))
+    of_loss = POISSON_DEVIANCE if deviance else None
+    return metric_values(statistics_of(NumberRows.of(*columns, weight), of_loss))
 
 
 def multilabel_metrics(target, probabilities, weight=None):
     return LABELS.metrics(DecodedRows(target, probabilities, weight))
 
 
-def binary_metrics(*arguments, **options):
-    return metric_values(binary_statistics(*arguments, **options))
+def binary_metrics(*arguments, probabilistic=True):
+    kind = PairRows if probabilistic else MarginRows
+    return metric_values(statistics_of(kind.of(*arguments)))
 
 
 def multiclass_metrics(*arguments):
-    return metric_values(multiclass_statistics(*arguments))
+    return metric_values(statistics_of(ClassRows.of(*arguments)))
 
 
 def floats(*values):
@@ -587,7 +589,7 @@ def test_every_metric_that_is_one_number_has_a_better_direction():
         *multiclass_metrics(FOUR, FOUR_PROBABILITIES),
         *multilabel_metrics(MARKS, MARK_PROBABILITIES),
     }
-    assert named - {"confusion", "by_label"} == HIGHER_IS_BETTER.keys()
+    assert named - {"confusion", "by_label"} == METRICS.keys()
 
 
 def test_perfect_predictions_reach_the_better_end_of_every_metric():
@@ -595,7 +597,7 @@ def test_perfect_predictions_reach_the_better_end_of_every_metric():
     binary = binary_metrics(TRUTHS, TRUTHS)
     several = multiclass_metrics(FOUR, np.eye(4)[FOUR])
     labels = multilabel_metrics(MARKS, MARKS)
-    best = {name: float(higher) for name, higher in HIGHER_IS_BETTER.items()}
+    best = {name: float(each.higher_is_better) for name, each in METRICS.items()}
     for name, score in (numbers | binary | several | labels).items():
         assert name in ("confusion", "by_label") or score == pytest.approx(best[name])
 

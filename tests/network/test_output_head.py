@@ -288,9 +288,10 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         ),
         (
             "labels",
-            {"metrics": ("f1",)},
-            "metrics[0]: 'f1' does not fit the target 'u', 'v', 'w' (3 labels); use accuracy, "
-            "subset_accuracy, auc, macro_f1, micro_f1, micro_precision, micro_recall",
+            {"metrics": ("recall",)},
+            "metrics[0]: 'recall' does not fit the target 'u', 'v', 'w' (3 labels); use accuracy, "
+            "subset_accuracy, auc, macro_f1, micro_precision, micro_recall, micro_f1, log_loss, "
+            "brier",
         ),
         (
             "number",
@@ -383,13 +384,13 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             "two",
             {"metrics": ("r2",)},
             "metrics[0]: 'r2' does not fit the target 'y' (2 classes); "
-            "use accuracy, auc, precision, recall, f1",
+            "use accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier",
         ),
         (
             "three",
             {"metrics": ("top_3_accuracy",)},
             "metrics[0]: 'top_3_accuracy' does not fit the target 'y' (3 classes); "
-            "use accuracy, f1",
+            "use accuracy, balanced_accuracy, macro_f1, log_loss",
         ),
         (
             "number",
@@ -400,7 +401,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             "three",
             {"early_stopping": {"monitor": "val_auc"}},
             "early_stopping.monitor: 'val_auc' does not fit the target 'y' (3 classes); "
-            "use loss, accuracy, f1",
+            "use loss, accuracy, balanced_accuracy, macro_f1, log_loss",
         ),
         (
             "number",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dlcli.config.training_choices import Poisson
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, positive_weights
 from dlcli.pipeline.documents import (
@@ -226,12 +226,12 @@ def test_every_metric_has_the_standard_error_that_many_draws_of_rows_show():
     seen = set()
     for kind in range(5):
         scores = [(held := table[kind]).task.metrics(held) for table in tables]
-        for name in set(scores[0]) & set(HIGHER_IS_BETTER):
+        for name in set(scores[0]) & set(METRICS):
             deviation = np.std([each[name] for each in scores], ddof=1)
             errors = [standard_error(table[kind].statistics()[name]) for table in tables[:15]]
             assert np.median(errors) == pytest.approx(deviation, rel=0.2), (kind, name)
             seen.add(name)
-    assert seen == set(HIGHER_IS_BETTER)
+    assert seen == set(METRICS)
 
 
 def test_what_rows_cannot_tell_has_none():

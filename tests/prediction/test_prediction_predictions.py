@@ -13,7 +13,8 @@ import pytest
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import UsageError
-from dlcli.metrics.definitions import binary_statistics, metric_values, multilabel_statistics
+from dlcli.metrics.definitions import metric_values, statistics_of
+from dlcli.metrics.metric import LabelRows, PairRows
 from dlcli.prediction.prediction_tables import write_rows
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions
 from dlcli.tables.table import Table
@@ -147,7 +148,9 @@ WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 def test_two_classes_are_scored_by_the_probability_of_the_second(outputs, weights):
     both = np.stack([1 - POSITIVE, POSITIVE], axis=1)
     found = measured(predictions(classes("no", "yes"), both[:, 2 - outputs :]), TRUTH, weights)
-    assert found == metric_values(binary_statistics(np.array([1, 0, 1, 0]), POSITIVE, weights))
+    assert found == metric_values(
+        statistics_of(PairRows.of(np.array([1, 0, 1, 0]), POSITIVE, weights))
+    )
 
 
 def test_one_class_more_is_scored_by_all_probabilities():
@@ -254,10 +257,10 @@ def test_labels_are_scored_with_their_names(weights):
     found = measured(predictions(labels("u", "v"), outputs), rows(u=[1, 0], v=[0, 1]), weights)
     marks = np.array([[1, 0], [0, 1]])
     by_label = {
-        name: metric_values(binary_statistics(marks[:, at], outputs[:, at], weights))
+        name: metric_values(statistics_of(PairRows.of(marks[:, at], outputs[:, at], weights)))
         for at, name in enumerate("uv")
     }
-    expected = metric_values(multilabel_statistics(marks, outputs, weights))
+    expected = metric_values(statistics_of(LabelRows.of(marks, outputs, weights)))
     assert found == {**expected, "by_label": by_label}
 
 

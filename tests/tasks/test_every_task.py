@@ -11,7 +11,7 @@ from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
 from dlcli.encoding.encoding import Encoding
-from dlcli.metrics.definitions import HIGHER_IS_BETTER
+from dlcli.metrics.definitions import METRICS
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression
@@ -94,7 +94,7 @@ def test_decoded_outputs_are_read_back_from_their_columns(task, outputs):
 @pytest.mark.parametrize("weights", [None, np.array([0.5, 2.0, 1.0])], ids=["plain", "weighted"])
 def test_statistics_have_the_names_and_values_of_metrics(task, table, outputs, weights):
     rows = DecodedRows(task.values(table, ValueIssues()), task.decode(outputs), weights)
-    metrics = {n: v for n, v in task.metrics(rows).items() if n in HIGHER_IS_BETTER}
+    metrics = {n: v for n, v in task.metrics(rows).items() if n in METRICS}
     found = {name: statistic.value for name, statistic in task.statistics(rows).items()}
     assert found == {n: v if v is None else pytest.approx(v) for n, v in metrics.items()}
 

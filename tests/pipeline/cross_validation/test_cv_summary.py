@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.config.training_choices import MeanSquaredError
+from dlcli.config.training_choices import Huber, MeanSquaredError, Poisson
 from dlcli.errors import RunError
 from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import CrossValidationPlan
@@ -165,7 +165,7 @@ def test_the_interval_of_a_nested_search_stays_within_what_its_metric_can_be():
     assert (combine([outer(1, 0.1), outer(2, 0.9)], "val_r2").lower or 0) < -1
 
 
-@pytest.mark.parametrize(("loss", "is_cut"), [("huber", True), ("poisson", False), (None, False)])
+@pytest.mark.parametrize(("loss", "is_cut"), [(Huber(), True), (Poisson(), False), (None, False)])
 def test_the_loss_of_a_nested_search_is_not_below_zero_unless_it_can_be(loss, is_cut):
     found = combine([outer(1, 0.1), outer(2, 0.9)], "val_loss", loss)
     assert (found.lower == 0.0) == is_cut
