@@ -558,7 +558,8 @@ class Config(Section):
             if not isinstance(section, EarlyStopping | ReduceOnPlateau):
                 continue
             name = section.monitor.removeprefix("val_")
-            if name not in known:
+            means = (METRICS[each].mean_over_parts_of for each in known if each in METRICS)
+            if name not in (*known, *means):
                 allowed = [*known, *(f"val_{each}" for each in known)]
                 is_metric = name in get_args(MetricName)  # but not one of this config
                 way_out = "" if is_metric else did_you_mean(section.monitor, allowed)

@@ -202,8 +202,11 @@ class Task(Fitted):
             config: the resolved config.
         """
         assert config.loss is not None  # resolved
-        is_proper = config.class_weight is None
-        return (is_proper and config.loss.comparison_metric) or self.ranking_metric
+        metric = config.loss.comparison_metric
+        is_proper = metric is not None and self.rows_type.kind in metric.forms
+        if metric is None or not is_proper or config.class_weight is not None:
+            return self.ranking_metric
+        return metric
 
     @property
     def loss_metric(self) -> Metric | None:

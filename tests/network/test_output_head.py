@@ -107,6 +107,32 @@ def test_without_metrics_each_epoch_shows_the_default_one(target, metrics):
     assert resolve_head(config(), TARGETS[target]).metrics == metrics
 
 
+@pytest.mark.parametrize("target", ["three", "labels"])
+def test_f1_of_several_parts_is_their_mean_wherever_it_is_named(target):
+    given = config(
+        metrics=("f1", "accuracy", "macro_f1"),
+        early_stopping={"monitor": "val_f1"},
+        learning_rate_schedule={"name": "reduce_on_plateau", "monitor": "f1"},
+        gates={"validation.f1": {"at_least": 0.5}, "validation.accuracy": {"at_least": 0.5}},
+        tune={"metric": "val_f1", "folds": 5},
+    )
+    found = resolve_head(given, TARGETS[target]).resolve(given)
+    assert found.metrics == ("macro_f1", "accuracy")
+    assert found.early_stopping.monitor == "val_macro_f1"
+    assert found.learning_rate_schedule.monitor == "macro_f1"
+    assert list(found.gates) == ["validation.macro_f1", "validation.accuracy"]
+    assert found.tune.metric == "val_macro_f1"
+
+
+def test_f1_of_two_classes_is_that_of_the_second():
+    given = config(metrics=("f1",))
+    assert resolve_head(given, TARGETS["two"]).resolve(given).metrics == ("f1",)
+    assert problems("two", metrics=("macro_f1",)) == [
+        "metrics[0]: 'macro_f1' does not fit the target 'y' (2 classes); "
+        "use accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier"
+    ]
+
+
 def test_an_empty_list_of_metrics_is_kept():
     assert resolve_head(config(metrics=()), TARGETS["number"]).metrics == ()
 

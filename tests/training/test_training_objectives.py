@@ -14,6 +14,7 @@ from dlcli.columns.scaling import LinearScaling
 from dlcli.config.training_choices import Loss
 from dlcli.tasks.classification import classification
 from dlcli.tasks.regression import Regression
+from dlcli.tasks.task import DecodedRows
 from dlcli.training.compiled_objects import (
     COMPACT,
     MOST_SUMMED_INPUTS,
@@ -229,6 +230,26 @@ def test_the_most_probable_class_counts_even_if_there_are_as_many_rows_as_classe
     loss = "sparse_categorical_crossentropy"
     assert measure("accuracy", target, labels, outputs, loss) == 0.5
     assert measure("top_3_accuracy", target, labels, outputs, loss) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("target", "rows", "loss"),
+    [
+        ("two", TWO, "binary_crossentropy"),
+        ("four", THREE, "sparse_categorical_crossentropy"),
+        ("four", THREE, "categorical_crossentropy"),
+        ("labels", LABELS, "binary_crossentropy"),
+    ],
+)
+def test_each_metric_of_sums_is_that_of_the_final_rows(make_job, target, rows, loss):
+    task, section = make_job(target=target).task, TypeAdapter(Loss).validate_python({"name": loss})
+    values, outputs = rows
+    if target == "four":  # of which one never occurs and is never predicted
+        outputs = np.pad(outputs, ((0, 0), (0, 1)))
+    final = task.metrics(DecodedRows(values, outputs, None))
+    labels = task.loss_labels(values, section, outputs.shape[1])
+    for name in set(task.epoch_metrics(section)) - {"auc"}:
+        assert measure(name, task, labels, outputs, loss) == pytest.approx(final[name]), name
 
 
 # Decided: a; a and b; none; a, b and c. So b is missed in the third row and added in the last.
