@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
-from dlcli.columns.value_issues import Place, ValueIssues
+from dlcli.columns.value_issues import Place
 from dlcli.config.config_schema import Config
-from dlcli.encoding.encoding import difference_lines, find_differences
 from dlcli.errors import check_word, plural
-from dlcli.pipeline.batch_prediction import bad_rows_text, bad_values, predict_batch, treatment_of
+from dlcli.pipeline.table_prediction import BadRows, RowDifferences, evaluate, predict
+from dlcli.prediction.prediction_tables import assemble
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
@@ -28,8 +28,7 @@ from dlcli.reports.views import View, render_table
 from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_reader import opened_network
 from dlcli.schema.urls import Location
-from dlcli.tables.memory_tables import MemoryTable, memory_table
-from dlcli.tables.table import Table
+from dlcli.tables.memory_tables import memory_table
 
 _SHOWN_ROWS = 10
 OnBadRow = Literal["error", "warn"]
@@ -95,10 +94,11 @@ class Model:
                 can't be read.
             UsageError: if the run has no held-out rows for intervals.
         """
-        predictor, table, issues = self._read(table_source(data), interval, on_bad_row, [])
-        predictions = predictor.predict(table, issues)
-        self._warn_of(table, issues)
-        return Prediction(predictions, _index_of(data))
+        predictor = self._warned_predictor(interval, on_bad_row)
+        found = predict(predictor, table_source(data), _warn, BadRows(on_bad_row))
+        treatment = BadRows(on_bad_row).words(found.differences.bad_rows)
+        self._warn_of(found.differences, found.table.file, treatment, found.table.place)
+        return Prediction(found.predictions, _index_of(data))
 
     def predict_rows(
         self,
@@ -121,9 +121,10 @@ class Model:
         found = predictor.predict_rows(rows) if isinstance(rows, list | tuple) else None
         if found is None:
             return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
-        self._warn_of_uncertainty(predictor)
+        self._warned_predictor(interval, on_bad_row)
         predictions, issues = found
-        self._warn_of_differences("data", issues, lambda index: f"row {index + 1}")
+        differences = RowDifferences(rows=issues.rows, columns=issues.columns)
+        self._warn_of(differences, "data", "", lambda index: f"row {index + 1}")
         return Prediction(predictions)
 
     def predict_batch(
@@ -155,8 +156,17 @@ class Model:
         """
         predictor = self._predictor(interval, on_bad_row)
         rows = memory_table(batch, "batch").data
-        issues = ValueIssues(lenient=on_bad_row == "warn")
-        return _like(batch, predict_batch(predictor, rows, column_names("keep", keep), issues))
+        table, kept = predictor.batch(rows, "batch"), column_names("keep", keep)
+        predictions = predictor.predict(table, BadRows(on_bad_row).new_issues())
+        predicted = assemble(predictions, table, kept)
+        # Spark reads no lists with offsets of 64 bits, of which the sets of a batch have no need.
+        fields = [
+            field.with_type(pa.list_(field.type.value_type))
+            if pa.types.is_large_list(field.type) and field.name not in kept
+            else field
+            for field in predicted.schema
+        ]
+        return _like(batch, predicted.cast(pa.schema(fields)))
 
     def evaluate(
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
@@ -177,33 +187,15 @@ class Model:
         Raises:
             DataError, UsageError: see `predict`.
         """
-        source = table_source(data)
-        others = self.predictor.metric_columns
-        predictor, table, issues = self._read(source, interval, on_bad_row, others)
-        if message := self.training_data.warning(source, table.file):
-            warn(message)
-        evaluation = predictor.evaluate(table, issues)
-        for message in filter(None, (evaluation.warning, evaluation.shortfall)):
-            warn(f"{table.file}: {message}")
-        self._warn_of(evaluation.table, issues, evaluation.table.rows - evaluation.rows)
-        found: dict[str, Any] = {**evaluation.metrics}
-        if evaluation.interval is not None:
-            found["interval"] = evaluation.interval
-        return found
-
-    def _read(
-        self,
-        source: Location | MemoryTable,
-        interval: float | None,
-        on_bad_row: OnBadRow,
-        others: Sequence[str],
-    ) -> tuple[Predictor, Table, ValueIssues]:
-        predictor = self._predictor(interval, on_bad_row)
-        self._warn_of_uncertainty(predictor)
-        table = predictor.read(source, others=others)
-        for message in table.warnings:
-            warn(message)
-        return predictor, table, ValueIssues(lenient=on_bad_row == "warn")
+        predictor = self._warned_predictor(interval, on_bad_row)
+        bad_rows, trained_on = BadRows(on_bad_row), self.training_data
+        found = evaluate(predictor, trained_on, table_source(data), _warn, bad_rows)
+        treatment = bad_rows.words(found.differences.bad_rows, found.skipped)
+        table = found.evaluation.table
+        self._warn_of(found.differences, table.file, treatment, table.place)
+        interval_found = found.evaluation.interval
+        others = {} if interval_found is None else {"interval": interval_found}
+        return {**found.evaluation.metrics, **others}
 
     def _predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
         """Return the predictor with intervals of a level, after a check of the arguments."""
@@ -216,22 +208,24 @@ class Model:
                 self._by_level[interval] = run.predictor_at(interval)
         return self._by_level[interval]
 
-    def _warn_of_uncertainty(self, predictor: Predictor) -> None:
+    def _warned_predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
+        """Return the predictor, and warn if the level of its intervals is uncertain."""
+        predictor = self._predictor(interval, on_bad_row)
         if predictor.uncertainty:
             warn(predictor.uncertainty)
+        return predictor
 
-    def _warn_of(self, table: Table, issues: ValueIssues, skipped: int = 0) -> None:
-        """Warn of values that can't be read, and of differences from the training rows."""
-        if count := len(issues.bad_indices):
-            treatment = treatment_of(count, skipped)
-            text = bad_rows_text(count, treatment, bad_values(issues, table))
-            warn(f"{table.file}: {text}")
-        self._warn_of_differences(table.file, issues, table.place)
+    def _warn_of(
+        self, differences: RowDifferences, file: str, treatment: str, place: Place
+    ) -> None:
+        for message in differences.warnings(file, self.predictor.encoding, treatment, place):
+            warn(message)
 
-    def _warn_of_differences(self, name: str, issues: ValueIssues, place: Place) -> None:
-        differences = find_differences(self.predictor.encoding, issues)
-        for line in difference_lines(differences, place):
-            warn(f"{name}: {line.text}")
+
+def _warn(label: str, message: str) -> None:
+    """Give warnings as Python's; notes are for the command line."""
+    if label == "warning":
+        warn(message)
 
 
 @dataclass(frozen=True)

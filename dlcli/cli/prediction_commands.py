@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,9 +17,11 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from dlcli.columns.value_issues import Place, ValueIssues
-    from dlcli.encoding.encoding import Encoding
+    from collections.abc import Iterable
+
+    from dlcli.columns.value_issues import ValueIssues
     from dlcli.pipeline.folder_prediction import FolderOptions
+    from dlcli.pipeline.table_prediction import BadRows
     from dlcli.prediction.prediction_tables import Format
     from dlcli.prediction.predictor import Predictor
     from dlcli.schema.urls import Location
@@ -74,15 +76,17 @@ def _interval_option(result: str) -> options.Option:
     "--output, as the predictions are written to standard output otherwise.",
 )
 @options.verbosity
-def predict(
+def predict(  # noqa: PLR0913  (Click gives options by their names)
     paths: RunAndData,
     output: Location | None,
     named: Format | None,
     keep: tuple[str, ...],
     spreadsheet_safe: bool,
     level: float | None,
+    jobs: int | None,
+    on_bad_row: Literal["error", "warn", "reject"],
+    rejected: Path | None,
     as_json: bool,
-    **bad_rows: Any,  # noqa: ANN401
 ) -> None:
     """Predict each row of DATA, in order.
 
@@ -102,17 +106,16 @@ def predict(
     constant memory, to a part of the same name. A part appears when it is complete; the same
     command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_remarks, print_unused_columns
+    from dlcli.cli.event_log import print_unused_columns
+    from dlcli.pipeline.table_prediction import predict as predict_table
     from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
     from dlcli.runs.run_reader import opened_network
 
-    jobs = bad_rows.pop("jobs")
     if output is not None and _is_folder_of_parts(paths[1], output, named):
         from dlcli.pipeline.folder_prediction import FolderOptions
 
-        choices = FolderOptions(
-            keep, spreadsheet_safe, **bad_rows, hint=_BAD_ROW_HINT, form=named, level=level
-        )
+        bad_rows = _bad_rows(on_bad_row, rejected)
+        choices = FolderOptions(keep, spreadsheet_safe, bad_rows, form=named, level=level)
         _predict_folder(paths, Path(output), choices, jobs or 1, as_json)
         return
     if jobs is not None:
@@ -120,7 +123,7 @@ def predict(
         raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
     if output is not None:
         options.refuse_existing_path(output)
-    issues, rejected = _value_issues(**bad_rows), bad_rows["rejected"]
+    bad_rows = _bad_rows_of_file(on_bad_row, rejected)
     form = choose_format(named, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
@@ -132,9 +135,8 @@ def predict(
     with options.open_output(output) as stream:
         with opened_network(run) as opened:
             predictor = opened.predictor_at(level)
-        table = predictor.read(data, others=None if rejected else keep)
-        print_remarks(table.remarks)
-        predictions = predictor.predict(table, issues)
+        found = predict_table(predictor, data, print_message, bad_rows, keep)
+        table, predictions, issues = found.table, found.predictions, found.issues
         rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
         _write_rejected(table, issues, rejected)
@@ -144,10 +146,13 @@ def predict(
         result = {"run": str(run), "output": str(output), "rows": table.rows}
         if predictions.regions is not None:
             result["interval"] = {"level": level, **predictions.regions.summary()}
-        result |= _differences_document(predictor.encoding, issues)
+        result |= found.differences.to_json(predictor.encoding)
         click.echo(json.dumps(result, allow_nan=False))
-    else:
-        _print_differences(predictor.encoding, issues, table, rejected)
+        return
+    treatment = bad_rows.words(found.differences.bad_rows)
+    _print_warnings(
+        found.differences.warnings(table.file, predictor.encoding, treatment, table.place)
+    )
 
 
 def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
@@ -176,7 +181,6 @@ def _predict_folder(
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
-    from dlcli.pipeline.batch_prediction import bad_rows_text
     from dlcli.pipeline.folder_prediction import predict_folder
     from dlcli.runs.run_reader import opened_network
 
@@ -187,10 +191,10 @@ def _predict_folder(
         else:
             print_event(event, fields)
 
-    _check_rejected(choices.on_bad_row, choices.rejected)
-    if choices.rejected is not None and choices.rejected.suffix:
-        raise click.UsageError(f"--rejected {choices.rejected}: name a folder, as --output is one")
-    if choices.rejected == output:
+    rejected = choices.bad_rows.rejected
+    if rejected is not None and rejected.suffix:
+        raise click.UsageError(f"--rejected {rejected}: name a folder, as --output is one")
+    if rejected == output:
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
     with opened_network(run) as opened:
@@ -202,17 +206,14 @@ def _predict_folder(
     if as_json:
         result = {"run": str(run), "output": str(output), "rows": found.rows}
         result |= {"files": outcome.files, "skipped": outcome.skipped}
-        result |= _differences_document(predictor.encoding, found.as_issues(), found.bad_rows)
+        result |= found.to_json(predictor.encoding)
         click.echo(json.dumps(result, allow_nan=False))
         return
     if outcome.skipped:
         skipped = plural(outcome.skipped, "file")
         print_message("note", f"{data}: {skipped} of {outcome.files} had been predicted before")
-    warnings = []
-    if found.bad_rows:
-        treatment = f"rejected to {choices.rejected}" if choices.rejected else "treated as missing"
-        warnings.append(bad_rows_text(found.bad_rows, treatment, found.examples))
-    _print_difference_warnings(str(data), warnings, predictor.encoding, found.as_issues())
+    treatment = choices.bad_rows.words(found.bad_rows)
+    _print_warnings(found.warnings(str(data), predictor.encoding, treatment))
 
 
 @click.command()
@@ -222,7 +223,11 @@ def _predict_folder(
 @options.json_object
 @options.verbosity
 def evaluate(
-    paths: RunAndData, level: float | None, on_bad_row: str, rejected: Path | None, as_json: bool
+    paths: RunAndData,
+    level: float | None,
+    on_bad_row: Literal["error", "warn", "reject"],
+    rejected: Path | None,
+    as_json: bool,
 ) -> None:
     """Compute the metrics of a run on other rows.
 
@@ -234,43 +239,39 @@ def evaluate(
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_remarks, print_unused_columns
+    from dlcli.cli.event_log import print_unused_columns
+    from dlcli.pipeline.table_prediction import evaluate as evaluate_table
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.report_parts import evaluation_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import opened_network
 
-    issues = _value_issues(on_bad_row, rejected)
+    bad_rows = _bad_rows_of_file(on_bad_row, rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
-        predictor, training_data = opened.predictor_at(level), opened.trained_on(run)
+        predictor, trained_on = opened.predictor_at(level), opened.trained_on(run)
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
-    table = predictor.read(data, others=None if rejected else predictor.metric_columns)
-    print_remarks(table.remarks)
-    if warning := training_data.warning(data, table.file):
-        print_message("warning", warning)
-    evaluation = predictor.evaluate(table, issues, reject=rejected is not None)
-    if evaluation.warning:
-        print_message("warning", f"{table.file}: {evaluation.warning}")
-    _write_rejected(evaluation.table, issues, rejected)
-    print_unused_columns(table.file, predictor.unread_columns(table))
+    found = evaluate_table(predictor, trained_on, data, print_message, bad_rows)
+    evaluation, differences = found.evaluation, found.differences
+    _write_rejected(evaluation.table, found.issues, rejected)
+    file = found.table.file
+    print_unused_columns(file, predictor.unread_columns(found.table))
     _print_uncertainty(predictor)
-    if evaluation.shortfall:
-        print_message("warning", f"{table.file}: {evaluation.shortfall}")
     rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
-    omitted, skipped = (each.rows - evaluation.rows for each in (table, evaluation.table))
     if as_json:
-        result = {"run": str(run), "rows": evaluation.rows, "left_out": omitted}
+        result = {"run": str(run), "rows": evaluation.rows, "left_out": found.omitted}
         result["metrics"] = evaluation.metrics
         if evaluation.interval is not None:
             result["interval"] = evaluation.interval
         if gates:
             result["gates"] = [each.model_dump(mode="json") for each in gates]
-        click.echo(json.dumps({**result, **_differences_document(predictor.encoding, issues)}))
+        click.echo(json.dumps({**result, **differences.to_json(predictor.encoding)}))
     else:
-        _print_differences(predictor.encoding, issues, evaluation.table, rejected, skipped)
+        treatment = bad_rows.words(differences.bad_rows, found.skipped)
+        place = evaluation.table.place
+        _print_warnings(differences.warnings(file, predictor.encoding, treatment, place))
         view = evaluation_view(
             evaluation.rows,
             evaluation.metrics,
@@ -281,7 +282,7 @@ def evaluate(
         click.echo(render_text(view, options.output_width()))
         for each in gates:
             click.echo(each.sentence)
-    require_gates(gates, table.file)
+    require_gates(gates, file)
 
 
 def _print_uncertainty(predictor: Predictor) -> None:
@@ -289,92 +290,33 @@ def _print_uncertainty(predictor: Predictor) -> None:
         print_message("note", predictor.uncertainty)
 
 
-def _value_issues(on_bad_row: str, rejected: Path | None) -> ValueIssues:
-    """Return the record of values that can't be used, as `--on-bad-row` and `--rejected` ask."""
-    from dlcli.columns.value_issues import ValueIssues
+def _bad_rows_of_file(
+    on_bad_row: Literal["error", "warn", "reject"], rejected: Path | None
+) -> BadRows:
+    """Return the treatment of values that can't be used, with a new file for rejected rows."""
     from dlcli.prediction.prediction_tables import format_of
 
-    _check_rejected(on_bad_row, rejected)
+    bad_rows = _bad_rows(on_bad_row, rejected)
     if rejected is not None:
         options.refuse_existing_path(rejected)
         format_of(rejected)
-    return ValueIssues(lenient=on_bad_row != "error", hint=_BAD_ROW_HINT)
+    return bad_rows
 
 
-def _check_rejected(on_bad_row: str, rejected: Path | None) -> None:
+def _bad_rows(on_bad_row: Literal["error", "warn", "reject"], rejected: Path | None) -> BadRows:
+    from dlcli.pipeline.table_prediction import BadRows
+
     if on_bad_row == "reject" and rejected is None:
         message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
         raise click.UsageError(message)
     if on_bad_row != "reject" and rejected is not None:
         raise click.UsageError("--rejected FILE needs --on-bad-row reject")
+    return BadRows(on_bad_row, rejected, _BAD_ROW_HINT)
 
 
-def _print_differences(
-    encoding: Encoding, issues: ValueIssues, table: Table, rejected: Path | None, skipped: int = 0
-) -> None:
-    """Print bad rows, and how all rows differ from the training rows, to standard error.
-
-    Args:
-        encoding: fitted on training rows.
-        issues: recorded when the rows were encoded.
-        table: the rows.
-        rejected: the file to which rows with a value that can't be used were rejected.
-        skipped: number of these rows that no metrics were computed for.
-    """
-    warnings = []
-    if len(issues.bad_indices):
-        warnings.append(_bad_row_warning(table, issues, rejected, skipped))
-    _print_difference_warnings(table.file, warnings, encoding, issues, table.place)
-
-
-def _print_difference_warnings(
-    file: str,
-    warnings: list[str],
-    encoding: Encoding,
-    issues: ValueIssues,
-    place: Place | None = None,
-) -> None:
-    """Print warnings, and then those about differences from the training rows."""
-    from dlcli.encoding.encoding import difference_lines, find_differences
-
-    warnings += [
-        f"{line.text}; --json lists all" if line.rest else line.text
-        for line in difference_lines(find_differences(encoding, issues), place)
-    ]
+def _print_warnings(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        print_message("warning", f"{file}: {warning}")
-
-
-def _bad_row_warning(table: Table, issues: ValueIssues, rejected: Path | None, skipped: int) -> str:
-    from dlcli.pipeline.batch_prediction import bad_rows_text, bad_values, treatment_of
-
-    count = len(issues.bad_indices)
-    rejects = rejected is not None
-    treatment = f"rejected to {rejected}" if rejects else treatment_of(count, skipped)
-    return bad_rows_text(count, treatment, bad_values(issues, table))
-
-
-def _differences_document(
-    encoding: Encoding, issues: ValueIssues, bad_rows: int | None = None
-) -> dict[str, object]:
-    """Describe for JSON how rows differ from the training rows; all counts are of rows.
-
-    Args:
-        encoding: fitted on training rows.
-        issues: recorded when the rows were encoded.
-        bad_rows: their number, unless the record has their indices.
-
-    Returns:
-        `bad_rows`, with a value that can't be used; and `differences`, an object for each column
-        that has any of: `unreadable`; `unseen`, with the rows of the most frequent
-        `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
-        `wordless`; `missing`, with `missing_share` and `training_missing_share`.
-    """
-    from dlcli.encoding.encoding import find_differences
-
-    found = {each.column: each.to_json() for each in find_differences(encoding, issues)}
-    count = len(issues.bad_indices) if bad_rows is None else bad_rows
-    return {"bad_rows": count, "differences": found}
+        print_message("warning", warning)
 
 
 def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:

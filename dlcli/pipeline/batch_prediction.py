@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from dlcli.columns.value_issues import ColumnIssues, ValueIssues
-from dlcli.errors import DataError, RunError, UsageError, in_cell
+from dlcli.errors import DataError, RunError, UsageError
+from dlcli.pipeline.table_prediction import BadRows, RowDifferences
 from dlcli.prediction.prediction_tables import RowWriter, assemble, format_of, rejected_rows
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
@@ -25,9 +24,6 @@ from dlcli.tables.source_files import SourceFile, find
 from dlcli.tables.table import Remark, Table
 from dlcli.tables.table_files import open_batches
 
-_SHOWN_BAD_VALUES = 3
-"""Values that can't be used that are named one by one."""
-
 
 @dataclass(frozen=True)
 class PartOptions:
@@ -36,130 +32,18 @@ class PartOptions:
     keep: tuple[str, ...] = ()
     """Columns to pass through, before the predictions."""
     spreadsheet_safe: bool = False
-    on_bad_row: str = "error"
-    """`error` refuses values that can't be encoded, which are recorded otherwise."""
-    hint: str = ""
-    """A note for the error about such a value."""
-
-
-@dataclass
-class Differences:
-    """The differences of the rows of any number of files from the training rows."""
-
-    rows: int = 0
-    bad_rows: int = 0
-    """Rows with a value that can't be encoded."""
-    examples: list[str] = field(default_factory=list)
-    """The first such values, each with its file, row, column and reason, see `bad_values`."""
-    columns: defaultdict[str, ColumnIssues] = field(
-        default_factory=lambda: defaultdict(ColumnIssues)
-    )
-
-    def add_rows(self, issues: ValueIssues, table: Table) -> None:
-        """Add the record of encoding a table, without keeping its rows."""
-        examples = bad_values(issues, table, with_file=True)
-        bad_rows = len(issues.bad_indices)
-        self.add(Differences(table.rows, bad_rows, examples, issues.columns))
-
-    def add(self, other: Differences) -> None:
-        """Add those of further rows."""
-        self.rows += other.rows
-        self.bad_rows += other.bad_rows
-        self.examples = [*self.examples, *other.examples][: _SHOWN_BAD_VALUES + 1]
-        for name, column in other.columns.items():
-            self.columns[name].add(column)
-            self.columns[name].limit_values()
-
-    def as_issues(self) -> ValueIssues:
-        """Return the record as that of encoding all rows at once, without their indices."""
-        issues = ValueIssues(lenient=True)
-        issues.rows = self.rows
-        issues.columns.update(self.columns)
-        return issues
+    bad_rows: BadRows = BadRows()
 
 
 @dataclass(frozen=True)
 class PredictedPart:
     """The outcome of a file."""
 
-    differences: Differences
+    differences: RowDifferences
     unread: tuple[str, ...]
     """The columns that training did not have and that nothing reads."""
     remarks: tuple[Remark, ...]
     """Remarks on what was detected about the file."""
-
-
-def bad_values(issues: ValueIssues, table: Table, *, with_file: bool = False) -> list[str]:
-    """Name the first values that can't be used: those to show, and one more if there are more.
-
-    Args:
-        issues: recorded when the table was encoded.
-        table: the rows.
-        with_file: whether a single file is named, too.
-
-    Returns:
-        For each `row 3, column 'age': REASON`, after the file if there are several.
-    """
-    named = []
-    for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
-        file, row = table.where(bad.index)
-        cell = in_cell(bad.reason, row, bad.column)
-        named.append(f"{file}: {cell}" if with_file or table.files else cell)
-    return named
-
-
-def bad_rows_text(count: int, treatment: str, values: Sequence[str]) -> str:
-    """Say how many rows have values that can't be used, and name the first of these.
-
-    Args:
-        count: the number of rows.
-        treatment: what is done with these rows, see `treatment_of`.
-        values: see `bad_values`.
-    """
-    if len(values) > _SHOWN_BAD_VALUES:
-        values = [*values[:_SHOWN_BAD_VALUES], "..."]
-    rows = "1 row has a value" if count == 1 else f"{count} rows have values"
-    return f"{rows} that can't be used, {treatment}: {'; '.join(values)}"
-
-
-def treatment_of(count: int, skipped: int) -> str:
-    """Say what is done with rows that have values that can't be used.
-
-    Args:
-        count: the number of rows.
-        skipped: of these, the rows that are left out, as their target can't be used.
-    """
-    if not skipped:
-        return "treated as missing"
-    if skipped == count:
-        return "skipped"
-    return f"{skipped} of them skipped, the others treated as missing"
-
-
-def predict_batch(
-    predictor: Predictor, rows: pa.Table, keep: Sequence[str], issues: ValueIssues
-) -> pa.Table:
-    """Predict some rows of a longer table; there may be none.
-
-    Args:
-        predictor: the model.
-        rows: the rows, in types that tables have.
-        keep: columns to pass through, before the predictions.
-        issues: records values that can't be encoded or that training didn't see.
-
-    Raises:
-        DataError, UsageError: see `Predictor.predict` and `assemble`.
-    """
-    table = predictor.batch(rows, "batch")
-    predicted = assemble(predictor.predict(table, issues), table, keep)
-    # Spark reads no lists with offsets of 64 bits, of which the sets of a batch have no need.
-    fields = [
-        field.with_type(pa.list_(field.type.value_type))
-        if pa.types.is_large_list(field.type) and field.name not in keep
-        else field
-        for field in predicted.schema
-    ]
-    return predicted.cast(pa.schema(fields))
 
 
 def predict_file(
@@ -211,18 +95,18 @@ def predict_file(
         [file] = find(source)
         file = replace(file, partition=partition)
         unread, tables = _read(predictor, file, stored, None if rejected else options.keep)
-        first, found = next(tables), Differences()
+        first, found = next(tables), RowDifferences()
         output = stack.enter_context(_new_file(part, options.spreadsheet_safe))
         rejects: RowWriter | None = None
         for table in chain([first], tables):
-            issues = ValueIssues(lenient=options.on_bad_row != "error", hint=options.hint)
+            issues = options.bad_rows.new_issues()
             predictions = predictor.predict(table, issues)
             bad = issues.bad_indices if rejected else None
             output.write(assemble(predictions, table, options.keep, bad))
             if rejected and issues.bad_indices.size:
                 rejects = rejects or stack.enter_context(_new_file(rejected))
                 rejects.write(rejected_rows(table, issues))
-            found.add_rows(issues, table)
+            found.add(RowDifferences.of(issues, table, with_file=True))
         if version_of(source) != before:
             raise DataError("changed while it was read; run the command again", file=source)
     return PredictedPart(found, tuple(unread), first.remarks)

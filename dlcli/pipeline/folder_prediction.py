@@ -17,7 +17,6 @@ import pyarrow as pa
 from dlcli import __version__
 from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
 from dlcli.pipeline.batch_prediction import (
-    Differences,
     PartOptions,
     PredictedPart,
     lock_name,
@@ -26,6 +25,7 @@ from dlcli.pipeline.batch_prediction import (
 )
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener
+from dlcli.pipeline.table_prediction import RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
 from dlcli.prediction.predictor import Predictor
@@ -71,8 +71,6 @@ class FolderOptions(PartOptions):
     form: Format | None = None
     """The format of all parts; that of each file if omitted, for Arrow Parquet."""
     level: float | None = None
-    rejected: Path | None = None
-    """The folder for rejected rows, with a file for each that has any."""
 
 
 @dataclass
@@ -84,7 +82,7 @@ class FolderOutcome:
     """Number of files in all."""
     skipped: int = 0
     """Number of those that were predicted before."""
-    differences: Differences = field(default_factory=Differences)
+    differences: RowDifferences = field(default_factory=RowDifferences)
     """The differences of the rows that were predicted now from the training rows."""
     unread: dict[str, str] = field(default_factory=dict)
     """The columns that training did not have and that nothing reads, each with the first file."""
@@ -161,7 +159,7 @@ def predict_folder(
     predictor = run.predictor_at(options.level)
     parts = _find_parts(data, folder, options)
     _refuse_other_files(folder)  # before anything is made in it
-    folders = [folder] if options.rejected is None else [folder, options.rejected]
+    folders = [folder] if options.bad_rows.rejected is None else [folder, options.bad_rows.rejected]
     for each in {base / part.name for part in parts for base in folders}:
         _make(each.parent)
     with locked(folder, "is predicting into it", _LOCK):
@@ -231,7 +229,8 @@ def _predict_parts(
     """Predict all files that no other process predicts."""
     pa.set_cpu_count(threads)
     for part in parts:
-        rejected = None if options.rejected is None else options.rejected / part.name
+        folder_of_rejected = options.bad_rows.rejected
+        rejected = None if folder_of_rejected is None else folder_of_rejected / part.name
         target = folder / part.name
         outcome = predict_file(predictor, part.source, target, options, rejected, part.partition)
         if outcome is not None:
@@ -275,13 +274,13 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_FileP
         base, sources = data, _tables_of(data)
         names = [source.relative_to(data).as_posix() for source in sources]
         columns = dict(partitions(names, str(data)))
-        for other in filter(None, (folder, options.rejected)):
+        for other in filter(None, (folder, options.bad_rows.rejected)):
             if other.resolve().is_relative_to(data.resolve()):
                 message = f"is within {data}, and its files would be predicted, too"
                 raise UsageError(f"{other}: {message}; name a folder elsewhere")
     else:
         base = next(parent for parent in data.parents if parent.exists())
-        sources = [*_matches(data, base, folder, options.rejected)]
+        sources = [*_matches(data, base, folder, options.bad_rows.rejected)]
     parts: dict[str, _FilePart] = {}
     for source in sources:
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
@@ -350,7 +349,7 @@ def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _Pred
         keep=[*options.keep],
         spreadsheet_safe=options.spreadsheet_safe,
         interval=options.level,
-        on_bad_row=options.on_bad_row,
+        on_bad_row=options.bad_rows.treatment,
         inputs=inputs,
     )
 

@@ -60,8 +60,8 @@ def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: P
     run = train(load_config(config, settings), config.parent / "run")
 
     assert run.metrics == whole.metrics
-    for name in ("read_predictions", "read_sample"):
-        found, expected = (getattr(each, name)().to_pydict() for each in (run, whole))
+    for name in ("predictions", "sample"):
+        found, expected = (getattr(each, name).table.to_pydict() for each in (run, whole))
         assert found.pop("row") == [row + 1 + (row > 9) for row in expected.pop("row")]
         assert found == expected
     [warning] = (each for each in run.events() if each["event"] == "warning")

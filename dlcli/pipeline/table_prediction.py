@@ -1,0 +1,249 @@
+"""Predict or evaluate the rows of a table, for the commands and for the Python API.
+
+Each message about the rows is worded here, and passed to the caller's `Report`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from dlcli.columns.value_issues import ColumnIssues, Place, ValueIssues
+from dlcli.encoding.encoding import Encoding, difference_lines, find_differences
+from dlcli.errors import by_caller, in_cell
+from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictor import Evaluation, Predictor
+from dlcli.runs.environment import TrainingData
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.source_files import Source
+from dlcli.tables.table import Table
+
+Report = Callable[[Literal["warning", "note"], str], None]
+"""Receives a message for the user."""
+_SHOWN_BAD_VALUES = 3
+"""Values that can't be used that are named one by one."""
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """The treatment of rows with a value that can't be encoded."""
+
+    treatment: Literal["error", "warn", "reject"] = "error"
+    """Refuse such a value, treat it as missing, or write its row to another file."""
+    rejected: Path | None = None
+    """The file or folder for rejected rows."""
+    hint: str = ""
+    """A note for the error about such a value."""
+
+    def new_issues(self) -> ValueIssues:
+        """Return an empty record of values that can't be encoded."""
+        return ValueIssues(lenient=self.treatment != "error", hint=self.hint)
+
+    def words(self, count: int, skipped: int = 0) -> str:
+        """Describe what is done with such rows.
+
+        Args:
+            count: the number of rows.
+            skipped: of these, the rows that are omitted, as their target can't be used.
+        """
+        if self.rejected is not None:
+            return f"rejected to {self.rejected}"
+        if not skipped:
+            return "treated as missing"
+        if skipped == count:
+            return "skipped"
+        return f"{skipped} of them skipped, the others treated as missing"
+
+
+@dataclass
+class RowDifferences:
+    """The differences of the rows of any number of files from the training rows."""
+
+    rows: int = 0
+    bad_rows: int = 0
+    """Rows with a value that can't be encoded."""
+    examples: list[str] = field(default_factory=list)
+    """The first such values: `row 3, column 'age': REASON`, after the file if there are several."""
+    columns: defaultdict[str, ColumnIssues] = field(
+        default_factory=lambda: defaultdict(ColumnIssues)
+    )
+
+    @classmethod
+    def of(cls, issues: ValueIssues, table: Table, *, with_file: bool = False) -> RowDifferences:
+        """Return the record of encoding a table, without its rows.
+
+        Args:
+            issues: recorded when the table was encoded.
+            table: the rows.
+            with_file: whether examples name a single file, too.
+        """
+        examples = []
+        for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
+            file, row = table.where(bad.index)
+            cell = in_cell(bad.reason, row, bad.column)
+            examples.append(f"{file}: {cell}" if with_file or table.files else cell)
+        return cls(table.rows, len(issues.bad_indices), examples, issues.columns)
+
+    def add(self, other: RowDifferences) -> None:
+        """Add those of further rows."""
+        self.rows += other.rows
+        self.bad_rows += other.bad_rows
+        self.examples = [*self.examples, *other.examples][: _SHOWN_BAD_VALUES + 1]
+        for name, column in other.columns.items():
+            self.columns[name].add(column)
+            self.columns[name].limit_values()
+
+    def warnings(
+        self, file: str, encoding: Encoding, treatment: str = "", place: Place | None = None
+    ) -> Iterator[str]:
+        """Yield warnings of values that can't be used, and of differences from training rows.
+
+        Args:
+            file: the name of the file or the folder.
+            encoding: fitted on training rows.
+            treatment: what is done with rows that have values that can't be used.
+            place: names the row of an index.
+        """
+        if self.bad_rows:
+            yield f"{file}: {self._bad_rows_text(treatment)}"
+        for line in difference_lines(find_differences(encoding, self._as_issues()), place):
+            lists_all = by_caller("; --json lists all", "") if line.rest else ""
+            yield f"{file}: {line.text}{lists_all}"
+
+    def to_json(self, encoding: Encoding) -> dict[str, object]:
+        """Describe the differences from the training rows for JSON; all counts are of rows.
+
+        Args:
+            encoding: fitted on training rows.
+
+        Returns:
+            `bad_rows`, with a value that can't be used; and `differences`, an object for each
+            column that has any of: `unreadable`; `unseen`, with the rows of the most frequent
+            `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
+            `wordless`; `missing`, with `missing_share` and `training_missing_share`.
+        """
+        found = find_differences(encoding, self._as_issues())
+        return {
+            "bad_rows": self.bad_rows,
+            "differences": {each.column: each.to_json() for each in found},
+        }
+
+    def _bad_rows_text(self, treatment: str) -> str:
+        shown = self.examples
+        if len(shown) > _SHOWN_BAD_VALUES:
+            shown = [*shown[:_SHOWN_BAD_VALUES], "..."]
+        rows = "1 row has a value" if self.bad_rows == 1 else f"{self.bad_rows} rows have values"
+        return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
+
+    def _as_issues(self) -> ValueIssues:
+        """Return the record as that of encoding all rows at once, without their indices."""
+        issues = ValueIssues(lenient=True)
+        issues.rows = self.rows
+        issues.columns.update(self.columns)
+        return issues
+
+
+@dataclass(frozen=True)
+class PredictedTable:
+    """A table and its predictions."""
+
+    table: Table
+    predictions: Predictions
+    issues: ValueIssues
+    """Values that can't be used or that training didn't see."""
+    differences: RowDifferences
+
+
+@dataclass(frozen=True)
+class EvaluatedTable:
+    """A table and its metrics."""
+
+    table: Table
+    evaluation: Evaluation
+    issues: ValueIssues
+    """Values that can't be used or that training didn't see, of `evaluation.table`."""
+    differences: RowDifferences
+
+    @property
+    def omitted(self) -> int:
+        """The number of rows that no metrics are computed from."""
+        return self.table.rows - self.evaluation.rows
+
+    @property
+    def skipped(self) -> int:
+        """The number of these with a value that can't be used."""
+        return self.evaluation.table.rows - self.evaluation.rows
+
+
+def predict(
+    predictor: Predictor,
+    source: Source | MemoryTable,
+    report: Report,
+    bad_rows: BadRows,
+    keep: Sequence[str] = (),
+) -> PredictedTable:
+    """Predict each row of a table, in order.
+
+    Args:
+        predictor: the model.
+        source: the table.
+        report: receives what was detected about the file.
+        bad_rows: the treatment of values that can't be encoded.
+        keep: columns to read besides those that are predicted from.
+
+    Raises:
+        DataError: for something that is no table, columns that it doesn't have, or values that
+            can't be encoded.
+    """
+    issues = bad_rows.new_issues()
+    table = _read(predictor, source, report, bad_rows, keep)
+    predictions = predictor.predict(table, issues)
+    return PredictedTable(table, predictions, issues, RowDifferences.of(issues, table))
+
+
+def evaluate(
+    predictor: Predictor,
+    trained_on: TrainingData,
+    source: Source | MemoryTable,
+    report: Report,
+    bad_rows: BadRows,
+) -> EvaluatedTable:
+    """Compute the metrics of the rows of a table.
+
+    Args:
+        predictor: the model.
+        trained_on: the tables that it was trained on, whose metrics are too optimistic.
+        source: a table that contains the target.
+        report: receives what was detected about the file, and doubts about the metrics.
+        bad_rows: the treatment of values that can't be encoded.
+
+    Raises:
+        DataError: see `Predictor.evaluate`.
+    """
+    issues = bad_rows.new_issues()
+    table = _read(predictor, source, report, bad_rows, predictor.metric_columns)
+    if warning := trained_on.warning(source, table.file):
+        report("warning", warning)
+    evaluation = predictor.evaluate(table, issues, reject=bad_rows.treatment == "reject")
+    for message in filter(None, (evaluation.warning, evaluation.shortfall)):
+        report("warning", f"{table.file}: {message}")
+    differences = RowDifferences.of(issues, evaluation.table)
+    return EvaluatedTable(table, evaluation, issues, differences)
+
+
+def _read(
+    predictor: Predictor,
+    source: Source | MemoryTable,
+    report: Report,
+    bad_rows: BadRows,
+    others: Sequence[str],
+) -> Table:
+    """Read a table; all of its columns if rejected rows are written."""
+    table = predictor.read(source, others=None if bad_rows.rejected is not None else others)
+    for remark in sorted(table.remarks, key=lambda remark: remark.is_doubtful):
+        report("warning" if remark.is_doubtful else "note", remark.message)
+    return table
