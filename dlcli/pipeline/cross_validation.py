@@ -53,10 +53,10 @@ from dlcli.pipeline.cv_summary import (
 )
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitContext, FitResult, release_memory
+from dlcli.pipeline.fit import AdvisingObserver, FitContext, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import Dataset, prepare_fit, read_candidates, warn_of_notes
+from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
@@ -70,6 +70,7 @@ from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.training_job import Job
 
 MOST_FOLDS = 100_000
 """Most folds, and most repeats."""
@@ -512,6 +513,16 @@ class _EpochCount:
             self._events.emit("progress", done=fold - 1, epoch=epoch, **self._of)
 
 
+class _FoldObserver(AdvisingObserver):
+    """Adds advice to a divergence, and keeps the network that has diverged."""
+
+    network: Network | None = None
+
+    def diverged(self, error: DivergenceError, job: Job) -> None:
+        super().diverged(error, job)
+        self.network = job.network
+
+
 def _fit_fold(
     fold: CVFold, config: Config, context: FitContext, progress: MemberProgress, stop: StopOnSignal
 ) -> FinishedFold:
@@ -520,23 +531,24 @@ def _fit_fold(
     split = fold.split(config, context.dataset)
     notes: defaultdict[str, tuple[Note, ...]] = defaultdict(tuple)
 
+    observer = _FoldObserver(progress)
+
     def take_notes(rows: str, found: Sequence[Note]) -> None:
         notes[rows] += tuple(found)
 
     try:
-        result = context.fit(fold.config(config), split, stop, progress, take_notes)
+        result = context.fit(fold.config(config), split, stop, observer, take_notes)
         linear = None
         if "linear" in required_baselines(config.gates):
             linear, _ = fit_linear_if_possible(result, stop, Events(context.events.warn_once))
         return replace(_evaluate_fold(fold, result, linear, start), notes=notes)
     except (DivergenceError, ConfigError, DataError) as error:
-        problem, network, epochs = release_memory(error), None, 0
-        reason = None if isinstance(error, DivergenceError) else error.with_traceback(None)
+        problem, epochs, reason = release_memory(error), 0, None
         if isinstance(error, DivergenceError):
-            _, plan = prepare_fit(config, context.dataset, split, Events())
-            network = plan.network
             epochs = max(error.epoch - 1, 0)
-        sizes = _sizes(fold, config, split, network, start)
+        else:
+            reason = error.with_traceback(None)
+        sizes = _sizes(fold, config, split, observer.network, start)
         failed = FoldResult(**sizes, epochs=epochs, problem=problem)
         return FinishedFold(failed, error=reason, notes=notes)
 

@@ -606,7 +606,7 @@ class FitContext:
         config: Config,
         split: Split,
         checkpointer: Checkpointer = NO_CHECKPOINTS,
-        progress: MemberProgress = lambda *_: None,
+        observer: FitObserver | None = None,
         on_notes: ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.
@@ -615,7 +615,7 @@ class FitContext:
             config: a variant; its `data` section is that of the config as given.
             split: the rows of each set.
             checkpointer: see `fit`.
-            progress: is called after each epoch.
+            observer: receives the progress; by default it adds advice to a divergence.
             on_notes: receives the notes on the rows; otherwise the first note on each column over
                 all fits is a warning.
 
@@ -631,7 +631,7 @@ class FitContext:
         plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
             self.at_once = networks_at_once(self.fits, rows, plan)
-        result = fit(rows, plan, checkpointer, AdvisingObserver(progress))
+        result = fit(rows, plan, checkpointer, observer or AdvisingObserver())
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(

@@ -32,7 +32,7 @@ from dlcli.pipeline.documents import (
     standard_deviation,
 )
 from dlcli.pipeline.events import Events, Listener
-from dlcli.pipeline.fit import FitResult, release_memory
+from dlcli.pipeline.fit import AdvisingObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
@@ -283,10 +283,11 @@ def evaluate_candidate(
     try:
         config = candidate(context.file, values).config
         for number, split in enumerate(context.splits, start=1):
-            rows, progress = context.rows_of(config, split), reporter.progress(number)
+            observer = AdvisingObserver(reporter.progress(number))
+            rows = context.rows_of(config, split)
             # No variable holds the network: a candidate that runs out of memory is to free it.
             folds.append(
-                evaluate(context.fits.fit(config, rows, checkpointer, progress), plan.objective)
+                evaluate(context.fits.fit(config, rows, checkpointer, observer), plan.objective)
             )
             if number < len(context.splits):
                 reporter.finish_fold(number, mean_of_all(each.value for each in folds))

@@ -342,8 +342,8 @@ class Fits:
     def __init__(self, *results):
         self.results = list(results)
 
-    def fit(self, config, split, stop, progress):
-        progress(1, 4, {"val_loss": 0.75})
+    def fit(self, config, split, stop, observer):
+        observer.epoch(1, 4, {"val_loss": 0.75})
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
