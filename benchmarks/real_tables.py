@@ -41,6 +41,7 @@ from benchmarks.forked import Ended, Process, load, start_command
 from benchmarks.processes import output
 from dlcli.config.config_file import load_config
 from dlcli.errors import DlcliError
+from dlcli.pipeline.events import Event, FeaturesEvent
 from dlcli.pipeline.preflight import check
 
 ARCHIVE = "resources.tar.gz"
@@ -268,11 +269,9 @@ def _types_of_config(path: Path) -> Types:
 def _print_types(config: Path) -> int:
     """Print the types that training would infer if the config stated none, as JSON."""
 
-    def listener(event: str, fields: dict[str, object]) -> None:
-        if event == "features":
-            columns = fields["columns"]
-            assert isinstance(columns, dict)
-            print(json.dumps({name: column["type"] for name, column in columns.items()}))
+    def listener(event: Event) -> None:
+        if isinstance(event, FeaturesEvent):
+            print(json.dumps({name: column.type for name, column in event.columns.items()}))
 
     try:
         check(load_config(config, (ALL_INFERRED,)), read_rows=True, listener=listener)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
+    from dlcli.pipeline import events
 
 __version__ = "0.1.0"
 
@@ -96,6 +97,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "diagnose",
+    "events",
     "export",
     "inspect",
     "load",
@@ -114,7 +116,7 @@ _MODULES = {
     **{name: "api.functions" if name.islower() else "errors" for name in __all__},
     **dict.fromkeys(_RESULTS, "api.results"),
     **dict.fromkeys(("Model", "Prediction"), "api.models"),
-    "DataWarning": "api.notebook",
+    **dict.fromkeys(("DataWarning", "events"), "api.notebook"),
     "Config": "config.config_schema",
 }
 """The module of each name."""

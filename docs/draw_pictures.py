@@ -30,10 +30,11 @@ from rich.text import Text
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
 from benchmarks.runner import Outcome
 from dlcli import load
-from dlcli.cli.event_log import EVENT_LINES
+from dlcli.cli.event_log import event_lines
 from dlcli.cli.live_view import LiveView
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.config_file import load_config
+from dlcli.pipeline.events import EpochEvent, Event
 from dlcli.pipeline.train_run import train
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.run_reader import open_run
@@ -233,17 +234,17 @@ def draw_training(config: Path) -> None:
     shown: list[RenderableType] = [Text(f"$ dlcli train {config}\n", style="bold")]
     is_drawn = False
 
-    def listen(event: str, fields: dict[str, Any]) -> None:
+    def listen(event: Event) -> None:
         nonlocal is_drawn
         if is_drawn:
             return
-        if event == "epoch":
-            view.show(fields)
-            if fields["epoch"] >= SHOWN_SHARE * fields["of"]:
+        if isinstance(event, EpochEvent):
+            view.add(event)
+            if event.epoch >= SHOWN_SHARE * event.of:
                 shown.extend(["", view.frame()])
                 is_drawn = True
-        for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
-            label = f"{'' if index else event:<9} "
+        for index, line in enumerate(event_lines(event)):
+            label = f"{'' if index else event.kind:<9} "
             wrapped = textwrap.wrap(line, size["width"] - len(label))
             shown.extend(f"{'' if at else label:<10}{part}" for at, part in enumerate(wrapped))
 

@@ -77,7 +77,7 @@ def train(
         overrides: settings to change: `{"hidden[0].units": 64}`.
         output: the run folder, which must not exist; else `runs/NAME`, `runs/NAME-2`, ...
         progress: `True` or `False` to show progress in a notebook or not, by default where there is
-            one; or a function that receives the name and the fields of each event. Members of an
+            one; or a function that receives each event, an object of `dlcli.events`. Members of an
             ensemble, and folds of a cross-validation, may be trained in other threads, which then
             call it, one at a time.
 

@@ -7,17 +7,16 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from dlcli.errors import UsageError
+from dlcli.pipeline import events
 from dlcli.reports.progress import EpochCount, epoch_line, progress_line
 
-Listener = Callable[[str, dict[str, object]], None]
-Progress = bool | Listener | None
+Progress = bool | events.Listener | None
 
 _SECONDS_BETWEEN = 0.2
 """Between two updates of the display."""
@@ -37,26 +36,26 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def listening(progress: Progress) -> Iterator[Listener]:
+def listening(progress: Progress) -> Iterator[events.Listener]:
     """Give a listener that turns warnings into Python's, and shows progress if it is wanted.
 
     Args:
         progress: see `dlcli.train`.
     """
     if callable(progress):
-        pass_on: Listener = progress
+        pass_on: events.Listener = progress
         display = None
     else:
         if progress and not is_notebook():
             raise UsageError("progress=True is for notebooks; elsewhere, pass a function of events")
         is_wanted = is_notebook() if progress is None else progress
         display = _Display() if is_wanted else None
-        pass_on = display.show if display else lambda *_: None
+        pass_on = display.show if display else events.ignore
 
-    def listen(event: str, fields: dict[str, object]) -> None:
-        if event == "warning":
-            warn(str(fields.get("message")))
-        pass_on(event, fields)
+    def listen(event: events.Event) -> None:
+        if isinstance(event, events.WarningEvent):
+            warn(event.message)
+        pass_on(event)
 
     try:
         yield listen
@@ -84,10 +83,10 @@ class _Display:
         self._shown = 0.0
         self._latest = ""
 
-    def show(self, event: str, fields: Mapping[str, Any]) -> None:
+    def show(self, event: events.Event) -> None:
         """Show an event, unless another was shown a moment ago."""
-        self._count.add(event, fields)
-        if (line := progress_html(event, fields, self._count)) is None:
+        self._count.add(event)
+        if (line := progress_html(event, self._count)) is None:
             return
         self._latest = line
         if time.monotonic() - self._shown >= _SECONDS_BETWEEN:
@@ -102,9 +101,10 @@ class _Display:
         self._handle.update(self._html(line))
 
 
-def progress_html(event: str, fields: Mapping[str, Any], count: EpochCount) -> str | None:
+def progress_html(event: events.Event, count: EpochCount) -> str | None:
     """Return the line of an event; `None` for one that shows no progress."""
-    if event == "epoch":
+    if isinstance(event, events.EpochEvent):
         bar = f'<progress value="{count.done}" max="{count.total}"></progress>'
-        return f"{_STYLE}{bar} {escape(epoch_line(fields))}</div>"
-    return f"{_STYLE}{escape(progress_line(fields))}</div>" if event == "progress" else None
+        return f"{_STYLE}{bar} {escape(epoch_line(event))}</div>"
+    line = progress_line(event)
+    return None if line is None else f"{_STYLE}{escape(line)}</div>"

@@ -17,6 +17,7 @@ from dlcli.errors import RunError, listed
 if TYPE_CHECKING:
     from dlcli.config.search_space import Dimension
     from dlcli.config.tune_section import Tune
+    from dlcli.pipeline.events import Event
     from dlcli.schema.urls import Location
     from dlcli.starter.presets import Preset
 
@@ -240,15 +241,16 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
     from dataclasses import asdict
 
     from dlcli.errors import ConfigError
+    from dlcli.pipeline.events import WarningEvent
 
     result: dict[str, object] = {"config": str(config), "problems": []}
     warnings: list[str] = []
 
-    def add(event: str, fields: dict[str, object]) -> None:
-        if event == "warning":
-            warnings.append(str(fields["message"]))
+    def add(event: Event) -> None:
+        if isinstance(event, WarningEvent):
+            warnings.append(event.message)
         else:
-            result[event] = fields
+            result[event.kind] = event.to_json()
 
     try:
         file = read_config(config, settings)

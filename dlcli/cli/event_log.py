@@ -7,14 +7,45 @@ import os
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import click
 
 from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, print_message
 from dlcli.errors import plural, printable
+from dlcli.pipeline.events import (
+    RESULT,
+    BaselinesEvent,
+    DataEvent,
+    DefaultEvent,
+    DeviceEvent,
+    EarlierEvent,
+    EngineEvent,
+    EpochEvent,
+    Event,
+    FeaturesEvent,
+    FinalistEvent,
+    FoldEvent,
+    KeptEvent,
+    Listener,
+    MemberEvent,
+    NestedEvent,
+    NetworkEvent,
+    ReportEvent,
+    ResumedEvent,
+    RowsEvent,
+    ScalingLayerEvent,
+    SpaceEvent,
+    StorageEvent,
+    TargetEvent,
+    TrackingEvent,
+    TrainedEvent,
+    TrialEvent,
+    WarningEvent,
+)
 from dlcli.reports import formatting as fmt
 from dlcli.reports.progress import epoch_line, member_line, progress_line
 
@@ -23,10 +54,9 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from dlcli.cli.live_view import LiveView
+    from dlcli.pipeline.documents import TrialResult
     from dlcli.pipeline.events import Listener
     from dlcli.tables.table import Remark
-
-Fields = Mapping[str, Any]
 
 _LABEL_WIDTH = 9  # of the longest, `features`
 _DEFAULT_WIDTH = 80
@@ -46,16 +76,16 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
     log = _TextLog()
     result: dict[str, object] = {}
 
-    def listen(event: str, fields: dict[str, object]) -> None:
-        if event == "result":
-            result.update(fields)
+    def listen(event: Event) -> None:
+        if event.kind == RESULT:
+            result.update(event.to_json())
         elif quiet:
-            print_warning(event, fields)
+            print_warning(event)
         elif not as_json:
             with ignoring_lost_output():
-                log.add(event, fields)
-        elif event != "progress":  # depends on the clock, and repeats what other events contain
-            _print_json(event, fields)
+                log.add(event)
+        elif event.is_logged:
+            _print_json(event.kind, event.to_json())
 
     try:
         yield listen
@@ -63,22 +93,21 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         with ignoring_lost_output():
             log.close()
     if as_json and result:  # of several workers, one has it
-        _print_json("result", result)
+        _print_json(RESULT, result)
 
 
-def print_event(event: str, fields: Fields) -> None:
+def print_event(event: Event) -> None:
     """Print an event to standard error, wrapped to the width of a terminal."""
-    if event == "warning":
-        print_message("warning", fields["message"])
-    for index, line in enumerate(EVENT_LINES[event](fields) if event in EVENT_LINES else ()):
-        label = "" if index else event
+    print_warning(event)
+    for index, line in enumerate(event_lines(event)):
+        label = "" if index else event.kind
         print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
 
 
-def print_warning(event: str, fields: Fields) -> None:
+def print_warning(event: Event) -> None:
     """Print an event to standard error if it is a warning."""
-    if event == "warning":
-        print_event(event, fields)
+    if isinstance(event, WarningEvent):
+        print_message("warning", event.message)
 
 
 def print_remarks(remarks: Iterable[Remark]) -> None:
@@ -100,36 +129,35 @@ class _TextLog:
 
     def __init__(self) -> None:
         self._progress: Live | None = None
-        self._epochs: LiveView | _EpochLines | None = None
+        self._epochs: LiveView | EpochLines | None = None
         self._rows: int | None = None
         self._resumed: dict[int, int] = {}
 
-    def add(self, event: str, fields: dict[str, Any]) -> None:
-        if event == "progress":
-            self._show_progress(progress_line(fields))
-        elif event == "epoch":
-            self._stop_progress()
+    def add(self, event: Event) -> None:
+        if (line := progress_line(event)) is not None:
+            self._show_progress(line)
+            return
+        if isinstance(event, EpochEvent | MemberEvent):
+            if isinstance(event, EpochEvent):
+                self._stop_progress()
             self._epochs = self._epochs or self._start_epochs()
-            self._epochs.show(fields)
-        elif event == "member":
-            self._epochs = self._epochs or self._start_epochs()
-            self._epochs.finish_member(fields)
-        else:
-            self.close()
-            if event == "data":
-                self._rows = fields["rows"]["train"]
-            elif event == "resumed":
-                self._resumed[fields.get("member", 1)] = fields["epochs"]
-            print_event(event, fields)
+            self._epochs.add(event)
+            return
+        self.close()
+        if isinstance(event, DataEvent):
+            self._rows = event.rows["train"]
+        elif isinstance(event, ResumedEvent):
+            self._resumed[event.member or 1] = event.epochs
+        print_event(event)
 
     def close(self) -> None:
         self._stop_progress()
         if self._epochs is not None:
             self._epochs.close()
 
-    def _start_epochs(self) -> LiveView | _EpochLines:
+    def _start_epochs(self) -> LiveView | EpochLines:
         if (console := _interactive_console()) is None:
-            return _EpochLines()
+            return EpochLines()
         from dlcli.cli.live_view import LiveView
 
         return LiveView(console, self._rows, resumed=self._resumed)
@@ -153,58 +181,63 @@ class _TextLog:
             self._progress = None
 
 
-class _EpochLines:
+class EpochLines:
     """Prints the first epoch, the last, and about ten in between; of an ensemble, each member."""
 
     def __init__(self) -> None:
-        self._held: Fields | None = None
+        self._held: EpochEvent | None = None
 
-    def show(self, fields: Fields) -> None:
+    def add(self, event: EpochEvent | MemberEvent) -> None:
         """Print the epoch if it is one of those, else hold it, because it may be the last.
 
         Epochs of members that are trained at the same time would come in any order.
         """
-        if "member" in fields:
-            return
-        epoch, every = fields["epoch"], -(-fields["of"] // _EPOCH_LINES)
-        self._held = fields
-        if epoch == 1 or epoch % every == 0:
-            self.close()
-
-    def finish_member(self, fields: Fields) -> None:
-        """Print a member of an ensemble."""
-        print_line(member_line(fields))
+        if isinstance(event, MemberEvent):
+            print_line(member_line(event))
+        elif event.member is None:
+            self._held = event
+            if event.epoch == 1 or event.epoch % -(-event.of // _EPOCH_LINES) == 0:
+                self.close()
 
     def close(self) -> None:
         """Print the epoch that is held."""
         if self._held is not None:
-            fields, self._held = self._held, None
-            print_line(epoch_line(fields))
+            event, self._held = self._held, None
+            print_line(epoch_line(event))
 
 
 # The lines of each event
 
 
-def _data(fields: Fields) -> list[str]:
+@singledispatch
+def event_lines(event: Event) -> list[str]:
+    """Return the lines of an event, which is not an epoch or a warning; its kind is their label."""
+    return []
+
+
+@event_lines.register
+def _data(event: DataEvent) -> list[str]:
     names = {"train": "training"}
-    counts = [f"{count:,} {names.get(name, name)}" for name, count in fields["rows"].items()]
-    split = f" ({fields['split']}, seed {fields['seed']})" if fields["split"] else ""
-    return [f"{fields['file']}: {', '.join(counts)} rows{split}", *fields["notes"]]
+    counts = [f"{count:,} {names.get(name, name)}" for name, count in event.rows.items()]
+    split = f" ({event.split}, seed {event.seed})" if event.split else ""
+    return [f"{event.file}: {', '.join(counts)} rows{split}", *event.notes]
 
 
-def _target(fields: Fields) -> list[str]:
-    columns, reason = fields["columns"], fields["reason"]
-    names = fields["classes"] or fields["labels"]
+@event_lines.register
+def _target(event: TargetEvent) -> list[str]:
+    columns, reason = event.columns, event.reason
+    names = event.classes or event.labels
     if names:
-        noun = "classes" if fields["classes"] else "labels"
+        noun = "classes" if event.classes else "labels"
         listed = f": {fmt.join_names(names, _MOST_NAMES)}" if names != columns else ""
         return [f"{fmt.join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
-    noun = "count" if fields["type"] == "count" else "number"
+    noun = "count" if event.type == "count" else "number"
     count = f"a {noun}" if len(columns) == 1 else f"{len(columns)} {noun}s"
     return [f"{fmt.join_names(columns, _MOST_NAMES)}: {count}, {reason}"]
 
 
-def _features(fields: Fields) -> list[str]:
+@event_lines.register
+def _features(event: FeaturesEvent) -> list[str]:
     """Return one line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
 
     Columns that `input.features` does not name come last, with the setting that includes them.
@@ -213,9 +246,9 @@ def _features(fields: Fields) -> list[str]:
 
     by_type: defaultdict[str, dict[str, str]] = defaultdict(dict)
     unnamed: dict[str, str] = {}
-    for column, decision in fields["columns"].items():
-        chosen = unnamed if decision["reason"] == UNMATCHED_REASON else by_type[decision["type"]]
-        chosen[column] = decision["reason"]
+    for column, decision in event.columns.items():
+        chosen = unnamed if decision.reason == UNMATCHED_REASON else by_type[decision.type]
+        chosen[column] = decision.reason
     lines = [_column_line(kind, reasons) for kind, reasons in by_type.items()]
     if unnamed:
         lines.append(_column_line("ignored", unnamed))
@@ -231,192 +264,201 @@ def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
     return f"{len(reasons)} {kind}: {fmt.join_names(named, _MOST_NAMES)}"
 
 
-def _network(fields: Fields) -> list[str]:
+@event_lines.register
+def _network(event: NetworkEvent) -> list[str]:
     """Return the widths of the layers, `4 → 16 relu → 3 softmax`, and the loss."""
-    layers = fields["layers"]
-    chain = [str(fields["inputs"])]
+    layers = event.layers
+    chain = [str(event.inputs)]
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        kind = layer["kind"]
-        if kind == "Dense" and following and following["kind"] == "BatchNormalization":
-            chain.append(str(layer["units"]))  # its activation follows the normalization
+        kind = layer.kind
+        if kind == "Dense" and following and following.kind == "BatchNormalization":
+            chain.append(str(layer.units))  # its activation follows the normalization
         elif kind == "Dense":
-            chain.append(f"{layer['units']} {layer['activation']}")
+            chain.append(f"{layer.units} {layer.activation}")
         elif kind == "Dropout":
-            chain[-1] += f", dropout {layer['rate']:g}"
+            chain[-1] += f", dropout {layer.rate:g}"
         elif kind in ("Periodic", "Embedding"):
-            chain[-1] += f", {kind.lower()} {layer['units']}"
+            chain[-1] += f", {kind.lower()} {layer.units}"
         else:
-            name = "batch normalization" if kind == "BatchNormalization" else layer["activation"]
+            name = "batch normalization" if kind == "BatchNormalization" else layer.activation
             chain[-1] += f", {name}"
     target = {
         "standard": " of the standardized target",
         "log1p": " of the target's standardized logarithm",
         "none": " of the target as it is",
         None: "",  # classes and labels
-    }[fields["target_scaling"]]
-    metrics = f"; metrics {', '.join(fields['metrics'])}" if fields["metrics"] else ""
-    parameters = plural(fields["parameters"], "parameter")
-    lines = [f"{' → '.join(chain)}, {parameters}", f"loss {fields['loss']}{target}{metrics}"]
-    if members := fields["members"]:
-        folds = fields["folds"]
+    }[event.target_scaling]
+    metrics = f"; metrics {', '.join(event.metrics)}" if event.metrics else ""
+    parameters = plural(event.parameters, "parameter")
+    lines = [f"{' → '.join(chain)}, {parameters}", f"loss {event.loss}{target}{metrics}"]
+    if members := event.members:
+        folds = event.folds
         where = f", each validated on one of {folds} folds of the training rows" if folds else ""
         lines.append(f"an ensemble of {members} such networks{where}")
     return lines
 
 
-def _engine(fields: Fields) -> list[str]:
-    if fields["name"] != "compiled":
-        return [fields["name"]]
-    return [f"compiled, {'with XLA' if fields['jit_compile'] else 'as a graph'}"]
+@event_lines.register
+def _engine(event: EngineEvent) -> list[str]:
+    if event.name != "compiled":
+        return [event.name]
+    return [f"compiled, {'with XLA' if event.jit_compile else 'as a graph'}"]
 
 
-def _resumed(fields: Fields) -> list[str]:
-    member = f" of member {fields['member']}" if "member" in fields else ""
-    return [f"after {plural(fields['epochs'], 'epoch')}{member}"]
+@event_lines.register
+def _resumed(event: ResumedEvent) -> list[str]:
+    member = "" if event.member is None else f" of member {event.member}"
+    return [f"after {plural(event.epochs, 'epoch')}{member}"]
 
 
-def _scaling_layer(fields: Fields) -> list[str]:
-    scaled, plain = (fmt.number(fields["val_loss"][name]) for name in ("with", "without"))
-    chosen = "with" if fields["kept"] else "without"
+@event_lines.register
+def _scaling_layer(event: ScalingLayerEvent) -> list[str]:
+    scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
+    chosen = "with" if event.kept else "without"
     return [f"{chosen} one: val_loss of the first network is {scaled} with and {plain} without it"]
 
 
-def _trained(fields: Fields) -> list[str]:
-    epochs, best = fields["epochs"], fields["best_epoch"]
+@event_lines.register
+def _trained(event: TrainedEvent) -> list[str]:
+    epochs, best = event.epochs, event.best_epoch
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
-    if "members" in fields:
-        kept = f"; {fields['members']} networks, each with the weights of its best or last epoch"
-    lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(fields['seconds'])}{kept}"]
-    if cluster := fields.get("cluster"):
-        rows, share = cluster["rows_per_second"], cluster["communication_share"]
-        speed = f"{cluster['workers']} workers, {rows:,.0f} rows a second in all"
+    if event.members is not None:
+        kept = f"; {event.members} networks, each with the weights of its best or last epoch"
+    lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(event.seconds)}{kept}"]
+    if cluster := event.cluster:
+        share = cluster.communication_share
+        speed = f"{cluster.workers} workers, {cluster.rows_per_second:,.0f} rows a second in all"
         lines.append(f"{speed}; about {100 * share:.0f} % of the time is communication")
     return lines
 
 
-def _baselines(fields: Fields) -> list[str]:
-    absence = f"; no linear model: {fields['no_linear']}" if fields["no_linear"] else ""
-    return [f"{', '.join(fields['models'])} in {fmt.duration(fields['seconds'])}{absence}"]
+@event_lines.register
+def _baselines(event: BaselinesEvent) -> list[str]:
+    absence = f"; no linear model: {event.no_linear}" if event.no_linear else ""
+    return [f"{', '.join(event.models)} in {fmt.duration(event.seconds)}{absence}"]
 
 
-def _tracking(fields: Fields) -> list[str]:
-    look = f"; view with: {fields['look']}" if "look" in fields else ""
-    return [f"{fields['tracker']}: {fields['place']}{look}"]
+@event_lines.register
+def _tracking(event: TrackingEvent) -> list[str]:
+    look = f"; view with: {event.look}" if event.look else ""
+    return [f"{event.tracker}: {event.place}{look}"]
 
 
-def _rows(fields: Fields) -> list[str]:
-    aside = fields["set_aside"]
+@event_lines.register
+def _rows(event: RowsEvent) -> list[str]:
+    aside = event.set_aside
     kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
-    split = f"({fields['split']}, seed {fields['seed']})"
-    return [f"{fields['file']}: {plural(fields['rows'], 'row')}{kept} {split}", *fields["notes"]]
+    split = f"({event.split}, seed {event.seed})"
+    return [f"{event.file}: {plural(event.rows, 'row')}{kept} {split}", *event.notes]
 
 
-def _space(fields: Fields) -> list[str]:
+@event_lines.register
+def _space(event: SpaceEvent) -> list[str]:
     from dlcli.schema.yaml_document import dump_yaml
 
-    trials = f"{plural(fields['trials'], 'trial')}, " if fields["trials"] is not None else ""
-    rows = f"the {fields['held_out']} rows"
-    if fields["folds"] is not None:
-        rows = plural(fields["folds"], "fold")
-    why = f"the default for {plural(fields['rows'], 'row')}, as tune.space is not set"
-    lines = dump_yaml(fields["space"], width=2**30).splitlines()
+    trials = f"{plural(event.trials, 'trial')}, " if event.trials is not None else ""
+    rows = f"the {event.held_out} rows"
+    if event.folds is not None:
+        rows = plural(event.folds, "fold")
+    why = f"the default for {plural(event.rows, 'row')}, as tune.space is not set"
+    lines = dump_yaml(event.space, width=2**30).splitlines()
     return [f"{why}: {trials}{rows}", *lines]
 
 
-def _fold(fields: Fields) -> list[str]:
-    repeat = f"repeat {fields['repeat']}, " if fields["repeats"] > 1 else ""
-    place = f"{repeat}{fields['fold']}/{fields['of']}"
-    if fields["problem"]:
-        return [f"{place}  failed: {fields['problem']}"]
-    metric, best = fields["metric"], fields["best_epoch"]
-    value = f"{metric} {fmt.number(fields['metrics'][metric])}" if metric else "no metric"
-    kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
-    cost = f"{plural(fields['epochs'], 'epoch')}{kept}, {fmt.duration(fields['seconds'])}"
+@event_lines.register
+def _fold(event: FoldEvent) -> list[str]:
+    fold, metric = event.result, event.metric
+    repeat = f"repeat {fold.repeat}, " if event.repeats > 1 else ""
+    place = f"{repeat}{fold.fold}/{event.of}"
+    if fold.problem:
+        return [f"{place}  failed: {fold.problem}"]
+    value = f"{metric} {fmt.number(fold.metrics[metric])}" if metric else "no metric"
+    kept = f", best {fold.best_epoch}" if fold.best_epoch not in (None, fold.epochs) else ""
+    cost = f"{plural(fold.epochs, 'epoch')}{kept}, {fmt.duration(fold.seconds)}"
     return [f"{place}  {value}  ({cost})"]
 
 
-def _earlier(fields: Fields) -> list[str]:
-    of = f" of {fields['of']:,}" if fields["of"] else ""
-    return [f"{plural(fields['trials'], 'trial')}{of} finished before"]
+@event_lines.register
+def _kept(event: KeptEvent) -> list[str]:
+    return [f"{event.folds:,} of {plural(event.of, 'fold')} finished before"]
 
 
-def _trial(fields: Fields) -> list[str]:
+@event_lines.register
+def _earlier(event: EarlierEvent) -> list[str]:
+    of = f" of {event.of:,}" if event.of else ""
+    return [f"{plural(event.trials, 'trial')}{of} finished before"]
+
+
+@event_lines.register
+def _trial(event: TrialEvent) -> list[str]:
     from dlcli.reports.search_charts import settings_text
 
-    place = f"{fields['ended']:,}" + (f"/{fields['of']:,}" if fields["of"] else "")
-    mark = ", the best so far" if fields["best"] == fields["number"] else ""
-    values = settings_text(fields["values"], sys.maxsize)
-    return [f"#{fields['number']}  {place}  {_candidate(fields, mark)}: {values}"]
+    place = f"{event.ended:,}" + (f"/{event.of:,}" if event.of else "")
+    mark = ", the best so far" if event.best == event.number else ""
+    values = settings_text(event.result.values, sys.maxsize)
+    result = _candidate(event.result, event.metric, mark, event.of_folds)
+    return [f"#{event.number}  {place}  {result}: {values}"]
 
 
-def _candidate(fields: Fields, mark: str = "") -> str:
+@event_lines.register
+def _default(event: DefaultEvent) -> list[str]:
+    return [f"{_candidate(event.result, event.metric)}: the original config"]
+
+
+def _candidate(
+    result: TrialResult, metric: str, mark: str = "", of_folds: int | None = None
+) -> str:
     """Return the result of a candidate, and its cost."""
-    if fields["state"] == "failed":
-        return f"failed, {printable(fields['problem'])}"
-    value = f"{fields['metric']} {fmt.number(fields['value'])}"
-    if fields["state"] == "pruned":
-        done, of = len(fields["folds"]), fields["of_folds"]
-        first = f" of the first of {of:,} folds" if of else ""
-        where = (
-            f"after {done:,} of {of:,} folds" if done else f"at epoch {fields['epochs']:,}{first}"
-        )
+    if result.state == "failed":
+        return f"failed, {printable(result.problem or '')}"
+    value, epochs = f"{metric} {fmt.number(result.value)}", result.epochs or 0
+    if result.state == "pruned":
+        done = len(result.folds)
+        first = f" of the first of {of_folds:,} folds" if of_folds else ""
+        where = f"after {done:,} of {of_folds:,} folds" if done else f"at epoch {epochs:,}{first}"
         return f"pruned {where}, with {value}"
-    size = f"{plural(fields['parameters'], 'parameter')}, {plural(fields['epochs'], 'epoch')}"
-    return f"{value}{mark}  ({size}, {fmt.duration(fields['seconds'])})"
+    size = f"{plural(result.parameters or 0, 'parameter')}, {plural(epochs, 'epoch')}"
+    return f"{value}{mark}  ({size}, {fmt.duration(result.seconds)})"
 
 
-def _finalist(fields: Fields) -> list[str]:
-    value = fmt.number(fields["metrics"].get(fields["metric"]))
-    result = f"{fields['name']}: {fields['split']} {fields['metric']} {value}"
-    gain = fields["gain"]
-    if fields["verdict"] is None or gain is None or gain["value"] is None:
+@event_lines.register
+def _finalist(event: FinalistEvent) -> list[str]:
+    found = event.result
+    value = fmt.number(found.metrics.get(found.metric or ""))
+    result = f"{found.name}: {found.split} {found.metric} {value}"
+    if found.verdict is None or found.gain is None or found.gain.value is None:
         return [result]
-    return [f"{result}, {fmt.difference(gain['value'])} against default"]
+    return [f"{result}, {fmt.difference(found.gain.value)} against default"]
 
 
-def _nested(fields: Fields) -> list[str]:
-    place = f"outer fold {fields['fold']}/{fields['of']}"
-    inner, outer = fmt.number(fields["inner"]), fmt.number(fields["value"])
+@event_lines.register
+def _nested(event: NestedEvent) -> list[str]:
+    inner, outer = fmt.number(event.result.inner), fmt.number(event.result.value)
+    place = f"outer fold {event.result.fold}/{event.of}"
     return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
 
 
-def _device(fields: Fields) -> list[str]:
-    others = f" (one of {fields['gpus']})" if fields["gpus"] > 1 else ""
-    return [f"{fields['device']}{others}, {plural(fields['threads'], 'thread')}"]
+@event_lines.register
+def _storage(event: StorageEvent) -> list[str]:
+    return [f"rows are on disk during training, in {event.folder}"]
 
 
-EVENT_LINES: Mapping[str, Callable[[Fields], list[str]]] = {
-    "storage": lambda f: [f"rows are on disk during training, in {f['folder']}"],
-    "data": _data,
-    "target": _target,
-    "features": _features,
-    "network": _network,
-    "engine": _engine,
-    "device": _device,
-    "resumed": _resumed,
-    "scaling_layer": _scaling_layer,
-    "tracking": _tracking,
-    "trained": _trained,
-    "baselines": _baselines,
-    "report": lambda f: [f["page"]],
-    "rows": _rows,
-    "space": _space,
-    "kept": lambda f: [f"{f['folds']:,} of {plural(f['of'], 'fold')} finished before"],
-    "fold": _fold,
-    "earlier": _earlier,
-    "default": lambda f: [f"{_candidate(f)}: the original config"],
-    "trial": _trial,
-    "finalist": _finalist,
-    "nested": _nested,
-}
-"""The lines of an event, by its name, which is also their label."""
+@event_lines.register
+def _report(event: ReportEvent) -> list[str]:
+    return [event.page]
+
+
+@event_lines.register
+def _device(event: DeviceEvent) -> list[str]:
+    others = f" (one of {event.gpus})" if event.gpus > 1 else ""
+    return [f"{event.device}{others}, {plural(event.threads, 'thread')}"]
 
 
 # Standard error
 
 
-def _print_json(event: str, fields: Fields) -> None:
-    click.echo(json.dumps({"event": event, **fields}, allow_nan=False))
+def _print_json(kind: str, fields: Mapping[str, object]) -> None:
+    click.echo(json.dumps({"event": kind, **fields}, allow_nan=False))
 
 
 def _interactive_console() -> Console | None:

@@ -6,11 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcli.metrics.definitions import is_higher_better
+from dlcli.pipeline.events import EpochEvent, MemberEvent
 from dlcli.reports import formatting as fmt
-from dlcli.reports.progress import EpochCount, metric_names
+from dlcli.reports.progress import LEARNING_RATE, EpochCount, metric_names
 from dlcli.reports.views import Table, render_table
 
 if TYPE_CHECKING:
@@ -75,36 +76,34 @@ class LiveView:
         self._live: Live | None = None
         self._due = 0.0
         self._count = EpochCount()
-        self._latest: dict[int, Mapping[str, Any]] = {}
+        self._latest: dict[int, EpochEvent] = {}
         self._measures_of: dict[int, list[Measure]] = {}
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
 
-    def show(self, fields: Mapping[str, Any]) -> None:
-        """Add an epoch, given the fields of its event, and draw a frame if one is due."""
-        epoch, member = fields["epoch"], fields.get("member", 1)
+    def add(self, event: EpochEvent | MemberEvent) -> None:
+        """Add an epoch, and draw a frame if one is due; no longer show a member that has ended."""
+        self._count.add(event)
+        if isinstance(event, MemberEvent):
+            self._latest.pop(event.member, None)
+            self._measures_of.pop(event.member, None)
+            return
+        member = event.member or 1
         if member not in self._measures_of:
             self._measures_of[member] = [
-                Measure(name, is_higher_better(name)) for name in metric_names(fields)
+                Measure(name, is_higher_better(name)) for name in metric_names(event)
             ]
         for measure in self._measures_of[member]:
-            measure.add(fields[measure.name], epoch)
-        self._count.add("epoch", fields)
-        self._latest[member] = fields
+            measure.add(event.values[measure.name], event.epoch)
+        self._latest[member] = event
         now = self._clock()
-        if now >= self._due or epoch == fields["of"]:
+        if now >= self._due or event.epoch == event.of:
             self._due = now + SECONDS
             self._recent.append((now, self._count.done))
             self._live = self._live or start_live(self._console)
             self._live.update(self.frame(), refresh=True)
 
-    def finish_member(self, fields: Mapping[str, Any]) -> None:
-        """Show no longer a member of an ensemble, given the fields of its event."""
-        self._count.add("member", fields)
-        self._latest.pop(fields["member"], None)
-        self._measures_of.pop(fields["member"], None)
-
     @property
-    def _fields(self) -> Mapping[str, Any]:
+    def _shown(self) -> EpochEvent:
         return self._latest[min(self._latest)]
 
     @property
@@ -125,12 +124,12 @@ class LiveView:
         from rich.table import Table as Grid
         from rich.text import Text
 
-        epoch, of, speed = self._fields["epoch"], self._fields["of"], self._speed()
+        event, speed = self._shown, self._speed()
         done, total = self._count.done, self._count.total
         left = "" if speed is None else f"{clock_time((total - done) / speed)} left"
-        place = f"epoch {epoch:,}/{of:,}"
-        if "member" in self._fields:
-            place = f"member {self._fields['member']}/{self._fields['members']}, {place}"
+        place = f"epoch {event.epoch:,}/{event.of:,}"
+        if event.member is not None:
+            place = f"member {event.member}/{event.members}, {place}"
         head = Grid.grid(padding=(0, 1), expand=True)
         head.add_column(no_wrap=True)
         head.add_column(ratio=1)
@@ -141,7 +140,7 @@ class LiveView:
         lines = [*self._measure_lines(shown), self._pace_line(speed)]
         texts = [Text(line, no_wrap=True, overflow="crop") for line in lines]
         for text, measure in zip(texts[1:-1], shown, strict=True):
-            if measure.best_epoch == epoch:
+            if measure.best_epoch == event.epoch:
                 text.stylize("bold green")
         texts[0].stylize("dim")
         texts[-1].stylize("dim")
@@ -159,7 +158,7 @@ class LiveView:
         """Return a header and one line for each measure; names that are too long are cut."""
         rows = []
         for measure in shown:
-            mark = "*" if measure.best_epoch == self._fields["epoch"] else " "
+            mark = "*" if measure.best_epoch == self._shown.epoch else " "
             best = [fmt.number(measure.best), f"{measure.best_epoch:,}"]
             now = f"{fmt.number(measure.now)}{mark}"
             rows.append([measure.name, now, *(best if measure.best_epoch else ["", ""])])
@@ -176,7 +175,7 @@ class LiveView:
 
     def _pace_line(self, speed: float | None) -> str:
         """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
-        rate = f"learning rate {fmt.number(self._fields['learning_rate'])}"
+        rate = f"learning rate {fmt.number(self._shown.values[LEARNING_RATE])}"
         if speed is None:
             return rate
         if speed < 1 and self._rows is not None:

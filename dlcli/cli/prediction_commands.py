@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dlcli.columns.value_issues import ValueIssues
+    from dlcli.pipeline.events import Event
     from dlcli.pipeline.folder_prediction import FolderOptions
     from dlcli.pipeline.table_prediction import BadRows
     from dlcli.prediction.prediction_tables import Format
@@ -181,15 +182,15 @@ def _predict_folder(
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
-    from dlcli.pipeline.folder_prediction import predict_folder
+    from dlcli.pipeline.folder_prediction import PartEvent, predict_folder
     from dlcli.runs.run_reader import opened_network
 
-    def listener(event: str, fields: dict[str, Any]) -> None:
-        if event == "part":
-            rows = plural(fields["rows"], "row")
-            print_message("note", f"{fields['state']}: {output / fields['part']}, {rows}")
+    def listener(event: Event) -> None:
+        if isinstance(event, PartEvent):
+            rows = plural(event.predicted.differences.rows, "row")
+            print_message("note", f"{event.state}: {output / event.part}, {rows}")
         else:
-            print_event(event, fields)
+            print_event(event)
 
     rejected = choices.bad_rows.rejected
     if rejected is not None and rejected.suffix:

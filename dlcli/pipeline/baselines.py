@@ -29,7 +29,7 @@ from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import activation_of
 from dlcli.network.network import Head, Network, build_network, choose_engine
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import BaselinesEvent, Events
 from dlcli.pipeline.fit import FitResult, fit, release_memory
 from dlcli.pipeline.preparation import FitPlan
 from dlcli.prediction.baseline_comparison import (
@@ -136,7 +136,7 @@ def evaluate_baselines(
             evaluate("linear", linear.decoded)
     perfect, leaks = _signs_of_a_leak(result, baselines)
     seconds = round(time.perf_counter() - start, 3)
-    events.emit("baselines", models=[*baselines], no_linear=reason, seconds=seconds)
+    events.emit(BaselinesEvent(models=[*baselines], no_linear=reason, seconds=seconds))
     comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
     constant = result.constant_outputs.astype(np.float32)
     fitted = None if linear is None else linear.predictor
@@ -167,7 +167,7 @@ def fit_linear_if_possible(
         return fit_linear(result, stop), None
     except (DivergenceError, OutOfMemoryError) as error:
         release_memory(error)
-        events.emit("warning", message=f"there is no linear baseline: {error}")
+        events.warn(f"there is no linear baseline: {error}")
         has_diverged = isinstance(error, DivergenceError)
         return None, "it diverged" if has_diverged else "it ran out of memory"
 

@@ -52,7 +52,20 @@ from dlcli.pipeline.cv_summary import (
     with_linear_predictions,
 )
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import (
+    CrossValidationResultEvent,
+    EpochEvent,
+    Event,
+    Events,
+    FoldEvent,
+    FoldProgressEvent,
+    KeptEvent,
+    Listener,
+    RunEvent,
+    TrainedEvent,
+    WarningEvent,
+    ignore,
+)
 from dlcli.pipeline.fit import AdvisingObserver, FitContext, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
@@ -60,7 +73,7 @@ from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.gates import check_gate, required_baselines
+from dlcli.prediction.gates import GateResult, check_gate, required_baselines
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run import Run, read_resolved
@@ -81,11 +94,6 @@ REFIT = "refit"
 REFIT_FAILED = "training on all rows failed"
 """The beginning of the warning that reports a failure."""
 _SEEDS = 2**32
-_IN_RESULT = {
-    *("split", "folds", "repeats", "set_aside", "main_metric", "pooled"),
-    *("by_fold", "deviations", "constant", "best_epochs", "notes"),
-}
-"""Fields of the document that the `result` event has."""
 
 
 class CrossValidationPlan(BaseModel):
@@ -122,7 +130,7 @@ def cross_validate(
     file: ConfigFile,
     plan: CrossValidationPlan,
     output: Path | None = None,
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     jobs: int = 1,
 ) -> Run:
     """Train a config without each fold in turn, and evaluate it on the rows of that fold.
@@ -148,7 +156,7 @@ def cross_validate(
 
 def resume_cross_validation(
     run: Path,
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     jobs: int = 1,
     tables: Tables | None = None,
 ) -> Run:
@@ -192,7 +200,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         images,
         store_inputs=lambda writer: writer.write_plan(plan.model_dump()),
     ) as writer:
-        events.emit("run", folder=str(writer.path))
+        events.emit(RunEvent(folder=str(writer.path)))
         resolved = recording.resolved
         worker = partial(run_fold_worker, writer.path, file.tables)
         finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
@@ -213,7 +221,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text(RunFile.REFIT, dump_config(refit))
             refitted = _refit(writer, events, file.tables) if plan.refit else None
-        gates: dict[str, object] = {}
+        gates: Sequence[GateResult] = ()
         if resolved.gates:
             checked = [
                 check_gate(name, gate, found.pooled.get(name.partition(".")[2]), found.baselines)
@@ -221,14 +229,23 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 if not name.startswith("train.")
             ]
             gates = run_recording.store_gates(checked, writer)
-        fields = found.model_dump(mode="json", include=_IN_RESULT)
         events.emit(
-            "result",
-            run=str(writer.path),
-            metrics=fields.pop("pooled"),
-            **fields,
-            **gates,
-            refit=None if refitted is None else str(refitted.path),
+            CrossValidationResultEvent(
+                run=str(writer.path),
+                metrics=found.pooled,
+                split=found.split,
+                folds=found.folds,
+                repeats=found.repeats,
+                set_aside=found.set_aside,
+                main_metric=found.main_metric,
+                by_fold=found.by_fold,
+                deviations=found.deviations,
+                constant=found.constant,
+                best_epochs=found.best_epochs,
+                notes=found.notes,
+                gates=gates,
+                refit=None if refitted is None else str(refitted.path),
+            )
         )
         return writer.finish("cv")
 
@@ -373,20 +390,20 @@ def _fit_folds(
     found = {each.number: read_fold(writer, each, context.dataset) for each in folds}
     done = sum(fold is not None for fold in found.values())
     if done:
-        events.emit("kept", folds=done, of=len(found))
+        events.emit(KeptEvent(folds=done, of=len(found)))
     stop = StopOnSignal(writer, lambda: f"{done:,} of {plural(len(folds), 'fold')}", resumable=True)
     storing = threading.Lock()
     epochs = _EpochCount(len(folds), config.epochs * config.networks, events)
 
-    def listen(event: str, fields: dict[str, object]) -> None:
+    def listen(event: Event) -> None:
         nonlocal done
-        if event == "fold":
+        if isinstance(event, FoldEvent):
             done += 1
             writer.has_partial_results = True
-        if event == "warning":
-            events.warn_once(event, fields)
+        if isinstance(event, WarningEvent):
+            events.warn_once(event)
         else:
-            events.emit(event, **fields)
+            events.emit(event)
 
     def fit_and_store(fold: CVFold, progress: MemberProgress) -> FinishedFold:
         epochs.begin(fold.number)
@@ -427,7 +444,7 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
     writer = RunWriter(folder)
     file = replace(read_resolved(writer.resolved_path()), tables=tables)
     plan = CrossValidationPlan.of(writer)
-    warnings = Events(listener).only("warning")
+    warnings = Events(listener).only(WarningEvent)
     with file.located():
         config, dataset = file.config, read_candidates(file, Events())
         context = FitContext(dataset, config, warnings, plan.fits, keep_encodings=False)
@@ -469,10 +486,8 @@ def _store_fold(
     """Store a finished fold, and report it."""
     writer.write_partial_result(fold.number, finished.document, finished.predictions)
     result = finished.result
-    kept = {"repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem"}
-    fields = result.model_dump(mode="json", include=kept)
     metric = main_metric(config.metrics or (), result.metrics)
-    listener("fold", {**fields, "of": last.fold, "repeats": last.repeat, "metric": metric})
+    listener(FoldEvent(result=result, of=last.fold, repeats=last.repeat, metric=metric))
 
 
 class _EpochCount:
@@ -482,7 +497,8 @@ class _EpochCount:
     """
 
     def __init__(self, folds: int, epochs: int, events: Events) -> None:
-        self._of = {"folds": folds, "of": epochs}
+        self._folds = folds
+        self._epochs = epochs
         self._events = events
         self._trained: dict[int, int] = {}
         self._due = 0.0
@@ -509,8 +525,10 @@ class _EpochCount:
     def _report(self, fold: int) -> None:
         if fold == min(self._trained):
             self._due = time.monotonic() + PROGRESS_SECONDS
-            epoch = self._trained[fold]
-            self._events.emit("progress", done=fold - 1, epoch=epoch, **self._of)
+            epoch, of = self._trained[fold], self._epochs
+            self._events.emit(
+                FoldProgressEvent(done=fold - 1, epoch=epoch, folds=self._folds, of=of)
+            )
 
 
 class _FoldObserver(AdvisingObserver):
@@ -654,12 +672,12 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
             "refit.yaml: learning_rate_schedule needs validation rows, which are training rows "
             "there; the learning rate stays constant"
         )
-        events.emit("warning", message=message)
+        events.warn(message)
     gates = config.gates or {}
     lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
     for name in lost:
         message = "needs validation rows, which are training rows there; it is omitted"
-        events.emit("warning", message=f"refit.yaml: gates.{name} {message}")
+        events.warn(f"refit.yaml: gates.{name} {message}")
     return config.model_copy(
         update={
             "data": data,
@@ -705,12 +723,12 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
     """
     file = load_config(writer.path / RunFile.REFIT, tables=tables)
 
-    def pass_on(event: str, fields: dict[str, object]) -> None:
-        if event in ("epoch", "trained"):  # which the run's own log has, too
-            events.listener(event, fields)
+    def pass_on(event: Event) -> None:
+        if isinstance(event, EpochEvent | TrainedEvent):  # which the run's own log has
+            events.listener(event)
 
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
     except (ConfigError, DivergenceError, OutOfMemoryError, UsageError) as error:
-        events.emit("warning", message=f"{REFIT_FAILED}: {release_memory(error)}")
+        events.warn(f"{REFIT_FAILED}: {release_memory(error)}")
         return None

@@ -34,9 +34,9 @@ class FoldResult(Document):
     """A network trained without the rows of one fold, and evaluated on them."""
 
     repeat: Count
-    """The repeat that it belongs to, from 1."""
+    """The number of the repeat, from 1."""
     fold: Count
-    """From 1."""
+    """The number of the fold, from 1."""
     train: Count
     """Training rows."""
     validation: Count
@@ -48,20 +48,21 @@ class FoldResult(Document):
     parameters: Count
     """Number of trained parameters."""
     epochs: Count
-    """Epochs that were trained; 0 if none was finished."""
+    """The number of epochs trained; 0 if none was finished."""
     best_epoch: Count | None = None
-    """The epoch that the weights are of, from 1; of an ensemble the median of its members'. `None`:
-    the last."""
+    """The epoch whose weights were kept, from 1; of an ensemble the median of its members'; `None`
+    for the last one."""
     seconds: float
-    """The time that encoding, training and evaluation took."""
+    """The duration of encoding, training (also of a linear model, if a gate needs one) and
+    evaluation."""
     metrics: Mapping[str, Number] = {}
-    """Of the fold's rows, in the target's own unit; empty if training failed."""
+    """The metrics of the fold's rows, in the target's own unit; empty if training failed."""
     constant: Mapping[str, Number] = {}
     """Of a constant model on the fold's rows."""
     history: Mapping[str, tuple[Number, ...]] = {}
     """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
     problem: str | None = None
-    """Why it failed: one line."""
+    """Why training failed, or why the fold's rows can't be encoded; `None` if neither."""
 
 
 class CrossValidation(Document):
@@ -213,66 +214,80 @@ class TrialResult(Document):
     """Its number from 0; a candidate whose process was killed is tried again under the same number.
     `None`: the config as given."""
     state: TrialEnd
+    """`complete`, `pruned` if it was stopped early, or `failed`."""
     values: Mapping[str, Value]
-    """The values that were tried, by path of the dimension."""
+    """The values that were tried, by path of the setting."""
     value: Number
     """The metric that is optimized, the mean over folds; of a pruned trial, its last value."""
     standard_error: Number = None
-    """Of that value: over folds, or over the rows if there is a single evaluation set."""
+    """The standard error of that value, over folds, or over the rows if there is a single
+    evaluation set; `None` if it is not known."""
     folds: tuple[Number, ...] = ()
-    """The metric of each fold."""
+    """The metric of each finished fold; empty without folds."""
     metrics: Mapping[str, Number] = {}
     """All metrics of the evaluation set, means over folds."""
     parameters: Count | None = None
-    """Number of trained parameters, the measure of size; the largest over folds."""
+    """The number of trained parameters, the measure of size; the largest over folds."""
     epochs: Count | None = None
-    """Epochs that were trained; the median over folds."""
+    """The number of epochs trained; the median over folds."""
     best_epoch: Count | None = None
     """The best epoch; the median over folds."""
     intermediate: tuple[tuple[Count, Number], ...] = ()
     """Epoch and metric, where candidates were compared."""
     seconds: float
+    """The duration."""
     worker: str = ""
-    """The process that ran it: `host-pid`."""
+    """The process that evaluated it: `host-pid`."""
     problem: str | None = None
-    """Why it failed: one line."""
+    """Why it failed, as one line; `None` if it did not."""
 
 
 class Finalist(Document):
     """A config trained in full after the choice, and evaluated on rows not used for it."""
 
     name: Literal["default", "best", "smallest"]
+    """`default`, `best` or `smallest`."""
     run: str
-    """Its run folder within the search's."""
+    """Its run folder within that of the search."""
     split: Literal["test", "validation"]
     """The evaluation set; metrics of validation rows, which chose the config, are optimistically
     biased."""
     metrics: Mapping[str, Number]
+    """The metrics of these rows."""
     parameters: Count
+    """The number of trained parameters."""
     epochs: Count
+    """The number of epochs."""
     metric: str | None = None
-    """The metric that finalists are compared by."""
+    """The metric that finalists are compared by: the one that the search optimizes; for `val_loss`,
+    the main metric; `None` if none is defined."""
     gain: Estimate | None = None
-    """That metric minus that of the default config on the same rows."""
+    """That metric minus that of the default config on the same rows: `value`, `lower`, `upper`,
+    `reason`; `None` for the default config."""
     verdict: Verdict | None = None
-    """The outcome of the test whether that is statistically significant."""
+    """Whether the gain is statistically significant: `better`, `worse`, `not_significant`, `same`
+    or `unknown`; `None` for the default config."""
 
 
 class NestedFold(Document):
     """A whole search without the rows of one outer fold, and its best config evaluated on them."""
 
     fold: Count
+    """The number of the outer fold, from 1."""
     train: Count
-    """The number of rows that its best config was trained on."""
+    """The number of rows that the best config was trained on."""
     held_out: Count
+    """The number of rows of the fold."""
     trials: Count
+    """The number of candidates."""
     values: Mapping[str, Value]
-    """Those of the best trial."""
+    """The values of the best."""
     inner: Number
-    """The metric of the best trial within the search."""
+    """Its value in the search."""
     value: Number
-    """The metric on the rows of the outer fold."""
+    """Its value on the rows of the outer fold."""
     metrics: Mapping[str, Number]
+    """Their metrics."""
 
 
 class Search(Document):

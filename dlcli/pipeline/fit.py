@@ -36,7 +36,7 @@ from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.network import Head, resolve_head
 from dlcli.pipeline.documents import rounded_median
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import DeviceEvent, Events
 from dlcli.pipeline.members import (
     FactorTrial,
     FittedMember,
@@ -110,7 +110,7 @@ def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) ->
             from dlcli.training.engines import prepare_device
 
             device = prepare_device(config.device, config.threads, cluster.local_rank)
-    events.emit("device", device=device.name, threads=device.threads, gpus=device.gpus)
+    events.emit(DeviceEvent(device=device.name, threads=device.threads, gpus=device.gpus))
     return device
 
 

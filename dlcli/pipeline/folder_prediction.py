@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from dlcli.pipeline.batch_prediction import (
     version_of,
 )
 from dlcli.pipeline.checkpointing import SignalStop
-from dlcli.pipeline.events import Listener
+from dlcli.pipeline.events import Event, Listener
 from dlcli.pipeline.table_prediction import RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
@@ -125,6 +125,17 @@ class _FilePart:
     """The columns that the names of the file's folders give."""
 
 
+class PartEvent(Event, kind="part"):
+    """The rows of a file were predicted."""
+
+    file: str
+    part: str
+    """The part's path in the folder."""
+    predicted: PredictedPart
+    state: str = ""
+    """The number of files that are predicted so far, and of all: `3 of 7 files`."""
+
+
 def predict_folder(
     run: Run,
     data: Path,
@@ -203,19 +214,18 @@ class _FolderProgress(SignalStop):
             message = f"{self.signal.name} after {self.state}; the same command resumes"
             raise Interrupted(message, self.signal)
 
-    def add(self, event: str, fields: dict[str, object]) -> None:
+    def add(self, event: Event) -> None:
         """Receive an event of a worker."""
-        part = fields.pop("outcome", None)
-        if isinstance(part, PredictedPart):
-            file = str(fields["file"])
+        if isinstance(event, PartEvent):
+            file, part = event.file, event.predicted
             self.finished += 1
             self.outcome.differences.add(part.differences)
             for column in part.unread:
                 self.outcome.unread.setdefault(column, file)
             for remark in part.remarks:
                 self.outcome.remarks.setdefault(remark)
-            fields |= {"rows": part.differences.rows, "state": self.state}
-        self._listener(event, fields)
+            event = replace(event, state=self.state)
+        self._listener(event)
 
 
 def _predict_parts(
@@ -234,7 +244,7 @@ def _predict_parts(
         target = folder / part.name
         outcome = predict_file(predictor, part.source, target, options, rejected, part.partition)
         if outcome is not None:
-            listener("part", {"file": str(part.source), "part": part.name, "outcome": outcome})
+            listener(PartEvent(file=str(part.source), part=part.name, predicted=outcome))
 
 
 @contextmanager

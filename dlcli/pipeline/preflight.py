@@ -29,7 +29,15 @@ from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network.layers import DenseLayer
 from dlcli.network.network import LayerSummary, Network, build_network, summarize
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import (
+    Events,
+    FeaturesEvent,
+    Listener,
+    NetworkEvent,
+    StorageEvent,
+    TargetEvent,
+    ignore,
+)
 from dlcli.pipeline.preparation import (
     Dataset,
     FitPlan,
@@ -87,7 +95,7 @@ class CheckedConfig:
 
 
 def check(
-    file: ConfigFile, *, read_rows: bool = False, listener: Listener = lambda *_: None
+    file: ConfigFile, *, read_rows: bool = False, listener: Listener = ignore
 ) -> CheckedConfig:
     """Check a config with its data, as training does before its first step.
 
@@ -191,7 +199,7 @@ def row_storage(
         yield Storage(None, workers)
         return
     with cache_folder(output, file.name) as folder:
-        events.emit("storage", folder=str(folder))
+        events.emit(StorageEvent(folder=str(folder)))
         yield Storage(folder, workers)
 
 
@@ -219,7 +227,7 @@ def warn_of_linear_layers(config: Config, events: Events) -> None:
     if linear:
         message = "without an activation, a layer and the next are together one linear layer"
         way_out = override(f"{linear[0]}.activation", "relu")
-        events.emit("warning", message=f"{', '.join(linear)}: {message}; try {way_out}")
+        events.warn(f"{', '.join(linear)}: {message}; try {way_out}")
 
 
 def check_memory(rows: FitRows, plan: FitPlan) -> None:
@@ -294,7 +302,7 @@ def prepare_example(
         ConfigError, UsageError: see `check_memory`.
         ConfigError, DataError: see `prepare_rows`.
     """
-    reported = events.only("target", "features", "network")
+    reported = events.only(TargetEvent, FeaturesEvent, NetworkEvent)
     rows, plan = prepare_fit(config, dataset, split, reported)
     warn_of_random_split(dataset, rows.decisions, events)
     warn_of_linear_layers(config, events)

@@ -6,7 +6,7 @@ Nothing here loads TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -61,7 +61,17 @@ from dlcli.network.network import (
     resolve_head,
     summarize,
 )
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import (
+    DataEvent,
+    EngineEvent,
+    Events,
+    FeaturesEvent,
+    NetworkEvent,
+    RowsEvent,
+    TargetEvent,
+    TypedColumn,
+    WarningEvent,
+)
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_reader import open_run
 from dlcli.schema.urls import Location
@@ -152,12 +162,12 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
     given = dict(zip(given, read_alike, strict=True))
     train = given["train"]
     for warning in dict.fromkeys(text for table in given.values() for text in table.warnings):
-        events.emit("warning", message=warning)
+        events.warn(warning)
     for name, table in given.items() if data.on_missing_target == "drop" else ():
         given[name], message = drop_missing_targets(data.target, table)
         if message:
-            found = {"check": "missing_target", "columns": data.target.columns}
-            events.emit("warning", message=f"{table.file}: {message}", **found)
+            message, columns = f"{table.file}: {message}", data.target.columns
+            events.emit(WarningEvent(message=message, check="missing_target", columns=columns))
     tables = tuple(given.values())
     target = infer_task(data.target, tables)
     split = Split(given["train"], given.get("validation"), given.get("test"))
@@ -193,13 +203,14 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
         raise ConfigError([Problem("data.storage", message)])
     dataset = read_dataset(file, events, storage)
     events.emit(
-        "rows",
-        file=dataset.tables[0].file,
-        rows=len(dataset.candidate_indices),
-        set_aside=dataset.test_rows,
-        split=dataset.split_choice.name,
-        seed=file.config.seed,
-        notes=dataset.notes,
+        RowsEvent(
+            file=dataset.tables[0].file,
+            rows=len(dataset.candidate_indices),
+            set_aside=dataset.test_rows,
+            split=dataset.split_choice.name,
+            seed=file.config.seed,
+            notes=dataset.notes,
+        )
     )
     return dataset
 
@@ -455,12 +466,13 @@ def prepare(
     """
     dataset, config = read_dataset(file, events, storage), file.config
     events.emit(
-        "data",
-        file=dataset.split.train.file,
-        rows={name: table.rows for name, table in sets(dataset.split).items()},
-        split=dataset.split_choice.name if any(config.data.shares) else None,
-        seed=config.seed,
-        notes=dataset.notes,
+        DataEvent(
+            file=dataset.split.train.file,
+            rows={name: table.rows for name, table in sets(dataset.split).items()},
+            split=dataset.split_choice.name if any(config.data.shares) else None,
+            seed=config.seed,
+            notes=dataset.notes,
+        )
     )
     rows, plan = prepare_fit(config, dataset, dataset.split, events)
     if config.ensemble_folds is not None:
@@ -487,8 +499,8 @@ def prepare_fit(
     head = resolve_head(config, dataset.task)
     rows = prepare_rows(config, dataset, split, head, events)
     plan = plan_fit(config, rows, head, config.networks)
-    events.emit("network", **describe_network(plan.network, head, config))
-    events.emit("engine", **cast("Engine", plan.engine).model_dump())
+    events.emit(network_event(plan.network, head, config))
+    events.emit(EngineEvent(**cast("Engine", plan.engine).model_dump()))
     return rows, plan
 
 
@@ -568,8 +580,7 @@ def warn_of_random_split(
         return
     table = dataset.tables[0]
     if advice := advise_split(table, decisions, dataset.task):
-        message, found = f"{table.file}: {advice.issue}", advice.issue
-        events.emit("warning", message=message, check=found.check, columns=found.columns)
+        events.emit(issue_warning(table.file, advice.issue))
 
 
 def prepare_rows(
@@ -592,31 +603,31 @@ def prepare_rows(
     labelled = dataset.tables[0]
     decisions = type_columns(config.input, labelled, config.reserved, dataset.whole, train)
     events.emit(
-        "target",
-        columns=task.columns,
-        type=task.type,
-        classes=task.classes,
-        labels=task.labels,
-        reason=task.reason,
+        TargetEvent(
+            columns=task.columns,
+            type=task.type,
+            classes=task.classes,
+            labels=task.labels,
+            reason=task.reason,
+        )
     )
     types = {
-        column: {"type": decision.feature.type, "reason": type_reason(decision)}
+        column: TypedColumn(decision.feature.type, type_reason(decision))
         for column, decision in decisions.items()
     }
-    events.emit("features", columns=types)
+    events.emit(FeaturesEvent(columns=types))
     for warning in type_warnings(decisions):
-        events.emit("warning", message=f"{train.file}: {warning}")
+        events.warn(f"{train.file}: {warning}")
     task.check_values(head.loss, dataset.tables)
     for warning in task.training_warnings(head.output, train):
-        events.emit("warning", message=f"{train.file}: {warning}")
+        events.warn(f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, GroupSplit)
     issues = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
     for finding in issues:
-        message, columns = f"{train.file}: {finding}", finding.columns
-        events.emit("warning", message=message, check=finding.check, columns=columns)
+        events.emit(issue_warning(train.file, finding))
     weight, storage = config.data.sample_weight, dataset.storage
     return FitRows(split, choice, task, decisions, encoding, weight, issues, storage)
 
@@ -666,8 +677,8 @@ def warn_of_notes(rows: str, notes: Sequence[Note], events: Events) -> None:
         events: receives the warnings.
     """
     for line in summarize_notes(notes):
-        rest = {"rest": [*map(str, line.rest)]} if line.rest else {}
-        events.emit("warning", message=f"{rows}: {line.text}", **rest)
+        rest = tuple(map(str, line.rest))
+        events.emit(WarningEvent(message=f"{rows}: {line.text}", rest=rest))
 
 
 def sets(split: Split) -> dict[str, Table]:
@@ -709,23 +720,23 @@ def initial_weights_run(file: ConfigFile, folder: str) -> Path:
     return from_config if from_config.exists() else Path(folder)
 
 
-def describe_network(network: Network, head: Head, config: Config) -> dict[str, object]:
-    """Describe layers, sizes, loss and metrics of a network, and its ensemble if any, for JSON."""
-    ensemble = config.ensemble
-    layers = [
-        {key: value for key, value in asdict(layer).items() if value is not None}
-        for layer in summarize(network)
-    ]
-    return {
-        "inputs": network.inputs,
-        "layers": layers,
-        "parameters": network.parameters,
-        "loss": head.loss.name,
-        "target_scaling": head.output.scaling and head.output.scaling.name,
-        "metrics": head.metrics,
-        "members": None if ensemble is None else ensemble.members,
-        "folds": config.ensemble_folds,
-    }
+def network_event(network: Network, head: Head, config: Config) -> NetworkEvent:
+    """Describe layers, sizes, loss and metrics of a network, and its ensemble if any."""
+    return NetworkEvent(
+        inputs=network.inputs,
+        layers=summarize(network),
+        parameters=network.parameters,
+        loss=head.loss.name,
+        target_scaling=None if head.output.scaling is None else head.output.scaling.name,
+        metrics=head.metrics or (),
+        members=None if config.ensemble is None else config.ensemble.members,
+        folds=config.ensemble_folds,
+    )
+
+
+def issue_warning(file: str, issue: DataIssue) -> WarningEvent:
+    """Return the warning of what a check of a file has found."""
+    return WarningEvent(message=f"{file}: {issue}", check=issue.check, columns=issue.columns)
 
 
 def type_reason(decision: Decision) -> str:

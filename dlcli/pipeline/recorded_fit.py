@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,16 +23,26 @@ from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation.explaining import explain
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.intervals import Estimate, estimate_statistics
-from dlcli.metrics.statistic import Metrics, finite
+from dlcli.metrics.statistic import Metrics, Number, finite
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import Baselines
 from dlcli.pipeline.checkpointing import RunCheckpointer, shared_checkpointer
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import (
+    ClusterFigures,
+    DivergedEvent,
+    EpochEvent,
+    Events,
+    MemberEvent,
+    ResumedEvent,
+    ScalingLayerEvent,
+    TrainedEvent,
+    TrainingResultEvent,
+)
 from dlcli.pipeline.fit import FitObserver, FitResult, advise, fit, release_memory
 from dlcli.pipeline.members import FactorTrial
 from dlcli.pipeline.preparation import FitPlan, FitRows, type_reason
 from dlcli.prediction.baseline_comparison import BaselineComparison
-from dlcli.prediction.gates import check_gate
+from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run import initial_weights_option
 from dlcli.runs.run_writer import RunWriter
@@ -89,50 +100,57 @@ class _FitReporter(FitObserver):
         self.epochs += 1
         # JSON has no NaN, which a metric may well be: r2 of a constant target.
         known = {name: finite(value) for name, value in values.items()}
-        self.events.emit(
-            "epoch", **self._which(member), epoch=epoch, of=self.config.epochs, **known
-        )
+        of = self.config.epochs
+        self.events.emit(EpochEvent(**self._which(member), epoch=epoch, of=of, values=known))
 
     def member(self, number: int, trained: TrainingResult) -> None:
         """Report that a member of an ensemble is trained."""
         if self.config.ensemble is not None:
+            members, epochs = self.config.ensemble.members, trained.epochs
             best = trained.best_epoch
-            fields = {"epochs": trained.epochs, "best_epoch": best}
-            self.events.emit("member", **self._which(number), **fields)
+            self.events.emit(
+                MemberEvent(member=number, members=members, epochs=epochs, best_epoch=best)
+            )
 
     def factor_trial(self, trial: FactorTrial) -> None:
         """Report whether an ensemble has factors of columns."""
+        loss: Mapping[Literal["with", "without"], Number]
         loss = {"with": finite(trial.with_factors), "without": finite(trial.without)}
         kept = not trial.leaves_out
-        self.events.emit("scaling_layer", kept=kept, val_loss=loss, rows=trial.rows)
+        self.events.emit(ScalingLayerEvent(kept=kept, val_loss=loss, rows=trial.rows))
 
     def diverged(self, error: DivergenceError, job: Job) -> None:
         """Add notes on the likely causes, and report the magnitudes that they are based on."""
-        self.events.emit("diverged", **advise(error, job).model_dump())
+        self.events.emit(DivergedEvent(magnitudes=advise(error, job)))
 
     def resumed(self, epochs: int, member: int | None) -> None:
         """Report that the training of a network is resumed, unless it is on trial."""
         if member is None or member <= self.config.networks:
-            self.events.emit("resumed", **self._which(member), epochs=epochs)
+            self.events.emit(ResumedEvent(**self._which(member), epochs=epochs))
 
-    def _which(self, member: int | None) -> dict[str, object]:
+    def _which(self, member: int | None) -> dict[str, int | None]:
         ensemble = self.config.ensemble
         return {} if ensemble is None else {"member": member, "members": ensemble.members}
 
     def trained(self, result: FitResult, workers: Workers, seconds: float) -> None:
         """Report the end of the fit."""
-        more: dict[str, object] = {}
-        if result.ensemble is not None:
-            more["members"] = len(result.members)
+        figures = None
         if workers.size > 1:
-            more["cluster"] = cluster_figures(workers, result, self.epochs, seconds)
-        epochs, best = result.training.epochs, result.training.best_epoch
-        self.events.emit("trained", **more, epochs=epochs, best_epoch=best, seconds=seconds)
+            figures = cluster_figures(workers, result, self.epochs, seconds)
+        self.events.emit(
+            TrainedEvent(
+                members=None if result.ensemble is None else len(result.members),
+                cluster=figures,
+                epochs=result.training.epochs,
+                best_epoch=result.training.best_epoch,
+                seconds=seconds,
+            )
+        )
 
 
 def cluster_figures(
     workers: Workers, result: FitResult, epochs: int, seconds: float
-) -> dict[str, object]:
+) -> ClusterFigures:
     """Return the rows that all workers trained on a second, and the share of communication.
 
     The share follows from the time of a sum of the gradient that is measured on its own, after
@@ -141,11 +159,11 @@ def cluster_figures(
     each = workers.seconds_per_sum(result.job.network.trainable_parameters)
     rows = fmean(member.rows for member in result.members)  # with folds, fewer than all
     steps = math.ceil(rows / result.config.batch_size)
-    return {
-        "workers": workers.size,
-        "rows_per_second": round(rows * epochs / seconds, 1),
-        "communication_share": round(min(1.0, each * steps * epochs / seconds), 3),
-    }
+    return ClusterFigures(
+        workers=workers.size,
+        rows_per_second=round(rows * epochs / seconds, 1),
+        communication_share=round(min(1.0, each * steps * epochs / seconds), 3),
+    )
 
 
 def _save_last_finite(
@@ -221,15 +239,11 @@ def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
 def save_gates(
     result: FitResult, comparison: BaselineComparison, writer: RunWriter
-) -> dict[str, object]:
-    """Check the gates of the config and store the results, if it has any.
-
-    Returns:
-        The results for the event, as `gates`.
-    """
+) -> Sequence[GateResult]:
+    """Check the gates of the config and store the results, if it has any."""
     gates = result.config.gates
     if not gates:
-        return {}
+        return ()
     estimates: dict[str, Mapping[str, Estimate]] = {}
     for split in dict.fromkeys(name.partition(".")[0] for name in gates):
         if split in result.tables:
@@ -249,7 +263,7 @@ def report_result(
     metrics: dict[str, Metrics],
     baselines: Baselines,
     comparison: BaselineComparison,
-    gates: dict[str, object],
+    gates: Sequence[GateResult],
     writer: RunWriter,
     events: Events,
 ) -> None:
@@ -265,13 +279,14 @@ def report_result(
         events: receives the result.
     """
     events.emit(
-        "result",
-        run=str(writer.path),
-        epochs=result.training.epochs,
-        metrics=metrics,
-        baselines=baselines,
-        verdicts=comparison.model_dump(mode="json"),
-        **gates,
+        TrainingResultEvent(
+            run=str(writer.path),
+            epochs=result.training.epochs,
+            metrics=metrics,
+            baselines=baselines,
+            verdicts=comparison,
+            gates=gates,
+        )
     )
 
 

@@ -15,7 +15,7 @@ from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError
 from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
 from dlcli.metrics.intervals import DifferenceEstimate
-from dlcli.pipeline.events import Listener
+from dlcli.pipeline.events import Listener, ignore
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.run_recording import check_data
 from dlcli.pipeline.train_run import train
@@ -99,7 +99,7 @@ def choose_patches(
 def try_patches(
     run: Run,
     patches: Sequence[tuple[str, Patch]],
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     on_begin: Callable[[int, Patch], None] = lambda *_: None,
 ) -> Iterator[Trial]:
     """Train each patch and yield its result, so that finished ones survive an interruption.

@@ -13,7 +13,7 @@ from dlcli.config.config_file import Tables
 from dlcli.config.data_section import MEMORY
 from dlcli.errors import UsageError, listed, plural
 from dlcli.metrics.statistic import finite
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import Events, Listener, ReproductionResultEvent, ignore
 from dlcli.pipeline.preparation import data_fingerprints
 from dlcli.pipeline.run_recording import EXACT, environment_changes
 from dlcli.pipeline.train_run import train
@@ -78,7 +78,7 @@ class Reproduction:
 def reproduce(
     run: Run,
     output: Path | None = None,
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     tolerance: float | None = None,
     tables: Tables | None = None,
 ) -> Reproduction:
@@ -107,7 +107,7 @@ def reproduce(
     events, before = Events(listener), run.environment
     data = _compare_data(before, {**before, "data": data_fingerprints(file)})
     if not data.equal:
-        events.emit("warning", message=f"{data.finding}, so that the weights will differ")
+        events.warn(f"{data.finding}, so that the weights will differ")
     again = train(file, output, listener, suffix=_SUFFIX)
     now = again.environment
     data, changes = _compare_data(before, now), environment_changes(before, now)
@@ -128,7 +128,17 @@ def reproduce(
         metric_difference=difference,
         tolerance=tolerance,
     )
-    events.emit("result", **reproduction.to_document())
+    events.emit(
+        ReproductionResultEvent(
+            original=str(run.path),
+            reproduced=not reproduction.differing,
+            parts={each.part: each.equal for each in reproduction.parts},
+            findings={each.part: each.finding for each in reproduction.parts},
+            causes=reproduction.causes,
+            metric_difference=finite(difference),
+            tolerance=tolerance,
+        )
+    )
     return reproduction
 
 

@@ -21,7 +21,7 @@ from dlcli.config.data_section import MEMORY
 from dlcli.encoding.encoding import MAX_ROWS_AT_ONCE
 from dlcli.encoding.missing_words import resolved_missing
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import Events, Listener, RunEvent
 from dlcli.pipeline.preparation import (
     FitPlan,
     FitRows,
@@ -89,8 +89,8 @@ class Recording:
         """Report the run folder, and unfinished runs of the same config next to a new one."""
         for twin in unfinished_runs_like(writer) if self.writer is None else ():
             message = f"{twin} is an unfinished run of the same config; resume with: "
-            self.events.emit("warning", message=message + resume_command(twin))
-        self.events.emit("run", folder=str(writer.path))
+            self.events.warn(message + resume_command(twin))
+        self.events.emit(RunEvent(folder=str(writer.path)))
 
     @contextmanager
     def begin(
@@ -315,7 +315,7 @@ def warn_of_changes(
     now = _environment(file.config, device, workers=workers)
     if changes := environment_changes(before, now):
         differ = "the weights may differ from those of an uninterrupted run"
-        events.emit("warning", message=f"{writer.path}: {', '.join(changes.values())}; {differ}")
+        events.warn(f"{writer.path}: {', '.join(changes.values())}; {differ}")
 
 
 def environment_changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
@@ -413,15 +413,12 @@ def resolved_config(
     return config.model_copy(update=update)
 
 
-def store_gates(results: Sequence[GateResult], writer: RunWriter) -> dict[str, object]:
-    """Store the results of the config's gates.
-
-    Returns:
-        What the event `result` has of them, as `gates`.
+def store_gates(results: Sequence[GateResult], writer: RunWriter) -> Sequence[GateResult]:
+    """Store the results of the config's gates, and return them.
 
     Raises:
         TrainingError: if they can't be stored.
     """
     document = GateResults(results=tuple(results))
     writer.write_text(RunFile.GATES, document.model_dump_json(indent=2))
-    return {"gates": document.model_dump(mode="json")["results"]}
+    return document.results

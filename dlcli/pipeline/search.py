@@ -27,7 +27,18 @@ from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError
 from dlcli.network.network import resolve_head
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.documents import Search
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import (
+    DefaultEvent,
+    EarlierEvent,
+    Event,
+    Events,
+    Listener,
+    RunEvent,
+    SearchResultEvent,
+    SpaceEvent,
+    TrialEvent,
+    ignore,
+)
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_fingerprints, read_candidates
 from dlcli.pipeline.run_recording import Recording
@@ -81,18 +92,13 @@ _WITHOUT_EFFECT: dict[str, object] = {
 }
 """Settings that may differ between searches of one study: they have no effect on candidates."""
 _PATHS = ("train", "validation", "test")
-_IN_RESULT = {
-    *("study", "metric", "direction", "default", "importances", "finalists", "nested_value"),
-    "notes",
-}
-"""Fields of the document that the `result` event has."""
 
 
 def tune(
     file: ConfigFile,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
 ) -> Run:
     """Search for a better config, and compare it with the original one.
 
@@ -116,7 +122,7 @@ def tune(
 def resume_tuning(
     run: Path,
     settings: SearchSettings = SearchSettings(),  # noqa: B008
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     tables: Tables | None = None,
 ) -> Run:
     """Resume an interrupted search with the trials that are not finished.
@@ -159,10 +165,10 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
         device=None,
         store_inputs=record.store,
     ) as writer:
-        events.emit("run", folder=str(writer.path))
+        events.emit(RunEvent(folder=str(writer.path)))
         with _open_study(writer, context, record, settings, events) as (access, study):
             if recording.writer is not None and not study.has_trials:
-                events.emit("warning", message=_lost_study(record, writer))
+                events.warn(_lost_study(record, writer))
             # Evaluate candidates, select, train the finalists, evaluate the search.
             _evaluate_candidates(writer, context, study, access, events)
             search = summarize_trials(context, study.results(), study.default)
@@ -178,7 +184,7 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
             writer.write_text(RunFile.SEARCH, search.model_dump_json())
-            events.emit("result", run=str(writer.path), **_result_fields(search))
+            events.emit(_result_event(search, writer))
             remove_lock(writer.path)
             return writer.finish("tune")
 
@@ -198,12 +204,13 @@ def _search_context(
         check_tune(file)
         space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
         events.emit(
-            "space",
-            rows=dataset.tables[0].rows,
-            trials=max_trials(context.tune),
-            folds=context.tune.folds,
-            held_out=file.config.adjective("validation"),
-            space=space,
+            SpaceEvent(
+                rows=dataset.tables[0].rows,
+                trials=max_trials(context.tune),
+                folds=context.tune.folds,
+                held_out=file.config.adjective("validation"),
+                space=space,
+            )
         )
     warn_of_large_grid(context.tune, events)
     if nested:
@@ -261,7 +268,7 @@ def _open_study(
         ended = len(study.results())
         writer.has_partial_results = study.default is not None or ended > 0
         if ended:
-            events.emit("earlier", trials=ended, of=study.plan.trials)
+            events.emit(EarlierEvent(trials=ended, of=study.plan.trials))
         yield replace(access, budget=TimeBudget(context.tune.time, study.spent)), study
 
 
@@ -274,9 +281,9 @@ def _evaluate_candidates(
 ) -> None:
     """Evaluate candidates in this process, or in several others."""
 
-    def listener(event: str, fields: dict[str, object]) -> None:
-        writer.has_partial_results |= event in ("default", "trial")
-        events.emit(event, **fields)
+    def listener(event: Event) -> None:
+        writer.has_partial_results |= isinstance(event, DefaultEvent | TrialEvent)
+        events.emit(event)
 
     def retry(process: int) -> None:
         # Other machines may have a process of that number, too.
@@ -332,13 +339,21 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
     return configs
 
 
-def _result_fields(search: Search) -> dict[str, object]:
-    selected = {"best": search.trial(search.best), "smallest": search.trial(search.smallest)}
-    return {
-        **search.model_dump(mode="json", include=_IN_RESULT),
-        **{name: trial and trial.model_dump(mode="json") for name, trial in selected.items()},
-        "trials": len(search.trials),
-    }
+def _result_event(search: Search, writer: RunWriter) -> SearchResultEvent:
+    return SearchResultEvent(
+        run=str(writer.path),
+        study=search.study,
+        metric=search.metric,
+        direction=search.direction,
+        default=search.default,
+        importances=search.importances,
+        finalists=search.finalists,
+        nested_value=search.nested_value,
+        notes=search.notes,
+        best=search.trial(search.best),
+        smallest=search.trial(search.smallest),
+        trials=len(search.trials),
+    )
 
 
 class StudyRecord(BaseModel):

@@ -267,7 +267,7 @@ def warn_of_large_grid(tune: Tune, events: Events) -> None:
             f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
             f"{override('tune.trials', 100)}, or {override('tune.time', '1h')}"
         )
-        events.emit("warning", message=message)
+        events.warn(message)
 
 
 def fits_per_program(tune: Tune, folds: int) -> int:

@@ -51,7 +51,13 @@ from dlcli.pipeline.documents import (
     smallest_trial,
     to_loss,
 )
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import (
+    Events,
+    FinalistEvent,
+    FinalistProgressEvent,
+    Listener,
+    NestedEvent,
+)
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import Dataset
 from dlcli.pipeline.search_context import SearchContext, TimeBudget, distribution_of, make_splits
@@ -266,7 +272,7 @@ def train_finalists(
         config = configs[name].config
         if name == "default" and config.data.test is None and not config.has_validation:
             continue
-        events.emit("progress", finalist=name)
+        events.emit(FinalistProgressEvent(finalist=name))
         try:
             # It reads the same rows as the search.
             runs[name] = train_child_run(folder, name, configs[name], events.warn_once, workers)
@@ -278,7 +284,7 @@ def train_finalists(
     compared = {name: ComparedRun.of(run) for name, run in runs.items()}
     finalists = tuple(_finalists(compared, search.metric))
     for finalist in finalists:
-        events.emit("finalist", **finalist.model_dump(mode="json"))
+        events.emit(FinalistEvent(result=finalist))
         notes += _baseline_notes(finalist, compared[finalist.name])
     if biased := [each.name for each in finalists if each.split == "validation"]:
         rows = compared[biased[0]].run.config.adjective("validation")
@@ -391,7 +397,7 @@ def evaluate_search(
         writer.write_plan({"folds": context.tune.folds or DEFAULT_FOLDS})
     if access.jobs > 1:
         task = partial(run_nested_worker, access)
-        run_workers(task, access.jobs, stop, lambda event, fields: events.emit(event, **fields))
+        run_workers(task, access.jobs, stop, events.emit)
     outers = outer_folds(context)
     return tuple(_finish_fold(outer, context, writer, stop, events) for outer in outers)
 
@@ -457,7 +463,7 @@ def _finish_fold(
             result = _search_without(outer, context, stop)
             writer.write_partial_result(outer.number, result)
             folds = context.tune.folds or DEFAULT_FOLDS
-            events.emit("nested", of=folds, **result.model_dump(mode="json"))
+            events.emit(NestedEvent(of=folds, result=result))
     return result
 
 

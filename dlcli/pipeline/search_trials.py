@@ -31,7 +31,7 @@ from dlcli.pipeline.documents import (
     scalar_metrics,
     standard_deviation,
 )
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
 from dlcli.pipeline.preparation import read_candidates
@@ -208,33 +208,41 @@ def _run_trial(
 ) -> None:
     plan, results = study.plan, study.results()
     metric, of = plan.metric, plan.trials
-    fields = _best(study, results)
-    events.emit("progress", trial=len(results) + 1, of=of, metric=metric, **fields)
+    best, value = _best(study, results)
+    events.emit(
+        TrialProgressEvent(
+            trial=len(results) + 1, of=of, metric=metric, best=best, best_value=value
+        )
+    )
     if running.number == 0 and study.default is None:
         reporter = TrialReporter(plan, workers=context.fits.workers)
         default = evaluate_candidate(context, {}, reporter, stop)
         study.default = default
-        events.emit("default", metric=metric, **_event_fields(default))
+        events.emit(DefaultEvent(metric=metric, result=default))
 
     reporter = TrialReporter(plan, partial(study.report, running), context.fits.workers)
     result = evaluate_candidate(context, running.values, reporter, stop)
     study.tell(running, result, budget.spent)
     results = study.results()
-    fields = {**_event_fields(result), **_best(study, results)}
-    place = {"number": running.number, "of": of, "ended": len(results)}
-    of_folds = len(context.splits) if len(context.splits) > 1 else None
-    events.emit("trial", **place, metric=metric, of_folds=of_folds, **fields)
+    best, value = _best(study, results)
+    events.emit(
+        TrialEvent(
+            number=running.number,
+            of=of,
+            ended=len(results),
+            metric=metric,
+            of_folds=len(context.splits) if len(context.splits) > 1 else None,
+            result=result,
+            best=best,
+            best_value=value,
+        )
+    )
 
 
-def _best(study: Study, results: Sequence[TrialResult]) -> dict[str, object]:
+def _best(study: Study, results: Sequence[TrialResult]) -> tuple[int | None, Number]:
+    """Return number and value of the best trial so far."""
     best = best_trial(results, study.plan.direction)
-    number, value = (None, None) if best is None else (best.number, best.value)
-    return {"best": number, "best_value": value}
-
-
-def _event_fields(result: TrialResult) -> dict[str, object]:
-    names = {"state", "value", "standard_error", "values", "parameters", "epochs", "seconds"}
-    return result.model_dump(mode="json", include=names | {"folds", "worker", "problem"})
+    return (None, None) if best is None else (best.number, best.value)
 
 
 def evaluate_candidate(

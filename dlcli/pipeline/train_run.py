@@ -14,7 +14,7 @@ from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
-from dlcli.pipeline.events import Events, Listener
+from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, fit, load_tensorflow
 from dlcli.pipeline.preflight import check_memory, row_storage, warn_of_linear_layers
 from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
@@ -39,7 +39,7 @@ _OF_THREAD = threading.local()
 def train(
     file: ConfigFile,
     output: Path | None = None,
-    listener: Listener = lambda *_: None,
+    listener: Listener = ignore,
     *,
     suffix: str = "",
 ) -> Run:
@@ -61,7 +61,7 @@ def train(
         return train_recorded(recording)
 
 
-def resume(run: Path, listener: Listener = lambda *_: None, tables: Tables | None = None) -> Run:
+def resume(run: Path, listener: Listener = ignore, tables: Tables | None = None) -> Run:
     """Resume an interrupted run; the result is bit-identical to that of an uninterrupted one.
 
     Args:
@@ -79,7 +79,7 @@ def resume(run: Path, listener: Listener = lambda *_: None, tables: Tables | Non
         return train_recorded(recording)
 
 
-def fit_only(file: ConfigFile, listener: Listener = lambda *_: None) -> FitResult:
+def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
     """Fit what a config describes, without baselines and without a run folder.
 
     Later fits in the same thread share the compiled program where only runtime values differ.
@@ -151,7 +151,7 @@ def join_training(file: ConfigFile, workers: Workers, starts_over: bool) -> None
     """
     with TemporaryDirectory(prefix="dlcli-worker-") as folder:
         output = Path(folder) / "run"
-        with run_recording.recorded_run(file, output, lambda *_: None) as recording:
+        with run_recording.recorded_run(file, output, ignore) as recording:
             recording.workers, recording.resumes = workers, not starts_over
             train_recorded(recording)
 

@@ -22,7 +22,7 @@ from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, after_parent, available_processors
 from dlcli.errors import Interrupted, TrainingError, option, plural
 from dlcli.pipeline.checkpointing import SignalStop
-from dlcli.pipeline.events import Listener
+from dlcli.pipeline.events import Listener, WarningEvent
 
 WorkerTask = Callable[[Listener], None]
 """The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there
@@ -75,7 +75,7 @@ def worker_name(process: int | None = None) -> str:
 class _Worker:
     process: SpawnProcess
     inbox: Connection
-    """Receives the name and fields of each event, and at the end a `_Failure` or `None`."""
+    """Receives each event, and at the end a `_Failure` or `None`."""
     is_done: bool = False
     """True if it has found nothing left to do."""
 
@@ -150,7 +150,7 @@ class _Pool:
         if message is None:
             worker.is_done = True
         else:
-            self.listener(*message)
+            self.listener(message)
 
     def _report_loss(self, process: SpawnProcess) -> None:
         number, reason = process.pid, _describe_end(process.exitcode)
@@ -158,7 +158,7 @@ class _Pool:
         self.lost.append(reason)
         self.on_lost(number)
         message = f"worker process {number} {reason}; its work is given to another"
-        self.listener("warning", {"message": message})
+        self.listener(WarningEvent(message=message))
 
     def _check_losses(self) -> None:
         """Refuse to start another worker if all were lost, or too many.
@@ -226,7 +226,7 @@ def _work(task: WorkerTask, outbox: Connection) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATING)
     try:
-        task(lambda event, fields: outbox.send((event, fields)))
+        task(outbox.send)
     except Interrupted:
         sys.exit(_TERMINATED)
     except Exception as error:

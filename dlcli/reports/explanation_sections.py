@@ -17,6 +17,7 @@ from dlcli.explanation.explanation_document import (
     PartialDependence,
     WorstRow,
 )
+from dlcli.pipeline.events import DataEvent, FeaturesEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     MOST_SERIES,
@@ -30,7 +31,7 @@ from dlcli.reports.charts import (
     scatter_chart,
     series_colors,
 )
-from dlcli.reports.run_record import DataEvent, FeaturesEvent, TrainingRecord
+from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import (
     Block,
     Chart,

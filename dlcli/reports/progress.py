@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dlcli.errors import plural
+from dlcli.pipeline.events import (
+    EpochEvent,
+    Event,
+    FinalistProgressEvent,
+    FoldProgressEvent,
+    MemberEvent,
+    TrialProgressEvent,
+)
 from dlcli.reports import formatting as fmt
 
+LEARNING_RATE = "learning_rate"
+"""The value of an epoch that is not a loss or a metric."""
 
-def metric_names(fields: Mapping[str, Any]) -> list[str]:
-    """Return the names of the losses and metrics of an `epoch` event."""
-    others = ("member", "members", "epoch", "of", "learning_rate")
-    return [name for name in fields if name not in others]
+
+def metric_names(event: EpochEvent) -> list[str]:
+    """Return the names of the losses and metrics of an epoch."""
+    return [name for name in event.values if name != LEARNING_RATE]
 
 
 class EpochCount:
@@ -24,13 +31,13 @@ class EpochCount:
         self._of = 0
         self._members = 1
 
-    def add(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Count an `epoch` event, or a `member` event: a member that needs no more epochs."""
-        if event == "member":
-            self._finished.add(fields["member"])
-        elif event == "epoch":
-            self._epochs[fields.get("member", 1)] = fields["epoch"]
-            self._of, self._members = fields["of"], fields.get("members", 1)
+    def add(self, event: Event) -> None:
+        """Count an epoch, or a member of an ensemble that needs no more epochs."""
+        if isinstance(event, MemberEvent):
+            self._finished.add(event.member)
+        elif isinstance(event, EpochEvent):
+            self._epochs[event.member or 1] = event.epoch
+            self._of, self._members = event.of, event.members or 1
 
     @property
     def done(self) -> int:
@@ -44,38 +51,39 @@ class EpochCount:
         return self._members * self._of
 
 
-def epoch_line(fields: Mapping[str, Any]) -> str:
-    """Describe an `epoch` event: `member 2/8  epoch  3/40  loss 0.1234`."""
-    of = fields["of"]
-    place = f"epoch {fields['epoch']:>{len(str(of))}}/{of}"
-    if "member" in fields:
-        place = f"member {fields['member']}/{fields['members']}  {place}"
-    values = "  ".join(f"{name} {fmt.number(fields[name]):<9}" for name in metric_names(fields))
+def epoch_line(event: EpochEvent) -> str:
+    """Describe an epoch: `member 2/8  epoch  3/40  loss 0.1234`."""
+    place = f"epoch {event.epoch:>{len(str(event.of))}}/{event.of}"
+    if event.member is not None:
+        place = f"member {event.member}/{event.members}  {place}"
+    names = metric_names(event)
+    values = "  ".join(f"{name} {fmt.number(event.values[name]):<9}" for name in names)
     return f"{place}  {values.rstrip()}"
 
 
-def member_line(fields: Mapping[str, Any]) -> str:
-    """Describe a `member` event: `member 2/8  40 epochs, best 31`."""
-    of, best = fields["members"], fields["best_epoch"]
-    kept = f", best {best}" if best not in (None, fields["epochs"]) else ""
-    return (
-        f"member {fields['member']:>{len(str(of))}}/{of}  {plural(fields['epochs'], 'epoch')}{kept}"
-    )
+def member_line(event: MemberEvent) -> str:
+    """Describe a member of an ensemble: `member 2/8  40 epochs, best 31`."""
+    of, best = event.members, event.best_epoch
+    kept = f", best {best}" if best not in (None, event.epochs) else ""
+    return f"member {event.member:>{len(str(of))}}/{of}  {plural(event.epochs, 'epoch')}{kept}"
 
 
-def progress_line(fields: Mapping[str, Any]) -> str:
-    """Describe a `progress` event of a cross-validation or a search.
+def progress_line(event: Event) -> str | None:
+    """Describe the progress of a cross-validation or a search; `None` for another event.
 
     Returns:
         `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
     """
-    if "done" in fields:
-        place = f"fold {fields['done'] + 1}/{fields['folds']}"
-        return f"{place}  epoch {fields['epoch']:,}/{fields['of']:,}"
-    if "finalist" in fields:
-        return f"training {fields['finalist']} in full"
-    of = f"/{fields['of']:,}" if fields["of"] else ""
-    best = ""
-    if fields["best"] is not None:
-        best = f"  best {fields['metric']} {fmt.number(fields['best_value'])} (#{fields['best']})"
-    return f"trial {fields['trial']:,}{of}{best}"
+    match event:
+        case FoldProgressEvent():
+            place = f"fold {event.done + 1}/{event.folds}"
+            return f"{place}  epoch {event.epoch:,}/{event.of:,}"
+        case FinalistProgressEvent():
+            return f"training {event.finalist} in full"
+        case TrialProgressEvent():
+            of = f"/{event.of:,}" if event.of else ""
+            best = ""
+            if event.best is not None:
+                best = f"  best {event.metric} {fmt.number(event.best_value)} (#{event.best})"
+            return f"trial {event.trial:,}{of}{best}"
+    return None

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import version
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import by_caller
+from dlcli.pipeline.events import Listener, ReportEvent, WarningEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import LIGHT, settings, style_variables
-from dlcli.reports.run_record import Log, TrainingRecord
+from dlcli.reports.run_record import RunLog, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
 from dlcli.reports.views import Chart, View
@@ -85,26 +86,27 @@ def write_report(run: Run, output: Path | None = None) -> Path:
     return output
 
 
-def write_report_if_cheap(run: Run, emit: Callable[[str, dict[str, object]], None]) -> None:
+def write_report_if_cheap(run: Run, listener: Listener) -> None:
     """Write the report of a run that has just been trained, if training took much longer.
 
     The run is complete by then: if the report fails, that is only a warning.
 
     Args:
         run: the run.
-        emit: takes an event: `report` with the page, or a `warning`.
+        listener: receives the page, or a warning.
     """
     try:
-        trained = Log.of(run).trained
+        trained = RunLog.of(run).trained
         if trained is None or trained.seconds is None or trained.seconds < LONG_SECONDS:
             return
-        emit("report", {"page": str(write_report(run))})
+        listener(ReportEvent(page=str(write_report(run))))
     except Exception as error:  # of any kind: nothing may spoil the end of a long training
         report = by_caller(
             f"dlcli report {run.path}", f"dlcli.open_run({str(run.path)!r}).report()"
         )
         retry = f"the run is complete; try again with: {report}"
-        emit("warning", {"message": f"the report could not be made: {error}; {retry}"})
+        message = f"the report could not be made: {error}; {retry}"
+        listener(WarningEvent(message=message))
 
 
 def training_curves(run: Run) -> tuple[bytes, str] | None:

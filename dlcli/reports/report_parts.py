@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.network.network import LayerSummary
     from dlcli.pipeline.documents import Finalist, FoldResult
+    from dlcli.pipeline.events import NetworkEvent
     from dlcli.pipeline.reproduction import Reproduction
     from dlcli.prediction.baseline_comparison import BaselineDifference
-    from dlcli.reports.run_record import NetworkEvent, RunRecord
+    from dlcli.reports.run_record import RunRecord
     from dlcli.runs.run import Run
 
 """Metrics of one of two classes; all others are alike for both."""

@@ -15,103 +15,33 @@ from pydantic import BaseModel, ConfigDict
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.statistic import Floats, ThresholdCounts
-from dlcli.network.network import LayerSummary
+from dlcli.pipeline.events import (
+    BaselinesEvent,
+    DataEvent,
+    DeviceEvent,
+    EngineEvent,
+    FeaturesEvent,
+    NetworkEvent,
+    ResumedEvent,
+    TargetEvent,
+    TrainedEvent,
+    WarningEvent,
+)
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import open_run
-from dlcli.safe_files import Count, parse_document
+from dlcli.safe_files import parse_document
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import Task, Values
 
 MOST_WARNINGS = 100
 
 
-class _Event(BaseModel):
-    """The fields of an event that reports need."""
+class RunLog(BaseModel):
+    """The last event of each kind in a run's log; a diverged training logs no end."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class DataEvent(_Event):
-    """The rows that were read."""
-
-    file: str
-    rows: dict[str, Count]
-    split: str | None = None
-
-
-class TargetEvent(_Event):
-    """The target: its columns, and its classes or labels."""
-
-    columns: list[str]
-    classes: list[str] = []
-    labels: list[str] = []
-
-
-class TypedColumn(_Event):
-    """The inferred or declared type of a column."""
-
-    type: str
-    reason: str
-
-
-class FeaturesEvent(_Event):
-    """The columns."""
-
-    columns: dict[str, TypedColumn]
-
-
-class NetworkEvent(_Event):
-    """The network, its loss and its metrics."""
-
-    inputs: Count
-    layers: list[LayerSummary]
-    parameters: Count
-    loss: str
-    metrics: list[str] = []
-    target_scaling: str | None = None
-    members: Count | None = None
-
-
-class EngineEvent(_Event):
-    """The engine that trained it."""
-
-    name: str
-
-
-class DeviceEvent(_Event):
-    """The device and its threads."""
-
-    device: str
-    threads: Count
-
-
-class ClusterFigures(_Event):
-    """The workers that trained together."""
-
-    workers: Count
-    rows_per_second: float
-    communication_share: float
-
-
-class TrainedEvent(_Event):
-    """The end of training."""
-
-    epochs: Count
-    best_epoch: Count | None = None
-    seconds: float | None = None
-    cluster: ClusterFigures | None = None
-
-
-class BaselinesEvent(_Event):
-    """The simplest models."""
-
-    no_linear: str | None = None
-
-
-class Log(_Event):
-    """The last event of each kind in a run's log; a diverged training logs no end."""
 
     data: DataEvent | None = None
     target: TargetEvent | None = None
@@ -127,7 +57,7 @@ class Log(_Event):
     """True if training was interrupted and resumed."""
 
     @classmethod
-    def of(cls, run: Run) -> Log:
+    def of(cls, run: Run) -> RunLog:
         """Read the log of a run.
 
         Raises:
@@ -137,12 +67,13 @@ class Log(_Event):
         warnings: dict[str, None] = {}
         for event in run.events():
             last[str(event.get("event"))] = event
-            if event.get("event") == "warning":
+            if event.get("event") == WarningEvent.kind:
                 warnings[str(event.get("message", ""))] = None
         shown = list(warnings)[:MOST_WARNINGS]
         if more := len(warnings) - len(shown):
             shown.append(plural(more, "more warning"))
-        fields = {**last, "warnings": tuple(shown), "is_resumed": "resumed" in last}
+        is_resumed = ResumedEvent.kind in last
+        fields = {**last, "warnings": tuple(shown), "is_resumed": is_resumed}
         return parse_document(cls, fields, f"{run.path / 'events.jsonl'}:")
 
 
@@ -267,7 +198,7 @@ class RunRecord:
     """A run of any kind, whose files are read when they are needed."""
 
     run: Run
-    log: Log
+    log: RunLog
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -276,7 +207,7 @@ class RunRecord:
         Raises:
             RunError: if it is damaged; the properties raise it for other files.
         """
-        return cls(run, Log.of(run))
+        return cls(run, RunLog.of(run))
 
     @property
     def title(self) -> str:

@@ -25,7 +25,7 @@ from dlcli.reports.report_parts import (
     reproduction_section,
 )
 from dlcli.reports.result_section import result_section
-from dlcli.reports.run_record import TargetEvent, TrainingRecord
+from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.training_section import training_section
 from dlcli.reports.views import Figure, Findings, Section, Table, Text, View
 
@@ -45,8 +45,9 @@ def training_view(record: TrainingRecord) -> View:
         RunError: if a file of the run is damaged; its sections raise it, too.
     """
     metrics = _metric_table(record)
-    logged = record.log.target or TargetEvent(columns=[])
-    target = name_target(logged.columns, len(logged.classes), len(logged.labels))
+    logged = record.log.target
+    counts = (len(logged.classes), len(logged.labels)) if logged else (0, 0)
+    target = name_target(logged.columns if logged else (), *counts)
     return View(
         title=record.title,
         kicker="dlcli report",

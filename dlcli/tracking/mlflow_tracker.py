@@ -15,13 +15,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlcli.errors import UsageError, require_packages, truncate
+from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import kind_of_unfinished
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import tracked_files
 from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
 from dlcli.schema.urls import hide_secrets
-from dlcli.tracking.tracker import Fields, Outcome, Parameter, Values, parameters_of, reason
+from dlcli.tracking.tracker import Outcome, Parameter, Values, parameters_of, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,7 +68,7 @@ class MLflow:
         self._waiting: list[Metric] = []
         self._due = 0.0
 
-    def begin(self, run: RunWriter) -> Fields:
+    def begin(self, run: RunWriter) -> TrackingEvent:
         """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
             if earlier := self._earlier(run):
@@ -189,17 +190,17 @@ class MLflow:
         end = time.monotonic()
         self._due = end + max(_SECONDS, _SHARE * (end - start))
 
-    def _place(self) -> Fields:
+    def _place(self) -> TrackingEvent:
         uri = hide_secrets(_CREDENTIALS.sub("", self._store.uri))
         experiment = self._store.experiment_id
-        fields: Fields = {"tracker": self.name, "run_id": self._run_id}
         if uri.startswith(("http://", "https://")):
             address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"
-            return {**fields, "place": address}
+            return TrackingEvent(tracker=self.name, run_id=self._run_id, place=address)
         # The extra has only what tracks, the complete MLflow also what shows it.
         viewer = ["mlflow"] if find_spec("flask") else ["pipx", "run", "mlflow"]
         look = shlex.join([*viewer, "ui", "--backend-store-uri", uri])
-        return {**fields, "place": f"{uri}, run {self._run_id}", "look": look}
+        place = f"{uri}, run {self._run_id}"
+        return TrackingEvent(tracker=self.name, run_id=self._run_id, place=place, look=look)
 
 
 def _tags(run: RunWriter) -> dict[str, str]:

@@ -9,15 +9,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcli.errors import Interrupted, RunError
+from dlcli.pipeline.events import (
+    CrossValidationResultEvent,
+    EpochEvent,
+    Event,
+    FoldEvent,
+    Listener,
+    MemberEvent,
+    ResumedEvent,
+    RunEvent,
+    SearchResultEvent,
+    TrainedEvent,
+    TrainingResultEvent,
+    TrialEvent,
+    WarningEvent,
+)
 from dlcli.runs.manifest import DIVERGED
 from dlcli.runs.run_reader import open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracker import Outcome, Parameter, Tracker, as_json, reason
 
 if TYPE_CHECKING:
+    from dlcli.config.search_space import Value
     from dlcli.pipeline.events import Listener
 
 _ALL_TRACKED = 500
@@ -71,33 +87,51 @@ class _Dispatcher:
         self._trackers = list(trackers)
         self._listener = listener
         self._folder: Path | None = None
-        self._pending: dict[int | None, Mapping[str, Any]] = {}
+        self._pending: dict[int | None, EpochEvent] = {}
         """The last epoch of each network, if it was not tracked yet, by member of an ensemble."""
 
-    def listen(self, event: str, fields: dict[str, Any]) -> None:
+    def listen(self, event: Event) -> None:
         """Pass an event on to the listener, and to the trackers what concerns them."""
-        self._listener(event, fields)
-        if event == "run":
-            self._folder = Path(fields["folder"])
-            run = RunWriter(self._folder)
-            self._each(lambda tracker: self._listener("tracking", tracker.begin(run)))
-        elif event == "resumed":
-            # The members of an ensemble have different epochs; repeated ones have the same values.
-            if "member" not in fields:
-                self._each(lambda tracker: tracker.resume(fields["epochs"]))
-        elif event == "epoch":
-            self._pending[fields.get("member")] = fields
-            if is_tracked(fields["epoch"]):
-                self._log_pending(fields.get("member"))
-        elif event == "member":
-            self._log_pending(fields["member"])
-        elif event == "trained":
-            self._log_pending(*self._pending)
-        elif (part := _part(event, fields)) is not None:
-            self._each(lambda tracker: tracker.log_part(*part))
-        elif event == "result":
-            epochs, metrics = _final_metrics(fields)
-            self._each(lambda tracker: tracker.log_metrics(epochs, metrics))
+        self._listener(event)
+        match event:
+            case RunEvent():
+                self._folder = Path(event.folder)
+                run = RunWriter(self._folder)
+                self._each(lambda tracker: self._listener(tracker.begin(run)))
+            case ResumedEvent(member=None):
+                # The members of an ensemble have different epochs; repeated ones have the same
+                # values.
+                self._each(lambda tracker: tracker.resume(event.epochs))
+            case EpochEvent():
+                self._pending[event.member] = event
+                if is_tracked(event.epoch):
+                    self._log_pending(event.member)
+            case MemberEvent():
+                self._log_pending(event.member)
+            case TrainedEvent():
+                self._log_pending(*self._pending)
+            case _:
+                self._log_results(event)
+
+    def _log_results(self, event: Event) -> None:
+        """Pass the metrics of a fold, of a trial, or of the whole on to the trackers."""
+        match event:
+            case FoldEvent() if event.result.problem is None:
+                fold = event.result
+                repeat = f"repeat-{fold.repeat}-" if event.repeats > 1 else ""
+                self._log_part(f"{repeat}fold-{fold.fold}", {}, fold.metrics)
+            case TrialEvent() if event.result.value is not None:
+                settings = {path: _setting(value) for path, value in event.result.values.items()}
+                value = {event.metric: event.result.value}
+                self._log_part(f"trial-{event.number}", settings, value)
+            case TrainingResultEvent():
+                self._log_metrics(event.epochs, event.metrics)
+            case CrossValidationResultEvent():
+                pooled = {name: found.value for name, found in event.metrics.items()}
+                self._log_metrics(event.best_epochs or 0, {"cv": pooled})
+            case SearchResultEvent():
+                sets = {f"{each.name}_{each.split}": each.metrics for each in event.finalists}
+                self._log_metrics(0, sets)
 
     def end(self, outcome: Outcome) -> None:
         """End all trackers; a failure after the run is complete is not one of training."""
@@ -114,8 +148,17 @@ class _Dispatcher:
 
     def _log_pending(self, *members: int | None) -> None:
         for member in members:
-            if (fields := self._pending.pop(member, None)) is not None:
-                self._each(methodcaller("log_epoch", fields["epoch"], _curves(fields)))
+            if (event := self._pending.pop(member, None)) is not None:
+                self._each(methodcaller("log_epoch", event.epoch, _curves(event)))
+
+    def _log_part(
+        self, name: str, settings: Mapping[str, Parameter], metrics: Mapping[str, object]
+    ) -> None:
+        self._each(methodcaller("log_part", name, settings, _numbers(metrics)))
+
+    def _log_metrics(self, epochs: int, sets: Mapping[str, Mapping[str, object]]) -> None:
+        metrics = {name: _numbers(values) for name, values in sets.items()}
+        self._each(methodcaller("log_metrics", epochs, metrics))
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         """Call each tracker; drop one that fails."""
@@ -126,49 +169,20 @@ class _Dispatcher:
                 self._trackers.remove(tracker)
                 tracker.close()
                 message = f"{tracker.name}: {reason(error)}; tracked no further, training continues"
-                self._listener("warning", {"message": message})
+                self._listener(WarningEvent(message=message))
 
 
-def _part(
-    event: str, fields: Mapping[str, Any]
-) -> tuple[str, dict[str, Parameter], dict[str, float]] | None:
-    """Return the name, settings and metrics of a fold or a trial; `None` for another event."""
-    if event == "fold" and fields["problem"] is None:
-        repeat = f"repeat-{fields['repeat']}-" if fields["repeats"] > 1 else ""
-        return f"{repeat}fold-{fields['fold']}", {}, _numbers(fields["metrics"])
-    if event == "trial" and fields["value"] is not None:
-        settings = {
-            path: value if isinstance(value, bool | int | float | str) else as_json(value)
-            for path, value in fields["values"].items()
-        }
-        return f"trial-{fields['number']}", settings, {fields["metric"]: fields["value"]}
-    return None
+def _setting(value: Value) -> Parameter:
+    """Return the value of a setting; one that is not a single value as JSON."""
+    return value if isinstance(value, bool | int | float | str) else as_json(value)
 
 
-def _final_metrics(fields: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, float]]]:
-    """Return the epochs and the final metrics by set of a `result`.
-
-    The metrics of a cross-validation are those of all rows, `cv`; of a search, they are those of
-    each finalist, as `best_test`.
-    """
-    if "by_fold" in fields:
-        pooled = {name: found["value"] for name, found in fields["metrics"].items()}
-        return fields["best_epochs"] or 0, {"cv": _numbers(pooled)}
-    if "finalists" in fields:
-        finalists = fields["finalists"]
-        sets = {f"{each['name']}_{each['split']}": each["metrics"] for each in finalists}
-    else:
-        sets = fields["metrics"]
-    return fields.get("epochs", 0), {name: _numbers(values) for name, values in sets.items()}
-
-
-def _curves(fields: Mapping[str, Any]) -> dict[str, float]:
-    """Return the values of an `epoch` event; of an ensemble as `val_loss/member_3`."""
-    others = ("epoch", "of", "member", "members")
-    values = _numbers({name: value for name, value in fields.items() if name not in others})
-    if "member" not in fields:
+def _curves(event: EpochEvent) -> dict[str, float]:
+    """Return the values of an epoch; of an ensemble as `val_loss/member_3`."""
+    values = _numbers(event.values)
+    if event.member is None:
         return values
-    return {f"{name}/member_{fields['member']}": value for name, value in values.items()}
+    return {f"{name}/member_{event.member}": value for name, value in values.items()}
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, float]:

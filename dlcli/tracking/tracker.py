@@ -11,6 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import truncate
+from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.section import Section
@@ -19,8 +20,6 @@ from dlcli.schema.urls import hide_secrets
 Parameter = bool | int | float | str
 Values = Mapping[str, float]
 """Numbers by name, without undefined ones."""
-Fields = dict[str, object]
-"""The fields of an event."""
 _MOST_LETTERS = 600
 
 
@@ -38,13 +37,8 @@ class Tracker(Protocol):
     name: str
     """The tool's name, as its makers write it."""
 
-    def begin(self, run: RunWriter) -> Fields:
-        """Begin, or continue what the run was tracked by before.
-
-        Returns:
-            The fields of the event `tracking`: at least `tracker` and `place`, and `look`, the
-            command that shows it, if there is one.
-        """
+    def begin(self, run: RunWriter) -> TrackingEvent:
+        """Begin, or continue what the run was tracked by before."""
 
     def resume(self, epochs: int) -> None:
         """Note that training resumes after so many epochs; more may have been tracked."""

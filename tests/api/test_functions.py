@@ -313,8 +313,8 @@ class TestResume:
 
     @pytest.fixture
     def interrupted(self, folder, request):
-        def stop(event, fields):
-            if (event, fields.get("epoch")) == ("epoch", 2):
+        def stop(event):
+            if event.kind == "epoch" and event.epoch == 2:
                 raise KeyboardInterrupt
 
         path = folder / request.node.name
@@ -581,8 +581,8 @@ def test_progress_needs_a_notebook_or_a_function():
 def test_nothing_is_printed_and_no_signal_is_handled(folder, capfd):
     seen = []
 
-    def listen(event, fields):
-        seen.append((event, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
+    def listen(event):
+        seen.append((event.kind, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     dlcli.train(CONFIG, TABLE, output="silent", progress=listen)

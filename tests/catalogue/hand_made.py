@@ -32,7 +32,7 @@ def make_run(
     """
     Path(f"{name}.yaml").write_text(config, encoding="utf-8")
     file = load_config(Path(f"{name}.yaml"))
-    prepared, plan = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events())
     with new_run(None, name) as writer:
         writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(

@@ -32,7 +32,7 @@ def slow(folder):
     Path("slow.csv").write_text(f"x,y\n{rows}")
     Path("slow.yaml").write_text(CONFIG)
     file = load_config(Path("slow.yaml"))
-    prepared, plan = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events())
     with new_run(None, "slow") as writer:
         writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(

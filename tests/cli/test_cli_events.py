@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.metrics.definitions import METRICS
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.cross_validation import resume_cross_validation as resume_folds
 from dlcli.pipeline.train_run import resume, train
+from tests.recorded import recorded
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 CONFIG = """\
@@ -28,19 +28,21 @@ epochs: 2
 def documented(verb: str = "") -> dict[str, set[str]]:
     """The fields of each event of `train`, or of another verb with a section of its own."""
     text, *others = re.split(
-        r"^## (?=Cross-validation|Search)", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE
+        r"^## (?=Reproducing|Cross-validation|Search)",
+        PAGE.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
     )
     text = next((part for part in others if part.startswith(verb)), "") if verb else text
-    parts = re.findall(r"^`(\w+)`: .*\n\n((?:\|.*\n)+)", text, re.MULTILINE)
+    parts = re.findall(r"^`(\w+)` \(`\w+`\): .*\n\n((?:\|.*\n)+)", text, re.MULTILINE)
     return {
         event: set(re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)) for event, rows in parts
     }
 
 
 def field_of(event: str, name: str) -> str:
-    """Return the name of a field on the page; metrics share one entry."""
-    is_metric = event == "epoch" and name.removeprefix("val_") in METRICS
-    return "<metric>" if is_metric else name
+    """Return the name of a field on the page; the values of an epoch share one entry."""
+    of_epoch = {"member", "members", "epoch", "of"}
+    return "values" if event == "epoch" and name not in of_epoch else name
 
 
 class Ended(Exception):
@@ -68,10 +70,10 @@ def interrupted_training():
     Path("a.yaml").write_text(CONFIG)
     events = []
 
-    def listen(event, fields):
-        if event == "epoch" and not any(name == "resumed" for name, _ in events):
+    def listen(event):
+        if event.kind == "epoch" and not any(name == "resumed" for name, _ in events):
             raise Ended
-        events.append((event, fields))
+        events.append(recorded(event))
 
     with pytest.raises(Ended):
         train(load_config(Path("a.yaml")), Path("run"), listen)
@@ -100,9 +102,9 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
     )
     events = []
 
-    def listen(event, fields):
-        events.append((event, fields))
-        if event == "fold" and fields["fold"] == 1:
+    def listen(event):
+        events.append(recorded(event))
+        if event.kind == "fold" and event.result.fold == 1:
             raise Ended
 
     with pytest.raises(Ended):
@@ -134,6 +136,5 @@ def test_events_of_few_runs_are_documented():
     assert documented()["scaling_layer"] == {"kept", "val_loss", "rows"}
     assert documented()["resumed"] == {"member", "members", "epochs"}
     assert documented()["report"] == {"page"}
-    trial = {"trial", "of", "metric", "best", "best_value"}
-    assert documented("Search")["progress"] == trial | {"finalist"}
+    assert documented("Search")["progress"] == {"finalist"}
     assert documented()["tracking"] == {"tracker", "place", "look", "run_id"}

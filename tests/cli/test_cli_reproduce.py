@@ -20,6 +20,7 @@ from dlcli.reports.report_parts import reproduction_view
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import DIVERGED
 from dlcli.runs.run_reader import open_run
+from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline", "folder")
 CONFIG = """\
@@ -52,12 +53,14 @@ ALL = dict.fromkeys(("data", "versions", "encoding", "weights", "metrics"), True
 @pytest.mark.slow
 def test_all_is_equal_in_a_new_run(run):
     events = []
-    found = reproduce(run, listener=lambda *event: events.append(event))
+    found = reproduce(run, listener=recorded_in(events))
     assert equal(found) == ALL
     assert found.differing == found.causes == ()
     assert found.again.path == Path("runs/rows-reproduced")
     assert "workers" not in found.parts[1].finding
-    assert events[-1] == ("result", json.loads(json.dumps(found.to_document())))
+    name, fields = events[-1]
+    assert (name, fields["reproduced"], fields["causes"]) == ("result", True, [])
+    assert fields["findings"] == {each.part: each.finding for each in found.parts}
     assert "bit-identical" in render_text(reproduction_view(found))
 
 
@@ -65,7 +68,7 @@ def test_all_is_equal_in_a_new_run(run):
 def test_a_changed_file_is_the_cause_and_within_no_tolerance(run):
     Path("rows.csv").write_text(ROWS.replace("6,", "9,"))
     events = []
-    found = reproduce(run, listener=lambda *event: events.append(event), tolerance=0.99)
+    found = reproduce(run, listener=recorded_in(events), tolerance=0.99)
     assert {part for part, is_equal in equal(found).items() if not is_equal} == {
         *("data", "encoding", "weights", "metrics")
     }

@@ -13,7 +13,7 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.errors import DataError
 from dlcli.pipeline import preflight
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import DataEvent, Events
 from dlcli.pipeline.preparation import data_files, prepare
 from dlcli.pipeline.run_recording import resolved_config
 from tests.cli.conftest import make_run
@@ -55,9 +55,10 @@ class TestExperiment:
         )
 
     def test_an_event_has_the_detected_formats(self):
-        emitted = {}
-        prepare(load_config(Path("c.yaml")), Events(emitted.__setitem__))
-        assert emitted["data"]["notes"] == [
+        emitted = []
+        prepare(load_config(Path("c.yaml")), Events(emitted.append))
+        [data] = [event for event in emitted if isinstance(event, DataEvent)]
+        assert list(data.notes) == [
             "data/part-*.csv: fields are separated by ';'",
             "data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
         ]
@@ -90,7 +91,7 @@ class TestExperiment:
 
     def test_the_resolved_config_leads_to_the_same_files_and_finds_formats_out_again(self):
         file = load_config(Path("c.yaml"))
-        prepared, plan = prepare(file, Events(lambda *_: None))
+        prepared, plan = prepare(file, Events())
         data = resolved_config(file, prepared, plan, Path("runs/c"), threads=1).data
         assert data.train == "../../data/part-*.csv"
         assert data.validation == ("../../data/late.csv",)
@@ -101,7 +102,7 @@ class TestExperiment:
         text = CONFIG.replace("hidden", "input: {features: {x: numeric}}\nhidden")
         Path("c.yaml").write_text(text)
         with pytest.raises(DataError, match=r"^data/part-2\.csv: row 2, column 'x': "):
-            prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
+            prepare(load_config(Path("c.yaml")), Events())
 
 
 @pytest.mark.usefixtures("double")
@@ -170,5 +171,5 @@ def test_a_validation_file_is_read_with_the_signs_of_training(folder):
     Path("c.yaml").write_text(
         "data: {train: t.csv, validation: v.csv, target: y}\nhidden: []\nepochs: 1\n"
     )
-    prepared, plan = prepare(load_config(Path("c.yaml")), Events(lambda *_: None))
+    prepared, plan = prepare(load_config(Path("c.yaml")), Events())
     assert prepared.split.validation.numbers("x").tolist() == [2000]

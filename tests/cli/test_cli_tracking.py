@@ -28,7 +28,6 @@ def used(folder, monkeypatch):
         yield listener
 
     def train(*given):
-        given[-1]("result", {"run": "runs/line", "metrics": {}})
         with new_run(Path("runs/line"), "line") as writer:
             return writer.finish()
 

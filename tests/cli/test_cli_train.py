@@ -11,6 +11,14 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import TrainingError
+from dlcli.pipeline.events import (
+    DeviceEvent,
+    EpochEvent,
+    TrainedEvent,
+    TrainingResultEvent,
+    WarningEvent,
+)
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
@@ -24,13 +32,28 @@ optimizer: {name: sgd, learning_rate: 0.01}
 epochs: 3
 """
 
+METRICS = {"train": {"mse": 0.25}}
 EVENTS = [
-    ("device", {"device": "cpu", "threads": 1, "gpus": 0}),
-    ("warning", {"message": "line.csv: odd"}),
-    ("epoch", {"epoch": 1, "of": 2, "loss": 0.5, "learning_rate": 0.01}),
-    ("epoch", {"epoch": 2, "of": 2, "loss": 0.25, "learning_rate": 0.01}),
-    ("trained", {"epochs": 2, "best_epoch": 2, "seconds": 1.5}),
-    ("result", {"run": "runs/line", "epochs": 2, "metrics": {"train": {"mse": 0.25}}}),
+    DeviceEvent(device="cpu", threads=1, gpus=0),
+    WarningEvent(message="line.csv: odd"),
+    EpochEvent(epoch=1, of=2, values={"loss": 0.5, "learning_rate": 0.01}),
+    EpochEvent(epoch=2, of=2, values={"loss": 0.25, "learning_rate": 0.01}),
+    TrainedEvent(epochs=2, best_epoch=2, seconds=1.5),
+    TrainingResultEvent(
+        run="runs/line", epochs=2, metrics=METRICS, baselines={}, verdicts=BaselineComparison()
+    ),
+]
+VERDICTS = {"differences": {}, "nearly_perfect": None, "leaks": {}}
+LINES = [
+    {"event": "device", "device": "cpu", "threads": 1, "gpus": 0},
+    {"event": "warning", "message": "line.csv: odd"},
+    {"event": "epoch", "epoch": 1, "of": 2, "loss": 0.5, "learning_rate": 0.01},
+    {"event": "epoch", "epoch": 2, "of": 2, "loss": 0.25, "learning_rate": 0.01},
+    {"event": "trained", "epochs": 2, "best_epoch": 2, "seconds": 1.5},
+    {
+        **{"event": "result", "run": "runs/line", "epochs": 2, "metrics": METRICS},
+        **{"baselines": {}, "verdicts": VERDICTS},
+    },
 ]
 
 
@@ -45,8 +68,8 @@ def untrained(line, monkeypatch):
     """Emits the events of a training, and trains nothing."""
 
     def train(file, output, listener):
-        for event, fields in EVENTS:
-            listener(event, fields)
+        for event in EVENTS:
+            listener(event)
         with new_run(Path("runs/line"), "line") as writer:
             writer.write_resolved(LINE)
             writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})
@@ -60,7 +83,7 @@ def broken(line, monkeypatch):
     """Fails after the result of a training."""
 
     def train(file, output, listener):
-        listener(*EVENTS[-1])
+        listener(EVENTS[-1])
         raise TrainingError("disk full")
 
     monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
@@ -89,8 +112,7 @@ def test_events_are_on_standard_error_and_the_result_on_standard_output(dlcli):
 def test_json_is_a_line_an_event_the_last_the_result(dlcli):
     result = dlcli("train", "line.yaml", "--json")
     assert result.stderr == ""
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert lines == [{"event": event, **fields} for event, fields in EVENTS]
+    assert [json.loads(line) for line in result.stdout.splitlines()] == LINES
 
 
 @pytest.mark.usefixtures("untrained")

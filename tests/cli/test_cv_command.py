@@ -11,6 +11,15 @@ from pathlib import Path
 import pytest
 
 from dlcli.errors import TrainingError
+from dlcli.metrics.intervals import Estimate
+from dlcli.pipeline.documents import FoldResult
+from dlcli.pipeline.events import (
+    CrossValidationResultEvent,
+    FoldEvent,
+    FoldProgressEvent,
+    KeptEvent,
+    RowsEvent,
+)
 from tests.reports.hand_made_experiments import cross_validation_run
 
 CONFIG = """\
@@ -38,19 +47,46 @@ RESULT = {
     "constant": {"mae": 2.0, "r2": 0.0},
     **{"best_epochs": 2, "notes": ["few rows"], "refit": None},
 }
+LINES = [
+    {
+        **{"event": "rows", "file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random"},
+        **{"seed": 7, "notes": ["the delimiter is ;"]},
+    },
+    {"event": "kept", "folds": 1, "of": 2},
+    {"event": "fold", **FOLD},
+    {"event": "fold", **FOLD, "fold": 2, "problem": "training diverged"},
+    {"event": "result", **RESULT},
+]
+
+
+def fold_event(number, problem=None):
+    sizes = {"train": 8, "validation": 0, "held_out": 8, "inputs": 1, "parameters": 2}
+    result = FoldResult(
+        **{"repeat": 1, "fold": number, **sizes, "epochs": 3, "best_epoch": 2, "seconds": 1.25},
+        metrics={"mae": 0.5},
+        problem=problem,
+    )
+    return FoldEvent(result=result, of=2, repeats=1, metric="mae")
+
+
+def intervals(values):
+    return {name: Estimate(**value) for name, value in values.items()}
+
+
 EVENTS = [
-    (
-        "rows",
-        {
-            **{"file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random", "seed": 7},
-            "notes": ["the delimiter is ;"],
-        },
+    RowsEvent(
+        **{"file": "rows.csv", "rows": 16, "set_aside": 4, "split": "random", "seed": 7},
+        notes=["the delimiter is ;"],
     ),
-    ("kept", {"folds": 1, "of": 2}),
-    ("progress", {"done": 1, "folds": 2, "epoch": 0, "of": 3}),
-    ("fold", FOLD),
-    ("fold", {**FOLD, "fold": 2, "problem": "training diverged"}),
-    ("result", RESULT),
+    KeptEvent(folds=1, of=2),
+    FoldProgressEvent(done=1, folds=2, epoch=0, of=3),
+    fold_event(1),
+    fold_event(2, problem="training diverged"),
+    CrossValidationResultEvent(
+        **{name: value for name, value in RESULT.items() if name not in ("metrics", "by_fold")},
+        metrics=intervals(RESULT["metrics"]),
+        by_fold=intervals(RESULT["by_fold"]),
+    ),
 ]
 
 
@@ -68,8 +104,8 @@ def calls(rows, monkeypatch):
 
     def cross_validate(file, plan, output, listener, jobs):
         made.append((file.path.name, plan.model_dump(exclude_none=True), output, jobs))
-        for event, fields in EVENTS:
-            listener(event, fields)
+        for event in EVENTS:
+            listener(event)
         return cross_validation_run(Path("runs"))
 
     monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)
@@ -105,8 +141,7 @@ def test_the_options_reach_the_plan(dlcli, calls):
 def test_json_has_one_line_per_event_without_progress_and_the_result_last(dlcli):
     result = dlcli("cv", "rows.yaml", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    wanted = [{"event": event, **fields} for event, fields in EVENTS if event != "progress"]
-    assert (lines, result.stderr) == (wanted, "")
+    assert (lines, result.stderr) == (LINES, "")
 
 
 @pytest.mark.usefixtures("calls")
@@ -118,7 +153,7 @@ def test_quiet_prints_only_the_result(dlcli):
 
 def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):
     def cross_validate(file, plan, output, listener, jobs):
-        listener(*EVENTS[-1])
+        listener(EVENTS[-1])
         raise TrainingError("disk full")
 
     monkeypatch.setattr("dlcli.pipeline.cross_validation.cross_validate", cross_validate)

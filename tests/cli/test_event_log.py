@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dlcli.cli.event_log import EVENT_LINES, _EpochLines, print_event
+from dlcli.cli.event_log import EpochLines, event_lines, print_event
+from dlcli.network.network import LayerSummary
+from dlcli.pipeline.events import (
+    BaselinesEvent,
+    DataEvent,
+    DeviceEvent,
+    EpochEvent,
+    FeaturesEvent,
+    MemberEvent,
+    NetworkEvent,
+    TargetEvent,
+    TrainedEvent,
+    TypedColumn,
+    WarningEvent,
+)
 
 
 def test_a_warning_is_one_line_even_if_it_quotes_line_ends(capsys):
-    print_event("warning", {"message": "a.csv: new value '\x1b[2J\r\n'"})
+    print_event(WarningEvent(message="a.csv: new value '\x1b[2J\r\n'"))
     assert capsys.readouterr().err == "warning: a.csv: new value '\\x1b[2J\\r\\n'\n"
 
 
 def test_control_characters_in_file_names_are_escaped(capsys):
-    fields = {"file": "a\nb.csv", "rows": {"train": 4}, "split": None, "seed": 0, "notes": []}
-    print_event("data", fields)
+    print_event(DataEvent(file="a\nb.csv", rows={"train": 4}, split=None, seed=0, notes=[]))
     assert capsys.readouterr().err == "data      a\\nb.csv: 4 training rows\n"
 
 
 def test_columns_of_one_type_and_reason_share_a_line():
     columns = {
-        "a": {"type": "numeric", "reason": "all numbers"},
-        "b": {"type": "categorical", "reason": "text, 3 values"},
-        "c": {"type": "numeric", "reason": "all numbers"},
-        "d": {"type": "categorical", "reason": "text, 5 values"},
-        "e": {"type": "ignored", "reason": "has no value in the training rows"},
+        "a": TypedColumn("numeric", "all numbers"),
+        "b": TypedColumn("categorical", "text, 3 values"),
+        "c": TypedColumn("numeric", "all numbers"),
+        "d": TypedColumn("categorical", "text, 5 values"),
+        "e": TypedColumn("ignored", "has no value in the training rows"),
     }
-    assert EVENT_LINES["features"]({"columns": columns}) == [
+    assert event_lines(FeaturesEvent(columns=columns)) == [
         "2 numeric, all numbers: a, c",
         "2 categorical: b (text, 3 values), d (text, 5 values)",
         "1 ignored, has no value in the training rows: e",
@@ -35,12 +50,12 @@ def test_columns_of_one_type_and_reason_share_a_line():
 
 def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
     columns = {
-        "a": {"type": "ignored", "reason": "not named"},
-        "b": {"type": "numeric", "reason": "declared"},
-        "c": {"type": "ignored", "reason": "declared"},
-        "d": {"type": "ignored", "reason": "not named"},
+        "a": TypedColumn("ignored", "not named"),
+        "b": TypedColumn("numeric", "declared"),
+        "c": TypedColumn("ignored", "declared"),
+        "d": TypedColumn("ignored", "not named"),
     }
-    assert EVENT_LINES["features"]({"columns": columns}) == [
+    assert event_lines(FeaturesEvent(columns=columns)) == [
         "1 numeric, declared: b",
         "1 ignored, declared: c",
         "2 ignored, not named: a, d",
@@ -49,35 +64,23 @@ def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
 
 
 def test_rows_are_counted_by_set():
-    fields = {
-        "file": "a",
-        "rows": {"train": 8000, "validation": 1, "test": 1},
-        "split": "random",
-        "seed": 3,
-        "notes": ["a: is UTF-16"],
-    }
-    assert EVENT_LINES["data"](fields) == [
+    rows = {"train": 8000, "validation": 1, "test": 1}
+    event = DataEvent(file="a", rows=rows, split="random", seed=3, notes=["a: is UTF-16"])
+    assert event_lines(event) == [
         "a: 8,000 training, 1 validation, 1 test rows (random, seed 3)",
         "a: is UTF-16",
     ]
 
 
 def test_without_a_split_none_is_named():
-    fields = {"file": "a.csv", "rows": {"train": 4}, "split": None, "seed": 0, "notes": []}
-    assert EVENT_LINES["data"](fields) == ["a.csv: 4 training rows"]
+    event = DataEvent(file="a.csv", rows={"train": 4}, split=None, seed=0, notes=[])
+    assert event_lines(event) == ["a.csv: 4 training rows"]
 
 
 def test_a_target_has_its_type_and_the_reason():
     def lines(columns, reason, kind="numeric", classes=(), labels=()):
-        return EVENT_LINES["target"](
-            {
-                "columns": columns,
-                "type": kind,
-                "classes": classes,
-                "labels": labels,
-                "reason": reason,
-            }
-        )
+        names = {"classes": classes, "labels": labels}
+        return event_lines(TargetEvent(columns=columns, type=kind, reason=reason, **names))
 
     assert lines(["pet"], "text", "categorical", classes=["cat", "dog"]) == [
         "pet: 2 classes, text: cat, dog"
@@ -93,46 +96,41 @@ def test_a_target_has_its_type_and_the_reason():
     ]
 
 
+def network_lines(layers, **fields):
+    usual = {"inputs": 4, "parameters": 2, "loss": "huber", "target_scaling": "none"}
+    usual |= {"metrics": [], "members": None, "folds": None}
+    return event_lines(NetworkEvent(layers=layers, **{**usual, **fields}))
+
+
 def test_encodings_of_the_inputs_come_first_in_a_network():
     layers = [
-        {"kind": "Periodic", "units": 96},
-        {"kind": "Embedding", "units": 8},
-        {"kind": "Dense", "units": 1, "activation": "linear"},
+        LayerSummary("waves", "Periodic", units=96),
+        LayerSummary("names", "Embedding", units=8),
+        LayerSummary("output", "Dense", units=1, activation="linear"),
     ]
-    fields = {"inputs": 4, "layers": layers, "parameters": 300, "loss": "huber", "metrics": []}
-    fields["members"] = None
     chain = "4, periodic 96, embedding 8 → 1 linear, 300 parameters"
-    assert EVENT_LINES["network"]({**fields, "target_scaling": "none"})[0] == chain
+    assert network_lines(layers, parameters=300)[0] == chain
 
 
 def test_a_network_is_a_chain_of_widths():
     layers = [
-        {"kind": "Dense", "units": 16, "activation": "linear"},
-        {"kind": "BatchNormalization", "units": 16},
-        {"kind": "Activation", "units": 16, "activation": "relu"},
-        {"kind": "Dropout", "units": 16, "rate": 0.2},
-        {"kind": "Dense", "units": 3, "activation": "softmax"},
+        LayerSummary("1", "Dense", units=16, activation="linear"),
+        LayerSummary("2", "BatchNormalization", units=16),
+        LayerSummary("3", "Activation", units=16, activation="relu"),
+        LayerSummary("4", "Dropout", units=16, rate=0.2),
+        LayerSummary("5", "Dense", units=3, activation="softmax"),
     ]
-    fields = {
-        "inputs": 4,
-        "layers": layers,
-        "parameters": 195,
-        "loss": "mean_squared_error",
-        "metrics": ["mae", "r2"],
-        "target_scaling": "standard",
-        "members": None,
-        "folds": None,
-    }
+    fields = {"parameters": 195, "loss": "mean_squared_error", "metrics": ["mae", "r2"]}
+    fields["target_scaling"] = "standard"
     lines = [
         "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
         "loss mean_squared_error of the standardized target; metrics mae, r2",
     ]
-    assert EVENT_LINES["network"](fields) == lines
+    assert network_lines(layers, **fields) == lines
     ensemble = "an ensemble of 8 such networks"
-    shared = {**fields, "members": 8}
-    assert EVENT_LINES["network"](shared) == [*lines, ensemble]
+    assert network_lines(layers, **fields, members=8) == [*lines, ensemble]
     own = f"{ensemble}, each validated on one of 4 folds of the training rows"
-    assert EVENT_LINES["network"]({**shared, "folds": 4}) == [*lines, own]
+    assert network_lines(layers, **fields, members=8, folds=4) == [*lines, own]
 
 
 @pytest.mark.parametrize(
@@ -144,37 +142,34 @@ def test_a_network_is_a_chain_of_widths():
     ],
 )
 def test_a_loss_is_shown_with_the_scaling_of_the_target(scaling, words):
-    layers = [{"kind": "Dense", "units": 1, "activation": "linear"}]
-    fields = {"inputs": 1, "layers": layers, "parameters": 2, "loss": "huber", "metrics": []}
-    fields["members"] = None
-    assert EVENT_LINES["network"]({**fields, "target_scaling": scaling})[1] == words
+    layers = [LayerSummary("output", "Dense", units=1, activation="linear")]
+    assert network_lines(layers, target_scaling=scaling)[1] == words
 
 
 def test_the_epoch_of_the_kept_weights_is_shown_unless_it_is_the_last():
-    fields = {"epochs": 20, "best_epoch": 12, "seconds": 1.23456}
-    assert EVENT_LINES["trained"](fields) == [
+    assert event_lines(TrainedEvent(epochs=20, best_epoch=12, seconds=1.23456)) == [
         "20 epochs in 1.23 s; the weights of epoch 12 are kept"
     ]
-    fields = {"epochs": 1, "best_epoch": 1, "seconds": 2.0}
-    assert EVENT_LINES["trained"](fields) == ["1 epoch in 2 s"]
+    assert event_lines(TrainedEvent(epochs=1, best_epoch=1, seconds=2.0)) == ["1 epoch in 2 s"]
 
 
 def test_baselines_are_listed_and_why_there_is_no_linear_model():
-    fields = {"models": ["constant", "linear"], "no_linear": None, "seconds": 0.5123}
-    assert EVENT_LINES["baselines"](fields) == ["constant, linear in 512 ms"]
-    fields = {"models": ["constant"], "no_linear": "it diverged", "seconds": 1.0}
-    assert EVENT_LINES["baselines"](fields) == ["constant in 1 s; no linear model: it diverged"]
+    event = BaselinesEvent(models=["constant", "linear"], no_linear=None, seconds=0.5123)
+    assert event_lines(event) == ["constant, linear in 512 ms"]
+    event = BaselinesEvent(models=["constant"], no_linear="it diverged", seconds=1.0)
+    assert event_lines(event) == ["constant in 1 s; no linear model: it diverged"]
 
 
 def epochs(count, of):
     for epoch in range(1, count + 1):
-        yield {"epoch": epoch, "of": of, "loss": 1 / epoch, "learning_rate": 0.01}
+        values = {"loss": 1 / epoch, "learning_rate": 0.01}
+        yield EpochEvent(epoch=epoch, of=of, values=values)
 
 
 def shown_lines(capsys, count, of):
-    lines = _EpochLines()
-    for fields in epochs(count, of):
-        lines.show(fields)
+    lines = EpochLines()
+    for event in epochs(count, of):
+        lines.add(event)
     lines.close()
     return [line.split("  loss")[0] for line in capsys.readouterr().err.splitlines()]
 
@@ -191,11 +186,11 @@ def test_without_a_terminal_few_epochs_have_a_line_each(capsys):
 
 
 def test_without_a_terminal_each_member_of_an_ensemble_is_a_line(capsys):
-    lines = _EpochLines()
-    for fields in epochs(2, of=100):
-        lines.show({"member": 1, "members": 12, **fields})
-    lines.finish_member({"member": 1, "members": 12, "epochs": 2, "best_epoch": 1})
-    lines.finish_member({"member": 12, "members": 12, "epochs": 100, "best_epoch": 100})
+    lines = EpochLines()
+    for event in epochs(2, of=100):
+        lines.add(replace(event, member=1, members=12))
+    lines.add(MemberEvent(member=1, members=12, epochs=2, best_epoch=1))
+    lines.add(MemberEvent(member=12, members=12, epochs=100, best_epoch=100))
     lines.close()
     assert capsys.readouterr().err.splitlines() == [
         "member  1/12  2 epochs, best 1",
@@ -213,8 +208,8 @@ def test_the_last_epoch_is_shown_when_training_stops_early(capsys):
 
 
 def test_an_epoch_shows_everything_except_the_learning_rate(capsys):
-    fields = {"epoch": 1, "of": 2, "loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
-    _EpochLines().show(fields)
+    values = {"loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
+    EpochLines().add(EpochEvent(epoch=1, of=2, values=values))
     assert capsys.readouterr().err == "epoch 1/2  loss 0.5        val_loss 0.25\n"
 
 
@@ -227,4 +222,4 @@ def test_an_epoch_shows_everything_except_the_learning_rate(capsys):
     ],
 )
 def test_a_gpu_is_said_to_be_one_of_several(fields, line):
-    assert EVENT_LINES["device"](fields) == [line]
+    assert event_lines(DeviceEvent(**fields)) == [line]

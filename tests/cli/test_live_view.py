@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+from dataclasses import replace
 from types import FunctionType
 
 import pytest
@@ -16,6 +17,15 @@ from rich.live import Live
 
 from dlcli.cli.event_log import event_listener, print_event
 from dlcli.cli.live_view import LiveView, clock_time
+from dlcli.pipeline.events import (
+    BaselinesEvent,
+    EpochEvent,
+    FoldProgressEvent,
+    MemberEvent,
+    ReportEvent,
+    ResumedEvent,
+    WarningEvent,
+)
 
 
 class Clock:
@@ -32,7 +42,7 @@ def terminal(width=80, height=24, **options):
 
 
 def epoch(number, of=10, **measures):
-    return {"epoch": number, "of": of, **measures, "learning_rate": 0.01}
+    return EpochEvent(epoch=number, of=of, values={**measures, "learning_rate": 0.01})
 
 
 def frame(view, console=None):
@@ -48,8 +58,8 @@ def view_of(*epochs, seconds=1.0, **options):
     """A view to which epochs were added, some seconds apart."""
     clock = Clock()
     view = LiveView(terminal(**options), rows=500, clock=clock)
-    for fields in epochs:
-        view.show(fields)
+    for event in epochs:
+        view.add(event)
         clock.now += seconds
     return view
 
@@ -73,12 +83,12 @@ def test_each_measure_is_shown_with_its_best_value_and_epoch():
 
 def test_after_resuming_the_best_value_is_that_since_then():
     view = LiveView(terminal(), clock=Clock(), resumed={1: 20})
-    view.show(epoch(21, of=30, loss=0.5))
+    view.add(epoch(21, of=30, loss=0.5))
     assert frame(view)[1].split() == ["now", "best", "since", "20", "at"]
 
 
 def of_member(member, number, loss, of=10):
-    return {"member": member, "members": 3, **epoch(number, of=of, loss=loss)}
+    return replace(epoch(number, of=of, loss=loss), member=member, members=3)
 
 
 def test_of_members_that_are_trained_at_a_time_the_first_is_shown():
@@ -91,11 +101,11 @@ def test_of_members_that_are_trained_at_a_time_the_first_is_shown():
 
 def test_a_member_that_is_finished_counts_with_all_its_epochs():
     view = view_of(of_member(1, 3, 0.5), of_member(2, 5, 0.25))
-    view.finish_member({"member": 1, "members": 3, "epochs": 3, "best_epoch": 2})
+    view.add(MemberEvent(member=1, members=3, epochs=3, best_epoch=2))
     assert frame(view)[0].startswith("member 2/3, epoch 5/10")
     assert view._count.done == 15
-    view.finish_member({"member": 2, "members": 3, "epochs": 5, "best_epoch": None})
-    view.show(of_member(3, 1, 1.0))
+    view.add(MemberEvent(member=2, members=3, epochs=5, best_epoch=None))
+    view.add(of_member(3, 1, 1.0))
     assert frame(view)[0].startswith("member 3/3, epoch 1/10")
     assert view._count.done == 21
 
@@ -120,7 +130,7 @@ def test_long_epochs_are_counted_in_rows():
 def test_an_undefined_value_is_a_dash_and_never_the_best():
     view = view_of(epoch(1, loss=1.0, r2=None), epoch(2, loss=1.0, r2=None))
     assert frame(view)[3].split() == ["r2", "-"]
-    view.show(epoch(3, loss=1.0, r2=0.5))
+    view.add(epoch(3, loss=1.0, r2=0.5))
     assert frame(view)[3].split() == ["r2", "0.5*", "0.5", "3"]
 
 
@@ -162,7 +172,7 @@ def test_at_most_ten_frames_are_drawn_per_second_and_one_for_the_last_epoch():
     clock, console = Clock(), terminal()
     view = LiveView(console, clock=clock)
     for at in range(1, 10_001):
-        view.show(epoch(at, of=10_000, loss=1.0))
+        view.add(epoch(at, of=10_000, loss=1.0))
         clock.now += 0.0001  # 10,000 epochs a second
     assert console.file.getvalue().count("learning rate") == 11
     assert "epoch 10,000/10,000" in console.file.getvalue()
@@ -172,10 +182,10 @@ def test_at_most_ten_frames_are_drawn_per_second_and_one_for_the_last_epoch():
 def test_a_frame_is_removed_and_the_best_value_is_kept():
     console = terminal()
     view = LiveView(console, clock=Clock())
-    view.show(epoch(1, loss=0.25))
+    view.add(epoch(1, loss=0.25))
     view.close()
     assert console.file.getvalue().endswith("\x1b[2K")  # the lines of the frame are erased
-    view.show(epoch(2, loss=0.5))
+    view.add(epoch(2, loss=0.5))
     assert frame(view)[2].split()[:4] == ["loss", "0.5", "0.25", "1"]
 
 
@@ -194,7 +204,7 @@ def test_memory_does_not_grow_with_the_number_of_epochs():
     view = LiveView(terminal(), clock=clock)
     sizes = {}
     for at in range(1, 20_001):
-        view.show(epoch(at, of=200_000, loss=1 / at, val_loss=1 / at))
+        view.add(epoch(at, of=200_000, loss=1 / at, val_loss=1 / at))
         clock.now += 0.01
         if at in (1_000, 20_000):
             sizes[at] = size_of(view)
@@ -230,8 +240,8 @@ def test_the_view_uses_only_what_the_terminal_supports(variables, pattern, monke
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stderr", stream)
     with event_listener(as_json=False, quiet=False) as listener:
-        listener("epoch", epoch(1, of=2, loss=0.5))
-        listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
+        listener(epoch(1, of=2, loss=0.5))
+        listener(ReportEvent(page="runs/a/report.html"))
     assert re.search(pattern, stream.getvalue()), repr(stream.getvalue())
     assert ("\x1b" in stream.getvalue()) == (variables["TERM"] != "dumb")
 
@@ -244,9 +254,9 @@ def test_training_goes_on_when_its_terminal_is_gone(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stderr", Gone())
     with event_listener(as_json=False, quiet=False) as listener:
-        listener("progress", {"done": 1, "folds": 2, "epoch": 1, "of": 2})
-        listener("epoch", epoch(1, of=2, loss=0.5))
-        listener("warning", {"message": "no luck"})
+        listener(FoldProgressEvent(done=1, folds=2, epoch=1, of=2))
+        listener(epoch(1, of=2, loss=0.5))
+        listener(WarningEvent(message="no luck"))
 
 
 def test_frames_are_not_collected_for_a_terminal_that_is_gone(monkeypatch):
@@ -265,10 +275,10 @@ def test_frames_are_not_collected_for_a_terminal_that_is_gone(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stderr", stream)
     with event_listener(as_json=False, quiet=False) as listener:
-        listener("epoch", epoch(1, of=1, loss=0.5))  # the last epoch is always drawn
+        listener(epoch(1, of=1, loss=0.5))  # the last epoch is always drawn
         stream.is_gone = True
         for _ in range(30):
-            listener("epoch", epoch(1, of=1, loss=0.5))
+            listener(epoch(1, of=1, loss=0.5))
     assert len(lengths) >= 30 and max(lengths) < 3 * min(lengths)
 
 
@@ -277,9 +287,9 @@ def test_the_view_of_a_resumed_training_names_its_first_epoch(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stderr", stream)
     with event_listener(as_json=False, quiet=False) as listener:
-        listener("resumed", {"epochs": 20})
-        listener("epoch", epoch(21, of=30, loss=0.5))
-        listener("result", {"run": "runs/a", "epochs": 1, "metrics": {"train": {"mse": 1.0}}})
+        listener(ResumedEvent(epochs=20))
+        listener(epoch(21, of=30, loss=0.5))
+        listener(ReportEvent(page="runs/a/report.html"))
     assert "best since 20" in stream.getvalue()
 
 
@@ -298,6 +308,6 @@ def test_lines_are_wrapped_to_the_width_of_the_terminal_of_standard_error(
     monkeypatch.delenv("COLUMNS", raising=False)
     if variable is not None:
         monkeypatch.setenv("COLUMNS", variable)
-    print_event("baselines", {"models": ["ab"] * 40, "no_linear": None, "seconds": 1.0})
+    print_event(BaselinesEvent(models=["ab"] * 40, no_linear=None, seconds=1.0))
     lines = stream.getvalue().splitlines()
     assert width - 4 <= max(map(len, lines)) <= width

@@ -10,6 +10,19 @@ import pytest
 
 from dlcli.cli.event_log import print_event
 from dlcli.errors import TrainingError
+from dlcli.metrics.intervals import Estimate
+from dlcli.pipeline.documents import Finalist, NestedFold, TrialResult
+from dlcli.pipeline.events import (
+    DefaultEvent,
+    EarlierEvent,
+    FinalistEvent,
+    FinalistProgressEvent,
+    NestedEvent,
+    SearchResultEvent,
+    SpaceEvent,
+    TrialEvent,
+    TrialProgressEvent,
+)
 from dlcli.pipeline.search_context import SearchSettings
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
@@ -36,36 +49,83 @@ FINALIST = {
     **{"metric": "mae", "parameters": 2, "epochs": 9, "gain": None, "verdict": None},
 }
 BEST = {**FINALIST, "name": "best", "metrics": {"mae": 1.0}, "gain": GAIN, "verdict": "better"}
+UNUSED = {"metrics": {}, "best_epoch": None, "intermediate": []}
 RESULT = {
     **{"run": "runs/rows-tune", "study": "rows", "metric": "val_mae", "direction": "minimize"},
-    "default": {**TRIAL, "number": None, "value": 1.0, "values": {}, "parameters": 2},
-    "best": {**TRIAL, "number": 1, "values": VALUES},
-    "smallest": {**TRIAL, "number": 0, "value": 0.28, "values": {"batch_size": 32}},
+    "default": {**TRIAL, **UNUSED, "number": None, "value": 1.0, "values": {}, "parameters": 2},
+    "best": {**TRIAL, **UNUSED, "number": 1, "values": VALUES},
+    "smallest": {
+        **{**TRIAL, **UNUSED, "number": 0, "value": 0.28, "values": {"batch_size": 32}},
+    },
     **{"trials": 3, "importances": {}, "finalists": [FINALIST, BEST], "nested_value": None},
     "notes": ["1 candidate could not be trained to the end"],
 }
 
 
-def trial(number, **fields):
-    place = {"number": number, "of": 3, "ended": number + 1, "best": 1, "best_value": 0.25}
-    place["of_folds"] = None
-    return ("trial", {**TRIAL, **place, "metric": "val_mae", "values": VALUES, **fields})
+def candidate(number, **fields):
+    return TrialResult(**{**TRIAL, "number": number, "folds": (), **fields})
 
 
+def trial(number, of=3, of_folds=None, **fields):
+    return TrialEvent(
+        **{"number": number, "of": of, "ended": number + 1, "best": 1, "best_value": 0.25},
+        **{"metric": "val_mae", "of_folds": of_folds},
+        result=candidate(number, values=VALUES, **fields),
+    )
+
+
+DEFAULT = candidate(None, values={}, value=1.0, parameters=2)
+FINALISTS = [
+    Finalist(**FINALIST),
+    Finalist(**{**BEST, "gain": Estimate(**GAIN)}),
+]
+NESTED = {
+    **{"fold": 1, "train": 20, "held_out": 20, "trials": 2, "values": {}, "inner": 0.25},
+    **{"value": 0.5, "metrics": {"mae": 0.5}},
+}
 EVENTS = [
-    ("earlier", {"trials": 1, "of": 3}),
-    ("default", {**TRIAL, "metric": "val_mae", "values": {}, "value": 1.0}),
-    ("progress", {"trial": 2, "of": 3, "metric": "val_mae", "best": None, "best_value": None}),
+    EarlierEvent(trials=1, of=3),
+    DefaultEvent(metric="val_mae", result=candidate(None, values={}, value=1.0)),
+    TrialProgressEvent(trial=2, of=3, metric="val_mae", best=None, best_value=None),
     trial(1),
     trial(2, state="pruned", value=0.5),
     trial(2, state="pruned", value=0.5, of_folds=5),
-    trial(2, state="pruned", value=0.5, of_folds=5, folds=[0.5]),
+    trial(2, state="pruned", value=0.5, of_folds=5, folds=(0.5,)),
     trial(0, state="failed", value=None, problem="training diverged", of=None),
-    ("finalist", FINALIST),
-    ("progress", {"finalist": "best"}),
-    ("finalist", BEST),
-    ("nested", {"fold": 1, "of": 2, "inner": 0.25, "value": 0.5}),
-    ("result", RESULT),
+    FinalistEvent(result=FINALISTS[0]),
+    FinalistProgressEvent(finalist="best"),
+    FinalistEvent(result=FINALISTS[1]),
+    NestedEvent(of=2, result=NestedFold(**NESTED)),
+    SearchResultEvent(
+        **{"run": "runs/rows-tune", "study": "rows", "metric": "val_mae", "direction": "minimize"},
+        default=DEFAULT,
+        best=candidate(1, values=VALUES),
+        smallest=candidate(0, value=0.28, values={"batch_size": 32}),
+        **{"trials": 3, "importances": {}, "finalists": FINALISTS, "nested_value": None},
+        notes=RESULT["notes"],
+    ),
+]
+
+
+def trial_line(number, **fields):
+    place = {"number": number, "of": 3, "ended": number + 1, "best": 1, "best_value": 0.25}
+    place["of_folds"] = None
+    trial = {**TRIAL, **place, "metric": "val_mae", "values": VALUES, **fields}
+    return {"event": "trial", **trial}
+
+
+LINES = [
+    {"event": "earlier", "trials": 1, "of": 3},
+    {"event": "default", **TRIAL, "metric": "val_mae", "values": {}, "value": 1.0},
+    trial_line(1),
+    trial_line(2, state="pruned", value=0.5),
+    trial_line(2, state="pruned", value=0.5, of_folds=5),
+    trial_line(2, state="pruned", value=0.5, of_folds=5, folds=[0.5]),
+    trial_line(0, state="failed", value=None, problem="training diverged", of=None),
+    {"event": "finalist", **FINALIST},
+    {"event": "finalist", **BEST},
+    {"event": "nested", **NESTED, "of": 2},
+    {"event": "result", **RESULT},
 ]
 
 
@@ -82,8 +142,8 @@ def calls(rows, monkeypatch):
 
     def emit(listener, *what):
         made.append(what)
-        for event, fields in EVENTS:
-            listener(event, fields)
+        for event in EVENTS:
+            listener(event)
         return search_run(Path("runs"))
 
     def tune(file, settings, output, listener):
@@ -199,8 +259,7 @@ def test_json_has_one_line_per_event_without_progress_and_the_result_last(dlcli)
     result = dlcli("tune", "rows.yaml", "--json")
 
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    wanted = [{"event": event, **fields} for event, fields in EVENTS if event != "progress"]
-    assert (lines, result.stderr) == (wanted, "")
+    assert (lines, result.stderr) == (LINES, "")
 
 
 @pytest.mark.usefixtures("calls")
@@ -215,15 +274,14 @@ def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     learning_rate = {"low": 0.001, "high": 0.1, "log": True}
     space = {"hidden_layers": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
     fields = {"rows": 60, "trials": 50, "folds": 5, "held_out": "validation", "space": space}
-    assert set(fields) == documented("Search")["space"]
-    print_event("space", fields)
+    print_event(SpaceEvent(**fields))
     assert capsys.readouterr().err.splitlines() == [
         "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
         "          hidden_layers:",
         "            units: [16, 32]",
         "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
     ]
-    print_event("space", {**fields, "folds": None, "held_out": "out-of-fold"})
+    print_event(SpaceEvent(**{**fields, "folds": None, "held_out": "out-of-fold"}))
     assert ": 50 trials, the out-of-fold rows\n" in capsys.readouterr().err
 
 

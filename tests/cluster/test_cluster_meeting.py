@@ -20,6 +20,7 @@ from dlcli.cluster import Cluster, expand_hosts, find_cluster, free_ports, meet,
 from dlcli.config.config_file import make_config
 from dlcli.errors import ConfigError, DlcliError, UsageError, WorkerError
 from dlcli.pipeline.cluster_training import train_in_cluster
+from dlcli.pipeline.events import ignore
 
 ADDRESSES = ["one:2222", "two:2222"]
 
@@ -239,7 +240,7 @@ def test_an_engine_for_one_machine_is_refused_before_anything_else(
     text = f"data: {{train: absent.csv, target: y}}\nhidden: []\nepochs: 1\nengine: {engine}\n"
     cluster = Cluster(("localhost:1", "localhost:2"), 0)
     with pytest.raises(ConfigError) as caught:
-        train_in_cluster(make_config(text), None, lambda *_: None, cluster, 1)
+        train_in_cluster(make_config(text), None, ignore, cluster, 1)
     assert message in str(caught.value)
 
 
@@ -249,7 +250,7 @@ def test_nobody_waits_for_a_worker_0_that_can_not_begin() -> None:
 
     def train(rank: int) -> Exception:
         with pytest.raises(DlcliError) as caught:
-            train_in_cluster(file, None, lambda *_: None, Cluster(addresses, rank), 60)
+            train_in_cluster(file, None, ignore, Cluster(addresses, rank), 60)
         return caught.value
 
     with ThreadPoolExecutor(2) as pool:

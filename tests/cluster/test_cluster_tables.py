@@ -19,7 +19,7 @@ from dlcli.encoding.column_types import ROWS_LOOKED_AT, type_columns
 from dlcli.encoding.encoded_rows import ShardedInputs
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import DataError, UsageError
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import Event, Events, WarningEvent
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables.disk_table import Storage
 from dlcli.tables.sharded_table import ShardedColumns
@@ -187,9 +187,9 @@ def test_rows_are_encoded_as_on_one_machine(tmp_path: Path, count: int, on_disk:
     def encode(workers: Workers) -> tuple[object, dict[str, object], list[str]]:
         warnings: list[str] = []
 
-        def listen(event: str, fields: dict[str, object]) -> None:
-            if event == "warning":
-                warnings.append(str(fields["message"]))
+        def listen(event: Event) -> None:
+            if isinstance(event, WarningEvent):
+                warnings.append(event.message)
 
         events, folder = Events(listen), None
         if on_disk:
@@ -228,7 +228,7 @@ def test_a_set_may_have_fewer_rows_than_there_are_workers(tmp_path: Path, on_dis
     file = load_config(tmp_path / "config.yaml")
 
     def encode(workers: Workers) -> list[list[float]]:
-        events, folder = Events(lambda *_: None), None
+        events, folder = Events(), None
         if on_disk:
             folder = tmp_path / str(workers.rank)
             folder.mkdir()
@@ -315,7 +315,7 @@ def test_a_wrong_value_of_one_share_is_the_error_of_all(tmp_path: Path) -> None:
         "data: {train: train.csv, test: test.csv, target: y}\ninput: {features: {x: numeric}}\n"
         "hidden: []\nepochs: 1\n"
     )
-    file, events = load_config(tmp_path / "config.yaml"), Events(lambda *_: None)
+    file, events = load_config(tmp_path / "config.yaml"), Events()
 
     def encode(workers: Workers) -> object:
         return encode_sets(prepare(file, events, Storage(workers=workers))[0], events)
@@ -356,7 +356,7 @@ ShardedColumns.column = lambda self, name: read.append(name) or column(self, nam
 TARGETS = {"penguins": "Species", "steering": "steering_angle", "tictactoe": "x_wins"}
 for table, target in TARGETS.items():
     text = f"data: {{train: data/{table}.csv, target: {target}, validation: 0.2}}"
-    events = Events(lambda *_: None)
+    events = Events()
     file = make_config(text + "\\nhidden: []\\nepochs: 1")
     rows, _ = prepare(file, events, Storage(workers=OnlyWorker()))
     encode_sets(rows, events)

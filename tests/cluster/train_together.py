@@ -27,7 +27,7 @@ from tests.cluster.forked_workers import run_workers
 
 def train(folder: Path, names: str, cluster: Cluster) -> int:
     """Train configs, one after another."""
-    events, workers = Events(lambda *_: None), NO_OTHERS
+    events, workers = Events(), NO_OTHERS
     files = [load_config(folder / f"{name}.yaml") for name in names]
     load_tensorflow(files[0].config, events)
     keras.config.set_floatx("float64")

@@ -106,7 +106,7 @@ def _table(predictions: Mapping[int, float], split: str) -> pa.Table | None:
 
 
 def _fill(writer: RunWriter, file: ConfigFile, stored: Mapping[str, Any], kind: str) -> None:
-    prepared, plan = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events())
     data = [{"key": "data.train", **fingerprint(file.path.parent / "table.csv")}]
     writer.write_text(RunFile.CONFIG, file.text)
     writer.write_resolved(

@@ -345,7 +345,7 @@ def test_the_folds_of_an_ensemble_are_those_of_the_run(split: str, tmp_path: Pat
         " validation: 0.1}\nhidden: []\nepochs: 1\nensemble: {members: 4, folds: 3}\n"
     )
     run = run_of(tmp_path, "run", config)
-    prepared, _ = prepare(load_config(tmp_path / "run.yaml"), Events(lambda *_: None))
+    prepared, _ = prepare(load_config(tmp_path / "run.yaml"), Events())
     folds = member_folds(run.config, prepared)
     expected = {
         prepared.split.train.row_numbers[at]: fold

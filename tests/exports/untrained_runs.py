@@ -20,7 +20,7 @@ from dlcli.runs.run_folder import new_run
 def make_run(config: Path, folder: Path) -> Run:
     """Make the run of a config, untrained."""
     file = load_config(config)
-    prepared, plan = prepare(file, Events(lambda *_: None))
+    prepared, plan = prepare(file, Events())
     random = np.random.default_rng(1)
     with new_run(folder, "run") as writer:
         resolved = resolved_config(file, prepared, plan, writer.path, threads=1)

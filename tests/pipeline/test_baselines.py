@@ -29,6 +29,7 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import resume, train
 from dlcli.training import engines
 from dlcli.training_job import NO_CHECKPOINTS, Job
+from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -260,7 +261,7 @@ def test_a_small_table_with_many_validation_rows_is_validated_on_some(monkeypatc
 
 def baselines_of(config, data="target: y", **columns):
     told = []
-    run = train(write(config, data, **columns), Path("run"), lambda *event: told.append(event))
+    run = train(write(config, data, **columns), Path("run"), recorded_in(told))
     return run, dict(told)
 
 
@@ -310,8 +311,8 @@ def test_equal_runs_have_equal_baselines_and_so_has_a_resumed_one():
     for name in ("one", "two"):
         train(file, Path(name))
 
-    def end(event, fields):
-        if event == "baselines":
+    def end(event):
+        if event.kind == "baselines":
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -345,7 +346,7 @@ def test_a_linear_model_that_fails_is_omitted_with_one_warning(error, reason, mo
         raise error
 
     monkeypatch.setattr(engines, "train_job", train_job)
-    run = train(file, Path("run"), lambda *event: told.append(event))
+    run = train(file, Path("run"), recorded_in(told))
     assert run.baselines.keys() == {"constant"}
     warnings = [fields["message"] for event, fields in told if event == "warning"]
     assert warnings == [f"there is no linear baseline: {error}"]

@@ -49,8 +49,8 @@ def search(tmp_path):
 def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, search, tmp_path):
     undisturbed = train(file, tmp_path / "undisturbed")
 
-    def end(event, fields):
-        if event == "epoch" and fields["epoch"] >= 100:
+    def end(event):
+        if event.kind == "epoch" and event.epoch >= 100:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -64,8 +64,8 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
 
 @pytest.mark.usefixtures("handles_signals")
 def test_an_interruption_names_the_command_that_resumes_the_parent(file, search):
-    def interrupt(event, fields):
-        if event == "epoch" and fields["epoch"] == 2:
+    def interrupt(event):
+        if event.kind == "epoch" and event.epoch == 2:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted) as caught:

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import Event, Events, WarningEvent
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset, sets
 from dlcli.pipeline.train_run import train
@@ -130,7 +130,7 @@ def test_a_training_on_validation_rows_validates_by_none() -> None:
     told: list[dict[str, object]] = []
     run = train(
         load_config(Path("c.yaml"), [EVERY]),
-        listener=lambda event, fields: told.append(fields) if event == "data" else None,
+        listener=lambda event: told.append(event.to_json()) if event.kind == "data" else None,
     )
     assert [fields["rows"] for fields in told] == [{"train": 32, "test": 8}]
     assert list(run.history) == ["loss", "accuracy", "learning_rate"]
@@ -195,24 +195,25 @@ def test_files_of_validation_and_test_rows_lose_their_rows_without_a_target_too(
     write("random")
     write_gaps()
     given = "data={train: d.csv, validation: gaps.csv, test: [d.csv, gaps.csv], target: y}"
-    warnings: list[object] = []
-    events = Events(lambda event, fields: warnings.append((event, fields["message"])))
+    emitted: list[Event] = []
+    events = Events(emitted.append)
     split = read_dataset(load_config(Path("c.yaml"), [given]), events).split
     assert {name: table.rows for name, table in sets(split).items()} == {
         "train": 40,
         "validation": 40,
         "test": 80,
     }
-    assert warnings == [
-        (
-            "warning",
-            "gaps.csv: 8 of 48 rows have no target ('y') and are left out: row 1, row 7, row 13, "
-            "...",
+    found = {"check": "missing_target", "columns": ("y",)}
+    assert emitted == [
+        WarningEvent(
+            message="gaps.csv: 8 of 48 rows have no target ('y') and are left out: row 1, row 7, "
+            "row 13, ...",
+            **found,
         ),
-        (
-            "warning",
-            "d.csv and 1 more: 8 of 88 rows have no target ('y') and are left out: row 1 of "
-            "gaps.csv, row 7 of gaps.csv, row 13 of gaps.csv, ...",
+        WarningEvent(
+            message="d.csv and 1 more: 8 of 88 rows have no target ('y') and are left out: row 1 "
+            "of gaps.csv, row 7 of gaps.csv, row 13 of gaps.csv, ...",
+            **found,
         ),
     ]
 
@@ -244,9 +245,9 @@ def warnings_of(
     Path("c.yaml").write_text(f"data: {{train: d.csv, target: y{data}}}\nhidden: []\nepochs: 1\n")
     file, warned = load_config(Path("c.yaml")), list[str]()
 
-    def listen(event: str, fields: dict[str, object]) -> None:
-        if event == "warning" and fields.get("check") == check:
-            warned.append(str(fields["message"]))
+    def listen(event: Event) -> None:
+        if isinstance(event, WarningEvent) and event.check == check:
+            warned.append(event.message)
 
     events = Events(listen)
     if of_folds:

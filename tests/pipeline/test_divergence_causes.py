@@ -248,7 +248,7 @@ def prepared_for(
     config: Path, folder: Path | None = None, *settings: str
 ) -> tuple[FitRows, FitPlan]:
     """Return the encoded rows and the plan of a config."""
-    file, events = load_config(config, settings), Events(lambda *_: None)
+    file, events = load_config(config, settings), Events()
     rows, plan = prepare(file, events, Storage(folder))
     return encode_sets(rows, events), plan
 
@@ -272,7 +272,7 @@ def notes_of(error: DivergenceError) -> tuple[str, ...]:
 def fit_only(config: Path, *settings: str) -> FitResult:
     """Fit a config, without all that `train` stores and compares afterwards."""
     rows, plan = prepared_for(config, None, *settings)
-    load_tensorflow(plan.config, Events(lambda *_: None))
+    load_tensorflow(plan.config, Events())
     return fit(rows, plan, observer=AdvisingObserver())
 
 

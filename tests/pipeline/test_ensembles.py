@@ -26,6 +26,7 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
 from dlcli.pipeline import baselines, fit, recorded_fit
 from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
+from dlcli.pipeline.events import ClusterFigures
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitPlan
@@ -37,6 +38,7 @@ from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.table_files import read_table
+from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -117,7 +119,7 @@ def trained(tmp_path_factory):
         patch.chdir(path)
         pyarrow.csv.write_csv(table(), path / "rows.csv")
         events = []
-        run = train(config(), listener=lambda event, fields: events.append((event, fields)))
+        run = train(config(), listener=recorded_in(events))
         return open_run(path / run.path), events
 
 
@@ -193,8 +195,8 @@ def test_the_keras_engine_trains_the_same_members(trained, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("member", [1, 2])
 def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
-    def interrupt(event, fields):
-        if event == "epoch" and (fields["member"], fields["epoch"]) == (member, 3):
+    def interrupt(event):
+        if event.kind == "epoch" and (event.member, event.epoch) == (member, 3):
             signal.raise_signal(signal.SIGTERM)
 
     done = {1: "[34] epochs of 1 member", 2: "[78] epochs of 2 members"}[member]
@@ -209,8 +211,8 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
 
 def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one(folder):
     def interrupt(*place):
-        def listen(event, fields):
-            if event == "epoch" and (fields["member"], fields["epoch"]) == place:
+        def listen(event):
+            if event.kind == "epoch" and (event.member, event.epoch) == place:
                 signal.raise_signal(signal.SIGTERM)
 
         return listen
@@ -225,7 +227,7 @@ def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one
 def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at_once):
     events = []
     several_at_once(2)  # of three, so that one follows
-    run = train(config(), Path("run"), lambda *event: events.append(event))
+    run = train(config(), Path("run"), recorded_in(events))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
     finished = [fields for event, fields in events if event == "member"]
@@ -238,8 +240,8 @@ def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at
 
 
 def test_members_at_the_same_time_resume_to_the_bit(trained, folder, several_at_once):
-    def interrupt(event, fields):
-        if event == "epoch" and (fields["member"], fields["epoch"]) == (2, 2):
+    def interrupt(event):
+        if event.kind == "epoch" and (event.member, event.epoch) == (2, 2):
             signal.raise_signal(signal.SIGTERM)
             time.sleep(3 * POLL_SECONDS)  # until the main thread has handled it
 
@@ -271,8 +273,8 @@ def test_a_divergence_keeps_the_same_weights_however_many_are_trained_at_a_time(
 
 
 def test_a_member_of_another_training_is_refused(folder):
-    def interrupt(event, fields):
-        if event == "epoch" and (fields["member"], fields["epoch"]) == (2, 1):
+    def interrupt(event):
+        if event.kind == "epoch" and (event.member, event.epoch) == (2, 1):
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted):
@@ -361,11 +363,8 @@ def test_the_rows_that_a_cluster_trains_on_are_those_of_each_member():
     members = [SimpleNamespace(rows=rows) for rows in (30, 32, 34)]
     job = SimpleNamespace(network=SimpleNamespace(trainable_parameters=5))
     result = SimpleNamespace(members=members, job=job, config=SimpleNamespace(batch_size=8))
-    assert recorded_fit.cluster_figures(workers, result, epochs=6, seconds=2.0) == {
-        "workers": 2,
-        "rows_per_second": 96.0,
-        "communication_share": 0.06,
-    }
+    figures = recorded_fit.cluster_figures(workers, result, epochs=6, seconds=2.0)
+    assert figures == ClusterFigures(2, rows_per_second=96.0, communication_share=0.06)
 
 
 @pytest.mark.slow
@@ -507,7 +506,7 @@ def test_an_ensemble_has_a_scaling_layer_unless_its_first_network_is_better_with
 ):
     several_at_once(count)
     events = []
-    run = train(chosen(leaves_out=leaves_out), Path("run"), lambda *each: events.append(each))
+    run = train(chosen(leaves_out=leaves_out), Path("run"), recorded_in(events))
     expected = train(config(f"input.scaling_layer={same}"), Path("expected"))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (expected.path / name).read_bytes(), name
@@ -530,9 +529,9 @@ def test_an_ensemble_has_a_scaling_layer_unless_its_first_network_is_better_with
 def test_an_ensemble_that_has_left_factors_out_resumes_to_the_bit(folder, chosen):
     ends = iter([(1, 3), (2, 3)])  # before the network without factors is trained, and after
 
-    def interrupt(event, fields):
+    def interrupt(event):
         nonlocal end
-        if event == "epoch" and (fields["member"], fields["epoch"]) == end:
+        if event.kind == "epoch" and (event.member, event.epoch) == end:
             end = next(ends, None)
             signal.raise_signal(signal.SIGTERM)
 
@@ -565,7 +564,7 @@ def test_factors_that_make_training_diverge_are_left_out(folder, chosen, monkeyp
 
 def test_few_validation_rows_do_not_decide_on_factors(folder):
     events = []
-    train(config("input.scaling_layer=auto"), listener=lambda *each: events.append(each))
+    train(config("input.scaling_layer=auto"), listener=recorded_in(events))
     assert "scaling_layer" not in {event for event, _ in events}
 
 

@@ -16,6 +16,7 @@ from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare, read_candidates
 from dlcli.splitting import Split
 from dlcli.training_job import TrainingResult
+from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -36,9 +37,7 @@ def config(tmp_path):
 
 
 def context_of(file, emitted=None, **options):
-    events = Events(
-        lambda event, fields: None if emitted is None else emitted.append((event, fields))
-    )
+    events = Events() if emitted is None else Events(recorded_in(emitted))
     return FitContext(read_candidates(file, events), file.config, events, **options)
 
 

@@ -81,7 +81,7 @@ def until_the_third(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             write_rows()
-            file, events = config_of(engine, "1e9", *settings, *THIRD), Events(lambda *_: None)
+            file, events = config_of(engine, "1e9", *settings, *THIRD), Events()
             with row_storage(file, folder / "run", events) as storage:
                 rows, plan = prepare(file, events, storage)
                 load_tensorflow(file.config, events)

@@ -241,8 +241,8 @@ def check(rows, plan):
     found["least"] = sum(required_memory(rows, plan).values())
     found["before"] = now("VmRSS")
 
-def end(event, fields):
-    if event == "trained":  # what follows is not estimated, and takes longer
+def end(event):
+    if event.kind == "trained":  # what follows is not estimated, and takes longer
         print(json.dumps(found | {"peak": now("VmHWM")}), flush=True)
         os._exit(0)
 

@@ -71,7 +71,7 @@ def test_a_split_without_shares_stays_in_the_resolved_config() -> None:
     Path("configs/t.csv").write_text("x,g,y\n1,a,2.5\n2,b,3.5\n3,a,4.5\n", "utf-8")
     wanted = "data={train: t.csv, target: y, split: {name: group, column: g}}"
     file = load_config(Path("configs/my net.yaml"), [wanted])
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared = prepare(file, Events())
     resolved = resolved_config(file, *prepared, Path("runs/a"), threads=1)
     assert resolved.data.split == file.config.data.split
     assert list(resolved.input.features or {}) == ["x"]

@@ -64,7 +64,7 @@ def save(name, grey):
     Image.fromarray(np.full((2, 2), grey, np.uint8)).save(path_of(name))
 
 
-def started(listener=lambda *_: None):
+def started(listener=lambda _: None):
     return train(load_config(Path("t.yaml")), listener=listener)
 
 
@@ -79,8 +79,8 @@ UNFINISHED = {}
 def unfinished():
     """A run that was interrupted after its first epoch."""
 
-    def stop(event, fields):
-        if event == "epoch":
+    def stop(event):
+        if event.kind == "epoch":
             raise Stopped
 
     config = Path("t.yaml").read_text()

@@ -105,10 +105,10 @@ def test_threads_that_redirect_standard_error_wait_for_each_other(monkeypatch):
 
 @pytest.mark.slow
 def test_objects_of_earlier_trainings_stay_collectable(collection):
-    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events(lambda *_: None))
+    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events())
     frozen = gc.get_freeze_count()
     models = [[] for _ in range(1000)]
-    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events(lambda *_: None))
+    load_tensorflow(Config.model_construct(device="cpu", threads="auto"), Events())
 
     assert gc.get_freeze_count() == frozen and models
 

@@ -49,8 +49,8 @@ def explanation(text):
     from dlcli.training_job import Job
 
     file = config_of(text)
-    rows, plan = prepare(file, Events(lambda *_: None))
-    rows = encode_sets(rows, Events(lambda *_: None))
+    rows, plan = prepare(file, Events())
+    rows = encode_sets(rows, Events())
     head, network, task = plan.head, plan.network, rows.encoding.task
     job = Job(file.config, network, head, task, rows.encoded["train"])
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
@@ -196,7 +196,7 @@ def writer():
 
 
 def prepared_with(text):
-    return prepare(config_of(text), Events(lambda *_: None))[0]
+    return prepare(config_of(text), Events())[0]
 
 
 def test_the_reasons_are_those_logged_when_the_run_began(writer):

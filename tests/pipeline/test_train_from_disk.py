@@ -23,6 +23,7 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
 from dlcli.tables import disk_table
 from dlcli.training import compiled_program, randomness
+from tests.recorded import recorded_in
 
 EQUAL = {
     "weights.npz",
@@ -205,7 +206,7 @@ def encoded(folder, storage, data, more):
     file = write_config(folder, storage, data, more)
     with row_storage(file, folder / "run", Events()) as kept:
         assert (kept.folder is not None) == (storage == "disk")
-        listener = Events(lambda *event: events.append(event))
+        listener = Events(recorded_in(events))
         rows, plan = prepare(file, listener, kept)
         rows = encode_sets(rows, listener)
         arrays = {
@@ -234,7 +235,7 @@ def trained(folder, output, storage, data, more):
     """A run's files, and the events of it."""
     events = []
     file = write_config(folder, storage, data, more)
-    run = train(file, output / storage, lambda *event: events.append(event))
+    run = train(file, output / storage, recorded_in(events))
     return {file.name: file.read_bytes() for file in run.path.iterdir()}, events
 
 

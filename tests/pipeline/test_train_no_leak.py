@@ -62,7 +62,7 @@ def prepared(folder, table, sets, how):
     (folder / "c.yaml").write_text(
         f"data: {{{SPLITS[how]}, target: y}}\ninput:\n{features}\nhidden: []\nepochs: 1\n"
     )
-    return prepare(load_config(folder / "c.yaml"), Events(lambda *_: None))[0]
+    return prepare(load_config(folder / "c.yaml"), Events())[0]
 
 
 @pytest.fixture(scope="module")

@@ -244,7 +244,7 @@ def no_training(monkeypatch):
 def unfinished(folder, no_training):
     """runs/run, which was ended after an epoch."""
     file = load_config(Path("run.yaml"))
-    prepared = prepare(file, Events(lambda *_: None))
+    prepared = prepare(file, Events())
     with pytest.raises(KeyboardInterrupt), new_run(None, "run") as writer:
         writer.write_text(RunFile.CONFIG, file.text)
         writer.write_resolved(dump_config(resolved_config(file, *prepared, writer.path, threads=1)))

@@ -16,6 +16,7 @@ from dlcli.pipeline.preparation import prepare, prepare_fit, read_candidates
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table
+from tests.recorded import recorded_in
 
 CONFIG = "data: {train: t.csv, target: y}\nhidden: []\nepochs: 1\n"
 
@@ -30,7 +31,7 @@ def prepared(tmp_path, monkeypatch):
         Path("t.csv").write_text(f"x,z,y\n{rows}")
         Path("t.yaml").write_text(CONFIG)
         told = []
-        events = Events(lambda event, fields: told.append((event, fields)))
+        events = Events(recorded_in(told))
         try:
             prepare(load_config(Path("t.yaml")), events)
         except DataError as error:
@@ -179,9 +180,9 @@ def test_a_stray_word_of_the_only_column_may_be_in_a_held_out_row(tmp_path):
     (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
     warnings = []
 
-    def listener(event, fields):
-        if event == "warning":
-            warnings.append(fields["message"])
+    def listener(event):
+        if event.kind == "warning":
+            warnings.append(event.message)
 
     x = prepare(load_config(tmp_path / "c.yaml"), Events(listener))[0].decisions["x"]
     assert (x.feature.type, x.reason) == ("numeric", "97.5 % are numbers, 'many' in 1 row is not")
@@ -196,7 +197,7 @@ def test_a_declared_index_of_sorted_rows_is_a_warning(sorted_prices):
         "input: {features: {column_1: numeric, size: numeric}}\nhidden: []\nepochs: 1\n"
     )
     told = []
-    prepare(load_config(config), Events(lambda event, fields: told.append((event, fields))))
+    prepare(load_config(config), Events(recorded_in(told)))
     [warning] = [fields["message"] for event, fields in told if event == "warning"]
     assert "'column_1' (no name in the header: row names or a row index; it alone predicts" in (
         warning

@@ -59,8 +59,8 @@ def everything(root):
 def interrupt_at(wanted):
     """A listener that breaks off."""
 
-    def listen(event, _fields):
-        if event == wanted:
+    def listen(event):
+        if event.kind == wanted:
             raise KeyboardInterrupt
 
     return listen
@@ -72,8 +72,8 @@ def test_it_lies_beside_the_run_and_nowhere_else(output, beside, root):
     file, before, found = config_for(), everything(root), []
     before |= {Path(beside), *Path(beside).parents}
 
-    def look(event, _fields):
-        if event == "epoch":
+    def look(event):
+        if event.kind == "epoch":
             found[:] = everything(root) - before
 
     run = train(file, output and Path(output), look).path.resolve().relative_to(root)
@@ -197,12 +197,12 @@ FULL = {
 def test_an_error_on_a_full_disk_names_the_way_out_and_leaves_no_files(
     what, output, root, monkeypatch
 ):
-    file, before, events = config_for(), everything(root), {}
+    file, before, events = config_for(), everything(root), []
     monkeypatch.setattr(*FULL[what])
     with pytest.raises(TrainingError) as caught:
-        train(file, output and Path(output), events.setdefault)
+        train(file, output and Path(output), events.append)
     assert str(caught.value) == (
-        f"{events['storage']['folder']}: rows could not be stored: No space left on device;"
+        f"{events[0].folder}: rows could not be stored: No space left on device;"
         " free some space, or name another folder with 'output'"
     )
     assert everything(root) == before

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from docs import generate_commands
+from dlcli.pipeline import events
+from docs import generate_commands, generate_events
 from docs.generate_reference import reference
 from tests.config.schema import SCHEMA
 
@@ -54,6 +55,19 @@ def test_the_commands_are_those_of_the_program() -> None:
     assert generate_commands.commands_page() == page, (
         "out of date; run: python docs/generate_commands.py"
     )
+
+
+def test_the_page_of_events_is_what_their_types_give() -> None:
+    page = generate_events.PAGE.read_text(encoding="utf-8")
+
+    assert generate_events.events_page() == page, "out of date; run: python docs/generate_events.py"
+    named = " ".join(block[2] for block in generate_events.BLOCK.finditer(page)).split()
+    kinds = {
+        name
+        for name, kind in vars(events).items()
+        if isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
+    }
+    assert sorted(named) == sorted(kinds)
 
 
 def test_it_has_every_key_with_its_meaning() -> None:

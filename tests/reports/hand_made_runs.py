@@ -23,7 +23,7 @@ from dlcli.explanation.explanation_document import (
     ValueCount,
     WorstRow,
 )
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import Events, TrainedEvent
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.prediction.baseline_comparison import BaselineComparison
@@ -92,10 +92,10 @@ def _fill(
     explanation: Explanation | None,
 ) -> None:
     file = load_config(path)
-    events = Events(lambda *_: None)
+    events = Events()
     prepared, plan = prepare(file, events)
     events.log_to(writer)
-    events.emit("warning", message=f"a warning about {HOSTILE}")
+    events.warn(f"a warning about {HOSTILE}")
     writer.write_text(RunFile.CONFIG, file.text)
     writer.write_resolved(
         dump_config(resolved_config(file, prepared, plan, writer.path, threads=1))
@@ -109,7 +109,7 @@ def _fill(
         RunFile.ENVIRONMENT, {"dlcli": "0.1.0", "command": ["dlcli", "train", HOSTILE]}
     )
     if metrics is not None:
-        events.emit("trained", epochs=3, best_epoch=2, seconds=1.5)
+        events.emit(TrainedEvent(epochs=3, best_epoch=2, seconds=1.5))
         writer.write_json(RunFile.METRICS, metrics)
     if outputs is not None:
         rows = len(next(iter(outputs.values())))

@@ -14,6 +14,7 @@ from dlcli.config.config_schema import Config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
+from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent
 from dlcli.pipeline.remedies_trial import Trial
 from dlcli.prediction.baseline_comparison import (
     BaselineComparison,
@@ -26,19 +27,17 @@ from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.diagnosis_report import diagnosis_view
 from dlcli.reports.report_files import render_report, to_html, view_of
 from dlcli.reports.report_parts import baseline_sentences, positive_class
-from dlcli.reports.run_record import (
-    BaselinesEvent,
-    DataEvent,
-    Log,
-    TargetEvent,
-    TrainedEvent,
-    TrainingRecord,
-)
+from dlcli.reports.run_record import RunLog, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.views import render_text
 from dlcli.runs.run_reader import open_run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables
+
+
+def data_event(rows):
+    return DataEvent(file="table.csv", rows=rows, split=None, seed=0, notes=())
+
 
 COLORS = {"x": [1, 2, 3, 4, 5, 6], "y": ["red", "green", "blue"] * 2}
 PROBABILITIES = {
@@ -296,8 +295,8 @@ def test_without_test_rows_validation_rows_decide_and_without_these_training_row
 def test_a_network_that_is_linear_itself_has_no_linear_baseline(tmp_path):
     metrics, constant = {"train": {"rmse": 1.0}}, {"constant": {"train": {"rmse": 2.0}}}
     run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=metrics, baselines=constant)
-    reason = BaselinesEvent(no_linear="the network itself is linear")
-    log = Log.of(run).model_copy(update={"baselines": reason})
+    reason = BaselinesEvent(models=(), no_linear="the network itself is linear", seconds=1.0)
+    log = RunLog.of(run).model_copy(update={"baselines": reason})
     record = TrainingRecord(run, log)
     sentence = "There is no linear baseline: the network itself is linear."
     assert sentence in training_view(record).sentences
@@ -327,8 +326,8 @@ def test_few_rows_are_called_uncertain(tmp_path):
 def test_a_single_row_is_one_in_every_sentence(tmp_path):
     metrics = {"test": {"accuracy": 0.0}}
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
-    data = DataEvent(file="table.csv", rows={"train": 5, "test": 1})
-    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
+    data = data_event({"train": 5, "test": 1})
+    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
     assert training_view(record).sentences == (
         "On 1 test row, accuracy is 0.0 %.",
         "With only 1 test row, this is uncertain.",
@@ -340,7 +339,7 @@ def test_a_target_of_a_few_columns_has_the_metric_of_each(tmp_path, columns):
     each = {f"y{at}": {"r2": at / 10} for at in range(columns)}
     metrics = {"test": {"r2": 0.5, "by_column": each}}
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
-    sentence = training_view(TrainingRecord(run, Log.of(run))).sentences[0]
+    sentence = training_view(TrainingRecord(run, RunLog.of(run))).sentences[0]
     assert sentence == f"On the test rows, r² is 0.5{': y0 0, y1 0.1' if columns == 2 else ''}."
 
 
@@ -355,8 +354,8 @@ def sentences_of_ensemble(tmp_path, test, validation, **config):
         "config": {"ensemble": {"members": 2}, **config},
     }
     run = make_run(tmp_path, COLORS, "y", outputs=None, **given)
-    data = DataEvent(file="table.csv", rows={"train": 90, "test": 10})
-    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
+    data = data_event({"train": 90, "test": 10})
+    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
     return training_view(record).sentences[1:]
 
 
@@ -390,7 +389,9 @@ def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path
 
 def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
     run = number_run(tmp_path)
-    log = Log.of(run).model_copy(update={"trained": TrainedEvent(epochs=4, seconds=6.0)})
+    log = RunLog.of(run).model_copy(
+        update={"trained": TrainedEvent(epochs=4, best_epoch=None, seconds=6.0)}
+    )
     record = TrainingRecord(run, log)
     task = record.run.task
     member = partial(EnsembleMember, task=task, rows=3, best_epoch=1)
@@ -443,8 +444,8 @@ def test_without_values_of_other_rows_no_line_is_explained(tmp_path):
 def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
     config = {"data": {"train": "table.csv", "target": "y", "validation": 0.5, "test": "table.csv"}}
     run = number_run(tmp_path, config=config)
-    data = DataEvent(file="table.csv", rows={"train": 2, "validation": 2, "test": 4})
-    record = TrainingRecord(run, Log.of(run).model_copy(update={"data": data}))
+    data = data_event({"train": 2, "validation": 2, "test": 4})
+    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
     texts = [each.text for each in parts(training_view(record), "data") if each.kind == "text"]
     assert texts[0] == "8 rows of table.csv and of the files of test rows."
 
@@ -536,7 +537,7 @@ def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
     config = {"data": {"train": "table.csv", "target": "y", "sample_weight": "x", "test": 0.5}}
     record = TrainingRecord.of(number_run(tmp_path, outputs=outputs, config=config))
-    data = DataEvent(file="table.csv", rows={"train": 2, "test": 2})
+    data = data_event({"train": 2, "test": 2})
     sentences = training_view(
         TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
     ).sentences
@@ -567,7 +568,7 @@ def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, a
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
     record = TrainingRecord.of(number_run(tmp_path, outputs=outputs))
     [rows] = record.predicted
-    data = DataEvent(file="table.csv", rows={"train": all_rows})
+    data = data_event({"train": all_rows})
     sampled = TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
     vars(sampled)["predicted"] = [replace(rows, split="train", is_sample=True)]
     texts = [each.text for each in parts(training_view(sampled), "result") if each.kind == "text"]
@@ -601,7 +602,15 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of():
 def test_the_summary_says_which_of_two_classes_its_metrics_are_of(tmp_path):
     record = TrainingRecord.of(class_run(tmp_path))
     vars(record.run)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
-    vars(record)["log"] = Log(target=TargetEvent(columns=["kind"], classes=["cat", HOSTILE]))
+    vars(record)["log"] = RunLog(
+        target=TargetEvent(
+            columns=["kind"],
+            type="categorical",
+            classes=["cat", HOSTILE],
+            labels=(),
+            reason="text",
+        )
+    )
     assert training_view(record).sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
 
 

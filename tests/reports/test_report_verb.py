@@ -14,6 +14,7 @@ import dlcli
 from dlcli.cli.program import main
 from dlcli.reports import report_files
 from dlcli.reports.report_files import write_report_if_cheap
+from tests.recorded import recorded_in
 from tests.reports import hand_made_runs
 from tests.reports.hand_made_runs import number_run
 
@@ -114,7 +115,7 @@ def test_damaged_evidence_is_an_error(run):
 def test_a_long_training_makes_its_page_by_itself(run, monkeypatch):
     monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)  # as long as it took
     emitted = []
-    write_report_if_cheap(run, lambda event, fields: emitted.append((event, fields)))
+    write_report_if_cheap(run, recorded_in(emitted))
     assert emitted == [("report", {"page": "run/report.html"})]
     assert Path("run/report.html").exists()
 
@@ -128,7 +129,7 @@ def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatc
     monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)
     monkeypatch.setattr(report_files, "render_report", lambda _: 1 / 0)
     emitted = []
-    write_report_if_cheap(run, lambda event, fields: emitted.append((event, fields)))
+    write_report_if_cheap(run, recorded_in(emitted))
     [(event, fields)] = emitted
     assert (event, fields["message"]) == (
         "warning",

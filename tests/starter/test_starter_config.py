@@ -71,7 +71,7 @@ def prepared(text: str, folder: Path) -> tuple[Config, FitRows]:
     path = folder / "table.yaml"
     path.write_text(text, encoding="utf-8")
     file = load_config(path)
-    return file.config, prepare(file, Events(lambda *_: None))[0]
+    return file.config, prepare(file, Events())[0]
 
 
 def line(text: str, key: str) -> str:
@@ -683,7 +683,7 @@ def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) 
     assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{table}.csv", f"{table}.md"]
     assert written[1].read_bytes() == (ROOT / "data" / f"{table}.csv").read_bytes()
     assert written[2].read_bytes() == (ROOT / "data" / f"{table}.md").read_bytes()
-    prepare(load_config(written[0]), Events(lambda *_: None))
+    prepare(load_config(written[0]), Events())
 
 
 def test_an_example_brings_the_images_that_its_table_names(tmp_path: Path) -> None:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dlcli.pipeline.documents import FoldResult, TrialResult
+from dlcli.pipeline.events import (
+    EpochEvent,
+    Event,
+    FoldEvent,
+    ResumedEvent,
+    RunEvent,
+    TrainedEvent,
+    TrainingResultEvent,
+    TrialEvent,
+)
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracked_events import tracked
+from tests.recorded import Recorded, recorded
 
 RESOLVED = """\
 data:
@@ -39,49 +52,62 @@ def make_folder(path: Path) -> RunWriter:
 
 
 def run_event(folder):
-    return ("run", {"folder": str(folder)})
+    return RunEvent(folder=str(folder))
 
 
-def epoch(number, of=2, **values):
-    return ("epoch", {"epoch": number, "of": of, **values})
+def epoch(number, of=2, member=None, members=None, **values):
+    return EpochEvent(member=member, members=members, epoch=number, of=of, values=values)
 
 
 def resumed(epochs):
-    return ("resumed", {"epochs": epochs})
+    return ResumedEvent(epochs=epochs)
 
 
 def trained(epochs):
-    return ("trained", {"epochs": epochs, "best_epoch": None, "seconds": 0.1})
+    return TrainedEvent(epochs=epochs, best_epoch=None, seconds=0.1)
 
 
 def result(folder, epochs, metrics=METRICS):
-    return ("result", {"run": str(folder), "epochs": epochs, "metrics": metrics})
+    return TrainingResultEvent(
+        run=str(folder),
+        epochs=epochs,
+        metrics=metrics,
+        baselines={},
+        verdicts=BaselineComparison(),
+    )
 
 
 def fold(number, repeat=1, repeats=1, problem=None, **metrics):
-    place = {"repeat": repeat, "fold": number, "of": 2, "repeats": repeats}
-    return ("fold", {**place, "metrics": metrics, "problem": problem})
+    sizes = {"train": 2, "validation": 0, "held_out": 2, "inputs": 1, "parameters": 2}
+    place = {"repeat": repeat, "fold": number, "epochs": 1, "seconds": 0.1}
+    result = FoldResult(**place, **sizes, metrics=metrics, problem=problem)
+    return FoldEvent(result=result, of=2, repeats=repeats, metric="mae")
 
 
 def trial(number, value, **values):
-    return ("trial", {"number": number, "metric": "val_mae", "value": value, "values": values})
+    state = "failed" if value is None else "complete"
+    result = TrialResult(number=number, state=state, value=value, values=values, seconds=0.1)
+    return TrialEvent(
+        **{"number": number, "of": 2, "ended": 1, "metric": "val_mae", "of_folds": None},
+        **{"result": result, "best": None, "best_value": None},
+    )
 
 
-def replay(name: str, events: Iterable[tuple[str, dict[str, object]]], ends=None) -> list:
+def replay(name: str, events: Iterable[Event], ends=None) -> list[Recorded]:
     """Send events to a tracker, then end training, with an exception or successfully.
 
     Returns:
         the events that others were told besides.
     """
-    told: list = []
+    told: list[Event] = []
     given = list(events)
     try:
-        with tracked([name], lambda *event: told.append(event)) as listener:
+        with tracked([name], told.append) as listener:
             for event in given:
-                listener(*event)
+                listener(event)
             if ends is not None:
                 raise ends
     except BaseException as error:
         if error is not ends:
             raise
-    return [event for event in told if event not in given]
+    return [recorded(event) for event in told if event not in given]

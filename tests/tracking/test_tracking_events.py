@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
+from dlcli.metrics.intervals import Estimate
+from dlcli.pipeline.documents import Finalist
+from dlcli.pipeline.events import (
+    CrossValidationResultEvent,
+    MemberEvent,
+    ResumedEvent,
+    SearchResultEvent,
+    TrackingEvent,
+    ignore,
+)
 from dlcli.tracking.tracked_events import tracked
 from dlcli.tracking.tracker import reason
 from tests.tracking.replay import (
@@ -38,7 +49,7 @@ class Recorder:
 
     def begin(self, begun):
         self._take("begin", begun.path)
-        return {"tracker": "Recorder", "place": "here"}
+        return TrackingEvent(tracker="Recorder", place="here")
 
     def resume(self, epochs):
         self._take("resume", epochs)
@@ -96,11 +107,11 @@ def test_curves_of_an_ensemble_are_those_of_its_members(recorder, tmp_path):
     make_folder(tmp_path / "run")
 
     def of_member(member, number):
-        name, fields = epoch(number, of=9000, loss=0.5, val_loss=1.0)
-        return name, {"member": member, "members": 2, **fields}
+        event = epoch(number, of=9000, loss=0.5, val_loss=1.0)
+        return replace(event, member=member, members=2)
 
-    finished = ("member", {"member": 1, "members": 2, "epochs": 1001, "best_epoch": None})
-    again = ("resumed", {"member": 2, "members": 2, "epochs": 3})
+    finished = MemberEvent(member=1, members=2, epochs=1001, best_epoch=None)
+    again = ResumedEvent(member=2, members=2, epochs=3)
     begun = [again, of_member(1, 1001), of_member(2, 1001), finished]
     replay("any", [run_event(tmp_path / "run"), *begun], KeyboardInterrupt())
     assert recorder.told[1:] == [
@@ -123,10 +134,14 @@ def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path
 
 def test_each_fold_is_tracked_and_the_metrics_of_all_rows_are_the_final_ones(recorder, tmp_path):
     make_folder(tmp_path / "run")
-    metrics = {"mae": {"value": 0.5, "lower": 0.25}, "r2": {"value": None}}
-    ended = {"run": "run", "metrics": metrics, "by_fold": {}, "best_epochs": 7}
+    ended = CrossValidationResultEvent(
+        **{"run": "run", "split": "random", "folds": 2, "repeats": 1, "set_aside": 0, "notes": ()},
+        metrics={"mae": Estimate(value=0.5, lower=0.25), "r2": Estimate(value=None)},
+        **{"main_metric": "mae", "by_fold": {}, "deviations": {}, "constant": {}, "refit": None},
+        best_epochs=7,
+    )
     folds = [fold(1, mae=0.5, r2=None), fold(2, problem="diverged")]
-    replay("any", [run_event(tmp_path / "run"), *folds, ("result", ended)])
+    replay("any", [run_event(tmp_path / "run"), *folds, ended])
     assert recorder.told[1:3] == [
         ("log_part", "fold-1", {}, {"mae": 0.5}),
         ("log_metrics", 7, {"cv": {"mae": 0.5}}),
@@ -141,10 +156,17 @@ def test_a_fold_of_several_repeats_is_named_with_its_repeat(recorder, tmp_path):
 
 def test_each_trial_is_tracked_with_its_settings_and_the_finalists_at_the_end(recorder, tmp_path):
     make_folder(tmp_path / "run")
-    finalist = {"name": "best", "split": "test", "metrics": {"mae": 1.5, "r2": None}}
-    trials = [trial(0, 0.5, units=3, layers=[1, 2]), trial(1, None, units=4)]
-    events = [run_event(tmp_path / "run"), *trials, ("result", {"finalists": [finalist]})]
-    replay("any", events)
+    finalist = Finalist(
+        **{"name": "best", "run": "best", "split": "test", "parameters": 2, "epochs": 1},
+        metrics={"mae": 1.5, "r2": None},
+    )
+    ended = SearchResultEvent(
+        **{"run": "run", "study": "run", "metric": "val_mae", "direction": "minimize"},
+        **{"default": None, "importances": {}, "nested_value": None, "notes": (), "best": None},
+        **{"smallest": None, "trials": 2, "finalists": [finalist]},
+    )
+    trials = [trial(0, 0.5, units=3, layers="[1, 2]"), trial(1, None, units=4)]
+    replay("any", [run_event(tmp_path / "run"), *trials, ended])
     assert recorder.told[1:3] == [
         ("log_part", "trial-0", {"units": 3, "layers": "[1, 2]"}, {"val_mae": 0.5}),
         ("log_metrics", 0, {"best_test": {"mae": 1.5}}),
@@ -211,10 +233,10 @@ def test_a_failing_tracker_does_not_affect_others(monkeypatch, tmp_path):
     trackers = {"bad": Recorder("log_epoch"), "good": Recorder()}
     monkeypatch.setattr("dlcli.tracking.tracked_events._open", trackers.__getitem__)
     make_folder(tmp_path / "run")
-    with tracked(["bad", "good"], lambda *_: None) as listener:
-        listener(*run_event(tmp_path / "run"))
-        listener(*epoch(1, loss=0.5))
-        listener(*epoch(2, loss=0.25))
+    with tracked(["bad", "good"], ignore) as listener:
+        listener(run_event(tmp_path / "run"))
+        listener(epoch(1, loss=0.5))
+        listener(epoch(2, loss=0.25))
     assert [told[0] for told in trackers["bad"].told] == ["begin"]
     assert [told[0] for told in trackers["good"].told] == ["begin", "log_epoch", "log_epoch", "end"]
 
@@ -226,17 +248,14 @@ def test_ctrl_c_within_a_tracker_ends_training(recorder, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recorder, "log_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt), tracked(["any"], lambda *_: None) as listener:
-        listener(*run_event(tmp_path / "run"))
-        listener(*epoch(1, loss=0.5))
+    with pytest.raises(KeyboardInterrupt), tracked(["any"], ignore) as listener:
+        listener(run_event(tmp_path / "run"))
+        listener(epoch(1, loss=0.5))
 
 
 def test_without_trackers_the_listener_is_the_same():
-    def listener(*_):
-        pass
-
-    with tracked([], listener) as same:
-        assert same is listener
+    with tracked([], ignore) as same:
+        assert same is ignore
 
 
 def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
@@ -244,7 +263,7 @@ def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
         raise UsageError("down")
 
     monkeypatch.setattr("dlcli.tracking.tracked_events._open", refuse)
-    with pytest.raises(UsageError, match="^down$"), tracked(["any"], lambda *_: None):
+    with pytest.raises(UsageError, match="^down$"), tracked(["any"], ignore):
         pytest.fail("training began")
 
 

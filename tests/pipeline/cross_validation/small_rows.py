@@ -38,7 +38,7 @@ def dataset_and_folds(plan, *settings):
     return file.config, dataset, assign_folds(dataset, plan, file.config.seed)
 
 
-def cv(*settings, folds=4, listener=lambda *_: None, text=CONFIG, output=None, jobs=1, **plan):
+def cv(*settings, folds=4, listener=lambda _: None, text=CONFIG, output=None, jobs=1, **plan):
     file = config_file(*settings, text=text)
     return cross_validate(file, CrossValidationPlan(folds=folds, **plan), output, listener, jobs)
 

@@ -13,6 +13,7 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline.documents import CrossValidation
 from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
+from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -78,10 +79,10 @@ def test_rows_without_a_target_are_in_no_fold():
     lines = Path("rows.csv").read_text().splitlines()
     Path("rows.csv").write_text("\n".join([*lines[:3], "7,a,", *lines[3:]]) + "\n")
     warnings = []
-    run = cv(listener=lambda event, told: warnings.append(told) if event == "warning" else None)
+    run = cv(listener=lambda event: warnings.append(event) if event.kind == "warning" else None)
     assert CrossValidation.of(run).rows == 20
     assert sorted(run.predictions.table["row"].to_pylist()) == [1, 2, *range(4, 22)]
-    assert [told["message"] for told in warnings] == [
+    assert [event.message for event in warnings] == [
         "rows.csv: 1 of 21 rows has no target ('y') and is left out: row 3"
     ]
 
@@ -119,7 +120,7 @@ def test_a_long_name_is_cut_to_what_a_folder_may_have():
 
 def test_events_tell_of_the_rows_the_device_each_fold_and_the_result():
     told = []
-    cv("data.test=0.2", "input.features=[x]", folds=2, listener=lambda *each: told.append(each))
+    cv("data.test=0.2", "input.features=[x]", folds=2, listener=recorded_in(told))
     names = [event for event, _ in told if event != "progress"]
     assert names == [
         *("rows", "target", "features", "network", "device", "run"),
@@ -161,7 +162,7 @@ def test_a_refit_that_fails_is_a_warning_and_the_folds_stay(error, monkeypatch):
 
     monkeypatch.setattr("dlcli.pipeline.cross_validation.train_child_run", fail)
     told = []
-    run = cv("input.features=[x]", folds=2, refit=True, listener=lambda *each: told.append(each))
+    run = cv("input.features=[x]", folds=2, refit=True, listener=recorded_in(told))
     assert ("warning", {"message": f"training on all rows failed: {error}"}) in told
     assert (run.kind, told[-1][1]["refit"]) == ("cv", None)
 
@@ -230,7 +231,7 @@ def write_odd_row():
 def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained():
     write_odd_row()
     told = []
-    run = cv("input.features={x: numeric}", folds=2, listener=lambda *each: told.append(each))
+    run = cv("input.features={x: numeric}", folds=2, listener=recorded_in(told))
     found = CrossValidation.of(run)
     [failed] = [each for each in found.results if each.problem]
     problem = (

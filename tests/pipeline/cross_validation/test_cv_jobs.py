@@ -21,6 +21,7 @@ from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.pipeline.cross_validation.test_cv_resume import SETTINGS, check_equal, killed_at
+from tests.recorded import recorded_in
 
 CORES = f"threads={os.cpu_count()}"
 """As TensorFlow has in this process."""
@@ -45,7 +46,7 @@ def test_a_worker_trains_the_folds_that_no_other_process_has_taken():
     trained = []
     other = unclaimed_folds(RunWriter(folder), [SimpleNamespace(number=3)])
     assert next(other).number == 3
-    run_fold_worker(folder, {}, lambda *event: trained.append(event))
+    run_fold_worker(folder, {}, recorded_in(trained))
     assert [(name, fields["fold"]) for name, fields in trained] == [("fold", 4)]
 
 
@@ -58,7 +59,7 @@ def test_the_result_is_that_of_one_process(in_this_process):
         jobs=3,
         repeats=2,
         output=Path("runs/jobs"),
-        listener=lambda *event: events.append(event),
+        listener=recorded_in(events),
     )
     assert in_this_process == [3]
     assert [fields["fold"] for name, fields in events if name == "fold"] == [1, 2, 3, 4] * 2
@@ -78,9 +79,9 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
     Path("rows.csv").write_text("\n".join(lines) + "\n")
     messages = []
 
-    def listen(event, fields):
-        if event == "warning" and "held-out" in fields["message"]:
-            messages.append(fields["message"])
+    def listen(event):
+        if event.kind == "warning" and "held-out" in event.message:
+            messages.append(event.message)
 
     settings = ("input.features={group: categorical}", "epochs=1", CORES)
     run = cv(*settings, listener=listen, jobs=jobs)
@@ -96,7 +97,7 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
 def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(in_this_process):
     folder = killed_at(3)
     events = []
-    run = resume_cross_validation(folder, lambda *event: events.append(event), jobs=4)
+    run = resume_cross_validation(folder, recorded_in(events), jobs=4)
     assert in_this_process == [1]
     assert dict(events)["kept"] == {"folds": 3, "of": 4}
     check_equal(run, cv(*SETTINGS, output=Path("runs/alone")))
@@ -123,8 +124,8 @@ def test_if_all_folds_fail_the_error_is_that_of_one_process():
 
 def test_if_workers_are_lost_finished_folds_can_be_resumed(monkeypatch):
     def run_workers(task, jobs, stop, listener):
-        def until_first(event, fields):
-            listener(event, fields)
+        def until_first(event):
+            listener(event)
             raise TrainingError("all were killed")
 
         task(until_first)
@@ -148,8 +149,8 @@ def test_several_processes_train_the_same_bits():
 @pytest.mark.slow
 @pytest.mark.usefixtures("preloaded_workers", "handles_signals")
 def test_a_signal_ends_all_processes_and_each_has_a_share_of_the_threads():
-    def listener(event, _):
-        if event == "fold":
+    def listener(event):
+        if event.kind == "fold":
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted) as caught:

@@ -23,7 +23,7 @@ WARNING = (
 def refitted(*settings, epochs=30):
     """The config of a refit as it is read again, and the warnings."""
     told = []
-    events = Events(lambda _, fields: told.append(fields["message"]))
+    events = Events(lambda event: told.append(event.message))
     made = refit_config(config_file(*settings).config, epochs, events)
     Path("refit.yaml").write_text(dump_config(made))
     return load_config(Path("refit.yaml")).config, told

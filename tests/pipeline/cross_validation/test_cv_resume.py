@@ -16,6 +16,7 @@ from dlcli.pipeline.cross_validation import resume_cross_validation
 from dlcli.pipeline.documents import CrossValidation
 from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
+from tests.recorded import recorded, recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
 
@@ -30,8 +31,8 @@ def killed_at(count, event="fold", settings=SETTINGS, **options):
     """Begins a cross-validation that ends as soon as it has events so many events."""
     left = [count]
 
-    def listener(name, _):
-        left[0] -= name == event
+    def listener(emitted):
+        left[0] -= emitted.kind == event
         if left == [0]:
             raise Killed
 
@@ -59,7 +60,7 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
     folder = killed_at(3, repeats=2)
     del outcomes[:]
     events = []
-    run = resume_cross_validation(folder, lambda *each: events.append(each))
+    run = resume_cross_validation(folder, recorded_in(events))
     assert len(outcomes) == 5
     assert ("kept", {"folds": 3, "of": 8}) in events
     check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
@@ -74,8 +75,8 @@ def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
 
     def warnings(begin):
         found = []
-        begin(lambda event, fields: found.append(fields) if event == "warning" else None)
-        return [fields["message"] for fields in found]
+        begin(lambda event: found.append(event) if event.kind == "warning" else None)
+        return [event.message for event in found]
 
     of_all = warnings(lambda listener: cv(*settings, listener=listener, output=Path("runs/all")))
     assert "2 rows with values that are no category ('e', 'f')" in of_all[0]
@@ -103,8 +104,8 @@ def test_the_number_of_folds_trained_at_a_time_changes_nothing(several_at_once):
     several_at_once(3)
     events, threads = [], set()
 
-    def listener(*event):
-        events.append(event)
+    def listener(event):
+        events.append(recorded(event))
         threads.add(threading.current_thread())
 
     run = cv(*settings, repeats=2, output=Path("runs/at-once"), listener=listener)
@@ -202,8 +203,8 @@ def test_a_training_is_no_cross_validation_to_go_on_with():
 
 
 def test_a_signal_ends_it_after_what_is_finished():
-    def listener(event, _):
-        if event == "fold":
+    def listener(event):
+        if event.kind == "fold":
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted) as caught:
@@ -216,8 +217,8 @@ def test_a_signal_ends_it_after_what_is_finished():
 
 
 def test_a_signal_in_the_refit_reports_how_to_resume_the_cross_validation():
-    def listener(event, fields):
-        if (event, fields.get("epoch")) == ("epoch", 1):
+    def listener(event):
+        if event.kind == "epoch" and event.epoch == 1:
             signal.raise_signal(signal.SIGTERM)  # SIGINT may be ignored where tests run
 
     with pytest.raises(Interrupted) as caught:
@@ -280,7 +281,7 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
         *SETTINGS,
         "hidden=[{units: 2, activation: tanh}]",
         "gates={test.rmse: {better_than: linear}}",
-        listener=lambda *event: events.append(event),
+        listener=recorded_in(events),
     )
     assert len(calls) == 4
     message = "there is no linear baseline: the loss is NaN in epoch 1"

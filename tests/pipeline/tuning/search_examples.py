@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dlcli.config.config_file import load_config
+from tests.recorded import recorded
 
 CONFIG = """\
 data: {train: line.csv, target: y, validation: 0.25, test: 0.25}
@@ -39,8 +40,8 @@ class Recorder:
     def __init__(self):
         self.events = []
 
-    def __call__(self, event, fields):
-        self.events.append((event, fields))
+    def __call__(self, event):
+        self.events.append(recorded(event))
 
     def named(self, event):
         """Return the fields of the events of a name."""

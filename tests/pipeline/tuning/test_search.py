@@ -47,8 +47,8 @@ class Ending(Recorder):
         self._event = event
         self._count = count
 
-    def __call__(self, event, fields):
-        super().__call__(event, fields)
+    def __call__(self, event):
+        super().__call__(event)
         if len(self.named(self._event)) == self._count:
             raise Ended
 
@@ -298,8 +298,8 @@ def test_several_processes_try_the_same_candidates(line, tmp_path):
 
 @pytest.mark.slow
 def test_a_search_resumes_after_its_reader_has_ended(tmp_path):
-    def listener(event, fields):
-        if event == "trial":
+    def listener(event):
+        if event.kind == "trial":
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):

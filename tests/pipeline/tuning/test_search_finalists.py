@@ -10,7 +10,7 @@ from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline import search_evaluation as module
 from dlcli.pipeline.documents import Search
-from dlcli.pipeline.events import Events
+from dlcli.pipeline.events import Events, RunEvent, WarningEvent
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import open_run
@@ -258,10 +258,14 @@ def test_a_finished_run_is_kept_and_one_of_another_config_trained_again(tmp_path
     assert (tmp_path / "default" / "manifest.json").stat().st_ino == stamps["default"]
 
 
+def warning(message):
+    return WarningEvent(message=message)
+
+
 def test_each_warning_is_reported_once(folder, monkeypatch, recorder):
     def train_one(folder, name, file, listener, workers=None):
-        for event, message in [("warning", "a"), ("warning", "a"), ("run", "b"), ("warning", name)]:
-            listener(event, {"message": message})
+        for event in [warning("a"), warning("a"), RunEvent(folder="b"), warning(name)]:
+            listener(event)
         return number_run(folder, name, NEAR, stored=scores(0.5))
 
     monkeypatch.setattr(module, "train_child_run", train_one)
@@ -279,13 +283,13 @@ def test_what_the_search_has_warned_of_is_not_repeated_by_its_finalists(
     configs = made(default=FAR, best=NEAR)
 
     def train_one(folder, name, file, listener, workers=None):
-        listener("warning", {"message": "3 rows have no target"})
-        listener("warning", {"message": "few rows"})
+        listener(warning("3 rows have no target"))
+        listener(warning("few rows"))
         return open_run(folder / name)
 
     monkeypatch.setattr(module, "train_child_run", train_one)
     events = Events(recorder)
-    events.emit("warning", message="3 rows have no target")
+    events.warn("3 rows have no target")
     train_finalists(folder, configs, search_for("val_mae"), events)
     messages = [each["message"] for each in recorder.named("warning")]
     assert messages == ["3 rows have no target", "few rows"]

@@ -108,7 +108,7 @@ def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(stop, recorder,
     assert str(caught.value) == "a.yaml:3:4: hidden[0].units: is too many"
     assert [problem.path for problem in caught.value.problems] == ["hidden[0].units"]
     assert "in fail_at_once" in str(caught.value.__cause__)
-    assert not any(is_alive(fields["process"]) for fields in recorder.named("works"))
+    assert not any(is_alive(fields["process"]) for fields in recorder.named("started"))
 
 
 def sent(error):
@@ -201,8 +201,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_a_worker_that_ignores_signals_is_killed_in_the_end(stop, monkeypatch):
     monkeypatch.setattr(worker_pool, "GRACE_SECONDS", 0.5)
 
-    def fail(event, fields):
-        raise RuntimeError(fields["process"])
+    def fail(event):
+        raise RuntimeError(event.process)
 
     with pytest.raises(RuntimeError) as caught:
         run_workers(worker_tasks.ignore_signals, 1, stop, fail)
@@ -281,11 +281,11 @@ def test_a_search_has_each_trial_once_though_a_worker_is_killed(tmp_path, monkey
     monkeypatch.setattr(search, "train_finalists", lambda *given: given[2])
     recorder, killed = Recorder(), []
 
-    def kill_first(event, fields):
-        recorder(event, fields)
-        if event == "trial" and not killed:
-            killed.append(fields["worker"])
-            os.kill(int(fields["worker"].rpartition("-")[2]), signal.SIGKILL)
+    def kill_first(event):
+        recorder(event)
+        if event.kind == "trial" and not killed:
+            killed.append(event.result.worker)
+            os.kill(int(event.result.worker.rpartition("-")[2]), signal.SIGKILL)
 
     space = "{optimizer.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}"
     tuning = f"tune={{trials: 12, sampler: random, pruner: none, space: {space}}}"

@@ -24,7 +24,7 @@ if __name__ == "__main__":
             partial(clean_up, folder),
             2,
             stop,
-            lambda event, fields: print(fields["process"], flush=True),
+            lambda event: print(event.process, flush=True),
         )
     except Interrupted as error:
         print(error, flush=True)

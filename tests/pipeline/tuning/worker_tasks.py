@@ -8,6 +8,20 @@ import time
 from pathlib import Path
 
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, Problem
+from dlcli.pipeline.events import Event
+
+
+class StartedEvent(Event, kind="started"):
+    """A process has begun."""
+
+    process: int
+
+
+class DidEvent(Event, kind="did"):
+    """A piece of work is done."""
+
+    piece: int
+    process: int
 
 
 def share_work(folder: Path, count: int, listener):
@@ -17,7 +31,7 @@ def share_work(folder: Path, count: int, listener):
             (folder / str(at)).touch(exist_ok=False)
         except FileExistsError:
             continue
-        listener("did", {"piece": at, "process": os.getpid()})
+        listener(DidEvent(piece=at, process=os.getpid()))
         time.sleep(0.05)
 
 
@@ -29,7 +43,7 @@ def die_first(folder: Path, count: int, listener):
         share_work(folder, count, listener)
         return
     (folder / "0").touch()
-    listener("started", {"process": os.getpid()})
+    listener(StartedEvent(process=os.getpid()))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -40,7 +54,7 @@ def die_last(folder: Path, listener):
     except FileExistsError:
         if (folder / "left").exists():
             (folder / "left").unlink()
-            listener("did", {})
+            listener(DidEvent(piece=0, process=os.getpid()))
         return
     (folder / "left").touch()
     time.sleep(1)
@@ -67,7 +81,7 @@ def diverge(listener):
 
 
 def work_forever(listener):
-    listener("works", {"process": os.getpid()})
+    listener(StartedEvent(process=os.getpid()))
     while True:
         time.sleep(0.01)
 

@@ -1,0 +1,87 @@
+"""Write the tables of docs/events.md: every event with its fields, from `dlcli.pipeline.events`.
+
+python docs/generate_events.py
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import Field, fields
+from pathlib import Path
+
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.pipeline import events
+from dlcli.pipeline.documents import Finalist, FoldResult, NestedFold, TrialResult
+
+PAGE = Path(__file__).parent / "events.md"
+BLOCK = re.compile(r"(<!-- events: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+"""The place of some events in the page, which names their types; all other text is by hand."""
+DOCUMENTS = {
+    each.__name__: each for each in (Finalist, FoldResult, Magnitudes, NestedFold, TrialResult)
+}
+"""The types of fields whose own fields stand in the JSON object of an event."""
+
+
+def events_page() -> str:
+    """Return the page."""
+
+    def described(block: re.Match[str]) -> str:
+        kinds = [getattr(events, name) for name in block[2].split()]
+        return "\n".join([block[1], *(part for kind in kinds for part in event_parts(kind)), ""])
+
+    return BLOCK.sub(described, PAGE.read_text(encoding="utf-8"))
+
+
+def event_parts(kind: type[events.Event]) -> Iterator[str]:
+    """Yield the meaning of an event, the table of its fields, and where Python has some of them."""
+    meaning = " ".join((inspect.getdoc(kind) or "").split())
+    yield f"`{kind.kind}` (`{kind.__name__}`): {meaning[0].lower()}{meaning[1:]}\n"
+    rows, docs, nested = list[tuple[str, str]](), attribute_docs(kind), list[str]()
+    for field in fields(kind):  # type: ignore[arg-type]  # each event is a dataclass
+        inner = dict(inline_rows(field))
+        rows += inner.items() or [(field.name, docs[field.name])]
+        if inner:
+            names = ", ".join(f"`{name}`" for name in inner)
+            nested.append(f"In Python, {names} are attributes of `{field.name}`.\n")
+    lines = [f"| `{name}` | {cell(doc)} |" for name, doc in rows]
+    yield "\n".join(["| field | meaning |", "|---|---|", *lines]) + "\n"
+    yield from nested
+
+
+def inline_rows(field: Field[object]) -> Iterator[tuple[str, str]]:
+    """Yield names and meanings of the fields that stand in the JSON object instead of a field."""
+    names = field.metadata.get(events.INLINE)
+    document = DOCUMENTS.get(str(field.type))
+    if names is None or document is None:
+        return
+    docs = attribute_docs(document)
+    for name in document.model_fields:
+        if not names or name in names:
+            yield name, docs[name]
+
+
+def attribute_docs(kind: type) -> dict[str, str]:
+    """Return the docstring below each attribute of a class."""
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for each, following in zip(definition.body, [*definition.body[1:], None], strict=True):
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            match following:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    docs[each.target.id] = text
+    return docs
+
+
+def cell(text: str) -> str:
+    """Return a docstring as a cell of a table, in terms of JSON."""
+    plain = " ".join(text.split()).removesuffix(".").replace("`None`", "`null`").replace("|", "\\|")
+    return f"{plain[0].lower()}{plain[1:]}" if plain[1:2].islower() or plain[1:2] == " " else plain
+
+
+if __name__ == "__main__":
+    PAGE.write_text(events_page(), encoding="utf-8")
