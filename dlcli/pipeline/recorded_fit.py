@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from statistics import fmean
 from typing import Literal
 
@@ -70,6 +72,8 @@ def fit_with_checkpoints(
         TrainingError: if a checkpoint or the weights can't be stored.
         Interrupted: if a signal has arrived.
     """
+    # The comparison with baselines needs it, and loading it takes half a second.
+    threading.Thread(target=import_module, args=("scipy.stats",)).start()
     start, workers = time.perf_counter(), rows.storage.workers
     reporter = _FitReporter(plan.config, events)
     checkpointer = RunCheckpointer(writer, plan.config.checkpoint.seconds, reporter.resumed)
