@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import DLCLI, ROOT, output, wall_seconds
-
-FORMATS = ("onnx", "saved_model", "litert", "keras", "python", "card")
+from dlcli.exports.formats import ENTRIES
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         exports = [
             measure(run, format, folder / f"{run.name}-{format}")
             for run in runs
-            for format in FORMATS
+            for format in ENTRIES
         ]
     Console().print(report(exports))
     if options.json:

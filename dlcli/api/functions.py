@@ -28,7 +28,6 @@ from dlcli.api.results import (
     ComparisonResult,
     CrossValidationRun,
     DiagnosisResult,
-    ExportFormat,
     ExportResult,
     InspectionResult,
     ReproductionResult,
@@ -40,6 +39,7 @@ from dlcli.config.config_file import ConfigFile, load_config, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
+from dlcli.exports.formats import FormatName
 from dlcli.pipeline import cross_validation, reproduction, search, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan, resume_cross_validation
 from dlcli.pipeline.search import resume_tuning
@@ -281,7 +281,7 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
 
 def export(
     run: AnyRun,
-    format: ExportFormat,
+    format: FormatName,
     output: str | Path,
     *,
     interval: float | None = None,

@@ -14,6 +14,7 @@ from dlcli.api.arguments import check_level, output_path
 from dlcli.api.models import Model
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word
+from dlcli.exports.formats import FormatName
 from dlcli.pipeline.documents import CrossValidation, Search
 from dlcli.pipeline.reproduction import Reproduction
 from dlcli.reports.comparison_report import comparison_view
@@ -23,16 +24,11 @@ from dlcli.reports.report_parts import inspection_view, reproduction_view
 from dlcli.reports.views import View, render_text
 from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.runs.run_reader import open_run
-from dlcli.safe_files import open_new_file, refuse_existing_file
 
 if TYPE_CHECKING:
     from dlcli.comparison.run_comparison import Comparison
     from dlcli.data_checks.inspection import Inspection
     from dlcli.diagnosis.remedies import Finding
-
-
-ExportFormat = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
-"""A format of `dlcli.export`."""
 
 
 class _Shown:
@@ -110,33 +106,24 @@ class TrainingRun(_FinishedRun):
 
     def export(
         self,
-        format: ExportFormat,
+        format: FormatName,
         output: str | Path,
         *,
         interval: float | None = None,
         quantize: Literal["dynamic"] | None = None,
     ) -> ExportResult:
         """Export the run, see `dlcli.export`."""
-        from dlcli.exports.export_folder import check_export_options, export_model
-        from dlcli.exports.model_card import model_card
-        from dlcli.exports.python_script import export_script
+        from dlcli.exports.export_folder import export_run
 
         folder = output_path(output)
-        check_word("format", format, get_args(ExportFormat))
+        check_word("format", format, get_args(FormatName))
         if interval is not None:
             check_level(interval)
         check_word("quantize", quantize, ("dynamic", None))
         is_quantized = quantize is not None
-        check_export_options(format, interval, quantize=is_quantized)
-        if format == "python":
-            return ExportResult(export_script(self.folder, folder))
-        if format == "card":
-            refuse_existing_file(folder)
-            card = model_card(self.folder)
-            with open_new_file(folder) as stream:
-                stream.write(card.encode())
+        exported = export_run(self.folder, format, folder, interval, quantize=is_quantized)
+        if exported.document is None:
             return ExportResult(folder)
-        exported = export_model(self.folder, format, folder, interval, quantize=is_quantized)
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:

@@ -11,6 +11,7 @@ import click
 from dlcli.cli import options
 from dlcli.cli.messages import print_message
 from dlcli.cli.run_argument import run_argument
+from dlcli.exports.formats import ENTRIES, FormatName, TextFormat, load_format
 
 if TYPE_CHECKING:
     from dlcli.exports.export_folder import Export
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "named",
-    type=click.Choice(["onnx", "saved_model", "litert", "keras", "python", "card"]),
+    type=click.Choice([*ENTRIES]),
     required=True,
-    help="onnx and saved_model: preprocessing, network and decoding in one graph, for ONNX Runtime "
-    "or TensorFlow. litert: the same for LiteRT, where the client looks up texts. keras: the "
-    "network alone, for encoded rows. python: a script that trains the same network with pandas "
-    "and Keras. card: a model card in Markdown.",
+    help=" ".join(f"{name}: {entry.summary}." for name, entry in ENTRIES.items()),
 )
 @options.new_path(
     "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
 @options.verbosity
 def export(
     run: Path,
-    named: str,
+    named: FormatName,
     output: Path | None,
     level: float | None,
     quantize: str | None,
@@ -64,32 +62,29 @@ def export(
       dlcli export runs/houses --format python --output houses-script
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports.export_folder import check_export_options, export_model
-    from dlcli.exports.model_card import model_card
-    from dlcli.exports.python_script import export_script
+    from dlcli.exports.export_folder import check_export_options, export_run
     from dlcli.runs.run_reader import open_run
 
     is_quantized = quantize is not None
     check_export_options(named, level, quantize=is_quantized)
-    if output is None and (named != "card" or as_json):
-        raise click.UsageError("missing option '--output', the path to create")
-    if named == "card":
-        card = model_card(open_run(run))
-        with options.open_output(output) as stream:
-            stream.write(card.encode())
-    elif output is not None and named == "python":
-        export_script(open_run(run), output)
-    elif output is not None:
-        exported = export_model(open_run(run), named, output, level, quantize=is_quantized)
-        print_export(exported, as_json)
-        return
+    format = load_format(named)
     if output is not None:
-        click.echo(json.dumps({"export": str(output)}) if as_json else f"export: {output}")
+        exported = export_run(open_run(run), named, output, level, quantize=is_quantized)
+        print_export(exported, as_json)
+    elif isinstance(format, TextFormat) and not as_json:
+        with options.open_output(None) as stream:
+            stream.write(format.text(open_run(run)).encode())
+    else:
+        raise click.UsageError("missing option '--output', the path to create")
 
 
 def print_export(exported: Export, as_json: bool) -> None:
     """Print what the check of an export found, and its folder."""
     document = exported.document
+    if document is None:
+        path = str(exported.path)
+        click.echo(json.dumps({"export": path}) if as_json else f"export: {path}")
+        return
     if as_json:
         fields = document.model_dump(mode="json")
         click.echo(json.dumps({"export": str(exported.path), **fields}, allow_nan=False))

@@ -25,18 +25,21 @@ from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
-from dlcli.exports.keras_format import KERAS
-from dlcli.exports.litert_format import LITERT, QUANTIZED_LITERT
+from dlcli.exports.formats import ENTRIES, FolderFormat, FormatName, TextFormat, load_format
 from dlcli.exports.model_interface import Exported, ModelFormat, type_name
-from dlcli.exports.onnx_format import ONNX
 from dlcli.exports.readme import readme_of
-from dlcli.exports.saved_model_format import SAVED_MODEL
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
-from dlcli.safe_files import FileDigest, os_error_text, parse_document
+from dlcli.safe_files import (
+    FileDigest,
+    open_new_file,
+    os_error_text,
+    parse_document,
+    refuse_existing_file,
+)
 from dlcli.tables.table import Table
 
 DOCUMENT = "export.json"
@@ -46,22 +49,55 @@ MADE_UP = "made-up rows"
 _DTYPES: dict[str, Any] = {"string": object}
 
 
-FORMATS = {"onnx": ONNX, "saved_model": SAVED_MODEL, "litert": LITERT, "keras": KERAS}
-"""By name."""
-
-
 @dataclass(frozen=True)
 class Export:
-    """An exported model."""
+    """An exported run."""
 
     path: Path
-    """The folder."""
-    document: ExportDocument
+    """The folder or the file."""
+    document: ExportDocument | None = None
+    """The description of a model and the result of its check."""
+
+
+def export_run(
+    run: Run,
+    format: FormatName,
+    output: Path,
+    level: float | None = None,
+    *,
+    quantize: bool = False,
+) -> Export:
+    """Export a run in any format.
+
+    Args:
+        run: of a training.
+        format: the name of the format.
+        output: the folder or the file to make.
+        level: see `export_model`.
+        quantize: see `export_model`.
+
+    Raises:
+        UsageError: if the output exists or can't be made, or an option has no effect.
+        ExportError: see `export_model`.
+        RunError: for a run without a network, or a damaged one.
+    """
+    check_export_options(format, level, quantize=quantize)
+    chosen = load_format(format)
+    if isinstance(chosen, TextFormat):
+        refuse_existing_file(output)
+        text = chosen.text(run)
+        with open_new_file(output) as stream:
+            stream.write(text.encode())
+    elif isinstance(chosen, FolderFormat):
+        chosen.write(run, output)
+    else:
+        return export_model(run, format, output, level, quantize=quantize)
+    return Export(output)
 
 
 def export_model(
     run: Run,
-    format: str,
+    format: FormatName,
     output: Path,
     level: float | None = None,
     *,
@@ -71,7 +107,7 @@ def export_model(
 
     Args:
         run: of a training.
-        format: one of `FORMATS`.
+        format: the name of a format of models.
         output: the folder to make.
         level: of intervals or sets of classes; by default `REPORTED_LEVEL`, if the run has
             held-out rows for them.
@@ -85,7 +121,9 @@ def export_model(
     """
     run.require_network()
     check_export_options(format, level, quantize=quantize)
-    chosen = QUANTIZED_LITERT if quantize else FORMATS[format]
+    chosen = _model_format(format)
+    if quantize and chosen.quantized is not None:
+        chosen = chosen.quantized
     exported = chosen.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do
@@ -114,15 +152,16 @@ def export_model(
     return Export(output, document)
 
 
-def check_export_options(format: str, level: float | None, *, quantize: bool) -> None:
-    """Refuse options that have no effect on an export of a format, a script and a card included.
+def check_export_options(format: FormatName, level: float | None, *, quantize: bool) -> None:
+    """Refuse options that have no effect on an export of a format.
 
     Raises:
         UsageError: for the first of them.
     """
-    if level is not None and format in ("keras", "python", "card"):
+    chosen = load_format(format)
+    if level is not None and not (isinstance(chosen, ModelFormat) and chosen.has_intervals):
         raise UsageError(f"{option('interval')} has no effect with {option('format', format)}")
-    if quantize and format != "litert":
+    if quantize and not (isinstance(chosen, ModelFormat) and chosen.quantized):
         raise UsageError(f"{option('quantize')} has no effect with {option('format', format)}")
 
 
@@ -138,23 +177,32 @@ def validate_export(path: Path) -> Export:
     document = parse_document(
         ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
     )
-    if document.format not in FORMATS:
-        raise ExportError(f"{path}: is of the unknown format {document.format!r}")
+    try:
+        format = _model_format(document.format)
+    except KeyError:
+        raise ExportError(f"{path}: is of the unknown format {document.format!r}") from None
     digests = _digests(path)
     for name, digest in document.files.items():
         if digests.get(name) != digest:
             finding = "has changed" if name in digests else "is missing"
             raise ExportError(f"{path / name}: {finding}; export the run again")
-    load = FORMATS[document.format].load
-    if load is None:
+    if format.load is None:
         return Export(path, document.model_copy(update={"checked": {}}))
     inputs, outputs = _read_check(path / CHECK)
     with quiet_tensorflow():
         of_numbers = not document.names
-        found = load(path)(inputs)
+        found = format.load(path)(inputs)
         agreement = compare(outputs, found, document.tolerance, of_numbers=of_numbers)
     _require(agreement, str(path), MADE_UP)
     return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
+
+
+def _model_format(name: str) -> ModelFormat:
+    """Return a format of models, or raise `KeyError` if there is none of the name."""
+    for known in ENTRIES:
+        if name == known and isinstance(found := load_format(known), ModelFormat):
+            return found
+    raise KeyError(name)
 
 
 @contextmanager

@@ -89,4 +89,12 @@ def keras_usage(exported: Exported) -> str:
     )
 
 
-KERAS = ModelFormat(describe_for_keras, write_keras, None, keras_usage, keras_values, keras_outputs)
+FORMAT = ModelFormat(
+    describe_for_keras,
+    write_keras,
+    None,
+    keras_usage,
+    keras_values,
+    keras_outputs,
+    has_intervals=False,
+)

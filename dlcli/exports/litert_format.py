@@ -210,10 +210,11 @@ def _example(each: ModelInput) -> str:
     return f"np.zeros(({', '.join(map(str, (1, *each.shape)))},), np.{each.type})"
 
 
-LITERT = ModelFormat(
+_PLAIN = ModelFormat(
     *(describe_for_litert, write_litert, load_litert, litert_usage, litert_values),
     # Large numbers, such as times in seconds, are rounded to 32 bits before they are scaled.
     tolerance=1e-3,
 )
-QUANTIZED_LITERT = replace(LITERT, write=partial(write_litert, quantize=True), tolerance=0.1)
-"""With weights of 8 bits."""
+FORMAT = replace(
+    _PLAIN, quantized=replace(_PLAIN, write=partial(write_litert, quantize=True), tolerance=0.1)
+)

@@ -16,6 +16,7 @@ from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.diagnosis import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
+from dlcli.exports.formats import TextFormat
 from dlcli.exports.markdown import cell, describe_target, table
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.conformal import REPORTED_LEVEL
@@ -243,3 +244,6 @@ def _values(column: ColumnStatistics, rows: int) -> str:
 
 def _list(sentences: Iterator[str] | Sequence[str]) -> str:
     return "\n".join(f"- {cell(each)}" for each in sentences)
+
+
+FORMAT = TextFormat(model_card)

@@ -173,3 +173,7 @@ class ModelFormat:
     """Returns what the model should compute for predicted rows."""
     tolerance: float = TOLERANCE
     """Largest difference of a number, as a share of the output's scale."""
+    has_intervals: bool = True
+    """True if models also compute intervals or sets of classes."""
+    quantized: ModelFormat | None = None
+    """The same with weights of 8 bits, if there is one."""

@@ -121,4 +121,4 @@ def _example(each: ModelInput) -> str:
     return f"np.array({count}, dtype=np.{each.type}){shape}"
 
 
-ONNX = ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage)
+FORMAT = ModelFormat(Exported.of, write_onnx, load_onnx, onnx_usage)

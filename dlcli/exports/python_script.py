@@ -37,6 +37,7 @@ from dlcli.config.training_choices import (
 )
 from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
+from dlcli.exports.formats import FolderFormat
 from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
@@ -611,3 +612,6 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         yield "    is_right = predicted.argmax(axis=1) == class_codes(rows)"
         yield f"    accuracy = np.average(is_right{weighting})"
     yield '    print(f"{name}: accuracy {accuracy:.4g}")'
+
+
+FORMAT = FolderFormat(export_script)

@@ -135,6 +135,6 @@ def _decoded(array: NDArray[Any]) -> NDArray[Any]:
     return np.array([each.decode() for each in array.ravel()]).reshape(array.shape)
 
 
-SAVED_MODEL = ModelFormat(
+FORMAT = ModelFormat(
     describe_for_saved_model, write_saved_model, load_saved_model, saved_model_usage
 )

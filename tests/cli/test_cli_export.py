@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.exports import export_folder
+from dlcli.exports import onnx_format
 from tests.catalogue import hand_made
 
 OF_TENSORFLOW = ("litert", "saved_model", "keras")
@@ -135,7 +135,7 @@ def test_a_column_named_like_an_output_is_refused_in_onnx(dlcli):
 @pytest.mark.usefixtures("pets")
 @pytest.mark.parametrize("output", ["probabilities", "prediction"])
 def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, output):
-    load = export_folder.FORMATS["onnx"].load
+    load = onnx_format.FORMAT.load
 
     def load_wrong_model(folder):
         run = load(folder)
@@ -148,8 +148,8 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
 
         return run_wrongly
 
-    wrong = replace(export_folder.FORMATS["onnx"], load=load_wrong_model)
-    monkeypatch.setitem(export_folder.FORMATS, "onnx", wrong)
+    wrong = replace(onnx_format.FORMAT, load=load_wrong_model)
+    monkeypatch.setattr(onnx_format, "FORMAT", wrong)
     before = {*Path().iterdir()}
 
     result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "new/folder/out")

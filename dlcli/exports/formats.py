@@ -1,0 +1,59 @@
+"""The formats of `dlcli export`: to add one, write a module with a `FORMAT`, and name it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from dlcli.exports.model_interface import ModelFormat
+    from dlcli.runs.run import Run
+
+FormatName = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
+
+
+class Entry(NamedTuple):
+    """A format in the help of the command, and where it is defined."""
+
+    module: str
+    """The module of this package whose `FORMAT` it is; it is imported when it is used."""
+    summary: str
+    """What it writes, without a capital and a period."""
+
+
+ENTRIES: Mapping[FormatName, Entry] = {
+    "onnx": Entry(
+        "onnx_format", "preprocessing, network and decoding in one graph, for ONNX Runtime"
+    ),
+    "saved_model": Entry("saved_model_format", "the same for TensorFlow"),
+    "litert": Entry("litert_format", "the same for LiteRT, where the client looks up texts"),
+    "keras": Entry("keras_format", "the network alone, for encoded rows"),
+    "python": Entry("python_script", "a script that trains the same network with pandas and Keras"),
+    "card": Entry("model_card", "a model card in Markdown"),
+}
+
+
+@dataclass(frozen=True)
+class FolderFormat:
+    """A format of files that are not compared with dlcli, such as a script."""
+
+    write: Callable[[Run, Path], object]
+    """Writes a run to a new folder."""
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A format of a single text."""
+
+    text: Callable[[Run], str]
+    """Returns the text of a run."""
+
+
+def load_format(name: FormatName) -> ModelFormat | FolderFormat | TextFormat:
+    """Return a format, whose module is imported."""
+    module = import_module(f"dlcli.exports.{ENTRIES[name].module}")
+    found: ModelFormat | FolderFormat | TextFormat = module.FORMAT
+    return found
