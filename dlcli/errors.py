@@ -189,12 +189,19 @@ def in_cell(message: str, row: int | None, column: str | None) -> str:
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return the most similar of the known names as a question, to append to a message.
 
+    Returns:
+        `"; did you mean 'units'?"`, or an empty string if none is similar.
+    """
+    found = most_similar(name, known)
+    return "" if found is None else f"; did you mean '{found}'?"
+
+
+def most_similar(name: str, known: Sequence[str]) -> str | None:
+    """Return the most similar of the known names, or `None` if none is similar.
+
     Args:
         name: what was written.
         known: allowed names.
-
-    Returns:
-        `"; did you mean 'units'?"`, or an empty string if none is similar.
     """
     plain = name.lower()
     near = [other for other in known if plain == other.lower()]
@@ -203,7 +210,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
         near += difflib.get_close_matches(name, known, n=1)
     near += [other for other in known if plain == _initials(other)]
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return near[0] if near else None
 
 
 def did_you_mean_or_all(name: str, known: Sequence[str]) -> str:

@@ -45,6 +45,7 @@ from dlcli.schema.section import (
     PositiveInt,
     Section,
     is_number,
+    not_as_expected,
     shown,
     shown_in_yaml,
     to_metric,
@@ -329,7 +330,7 @@ def _require_layers(value: object) -> object:
     if isinstance(value, tuple) or value is None:
         return value
     layer = shown_in_yaml(value) if isinstance(value, dict) else Hidden.layer_of(value)
-    raise value_error(f"expected a list of layers, got {shown(value)}; write [{layer}]")
+    raise not_as_expected("a list of layers", value, f"; write [{layer}]")
 
 
 _IN_LAYERS = ("dropout", "batch_normalization", "kernel_regularizer", "kernel_initializer")

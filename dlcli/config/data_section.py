@@ -14,7 +14,10 @@ from dlcli.schema.section import (
     Flag,
     OneOf,
     Section,
+    not_as_expected,
+    shown_in_yaml,
     value_error,
+    with_quotes,
 )
 from dlcli.schema.urls import locate
 from dlcli.tables.format_choices import AutoFormat, FormatChoice
@@ -37,7 +40,7 @@ def _check_urls(value: object) -> object:
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[
     File | Annotated[tuple[File, ...], Field(min_length=1)],
-    Expected("a file"),
+    Expected("a file", with_quotes),
     BeforeValidator(_check_urls),
 ]
 _SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
@@ -47,17 +50,24 @@ def _refuse_percentage(value: object) -> object:
     """Refuse a percentage, which would be taken for the name of a file."""
     if isinstance(value, str) and (number := re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", value)):
         share = float(number[1]) / 100
-        raise value_error(f"expected {_SHARE_OR_FILE}, got '{value}'; write {share:g}")
+        raise not_as_expected(_SHARE_OR_FILE, value, f"; write {share:g}")
     return value
+
+
+def _share_of_percentage(value: object) -> str:
+    """Return the share that a number of percent may mean."""
+    if isinstance(value, int | float) and 1 < value < 100:
+        return f"; for {value:g} % write {value / 100:g}"
+    return ""
 
 
 ShareOrFiles = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
-    Expected(_SHARE_OR_FILE),
+    Expected(_SHARE_OR_FILE, _share_of_percentage),
     BeforeValidator(_refuse_percentage),
     BeforeValidator(_check_urls),
 ]
-LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels")]
+LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels", with_quotes)]
 ClassName = Annotated[
     str,
     BeforeValidator(
@@ -68,9 +78,16 @@ ClassName = Annotated[
 ]
 _LIST_OF_WORDS = "a list of words in quotes"
 MissingWords = Annotated[tuple[str, ...], Expected(_LIST_OF_WORDS)]
+
+
+def _as_list_of_words(value: object) -> str:
+    is_word = isinstance(value, str | int | float)
+    return f'; write ["{shown_in_yaml(value)}"]' if is_word else ""
+
+
 Missing = Annotated[
     Literal["auto"] | MissingWords | Annotated[Mapping[Column, MissingWords], Field(min_length=1)],
-    Expected(f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns"),
+    Expected(f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns", _as_list_of_words),
 ]
 
 
@@ -119,7 +136,7 @@ class Target(Section):
 
     column: Annotated[
         Column | Annotated[tuple[Column, ...], Field(min_length=1)],
-        Expected("a column's name, or a list of them"),
+        Expected("a column's name, or a list of them", with_quotes),
     ]
     """Column, or several columns of numbers or labels."""
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"

@@ -21,6 +21,7 @@ from dlcli.schema.section import (
     PositiveInt,
     Section,
     is_number,
+    not_as_expected,
     shown,
     to_metric,
     value_error,
@@ -133,7 +134,7 @@ def _parse_variation(value: object) -> object:
         return Range.model_validate(value)
     if not isinstance(value, tuple):
         forms = "a list of choices or a range as {low: ..., high: ...}"
-        raise value_error(f"expected {forms}, got {shown(value)}")
+        raise not_as_expected(forms, value)
     if not 2 <= len(value) <= MAX_CHOICES:
         way_out = "; set it in the config itself" if value else ""
         raise value_error(f"expected from 2 to {MAX_CHOICES} choices, got {len(value)}{way_out}")

@@ -6,13 +6,12 @@ Modules with sections don't postpone the evaluation of annotations: pydantic wou
 import ast
 import inspect
 import json
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -35,7 +34,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, truncate
+from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar, truncate
 from dlcli.metrics.definitions import METRICS
 from dlcli.schema.key_examples import EXAMPLES
 
@@ -193,9 +192,26 @@ def _docs_of_classes(module: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def value_error(message: str, kind: str = "choice") -> PydanticCustomError:
-    """Return the error to raise for a value in a validator."""
-    return PydanticCustomError(kind, "{message}", {"message": message})
+def value_error(
+    message: str, kind: str = "choice", *, is_missing: bool = False
+) -> PydanticCustomError:
+    """Return the error to raise for a value in a validator.
+
+    Args:
+        message: of the error.
+        kind: its type.
+        is_missing: whether the value is a null where one is needed, as where all lines below a key
+            are commented out; the section that has the key adds the way out.
+    """
+    return PydanticCustomError(kind, "{message}", {"message": message, "is_missing": is_missing})
+
+
+def not_as_expected(
+    phrase: str, value: object, way_out: str = "", kind: str = "choice"
+) -> PydanticCustomError:
+    """Return the error to raise in a validator: `expected <phrase>, got <value>`, the way out."""
+    message = f"expected {phrase}, got {shown(value)}{way_out}"
+    return value_error(message, kind, is_missing=value is None)
 
 
 def _validation_error(title: str, *lines: InitErrorDetails) -> ValidationError:
@@ -203,9 +219,10 @@ def _validation_error(title: str, *lines: InitErrorDetails) -> ValidationError:
 
 
 def _line(
-    message: str, *loc: str | int, kind: str = "choice", value: object = None
+    error: PydanticCustomError | str, *loc: str | int, kind: str = "choice", value: object = None
 ) -> InitErrorDetails:
-    return InitErrorDetails(type=value_error(message, kind), loc=loc, input=value)
+    own = value_error(error, kind) if isinstance(error, str) else error
+    return InitErrorDetails(type=own, loc=loc, input=value)
 
 
 def _without_misspelled(
@@ -214,26 +231,23 @@ def _without_misspelled(
     """Drop errors for missing keys of which an unknown one is a misspelling."""
     unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
     meant = [
-        did_you_mean(section.synonyms.get(key, key), [*section.model_fields]) for key in unknown
+        most_similar(section.synonyms.get(key, key), [*section.model_fields]) for key in unknown
     ]
-    return [
-        line
-        for line in lines
-        if line["type"] != "missing" or f"; did you mean '{line['loc'][0]}'?" not in meant
-    ]
+    return [line for line in lines if line["type"] != "missing" or line["loc"][0] not in meant]
 
 
 def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     """Reword one of pydantic's errors for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
+    is_missing = line.get("ctx", {}).get("is_missing", value is None and kind in _OF_VALUES)
     if kind == "extra_forbidden":
         kind, message = UNKNOWN_KEY, _unknown_key(str(loc[0]), value, section)
     elif kind == "missing":
         message = "is required"
     elif kind == "literal_error":
-        expected = line["ctx"]["expected"]
-        names = re.findall("'([^']+)'", expected)
-        near = did_you_mean(value, names) if isinstance(value, str) else ""
+        *others, last = words_of(section.model_fields[str(loc[0])].annotation, inside=True)
+        near = did_you_mean(value, [*others, last]) if isinstance(value, str) else ""
+        expected = f"{', '.join(map(repr, others))} or {last!r}" if others else repr(last)
         message = f"expected {expected}, got {shown(value)}{near}"
     elif kind in {"model_type", "dict_type", "mapping_type"}:
         message = f"expected keys and values, got {shown(value)}"
@@ -243,14 +257,35 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message = f"expected a list, got {shown(value)}"
         if isinstance(value, str):
             message += f"; write {shown_in_yaml((value,))}"
-    if loc and message.endswith(f"got {NOTHING}"):
-        # As where all lines below a key are commented out. The section that has the key adds this;
-        # those above it find it in the message.
+    if loc and is_missing:
+        is_missing = False
         field = section.model_fields.get(str(loc[0])) if len(loc) == 1 else None
         has_default = field is not None and not field.is_required()
         message += "; fill it in" + (", or omit the key for its default" if has_default else "")
     kind = UNKNOWN_KEY if kind == UNKNOWN_KEY else "explained"
-    return _line(message, *loc, kind=kind, value=value)
+    return _line(value_error(message, kind, is_missing=is_missing), *loc, value=value)
+
+
+_OF_VALUES = ("literal_error", "model_type", "dict_type", "mapping_type", "tuple_type")
+"""Types of pydantic's errors whose message here ends with the value."""
+
+
+def words_of(annotation: Any, *, inside: bool = False) -> Iterator[str]:  # noqa: ANN401
+    """Yield the words that a type allows: those of its literals, `true` and `false`.
+
+    Args:
+        annotation: the type.
+        inside: whether those of the items of lists and mappings count, too.
+    """
+    if (origin := get_origin(annotation)) is Literal:
+        yield from (each for each in get_args(annotation) if isinstance(each, str))
+    elif annotation is bool:
+        yield from ("true", "false")
+    elif origin is Annotated:
+        yield from words_of(annotation.__origin__, inside=inside)
+    elif inside or origin in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from words_of(each, inside=inside)
 
 
 def _unknown_key(key: str, value: object, section: type[Section]) -> str:
@@ -307,44 +342,42 @@ class Expected:
 
     Args:
         phrase: what is expected, with range and unit: `a positive integer`.
+        way_out: returns the advice on a wrong value; by default the most similar of the words that
+            the type allows.
     """
 
-    def __init__(self, phrase: str) -> None:
-        self.phrase = phrase
+    def __init__(self, phrase: str, way_out: Callable[[object], str] | None = None) -> None:
+        self.phrase, self.way_out = phrase, way_out
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
+        words = [*words_of(source)]
+
         def validate(value: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
             try:
                 return inner(value)
             except ValidationError as error:
                 if items := [line for line in error.errors() if _is_of_item(line)]:
-                    lines = [_line(line["msg"], line["loc"][-1], kind="expected") for line in items]
+                    lines = [
+                        _line(_again(line), line["loc"][-1], value=line["input"]) for line in items
+                    ]
                     raise _validation_error(self.phrase, *lines) from None
-                message = f"expected {self.phrase}, got {shown(value)}{_hint(value, self.phrase)}"
-                raise value_error(message, "expected") from None
+                way_out = did_you_mean(value, words) if isinstance(value, str) else ""
+                if self.way_out is not None:
+                    way_out = self.way_out(value)
+                raise not_as_expected(self.phrase, value, way_out, "expected") from None
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
 
 
+def _again(line: ErrorDetails) -> PydanticCustomError:
+    """Return an error of `Expected` to raise it with another location."""
+    return value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])
+
+
 def _is_of_item(line: ErrorDetails) -> bool:
     return line["type"] == "expected" and line["loc"] != () and isinstance(line["loc"][-1], int)
-
-
-def _hint(value: object, phrase: str) -> str:
-    """Suggest the most similar of the allowed words, or quotes around a number."""
-    if phrase.startswith("auto, a list of words") and isinstance(value, str | int | float):
-        return f'; write ["{shown_in_yaml(value)}"]'
-    if isinstance(value, str):
-        # The words that may be written as they are: `true` and `false` of `true or false`.
-        words = re.match(r"((?:\w+, )*\w+),? or (\w+$)?", phrase)
-        allowed = [*words[1].split(", "), *filter(None, [words[2]])] if words else []
-        return did_you_mean(value, allowed)
-    if phrase.startswith("a share") and isinstance(value, int | float) and 1 < value < 100:
-        return f"; for {value:g} % write {value / 100:g}"
-    wants_text = phrase.startswith(("a column", "a file", "text"))
-    return with_quotes(value) if wants_text else ""
 
 
 def with_quotes(value: object) -> str:
@@ -473,10 +506,11 @@ class OneOf:
             way_out = self.instead.get(name.lower().replace("_", ""))
             near = f"; {way_out}" if way_out else did_you_mean_or_all(name, [*self._members])
             message = f"unknown {self.noun} '{name}'{near}"
+            error = value_error(message)
         else:
-            message = f"expected the name of {a_noun}, got {shown(name)}"
+            error = not_as_expected(f"the name of {a_noun}", name)
         loc = (self.key,) if isinstance(value, dict) else ()
-        raise _validation_error(self.noun, _line(message, *loc))
+        raise _validation_error(self.noun, _line(error, *loc))
 
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31), Expected("a positive integer")]
@@ -488,7 +522,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
 OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]
-Column = Annotated[str, Field(min_length=1), Expected("a column's name")]
+Column = Annotated[str, Field(min_length=1), Expected("a column's name", with_quotes)]
 
 
 # Names of metrics
