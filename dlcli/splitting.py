@@ -22,7 +22,7 @@ from dlcli.tables.datetime_parsing import compact_dates, guess_times, parse_time
 from dlcli.tables.table import Table
 
 Rows = NDArray[np.int64]
-Seed = int | tuple[int, ...]
+SeedKey = int | tuple[int, ...]
 """A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
 
 _EARLIEST_DATE, _LATEST_DATE = 100_101, 21_991_231
@@ -93,12 +93,12 @@ def assign_rows(
     return _assignment(table, order[test : test + validation], order[:test])
 
 
-def _generator_of(seed: Seed, purpose: str) -> np.random.Generator:
+def _generator_of(seed: SeedKey, purpose: str) -> np.random.Generator:
     """Make a generator for one purpose, independent of those for others with the same seed."""
     return np.random.Generator(np.random.Philox(key=_key_of(seed, purpose)))
 
 
-def _key_of(seed: Seed, purpose: str) -> int:
+def _key_of(seed: SeedKey, purpose: str) -> int:
     """Derive a number of 128 bits from a seed and a purpose."""
     digest = hashlib.blake2b(f"{purpose} {seed}".encode(), digest_size=16).digest()
     return int.from_bytes(digest, "little")
@@ -357,7 +357,7 @@ class Fold(NamedTuple):
 
 
 def make_folds(
-    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: Seed
+    table: Table, how: SplitChoice, classes: str | None, folds: int, seed: SeedKey
 ) -> tuple[Fold, ...]:
     """Assign rows to folds.
 
@@ -415,7 +415,9 @@ def make_complete_folds(
     return _checked(assigned, table, classes)
 
 
-def hold_out(table: Table, how: SplitChoice, classes: str | None, share: float, seed: Seed) -> Fold:
+def hold_out(
+    table: Table, how: SplitChoice, classes: str | None, share: float, seed: SeedKey
+) -> Fold:
     """Hold out some of a fold's training rows for validation; in time, the latest.
 
     Args:

@@ -293,7 +293,7 @@ class Gate(Section):
     worse end of its 95 % confidence interval."""
 
 
-class Checkpoint(Section):
+class Checkpointing(Section):
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
 
     @classmethod
@@ -430,7 +430,7 @@ class Config(Section):
     """Requirements on the result, by set of rows and metric, such as `test.accuracy`. A run that
     misses one is kept, and the command ends with exit code 6. `dlcli cv` checks them on the rows of
     all folds, `dlcli evaluate` on the rows that it evaluates. Omitted: none."""
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: Checkpointing = Checkpointing()
     """Times at which checkpoints are stored, from which interrupted training is resumed."""
     tune: Tune | None = None
     """Search space and settings of `dlcli tune`; not used by `dlcli train`."""

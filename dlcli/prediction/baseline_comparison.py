@@ -33,7 +33,7 @@ from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task
 
-Split = Literal["test", "validation"]
+HeldOutSet = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]
 """A model that is linear or simpler; `network` if the network is."""
 NEARLY_PERFECT = 0.99
@@ -89,7 +89,7 @@ class NearlyPerfect(Document):
     """A simple model whose predictions of held-out rows are nearly perfect."""
 
     model: SimpleModel
-    split: Split
+    split: HeldOutSet
     metric: KnownMetric
     value: float
     column: str | None = None
@@ -173,7 +173,7 @@ def _percent(share: float) -> str:
 
 def find_nearly_perfect(
     model: SimpleModel,
-    split: Split,
+    split: HeldOutSet,
     metrics: Mapping[str, object],
     constant: Mapping[str, object],
     rows: int,
