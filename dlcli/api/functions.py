@@ -272,11 +272,11 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
     Raises:
         RunError: if it is not there, is damaged, or is no training.
     """
-    from dlcli.diagnosis import diagnosis
+    from dlcli.diagnosis.findings import diagnose as find_problems
 
     chosen = open_folder(_folder(run))
     chosen.require_training()
-    return DiagnosisResult(chosen, tuple(diagnosis.diagnose(chosen)))
+    return DiagnosisResult(chosen, find_problems(chosen))
 
 
 def export(

@@ -55,7 +55,7 @@ class _FinishedRun(_Shown):
         """The run folder."""
         return self.folder.path
 
-    @cached_property
+    @property
     def config(self) -> Config:
         """The complete config."""
         return self.folder.config
@@ -84,17 +84,17 @@ class _FinishedRun(_Shown):
 class TrainingRun(_FinishedRun):
     """The run of a training."""
 
-    @cached_property
+    @property
     def metrics(self) -> MetricsBySplit:
         """The final metrics by split (`train`, `validation`, `test`), then metric."""
         return self.folder.metrics
 
-    @cached_property
+    @property
     def baselines(self) -> dict[str, MetricsBySplit]:
         """The metrics of a constant and of a linear model, by model, split, then metric."""
         return self.folder.baselines
 
-    @cached_property
+    @property
     def history(self) -> dict[str, list[float]]:
         """Loss and metrics of each epoch, by name; of an ensemble means over its members."""
         return self.folder.history

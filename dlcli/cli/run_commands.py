@@ -144,7 +144,7 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
       dlcli diagnose runs/houses
       dlcli diagnose runs/houses --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.diagnosis.diagnosis import diagnose as find_problems
+    from dlcli.diagnosis.findings import diagnose as find_problems
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import open_run

@@ -22,9 +22,9 @@ from dlcli.schema.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.schema.urls import Location, hide_secrets, locate
 from dlcli.schema.yaml_document import (
     MAX_BYTES,
-    Document,
     Path,
     Values,
+    YamlDocument,
     child,
     compose,
     dump_yaml,
@@ -59,7 +59,7 @@ class ConfigFile:
     """The file as the user named it."""
     text: str
     """Content of the file, without overrides."""
-    document: Document
+    document: YamlDocument
     """The parsed text, with overrides."""
     tables: Tables = field(default_factory=dict)
 
@@ -186,7 +186,7 @@ def make_config(
 
 def _checked(
     text: str,
-    document: Document,
+    document: YamlDocument,
     path: FilePath,
     overrides: Overrides,
     tables: Tables | None = None,
@@ -234,7 +234,7 @@ def _to_yaml_values(value: object, path: Path = ()) -> object:
     raise ConfigError([Problem(format_path(path) if path else "", message)])
 
 
-def validated(document: Document) -> Config:
+def validated(document: YamlDocument) -> Config:
     """Check a document against the schema.
 
     Raises:
@@ -259,7 +259,7 @@ def validated(document: Document) -> Config:
 
 
 def first_problems(
-    problems: Iterable[Problem], document: Document, more: int = 0
+    problems: Iterable[Problem], document: YamlDocument, more: int = 0
 ) -> Iterator[Problem]:
     """Yield the first 100 problems in the order of the text, and the number of the others.
 
@@ -334,7 +334,7 @@ _WITH_DEFAULT_CHOICES: dict[Path, type[Section]] = {(): Config, ("tune",): Tune}
 """Sections with choices that have a default."""
 
 
-def override(document: Document, argument: str) -> None:
+def override(document: YamlDocument, argument: str) -> None:
     """Set one value in a document, which is modified.
 
     Args:
@@ -353,7 +353,7 @@ def override(document: Document, argument: str) -> None:
     put(document.root, path, compose(text, name) or null)
 
 
-def _override_value(document: Document, name: str, value: object) -> None:
+def _override_value(document: YamlDocument, name: str, value: object) -> None:
     """Set one value of Python in a document, which is modified.
 
     Raises:

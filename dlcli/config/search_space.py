@@ -26,8 +26,8 @@ from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
 from dlcli.schema.section import is_number, shown
 from dlcli.schema.yaml_document import (
-    Document,
     Path,
+    YamlDocument,
     child,
     compose,
     dump_yaml,
@@ -193,7 +193,7 @@ def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
     for key, node in default.value:
         if tune is None or not tune.differs(key.value):
             put(root, ("tune", key.value), node)
-    document = Document(file.document.name, root)
+    document = YamlDocument(file.document.name, root)
     return replace(file, config=validated(document), document=document)
 
 
@@ -242,7 +242,7 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
             _set(root, file.document, dimensions[path], values[path])
         except ConfigError as error:
             problems += error.problems
-    document = Document(file.document.name, root)
+    document = YamlDocument(file.document.name, root)
     try:
         config = validated(document)
     except ConfigError as error:
@@ -252,7 +252,7 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     return replace(file, config=config, document=document)
 
 
-def _set(root: yaml.MappingNode, source: Document, dimension: Dimension, value: Value) -> None:
+def _set(root: yaml.MappingNode, source: YamlDocument, dimension: Dimension, value: Value) -> None:
     """Set the value of a dimension, in each hidden layer if it varies all of them."""
     node = _node(source, dimension, value)
     layers = child(root, "hidden")
@@ -270,7 +270,7 @@ def _set(root: yaml.MappingNode, source: Document, dimension: Dimension, value: 
         put(root, parse_path(dimension.path), node)
 
 
-def _node(document: Document, dimension: Dimension, value: Value) -> yaml.Node:
+def _node(document: YamlDocument, dimension: Dimension, value: Value) -> yaml.Node:
     """Return a value as a node at its position in the search space."""
     if dimension.kind == "choice":
         if value not in dimension.labels:

@@ -13,7 +13,7 @@ from dlcli.columns.client_values import as_code, single_line
 from dlcli.columns.registry import type_named
 from dlcli.comparison.run_comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
-from dlcli.diagnosis.diagnosis import diagnose
+from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
 from dlcli.exports.formats import TextFormat

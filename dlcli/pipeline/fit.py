@@ -30,7 +30,7 @@ from dlcli.cluster import ALONE, Cluster
 from dlcli.columns.value_issues import Note
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
-from dlcli.diagnosis.diagnosis import advise_on_divergence
+from dlcli.diagnosis.findings import advise_on_divergence
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics

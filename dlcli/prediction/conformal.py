@@ -34,7 +34,7 @@ FEW_ROWS = 100
 _OF_TRAININGS = 0.9
 """The share of trainings for which a range of coverages is given."""
 _RANGES = 5
-_MOST_SCORES = 4_096
+MOST_SCORES = 4_096
 """Scores of a column that are stored, at most, besides one for each fold."""
 _ROWS_AT_ONCE = 64
 """Rows that are compared with all scores at once, so that the sums fit into a processor's cache."""
@@ -99,7 +99,7 @@ class Conformal(Document):
             output: the config's section, resolved.
         """
         each = [_true_scores(*fold) for fold in folds]
-        stride = math.ceil(sum(map(len, each)) / _MOST_SCORES)
+        stride = math.ceil(sum(map(len, each)) / MOST_SCORES)
         scores = tuple(
             tuple(tuple(np.sort(fold[:, at])[::-1][::stride][::-1].tolist()) for fold in each)
             for at in range(each[0].shape[1])

@@ -35,7 +35,7 @@ from dlcli.tables.table_files import MissingWords, read_table
 from dlcli.tasks.inference import AnyTask, drop_missing_targets
 from dlcli.tasks.task import DecodedRows, Outputs, Task
 
-_ROWS_AT_ONCE = 65_536
+MAX_ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
 MOST_ROWS = 64
 """Most rows that `predict_rows` encodes: more are faster as a table."""
@@ -211,7 +211,7 @@ class Predictor:
     @property
     def rows_at_once(self) -> int:
         """The most rows that are encoded at once."""
-        return rows_at_once(self.network.inputs, _ROWS_AT_ONCE)
+        return rows_at_once(self.network.inputs, MAX_ROWS_AT_ONCE)
 
     def predict(self, table: Table, issues: ValueIssues) -> Predictions:
         """Predict each row of a table.

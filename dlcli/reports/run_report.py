@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from dlcli.config.data_section import TimeSplit
-from dlcli.diagnosis.diagnosis import diagnose
+from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.metrics.statistic import finite_number

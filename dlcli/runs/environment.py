@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlcli.tables.source_files import Source
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
-_GIT_SECONDS = 2.0
+GIT_SECONDS = 2.0
 
 
 def collect_environment(
@@ -121,7 +121,7 @@ def _git() -> dict[str, object] | None:
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *description]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+            command, capture_output=True, text=True, timeout=GIT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

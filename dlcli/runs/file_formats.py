@@ -30,7 +30,7 @@ _OVERHEAD = 1024
 
 
 _EXPANSION = 256
-_EXPANDED_BYTES = 2**28
+EXPANDED_BYTES = 2**28
 """A Parquet table takes so many times the bytes of its file at most, or at least as many as this:
 rows of a run differ at least in their numbers."""
 _ROWS_AT_ONCE = 2**12
@@ -157,7 +157,7 @@ def read_parquet(stream: BinaryIO, file: Path) -> pa.Table:
     from pyarrow.parquet import ParquetFile
 
     batches, total = [], 0
-    most = max(_EXPANDED_BYTES, _EXPANSION * stream.seek(0, io.SEEK_END))
+    most = max(EXPANDED_BYTES, _EXPANSION * stream.seek(0, io.SEEK_END))
     try:
         source = ParquetFile(stream)
         for batch in source.iter_batches(_ROWS_AT_ONCE):

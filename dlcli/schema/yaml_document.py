@@ -207,7 +207,7 @@ def dump_yaml(value: object, *, flow: bool | None = None, width: int = 100) -> s
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """A parsed config."""
 
     name: str
@@ -284,7 +284,7 @@ def _position(name: str, line_and_column: str) -> str:
 # Parsing
 
 
-def parse(text: str, name: str) -> Document:
+def parse(text: str, name: str) -> YamlDocument:
     """Parse the text of a config without checking its keys.
 
     Raises:
@@ -298,7 +298,7 @@ def parse(text: str, name: str) -> Document:
     if not isinstance(root, yaml.MappingNode):
         message = "expected keys and values (data: ..., hidden: ...) at the top"
         raise ConfigError([Problem("", message, position_of(root))])
-    return Document(name, root)
+    return YamlDocument(name, root)
 
 
 def compose(text: str, name: str) -> yaml.Node | None:
@@ -367,7 +367,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
 class Values:
     """Converts nodes to dicts, tuples and scalars, and collects problems with them."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: YamlDocument) -> None:
         self.document = document
         self.problems: list[Problem] = []
         self._count = 0

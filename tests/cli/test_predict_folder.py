@@ -140,7 +140,7 @@ def test_a_single_file_is_predicted_into_a_folder_that_exists(dlcli):
 
 @pytest.mark.usefixtures("in_process")
 def test_long_files_are_read_some_rows_at_a_time_with_the_columns_they_need(dlcli, monkeypatch):
-    monkeypatch.setattr(predictor, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(predictor, "MAX_ROWS_AT_ONCE", 3)
     write("a.parquet", x=[float(x) for x in range(8)], long=[["list"]] * 8)
     pq.write_table(pq.read_table("data/a.parquet"), "data/a.parquet", row_group_size=2)
     Path("data/b.csv").write_text("x\n" + "".join(f"{x}\n" for x in range(8)))
@@ -155,7 +155,7 @@ def test_long_files_are_read_some_rows_at_a_time_with_the_columns_they_need(dlcl
 
 @pytest.mark.usefixtures("in_process")
 def test_rows_in_messages_are_counted_through_the_file(dlcli, monkeypatch):
-    monkeypatch.setattr(predictor, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(predictor, "MAX_ROWS_AT_ONCE", 3)
     write("a.parquet", x=[0.0] * 7 + [np.inf])
 
     result = dlcli(*PREDICT)
@@ -168,7 +168,7 @@ def test_rows_in_messages_are_counted_through_the_file(dlcli, monkeypatch):
 
 @pytest.mark.usefixtures("in_process")
 def test_the_notation_of_numbers_is_that_of_the_whole_file_as_without_a_folder(dlcli, monkeypatch):
-    monkeypatch.setattr(predictor, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(predictor, "MAX_ROWS_AT_ONCE", 1)
     Path("data").mkdir()
     Path("data/a.csv").write_text("x;id\n1,234;a\n0,5;b\n")
 

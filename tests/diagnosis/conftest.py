@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.diagnosis.case import Case
-from dlcli.diagnosis.diagnosis import examine
+from dlcli.diagnosis.findings import examine
 from tests.diagnosis.cases import CONFIG, ROWS
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.diagnosis.case import Magnitudes
-from dlcli.diagnosis.diagnosis import diagnose
+from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.train_run import train
 from dlcli.runs.run_reader import open_run

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dlcli.diagnosis.diagnosis import examine
+from dlcli.diagnosis.findings import examine
 from tests.diagnosis.cases import CONFIG, compared, r2
 
 HALF = r2(0.5, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlcli.diagnosis.diagnosis import examine
+from dlcli.diagnosis.findings import examine
 from tests.diagnosis.cases import CLASSES, ROWS, classified, dense, layers, r2
 
 HALF = r2(0.5, 0.5)

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.columns.layout import Block
 from dlcli.diagnosis.case import Peak
-from dlcli.diagnosis.diagnosis import examine
+from dlcli.diagnosis.findings import examine
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation, Importance
 from dlcli.prediction.baseline_comparison import BaselineComparison, NearlyPerfect
 from tests.diagnosis.cases import CLASSES, CONFIG, classified, compared, dense, layers, r2

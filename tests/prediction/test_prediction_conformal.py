@@ -93,7 +93,7 @@ def test_intervals_of_fewer_stored_scores_are_slightly_wider(monkeypatch):
     folds = [(rng.normal(size=(n, 1)), rng.normal(size=(n, 1))) for n in (401, 400, 399)]
     new = [rng.normal(size=(300, 1)) for _ in folds]
     exact = ends(fit(NUMBER, *folds), NUMBER, 0.9, *new)
-    monkeypatch.setattr(conformal, "_MOST_SCORES", 150)
+    monkeypatch.setattr(conformal, "MOST_SCORES", 150)
     thinned = fit(NUMBER, *folds)
     assert thinned.stride == 8
     assert [len(scores) for scores in thinned.scores[0]] == [51, 50, 50]

@@ -154,5 +154,5 @@ def test_a_git_that_does_not_answer_is_ended(tmp_path, monkeypatch):
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("dlcli.runs.environment._GIT_SECONDS", 0.1)
+    monkeypatch.setattr("dlcli.runs.environment.GIT_SECONDS", 0.1)
     assert collect()["git"] is None

@@ -424,7 +424,7 @@ def test_a_table_is_rejected_once_it_expands_to_far_more_than_its_size(folder, m
     bomb = io.BytesIO()
     pyarrow.parquet.write_table(pa.table({"row": np.zeros(2**18, np.int64)}), bomb)
     forge(folder, "predictions.parquet", bomb.getvalue())
-    monkeypatch.setattr("dlcli.runs.file_formats._EXPANDED_BYTES", 2**20)
+    monkeypatch.setattr("dlcli.runs.file_formats.EXPANDED_BYTES", 2**20)
     with pytest.raises(RunError, match=r"predictions\.parquet: .* more than 256 times its size"):
         open_run(folder).predictions.table
 
