@@ -1,7 +1,7 @@
 """Measure how fast few rows are predicted in a warm process, as rows and as a table of them.
 
 `python -m benchmarks.few_rows` trains shipped configs for two epochs, and predicts rows of their
-tables by `Predictor.predict_rows` and by `read` and `predict`, which are interleaved. It prints
+tables by `Predictor.few_rows` and by `read` and `predict`, which are interleaved. It prints
 medians of CPU time, and fails if the predictions differ.
 """
 
@@ -75,10 +75,8 @@ def measure(predictor: Predictor, rows: Sequence[Row], rounds: int) -> tuple[flo
         return predictor.predict(predictor.read(memory_table(rows)), issues).outputs
 
     def as_rows() -> object:
-        found = predictor.predict_rows(rows)
-        if found is None:
-            sys.exit("the rows are left to the table")
-        return found[0].outputs
+        few = predictor.few_rows(rows, lambda: sys.exit("the rows are left to the table"), "rows")
+        return predictor.predict(few, ValueIssues()).outputs
 
     if not np.array_equal(as_table(), as_rows()):  # type: ignore[arg-type]
         sys.exit("the predictions differ")

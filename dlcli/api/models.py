@@ -17,7 +17,13 @@ from dlcli.api.notebook import warn
 from dlcli.columns.value_issues import Place
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
-from dlcli.pipeline.table_prediction import BadRows, RowDifferences, evaluate, predict
+from dlcli.pipeline.table_prediction import (
+    BadRows,
+    RowDifferences,
+    evaluate,
+    predict,
+    predict_records,
+)
 from dlcli.prediction.prediction_tables import assemble
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
@@ -117,14 +123,12 @@ class Model:
         Raises:
             DataError, UsageError: see `predict`.
         """
-        predictor = self._predictor(interval, on_bad_row)
-        found = predictor.predict_rows(rows) if isinstance(rows, list | tuple) else None
-        if found is None:
+        if not isinstance(rows, list | tuple):
             return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
-        self._warned_predictor(interval, on_bad_row)
-        predictions, issues = found
-        differences = RowDifferences(rows=issues.rows, columns=issues.columns)
-        self._warn_of(differences, "data", "", lambda index: f"row {index + 1}")
+        predictor, bad_rows = self._warned_predictor(interval, on_bad_row), BadRows(on_bad_row)
+        predictions, found = predict_records(predictor, rows, table_source, _warn, bad_rows)
+        treatment = bad_rows.words(found.bad_rows)
+        self._warn_of(found, "data", treatment, lambda index: f"row {index + 1}")
         return Prediction(predictions)
 
     def predict_batch(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
-from dlcli.arrays import Matrix
+from dlcli.arrays import Matrix, np
 from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.column_type import (
     ColumnType,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
-    from dlcli.tables.few_rows import FewValues
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -107,21 +107,15 @@ class BooleanEncoder(FilledEncoder):
         """The blocks of inputs that encode the column."""
         return (Block(self.column, "numeric", (self.column, *self.indicator_names)),)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        parsed = table.column(self.column).booleans()
-        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
-        wrong, fill = parsed.unreadable, self.fill or 0.0
-        out[:, 0] = self.fill_missing(
-            parsed.values, parsed.missing, wrong, fill, table, out, issues
-        )
-
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        truths, fill = values.booleans(), self.fill or 0.0
-        missing = [row for row, truth in enumerate(truths) if truth != truth]
-        self.fill_few(missing, fill, out, issues)
-        out[:, 0] = [fill if truth != truth else truth for truth in truths]
+        parsed = rows.booleans_of(self.column)
+        values = parsed.values
+        if np.isnan(values).any():
+            wrong, fill = parsed.unreadable, self.fill or 0.0
+            issues.refuse(wrong, rows, self.column, parsed.complaint)
+            values = self.fill_missing(values, parsed.missing, wrong, fill, rows, out, issues)
+        out[:, 0] = values
 
     # Exported models.
 

@@ -6,8 +6,7 @@ one for missing values; a value without a code has -1.
 
 import re
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -32,8 +31,10 @@ from dlcli.columns.column_type import (
     Defaults,
     DenseEncoder,
     EncoderClasses,
+    EncodersWithInputs,
     ErrorIfMissing,
     Rule,
+    Together,
     refuse_missing,
     require_values,
 )
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
     from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
-    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -190,6 +192,12 @@ class Categorical(ColumnType):
         encoded = "{type: categorical, encoding: embedding}"
         return f"for so many values, {encoded} has fewer inputs, which are learned"
 
+    @classmethod
+    def together(cls, encoders: EncodersWithInputs) -> Together | None:
+        """Return what encodes few rows of several columns at once; None if nothing does."""
+        own = [(each, at) for each, at in encoders if isinstance(each, CategoryEncoder)]
+        return _CategoriesTogether(own) if own else None
+
 
 # Inference.
 
@@ -307,52 +315,35 @@ class CategoryEncoder(DenseEncoder):
         """True if a value may be missing."""
         return self.missing_code is not None
 
-    def codes(self, table: "Table", issues: "ValueIssues") -> Indices:
+    def codes(self, rows: "Rows", issues: "ValueIssues") -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
-        found, texts = table.codes(self.column)
-        known, other = self._known, self.other_code
+        found, texts = rows.codes(self.column)
+        known, other = self.known, self.other_code
         codes = np.array([*(known.get(text, other) for text in texts), -1], dtype=np.int64)[found]
-        new = np.array([text not in known for text in texts] + [False])[found]
-        if self.unseen == "error":
-            shown = table.column(self.column).shown
-            message = "{} is none of the categories seen in training".format
-            issues.refuse(new, table, self.column, lambda at: message(shown(at)))
-        elif new.any():
-            rows = np.bincount(found[new], minlength=len(texts)).tolist()
-            counts = {text: count for text, count in zip(texts, rows, strict=True) if count}
-            self._record_unseen(counts, int(np.argmax(new)), issues)
+        if not known.keys() >= {*texts}:
+            new = np.array([text not in known for text in texts] + [False])[found]
+            if self.unseen == "error":
+                message = "{} is none of the categories seen in training".format
+                shown = rows.table.column(self.column).shown
+                issues.refuse(new, rows, self.column, lambda at: message(shown(at)))
+            else:
+                each = np.bincount(found[new], minlength=len(texts)).tolist()
+                counts = {text: count for text, count in zip(texts, each, strict=True) if count}
+                self._record_unseen(counts, int(np.argmax(new)), issues)
         missing = found < 0
-        self._record_missing(int(missing.sum()), issues)
-        if self.missing == "error":
-            refuse_missing(missing, table, self.column, issues)
-        elif self.missing_code is None:
-            forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
-            issues.refuse(missing, table, self.column, lambda _: forbidden)
-        else:
-            codes[missing] = self.missing_code
+        if missing.any():
+            self._record_missing(int(missing.sum()), issues)
+            if self.missing == "error":
+                refuse_missing(missing, rows, self.column, issues)
+            elif self.missing_code is None:
+                forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
+                issues.refuse(missing, rows, self.column, lambda _: forbidden)
+            else:
+                codes[missing] = self.missing_code
         return codes
 
-    def few_codes(self, values: "FewValues", issues: "ValueIssues") -> list[int]:
-        """Return the code of each of few rows' values, as `codes` does.
-
-        Raises:
-            NeedsTable: as `encode_few`.
-        """
-        from dlcli.tables.few_rows import NeedsTable
-
-        known, other, texts = self._known, self.other_code, values.texts()
-        new = [at for at, text in enumerate(texts) if text is not None and text not in known]
-        missing = texts.count(None)
-        if new and self.unseen == "error" or missing and self.missing_code is None:
-            raise NeedsTable
-        if new:
-            self._record_unseen(Counter(str(texts[at]) for at in new), new[0], issues)
-        self._record_missing(missing, issues)
-        code = -1 if self.missing_code is None else self.missing_code
-        return [code if text is None else known.get(text, other) for text in texts]
-
     @cached_property
-    def _known(self) -> dict[str, int]:
+    def known(self) -> dict[str, int]:
         """The code of each category."""
         return {category: code for code, category in enumerate(self.categories)}
 
@@ -367,7 +358,7 @@ class CategoryEncoder(DenseEncoder):
         if self.missing == "error":
             return None
         if self.fill is not None:
-            return self._known[self.fill]
+            return self.known[self.fill]
         if self.missing_input:
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self.other_code
@@ -518,17 +509,11 @@ class OneHotEncoder(CategoryEncoder):
         """The blocks of inputs that encode the column."""
         return (Block(self.column, "numeric", self.code_names),)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(table, issues)
-        rows = np.flatnonzero(codes >= 0)
-        out[rows, codes[rows]] = 1
-
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        for row, code in enumerate(self.few_codes(values, issues)):
-            if code >= 0:
-                out[row, code] = 1
+        codes = self.codes(rows, issues)
+        coded = np.flatnonzero(codes >= 0)
+        out[coded, codes[coded]] = 1
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, codes); a value without one has their number."""
@@ -550,15 +535,10 @@ class EmbeddingEncoder(CategoryEncoder):
         table = EmbeddingTable(len(self.code_names) + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(table, issues)
+        codes = self.codes(rows, issues)
         out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
-
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        for row, code in enumerate(self.few_codes(values, issues)):
-            out[row, 0] = len(self.code_names) if code < 0 else code
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, 1); a value without one has their number."""
@@ -577,3 +557,29 @@ class EmbeddingEncoder(CategoryEncoder):
         yield "vectors = embedding.get_weights()[0]"
         yield "vectors[-1] = 0"
         yield "embedding.set_weights([vectors])"
+
+
+class _CategoriesTogether(Together):
+    """Columns of categories, of which few rows are encoded at once."""
+
+    def __init__(self, encoders: Sequence[tuple[CategoryEncoder, slice]]) -> None:
+        self._columns = [
+            (each.column, each.known, at.start, isinstance(each, OneHotEncoder))
+            for each, at in encoders
+        ]
+
+    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
+        """Write the inputs of columns in which there is nothing to record."""
+        encoded = []
+        for column, known, start, is_one_hot in self._columns:
+            texts = rows.few_texts(column)
+            if texts is None or not known.keys() >= {*texts}:
+                continue
+            encoded.append(column)
+            for row, text in enumerate(texts):
+                code = known[text]  # type: ignore[index]  # none is missing
+                if is_one_hot:
+                    out[row, start + code] = 1
+                else:
+                    out[row, start] = code
+        return encoded

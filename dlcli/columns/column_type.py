@@ -5,8 +5,8 @@ rows; `ColumnEncoder` is what was fitted: how values are read and encoded as inp
 Nothing outside of a type's module depends on the type: it calls these methods.
 """
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from dlcli.columns.sparse_rows import SparseRows
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
-    from dlcli.tables.few_rows import FewValues
+    from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -56,6 +57,8 @@ class Defaults(Protocol):
 
 
 EncoderClasses = tuple["type[ColumnEncoder]", ...]
+EncodersWithInputs = Sequence[tuple["ColumnEncoder", slice]]
+"""Encoders of columns, with the indices of their inputs."""
 
 
 _STRAYS_ADVICE = (
@@ -226,6 +229,15 @@ class ColumnType(Section):
         """
         return ""
 
+    @classmethod
+    def together(cls, encoders: "EncodersWithInputs") -> "Together | None":
+        """Return what encodes few rows of several columns at once; None if nothing does.
+
+        Args:
+            encoders: those of all columns, with the indices of their inputs.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -326,16 +338,6 @@ class ColumnEncoder(Fitted):
     @abstractmethod
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
-
-    @abstractmethod
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows into `out`, zeros of shape (rows, inputs).
-
-        They are those of `encode` to the bit, and so are the issues.
-
-        Raises:
-            NeedsTable: for values that are to be encoded as a table; some issues may be recorded.
-        """
 
     # Properties with a meaning for tables, charts and clients.
 
@@ -524,11 +526,29 @@ class ColumnEncoder(Fitted):
         return None
 
 
+class Together(ABC):
+    """Columns of one type, of which few rows are encoded at once, as NumPy takes long to begin."""
+
+    @abstractmethod
+    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
+        """Write the inputs of columns in which there is nothing to record.
+
+        They are those of `DenseEncoder.encode` to the bit.
+
+        Args:
+            rows: the rows.
+            out: zeros of shape (rows, all inputs).
+
+        Returns:
+            The columns that were encoded; the inputs of the others are still to be written.
+        """
+
+
 class DenseEncoder(ColumnEncoder):
     """Encoder whose inputs are all stored."""
 
     @abstractmethod
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs).
 
         Raises:
@@ -540,7 +560,7 @@ class SparseEncoder(ColumnEncoder):
     """Encoder whose inputs are mostly 0; only the others are stored."""
 
     @abstractmethod
-    def encode(self, table: "Table", issues: "ValueIssues") -> "SparseRows":
+    def encode(self, rows: "Rows", issues: "ValueIssues") -> "SparseRows":
         """Return the column's inputs.
 
         Raises:
@@ -574,7 +594,7 @@ class FilledEncoder(DenseEncoder):
         missing: Mask,
         unreadable: Mask,
         fill: float,
-        table: "Table",
+        rows: "Rows",
         out: Matrix,
         issues: "ValueIssues",
     ) -> "NDArray[Any]":
@@ -585,40 +605,17 @@ class FilledEncoder(DenseEncoder):
             missing: which are missing, (rows,).
             unreadable: which were refused, (rows,).
             fill: replaces both.
-            table: the rows.
+            rows: the rows.
             out: the column's inputs, (rows, inputs).
             issues: records missing values.
         """
         empty = missing | unreadable
         self._record_missing(int(np.count_nonzero(missing)), fill, issues)
         if self.fill is None:
-            refuse_missing(missing, table, self.column, issues)
+            refuse_missing(missing, rows, self.column, issues)
         elif self.indicator:
             out[:, -1] = empty
-        return np.where(empty, fill, values) if empty.any() else values
-
-    def fill_few(
-        self, missing: Sequence[int], fill: float, out: Matrix, issues: "ValueIssues"
-    ) -> None:
-        """Record and mark the missing values of few rows, as `fill_missing` does.
-
-        Args:
-            missing: the rows.
-            fill: replaces their values.
-            out: the column's inputs, (rows, inputs).
-            issues: records missing values.
-
-        Raises:
-            NeedsTable: if there must be none.
-        """
-        if missing and self.fill is None:
-            from dlcli.tables.few_rows import NeedsTable
-
-            raise NeedsTable
-        self._record_missing(len(missing), fill, issues)
-        if self.indicator:
-            for row in missing:
-                out[row, -1] = 1
+        return np.where(empty, fill, values)
 
     def _record_missing(self, count: int, fill: float, issues: "ValueIssues") -> None:
         encoding = ""
@@ -643,9 +640,9 @@ class FilledEncoder(DenseEncoder):
         return ops.concat([*parts, *marks])
 
 
-def refuse_missing(missing: Mask, table: "Table", column: str, issues: "ValueIssues") -> None:
+def refuse_missing(missing: Mask, rows: "Rows", column: str, issues: "ValueIssues") -> None:
     """Refuse rows without a value, which `missing: error` forbids."""
-    issues.refuse(missing, table, column, lambda _: "is empty; 'missing: error' forbids it")
+    issues.refuse(missing, rows, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
 def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> bool:

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Matrix, np, pc
-from dlcli.columns.calendar_parts import (
-    PARTS,
-    Part,
-    cyclic_steps,
-    day_table,
-    is_of_clock,
-    sine_and_cosine,
-    years,
-)
+from dlcli.columns.calendar_parts import PARTS, LocalTimes, Part
 from dlcli.columns.client_values import CURVE_POINTS, RECIPE, ClientColumn, ModelInput, sent_texts
 from dlcli.columns.column_type import (
     ColumnType,
@@ -54,8 +46,8 @@ if TYPE_CHECKING:
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
     from dlcli.tables.datetime_parsing import TimeGuess
-    from dlcli.tables.few_rows import FewValues
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -145,9 +137,9 @@ class Datetime(ColumnType):
         train.refuse(times.unreadable, column, times.complaint)
         present = np.sort(times.moments[~times.missing])
         require_values(len(present), column, train)
-        local = to_local(present, self.timezone)
+        local = LocalTimes(to_local(present, self.timezone))
         if self.parts == "auto":
-            varying = (part for part in _AUTO_CYCLES if np.ptp(cyclic_steps(local, part)))
+            varying = (part for part in _AUTO_CYCLES if np.ptp(local.steps(part)))
             parts: tuple[Part, ...] = ("elapsed", *varying)
         else:
             parts = self.parts
@@ -160,7 +152,7 @@ class Datetime(ColumnType):
             formats=formats,
             timezone=self.timezone,
             parts=parts,
-            year=fit_scaling(Standard(), years(local)) if "year" in parts else None,
+            year=fit_scaling(Standard(), local.years) if "year" in parts else None,
             elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
             earliest=_moment(present[0]),
             latest=_moment(present[-1]),
@@ -319,33 +311,20 @@ class DatetimeEncoder(FilledEncoder):
         names = [name for part in self.parts for name in self._names(part)]
         return (Block(self.column, "numeric", (*names, *self.indicator_names)),)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        from dlcli.tables.datetime_parsing import parse_times
-
-        times = parse_times(table.column(self.column), self.formats, self.timezone)
-        issues.refuse(times.unreadable, table, self.column, times.complaint)
-        outside = times.moments < _microseconds(self.earliest)
-        outside |= times.moments > _microseconds(self.latest)
-        outside &= ~(times.missing | times.unreadable)
-        ends = self.earliest.isoformat(), self.latest.isoformat()
-        issues.add_outside(self.column, int(outside.sum()), *ends)
-        fill = _microseconds(self.fill or self.earliest)
-        moments = self.fill_missing(
-            times.moments, times.missing, times.unreadable, fill, table, out, issues
-        )
-        self._write(moments, out)
-
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        moments = values.moments(self.formats, self.timezone)
+        times = rows.times_of(self.column, self.formats, self.timezone)
+        moments, missing, wrong = times.moments, times.missing, times.unreadable
         earliest, latest = self._range
-        outside = sum(not earliest <= at <= latest for at in moments if at is not None)
-        issues.add_outside(self.column, outside, self.earliest.isoformat(), self.latest.isoformat())
-        fill = _microseconds(self.fill or self.earliest)
-        missing = [row for row, moment in enumerate(moments) if moment is None]
-        self.fill_few(missing, fill, out, issues)
-        self._write(np.array([fill if at is None else at for at in moments]), out)
+        outside = (moments < earliest) | (moments > latest)
+        empty = missing | wrong
+        if outside.any() or empty.any():  # there may be something to record
+            issues.refuse(wrong, rows, self.column, times.complaint)
+            ends = self.earliest.isoformat(), self.latest.isoformat()
+            issues.add_outside(self.column, int(np.count_nonzero(outside & ~empty)), *ends)
+            fill = _microseconds(self.fill or self.earliest)
+            moments = self.fill_missing(moments, missing, wrong, fill, rows, out, issues)
+        self._write(moments, out)
 
     @cached_property
     def _range(self) -> tuple[int, int]:
@@ -355,21 +334,17 @@ class DatetimeEncoder(FilledEncoder):
         """Write the inputs of moments, (rows,), into `out`."""
         from dlcli.tables.datetime_parsing import DAY, to_local
 
-        local = to_local(moments, self.timezone)
-        days, row_days = day_table(local)
+        local = LocalTimes(to_local(moments, self.timezone))
         start = 0
         for part in self.parts:
-            stop = start + len(self._names(part))
             with np.errstate(over="ignore"):  # scalings from a stranger's file may leave float32
                 if part == "year" and self.year:
-                    out[:, start] = self.year.apply(np.take(years(days), row_days))
+                    out[:, start] = self.year.apply(local.years)
                 elif part == "elapsed" and self.elapsed:
                     out[:, start] = self.elapsed.apply((moments - self._range[0]) / DAY)
-                elif is_of_clock(part):
-                    out[:, start:stop] = sine_and_cosine(local, part)
                 else:
-                    out[:, start:stop] = np.take(sine_and_cosine(days, part), row_days, axis=0)
-            start = stop
+                    out[:, start : start + 2] = local.sine_and_cosine(part)
+            start += len(self._names(part))
 
     def _names(self, part: Part) -> tuple[str, ...]:
         name = f"{self.column} {part}"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from dlcli.columns.column_summary import ColumnView
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
-    from dlcli.tables.few_rows import FewValues
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -240,23 +240,17 @@ class ImageEncoder(DenseEncoder):
         """False: every row needs an image."""
         return False
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         from dlcli.columns.image_files import image_files, read_images
 
-        codes, files = image_files(table, self.column)
+        codes, files = image_files(rows.table, self.column)
         pixels, complaints = read_images(files, self.shape)
         reasons = (*complaints, _EMPTY)  # the last is for missing paths, whose code is -1
         wrong = np.array([reason != "" for reason in reasons])[codes]
-        issues.refuse(wrong, table, self.column, lambda at: reasons[codes[at]])
+        issues.refuse(wrong, rows, self.column, lambda at: reasons[codes[at]])
         read = ~wrong
         out[read] = pixels[codes[read]] / np.float32(255)
-
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Leave images to `encode`: reading them takes longer than all else."""
-        from dlcli.tables.few_rows import NeedsTable
-
-        raise NeedsTable
 
     # Files and exported models.
 

@@ -8,8 +8,8 @@ more input may mark the rows whose value was missing.
 
 import math
 from abc import abstractmethod
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import pairwise
@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dlcli.arrays import Floats, Matrix, np
+from dlcli.arrays import Floats, Indices, Mask, Matrix, np
 from dlcli.columns.category import Categorical, category_count
 from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn, ModelInput
 from dlcli.columns.column_type import (
-    ColumnEncoder,
     ColumnType,
     Decision,
     Defaults,
     EncoderClasses,
+    EncodersWithInputs,
     ErrorIfMissing,
     FilledEncoder,
     Imputation,
     Median,
     Rule,
+    Together,
     needs_indicator,
     present_numbers,
     way_out,
@@ -49,13 +50,12 @@ from dlcli.columns.scaling import (
     Unscaled,
     check_range,
     fit_feature_scaling,
-    is_in_range,
     large_scaled_inputs,
     median,
     out_of_range,
     quantile_points,
     refuse_overflow,
-    scale_column,
+    stack_scalings,
 )
 from dlcli.columns.type_inference import LEADING_ZERO, MAX_CODES, InferenceOrder
 from dlcli.errors import ConfigError, Problem
@@ -78,8 +78,9 @@ if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.tables.column import Column
-    from dlcli.tables.few_rows import FewRows, FewValues
+    from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -283,6 +284,16 @@ class Numeric(ColumnType):
         encoded = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
         return f"if it names things, no amounts: {encoded}"
 
+    @classmethod
+    def together(cls, encoders: EncodersWithInputs) -> Together | None:
+        """Return what encodes few rows of several columns at once; None if nothing does."""
+        own = [
+            (each, at.start)
+            for each, at in encoders
+            if isinstance(each, NumericEncoder) and each.may_be_scaled_together
+        ]
+        return _NumbersTogether(own) if len(own) > 1 else None
+
 
 def unused_scalings(
     encoding: NumericEncoding, features: Mapping[str, ColumnType], *, is_default: bool
@@ -386,8 +397,8 @@ def _fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
 # Encoding.
 
 
-_FEWEST_TOGETHER = 24
-"""Fewest rows whose numbers are scaled together, as NumPy takes long to begin."""
+_LARGEST_PLAIN = 2.0**53
+"""The size up to which float64 represents every whole number."""
 
 
 @dataclass(frozen=True)
@@ -418,75 +429,55 @@ class NumberEncoder(FilledEncoder):
         names = (*(f"{self.column} = {value}" for value in values), *self.indicator_names)
         return (Block(self.column, "numeric", names),) if names else ()
 
-    def read(self, table: "Table", scaling: str, out: Matrix, issues: "ValueIssues") -> Floats:
-        """Read the column's numbers and replace missing ones, (rows,).
+    @property
+    @abstractmethod
+    def scaling_name(self) -> str:
+        """The name of the scaling, of which `log1p` refuses negative numbers."""
 
-        Args:
-            table: the rows.
-            scaling: name of the scaling that comes next; `log1p` refuses negative numbers.
-            out: the column's inputs, (rows, inputs), the last of which may mark missing values.
-            issues: records values that can't be read, are missing, or outside training's range.
-        """
-        parsed = table.column(self.column).numbers()
-        issues.refuse(parsed.unreadable, table, self.column, parsed.complaint)
+    @abstractmethod
+    def scale(self, values: Floats) -> Floats:
+        """Scale numbers, none missing, (rows,)."""
+
+    @abstractmethod
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+
+    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        parsed = rows.numbers_of(self.column)
+        values = parsed.values
         wrong = parsed.unreadable
-        for beyond, complaint in out_of_range(scaling, parsed.values):
-            issues.refuse(beyond, table, self.column, complaint)
-            wrong = wrong | beyond
-        values = np.where(wrong, np.nan, parsed.values) if wrong.any() else parsed.values
-        with np.errstate(invalid="ignore"):
-            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
-        issues.add_outside(self.column, outside, self.low, self.high)
+        is_usual = len(values) > 0 and self.low <= values.min() and values.max() <= self.high
+        if not (is_usual and self._has_usual_range):  # there may be something to record
+            issues.refuse(wrong, rows, self.column, parsed.complaint)
+            for beyond, complaint in out_of_range(self.scaling_name, values):
+                issues.refuse(beyond, rows, self.column, complaint)
+                wrong = wrong | beyond
+            values = np.where(wrong, np.nan, values) if wrong.any() else values
+            with np.errstate(invalid="ignore"):
+                outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
+            issues.add_outside(self.column, outside, self.low, self.high)
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
             found = np.searchsorted(categories, narrow).clip(max=len(categories) - 1)
-            rows = np.flatnonzero(categories[found] == narrow)
-            out[rows, self._first_category + found[rows]] = 1
-        missing = np.isnan(values) & ~wrong
-        return self.fill_missing(values, missing, wrong, self.fill or 0.0, table, out, issues)
-
-    def read_few(
-        self, values: "FewValues", scaling: str, out: Matrix, issues: "ValueIssues"
-    ) -> list[float]:
-        """Read the numbers of few rows and replace missing ones, as `read` does, (rows,).
-
-        Raises:
-            NeedsTable: as `encode_few`.
-        """
-        from dlcli.tables.few_rows import NeedsTable
-
-        numbers, fill = values.numbers(), self.fill or 0.0
-        if self.categories:
-            narrow = _in_32_bits(numbers).tolist()
-            found = ((row, self._codes.get(number)) for row, number in enumerate(narrow))
-            for row, code in found:
-                if code is not None:
-                    out[row, self._first_category + code] = 1
-        missing: list[int] = []
-        outside = 0
-        for row, number in enumerate(numbers):
-            if number != number:
-                missing.append(row)
-                numbers[row] = fill
-            elif not is_in_range(scaling, number):
-                raise NeedsTable
-            else:
-                outside += not self.low <= number <= self.high
-        if outside:
-            issues.add_outside(self.column, outside, self.low, self.high)
-        if missing:
-            self.fill_few(missing, fill, out, issues)
-        return numbers
+            hits = np.flatnonzero(categories[found] == narrow)
+            out[hits, found[hits] - len(self.categories) - self.indicator] = 1
+        empty = np.isnan(values)
+        if empty.any():
+            fill = self.fill or 0.0
+            values = self.fill_missing(values, empty & ~wrong, wrong, fill, rows, out, issues)
+        with np.errstate(all="ignore"):
+            scaled = self.scale(values)
+        self.write(values, refuse_overflow(scaled, values, rows, self.column, issues), out)
 
     @cached_property
-    def _codes(self) -> dict[float, int]:
-        """The index of each category, in 32 bits."""
-        return {value: code for code, value in enumerate(_in_32_bits(self.categories).tolist())}
+    def _has_usual_range(self) -> bool:
+        """Whether no number of the training rows' range is refused."""
+        return all(not wrong.any() for wrong, _ in out_of_range(self.scaling_name, self._ends))
 
     @property
-    def _first_category(self) -> int:
-        """The index of the first category's input, from the end."""
-        return -len(self.categories) - self.indicator
+    def _ends(self) -> Floats:
+        return np.array([self.low, self.high])
 
     # Exported models.
 
@@ -632,25 +623,26 @@ class NumericEncoder(NumberEncoder):
         number = Block(self.column, "numeric", (self.column,), self.periodic)
         return (number, *self.further_blocks)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        values = self.read(table, self.scaling.name, out, issues)
-        out[:, 0] = scale_column(self.scaling, values, table, self.column, issues)
+    @property
+    def scaling_name(self) -> str:
+        """The name of the scaling."""
+        return self.scaling.name
 
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        from dlcli.tables.few_rows import NeedsTable
+    def scale(self, values: Floats) -> Floats:
+        """Scale numbers, none missing, (rows,)."""
+        return self.scaling.apply(values)
 
-        numbers = self.read_few(values, self.scaling.name, out, issues)
-        if len(numbers) < _FEWEST_TOGETHER:
-            for row, number in enumerate(numbers):
-                out[row, 0] = _within_float32(self.scaling.apply_one(number))
-            return
-        with np.errstate(all="ignore"):
-            scaled = self.scaling.apply(np.array(numbers))
-        if not (np.abs(scaled) <= LARGEST).all():
-            raise NeedsTable
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
         out[:, 0] = scaled
+
+    @property
+    def may_be_scaled_together(self) -> bool:
+        """True if nothing is recorded of the numbers in the training rows' range."""
+        with np.errstate(all="ignore"):
+            scaled = self.scaling.apply(self._ends)
+        is_exact = bool((np.abs(self._ends) <= _LARGEST_PLAIN).all())
+        return not self.categories and is_exact and bool((np.abs(scaled) <= LARGEST).all())
 
     # Exported models.
 
@@ -757,68 +749,42 @@ class NumericEncoder(NumberEncoder):
         return size if math.isfinite(size) else None
 
 
-class ScaledNumbers:
-    """Columns of numbers that are scaled linearly, of which few rows are encoded together.
+class _NumbersTogether(Together):
+    """Columns of numbers, of which few rows are scaled at once.
 
     Args:
-        columns: the encoder of each, its scaling, and the index of its input. The ends
-            of its training range must be within `LARGEST_PLAIN`, and within float32 once scaled.
+        columns: the encoder of each, and the index of its input.
     """
 
-    def __init__(self, columns: Sequence[tuple[NumericEncoder, LinearScaling, int]]) -> None:
-        ordered = sorted(columns, key=lambda column: column[1].name != "log1p")
-        encoders, scalings, indices = zip(*ordered, strict=True)
-        self.names = tuple(each.column for each in encoders)
-        self._indices = np.array(indices)
-        self._low = np.array([each.low for each in encoders])
-        self._high = np.array([each.high for each in encoders])
-        self._offset = np.array([each.offset for each in scalings])
-        self._scale = np.array([each.scale for each in scalings])
-        self._logs = sum(each.name == "log1p" for each in scalings)
+    def __init__(self, columns: Sequence[tuple[NumericEncoder, int]]) -> None:
+        self._names = [each.column for each, _ in columns]
+        self._low = np.array([each.low for each, _ in columns])
+        self._high = np.array([each.high for each, _ in columns])
+        alike = defaultdict[str, list[int]](list)
+        for number, (encoder, _) in enumerate(columns):
+            name = encoder.scaling.name
+            alike[f"{name} {number}" if name == "quantile" else name].append(number)
+        self._scalings = [
+            (
+                slice(None) if len(numbers) == len(columns) else np.array(numbers),
+                stack_scalings([columns[number][0].scaling for number in numbers]),
+                np.array([columns[number][1] for number in numbers]),
+            )
+            for numbers in alike.values()
+        ]
 
-    @classmethod
-    def of(cls, encoders: Sequence[tuple[ColumnEncoder, slice]]) -> Self | None:
-        """Take the columns that suit.
-
-        Args:
-            encoders: those of all columns, with the indices of their inputs.
-
-        Returns:
-            `None` for fewer than two columns.
-        """
-        from dlcli.tables.few_rows import LARGEST_PLAIN
-
-        columns = []
-        for encoder, inputs in encoders:
-            if not isinstance(encoder, NumericEncoder) or encoder.categories:
-                continue
-            scaling, ends = encoder.scaling, (encoder.low, encoder.high)
-            if isinstance(scaling, LinearScaling) and all(
-                abs(end) <= LARGEST_PLAIN and abs(scaling.apply_one(end)) <= LARGEST for end in ends
-            ):
-                columns.append((encoder, scaling, inputs.start))
-        return cls(columns) if len(columns) > 1 else None
-
-    def encode_plain(self, rows: "FewRows", out: Matrix) -> bool:
-        """Write the columns' inputs of few rows, if there is nothing to record about them.
-
-        Args:
-            rows: the rows.
-            out: the inputs, (rows, inputs).
-
-        Returns:
-            Whether they were written: not if a value is missing, outside the training rows' range,
-            or needs to be read in some way.
-        """
-        numbers = rows.plain_numbers(self.names)
-        if numbers is None or not ((self._low <= numbers) & (numbers <= self._high)).all():
-            return False
-        if self._logs:
-            np.log1p(numbers[:, : self._logs], out=numbers[:, : self._logs])
-        numbers -= self._offset
-        numbers /= self._scale
-        out[:, self._indices] = numbers
-        return True
+    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
+        """Write the inputs of columns in which there is nothing to record."""
+        values = rows.plain_numbers(self._names)
+        if values is None:
+            return ()
+        with np.errstate(all="ignore"):
+            for numbers, scaling, inputs in self._scalings:
+                out[:, inputs] = scaling.apply(values[:, numbers])
+            usual: Mask = (self._low <= values) & (values <= self._high)
+        if usual.all():
+            return self._names
+        return [self._names[at] for at in np.flatnonzero(usual.all(axis=0))]
 
 
 class PiecewiseLinearEncoder(NumberEncoder):
@@ -841,26 +807,27 @@ class PiecewiseLinearEncoder(NumberEncoder):
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
         return (Block(self.column, "numeric", bins), *self.further_blocks)
 
-    def encode(self, table: "Table", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        values = self.read(table, "none", out, issues)
-        edges = np.array(self.edges)
-        # Only inner edges are searched, so that the outer bins have no end.
-        bins = np.searchsorted(edges[1:-1], values, side="right")
-        with np.errstate(over="ignore"):
-            shares = (values - edges[bins]) / np.diff(edges)[bins]
-        every = np.arange(len(edges) - 1)
-        out[:, : len(every)] = every < bins[:, np.newaxis]
-        out[np.arange(len(out)), bins] = refuse_overflow(shares, values, table, self.column, issues)
+    @property
+    def scaling_name(self) -> str:
+        """The name of the scaling: none."""
+        return "none"
 
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        edges = self.edges
-        for row, number in enumerate(self.read_few(values, "none", out, issues)):
-            at = bisect_right(edges, number, 1, len(edges) - 1) - 1
-            low, high = edges[at], edges[at + 1]
-            out[row, :at] = 1
-            out[row, at] = _within_float32((number - low) / (high - low))
+    def scale(self, values: Floats) -> Floats:
+        """Return the part of its bin that each number fills, (rows,)."""
+        bins = self._bins(values)
+        edges = np.array(self.edges)
+        parts: Floats = (values - edges[bins]) / np.diff(edges)[bins]
+        return parts
+
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+        bins, every = self._bins(values), np.arange(len(self.edges) - 1)
+        out[:, : len(every)] = every < bins[:, np.newaxis]
+        out[np.arange(len(out)), bins] = scaled
+
+    def _bins(self, values: Floats) -> Indices:
+        # Only inner edges are searched, so that the outer bins have no end.
+        return np.searchsorted(np.array(self.edges[1:-1]), values, side="right")
 
     def scaled_graph(self, ops: "Operations", x: "Value") -> "Value":
         """Return the shares of bins in a graph, (rows, bins)."""
@@ -880,16 +847,3 @@ class PiecewiseLinearEncoder(NumberEncoder):
         """Return the settings of a script for scaling and encoding."""
         encoding = section.encoding or defaults.encoding
         return {"bins": getattr(encoding, "bins", len(self.edges) - 1)}
-
-
-def _within_float32(scaled: float) -> float:
-    """Return a scaled value that float32 can represent; see `refuse_overflow`.
-
-    Raises:
-        NeedsTable: for any other.
-    """
-    if not abs(scaled) <= LARGEST:
-        from dlcli.tables.few_rows import NeedsTable
-
-        raise NeedsTable
-    return scaled

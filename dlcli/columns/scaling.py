@@ -1,8 +1,7 @@
 """Scalings of numbers: as a config sets them, and as they are fitted on training rows."""
 
-import math
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dlcli.columns.value_issues import ValueIssues
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
@@ -138,11 +138,6 @@ class LinearScaling(Fitted):
         """Scale values given in their own unit, (rows,)."""
         return (self.transform(values) - self.offset) / self.scale
 
-    def apply_one(self, value: float) -> float:
-        """Scale one value, as `apply` does."""
-        transformed = float(np.log1p(value)) if self.name == "log1p" else value
-        return (transformed - self.offset) / self.scale
-
     def invert(self, scaled: "NDArray[np.floating]") -> Floats:
         """Return scaled values, (rows,), to their own unit."""
         with np.errstate(over="ignore"):
@@ -207,11 +202,6 @@ class RobustScaling(Fitted):
         scaled: Floats = self.limit * (ratios / np.sqrt(1 + ratios * ratios))
         return scaled
 
-    def apply_one(self, value: float) -> float:
-        """Scale one value, as `apply` does."""
-        ratio = min(max((value - self.median) / self.scale / self.limit, -_FAR), _FAR)
-        return self.limit * (ratio / math.sqrt(1 + ratio * ratio))
-
 
 def fit_robust(scaling: Robust, values: Floats) -> RobustScaling:
     """Fit a scaling with median and interquartile range on training rows.
@@ -261,10 +251,6 @@ class QuantileScaling(Fitted):
         """Scale values given in their own unit, (rows,)."""
         return np.interp(values, *self._line)
 
-    def apply_one(self, value: float) -> float:
-        """Scale one value, as `apply` does."""
-        return float(np.interp(value, *self._line))
-
     @cached_property
     def _line(self) -> "tuple[array[float], array[float]]":
         """Points and normals in memory of their own; no NumPy arrays, so that `==` compares."""
@@ -308,6 +294,21 @@ def fit_feature_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
     if isinstance(scaling, Quantile):
         return fit_quantile(scaling, values)
     return fit_scaling(scaling, values)
+
+
+def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
+    """Return the scaling of several columns side by side, (rows, columns), given those of each.
+
+    Args:
+        scalings: of one name; a single one if it is `quantile`.
+    """
+    first, *others = scalings
+    if not others:
+        return first
+    numbers = type(first).model_fields.keys() - {"name"}
+    fields = {name: np.array([getattr(each, name) for each in scalings]) for name in numbers}
+    stacked: FeatureScaling = first.model_copy(update=fields)
+    return stacked
 
 
 def quantile_points(values: Floats, count: int) -> Floats:
@@ -356,11 +357,6 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
         yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
 
 
-def is_in_range(name: str, value: float) -> bool:
-    """Return whether a scaling and float32 can represent one value; see `out_of_range`."""
-    return abs(value) <= LARGEST and not (name == "log1p" and value < 0)
-
-
 def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
     """Refuse values that a scaling or float32 can't represent.
 
@@ -378,14 +374,14 @@ def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
 
 
 def scale_column(
-    scaling: FeatureScaling, values: Floats, table: "Table", column: str, issues: "ValueIssues"
+    scaling: FeatureScaling, values: Floats, rows: "Rows", column: str, issues: "ValueIssues"
 ) -> Floats:
     """Scale a column, and refuse values that leave float32's range by that.
 
     Args:
         scaling: fitted on training rows.
         values: the column's values, none missing, (rows,).
-        table: the rows.
+        rows: the rows.
         column: the column's name.
         issues: as in `refuse_overflow`.
 
@@ -394,18 +390,18 @@ def scale_column(
     """
     with np.errstate(all="ignore"):
         scaled = scaling.apply(values)
-    return refuse_overflow(scaled, values, table, column, issues)
+    return refuse_overflow(scaled, values, rows, column, issues)
 
 
 def refuse_overflow(
-    scaled: Floats, values: Floats, table: "Table", column: str, issues: "ValueIssues"
+    scaled: Floats, values: Floats, rows: "Rows", column: str, issues: "ValueIssues"
 ) -> Floats:
     """Refuse scaled values that leave float32's range.
 
     Args:
         scaled: the column's scaled values, (rows,).
         values: the values in their own unit, (rows,).
-        table: the rows.
+        rows: the rows.
         column: the column's name.
         issues: records values so far from the training rows that they overflow, if it is lenient.
 
@@ -418,5 +414,5 @@ def refuse_overflow(
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the largest number a network reads is {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
-    issues.refuse(wrong, table, column, lambda at: end.format(values[at], scaled[at]))
+    issues.refuse(wrong, rows, column, lambda at: end.format(values[at], scaled[at]))
     return np.where(wrong, 0.0, scaled) if wrong.any() else scaled

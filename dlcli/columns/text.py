@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
-from dlcli.arrays import Floats, Indices, Mask, Matrix, np, pc
+from dlcli.arrays import Floats, Indices, Mask, np, pc
 from dlcli.columns.category import MOST_CATEGORIES
 from dlcli.columns.client_values import RECIPE, ClientColumn, ModelInput, plain_text, sent_texts
 from dlcli.columns.column_type import (
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.sparse_rows import SparseRows
     from dlcli.columns.value_issues import ValueIssues
-    from dlcli.tables.few_rows import FewValues
     from dlcli.tables.number_notation import Notation
+    from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
 
@@ -285,43 +285,34 @@ class TextEncoder(SparseEncoder):
         """True if a value may be missing."""
         return self.missing != "error"
 
-    def encode(self, table: "Table", issues: "ValueIssues") -> "SparseRows":
+    def encode(self, rows: "Rows", issues: "ValueIssues") -> "SparseRows":
         """Return the column's inputs."""
         from dlcli.columns.sparse_rows import stack_sparse
-        from dlcli.columns.tokens import find_tokens
+        from dlcli.columns.tokens import count_tokens, count_tokens_of_few
 
-        missing = table.missing(self.column)
+        texts = rows.few_texts(self.column)
+        if texts is None:
+            missing = rows.table.missing(self.column)
+            blocks = count_tokens(rows.table.column(self.column).canonical_texts(), self.tokens)
+            counted = stack_sparse([self._count(*block) for block in blocks])
+        else:
+            missing = np.array([text is None for text in texts])
+            present = [text for text in texts if text is not None]
+            counted = self._count(*count_tokens_of_few(present, self._columns, self._longest))
         if self.missing == "error":
-            refuse_missing(missing, table, self.column, issues)
-        blocks = find_tokens(table.column(self.column).canonical_texts(), self.tokens)
-        texts = stack_sparse([self._count(*block) for block in blocks])
-        return self._with_missing(texts, missing, issues)
+            refuse_missing(missing, rows, self.column, issues)
+        return self._with_missing(counted, missing, issues)
 
-    def encode_few(self, values: "FewValues", out: Matrix, issues: "ValueIssues") -> None:
-        """Write the column's inputs of few rows, see `ColumnEncoder`."""
-        from dlcli.columns.tokens import find_tokens_of_few
-        from dlcli.tables.few_rows import NeedsTable
-
-        texts = values.texts()
-        present = [text for text in texts if text is not None]
-        if len(present) < len(texts) and self.missing == "error":
-            raise NeedsTable
-        counted = self._count(
-            find_tokens_of_few(present, self._columns, self._longest), len(present)
-        )
-        missing = np.array([text is None for text in texts])
-        self._with_missing(counted, missing, issues).fill(out)
-
-    def _count(self, occurrences: Indices, texts: int) -> "SparseRows":
+    def _count(self, keys: Indices, counts: Indices, texts: int) -> "SparseRows":
         """Encode some texts, given their tokens.
 
         Args:
-            occurrences: text · len(tokens) + token of each occurrence of a token, (occurrences,).
+            keys: text · len(tokens) + token of each token of each text, ascending, (entries,).
+            counts: how often the text has it, (entries,).
             texts: how many texts there are.
         """
         from dlcli.columns.sparse_rows import SparseRows
 
-        keys, counts = np.unique(occurrences, return_counts=True)
         rows, columns = np.divmod(keys, len(self.tokens))
         return SparseRows(
             np.searchsorted(rows, np.arange(texts + 1)),
@@ -340,14 +331,16 @@ class TextEncoder(SparseEncoder):
             missing: which have none, (rows,).
             issues: records them.
         """
-        is_unmarked = self.missing != "error" and not self.missing_share
+        entries = np.diff(texts.starts)
+        issues.add_without_tokens(self.column, int(np.count_nonzero(entries == 0)), _NO_INPUT)
         count = int(np.count_nonzero(missing))
+        if not count:
+            return texts
+        is_unmarked = self.missing != "error" and not self.missing_share
         issues.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
-        entries = np.zeros(len(missing), dtype=np.int64)
-        entries[~missing] = np.diff(texts.starts)
-        without_tokens = int(np.count_nonzero(entries == 0)) - count
-        issues.add_without_tokens(self.column, without_tokens, _NO_INPUT)
-        return replace(texts, starts=np.concatenate([[0], np.cumsum(entries)]))
+        starts = np.zeros(len(missing) + 1, dtype=np.int64)
+        starts[1:][~missing] = entries
+        return replace(texts, starts=np.cumsum(starts))
 
     @cached_property
     def _columns(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ same.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -131,16 +132,18 @@ def join_words(blocks: Sequence[Words]) -> Words:
     )
 
 
-def find_tokens(texts: pa.ChunkedArray, vocabulary: Sequence[str]) -> Iterator[tuple[Indices, int]]:
-    """Find the tokens in texts, block by block.
+def count_tokens(
+    texts: pa.ChunkedArray, vocabulary: Sequence[str]
+) -> Iterator[tuple[Indices, Indices, int]]:
+    """Count the tokens in texts, block by block.
 
     Args:
         texts: without nulls.
         vocabulary: the tokens.
 
     Yields:
-        Of some consecutive texts: text · len(vocabulary) + token for each occurrence of a token,
-        (occurrences,); and how many texts they are.
+        Of some consecutive texts: text · len(vocabulary) + token of each token of each text,
+        ascending, (entries,); how often the text has it, (entries,); and how many texts they are.
     """
     known = strings(vocabulary, pa.string())
     longest = longest_of(vocabulary)
@@ -151,33 +154,35 @@ def find_tokens(texts: pa.ChunkedArray, vocabulary: Sequence[str]) -> Iterator[t
             tokens = index_in(words.ngrams(starts, order), known)
             hits = tokens >= 0
             found.append(words.texts[starts[hits]] * np.int64(len(vocabulary)) + tokens[hits])
-        yield np.concatenate(found), words.count
+        yield *np.unique(np.concatenate(found), return_counts=True), words.count
 
 
-def longest_of(vocabulary: Sequence[str]) -> int:
-    """Return the most words of a token."""
-    return max(token.count(" ") for token in vocabulary) + 1
-
-
-def find_tokens_of_few(
+def count_tokens_of_few(
     texts: Sequence[str], vocabulary: Mapping[str, int], longest: int
-) -> Indices:
-    """Find the tokens in few texts, as `find_tokens` does.
+) -> tuple[Indices, Indices, int]:
+    """Count the tokens in few texts, as `count_tokens` does.
 
     Args:
         texts: the texts.
         vocabulary: the number of each token.
         longest: the most words of a token.
     """
-    found: list[int] = []
+    found: Counter[int] = Counter()
     for number, words in enumerate(words_of_few(texts)):
         tokens = [*words]
         for order in range(2, longest + 1):
             shifted = (words[start:] for start in range(order))
             tokens += map(" ".join, zip(*shifted, strict=False))
         start = number * len(vocabulary)
-        found += [start + vocabulary[token] for token in tokens if token in vocabulary]
-    return np.array(found, dtype=np.int64)
+        found.update(start + vocabulary[token] for token in tokens if token in vocabulary)
+    keys = sorted(found)
+    counts = [found[key] for key in keys]
+    return np.array(keys, dtype=np.int64), np.array(counts, dtype=np.int64), len(texts)
+
+
+def longest_of(vocabulary: Sequence[str]) -> int:
+    """Return the most words of a token."""
+    return max(token.count(" ") for token in vocabulary) + 1
 
 
 _ASCII_WORD = re.compile("[a-z0-9_]+(?:'[a-z0-9_]+)*")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, listed, plural, truncate
-from dlcli.tables.table import Table
+from dlcli.tables.rows import Rows
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -136,14 +136,12 @@ class ValueIssues:
         self.columns: defaultdict[str, ColumnIssues] = defaultdict(ColumnIssues)
         self._refusals: list[_Refusal] = []
 
-    def refuse(
-        self, wrong: Mask, table: Table, column: str, complaint: Callable[[int], str]
-    ) -> None:
+    def refuse(self, wrong: Mask, rows: Rows, column: str, complaint: Callable[[int], str]) -> None:
         """Refuse values that can't be encoded.
 
         Args:
             wrong: which rows have them, (rows,).
-            table: the rows.
+            rows: the rows.
             column: the column.
             complaint: words the reason for the value at a row index.
 
@@ -154,14 +152,14 @@ class ValueIssues:
             return
         if not self.lenient:
             try:
-                table.refuse(wrong, column, complaint)
+                rows.refuse(wrong, column, complaint)
             except DataError as error:
                 if self._hint:
                     error.add_note(self._hint)
                 raise
-        rows = np.flatnonzero(wrong)
-        self._refusals.append(_Refusal(column, self.rows, rows, complaint))
-        self.columns[column].unreadable += len(rows)
+        indices = np.flatnonzero(wrong)
+        self._refusals.append(_Refusal(column, self.rows, indices, complaint))
+        self.columns[column].unreadable += len(indices)
 
     def add_unseen(
         self, column: str, counts: Mapping[str, int], encoding: str, first: int, hint: str = ""

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dlcli.arrays import Matrix
-from dlcli.columns.column_type import ColumnEncoder, Decision, DenseEncoder, SparseEncoder
+from dlcli.columns.column_type import ColumnEncoder, Decision, DenseEncoder, SparseEncoder, Together
 from dlcli.columns.layout import Layout
-from dlcli.columns.number import ScaledNumbers
-from dlcli.columns.registry import FeatureEncoder
+from dlcli.columns.registry import COLUMN_TYPES, FeatureEncoder
 from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_issues import (
     ColumnIssues,
@@ -76,11 +75,11 @@ class Encoding(Fitted):
         columns = [*self._dense, *self._sparse]
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, table: Table, issues: ValueIssues) -> InMemoryInputs:
+    def transform(self, rows: Table | FewRows, issues: ValueIssues) -> InMemoryInputs:
         """Encode rows.
 
         Args:
-            table: rows with at least the columns that training read, in any order.
+            rows: with at least the columns that training read, in any order.
             issues: records values that can't be encoded, or that were not in the training rows.
 
         Raises:
@@ -88,54 +87,44 @@ class Encoding(Fitted):
                 with their row, unless the issues are lenient.
         """
         read = [feature.column for feature in self.features]
-        if message := absent_columns(read, table.columns):
-            raise DataError(message, file=table.file)
-        dense = encode_dense(self._dense, table, issues)
-        sparse = tuple(feature.encode(table, issues) for feature in self._sparse)
-        issues.rows += table.rows
-        return InMemoryInputs(dense, sparse)
-
-    def transform_few(self, rows: FewRows, issues: ValueIssues) -> InMemoryInputs:
-        """Encode few rows, as `transform` does, but many times as fast.
-
-        Args:
-            rows: with at least the columns that training read.
-            issues: as `transform` has them.
-
-        Raises:
-            NeedsTable: if something about the rows is rare or wrong; `transform` encodes them, or
-                words what is wrong.
-        """
-        width, encoders = self._positions
-        matrix = np.zeros((rows.rows, width), dtype=np.float32)
-        if (numbers := self._scaled_numbers) is not None and numbers.encode_plain(rows, matrix):
-            encoders = self._other_encoders
-        for encoder, inputs in encoders:
-            encoder.encode_few(rows.column(encoder.column), matrix[:, inputs], issues)
+        if message := absent_columns(read, rows.columns):
+            raise DataError(message, file=rows.file)
+        if isinstance(rows, FewRows):
+            inputs = InMemoryInputs(self._encode_few(rows, issues))
+        else:
+            dense = encode_dense(self._dense, rows, issues)
+            inputs = InMemoryInputs(
+                dense, tuple(each.encode(rows, issues) for each in self._sparse)
+            )
         issues.rows += rows.rows
-        return InMemoryInputs(matrix)
+        return inputs
+
+    def _encode_few(self, rows: FewRows, issues: ValueIssues) -> Matrix:
+        """Encode few rows, (rows, inputs)."""
+        width, encoders, together = self._of_few
+        matrix = np.zeros((rows.rows, width), dtype=np.float32)
+        encoded = {name for each in together for name in each.encode(rows, matrix)}
+        for encoder, inputs in encoders:
+            if encoder.column in encoded:
+                continue
+            if isinstance(encoder, SparseEncoder):
+                encoder.encode(rows, issues).fill(matrix[:, inputs])
+            elif isinstance(encoder, DenseEncoder):
+                encoder.encode(rows, matrix[:, inputs], issues)
+        return matrix
 
     @cached_property
-    def _positions(self) -> tuple[int, list[tuple[ColumnEncoder, slice]]]:
-        """The number of inputs, and those of each encoder."""
-        encoders, start = [], 0
-        for encoder in [*self._dense, *self._sparse]:
+    def _of_few(
+        self,
+    ) -> tuple[int, list[tuple[ColumnEncoder, slice]], list[Together]]:
+        """The number of inputs, those of each encoder, and the columns encoded at once."""
+        encoders, start = list[tuple[ColumnEncoder, slice]](), 0
+        for encoder in (*self._dense, *self._sparse):
             stop = start + len(encoder.inputs)
             encoders.append((encoder, slice(start, stop)))
             start = stop
-        return start, encoders
-
-    @cached_property
-    def _scaled_numbers(self) -> ScaledNumbers | None:
-        """The numeric columns that few rows are scaled in together; `None` for fewer than two."""
-        return ScaledNumbers.of(self._positions[1])
-
-    @cached_property
-    def _other_encoders(self) -> list[tuple[ColumnEncoder, slice]]:
-        """The other encoders, with their inputs."""
-        numbers = self._scaled_numbers
-        names = set() if numbers is None else {*numbers.names}
-        return [(each, at) for each, at in self._positions[1] if each.column not in names]
+        together = [each.together(encoders) for each in COLUMN_TYPES.values()]
+        return start, encoders, [*filter(None, together)]
 
     @property
     def _dense(self) -> list[DenseEncoder]:

@@ -18,6 +18,7 @@ from dlcli.errors import by_caller, in_cell
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.runs.environment import TrainingData
+from dlcli.tables.few_rows import FewRows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 from dlcli.tables.table import Table
@@ -73,20 +74,23 @@ class RowDifferences:
     )
 
     @classmethod
-    def of(cls, issues: ValueIssues, table: Table, *, with_file: bool = False) -> RowDifferences:
+    def of(
+        cls, issues: ValueIssues, rows: Table | FewRows, *, with_file: bool = False
+    ) -> RowDifferences:
         """Return the record of encoding a table, without its rows.
 
         Args:
             issues: recorded when the table was encoded.
-            table: the rows.
+            rows: the rows.
             with_file: whether examples name a single file, too.
         """
         examples = []
         for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
+            table = rows.table
             file, row = table.where(bad.index)
             cell = in_cell(bad.reason, row, bad.column)
             examples.append(f"{file}: {cell}" if with_file or table.files else cell)
-        return cls(table.rows, len(issues.bad_indices), examples, issues.columns)
+        return cls(rows.rows, len(issues.bad_indices), examples, issues.columns)
 
     def add(self, other: RowDifferences) -> None:
         """Add those of further rows."""
@@ -203,6 +207,35 @@ def predict(
     table = _read(predictor, source, report, bad_rows, keep)
     predictions = predictor.predict(table, issues)
     return PredictedTable(table, predictions, issues, RowDifferences.of(issues, table))
+
+
+def predict_records(
+    predictor: Predictor,
+    records: Sequence[object],
+    as_source: Callable[[object], Source | MemoryTable],
+    report: Report,
+    bad_rows: BadRows,
+) -> tuple[Predictions, RowDifferences]:
+    """Predict rows given as mappings: what `predict` does, many times as fast for few of them.
+
+    Args:
+        predictor: the model.
+        records: a mapping of columns to values for each row.
+        as_source: takes them as a table.
+        report: see `predict`.
+        bad_rows: see `predict`.
+
+    Raises:
+        DataError: see `predict`.
+    """
+
+    def table() -> Table:
+        return _read(predictor, as_source(records), report, bad_rows, ())
+
+    issues = bad_rows.new_issues()
+    rows = predictor.few_rows(records, table, "data")
+    predictions = predictor.predict(rows, issues)
+    return predictions, RowDifferences.of(issues, rows)
 
 
 def evaluate(

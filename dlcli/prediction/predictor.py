@@ -26,7 +26,7 @@ from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
 from dlcli.tables.disk_table import IN_MEMORY, Storage
-from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
+from dlcli.tables.few_rows import FewRows, Reading, few_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import Source
@@ -38,7 +38,7 @@ from dlcli.tasks.task import DecodedRows, Outputs, Task
 MAX_ROWS_AT_ONCE = 65_536
 """Most rows that are encoded at once, so that a long table needs no large matrix."""
 MOST_ROWS = 64
-"""Most rows that `predict_rows` encodes: more are faster as a table."""
+"""Most rows that `few_rows` takes as they are: more are faster as a table."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,11 @@ class Predictor:
         """The most rows that are encoded at once."""
         return rows_at_once(self.network.inputs, MAX_ROWS_AT_ONCE)
 
-    def predict(self, table: Table, issues: ValueIssues) -> Predictions:
-        """Predict each row of a table.
+    def predict(self, rows: Table | FewRows, issues: ValueIssues) -> Predictions:
+        """Predict rows.
 
         Args:
-            table: rows with the columns that training read, in any order; the target isn't needed.
+            rows: rows with the columns that training read, in any order; the target isn't needed.
             issues: records values that can't be encoded or that training didn't see.
 
         Returns:
@@ -226,9 +226,11 @@ class Predictor:
         Raises:
             DataError: for columns that the table doesn't have, or values that can't be encoded.
         """
-        if not table.rows:
-            return self._predict_none(table)
-        parts = (self.encoding.transform(part, issues) for part in table.parts(self.rows_at_once))
+        if isinstance(rows, FewRows):
+            return self.predict_encoded(self.encoding.transform(rows, issues))
+        if not rows.rows:
+            return self._predict_none(rows)
+        parts = (self.encoding.transform(part, issues) for part in rows.parts(self.rows_at_once))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
     def _predict_none(self, table: Table) -> Predictions:
@@ -240,24 +242,22 @@ class Predictor:
         predictions = self.predict(self.batch(missing, table.file), ValueIssues(lenient=True))
         return predictions.take(np.empty(0, np.int64))
 
-    def predict_rows(self, rows: Sequence[object]) -> tuple[Predictions, ValueIssues] | None:
-        """Predict few rows, to the bit as `read` and `predict` do, but many times as fast.
+    def few_rows(
+        self, records: Sequence[object], table: Callable[[], Table], file: str
+    ) -> FewRows | Table:
+        """Take rows as they are, which `predict` encodes many times as fast as a table of them.
 
         Args:
-            rows: a mapping of columns to values for each.
+            records: a mapping of columns to values for each row.
+            table: reads the same rows as a table.
+            file: the table's name in messages.
 
         Returns:
-            The predictions, and the record of values that training didn't see; None for many rows,
-            and if something about the rows is rare or wrong: then `predict` is to be called.
+            The table for many rows, or if something about them is rare.
         """
-        if not 0 < len(rows) <= MOST_ROWS:
-            return None
-        issues = ValueIssues()
-        try:
-            inputs = self.encoding.transform_few(FewRows.of(rows, self._readings), issues)
-        except NeedsTable:
-            return None
-        return self.predict_encoded(inputs), issues
+        if not 0 < len(records) <= MOST_ROWS:
+            return table()
+        return few_rows(records, self._readings, table, file)
 
     @cached_property
     def missing_words(self) -> MissingWords:

@@ -20,6 +20,7 @@ from dlcli.serving.columns import answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
 from dlcli.tables.few_rows import MOST_CHARACTERS
 from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.table import Table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"
@@ -135,14 +136,16 @@ class ServedModel:
             RequestError: naming row and column, and what was expected.
         """
         records = self._written_alike(self._checked(rows))
-        if found := self.predictor.predict_rows(records):
-            return Answer(*found, len(records))
         issues = ValueIssues(lenient=True)
-        try:
+
+        def as_table() -> Table:
             # In training's notations: all values of a file decide on its own, but rows of a
             # request may have nothing to do with each other.
-            table = self.predictor.batch(memory_table(records, _TABLE).data, _TABLE)
-            predictions = self.predictor.predict(table, issues)
+            return self.predictor.batch(memory_table(records, _TABLE).data, _TABLE)
+
+        try:
+            few = self.predictor.few_rows(records, as_table, _TABLE)
+            predictions = self.predictor.predict(few, issues)
         except DataError as error:
             problem = Problem(error.message, error.row, error.column)
             raise RequestError.of_rows([problem], len(rows)) from None

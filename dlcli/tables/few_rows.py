@@ -1,15 +1,14 @@
 """Few rows, given as mappings: read as `memory_table` and `Table` read them, without Arrow.
 
-Calling Arrow's functions takes longer than all other work on a row. What is rare, such as a decimal
-comma, and all that is wrong is left to them: `NeedsTable` is raised, and the rows are read again as
-a table, which finds the same or words what is wrong with it.
+Calling Arrow's functions takes longer than all other work on a row. Columns with something rare,
+such as a decimal comma, or wrong are read from a table of the same rows, which is made at need.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,17 +21,19 @@ from dlcli.tables.column import (
     FALSE_WORDS,
     TRUE_WORDS,
     ZERO_DECIMALS,
+    Parsed,
     missing_numbers,
     missing_texts,
 )
-from dlcli.tables.datetime_parsing import UNIX_TICKS, read_moment, read_unix
+from dlcli.tables.datetime_parsing import UNIX_TICKS, Times, read_moment, read_unix
 from dlcli.tables.memory_tables import ValueKind, typed_values
 from dlcli.tables.notation_detection import may_have_notation
 from dlcli.tables.number_notation import Notation
+from dlcli.tables.table import Table
 
 _PLAIN_NUMBER = re.compile(Notation().pattern)
 _ZERO_DECIMALS = re.compile(ZERO_DECIMALS)
-_NUMBER_TYPES = {float, int}
+_NUMBER_TYPES = {float, int, type(None)}
 MOST_CHARACTERS = 2**15
 """The length of a column's texts up to which they are read faster than as a table, within 10 ms.
 
@@ -41,10 +42,6 @@ _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 """The sizes of numbers that Arrow and Python write alike, without an exponent."""
 LARGEST_PLAIN = 2.0**53
 """The size up to which float64 represents every whole number."""
-
-
-class NeedsTable(Exception):
-    """Rows that are to be read as a table: something about them is rare, or wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,15 @@ class Reading:
         return self.notation.is_plain
 
 
+class _Rare(Exception):
+    """A value that only a `Column` reads, or refuses; raised and caught in this module."""
+
+
 @dataclass(frozen=True, slots=True)
-class FewValues:
+class _Values:
     """The values of one column of few rows.
 
-    Each method raises `NeedsTable` for what only a `Column` reads, or refuses.
+    Each method raises `_Rare` for what only a `Column` reads, or refuses.
 
     Args:
         kind: of what kind they are.
@@ -97,15 +98,14 @@ class FewValues:
     reading: Reading
 
     def numbers(self) -> list[float]:
-        """Return the values as numbers, NaN where missing, (rows,); see `Column.numbers`.
-
-        Infinities are left to the caller, who checks the range of numbers anyway.
-        """
+        """Return the values as numbers, NaN where missing, (rows,); see `Column.numbers`."""
         if self.kind == "text":
             return [*map(self._number_of_text, self.values)]
         if self.kind == "boolean" or self.reading.notation.needs_unit:
-            raise NeedsTable
+            raise _Rare
         numbers = [math.nan if value is None else float(value) for value in self.values]
+        if math.inf in numbers or -math.inf in numbers:
+            raise _Rare
         return [*map(self._unless_missing, numbers)] if self.reading.missing_numbers else numbers
 
     def booleans(self) -> list[float]:
@@ -130,14 +130,14 @@ class FewValues:
         See `parse_times`.
         """
         if self.kind == "boolean":
-            raise NeedsTable
+            raise _Rare
         if len(formats) == 1 and formats[0] in UNIX_TICKS:
             return [
                 None if math.isnan(number) else _required(read_unix(number, formats[0]))
                 for number in self.numbers()
             ]
         if not UNIX_TICKS.keys().isdisjoint(formats):
-            raise NeedsTable
+            raise _Rare
         # Not the canonical form of texts: `9.00` may be a time.
         texts = self._present_texts() if self.kind == "text" else self.texts()
         return [
@@ -157,7 +157,7 @@ class FewValues:
         if text in self.reading.missing_texts:
             return math.nan
         if not self.reading.is_plain or not _PLAIN_NUMBER.match(text):
-            raise NeedsTable
+            raise _Rare
         return float(text)
 
     def _text_of_number(self, value: float | None) -> str | None:
@@ -169,87 +169,169 @@ class FewValues:
         if self.kind == "integer":
             return str(value)
         if abs(value) >= _MOST_WRITTEN:
-            raise NeedsTable
+            raise _Rare
         if value == (whole := int(value)):
             return str(whole)
         if abs(value) < _LEAST_WRITTEN:
-            raise NeedsTable
+            raise _Rare
         return str(value)
 
     def _unless_missing(self, number: float) -> float:
         """Return a number, NaN for one that is a missing value."""
         if number == 0 and math.copysign(1, number) < 0:  # Arrow distinguishes −0 and 0 here
-            raise NeedsTable
+            raise _Rare
         return math.nan if number in self.reading.missing_numbers else number
 
 
-@dataclass(frozen=True, slots=True)
 class FewRows:
-    """Few rows, whose columns are read one by one."""
+    """Few rows, whose columns are read one by one; see `Rows`.
 
-    records: Sequence[dict[str, object]]
-    readings: Mapping[str, Reading]
-    """The reading of each column."""
+    Args:
+        records: one for each row; what a mapping lacks is missing.
+        readings: how the values of each column are read.
+        table: reads the same rows as a table.
+        file: the name of the table in messages.
+    """
 
-    @classmethod
-    def of(cls, records: Sequence[object], readings: Mapping[str, Reading]) -> FewRows:
-        """Take few rows; columns without a reading are only checked.
+    def __init__(
+        self,
+        records: Sequence[dict[str, object]],
+        readings: Mapping[str, Reading],
+        table: Callable[[], Table],
+        file: str,
+    ) -> None:
+        self.rows = len(records)
+        self.file = file
+        self._records = records
+        self._readings = readings
+        self._read_table = table
+        self._none = np.zeros(self.rows, dtype=np.bool_)
 
-        Args:
-            records: one for each row; what a mapping lacks is missing.
-            readings: how the values of each column are read.
+    @cached_property
+    def columns(self) -> Collection[str]:
+        """The columns' names."""
+        if self.rows == 1:
+            return self._records[0]
+        return dict.fromkeys(name for record in self._records for name in record)
 
-        Raises:
-            NeedsTable: if they are to be read as a table.
-        """
-        rows = [record for record in records if type(record) is dict]
-        if len(rows) < len(records):
-            raise NeedsTable
-        names = rows[0] if len(rows) == 1 else dict.fromkeys(name for row in rows for name in row)
-        for name in names:
-            if name in readings:
-                continue
-            if type(name) is not str or not name:
-                raise NeedsTable
-            _typed([row.get(name) for row in rows])
-        return cls(rows, readings)
+    @cached_property
+    def table(self) -> Table:
+        """The same rows as a table."""
+        return self._read_table()
 
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.records)
+    def numbers_of(self, name: str) -> Parsed:
+        """Return a column as numbers, see `Column.numbers`."""
+        try:
+            return self._parsed(self._values(name).numbers())
+        except _Rare:
+            return self.table.numbers_of(name)
 
-    def column(self, name: str) -> FewValues:
-        """Return the values of a column.
+    def booleans_of(self, name: str) -> Parsed:
+        """Return a column as 1 for true and 0 for false, see `Column.booleans`."""
+        try:
+            return self._parsed(self._values(name).booleans())
+        except _Rare:
+            return self.table.booleans_of(name)
 
-        Raises:
-            NeedsTable: if no row has it.
-        """
-        if not any(name in record for record in self.records):
-            raise NeedsTable
-        kind, values = _typed([record.get(name) for record in self.records])
-        return FewValues(kind, values, self.readings[name])
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a column as categories, see `Column.codes`."""
+        texts = self.few_texts(name)
+        if texts is None:
+            return self.table.codes(name)
+        known: dict[str, int] = {}
+        codes = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
+        return np.array(codes, dtype=np.int64), [*known]
+
+    def few_texts(self, name: str) -> list[str | None] | None:
+        """Return the canonical texts, None where missing, (rows,); None if they are rare."""
+        try:
+            return self._values(name).texts()
+        except _Rare:
+            return None
+
+    def times_of(self, name: str, formats: Sequence[str], zone: str) -> Times:
+        """Return a column as times, see `parse_times`."""
+        try:
+            found = self._values(name).moments(formats, zone)
+        except _Rare:
+            return self.table.times_of(name, formats, zone)
+        missing = self._none if None not in found else np.array([at is None for at in found])
+        moments = np.array([at or 0 for at in found], dtype=np.int64)
+        return Times(moments, missing, self._none, self._none, str)
+
+    def refuse(self, wrong: NDArray[np.bool_], name: str, complaint: Callable[[int], str]) -> None:
+        """Raise an error for the first wrong value, if there is one; see `Table.refuse`."""
+        self.table.refuse(wrong, name, complaint)
+
+    def place(self, index: int) -> str:
+        """Name a row in messages: `row 3`."""
+        return f"row {index + 1}"
 
     def plain_numbers(self, names: Sequence[str]) -> NDArray[np.float64] | None:
-        """Return columns whose values are numbers as they stand, (rows, names).
+        """Return columns whose values are numbers as they stand, NaN where missing, (rows, names).
 
         Numbers beyond `LARGEST_PLAIN` are left to the caller, who checks their range anyway.
 
         Returns:
-            None if a value is missing, of another type, or to be read in some way.
+            None if a value is of another type, or to be read in some way.
         """
-        if not all(self.readings[name].has_plain_numbers for name in names):
+        if not all(self._readings[name].has_plain_numbers for name in names):
             return None
         try:
-            values = [[record[name] for name in names] for record in self.records]
+            values = [[record[name] for name in names] for record in self._records]
         except KeyError:
             return None
-        if not {type(value) for row in values for value in row} <= _NUMBER_TYPES:
+        kinds = {type(value) for row in values for value in row}
+        if not kinds <= _NUMBER_TYPES:
             return None
         try:
             return np.array(values, np.float64)
         except OverflowError:
             return None
+
+    def _parsed(self, values: list[float]) -> Parsed:
+        return Parsed(np.array(values), self._none, str)
+
+    def _values(self, name: str) -> _Values:
+        """Return the values of a column.
+
+        Raises:
+            _Rare: if they are to be read as a table.
+        """
+        kind, values = _typed([record.get(name) for record in self._records])
+        return _Values(kind, values, self._readings[name])
+
+
+def few_rows(
+    records: Sequence[object],
+    readings: Mapping[str, Reading],
+    table: Callable[[], Table],
+    file: str,
+) -> FewRows | Table:
+    """Take few rows; columns without a reading are only checked.
+
+    Args:
+        records: a mapping for each row; what one lacks is missing.
+        readings: how the values of each column are read.
+        table: reads the same rows as a table.
+        file: the name of the table in messages.
+
+    Returns:
+        The table if the rows are not as clients usually send them.
+    """
+    plain = [record for record in records if type(record) is dict]
+    if len(plain) < len(records) or not any(plain):
+        return table()
+    rows = FewRows(plain, readings, table, file)
+    try:
+        for name in rows.columns:
+            if name not in readings:
+                if type(name) is not str or not name:
+                    return table()
+                _typed([record.get(name) for record in plain])
+    except _Rare:
+        return table()
+    return rows
 
 
 def _typed(values: Sequence[object]) -> tuple[ValueKind, Sequence[Any]]:
@@ -265,11 +347,11 @@ def _typed(values: Sequence[object]) -> tuple[ValueKind, Sequence[Any]]:
         try:
             kind, found = typed_values(values, "", "")
         except DataError:
-            raise NeedsTable from None
+            raise _Rare from None
     if kind == "text":
         texts = [text.strip() for text in found if text]
         if sum(map(len, texts)) > MOST_CHARACTERS or may_have_notation(texts):
-            raise NeedsTable
+            raise _Rare
     return kind, found
 
 
@@ -287,10 +369,10 @@ def _truth(text: str) -> float:
         return 1.0
     if lower in FALSE_WORDS:
         return 0.0
-    raise NeedsTable
+    raise _Rare
 
 
 def _required(moment: int | None) -> int:
     if moment is None:
-        raise NeedsTable
+        raise _Rare
     return moment

@@ -22,6 +22,7 @@ from dlcli.tables.column import (
     column_kind,
     parse_together,
 )
+from dlcli.tables.datetime_parsing import Times, parse_times
 from dlcli.tables.disk_table import Columns, take_rows
 from dlcli.tables.number_notation import SEPARATORS, Notation
 
@@ -283,6 +284,29 @@ class Table:
             DataError: for values without a text form, such as lists.
         """
         return self.column(name).codes()
+
+    # Reading for encoders, see `Rows`.
+
+    @property
+    def table(self) -> Table:
+        """The rows as a table."""
+        return self
+
+    def numbers_of(self, name: str) -> Parsed:
+        """Return a column as numbers, see `Column.numbers`."""
+        return self.column(name).numbers()
+
+    def booleans_of(self, name: str) -> Parsed:
+        """Return a column as 1 for true and 0 for false, see `Column.booleans`."""
+        return self.column(name).booleans()
+
+    def times_of(self, name: str, formats: Sequence[str], zone: str) -> Times:
+        """Return a column as times, see `parse_times`."""
+        return parse_times(self.column(name), formats, zone)
+
+    def few_texts(self, name: str) -> list[str | None] | None:
+        """Return None: texts are read by Arrow."""
+        return None
 
     def place(self, index: int) -> str:
         """Name a row in messages: `row 3`, of several files with its own."""

@@ -23,8 +23,9 @@ from dlcli.columns.text import MultiHot, Text
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.config.input_section import Input
 from dlcli.encoding.encoding import Encoding
+from dlcli.errors import DataError
 from dlcli.tables.column import USUAL_MISSING_WORDS
-from dlcli.tables.few_rows import FewRows, NeedsTable, Reading
+from dlcli.tables.few_rows import Reading, few_rows
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
@@ -55,40 +56,50 @@ def folder(tmp_path_factory):
     return path
 
 
-def by_table(encoding, records, words=()):
-    """The matrix and the issues of reading rows as a table, and the warnings of that."""
-    table = read_table(memory_table(records), lambda _: words).written_like(encoding.notations)
-    issues = ValueIssues(lenient=True)
-    inputs = encoding.transform(table, issues)
-    return inputs.part(0, len(inputs)), issues, table.warnings
+def as_table(encoding, records, words=()):
+    return read_table(memory_table(records), lambda _: words).written_like(encoding.notations)
 
 
 def as_few(encoding, records, words=()):
-    """The matrix and the issues of reading rows as such; None if they are left to the table."""
+    """Rows to encode as such, and a list of the tables that are read of them."""
     readings = {
         feature.column: Reading(words, encoding.notations.get(feature.column, Notation()))
         for feature in encoding.features
     }
-    issues = ValueIssues()
+    tables = []
+
+    def table():
+        tables.append(as_table(encoding, records, words))
+        return tables[-1]
+
+    return few_rows(records, readings, table, "data"), tables
+
+
+def encoded(encoding, read, lenient):
+    """The bits of the matrix and all issues, or the error."""
+    issues = ValueIssues(lenient=lenient)
     try:
-        inputs = encoding.transform_few(FewRows.of(records, readings), issues)
-    except NeedsTable:
-        return None
-    return inputs.part(0, len(inputs)), issues
+        inputs = encoding.transform(read(), issues)
+    except DataError as error:
+        return str(error)
+    bits = inputs.part(0, len(inputs)).view(np.int32).tolist()
+    return bits, issues.columns, issues.rows, [*issues.bad_rows()]
 
 
 def assert_same(encoding, records, words=()):
-    """Compares bits and issues; returns whether the rows were encoded as such."""
-    found = as_few(encoding, records, words)
-    if found is None:
-        return False
-    matrix, issues, warnings = by_table(encoding, records, words)
-    np.testing.assert_array_equal(found[0].view(np.int32), matrix.view(np.int32))
-    assert found[1].columns == issues.columns
-    assert found[1].rows == issues.rows
-    assert not len(issues.bad_indices)
-    assert not warnings
-    return True
+    """Compares bits, issues and errors; returns whether the rows were encoded as such."""
+    for lenient in (True, False):
+        read = []
+
+        def few(read=read):
+            rows, tables = as_few(encoding, records, words)
+            read.append(tables)
+            return rows
+
+        found = encoded(encoding, few, lenient)
+        wanted = encoded(encoding, lambda: as_table(encoding, records, words), lenient)
+        assert found == wanted
+    return read == [[]]
 
 
 def of_one(encoding, feature):
@@ -235,17 +246,17 @@ def test_what_is_wrong_or_rare_is_left_to_the_table(feature, value):
     trained = ["2024-01-31"] if isinstance(feature, Datetime) else [1.0, 0.0]
     if isinstance(feature, Categorical | Text):
         trained = ["a", "b"]
-    assert as_few(fit_one(feature, trained), [{"x": value}]) is None
+    assert not assert_same(fit_one(feature, trained), [{"x": value}])
 
 
 @pytest.mark.parametrize(
     "records", [[{"z": 1.0}], [{}], [{"x": 1.0, "": 2}], [{"x": 1.0, 2: 3}], [{"x": 1.0}, None]]
 )
-def test_rows_that_are_no_table_are_left_to_it(records):
-    assert as_few(fit_one(Numeric(), [1.0, 2.0]), records) is None
+def test_rows_that_are_no_table_are_refused_as_one(records):
+    assert_same(fit_one(Numeric(), [1.0, 2.0]), records)
 
 
 def test_a_doubtful_number_of_any_column_is_left_to_the_table():
     encoding = fit_one(Numeric(), [1.0, 2.0])
     assert assert_same(encoding, [{"x": 1.0, "unread": "5 Main Street, Springfield"}])
-    assert as_few(encoding, [{"x": 1.0, "unread": "1,234"}]) is None
+    assert not assert_same(encoding, [{"x": 1.0, "unread": "1,234"}])
