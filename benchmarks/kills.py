@@ -50,6 +50,7 @@ REPRODUCIBLE_FILES = (
     "predictions.parquet",
     "sample.parquet",
     "explanation.json",
+    "types.json",
     "encoding.json",
 )
 """Files of a run folder that depend neither on the time nor on the path of the run."""

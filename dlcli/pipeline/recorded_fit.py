@@ -42,7 +42,7 @@ from dlcli.pipeline.events import (
 )
 from dlcli.pipeline.fit import FitObserver, FitResult, advise, fit, release_memory
 from dlcli.pipeline.members import FactorTrial
-from dlcli.pipeline.preparation import FitPlan, FitRows, type_reason
+from dlcli.pipeline.preparation import FitPlan, FitRows
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile
@@ -216,7 +216,7 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     model = build_trained_model(result.plan.network, members)
     with writer.model_file() as path:
         model.save(path)
-    writer.write_text(RunFile.EXPLANATION, explain_result(result, writer).model_dump_json())
+    writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
 
 
 def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
@@ -294,13 +294,8 @@ def report_result(
     )
 
 
-def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
-    """Explain a trained network, at a cost that does not grow with the table.
-
-    Args:
-        result: the trained network with its rows.
-        writer: the run, whose log has the reasons for the types of columns.
-    """
+def explain_result(result: FitResult) -> Explanation:
+    """Explain a trained network, at a cost that does not grow with the table."""
     from dlcli.training.objectives import gradient_norms
 
     job, member = result.job, result.members[0]
@@ -310,7 +305,6 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
         config = job.config.model_copy(update={"seed": member.seed})
         job = replace(job, config=config, task=member.task, train=train)
     norms = partial(gradient_norms, job, member.training.weights)
-    rows = with_logged_reasons(result.rows, writer)
     tables = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     folds: list[Indices] = []
     if result.config.ensemble_folds is not None:
@@ -319,26 +313,5 @@ def explain_result(result: FitResult, writer: RunWriter) -> Explanation:
         else:
             folds = result.held_out
     predictor, predictions = result.predictor, result.predictions
+    rows = result.rows
     return explain(predictor, tables, rows.task, rows.decisions, predictions, norms, folds)
-
-
-def with_logged_reasons(rows: FitRows, writer: RunWriter) -> FitRows:
-    """Return rows with the reasons for types that were logged when the run began.
-
-    A resumed run reads its resolved config, in which every type is declared.
-    """
-    columns = writer.first_event("features").get("columns")
-    logged = columns if isinstance(columns, dict) else {}
-    decisions = {
-        name: replace(decision, reason=_reason(logged.get(name)) or type_reason(decision))
-        for name, decision in rows.decisions.items()
-    }
-    why = _reason(writer.first_event("target")) or rows.task.reason
-    task = rows.task.model_copy(update={"reason": why})
-    return replace(rows, decisions=decisions, task=task)
-
-
-def _reason(fields: object) -> str | None:
-    """Return the reason among the fields of an event, if it is a text."""
-    reason = fields.get("reason") if isinstance(fields, dict) else None
-    return reason if isinstance(reason, str) else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, Self
 
 from dlcli.columns.column_type import ColumnEncoder
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
@@ -28,6 +29,7 @@ from dlcli.pipeline.preparation import (
     data_files,
     data_fingerprints,
     initial_weights_run,
+    type_reason,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.prediction.gates import GateResult, GateResults
@@ -36,6 +38,7 @@ from dlcli.runs.manifest import RunFile, RunKind, resume_command
 from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_folder import new_run, unfinished_run, unfinished_runs_like
 from dlcli.runs.run_writer import RunWriter
+from dlcli.safe_files import Document, parse_document
 from dlcli.schema.urls import Location, Url
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
@@ -229,6 +232,42 @@ def _stamp(path: Location) -> tuple[int | str | None, ...] | None:
             status = path.stat()
             return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
     return None
+
+
+class TypeReasons(Document):
+    """Why the target and the columns have their types, stored when a run begins.
+
+    A resumed run reads its resolved config, in which every type is declared.
+    """
+
+    format: Literal[1] = 1
+    target: str
+    columns: Mapping[str, str]
+    """The reason for the type of each column, by name."""
+
+    @classmethod
+    def of(cls, rows: FitRows) -> Self:
+        """Return the reasons for the types of rows that were prepared."""
+        columns = {name: type_reason(decision) for name, decision in rows.decisions.items()}
+        return cls(target=rows.task.reason, columns=columns)
+
+    def store(self, writer: RunWriter) -> None:
+        """Store the reasons in a new run."""
+        writer.write_text(RunFile.TYPES, self.model_dump_json())
+
+    @classmethod
+    def applied(cls, rows: FitRows, writer: RunWriter) -> FitRows:
+        """Return rows with the reasons that a run began with; a run of before has none."""
+        reasons = cls.of(rows)
+        if (writer.path / RunFile.TYPES).exists():
+            stored, name = RunFile.TYPES.read_object(writer.path), f"{writer.path / RunFile.TYPES}:"
+            reasons = parse_document(cls, stored, name)
+        decisions = {
+            name: replace(decision, reason=reasons.columns.get(name, decision.reason))
+            for name, decision in rows.decisions.items()
+        }
+        task = rows.task.model_copy(update={"reason": reasons.target})
+        return replace(rows, decisions=decisions, task=task)
 
 
 def image_fingerprints(rows: FitRows) -> Images:

@@ -126,7 +126,9 @@ def train_recorded(recording: Recording) -> Run:
         device = load_tensorflow(config, events, recording.workers.cluster)
         plan = replace(plan, initial_weights=initial, device=device)
         resolve = partial(run_recording.resolved_config, file, rows, plan, threads=device.threads)
-        with recording.begin(resolve, device, images) as writer:
+        reasons = run_recording.TypeReasons.of(rows)
+        with recording.begin(resolve, device, images, store_inputs=reasons.store) as writer:
+            rows = run_recording.TypeReasons.applied(rows, writer)
             recording.announce(writer)
             # Fit, explain, evaluate; each is saved at once.
             result = fit_with_checkpoints(rows, plan, writer, events)

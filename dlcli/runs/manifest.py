@@ -61,6 +61,8 @@ class RunFile(StrEnum):
     """The config as the user gave it."""
     RESOLVED = "resolved.yaml", MAX_BYTES
     """The complete config."""
+    TYPES = "types.json", _DOCUMENT_BYTES
+    """The reasons for the types of the columns and of the target."""
     ENCODING = "encoding.json", _DOCUMENT_BYTES
     """The fitted encoding."""
     WEIGHTS = "weights.npz"

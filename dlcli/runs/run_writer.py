@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dlcli.errors import RunError
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
 from dlcli.runs.resume_files import ResumableRun, remove_resume_files
@@ -20,7 +19,6 @@ from dlcli.runs.run import Run
 from dlcli.safe_files import (
     damaged,
     is_folder,
-    parse_object,
     read_object,
     sync,
     sync_folder,
@@ -31,8 +29,7 @@ from dlcli.safe_files import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MAX_LINE_BYTES = 2**28
-"""Maximum length of a line of the log that is read."""
+
 _MLFLOW = "mlflow.json"
 _MAX_MLFLOW_BYTES = 2**10
 _MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
@@ -119,19 +116,6 @@ class RunWriter(ResumableRun):
                     os.truncate(path, complete)
                 self._log = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
             self._log.write(line + "\n")
-
-    def first_event(self, event: str) -> dict[str, object]:
-        """Return the first event of a name in the log, also of an earlier process.
-
-        It is empty if there is none, or a line before it can't be read.
-        """
-        path = self.path / RunFile.EVENTS
-        with suppress(OSError, RunError), path.open("rb") as stream:
-            for line in iter(lambda: stream.readline(_MAX_LINE_BYTES), b""):
-                fields = parse_object(line, path)
-                if fields.get("event") == event:
-                    return fields
-        return {}
 
     def close(self) -> None:
         """Close the log."""

@@ -53,7 +53,7 @@ def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
 def test_the_event_has_the_summary_of_held_out_rows():
     emitted = []
     file = load_config(Path("colors.yaml"))
-    events = Events(lambda event, fields: emitted.append(fields))
+    events = Events(lambda event: emitted.append(event.to_json()))
     encode_sets(prepare(file, events)[0], events)
     (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
     kind = "with values that are no category ('blue')"

@@ -11,13 +11,15 @@ import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 
 from dlcli.config.config_file import load_config
-from dlcli.errors import DivergenceError
+from dlcli.errors import DivergenceError, RunError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.pipeline.recorded_fit import explain_result, with_logged_reasons
+from dlcli.pipeline.recorded_fit import explain_result
+from dlcli.pipeline.run_recording import TypeReasons
 from dlcli.pipeline.train_run import train
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run
 
@@ -57,8 +59,7 @@ def explanation(text):
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
     member = FittedMember(0, task, 0, None, None, trained)
-    writer = SimpleNamespace(first_event=lambda _: {})
-    return explain_result(FitResult(complete, rows, plan, job, (member,), 0.0), writer)
+    return explain_result(FitResult(complete, rows, plan, job, (member,), 0.0))
 
 
 LOT = np.random.default_rng(0)
@@ -199,27 +200,29 @@ def prepared_with(text):
     return prepare(config_of(text), Events())[0]
 
 
-def test_the_reasons_are_those_logged_when_the_run_began(writer):
+def test_the_reasons_are_those_stored_when_the_run_began(writer):
     write_rows(a=A, b=B, y=CLASSES)
-    columns = {"a": {"type": "numeric", "reason": "first"}, "b": {"reason": 1}}
-    for reason in ("first", "again"):
-        writer.log("features", columns=columns | {"a": {"reason": reason}})
-        writer.log("target", reason=f"{reason} of y")
-    found = with_logged_reasons(
-        prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"), writer
-    )
+    text = "data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"
+    TypeReasons(target="first of y", columns={"a": "first"}).store(writer)
+    found = TypeReasons.applied(prepared_with(text), writer)
     reasons = {name: decision.reason for name, decision in found.decisions.items()}
     assert reasons == {"a": "first", "b": "all numbers"}
     assert found.task.reason == "first of y"
 
 
-def test_without_a_log_or_with_a_damaged_one_they_are_those_of_now(writer):
+def test_a_run_of_before_without_stored_reasons_has_those_of_now(writer):
     write_rows(a=A, y=CLASSES)
     prepared = prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n")
-    assert with_logged_reasons(prepared, writer).decisions["a"].reason == "all numbers"
-    for text in ('{"event": "features", "columns": 1}\n', '{"event"', "[]\n"):
-        (writer.path / "events.jsonl").write_text(text)
-        assert with_logged_reasons(prepared, writer) == prepared
+    assert TypeReasons.applied(prepared, writer).decisions["a"].reason == "all numbers"
+
+
+def test_damaged_reasons_are_refused(writer):
+    write_rows(a=A, y=CLASSES)
+    prepared = prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n")
+    for text in ('{"format": 1, "target": 7, "columns": {}}', '{"format"', "[]"):
+        (writer.path / RunFile.TYPES).write_text(text)
+        with pytest.raises(RunError, match="types.json"):
+            TypeReasons.applied(prepared, writer)
 
 
 @pytest.mark.slow

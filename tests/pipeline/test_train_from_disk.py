@@ -34,6 +34,7 @@ EQUAL = {
     "predictions.parquet",
     "sample.parquet",
     "explanation.json",
+    "types.json",
 }
 """Files of a run that do not depend on time and folder."""
 ROWS = 40
