@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
+
+from dlcli.metrics.formula import Traced
 
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
@@ -167,64 +167,36 @@ def by_formula(ops: Operations, formula: Callable[[Any], Any], x: Value) -> Valu
             all rows, (columns,).
         x: the value.
     """
-    return formula(_Traced(ops, x)).value
+
+    def apply(function: str, *operands: Any, **options: object) -> Value:  # noqa: ANN401
+        of_all_rows = (ops.constant(y[None]) if isinstance(y, np.ndarray) else y for y in operands)
+        return _FUNCTIONS[function](ops, *of_all_rows)
+
+    return formula(Traced(apply, x)).value
 
 
-@dataclass(frozen=True, eq=False)
-class _Traced(NDArrayOperatorsMixin):
-    """A value of a graph in place of an array: NumPy's functions become operations on it.
-
-    NumPy passes the calls of its functions and operators on to a class with these methods:
-    https://numpy.org/doc/stable/user/basics.interoperability.html
-    """
-
-    ops: Operations
-    value: Value
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        return self._call(ufunc, inputs)
-
-    def __array_function__(
-        self, function: object, types: object, inputs: Sequence[Any], kwargs: object
-    ) -> _Traced:
-        return self._call(function, inputs)
-
-    def _call(self, function: object, inputs: Sequence[Any]) -> _Traced:
-        values = map(self._operand, inputs)
-        return _Traced(self.ops, _FUNCTIONS[function](self.ops, *values))
-
-    def _operand(self, x: Any) -> Value:  # noqa: ANN401
-        if isinstance(x, _Traced):
-            return x.value
-        return self.ops.constant(x[None]) if isinstance(x, np.ndarray) else x  # of all rows
-
-    def max(self, *, axis: int, keepdims: bool) -> _Traced:
-        return _Traced(self.ops, self.ops.max_last(self.value))
-
-    def sum(self, *, axis: int, keepdims: bool) -> _Traced:
-        return _Traced(self.ops, self.ops.sum_last(self.value, keep=True))
-
-
-_FUNCTIONS: dict[object, Callable[..., Value]] = {
-    np.add: lambda ops, x, y: x + y,
-    np.subtract: lambda ops, x, y: x - y,
-    np.multiply: lambda ops, x, y: x * y,
-    np.divide: lambda ops, x, y: x / y,
-    np.negative: lambda ops, x: -x,
-    np.less: lambda ops, x, y: x < y,
-    np.less_equal: lambda ops, x, y: x <= y,
-    np.greater: lambda ops, x, y: x > y,
-    np.maximum: lambda ops, x, y: ops.maximum(x, y),
-    np.minimum: lambda ops, x, y: ops.minimum(x, y),
-    np.clip: lambda ops, x, low, high: ops.clip(x, low, high),
-    np.where: lambda ops, condition, x, y: ops.where(condition, x, y),
-    np.square: lambda ops, x: x * x,
-    np.absolute: lambda ops, x: ops.apply("abs", x),
-    np.sqrt: lambda ops, x: ops.apply("sqrt", x),
-    np.exp: lambda ops, x: ops.apply("exp", x),
-    np.expm1: lambda ops, x: ops.apply("exp", x) - 1.0,
-    np.log: lambda ops, x: ops.apply("log", x),
-    np.log1p: lambda ops, x: ops.log1p(x),
-    np.tanh: lambda ops, x: ops.apply("tanh", x),
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "add": lambda ops, x, y: x + y,
+    "subtract": lambda ops, x, y: x - y,
+    "multiply": lambda ops, x, y: x * y,
+    "divide": lambda ops, x, y: x / y,
+    "negative": lambda ops, x: -x,
+    "less": lambda ops, x, y: x < y,
+    "less_equal": lambda ops, x, y: x <= y,
+    "greater": lambda ops, x, y: x > y,
+    "maximum": lambda ops, x, y: ops.maximum(x, y),
+    "minimum": lambda ops, x, y: ops.minimum(x, y),
+    "clip": lambda ops, x, low, high: ops.clip(x, low, high),
+    "where": lambda ops, condition, x, y: ops.where(condition, x, y),
+    "square": lambda ops, x: x * x,
+    "absolute": lambda ops, x: ops.apply("abs", x),
+    "sqrt": lambda ops, x: ops.apply("sqrt", x),
+    "exp": lambda ops, x: ops.apply("exp", x),
+    "expm1": lambda ops, x: ops.apply("exp", x) - 1.0,
+    "log": lambda ops, x: ops.apply("log", x),
+    "max": lambda ops, x: ops.max_last(x),
+    "sum": lambda ops, x: ops.sum_last(x, keep=True),
+    "log1p": lambda ops, x: ops.log1p(x),
+    "tanh": lambda ops, x: ops.apply("tanh", x),
 }
 """The functions of NumPy that such formulas are made of."""

@@ -8,8 +8,8 @@ and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -57,9 +57,21 @@ class _Loss(Choice):
     """True if it takes targets as one-hot rows instead of class indices."""
     is_signed: ClassVar[bool] = False
     """True if it can be below 0 for some targets, so that shares of its level mean nothing."""
-    comparison_metric: ClassVar[Metric | None] = None
-    """The metric that it optimizes, if there is one. Of numbers it is the absolute error if
-    omitted; of classes and labels, whose probabilities other losses move on purpose, none is."""
+    metric: ClassVar[Metric | None] = None
+    """See `comparison_metric`."""
+    formula: ClassVar[Callable[..., Any] | None] = None
+    """For a loss that Keras lacks: a method that returns the loss of each output, (rows, units), of
+    the target in the form that it is trained on and the network's output, written for NumPy.
+    Training, exported scripts and the metric follow from it, see `Traced`."""
+
+    @property
+    def comparison_metric(self) -> Metric | None:
+        """The metric that it optimizes, if there is one, and by it the best constant prediction.
+
+        Without one, numbers are compared by the absolute error; classes and labels, whose
+        probabilities are moved on purpose then, by their ranking.
+        """
+        return self.metric
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -94,7 +106,7 @@ class MeanSquaredError(_Loss, name="mean_squared_error"):
     """mean((y − ŷ)²)."""
 
     aliases = ("mse",)
-    comparison_metric = RMSE
+    metric = RMSE
 
 
 class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
@@ -134,7 +146,7 @@ class LogCosh(_Loss, name="log_cosh"):
 class Poisson(_Loss, name="poisson"):
     """mean(ŷ − y·log ŷ): for counts, with a positive output."""
 
-    comparison_metric = POISSON_DEVIANCE
+    metric = POISSON_DEVIANCE
     is_signed = True
     needs_original_scale = True
     requires_nonnegative = True
@@ -166,7 +178,7 @@ class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
     """−mean(y·log p + (1 − y)·log(1 − p)): for two classes, or for each of several labels."""
 
     aliases = ("bce",)
-    comparison_metric = LOG_LOSS
+    metric = LOG_LOSS
     label_smoothing: Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
 
@@ -200,13 +212,13 @@ class SquaredHinge(_MarginLoss, name="squared_hinge"):
 class SparseCategoricalCrossentropy(_SharesLoss, name="sparse_categorical_crossentropy"):
     """−log of the true class's probability: for several classes."""
 
-    comparison_metric = LOG_LOSS
+    metric = LOG_LOSS
 
 
 class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
     """Cross-entropy on one-hot targets, which can be smoothed."""
 
-    comparison_metric = LOG_LOSS
+    metric = LOG_LOSS
     one_hot = True
     label_smoothing: Share = 0.0
     """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""

@@ -32,6 +32,7 @@ from dlcli.config.training_choices import (
     CosineDecay,
     CosineDecayRestarts,
     ExponentialDecay,
+    Loss,
     PiecewiseConstant,
     ReduceOnPlateau,
 )
@@ -39,6 +40,7 @@ from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.exports.formats import FolderFormat
 from dlcli.metrics.definitions import METRICS, is_higher_better
+from dlcli.metrics.formula import Traced
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.schema.section import Section
@@ -381,6 +383,20 @@ def _is_weighted(config: Config) -> bool:
     return config.data.sample_weight is not None or config.class_weight is not None
 
 
+def _loss_code(loss: Loss) -> str:
+    if loss.formula is None:
+        return _call(loss, "losses")
+    code = loss.formula(Traced(_apply_in_code, "true"), Traced(_apply_in_code, "output")).value
+    return f"lambda true, output: keras.ops.mean({code}, axis=-1)"
+
+
+def _apply_in_code(name: str, *operands: object, **options: object) -> str:
+    """Return the code of a function that Keras has under the name of NumPy's, see `Traced`."""
+    arguments = [each if isinstance(each, str) else repr(each) for each in operands]
+    named = [f"{key}={value!r}" for key, value in options.items()]
+    return f"keras.ops.{name}({', '.join([*arguments, *named])})"
+
+
 def _call(section: Section, module: str) -> str:
     """Return the call of the Keras object that a section describes, with other than defaults."""
     changed = section.model_dump(exclude_defaults=True, exclude={"name"})
@@ -479,7 +495,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield from (f"    {each}," for each in metrics.values())
         yield "]"
     weighted = "weighted_metrics" if config.data.sample_weight else "metrics"
-    arguments = ["optimizer", f"loss={_call(config.loss, 'losses')}"]
+    arguments = ["optimizer", f"loss={_loss_code(config.loss)}"]
     yield from call_lines("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
     callbacks = [*_callbacks(config, {"loss", *metrics})]
     if callbacks:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -221,13 +221,20 @@ class SumForm(Form):
     def is_trained(self) -> bool:
         return True
 
+    def statistic(self, rows: Any) -> Statistic:  # noqa: ANN401
+        terms = tuple(term.T.astype(np.float64) for term in self.terms(rows))
+        return statistics.FunctionOfSums(rows.weights, terms, self.value)
+
     @abstractmethod
     def terms(self, rows: Any) -> tuple[Operand, ...]:  # noqa: ANN401
         """Return what is summed over rows, each (rows, parts)."""
 
     @abstractmethod
     def value(self, *sums: Operand) -> Operand:
-        """Return the metric of the sums of the terms, (parts,); 0 where it is undefined."""
+        """Return the metric of the sums of the terms, (..., parts).
+
+        Where it is undefined, it is 0 or NaN, as at the epochs of Keras.
+        """
 
 
 @dataclass(frozen=True)
@@ -252,7 +259,7 @@ class MeanOf(SumForm):
     def value(self, *sums: Operand) -> Operand:
         losses, weights = sums
         means = losses / np.where(weights > 0, weights, 1.0)
-        return np.mean(np.sqrt(means) if self.root else means)
+        return np.mean(np.sqrt(means) if self.root else means, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -280,7 +287,9 @@ class ExplainedVariance(SumForm):
     def value(self, *sums: Operand) -> Operand:
         weights, true, squares, errors = sums
         r2 = 1 - errors / (squares - true * (true / weights))
-        return np.mean(np.where(np.isinf(r2), 0.0, r2))  # as Keras has it for a constant target
+        return np.mean(
+            np.where(np.isinf(r2), 0.0, r2), axis=-1
+        )  # as Keras has it for a constant target
 
 
 Decisions = Callable[[Operand, Operand], Operand]
@@ -407,7 +416,8 @@ def _mean_of_ratios(numerators: Operand, denominators: Operand) -> Operand:
     """Return the mean of the ratios that are defined; 0 if there are none."""
     defined = np.where(denominators > 0, 1.0, 0.0)
     ratios = numerators / np.where(denominators > 0, denominators, 1.0)
-    return np.sum(defined * ratios) / np.maximum(np.sum(defined), 1.0)
+    count = np.sum(defined, axis=-1)
+    return np.sum(defined * ratios, axis=-1) / np.maximum(count, 1.0)
 
 
 # Records
@@ -471,6 +481,16 @@ class Metric:
     """Code of Keras's own metric for a script, for kinds where Keras has the same one."""
     script_units: int | None = None
     """The number of outputs for which it is the same; any if omitted."""
+
+    def by_formula(self, formula: Callable[[Operand, Operand], Operand], center: Center) -> Metric:
+        """Return the metric as the mean of a loss with parameters, of numbers in their own unit.
+
+        Args:
+            formula: of the true and the predicted numbers, (rows, columns).
+            center: the constant prediction that is best by it.
+        """
+        form = MeanOf(lambda rows: formula(rows.true, rows.outputs))
+        return replace(self, forms={"numbers": form}, center=center)
 
     @property
     def is_trained(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -30,6 +30,8 @@ _FEWEST = 3
 """Rows of a class or label below which they don't show how much a metric of them varies."""
 _MOST_WITH_FEW = 0.1
 """The share of classes or labels that may have fewer."""
+_STEP = 1e-6
+"""The step of central differences, relative to a sum."""
 _ROUNDING = 1e-12
 """Relative rounding error of sums of squares: an r2 closer to 0 is that of the mean, exactly 0."""
 
@@ -159,6 +161,32 @@ class Mean(Statistic):
             slopes = 0.5 / np.sqrt(means) if self.root else np.ones_like(means)
         slopes = np.where(np.isfinite(slopes), slopes, 0.0) * self._signs / self._outputs
         return np.asarray(slopes @ self.losses - np.sum(slopes * means, axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class FunctionOfSums(Statistic):
+    """A metric that is a smooth function of weighted sums over rows, `f(Σ w t_1, Σ w t_2, ...)`."""
+
+    terms: tuple[Floats, ...]
+    """`t_1`, `t_2`, ..., each `(parts, rows)`."""
+    function: Callable[..., Any]
+    """Of the sums, each `(parts,)` or `(resamples, parts)`; returns `()` or `(resamples,)`."""
+
+    def of(self, weights: Array) -> Floats:
+        """Return the metric for other weights."""
+        return np.asarray(self.function(*(weighted_sum(term, weights) for term in self.terms)))
+
+    def influences(self) -> Floats:
+        """Return each row's influence on the metric, `w Σ t_j ∂f/∂s_j`, by central differences."""
+        sums = [weighted_sum(term, self.weights) for term in self.terms]
+        joined, ends = np.concatenate(sums), np.cumsum([len(each) for each in sums])[:-1]
+        steps = np.diag(_STEP * np.maximum(np.abs(joined), 1.0))
+        above, below = (
+            np.asarray(self.function(*np.split(joined + sign * steps, ends, axis=1)))
+            for sign in (1, -1)
+        )
+        slopes = (above - below) / (2 * steps.diagonal())
+        return np.asarray(self.weights * (slopes @ np.concatenate(self.terms)))
 
 
 @dataclass(frozen=True)

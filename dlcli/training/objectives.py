@@ -332,8 +332,27 @@ def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
         section: the loss.
         is_compact: whether to take one of fewer operations, if there is one.
     """
+    if section.formula is not None:
+        return FormulaLoss(section.formula)
     made: keras.losses.Loss = _class_of(keras.losses, section, is_compact)(**parameters_of(section))
     return made
+
+
+class FormulaLoss(keras.losses.Loss):
+    """A loss that Keras lacks, by a formula that is written for NumPy.
+
+    Args:
+        formula: of labels and outputs, (rows, units); returns the loss of each.
+    """
+
+    def __init__(self, formula: Callable[[Operand, Operand], Operand]) -> None:
+        super().__init__()
+        self._formula = formula
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Return the loss of each row, (rows,)."""
+        losses = self._formula(*(Traced(apply_keras, each) for each in (y_true, y_pred)))
+        return tf.reduce_mean(losses.value, axis=-1)
 
 
 def _class_of(module: ModuleType, section: Section, is_compact: bool) -> Any:  # noqa: ANN401

@@ -52,7 +52,7 @@ def test_the_confusion_names_the_classes(dlcli):
         "cat                 2    1",
         "dog                 0    1",
         "",
-        "Precision, recall, f1 and average precision are of the class dog.",
+        "Average precision, precision, recall and f1 are of the class dog.",
     ]
 
 

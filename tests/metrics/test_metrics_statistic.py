@@ -7,7 +7,7 @@ import pytest
 
 from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge, Poisson
-from dlcli.metrics.statistic import Difference, Mean, Metrics
+from dlcli.metrics.statistic import Difference, FunctionOfSums, Mean, Metrics, Ratio
 from dlcli.tasks.classification import Multiclass, Multilabel
 from dlcli.tasks.regression import Counts
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes
@@ -125,3 +125,14 @@ def test_the_error_of_a_difference_knows_that_its_rows_are_the_same():
     difference = mean_of(second, "mae").minus(mean_of(first, "mae"))
     assert difference.value == pytest.approx(1)
     assert difference.errors(np.ones((1, 3))) == pytest.approx([0], abs=1e-12)
+
+
+def test_a_function_of_sums_has_the_value_and_the_influences_of_the_ratio_that_it_is():
+    weights, hits, counted = np.array([1.0, 2, 3]), np.array([1.0, 0, 1]), np.array([1.0, 1, 1])
+    ratio = Ratio(weights, hits, counted)
+    terms = (hits[np.newaxis], counted[np.newaxis])
+    found = FunctionOfSums(weights, terms, lambda a, b: (a / b)[..., 0])
+    assert found.value == ratio.value == pytest.approx(4 / 6)
+    assert found.influences() == pytest.approx(ratio.influences())
+    resamples = np.array([[1.0, 1, 0], [0, 2, 1]])
+    assert found.of(resamples) == pytest.approx(ratio.of(resamples))

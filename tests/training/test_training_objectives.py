@@ -21,7 +21,7 @@ from dlcli.training.compiled_objects import (
     OneHotCrossentropy,
     SummedDense,
 )
-from dlcli.training.objectives import RuntimeValues, keras_loss, keras_metrics
+from dlcli.training.objectives import FormulaLoss, RuntimeValues, keras_loss, keras_metrics
 from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))
@@ -354,3 +354,16 @@ def test_the_update_of_all_weights_at_once_is_that_of_keras_to_the_bit(name, opt
         return [variable.numpy().tolist() for variable in (*weights, *optimizer.variables)]
 
     assert train(COMPACT[name]) == train(getattr(keras.optimizers, name))
+
+
+def pinball(true, output):
+    error = true - output
+    return np.maximum(0.75 * error, -0.25 * error)
+
+
+def test_a_loss_of_a_formula_is_traced_with_its_gradient():
+    labels, outputs = np.float32([[1.0], [3.0], [2.0]]), tf.Variable([[1.5], [0.5], [2.5]])
+    with tf.GradientTape() as tape:
+        loss = FormulaLoss(pinball)(labels, outputs)
+    assert float(loss) == pytest.approx((0.125 + 1.875 + 0.125) / 3)
+    assert tape.gradient(loss, outputs).numpy().ravel() * 3 == pytest.approx([0.25, -0.75, 0.25])
