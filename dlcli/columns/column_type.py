@@ -1,8 +1,10 @@
 """The contract of a type of column: what a module of this package defines.
 
-`ColumnType` is its section of the config, with the rules that infer it and the fitting on training
-rows; `ColumnEncoder` is what was fitted: how values are read and encoded as inputs of the network.
-Nothing outside of a type's module depends on the type: it calls these methods.
+`ColumnType` is its section of the config, with the rules that infer it, the fitting on training
+rows, and what checks of tables, advice and starter configs need to know. `ColumnEncoder` is what
+was fitted: how values are read and encoded as inputs of the network, in exported models and in
+scripts, what clients send, and what charts show. Nothing outside of a type's module depends on the
+type: it calls these methods.
 """
 
 from abc import ABC, abstractmethod

@@ -1,8 +1,9 @@
 """The operations that exported graphs are made of: what each format provides under one name.
 
-`encoding_graph` and `prediction_graph` are written once, in these operations. A value is a vector
-of the rows, (rows,), or a matrix, (rows, columns). Values have Python's arithmetic, comparisons and
-`&`, `|` and `~`, with each other and with numbers; `//` and `%` are for whole numbers of 0 or more.
+The graphs of columns, and `exports.model_graph`, are written once, in these operations. A value is
+a vector of the rows, (rows,), or a matrix, (rows, columns). Values have Python's arithmetic,
+comparisons and `&`, `|` and `~`, with each other and with numbers; `//` and `%` are for whole
+numbers of 0 or more.
 """
 
 from __future__ import annotations

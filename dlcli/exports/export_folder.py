@@ -26,8 +26,8 @@ from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
 from dlcli.exports.formats import ENTRIES, FolderFormat, FormatName, TextFormat, load_format
+from dlcli.exports.markdown import readme_of
 from dlcli.exports.model_interface import Exported, ModelFormat, type_name
-from dlcli.exports.readme import readme_of
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor

@@ -24,7 +24,7 @@ from dlcli.columns.graph_operations import Dtype, Function, Value
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import in_input_order
+from dlcli.exports.model_graph import in_input_order, predict
 from dlcli.exports.model_interface import (
     Exported,
     ModelFormat,
@@ -34,7 +34,6 @@ from dlcli.exports.model_interface import (
     outputs_of_model,
     with_signature_names,
 )
-from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
     SIGNATURE,
     TensorflowOperations,

@@ -14,10 +14,9 @@ from dlcli import __version__
 from dlcli.columns.client_values import ModelInput
 from dlcli.errors import ExportError, option, require_packages
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_graph import encode, predict
 from dlcli.exports.model_interface import Exported, ModelFormat, example_inputs
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
-from dlcli.exports.prediction_graph import predict
 
 FILE = "model.onnx"
 _NEEDED = ("an ONNX model", "onnx", "onnx", "onnxruntime")

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from dlcli.columns.client_values import ModelInput
 from dlcli.errors import ExportError
 from dlcli.exports.agreement import Arrays, Runner
-from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_graph import encode, predict
 from dlcli.exports.model_interface import (
     Exported,
     ModelFormat,
     example_inputs,
     with_signature_names,
 )
-from dlcli.exports.prediction_graph import predict
 from dlcli.exports.tensorflow_operations import (
     SIGNATURE,
     TensorflowOperations,

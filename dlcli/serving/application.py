@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from dlcli.serving.form import FormAnswer
 from dlcli.serving.inference_protocol import health_routes, inference_routes
 from dlcli.serving.metrics import CONTENT_TYPE
 from dlcli.serving.model_set import Handler, Models, checked_object, json_response
 from dlcli.serving.openapi import describe_server
+from dlcli.serving.pages import FormAnswer
 from dlcli.serving.requests import RequestError, parse_json, read_body
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 

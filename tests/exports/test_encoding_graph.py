@@ -23,7 +23,7 @@ from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import Encoding, fit_encoding
-from dlcli.exports.encoding_graph import encode
+from dlcli.exports.model_graph import encode
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.tables.number_notation import Notation

@@ -21,9 +21,9 @@ from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
 from dlcli.exports.agreement import compare, outputs_of
 from dlcli.exports.litert_format import describe_for_litert, load_litert, write_litert
+from dlcli.exports.model_graph import activate, forward, predict
 from dlcli.exports.model_interface import outputs_of_model
 from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
-from dlcli.exports.prediction_graph import activate, forward, predict
 from dlcli.exports.tensorflow_operations import TensorflowOperations
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.network.network import build_network

@@ -18,7 +18,7 @@ from dlcli.config.layer_choices import Activation
 from dlcli.errors import UsageError
 from dlcli.exports.export_folder import Export, export_model, validate_export
 from dlcli.exports.litert_format import _FloatOperations
-from dlcli.exports.prediction_graph import activate
+from dlcli.exports.model_graph import activate
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.runs.run import Run

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import dlcli
+from dlcli.columns.registry import COLUMN_TYPES
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -208,6 +209,38 @@ def test_tensorflow_is_loaded_only_with_the_packages_that_train() -> None:
     )
 
     assert described(loading) == []
+
+
+def test_no_module_outside_of_columns_asks_for_the_class_of_a_type() -> None:
+    """A new type has one module; what others need to know of it is a method or a property."""
+    types = [each for name, each in COLUMN_TYPES.items() if name != "auto"]  # no type yet
+    classes = {each.__name__ for each in types}
+    classes |= {encoder.__name__ for each in types for encoder in each.encoders()}
+
+    asked = [
+        f"{module.name}, line {node.lineno}: {name}"
+        for module in MODULES
+        if module.package != "columns"
+        for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8")))
+        for name in classes_asked_for(node)
+        if name in classes & {found.name for found in names_from_columns(module)}
+    ]
+
+    assert asked == []
+
+
+def classes_asked_for(node: ast.AST) -> set[str]:
+    """The names of the classes of an `isinstance`, or of a pattern of `match`."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+        return {each.id for each in ast.walk(node.args[1]) if isinstance(each, ast.Name)}
+    return {ast.unparse(node.cls)} if isinstance(node, ast.MatchClass) else set()
+
+
+def names_from_columns(module: Module) -> Iterator[ast.alias]:
+    """The names that a module imports from those of the types of columns."""
+    for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("dlcli.columns."):
+            yield from node.names
 
 
 def test_only_cli_imports_click() -> None:

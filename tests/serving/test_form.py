@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dlcli.columns.client_values import ClientColumn
-from dlcli.serving.form import FormAnswer
-from dlcli.serving.pages import docs_page, form_page
+from dlcli.serving.pages import FormAnswer, docs_page, form_page
 from dlcli.serving.requests import Limits
 from dlcli.serving.served_model import ServedModel
 from tests.catalogue import hand_made

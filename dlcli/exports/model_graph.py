@@ -1,4 +1,4 @@
-"""The network and its predictions as a graph: encoded rows to what `dlcli predict` writes.
+"""A run's model as a graph: the columns of a table to what `dlcli predict` writes.
 
 The outputs are `prediction`, for classes and labels `probabilities` or `margin`, and for a run with
 held-out rows `lower` and `upper`, or `prediction_set`.
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcli.columns.column_type import ColumnEncoder
 from dlcli.columns.graph_operations import Operations, Value, by_formula
 from dlcli.config.layer_choices import Activation, Gelu
 from dlcli.network.activations import Floats
@@ -27,7 +28,49 @@ from dlcli.network.layers import (
 from dlcli.network.network import Network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor
+from dlcli.tables.table_files import MissingWords
 from dlcli.tasks.task import OutputUnit, Task
+
+
+def encode(
+    ops: Operations,
+    features: Sequence[ColumnEncoder],
+    values: Mapping[str, Value],
+    missing: MissingWords,
+) -> Value:
+    """Encode all columns in the order of the network's inputs, float32 (rows, inputs).
+
+    Columns of the same `graph_group` are encoded together.
+    """
+    ordered = in_input_order(features)
+    groups: dict[str, list[ColumnEncoder]] = {}
+    for feature in ordered:
+        if (name := feature.graph_group(missing(feature.column))) is not None:
+            groups.setdefault(name, []).append(feature)
+    parts: list[Value] = []
+    indices: dict[str, list[int]] = {}
+    width = 0
+    for group in [groups[name] for name in sorted(groups) if len(groups[name]) > 1]:
+        of_group = [values[each.column] for each in group]
+        part, places = group[0].graph_together(ops, group, of_group)
+        parts.append(part)
+        for each, own in zip(group, places, strict=True):
+            indices[each.column] = [width + at for at in own]
+        width += sum(map(len, places))
+    for feature in ordered:
+        if feature.column not in indices:
+            name, count = feature.column, len(feature.inputs)
+            parts.append(feature.graph(ops, values[name], missing(name)))
+            indices[name] = [*range(width, width + count)]
+            width += count
+    order = [at for feature in ordered for at in indices[feature.column]]
+    matrix = ops.concat(parts)
+    return matrix if order == [*range(width)] else ops.columns(matrix, order)
+
+
+def in_input_order(features: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
+    """Return encoders in the order of the network's inputs: sparse ones come last."""
+    return sorted(features, key=lambda feature: feature.is_sparse)
 
 
 def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
