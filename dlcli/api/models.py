@@ -318,10 +318,10 @@ class Prediction:
     def _first_rows(self) -> str:
         return "\n".join(render_table(self._table()))
 
-    def _table(self) -> views.Table:
+    def _table(self) -> views.TableBlock:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
-        return views.Table(tuple(columns), rows, text_columns=())
+        return views.TableBlock(tuple(columns), rows, text_columns=())
 
 
 def _like(batch: Batch, rows: pa.Table) -> Batch:

@@ -277,7 +277,7 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
     from dlcli.config.search_space import count_combinations, dimensions_of
     from dlcli.errors import plural
     from dlcli.reports import formatting as fmt
-    from dlcli.reports.views import Table, render_table
+    from dlcli.reports.views import TableBlock, render_table
 
     dimensions = dimensions_of(tune)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
@@ -287,7 +287,7 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
     rows = f"the {held_out} rows" if tune.folds is None else plural(tune.folds, "fold")
     search = ", ".join([*budget, f"{tune.sampler.name}{of}", f"{tune.metric} of {rows}"])
     ranges = tuple((each.path, _range_text(each)) for each in dimensions)
-    return render_table(Table(("tune", search), ranges, text_columns=(0, 1)))
+    return render_table(TableBlock(("tune", search), ranges, text_columns=(0, 1)))
 
 
 def _range_text(dimension: Dimension) -> str:

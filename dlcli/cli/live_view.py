@@ -12,7 +12,7 @@ from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline.events import EpochEvent, MemberEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports.progress import LEARNING_RATE, EpochCount, metric_names
-from dlcli.reports.views import Table, render_table
+from dlcli.reports.views import TableBlock, render_table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -223,7 +223,7 @@ def _bare(name: str) -> str:
 
 
 def _table_lines(header: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    return render_table(Table(header, tuple(map(tuple, rows))))
+    return render_table(TableBlock(header, tuple(map(tuple, rows))))
 
 
 def _round(value: float) -> str:

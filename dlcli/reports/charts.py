@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Spec, Table
+from dlcli.reports.views import Spec, TableBlock
 
 _COLORS = {
     "paper": ("#ffffff", "#1a1f27"),
@@ -514,7 +514,7 @@ def _parsed(tips: Tips) -> Iterator[tuple[str, str, str]]:
         yield field, title, form
 
 
-def numbers_table(rows: Rows, tips: Tips) -> Table:
+def numbers_table(rows: Rows, tips: Tips) -> TableBlock:
     """List the rows of a chart, with the fields of its tooltips."""
 
     def cell(value: object, form: str) -> str:
@@ -525,7 +525,7 @@ def numbers_table(rows: Rows, tips: Tips) -> Table:
     fields = list(_parsed(tips))
     cells = tuple(tuple(cell(row[field], form) for field, _, form in fields) for row in rows)
     texts = [at for at, (_, _, form) in enumerate(fields) if not form]
-    return Table(tuple(title for _, title, _ in fields), cells, text_columns=texts)
+    return TableBlock(tuple(title for _, title, _ in fields), cells, text_columns=texts)
 
 
 # Colors and settings

@@ -15,7 +15,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
 from dlcli.reports.report_parts import direction_mark, metric_table
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
-from dlcli.reports.views import Block, Chart, Grid, Section, Table, Text, View
+from dlcli.reports.views import Block, Chart, Grid, Section, TableBlock, Text, View
 
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
@@ -26,7 +26,7 @@ _MOST_CHARTS = 8
 def comparison_view(comparison: Comparison) -> View:
     """Show runs side by side, the first being what the others are compared with."""
     names = run_names([side.path for side in comparison.sides])
-    runs = Table(
+    runs = TableBlock(
         ("run", "finished", "epochs"),
         tuple(
             (name, f"{side.created:%Y-%m-%d %H:%M}", f"{side.epochs:,}")
@@ -102,14 +102,14 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     texts = range(len(names) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
         rows = [(each.path, *map(as_text, each.values)) for each in settings]
-        yield Table(("config", *names), _shortened(rows, 200), text_columns=texts)
+        yield TableBlock(("config", *names), _shortened(rows, 200), text_columns=texts)
     else:
         yield Text("The configs are the same.")
     if (rest := len(comparison.settings) - len(settings)) > 0:
         yield Text(f"{plural(rest, 'more setting')} not shown; --json lists all of them.")
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
-        yield Table(("environment", *names), _shortened(rows, 100), text_columns=texts)
+        yield TableBlock(("environment", *names), _shortened(rows, 100), text_columns=texts)
     yield from _data(comparison, names)
 
 
@@ -131,7 +131,7 @@ def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
     caption = "The data differ"
     if not all(file.sha256 for side in sides for file in side.data):
         caption = "The data may differ, as not all files have a known digest"
-    yield Table(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
+    yield TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
     if (rest := sum(map(len, own)) - len(rows)) > 0:
         yield Text(f"{plural(rest, 'more file')} not shown.")
     if same := [file for file in sides[0].data if file.sha256 in common]:
@@ -146,7 +146,7 @@ def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, .
     return tuple(tuple(fmt.shorten(cell, most) for cell in row) for row in rows)
 
 
-def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
+def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[TableBlock]:
     """Yield the metrics of the held-out rows, those of the baselines, and the differences."""
     split, sides = comparison.split, comparison.sides
     if split is None:
@@ -163,13 +163,13 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
             rows += [(name, *(value for value, _, _ in parts)), ("", *(ends for *_, ends in parts))]
     caption = f"{split}: {counted}, with 95 % confidence intervals"
     marks = tuple(direction_mark(name) for name, *_ in rows)
-    yield Table(("", *names), tuple(rows), caption, marks=marks)
+    yield TableBlock(("", *names), tuple(rows), caption, marks=marks)
     yield from _baselines(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
         yield _differences(split, name, names[0], difference, sides[0].rows)
 
 
-def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
+def _baselines(comparison: Comparison, split: str) -> Iterator[TableBlock]:
     """Yield the metrics of the baselines, each once where several runs have the same."""
     groups: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
@@ -190,7 +190,7 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[Table]:
 
 def _differences(
     split: str, name: str, first: str, difference: RunDifference, rows_of_first: int | None
-) -> Table:
+) -> TableBlock:
     """List the differences in each metric between a run and the first."""
     if difference.rows is None:
         compared = f"not on the same rows, as {difference.reason}"
@@ -201,7 +201,7 @@ def _differences(
         (metric, fmt.estimate(each, fmt.difference), _verdict(each))
         for metric, each in difference.metrics.items()
     )
-    return Table(
+    return TableBlock(
         ("", "difference [95 %]", "verdict"),
         rows,
         caption=f"{split}: {name} - {first}, {compared}",
@@ -216,7 +216,7 @@ def _verdict(difference: DifferenceEstimate) -> str:
     return fmt.VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
 
 
-def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[Table]:
+def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[TableBlock]:
     """Yield the metrics of the other sets of rows, without intervals."""
     sides = comparison.sides
     for split in dict.fromkeys(split for side in sides for split in side.metrics):
@@ -266,7 +266,7 @@ def _curve_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
             "highest": lambda line: fmt.number(max(line[1])),
             "last": lambda line: fmt.number(line[1][-1]),
         }
-        table = Table.of(list(lines.items()), columns)
+        table = TableBlock.of(list(lines.items()), columns)
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
         yield Chart(
             title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),

@@ -35,7 +35,7 @@ from dlcli.reports.report_parts import (
 from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
-from dlcli.reports.views import Chart, Code, Figure, Grid, Section, Table, Text, View
+from dlcli.reports.views import Chart, Code, Figure, Grid, Section, TableBlock, Text, View
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tasks.classification import Multilabel, classification
@@ -178,7 +178,7 @@ def cross_validation_view(run: Run) -> View:
 
 
 def _sections(
-    record: CrossValidationRecord, metrics: Table, why: str, commands: list[list[str]]
+    record: CrossValidationRecord, metrics: TableBlock, why: str, commands: list[list[str]]
 ) -> Iterator[Section]:
     cv = record.document
     if record.metrics:
@@ -280,9 +280,9 @@ def _metric_figures(cv: CrossValidation, metric: str, pooled: Estimate) -> Itera
         yield Figure("constant baseline", shown(simple))
 
 
-def _metric_table(record: CrossValidationRecord) -> Table:
+def _metric_table(record: CrossValidationRecord) -> TableBlock:
     cv = record.document
-    table = Table.of(
+    table = TableBlock.of(
         record.metrics,
         {
             "": str,
@@ -363,7 +363,7 @@ def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
     ]
 
 
-def _fold_table(record: CrossValidationRecord) -> Table:
+def _fold_table(record: CrossValidationRecord) -> TableBlock:
     results = record.document.results
     has_problem = any(each.problem for each in results[:MOST_LISTED_FOLDS])
     columns: dict[str, Callable[[FoldResult], str]] = {"fold": record.name_fold}
@@ -384,7 +384,7 @@ def _fold_table(record: CrossValidationRecord) -> Table:
         each.validation for each in results
     )
     stopping = "validation rows decided when to stop; " if stops else ""
-    return Table.of(
+    return TableBlock.of(
         results,
         columns,
         "Rows, epochs and metrics",

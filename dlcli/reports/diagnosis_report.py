@@ -8,7 +8,7 @@ from dlcli.diagnosis.remedies import Finding
 from dlcli.errors import plural
 from dlcli.pipeline.remedies_trial import Trial, winner
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Findings, Table, Text, View
+from dlcli.reports.views import Findings, TableBlock, Text, View
 from dlcli.runs.run import Run
 
 
@@ -28,7 +28,7 @@ def diagnosis_view(
         head = Text(f"{run.path}: {count}")
         return View(title, blocks=(head, Findings(tuple(findings), run.resolved_path())))
     best, rows = winner(trials), run.config.adjective("validation")
-    table = Table.of(
+    table = TableBlock.of(
         trials,
         {
             "patch": lambda trial: trial.patch.name,

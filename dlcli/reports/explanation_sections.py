@@ -39,11 +39,11 @@ from dlcli.reports.views import (
     ColumnCards,
     Figure,
     Figures,
-    Fold,
+    FoldBlock,
     Grid,
     Group,
     Section,
-    Table,
+    TableBlock,
     Text,
     Warnings,
 )
@@ -110,7 +110,7 @@ def _warnings(record: TrainingRecord) -> list[Block]:
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
     blocks: list[Block] = [Warnings(shown)] if shown else []
     if rest:
-        blocks.append(Fold(plural(len(rest), "more warning"), (Warnings(rest),)))
+        blocks.append(FoldBlock(plural(len(rest), "more warning"), (Warnings(rest),)))
     return blocks
 
 
@@ -124,8 +124,8 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
         text += ", but for what changes over time." if is_in_time else "."
     blocks: list[Block] = [Text(text), cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
-        blocks.append(Fold(plural(len(folded), "more column"), (cards(folded),)))
-    blocks.append(Fold("All columns as a table", (column_table(columns),)))
+        blocks.append(FoldBlock(plural(len(folded), "more column"), (cards(folded),)))
+    blocks.append(FoldBlock("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
         blocks.append(
             Text(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
@@ -133,14 +133,14 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     return blocks
 
 
-def _types(event: FeaturesEvent) -> Table:
+def _types(event: FeaturesEvent) -> TableBlock:
     """List the types of columns where nothing else is known of them."""
     rows = tuple(
         (fmt.shorten(name), fmt.shorten(column.type), fmt.shorten(column.reason))
         for name, column in list(event.columns.items())[:MOST_LISTED]
     )
     note = fmt.omitted(len(event.columns) - len(rows))
-    return Table(("column", "type", "reason"), rows, "Columns", range(3), note)
+    return TableBlock(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
 def column_cards(columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0) -> ColumnCards:
@@ -159,7 +159,7 @@ def column_cards(columns: Sequence[ColumnStatistics], rows: int, held_out: int =
     return ColumnCards(tuple(cards))
 
 
-def column_table(columns: Sequence[ColumnStatistics]) -> Table:
+def column_table(columns: Sequence[ColumnStatistics]) -> TableBlock:
     """List columns with their numbers, up to `MOST_LISTED`."""
     shown = columns[:MOST_LISTED]
     rows = tuple(
@@ -176,7 +176,7 @@ def column_table(columns: Sequence[ColumnStatistics]) -> Table:
         for name, column in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     header = ("column", "type", "reason", "missing", "distinct", "mean", "range", "inputs")
-    return Table(header, rows, "All columns", range(3))
+    return TableBlock(header, rows, "All columns", range(3))
 
 
 def _type(column: ColumnStatistics) -> str:
@@ -475,7 +475,7 @@ def _standardized(values: list[float], target: ColumnStatistics | None) -> list[
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
-def worst_table(worst: Sequence[WorstRow], error: str) -> Table:
+def worst_table(worst: Sequence[WorstRow], error: str) -> TableBlock:
     """List the rows with the largest errors, with their values.
 
     Args:
@@ -501,7 +501,7 @@ def worst_table(worst: Sequence[WorstRow], error: str) -> Table:
     )
     file = ("file",) if has_file else ()
     header = ("row", *file, "set", "true", "predicted", error, *fmt.shorten_names(columns, 30))
-    return Table(
+    return TableBlock(
         header,
         rows,
         caption="Held-out rows with the largest errors",

@@ -17,13 +17,13 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
     Block,
     Code,
-    Fold,
+    FoldBlock,
     Group,
     Issue,
     Layer,
     Layers,
     Section,
-    Table,
+    TableBlock,
     Text,
     View,
 )
@@ -86,7 +86,7 @@ def inspection_view(inspection: Inspection) -> View:
     found = (Issue(each.severity, each.message, each.advice) for each in inspection.issues)
     blocks = (
         Text(f"{inspection.file}: {size}"),
-        Table(header, rows, text_columns=(0, 1, 4, 5)),
+        TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
         *(found if inspection.issues else [Text("no problems found")]),
     )
     return View("", blocks=blocks)
@@ -151,7 +151,7 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
 
 def reproduction_view(reproduction: Reproduction) -> View:
     """Show what is equal in a run and in the one that was trained again."""
-    parts = Table.of(
+    parts = TableBlock.of(
         reproduction.parts,
         {
             "part": lambda part: part.part,
@@ -192,16 +192,16 @@ def evaluation_view(
 
 def _tables(
     rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
-) -> Iterator[Table]:
+) -> Iterator[TableBlock]:
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
         sizes.append(("rows of weight 0", f"{without_weight:,}"))
-    yield Table((), (*sizes, *metric_table([""], [metrics]).rows))
+    yield TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
     if 0 < len(classes) <= MOST_NAMES:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
         counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
-        yield Table(("true \\ predicted", *names), counts)
+        yield TableBlock(("true \\ predicted", *names), counts)
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
             yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
@@ -214,7 +214,7 @@ def metric_table(
     note: str = "",
     *,
     with_directions: bool = False,
-) -> Table:
+) -> TableBlock:
     """List metrics, a line each, without those that have parts.
 
     Args:
@@ -233,7 +233,7 @@ def metric_table(
         (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
     )
     directions = tuple(map(direction_mark, names)) if with_directions else ()
-    return Table(("", *heads), rows, caption, note=note, marks=directions)
+    return TableBlock(("", *heads), rows, caption, note=note, marks=directions)
 
 
 def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
@@ -265,7 +265,7 @@ def direction_mark(metric: str) -> str:
     return "↑" if METRICS[metric].higher_is_better else "↓"
 
 
-def layer_table(layers: Sequence[LayerSummary]) -> Table:
+def layer_table(layers: Sequence[LayerSummary]) -> TableBlock:
     """List layers with their widths and sizes; `?` is what only the data can tell."""
     sizes = [layer.parameters for layer in layers]
     total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -274,7 +274,7 @@ def layer_table(layers: Sequence[LayerSummary]) -> Table:
         for layer in layers
     ]
     rows.append(("total", "", "", "", _known(total)))
-    return Table(
+    return TableBlock(
         ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
     )
 
@@ -364,7 +364,7 @@ def config_section(record: RunRecord, *blocks: Block) -> Section:
     if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
         given.append(Code(_whole_lines("\n".join(changes)), "Changed with --set:"))
     resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
-    config = Group("The config", (*given, Fold("With all defaults filled in", (resolved,))))
+    config = Group("The config", (*given, FoldBlock("With all defaults filled in", (resolved,))))
     return Section("config", "The config", (*blocks, config))
 
 
@@ -431,7 +431,7 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
             "bytes": lambda each: fmt.number(each.get("bytes")),
         }
         shown.append(
-            Table.of(
+            TableBlock.of(
                 files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="file"
             )
         )
@@ -441,8 +441,8 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
     if isinstance(git, Mapping) and git.get("commit"):
         changed = ", with uncommitted changes" if git.get("dirty") else ""
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
-    table = Table(("name", "value"), tuple(rows), "Versions and machine", range(2))
-    return Section("reproduce", "How to reproduce it", (*shown, Fold("Versions", (table,))))
+    table = TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
+    return Section("reproduce", "How to reproduce it", (*shown, FoldBlock("Versions", (table,))))
 
 
 def report_link(run: Run) -> str:

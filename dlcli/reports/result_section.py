@@ -42,7 +42,7 @@ from dlcli.reports.charts import (
 )
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
-from dlcli.reports.views import Block, Chart, Fold, Grid, Group, Section, Table, Text
+from dlcli.reports.views import Block, Chart, FoldBlock, Grid, Group, Section, TableBlock, Text
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
@@ -60,7 +60,7 @@ _MOST_MISTAKES = 20
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def result_section(record: TrainingRecord, metrics: Table) -> Section:
+def result_section(record: TrainingRecord, metrics: TableBlock) -> Section:
     """Show the metrics of a run, and the predictions of each set of rows.
 
     Args:
@@ -79,7 +79,7 @@ def result_section(record: TrainingRecord, metrics: Table) -> Section:
         parts = (text, *prediction_blocks(rows, record.run.config.seed, metrics_of_rows))
         if rows.split == "test":
             parts = (*parts, *_interval_tables(record))
-        blocks.append(Fold(title, parts) if place else Group(title, parts))
+        blocks.append(FoldBlock(title, parts) if place else Group(title, parts))
     return Section("result", "The result", tuple(blocks))
 
 
@@ -138,7 +138,7 @@ def prediction_blocks(
     ]
 
 
-def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
+def _interval_tables(record: TrainingRecord) -> Iterator[TableBlock]:
     """Yield a table of the coverage of intervals for each column of numbers."""
     if (stored := record.run.conformal) is None:
         return
@@ -155,7 +155,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[Table]:
         )
         if shortfall := stored.shortfall(REPORTED_LEVEL, coverage, rows):
             share = fmt.sentence(shortfall)
-        yield Table.of(
+        yield TableBlock.of(
             ranges,
             {
                 "prediction": partial(_predictions_of, format_of(targets.get(column))),
@@ -173,7 +173,7 @@ def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -
     return fmt.span(format_value(each.lowest), format_value(each.highest))
 
 
-def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[Table]:
+def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[TableBlock]:
     """List the metrics of each label or column, as metrics.json has them.
 
     Args:
@@ -191,7 +191,7 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[Table]:
         for name, each in zip(names, known.values(), strict=False)
     )
     note = fmt.omitted(len(known) - len(rows))
-    return [Table((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
+    return [TableBlock((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
 
 
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
@@ -205,7 +205,7 @@ def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
     return counts.astype(np.float64).reshape(count, count)
 
 
-def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
+def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | TableBlock:
     """Draw the confusion matrix of few classes; of many, list the most frequent mistakes.
 
     Args:
@@ -221,7 +221,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
         for i, j in (divmod(cell, len(matrix)) for cell in cells.tolist())
         if wrong[i, j] > 0
     )
-    mistakes = Table(
+    mistakes = TableBlock(
         ("true", "predicted", "rows", "share of the true class"),
         listed or (("none", "", "", ""),),
         "The most frequent mistakes",
@@ -251,14 +251,14 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | Table:
     )
 
 
-def class_table(matrix: Floats, names: Sequence[str]) -> Table:
+def class_table(matrix: Floats, names: Sequence[str]) -> TableBlock:
     """List precision, recall and F1 of each class; of many, those of the most frequent ones."""
     shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
     if len(names) > MOST_LISTED:
         order = np.argsort(-true, kind="stable").tolist()
-    return Table.of(
+    return TableBlock.of(
         order,
         {
             "class": lambda at: shown[at],
@@ -343,7 +343,7 @@ def _curves_chart(
             f"{names[least]}."
         )
     listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
-    numbers = Table(
+    numbers = TableBlock(
         (part, "rows", measure),
         tuple(
             (name, fmt.number(float(each.positives)), fmt.number(value))
@@ -422,7 +422,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
     )
 
 
-def _threshold_table(rows: PredictedRows) -> Table:
+def _threshold_table(rows: PredictedRows) -> TableBlock:
     """List the metrics of other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
     name = fmt.shorten(positive, 40)
@@ -430,7 +430,7 @@ def _threshold_table(rows: PredictedRows) -> Table:
         {"threshold": at, **decision_metrics(is_positive, scores > at, rows.weights)}
         for at in _THRESHOLDS
     ]
-    return Table.of(
+    return TableBlock.of(
         lines,
         {
             "threshold": lambda each: fmt.number(each["threshold"]),
@@ -464,7 +464,7 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
         if len(outputs) == 1:
             blocks.append(grid)
         else:
-            blocks.append(Fold(name, (grid,)) if place else Group(name, (grid,)))
+            blocks.append(FoldBlock(name, (grid,)) if place else Group(name, (grid,)))
     if rest := len(rows.numbers) - len(outputs):
         blocks.append(Text(f"Without charts: {plural(rest, 'more column')}."))
     return blocks

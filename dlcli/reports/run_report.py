@@ -27,7 +27,7 @@ from dlcli.reports.report_parts import (
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.training_section import training_section
-from dlcli.reports.views import Figure, Findings, Section, Table, Text, View
+from dlcli.reports.views import Figure, Findings, Section, TableBlock, Text, View
 
 _FEW_ROWS = 100
 """Rows below which the second digit of a metric is mostly random."""
@@ -71,7 +71,7 @@ def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         yield "diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)])
 
 
-def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
+def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[Section]:
     task, network = record.run.task, record.log.network
     described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
     drawn = [network_block(network)] if network else []
@@ -97,7 +97,7 @@ def _sections(record: TrainingRecord, metrics: Table) -> Iterator[Section]:
     yield reproduction_section(record, Text(text), commands_block(lines))
 
 
-def _metric_table(record: TrainingRecord) -> Table:
+def _metric_table(record: TrainingRecord) -> TableBlock:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
     splits = [name for name in ("train", "validation", "test") if name in record.run.metrics]
     first = record.splits[0] if splits else ""

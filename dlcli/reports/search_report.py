@@ -35,7 +35,7 @@ from dlcli.reports.search_charts import (
     value_of,
     value_text,
 )
-from dlcli.reports.views import Block, Figure, Fold, Grid, Section, Table, Text, View
+from dlcli.reports.views import Block, Figure, FoldBlock, Grid, Section, TableBlock, Text, View
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
@@ -95,7 +95,7 @@ def search_view(run: Run) -> View:
     )
 
 
-def _summary_table(candidates: Candidates) -> Table:
+def _summary_table(candidates: Candidates) -> TableBlock:
     """Compare the default, the best and the smallest good candidate, a column each."""
     search, trained = candidates.search, candidates.finalists
     named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
@@ -115,7 +115,7 @@ def _summary_table(candidates: Candidates) -> Table:
         scores = (metric_cell(each.metric or "", each) if each else "" for each in finals)
         name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
         rows.append((name, *scores))
-    return Table(("", *shown), tuple(rows), note="“Default” is the config as given.")
+    return TableBlock(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
 
 def _sentences(candidates: Candidates) -> Iterator[str]:
@@ -256,7 +256,7 @@ _NESTED = (
 )
 
 
-def _finalist_table(finalists: Sequence[Finalist], rows: str) -> Table:
+def _finalist_table(finalists: Sequence[Finalist], rows: str) -> TableBlock:
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     known = [name for name in names if name in METRICS]
@@ -271,11 +271,11 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> Table:
         **{f"{name} {direction_mark(name)}": partial(metric_cell, name) for name in metrics},
     }
     caption = f"Trained in full, evaluated on {rows} rows"
-    return Table.of(finalists, columns, caption, text_columns=range(2))
+    return TableBlock.of(finalists, columns, caption, text_columns=range(2))
 
 
-def _nested_table(search: Search) -> Table:
-    return Table.of(
+def _nested_table(search: Search) -> TableBlock:
+    return TableBlock.of(
         search.nested,
         {
             "outer fold": lambda each: f"fold {each.fold:,}",
@@ -301,11 +301,11 @@ def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
             "problem": lambda each: fmt.shorten(each.problem or "", 160),
             "settings": lambda each: settings_text(each.values),
         }
-        table = Table.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
-        yield Fold("Failed candidates", (table,))
+        table = TableBlock.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
+        yield FoldBlock("Failed candidates", (table,))
 
 
-def leaderboard_table(candidates: Candidates) -> Table:
+def leaderboard_table(candidates: Candidates) -> TableBlock:
     """List the best candidates, and the default at its rank among them."""
     shown = candidates.dimensions[:_MOST_SETTINGS]
     others = candidates.dimensions[_MOST_SETTINGS:]
@@ -321,7 +321,7 @@ def leaderboard_table(candidates: Candidates) -> Table:
     keys = (each.path.rpartition(".")[2] or each.path for each in shown)
     names = ("layers" if key == "number" else key for key in keys)  # that of hidden layers
     settings = fmt.shorten_names(names, 24)
-    return Table(
+    return TableBlock(
         (
             *("rank", "candidate", fmt.shorten(candidates.search.metric, 40), "± standard error"),
             *("parameters", "epochs", *settings, *(["other settings"] if others else [])),

@@ -12,7 +12,17 @@ from dlcli.pipeline.documents import thinned
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.reports.views import Block, Chart, Figure, Figures, Grid, Group, Section, Table, Text
+from dlcli.reports.views import (
+    Block,
+    Chart,
+    Figure,
+    Figures,
+    Grid,
+    Group,
+    Section,
+    TableBlock,
+    Text,
+)
 
 Lines = Mapping[str, Sequence[float]]
 """Values at each epoch, by the name of the line."""
@@ -247,7 +257,7 @@ def curves_spec(
     )
 
 
-def _listed_epochs(lines: Lines) -> Table:
+def _listed_epochs(lines: Lines) -> TableBlock:
     """List some epochs at even distances, the first and the last among them."""
     epochs = max(len(values) for values in lines.values())
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED)).astype(int))
@@ -258,10 +268,10 @@ def _listed_epochs(lines: Lines) -> Table:
         )
         for at in shown.tolist()
     ]
-    return Table(("epoch", *lines), tuple(rows))
+    return TableBlock(("epoch", *lines), tuple(rows))
 
 
-def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> Table:
+def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> TableBlock:
     """List the layers of a network, which may be the first member of an ensemble."""
     shown = layers[:_MOST_LAYERS]
     rows = tuple(
@@ -282,7 +292,7 @@ def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> Table:
     )
     sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
     gradients = ("gradient at first", "at the end")
-    return Table(
+    return TableBlock(
         ("layer", "activation", *sizes, *gradients),
         rows,
         caption=f"Each layer {'of the first member ' if is_first else ''}after training",

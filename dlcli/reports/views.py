@@ -31,8 +31,8 @@ class Block:
 
     @property
     def kind(self) -> str:
-        """The name of its class in lower case, by which templates choose."""
-        return type(self).__name__.lower()
+        """What templates choose by: the name of its class in lower case, without `Block`."""
+        return type(self).__name__.removesuffix("Block").lower()
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Figures(Block):
 
 
 @dataclass(frozen=True)
-class Table(Block):
+class TableBlock(Block):
     """Rows of cells."""
 
     header: tuple[str, ...]
@@ -112,7 +112,7 @@ class Table(Block):
         note: str = "",
         most: int | None = None,
         noun: str = "",
-    ) -> Table:
+    ) -> TableBlock:
         """List items, a row each.
 
         Args:
@@ -139,7 +139,7 @@ class Chart(Block):
     """A sentence with its main numbers."""
     reading: str = ""
     """A sentence that explains how to read it."""
-    numbers: Table | None = None
+    numbers: TableBlock | None = None
     """Its numbers, folded."""
     legend: tuple[tuple[str, str], ...] = ()
     """Names, and their colors by name (`train`)."""
@@ -210,7 +210,7 @@ class Group(Block):
 
 
 @dataclass(frozen=True)
-class Fold(Block):
+class FoldBlock(Block):
     """Blocks that are folded on a page until a reader opens them."""
 
     title: str
@@ -278,7 +278,7 @@ def render_text(view: View, width: int | None = None) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def render_table(table: Table, width: int | None = None) -> list[str]:
+def render_table(table: TableBlock, width: int | None = None) -> list[str]:
     """Render a table as aligned lines: its caption, its header unless that is empty, and its rows.
 
     Args:
@@ -313,7 +313,7 @@ def _cut(cell: str, width: int) -> str:
 
 
 def _fit(
-    widths: Sequence[int], table: Table, body: Sequence[Sequence[str]], total: int
+    widths: Sequence[int], table: TableBlock, body: Sequence[Sequence[str]], total: int
 ) -> list[int]:
     """Narrow the widest columns until a line fits, but none of numbers below its numbers."""
     numbers = [
@@ -333,7 +333,7 @@ def _fit(
 def _block_lines(block: Block, width: int | None) -> Iterator[str]:
     if isinstance(block, Text):
         yield from _wrap(block.text, width)
-    elif isinstance(block, Table):
+    elif isinstance(block, TableBlock):
         yield from render_table(block, width)
     elif isinstance(block, Issue):
         label = f"{block.severity}: "

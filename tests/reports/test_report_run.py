@@ -452,7 +452,7 @@ def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
 
 def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
     view = view_of(number_run(tmp_path, explanation=full_explanation(columns=13)))
-    folds = [each.title for each in parts(view, "data") if isinstance(each, blocks.Fold)]
+    folds = [each.title for each in parts(view, "data") if isinstance(each, blocks.FoldBlock)]
     assert folds[0] == "1 more column"
 
 

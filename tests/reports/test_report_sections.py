@@ -40,7 +40,7 @@ from dlcli.reports.result_section import (
 )
 from dlcli.reports.run_record import PredictedNumbers
 from dlcli.reports.training_section import curve_charts, learning_rate_chart
-from dlcli.reports.views import Chart, Table
+from dlcli.reports.views import Chart, TableBlock
 from tests.reports.views import datasets
 
 DAY = 86_400
@@ -256,7 +256,7 @@ def test_of_many_classes_the_most_frequent_mistakes_are_listed():
     matrix = np.eye(200)
     matrix[3, 7] = 5
     table = confusion_block(matrix, [f"c{at}" for at in range(200)])
-    assert isinstance(table, Table)
+    assert isinstance(table, TableBlock)
     assert table.rows == (("c3", "c7", "5", "83.3 %"),)  # of 6 rows
 
 

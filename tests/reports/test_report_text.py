@@ -12,7 +12,16 @@ import pytest
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.metrics.intervals import Estimate
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Code, Findings, Group, Table, Text, View, render_table, render_text
+from dlcli.reports.views import (
+    Code,
+    Findings,
+    Group,
+    TableBlock,
+    Text,
+    View,
+    render_table,
+    render_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +127,7 @@ def test_a_note_becomes_a_sentence_and_a_file_name_keeps_its_case():
     ]
 
 
-METRICS = Table(
+METRICS = TableBlock(
     ("", "train", "run"), (("mae", "1", "a"), ("r2", "0.25", "b c")), text_columns=(0, 2)
 )
 
@@ -128,13 +137,15 @@ def test_columns_of_text_are_aligned_to_the_left_and_numbers_to_the_right():
 
 
 def test_columns_of_wide_characters_are_aligned_on_a_terminal():
-    table = Table(("", "件"), (("日期", "1"), ("🏠 e\u0301", "20"), ("ab", "3")), text_columns=(0,))
+    table = TableBlock(
+        ("", "件"), (("日期", "1"), ("🏠 e\u0301", "20"), ("ab", "3")), text_columns=(0,)
+    )
     assert render_table(table) == ["      件", "日期   1", "🏠 e\u0301  20", "ab     3"]
     assert render_table(replace(table, rows=(("日" * 9, "1"),)), width=16)[1] == "日日日日日…    1"
 
 
 def test_the_longest_cells_are_cut_to_the_width():
-    table = Table(("config", "run 1"), (("a" * 40, "b" * 14),), text_columns=(0, 1))
+    table = TableBlock(("config", "run 1"), (("a" * 40, "b" * 14),), text_columns=(0, 1))
     assert render_table(table, 32) == [
         f"{'config':<16}  run 1",
         f"{'a' * 15}…  {'b' * 14}",
@@ -142,7 +153,7 @@ def test_the_longest_cells_are_cut_to_the_width():
 
 
 def test_numbers_are_never_cut():
-    table = Table(("a" * 40, "b" * 40), (("x", "1234567890123456"),))
+    table = TableBlock(("a" * 40, "b" * 40), (("x", "1234567890123456"),))
     assert render_table(table, 20) == [
         f"{'a' * 11}…  {'b' * 15}…",
         f"{'x':<12}  1234567890123456",
@@ -150,7 +161,7 @@ def test_numbers_are_never_cut():
 
 
 def test_no_cell_breaks_a_line_or_moves_the_cursor():
-    assert render_table(Table(("", "a\nb"), (("\x1b[2J", "1"),))) == [
+    assert render_table(TableBlock(("", "a\nb"), (("\x1b[2J", "1"),))) == [
         "         a\\nb",
         "\\x1b[2J     1",
     ]

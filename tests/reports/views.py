@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from dlcli.reports.views import Block, Chart, Section, Table, View
+from dlcli.reports.views import Block, Chart, Section, TableBlock, View
 
 
 def flatten(blocks: tuple[Any, ...]) -> Iterator[Any]:
@@ -42,9 +42,9 @@ def all_charts(sections: list[Section]) -> list[Chart]:
     return [block for block in blocks if isinstance(block, Chart)]
 
 
-def tables(view: View, anchor: str) -> dict[str, Table]:
+def tables(view: View, anchor: str) -> dict[str, TableBlock]:
     """Return the tables of a section by caption."""
-    return {each.caption: each for each in parts(view, anchor) if isinstance(each, Table)}
+    return {each.caption: each for each in parts(view, anchor) if isinstance(each, TableBlock)}
 
 
 def figures(view: View) -> list[tuple[str, str, str]]:
