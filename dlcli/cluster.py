@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -23,9 +22,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from random import SystemRandom
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import UsageError, WorkerError
+
+if TYPE_CHECKING:
+    import subprocess
 
 TF_CONFIG = "TF_CONFIG"
 _ROLES = ("chief", "master", "worker")
@@ -378,6 +380,8 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
     Returns:
         The exit code of worker 0, as a shell gives it.
     """
+    import subprocess  # which predictions don't need
+
     addresses = tuple(f"localhost:{port}" for port in free_ports(count))
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]

@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -114,14 +114,6 @@ def print_remarks(remarks: Iterable[Remark]) -> None:
     """Print what was detected in a table's files and is not obvious: notes, then warnings."""
     for remark in sorted(remarks, key=lambda remark: remark.is_doubtful):
         print_message("warning" if remark.is_doubtful else "note", remark.message)
-
-
-def print_unused_columns(file: str, columns: Sequence[str]) -> None:
-    """Print which columns of a file were not known in training."""
-    if columns:
-        count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
-        names = fmt.join_names(columns, _MOST_NAMES)
-        print_message("note", f"{file}: ignored {count} not seen in training: {names}")
 
 
 class _TextLog:

@@ -17,7 +17,7 @@ from dlcli.cli.run_argument import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dlcli.columns.value_issues import ValueIssues
     from dlcli.pipeline.events import Event
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
     from dlcli.tables.table import Table
 
+_MOST_NAMES = 8
+"""Unknown columns that are named."""
 _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing, "
     "--on-bad-row reject --rejected FILE skips their rows"
@@ -107,7 +109,6 @@ def predict(  # noqa: PLR0913  (Click gives options by their names)
     constant memory, to a part of the same name. A part appears when it is complete; the same
     command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_unused_columns
     from dlcli.pipeline.table_prediction import predict as predict_table
     from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
     from dlcli.runs.run_reader import opened_network
@@ -141,7 +142,7 @@ def predict(  # noqa: PLR0913  (Click gives options by their names)
         rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
         _write_rejected(table, issues, rejected)
-    print_unused_columns(table.file, predictor.unread_columns(table, keep))
+    _print_unused_columns(table.file, predictor.unread_columns(table, keep))
     _print_uncertainty(predictor)
     if as_json:
         result = {"run": str(run), "output": str(output), "rows": table.rows}
@@ -181,7 +182,7 @@ def _predict_folder(
     paths: RunAndData, output: Path, choices: FolderOptions, jobs: int, as_json: bool
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
-    from dlcli.cli.event_log import print_event, print_remarks, print_unused_columns
+    from dlcli.cli.event_log import print_event, print_remarks
     from dlcli.pipeline.folder_prediction import PartEvent, predict_folder
     from dlcli.runs.run_reader import opened_network
 
@@ -202,7 +203,7 @@ def _predict_folder(
         outcome = predict_folder(opened, Path(data), output, choices, jobs, listener)
     predictor, found = outcome.predictor, outcome.differences
     print_remarks(outcome.remarks)
-    print_unused_columns(str(data), [*outcome.unread])
+    _print_unused_columns(str(data), [*outcome.unread])
     _print_uncertainty(predictor)
     if as_json:
         result = {"run": str(run), "output": str(output), "rows": found.rows}
@@ -240,7 +241,6 @@ def evaluate(
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.event_log import print_unused_columns
     from dlcli.pipeline.table_prediction import evaluate as evaluate_table
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.report_parts import evaluation_view
@@ -257,7 +257,7 @@ def evaluate(
     evaluation, differences = found.evaluation, found.differences
     _write_rejected(evaluation.table, found.issues, rejected)
     file = found.table.file
-    print_unused_columns(file, predictor.unread_columns(found.table))
+    _print_unused_columns(file, predictor.unread_columns(found.table))
     _print_uncertainty(predictor)
     rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
@@ -284,6 +284,16 @@ def evaluate(
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, file)
+
+
+def _print_unused_columns(file: str, columns: Sequence[str]) -> None:
+    """Print which columns of a file were not known in training."""
+    from dlcli.reports.formatting import join_names
+
+    if columns:
+        count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
+        names = join_names(columns, _MOST_NAMES)
+        print_message("note", f"{file}: ignored {count} not seen in training: {names}")
 
 
 def _print_uncertainty(predictor: Predictor) -> None:
