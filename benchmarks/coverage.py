@@ -4,17 +4,17 @@
 formula or from a large sample. 95 of 100 intervals should contain it, also for few rows, skewed
 errors and accurate decisions.
 
-Share of intervals that contain the true value (500, 400 and 150 samples; the standard error of .950
-is .010, .011 and .018):
+Share of intervals that contain the true value (500, 500, 400 and 150 samples; the standard error of
+.950 is .010, .010, .011 and .018):
 
-    rows                        30    100  1,000
-    accuracy                  .972   .945   .960
-    auc 0.8                   .970   .965   .947
-    auc 0.8, 1 in 5 positive  .962   .955   .933
-    rmse, normal errors       .972   .953   .953
-    rmse, Laplace errors      .930   .973   .973
-    log_loss                  .964   .980   .953
-    difference of accuracies  .962   .943   .967
+    rows                        30     50    100  1,000
+    accuracy                  .972   .970   .945   .960
+    auc 0.8                   .978   .980   .968   .953
+    auc 0.8, 1 in 5 positive  .934   .970   .973   .933
+    rmse, normal errors       .958   .960   .958   .953
+    rmse, Laplace errors      .920   .952   .968   .973
+    log_loss                  .962   .958   .978   .960
+    difference of accuracies  .962   .970   .943   .967
 """
 
 from __future__ import annotations
