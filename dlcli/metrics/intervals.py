@@ -299,12 +299,13 @@ def standard_error(statistic: Statistic) -> Number:
 def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
     """Return the interval by bootstrap, at least as long as Student's; or why there is none.
 
-    Student's is `θ ± t √(n / (n - 1)) s`. For two equally good models, the differences of rows are
-    about symmetric, and Student's excludes 0 as rarely as it should. Resampling sees too little of
-    the few rows that decide: of 100 rows, one in 20 of which is positive, its intervals of
-    differences of log losses exclude 0 in 18 % of simulated samples, and Student's in 4 %. Where
-    rows are skewed, resampling contains the true value more often. With many rows, Student's is
-    enough.
+    Student's is `θ ± t √(n / (n - 1)) s`, where `n` is the effective number of rows, but at most
+    the number that the metric is taken over: the rows of the rarer class for an AUC. For two
+    equally good models, the differences of rows are about symmetric, and Student's excludes 0 as
+    rarely as it should. Resampling sees too little of the few rows that decide: of 100 rows, one in
+    20 of which is positive, its intervals of differences of log losses exclude 0 in 18 % of
+    simulated samples, and Student's in 4 %. Where rows are skewed, resampling contains the true
+    value more often. With many rows, Student's is enough.
     """
     rows, size = len(statistic.weights), effective_size(statistic.weights)
     if rows < FEWEST:

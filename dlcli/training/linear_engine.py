@@ -5,6 +5,11 @@ program for them takes far longer. Where the loss is the usual one of the activa
 with respect to the weighted sums is the prediction minus the label (McCullagh & Nelder 1989,
 *Generalized Linear Models*, 2.5). Rows, their order, loss, updates and the choice of the best epoch
 are those of the compiled engine; only roundings differ.
+
+SciPy's L-BFGS-B reaches the optimum in about 30 evaluations, but the baseline is not the optimum:
+the best epoch by validation loss regularizes it. The best of so few iterates is worse: the
+validation log loss of the linear model is 0.129 instead of 0.099 for the shipped digits, and 0.543
+instead of 0.451 for the reviews.
 """
 
 from __future__ import annotations
