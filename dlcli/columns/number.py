@@ -445,35 +445,45 @@ class NumberEncoder(FilledEncoder):
     def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = rows.numbers_of(self.column)
-        values = parsed.values
-        wrong = parsed.unreadable
-        is_usual = len(values) > 0 and self.low <= values.min() and values.max() <= self.high
-        if not (is_usual and self._has_usual_range):  # there may be something to record
+        values, wrong = parsed.values, parsed.unreadable
+        empty = np.isnan(values)
+        has_empty = bool(empty.any())
+        usual: Mask = (self.low <= values) & (values <= self.high)
+        is_usual = self._is_safe and bool((usual | empty if has_empty else usual).all())
+        if not is_usual or (has_empty and wrong.any()):
             issues.refuse(wrong, rows, self.column, parsed.complaint)
             for beyond, complaint in out_of_range(self.scaling_name, values):
                 issues.refuse(beyond, rows, self.column, complaint)
                 wrong = wrong | beyond
-            values = np.where(wrong, np.nan, values) if wrong.any() else values
-            with np.errstate(invalid="ignore"):
-                outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
+            values = np.where(wrong, np.nan, values)
+            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
             issues.add_outside(self.column, outside, self.low, self.high)
+            has_empty = True
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
             found = np.searchsorted(categories, narrow).clip(max=len(categories) - 1)
             hits = np.flatnonzero(categories[found] == narrow)
             out[hits, found[hits] - len(self.categories) - self.indicator] = 1
-        empty = np.isnan(values)
-        if empty.any():
+        if has_empty:
+            missing = np.isnan(values) & ~wrong
             fill = self.fill or 0.0
-            values = self.fill_missing(values, empty & ~wrong, wrong, fill, rows, out, issues)
-        with np.errstate(all="ignore"):
+            values = self.fill_missing(values, missing, wrong, fill, rows, out, issues)
+        if is_usual:
             scaled = self.scale(values)
-        self.write(values, refuse_overflow(scaled, values, rows, self.column, issues), out)
+        else:
+            with np.errstate(all="ignore"):
+                scaled = refuse_overflow(self.scale(values), values, rows, self.column, issues)
+        self.write(values, scaled, out)
 
     @cached_property
-    def _has_usual_range(self) -> bool:
-        """Whether no number of the training rows' range is refused."""
-        return all(not wrong.any() for wrong, _ in out_of_range(self.scaling_name, self._ends))
+    def _is_safe(self) -> bool:
+        """Whether no number from the training rows' minimum to their maximum is refused."""
+        ends = self._ends
+        is_filled_within = self.low <= (self.fill or 0.0) <= self.high
+        with np.errstate(all="ignore"):
+            is_finite = bool((np.abs(self.scale(ends)) <= LARGEST).all())
+        is_in_range = not any(wrong.any() for wrong, _ in out_of_range(self.scaling_name, ends))
+        return is_filled_within and is_finite and is_in_range
 
     @property
     def _ends(self) -> Floats:
@@ -639,10 +649,8 @@ class NumericEncoder(NumberEncoder):
     @property
     def may_be_scaled_together(self) -> bool:
         """True if nothing is recorded of the numbers in the training rows' range."""
-        with np.errstate(all="ignore"):
-            scaled = self.scaling.apply(self._ends)
         is_exact = bool((np.abs(self._ends) <= _LARGEST_PLAIN).all())
-        return not self.categories and is_exact and bool((np.abs(scaled) <= LARGEST).all())
+        return not self.categories and is_exact and self._is_safe
 
     # Exported models.
 
@@ -760,15 +768,14 @@ class _NumbersTogether(Together):
         self._names = [each.column for each, _ in columns]
         self._low = np.array([each.low for each, _ in columns])
         self._high = np.array([each.high for each, _ in columns])
-        alike = defaultdict[str, list[int]](list)
+        alike = defaultdict[object, list[int]](list)
         for number, (encoder, _) in enumerate(columns):
-            name = encoder.scaling.name
-            alike[f"{name} {number}" if name == "quantile" else name].append(number)
+            alike[encoder.scaling.formula or number].append(number)
         self._scalings = [
             (
-                slice(None) if len(numbers) == len(columns) else np.array(numbers),
+                _as_slice(numbers),
                 stack_scalings([columns[number][0].scaling for number in numbers]),
-                np.array([columns[number][1] for number in numbers]),
+                _as_slice([columns[number][1] for number in numbers]),
             )
             for numbers in alike.values()
         ]
@@ -778,13 +785,21 @@ class _NumbersTogether(Together):
         values = rows.plain_numbers(self._names)
         if values is None:
             return ()
-        with np.errstate(all="ignore"):
-            for numbers, scaling, inputs in self._scalings:
-                out[:, inputs] = scaling.apply(values[:, numbers])
-            usual: Mask = (self._low <= values) & (values <= self._high)
-        if usual.all():
-            return self._names
-        return [self._names[at] for at in np.flatnonzero(usual.all(axis=0))]
+        encoded: Collection[str] = self._names
+        usual: Mask = (self._low <= values) & (values <= self._high)
+        if not usual.all():
+            values = np.where(usual, values, self._low)
+            encoded = [self._names[at] for at in np.flatnonzero(usual.all(axis=0))]
+        for numbers, scaling, inputs in self._scalings:
+            out[:, inputs] = scaling.apply(values[:, numbers])
+        return encoded
+
+
+def _as_slice(indices: Sequence[int]) -> "slice | Indices":
+    """Return indices as a slice if they are consecutive, which NumPy takes in a third of time."""
+    first, count = indices[0], len(indices)
+    is_slice = [*indices] == [*range(first, first + count)]
+    return slice(first, first + count) if is_slice else np.array(indices)
 
 
 class PiecewiseLinearEncoder(NumberEncoder):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -134,6 +134,11 @@ class LinearScaling(Fitted):
     scale: Annotated[float, Field(gt=0)] = 1.0
     """The training rows' standard deviation of f(x), their range, a divisor, or 1."""
 
+    @property
+    def formula(self) -> str:
+        """The same for scalings that can be stacked, see `stack_scalings`; empty for others."""
+        return "log1p" if self.name == "log1p" else "linear"
+
     def apply(self, values: Floats) -> Floats:
         """Scale values given in their own unit, (rows,)."""
         return (self.transform(values) - self.offset) / self.scale
@@ -194,6 +199,7 @@ class RobustScaling(Fitted):
     """The training rows' interquartile range, or what replaces it where it is 0."""
     limit: Annotated[float, Field(gt=0)]
     """The bound of the size of scaled values."""
+    formula: ClassVar[str] = "robust"
 
     def apply(self, values: Floats) -> Floats:
         """Scale values given in their own unit, (rows,)."""
@@ -240,6 +246,8 @@ class QuantileScaling(Fitted):
     """Quantiles, in the column's unit."""
     normals: Increasing
     """The standard normal distribution's quantile at the share of each."""
+
+    formula: ClassVar[str] = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -300,7 +308,7 @@ def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
     """Return the scaling of several columns side by side, (rows, columns), given those of each.
 
     Args:
-        scalings: of one name; a single one if it is `quantile`.
+        scalings: of the same formula.
     """
     first, *others = scalings
     if not others:

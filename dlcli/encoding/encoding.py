@@ -86,9 +86,9 @@ class Encoding(Fitted):
             DataError: for columns that the table doesn't have; or for values that can't be encoded,
                 with their row, unless the issues are lenient.
         """
-        read = [feature.column for feature in self.features]
-        if message := absent_columns(read, rows.columns):
-            raise DataError(message, file=rows.file)
+        if not self._columns.issubset(rows.columns):
+            read = [feature.column for feature in self.features]
+            raise DataError(absent_columns(read, rows.columns), file=rows.file)
         if isinstance(rows, FewRows):
             inputs = InMemoryInputs(self._encode_few(rows, issues))
         else:
@@ -112,6 +112,11 @@ class Encoding(Fitted):
             elif isinstance(encoder, DenseEncoder):
                 encoder.encode(rows, matrix[:, inputs], issues)
         return matrix
+
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        """The columns that are read."""
+        return frozenset(feature.column for feature in self.features)
 
     @cached_property
     def _of_few(
