@@ -6,7 +6,7 @@ one for missing values; a value without a code has -1.
 
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -33,6 +33,7 @@ from dlcli.columns.column_type import (
     EncoderClasses,
     EncodersWithInputs,
     ErrorIfMissing,
+    Record,
     Rule,
     Together,
     refuse_missing,
@@ -568,14 +569,14 @@ class _CategoriesTogether(Together):
             for each, at in encoders
         ]
 
-    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
+    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
         """Write the inputs of columns in which there is nothing to record."""
-        encoded = []
+        encoded: dict[str, Record | None] = {}
         for column, known, start, is_one_hot in self._columns:
             texts = rows.few_texts(column)
             if texts is None or not known.keys() >= {*texts}:
                 continue
-            encoded.append(column)
+            encoded[column] = None
             for row, text in enumerate(texts):
                 code = known[text]  # type: ignore[index]  # none is missing
                 if is_one_hot:

@@ -8,7 +8,7 @@ type: it calls these methods.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +59,8 @@ class Defaults(Protocol):
 
 
 EncoderClasses = tuple["type[ColumnEncoder]", ...]
+Record = Callable[["ValueIssues"], None]
+"""Records something about the values of rows."""
 EncodersWithInputs = Sequence[tuple["ColumnEncoder", slice]]
 """Encoders of columns, with the indices of their inputs."""
 
@@ -532,8 +534,8 @@ class Together(ABC):
     """Columns of one type, of which few rows are encoded at once, as NumPy takes long to begin."""
 
     @abstractmethod
-    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
-        """Write the inputs of columns in which there is nothing to record.
+    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
+        """Write the inputs of columns in which nothing is rare or wrong.
 
         They are those of `DenseEncoder.encode` to the bit.
 
@@ -542,7 +544,8 @@ class Together(ABC):
             out: zeros of shape (rows, all inputs).
 
         Returns:
-            The columns that were encoded; the inputs of the others are still to be written.
+            The columns that were encoded, with what is still to be recorded of them; the inputs of
+            the others are still to be written.
         """
 
 
@@ -612,14 +615,15 @@ class FilledEncoder(DenseEncoder):
             issues: records missing values.
         """
         empty = missing | unreadable
-        self._record_missing(int(np.count_nonzero(missing)), fill, issues)
+        self.record_missing(int(np.count_nonzero(missing)), fill, issues)
         if self.fill is None:
             refuse_missing(missing, rows, self.column, issues)
         elif self.indicator:
             out[:, -1] = empty
         return np.where(empty, fill, values)
 
-    def _record_missing(self, count: int, fill: float, issues: "ValueIssues") -> None:
+    def record_missing(self, count: int, fill: float | None, issues: "ValueIssues") -> None:
+        """Record rows without a value, and what replaces it."""
         encoding = ""
         if count and self.fill is not None and not self.indicator:
             shown = f"{fill:g}"

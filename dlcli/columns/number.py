@@ -9,7 +9,7 @@ more input may mark the rows whose value was missing.
 import math
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import pairwise
@@ -31,6 +31,7 @@ from dlcli.columns.column_type import (
     FilledEncoder,
     Imputation,
     Median,
+    Record,
     Rule,
     Together,
     needs_indicator,
@@ -768,6 +769,11 @@ class _NumbersTogether(Together):
         self._names = [each.column for each, _ in columns]
         self._low = np.array([each.low for each, _ in columns])
         self._high = np.array([each.high for each, _ in columns])
+        self._encoders = [each for each, _ in columns]
+        self._inputs = [number for _, number in columns]
+        # A column that needs its values has no number in place of a missing one.
+        fills = [np.nan if each.fill is None else each.fill for each, _ in columns]
+        self._fill = np.array(fills)
         alike = defaultdict[object, list[int]](list)
         for number, (encoder, _) in enumerate(columns):
             alike[encoder.scaling.formula or number].append(number)
@@ -780,19 +786,32 @@ class _NumbersTogether(Together):
             for numbers in alike.values()
         ]
 
-    def encode(self, rows: "FewRows", out: Matrix) -> Collection[str]:
-        """Write the inputs of columns in which there is nothing to record."""
+    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
+        """Write the inputs of columns whose numbers are missing, or in the training range."""
         values = rows.plain_numbers(self._names)
         if values is None:
-            return ()
-        encoded: Collection[str] = self._names
+            return {}
+        records: dict[str, Record | None] = dict.fromkeys(self._names)
         usual: Mask = (self._low <= values) & (values <= self._high)
         if not usual.all():
+            empty = np.isnan(values)
+            values = np.where(empty, self._fill, values)
+            usual = (self._low <= values) & (values <= self._high)
             values = np.where(usual, values, self._low)
-            encoded = [self._names[at] for at in np.flatnonzero(usual.all(axis=0))]
+            are_usual: Mask = np.logical_and.reduce(usual, axis=0)
+            counts: Indices = np.add.reduce(empty, axis=0, dtype=np.int64)
+            for at in np.flatnonzero(~are_usual | (counts > 0)).tolist():
+                encoder = self._encoders[at]
+                if not are_usual[at]:
+                    del records[encoder.column]
+                else:
+                    count = int(counts[at])
+                    records[encoder.column] = partial(encoder.record_missing, count, encoder.fill)
+                    if encoder.indicator:
+                        out[:, self._inputs[at] + 1] = empty[:, at]
         for numbers, scaling, inputs in self._scalings:
             out[:, inputs] = scaling.apply(values[:, numbers])
-        return encoded
+        return records
 
 
 def _as_slice(indices: Sequence[int]) -> "slice | Indices":

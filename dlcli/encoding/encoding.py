@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dlcli.arrays import Matrix
-from dlcli.columns.column_type import ColumnEncoder, Decision, DenseEncoder, SparseEncoder, Together
+from dlcli.columns.column_type import (
+    ColumnEncoder,
+    Decision,
+    DenseEncoder,
+    Record,
+    SparseEncoder,
+    Together,
+)
 from dlcli.columns.layout import Layout
 from dlcli.columns.registry import COLUMN_TYPES, FeatureEncoder
 from dlcli.columns.scaling import Fitted
@@ -103,11 +110,14 @@ class Encoding(Fitted):
         """Encode few rows, (rows, inputs)."""
         width, encoders, together = self._of_few
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
-        encoded = {name for each in together for name in each.encode(rows, matrix)}
+        encoded: dict[str, Record | None] = {}
+        for each in together:
+            encoded |= each.encode(rows, matrix)
         for encoder, inputs in encoders:
             if encoder.column in encoded:
-                continue
-            if isinstance(encoder, SparseEncoder):
+                if record := encoded[encoder.column]:
+                    record(issues)
+            elif isinstance(encoder, SparseEncoder):
                 encoder.encode(rows, issues).fill(matrix[:, inputs])
             elif isinstance(encoder, DenseEncoder):
                 encoder.encode(rows, matrix[:, inputs], issues)
