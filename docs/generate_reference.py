@@ -17,12 +17,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dlcli.config.config_schema import Config
+from dlcli.config.config_schema import Config, json_schema
 from dlcli.schema.key_examples import EXAMPLES
 from dlcli.schema.section import Expected, OneOf, Section
 from dlcli.tables.time_formats import DIRECTIVES
 
 PAGE = Path(__file__).parent / "reference.md"
+SCHEMA = Path(__file__).parents[1] / "configs" / "dlcli.schema.json"
 BEGINNING = """\
 # Reference
 
@@ -337,3 +338,4 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(reference(), encoding="utf-8")
+    SCHEMA.write_text(json_schema(), encoding="utf-8")

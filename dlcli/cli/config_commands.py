@@ -25,7 +25,6 @@ EXPORT_DOCUMENT = "export.json"
 """The file by which the folder of an export is known, before its package is loaded."""
 EXPORT_SCRIPT = "train.py"
 """The file of an exported script, which is no model."""
-SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @click.command()
@@ -320,8 +319,7 @@ def schema(output: Path | None) -> None:
     \b
       # yaml-language-server: $schema=dlcli.schema.json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.config.config_schema import Config
+    from dlcli.config.config_schema import json_schema
 
-    document = {"$schema": SCHEMA_DIALECT, **Config.model_json_schema(), "title": "dlcli config"}
     with options.open_output(output) as stream:
-        stream.write((json.dumps(document, indent=2) + "\n").encode())
+        stream.write(json_schema().encode())

@@ -1,5 +1,6 @@
 """The whole config: layers, training, and the checks between sections."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -573,6 +574,13 @@ class Config(Section):
                     f"{key}.monitor",
                     f"'{section.monitor}' needs rows to validate on; set data.{way_out}",
                 )
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of the config, as `dlcli schema` prints it."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    document = {"$schema": dialect, **Config.model_json_schema(), "title": "dlcli config"}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def find_setting(name: str) -> str | None:

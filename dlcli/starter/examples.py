@@ -6,6 +6,9 @@ from pathlib import Path
 
 from dlcli.errors import UsageError, did_you_mean
 
+SCHEMA = "dlcli.schema.json"
+"""The JSON Schema that the first line of each config names for editors."""
+
 
 def example_names() -> list[str]:
     """Return the names of the examples, sorted."""
@@ -27,6 +30,8 @@ def write_example(name: str, folder: Path) -> list[Path]:
             written to; none of the files remains then.
     """
     contents = _contents(name)
+    if folder.joinpath(SCHEMA).exists():  # of another example
+        del contents[SCHEMA]
     for file in contents:
         if folder.joinpath(file).exists():
             raise UsageError(f"{folder / file}: exists already; choose another folder")
@@ -55,7 +60,8 @@ def _contents(name: str) -> dict[str, bytes]:
         listed = f"there are {', '.join(names)}{did_you_mean(name, names)}"
         raise UsageError(f"no example '{name}'; {listed}")
     config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
-    files = {f"{name}.yaml": config.replace(b"../data/", b"")}
+    schema = _examples_folder().joinpath("configs", SCHEMA).read_bytes()
+    files = {f"{name}.yaml": config.replace(b"../data/", b""), SCHEMA: schema}
     data, table = _examples_folder() / "data", _table_of(config)
     for path in (data / f"{table}.csv", data / f"{table}.md", *sorted(data.glob(f"{table}/*.png"))):
         files[path.relative_to(data).as_posix()] = path.read_bytes()

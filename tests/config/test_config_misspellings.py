@@ -19,7 +19,7 @@ import yaml
 from tests.config.schema import SCHEMA
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
-COUNT = int(os.environ.get("DLCLI_FUZZ", "50"))
+COUNT = int(os.environ.get("DLCLI_FUZZ", "100"))
 OWN_NAMES = re.compile(r"name|data\.(train|target|missing|split\.column)|data\.target\.column")
 """Paths of values that users choose freely."""
 OWN_KEYS = re.compile(r"input\.features|class_weight")

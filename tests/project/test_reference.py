@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dlcli.config.config_file import EDITOR_COMMENT, load_config
+from dlcli.config.config_schema import json_schema
 from dlcli.pipeline import events
+from dlcli.schema.section import Section
 from docs import generate_commands, generate_events
+from docs.generate_reference import SCHEMA as SCHEMA_FILE
 from docs.generate_reference import reference
 from tests.config.schema import SCHEMA
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")]
 SECTIONS: dict[str, dict[str, Any]] = {"Config": SCHEMA, **SCHEMA["$defs"]}
+
+
+def test_the_schema_that_shipped_configs_name_is_that_of_the_command() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema()
+    for config in SCHEMA_FILE.parent.glob("*.yaml"):
+        assert config.read_text(encoding="utf-8").startswith(EDITOR_COMMENT), config.name
+
+
+def repeated_defaults(section: Section) -> Iterator[str]:
+    """Yield the keys of a config that set what they have without it."""
+    for key in section.model_fields_set - {"name", "type"}:
+        value = getattr(section, key)
+        if not section.differs(key):
+            yield key
+        parts = value.values() if isinstance(value, Mapping) else value
+        for part in parts if isinstance(value, Mapping | tuple) else [value]:
+            if isinstance(part, Section):
+                yield from repeated_defaults(part)
+
+
+def test_shipped_configs_repeat_no_default() -> None:
+    for path in SCHEMA_FILE.parent.glob("*.yaml"):
+        if path.stem == "line":  # the first network shows all that it has
+            continue
+        assert [*repeated_defaults(load_config(path).config)] == [], path.name
 
 
 def one_line(text: str) -> str:
