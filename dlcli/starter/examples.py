@@ -60,10 +60,12 @@ def _contents(name: str) -> dict[str, bytes]:
         listed = f"there are {', '.join(names)}{did_you_mean(name, names)}"
         raise UsageError(f"no example '{name}'; {listed}")
     config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
-    schema = _examples_folder().joinpath("configs", SCHEMA).read_bytes()
-    files = {f"{name}.yaml": config.replace(b"../data/", b""), SCHEMA: schema}
+    files = {f"{name}.yaml": config.replace(b"../data/", b"")}
     data, table = _examples_folder() / "data", _table_of(config)
-    for path in (data / f"{table}.csv", data / f"{table}.md", *sorted(data.glob(f"{table}/*.png"))):
+    tables = (data / f"{table}.csv", data / f"{table}.md")
+    files |= {path.name: path.read_bytes() for path in tables}
+    files[SCHEMA] = _examples_folder().joinpath("configs", SCHEMA).read_bytes()
+    for path in sorted(data.glob(f"{table}/*.png")):
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from tests.cli.conftest import make_run
 
@@ -252,14 +253,10 @@ def test_rows_without_a_target_are_left_out_and_other_bad_values_are_missing(dlc
 def test_rows_whose_target_cant_be_read_are_skipped(dlcli):
     text = "x,y\n,\none,inf\n0,1\none,3\n"
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
-    assert result.stderr == (
-        "warning: standard input: 1 of 4 rows has no target ('y') and is left out: row 1\n"
-        "warning: standard input: 2 rows have values that can't be used, "
-        "1 of them skipped, the others treated as missing: "
-        "row 2, column 'y': expected a finite number, got 'inf'; "
-        "row 2, column 'x': expected a finite number, got 'one'; "
-        "row 4, column 'x': expected a finite number, got 'one'\n"
-    )
+    assert result.stderr == snapshot("""\
+warning: standard input: 1 of 4 rows has no target ('y') and is left out: row 1
+warning: standard input: 2 rows have values that can't be used, 1 of them skipped, the others treated as missing: row 2, column 'y': expected a finite number, got 'inf'; row 2, column 'x': expected a finite number, got 'one'; row 4, column 'x': expected a finite number, got 'one'
+""")
 
 
 @pytest.mark.usefixtures("bad")

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.errors import Interrupted
@@ -51,14 +52,16 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
     result = dlcli("diagnose", "runs/slow")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:5] == [
-        "runs/slow: 2 findings",
-        "",
-        "1. learning rate too low",
-        "   saw     training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
-        "as fast as in the first; optimizer.learning_rate is 0.001",
-        "   means   steps are so short that training has covered only part of its way",
-    ]
+    assert lines[:5] == snapshot(
+        [
+            "runs/slow: 2 findings",
+            "",
+            "1. learning rate too low",
+            "   saw     training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
+            "as fast as in the first; optimizer.learning_rate is 0.001",
+            "   means   steps are so short that training has covered only part of its way",
+        ]
+    )
     assert f"   try     {COMMAND}" in lines
     assert "2. small validation" in lines
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from tests.cli.conftest import DOUBLE, make_run
 
@@ -14,14 +15,16 @@ from tests.cli.conftest import DOUBLE, make_run
 def test_scores_are_a_table(dlcli):
     result = dlcli("evaluate", "runs/double", "-", text="x,y\n0,1\n1,3\n2,4\n3,7\n")
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [  # only the third row is missed, by 1
-        "rows                        4",
-        "mse                      0.25",
-        "rmse                      0.5",
-        "mae                      0.25",
-        "r2                     0.9467",  # 1 - 1 / 18.75
-        "median_absolute_error       0",
-    ]
+    assert result.stdout.splitlines() == snapshot(
+        [  # only the third row is missed, by 1
+            "rows                        4",
+            "mse                      0.25",
+            "rmse                      0.5",
+            "mae                      0.25",
+            "r2                     0.9467",  # 1 - 1 / 18.75
+            "median_absolute_error       0",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("folder")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 
 @pytest.fixture
@@ -20,14 +21,16 @@ def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "left")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:6] == [
-        "staff.csv: 106 rows, 3 columns",
-        "",
-        "column  type         missing  distinct  values            why",
-        "age     numeric                     41  -999 to 59        all numbers",
-        "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
-        "left    target                       2  0 (56), 1 (50)    all 0 or 1",
-    ]
+    assert lines[:6] == snapshot(
+        [
+            "staff.csv: 106 rows, 3 columns",
+            "",
+            "column  type         missing  distinct  values            why",
+            "age     numeric                     41  -999 to 59        all numbers",
+            "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
+            "left    target                       2  0 (56), 1 (50)    all 0 or 1",
+        ]
+    )
     assert "warning: a repeated value far from all others: 'age' (-999 in 6 rows)" in lines
     spelled = (
         "warning: categories that differ only in capital letters or spaces: 'site' ('hq', 'HQ')"
@@ -55,14 +58,16 @@ def test_of_many_columns_numbered_ones_of_the_same_type_are_listed_together(dlcl
         lines.append(",".join(["" if row else values[0], *values[1:]]))
     Path("many.csv").write_text("\n".join(lines) + "\n")
     shown = dlcli("inspect", "many.csv").stdout.splitlines()
-    assert [" ".join(line.split()) for line in shown[2:8]] == [
-        "column type missing distinct values why",
-        "pixel_0 ignored 96.7 % 1 0 (1) 1 value in 30 rows is too few",
-        "pixel_1 to pixel_37 (37) numeric 30 1 to 39.9 all numbers",
-        "label numeric 2 0 (15), 1 (15) all numbers",
-        "note1 categorical 2 a (15), b (15) text, 2 values",
-        "note2 ignored 1 - (30) the same value in all rows: -",
-    ]
+    assert [" ".join(line.split()) for line in shown[2:8]] == snapshot(
+        [
+            "column type missing distinct values why",
+            "pixel_0 ignored 96.7 % 1 0 (1) 1 value in 30 rows is too few",
+            "pixel_1 to pixel_37 (37) numeric 30 1 to 39.9 all numbers",
+            "label numeric 2 0 (15), 1 (15) all numbers",
+            "note1 categorical 2 a (15), b (15) text, 2 values",
+            "note2 ignored 1 - (30) the same value in all rows: -",
+        ]
+    )
     fewer = "\n".join(line.split(",", 1)[1] for line in lines)
     Path("many.csv").write_text(fewer + "\n")
     assert len(dlcli("inspect", "many.csv").stdout.splitlines()) > 40

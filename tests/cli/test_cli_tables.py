@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import DataError
@@ -39,11 +40,13 @@ def parts(folder):
 class TestExperiment:
     def test_detected_formats_are_printed_with_the_data(self, dlcli):
         lines = dlcli("validate", "c.yaml").stderr.splitlines()
-        assert lines[:3] == [
-            "data      data/part-*.csv: 4 training, 1 validation rows",
-            "          data/part-*.csv: fields are separated by ';'",
-            "          data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
-        ]
+        assert lines[:3] == snapshot(
+            [
+                "data      data/part-*.csv: 4 training, 1 validation rows",
+                "          data/part-*.csv: fields are separated by ';'",
+                "          data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
+            ]
+        )
 
     def test_an_ambiguous_number_is_a_warning(self, dlcli):
         Path("data/part-1.csv").write_text("x;y\n0;1,500\n1;2,500\n")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.pipeline import preflight
 
@@ -28,26 +29,30 @@ def config(folder):
 def test_a_good_config_shows_its_network(dlcli):
     result = dlcli("validate", "config.yaml")
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [  # x, and one input for each of a, b, c
-        "layer             type          inputs  units  parameters",
-        "hidden_1          Dense relu         4      3          15",
-        "hidden_1_dropout  Dropout 0.5        3      3           0",
-        "output            Dense linear       3      1           4",
-        "total                                                  19",
-    ]
+    assert result.stdout.splitlines() == snapshot(
+        [  # x, and one input for each of a, b, c
+            "layer             type          inputs  units  parameters",
+            "hidden_1          Dense relu         4      3          15",
+            "hidden_1_dropout  Dropout 0.5        3      3           0",
+            "output            Dense linear       3      1           4",
+            "total                                                  19",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("config")
 def test_inferred_settings_are_printed(dlcli):
-    assert dlcli("validate", "config.yaml").stderr.splitlines() == [
-        "data      points.csv: 3 training rows",
-        "target    y: a number, all numbers",
-        "features  1 numeric, declared: x",
-        "          1 categorical, declared: w",
-        "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
-        "          loss mean_squared_error of the standardized target; metrics mae",
-        "engine    compiled, as a graph",
-    ]
+    assert dlcli("validate", "config.yaml").stderr.splitlines() == snapshot(
+        [
+            "data      points.csv: 3 training rows",
+            "target    y: a number, all numbers",
+            "features  1 numeric, declared: x",
+            "          1 categorical, declared: w",
+            "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
+            "          loss mean_squared_error of the standardized target; metrics mae",
+            "engine    compiled, as a graph",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("config")
@@ -73,13 +78,11 @@ def test_the_other_columns_are_included_if_the_config_asks_for_it(dlcli, feature
 def test_a_wrong_delimiter_is_reported_once_for_all_features(dlcli):
     setting = 'data.format={name: csv, delimiter: ";"}'
     result = dlcli("validate", "config.yaml", "--set", setting)
-    assert result.stderr == (
-        "error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; "
-        "there are x,w,y\n"
-        "error: config.yaml:2:19: input.features: the table has a single column, 'x,w,y'; "
-        'set data.format: {name: csv, delimiter: ","}\n'
-        "2 problems\n"
-    )
+    assert result.stderr == snapshot("""\
+error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; there are x,w,y
+error: config.yaml:2:19: input.features: the table has a single column, 'x,w,y'; set data.format: {name: csv, delimiter: ","}
+2 problems
+""")
 
 
 @pytest.mark.usefixtures("config")
@@ -145,13 +148,15 @@ def test_of_large_data_only_the_header_is_read(dlcli, monkeypatch):
     Path("points.csv").write_text("x,w,y\n0,a,1\noops\n")
     result = dlcli("validate", "config.yaml")
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == [
-        "layer             type         inputs  units  parameters",
-        "hidden_1          Dense relu        ?      3           ?",
-        "hidden_1_dropout  Dropout 0.5       3      3           0",
-        "output            Dense ?           3      ?           ?",
-        "total                                                  ?",
-    ]
+    assert result.stdout.splitlines() == snapshot(
+        [
+            "layer             type         inputs  units  parameters",
+            "hidden_1          Dense relu        ?      3           ?",
+            "hidden_1_dropout  Dropout 0.5       3      3           0",
+            "output            Dense ?           3      ?           ?",
+            "total                                                  ?",
+        ]
+    )
     assert "--data" in result.stderr
 
 
@@ -237,16 +242,18 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
         "batch_size: {low: 8, high: 64, step: 8}, early_stopping: [null, {monitor: loss}]}}"
     )
     result = dlcli("validate", "config.yaml", "--set", space)
-    assert result.stdout.splitlines()[5:] == [
-        "",
-        "tune                     50 trials, tpe, val_loss of 5 folds",
-        "optimizer.learning_rate  0.0001 to 0.1, log",
-        "hidden_layers.number     1 to 4",
-        "hidden_layers.units      8, 16",
-        "hidden_layers.dropout    0 to 0.5",
-        "batch_size               8 to 64 by 8",
-        "early_stopping           null, {monitor: loss}",
-    ]
+    assert result.stdout.splitlines()[5:] == snapshot(
+        [
+            "",
+            "tune                     50 trials, tpe, val_loss of 5 folds",
+            "optimizer.learning_rate  0.0001 to 0.1, log",
+            "hidden_layers.number     1 to 4",
+            "hidden_layers.units      8, 16",
+            "hidden_layers.dropout    0 to 0.5",
+            "batch_size               8 to 64 by 8",
+            "early_stopping           null, {monitor: loss}",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("config")

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import TrainingError
 from dlcli.metrics.intervals import Estimate
@@ -114,13 +115,15 @@ def calls(rows, monkeypatch):
 
 def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, calls):
     result = dlcli("cv", "rows.yaml")
-    assert result.stderr.splitlines() == [
-        "rows      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
-        "          the delimiter is ;",
-        "kept      1 of 2 folds finished before",
-        "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",
-        "fold      2/2  failed: training diverged",
-    ]
+    assert result.stderr.splitlines() == snapshot(
+        [
+            "rows      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
+            "          the delimiter is ;",
+            "kept      1 of 2 folds finished before",
+            "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",
+            "fold      2/2  failed: training diverged",
+        ]
+    )
     lines = result.stdout.splitlines()
     assert lines[0] == "           all rows [95 %]  mean of folds [95 %]  ± over folds  constant"
     assert lines[-3:] == [

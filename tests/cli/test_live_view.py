@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import FunctionType
 
 import pytest
+from inline_snapshot import snapshot
 from rich.console import Console
 from rich.live import Live
 
@@ -71,14 +72,16 @@ def test_each_measure_is_shown_with_its_best_value_and_epoch():
         epoch(3, loss=0.125, accuracy=0.5, val_loss=0.625, val_accuracy=0.875),
         width=60,
     )
-    assert frame(view)[1:] == [
-        "                now    best  at",
-        "loss          0.125*  0.125   3",
-        "accuracy        0.5    0.75   2",
-        "val_loss      0.625     0.5   2",
-        "val_accuracy  0.875*  0.875   3",
-        "learning rate 0.01  1 epochs/s",
-    ]
+    assert frame(view)[1:] == snapshot(
+        [
+            "                now    best  at",
+            "loss          0.125*  0.125   3",
+            "accuracy        0.5    0.75   2",
+            "val_loss      0.625     0.5   2",
+            "val_accuracy  0.875*  0.875   3",
+            "learning rate 0.01  1 epochs/s",
+        ]
+    )
 
 
 def test_after_resuming_the_best_value_is_that_since_then():

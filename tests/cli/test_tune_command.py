@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.cli.event_log import print_event
 from dlcli.errors import TrainingError
@@ -275,12 +276,14 @@ def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     space = {"hidden_layers": {"units": [16, 32]}, "optimizer.learning_rate": learning_rate}
     fields = {"rows": 60, "trials": 50, "folds": 5, "held_out": "validation", "space": space}
     print_event(SpaceEvent(**fields))
-    assert capsys.readouterr().err.splitlines() == [
-        "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
-        "          hidden_layers:",
-        "            units: [16, 32]",
-        "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
-    ]
+    assert capsys.readouterr().err.splitlines() == snapshot(
+        [
+            "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
+            "          hidden_layers:",
+            "            units: [16, 32]",
+            "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
+        ]
+    )
     print_event(SpaceEvent(**{**fields, "folds": None, "held_out": "out-of-fold"}))
     assert ": 50 trials, the out-of-fold rows\n" in capsys.readouterr().err
 

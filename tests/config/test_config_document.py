@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.config.config_schema import Config
@@ -266,12 +267,14 @@ def test_a_problem_is_one_line_without_control_characters(
 ) -> None:
     lines = '"new\\nline": 1\nloss: "\\e[31mred\\x85"\nname: "a\\nb"\n'
     found = problems_with(lines)
-    assert [problem.split("; allowed")[0] for problem in found] == [
-        'c.yaml:4:1: ["new\\nline"]: unknown key',
-        "c.yaml:5:7: loss: unknown loss '\\x1b[31mred\\x85'",
-        "c.yaml:6:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
-        " got 'a\\nb'",
-    ]
+    assert [problem.split("; allowed")[0] for problem in found] == snapshot(
+        [
+            'c.yaml:4:1: ["new\\nline"]: unknown key',
+            "c.yaml:5:7: loss: unknown loss '\\x1b[31mred\\x85'",
+            "c.yaml:6:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+            " got 'a\\nb'",
+        ]
+    )
 
 
 def test_a_config_error_has_a_line_for_each_problem(config_file: Path) -> None:

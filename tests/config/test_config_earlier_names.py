@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_file import load_config, load_config_of_run
@@ -122,10 +123,12 @@ def test_a_scaling_layer_is_auto_or_has_parameters(
     assert load_with("", "input.scaling_layer=auto").input.scaling_multiplier == 40
     assert load_with("", "input.scaling_layer={}").input.scaling_multiplier == 40
     assert load_with("", "input.scaling_layer=null").input.scaling_multiplier is None
-    assert problems_with("", "input.scaling_layer=6") == [
-        "--set 'input.scaling_layer=6': input.scaling_layer: expected auto, or keys and values, "
-        "got 6; write {learning_rate_multiplier: 6}, or omit it for none"
-    ]
+    assert problems_with("", "input.scaling_layer=6") == snapshot(
+        [
+            "--set 'input.scaling_layer=6': input.scaling_layer: expected auto, or keys and values, "
+            "got 6; write {learning_rate_multiplier: 6}, or omit it for none"
+        ]
+    )
     assert problems_with("", "input.scaling_layer={learning_rate_multiplier: 0}") == [
         "--set 'input.scaling_layer={learning_rate_multiplier: 0}': "
         "input.scaling_layer.learning_rate_multiplier: expected a number above 0, got 0"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config, make_config, relative_path
 from dlcli.errors import ConfigError, Problem, UsageError
@@ -36,29 +37,33 @@ epochs: true
 epochs: 0
 loss: !!binary aGk=
 """
-    assert problems_of(text) == [
-        "c.yaml:1:1: sed: unknown key; did you mean 'seed'?",
-        "c.yaml:3:3: data.target: is required",
-        "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
-        "c.yaml:4:15: data.validation: expected a share of the rows between 0 and 1, or a file,"
-        " got 2; for 2 % write 0.02",
-        "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1000000, got 'ten'",
-        "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",
-        "c.yaml:7:44: hidden[1].dropout: expected a number in [0, 1), got 1.0",
-        "c.yaml:8:5: hidden[2].units: is required",
-        "c.yaml:8:18: hidden[2].activation: unknown activation 'rellu'; did you mean 'relu'?",
-        "c.yaml:10:1: epochs: is given twice",
-        "c.yaml:11:7: loss: the tag '!!binary' is not allowed",
-    ]
+    assert problems_of(text) == snapshot(
+        [
+            "c.yaml:1:1: sed: unknown key; did you mean 'seed'?",
+            "c.yaml:3:3: data.target: is required",
+            "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
+            "c.yaml:4:15: data.validation: expected a share of the rows between 0 and 1, or a file,"
+            " got 2; for 2 % write 0.02",
+            "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1000000, got 'ten'",
+            "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",
+            "c.yaml:7:44: hidden[1].dropout: expected a number in [0, 1), got 1.0",
+            "c.yaml:8:5: hidden[2].units: is required",
+            "c.yaml:8:18: hidden[2].activation: unknown activation 'rellu'; did you mean 'relu'?",
+            "c.yaml:10:1: epochs: is given twice",
+            "c.yaml:11:7: loss: the tag '!!binary' is not allowed",
+        ]
+    )
 
 
 def test_a_misspelled_key_is_not_missing(problems_of: Problems) -> None:
     text = "data: {train: t.csv, tagret: y}\nhiden: []\nepoch: 5\n"
-    assert problems_of(text) == [
-        "c.yaml:1:22: data.tagret: unknown key; did you mean 'target'?",
-        "c.yaml:2:1: hiden: unknown key; did you mean 'hidden'?",
-        "c.yaml:3:1: epoch: unknown key; did you mean 'epochs'?",
-    ]
+    assert problems_of(text) == snapshot(
+        [
+            "c.yaml:1:22: data.tagret: unknown key; did you mean 'target'?",
+            "c.yaml:2:1: hiden: unknown key; did you mean 'hidden'?",
+            "c.yaml:3:1: epoch: unknown key; did you mean 'epochs'?",
+        ]
+    )
 
 
 def test_an_unknown_key_is_located_at_the_key(
@@ -196,14 +201,16 @@ def test_later_problems_are_located_and_sorted(
                 Problem("seed", "is odd", "elsewhere:1:1"),
             ]
         )
-    assert str(caught.value).splitlines() == [
-        "--set 'data.sample_weight=w': data.sample_weight: no such column",
-        "c.yaml:1:1: loss: doesn't fit",
-        "c.yaml:1:1: is odd",
-        "elsewhere:1:1: seed: is odd",
-        "c.yaml:1:30: data.target: no such column",
-        "c.yaml:5:30: input.features['b.c']: no such column",
-    ]
+    assert str(caught.value).splitlines() == snapshot(
+        [
+            "--set 'data.sample_weight=w': data.sample_weight: no such column",
+            "c.yaml:1:1: loss: doesn't fit",
+            "c.yaml:1:1: is odd",
+            "elsewhere:1:1: seed: is odd",
+            "c.yaml:1:30: data.target: no such column",
+            "c.yaml:5:30: input.features['b.c']: no such column",
+        ]
+    )
 
 
 def load_or_explain(path: Path, overrides: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.config.config_file import dump_config, load_config
@@ -206,8 +207,7 @@ def test_a_written_config_has_all_defaults_in_the_order_of_the_schema(path: Path
         "epochs: 2\noptimizer: {learning_rate: 1e-4, name: sgd}\n"
         "hidden: [{units: 3}]\ndata: {target: y, train: a.csv}\n"
     )
-    assert dump_config(load_config(path).config) == (
-        """\
+    assert dump_config(load_config(path).config) == snapshot("""\
 seed: 0
 data:
   train: a.csv
@@ -231,8 +231,7 @@ output:
   use_bias: true
   kernel_initializer: {name: glorot_uniform}
   bias_initializer: {name: zeros}
-optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, \
-ema_momentum: 0.99}
+optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, ema_momentum: 0.99}
 learning_rate_schedule: {name: constant}
 epochs: 2
 batch_size: 32
@@ -241,8 +240,7 @@ device: auto
 threads: auto
 precision: float32
 checkpoint: {seconds: 30.0}
-"""
-    )
+""")
 
 
 def test_a_null_that_is_not_the_default_is_written(path: Path) -> None:

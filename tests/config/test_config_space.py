@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import ConfigFile, dump_config, load_config, make_config
 from dlcli.config.layer_choices import L2, Elu, Gelu, Linear, Relu, Tanh
@@ -416,21 +417,23 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
         "early_stopping: [null, {patience: 3, monitr: loss}]",
         "precision: [float32, float64]",
         "epochs: {low: 10, high: 1e2}",
-    ) == [
-        "c.yaml:8:18: batch_size: expected a positive integer, got 0",
-        "c.yaml:8:24: batch_size: expected a positive integer, got -1",
-        "c.yaml:9:23: optimizer: unknown optimizer 'sdg'; did you mean 'sgd'?",
-        "c.yaml:10:32: hidden[0].units: expected a positive integer up to 1000000, got 0",
-        "c.yaml:10:60: hidden[0].dropout: expected a number in [0, 1), got 1",
-        "c.yaml:10:96: hidden[0].activation.alpha: expected a number above 0, got -1",
-        "c.yaml:11:42: early_stopping.monitr: unknown key; did you mean 'monitor'?",
-        "c.yaml:12:26: precision: expected 'float32', 'mixed_float16' or"
-        " 'mixed_bfloat16', got 'float64'; did you mean 'float32'?",
-        "c.yaml:13:19: epochs: expected a positive integer, got 10.0;"
-        " for integers, write both ends without a point or exponent",
-        "c.yaml:13:29: epochs: expected a positive integer, got 100.0;"
-        " for integers, write both ends without a point or exponent",
-    ]
+    ) == snapshot(
+        [
+            "c.yaml:8:18: batch_size: expected a positive integer, got 0",
+            "c.yaml:8:24: batch_size: expected a positive integer, got -1",
+            "c.yaml:9:23: optimizer: unknown optimizer 'sdg'; did you mean 'sgd'?",
+            "c.yaml:10:32: hidden[0].units: expected a positive integer up to 1000000, got 0",
+            "c.yaml:10:60: hidden[0].dropout: expected a number in [0, 1), got 1",
+            "c.yaml:10:96: hidden[0].activation.alpha: expected a number above 0, got -1",
+            "c.yaml:11:42: early_stopping.monitr: unknown key; did you mean 'monitor'?",
+            "c.yaml:12:26: precision: expected 'float32', 'mixed_float16' or"
+            " 'mixed_bfloat16', got 'float64'; did you mean 'float32'?",
+            "c.yaml:13:19: epochs: expected a positive integer, got 10.0;"
+            " for integers, write both ends without a point or exponent",
+            "c.yaml:13:29: epochs: expected a positive integer, got 100.0;"
+            " for integers, write both ends without a point or exponent",
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -457,13 +460,15 @@ def test_an_unknown_setting_is_reported_once_with_the_most_similar(
 def test_a_problem_of_all_values_is_reported_once_at_the_key(problems: Problems) -> None:
     assert problems(
         "class_weight.yes: [-1, -1.5]", "hidden[0].units: [1, 2]", "hidden[4].units: [1, 2]"
-    ) == [
-        "c.yaml:8:24: class_weight: expected balanced, or a weight above 0 for each class,"
-        ' got {"yes": -1}',
-        "c.yaml:8:28: class_weight: expected balanced, or a weight above 0 for each class,"
-        ' got {"yes": -1.5}',
-        "c.yaml:10:5: hidden: is a list of 2; expected an index up to [2]",
-    ]
+    ) == snapshot(
+        [
+            "c.yaml:8:24: class_weight: expected balanced, or a weight above 0 for each class,"
+            ' got {"yes": -1}',
+            "c.yaml:8:28: class_weight: expected balanced, or a weight above 0 for each class,"
+            ' got {"yes": -1.5}',
+            "c.yaml:10:5: hidden: is a list of 2; expected an index up to [2]",
+        ]
+    )
 
 
 def test_a_parameter_of_a_choice_that_is_not_set_is_a_problem(problems: Problems) -> None:
@@ -517,8 +522,12 @@ def test_the_first_100_problems_are_reported(problems: Problems) -> None:
 def test_a_problem_of_all_values_elsewhere_in_the_config_has_a_note(problems: Problems) -> None:
     config = f"input: {{features: {{a: {{type: numeric, scaling: log1p}}}}}}\n{CONFIG}"
     bins = "piecewise_linear"
-    assert problems(f"input.encoding: [{bins}, {{name: {bins}, bins: 4}}]", config=config) == [
-        "c.yaml:1:48: input.features.a.scaling: has no effect with"
-        " input.encoding: piecewise_linear; give the feature its own encoding"
-        " (with the first value of each setting in tune.space)"
-    ]
+    assert problems(
+        f"input.encoding: [{bins}, {{name: {bins}, bins: 4}}]", config=config
+    ) == snapshot(
+        [
+            "c.yaml:1:48: input.features.a.scaling: has no effect with"
+            " input.encoding: piecewise_linear; give the feature its own encoding"
+            " (with the first value of each setting in tune.space)"
+        ]
+    )

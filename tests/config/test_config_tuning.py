@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
@@ -361,11 +362,13 @@ def test_only_hidden_layers_has_settings_below_it(problems_with: Problems) -> No
     lines = space(
         "optimizer: {learning_rate: {low: 1e-3, high: 1e-1}}", "hiden_layers: {units: [1, 2]}"
     )
-    assert problems_with(lines) == [
-        "c.yaml:7:16: tune.space.optimizer: expected each setting by its full path, as in"
-        " optimizer.learning_rate: {low: ..., high: ...}",
-        "c.yaml:8:19: tune.space.hiden_layers: unknown key; did you mean 'hidden_layers'?",
-    ]
+    assert problems_with(lines) == snapshot(
+        [
+            "c.yaml:7:16: tune.space.optimizer: expected each setting by its full path, as in"
+            " optimizer.learning_rate: {low: ..., high: ...}",
+            "c.yaml:8:19: tune.space.hiden_layers: unknown key; did you mean 'hidden_layers'?",
+        ]
+    )
 
 
 def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from PIL import Image
 
 from dlcli.config.config_file import load_config, make_config
@@ -88,45 +89,43 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         plain=["k"] * 4,
         y=["no", "yes", "no", "no"],
     )
-    assert starter(data) == (
-        "# yaml-language-server: $schema=./dlcli.schema.json\n"
-        "# For an editor that completes and checks this file: "
-        "dlcli schema --output dlcli.schema.json\n"
-        "\n"
-        "data:\n"
-        "  train: table.csv  # 4 rows\n"
-        '  target: "y"       # text, so 2 classes: no (3), yes (1)\n'
-        "  # no validation and test rows: too few rows to hold some out\n"
-        "\n"
-        "input:\n"
-        "  features:\n"
-        "    length: numeric      # all numbers, 4.3 to 7.9, 1 missing\n"
-        "    colour: categorical  # text, 2 values: red (3), blue (1)\n"
-        "    plain: ignored       # the same value in all rows: k\n"
-        "\n"
-        "hidden:  # for 4 rows, one small layer: more units may overfit\n"
-        "  - {units: 16, activation: relu}\n"
-        "  # - {units: 16, activation: relu, dropout: 0.2}"
-        "  # against overfitting: drops a random fifth of the units at each step\n"
-        "\n"
-        "# output and loss follow from the target: an output of 1 unit with sigmoid,\n"
-        "# binary_crossentropy; metrics: accuracy\n"
-        "\n"
-        "optimizer: {name: adam, learning_rate: 0.001}  # Adam's default, 1e-3\n"
-        "epochs: 500                                    # passes over the rows\n"
-        "batch_size: 32                                 # rows per step\n"
-        "# no early_stopping: it needs validation rows\n"
-        "\n"
-        "# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it\n"
-        "#   trials: 50\n"
-        "#   folds: 4\n"
-        "#   space:\n"
-        "#     hidden_layers:\n"
-        "#       number: [1, 2, 3]\n"
-        "#       units: [16, 32, 64]\n"
-        "#       dropout: [0.0, 0.1, 0.3]\n"
-        "#     optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}\n"
-    )
+    assert starter(data) == snapshot("""\
+# yaml-language-server: $schema=./dlcli.schema.json
+# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
+
+data:
+  train: table.csv  # 4 rows
+  target: "y"       # text, so 2 classes: no (3), yes (1)
+  # no validation and test rows: too few rows to hold some out
+
+input:
+  features:
+    length: numeric      # all numbers, 4.3 to 7.9, 1 missing
+    colour: categorical  # text, 2 values: red (3), blue (1)
+    plain: ignored       # the same value in all rows: k
+
+hidden:  # for 4 rows, one small layer: more units may overfit
+  - {units: 16, activation: relu}
+  # - {units: 16, activation: relu, dropout: 0.2}  # against overfitting: drops a random fifth of the units at each step
+
+# output and loss follow from the target: an output of 1 unit with sigmoid,
+# binary_crossentropy; metrics: accuracy
+
+optimizer: {name: adam, learning_rate: 0.001}  # Adam's default, 1e-3
+epochs: 500                                    # passes over the rows
+batch_size: 32                                 # rows per step
+# no early_stopping: it needs validation rows
+
+# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it
+#   trials: 50
+#   folds: 4
+#   space:
+#     hidden_layers:
+#       number: [1, 2, 3]
+#       units: [16, 32, 64]
+#       dropout: [0.0, 0.1, 0.3]
+#     optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}
+""")
 
 
 @pytest.mark.parametrize("preset", get_args(Preset))
@@ -680,7 +679,9 @@ def test_all_shipped_examples_are_listed() -> None:
 def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
     written = write_example(name, tmp_path / "new")
     table = SHARED.get(name, name)
-    assert [path.name for path in written[:3]] == [f"{name}.yaml", f"{table}.csv", f"{table}.md"]
+    assert [path.name for path in written[:4]] == [
+        *(f"{name}.yaml", f"{table}.csv", f"{table}.md", "dlcli.schema.json")
+    ]
     assert written[1].read_bytes() == (ROOT / "data" / f"{table}.csv").read_bytes()
     assert written[2].read_bytes() == (ROOT / "data" / f"{table}.md").read_bytes()
     prepare(load_config(written[0]), Events())
