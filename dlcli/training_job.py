@@ -118,7 +118,7 @@ class Job:
             self.train.target, self.train.weights, self.config.class_weight
         )
 
-    def complaint(self, checkpoint: Checkpoint) -> str:
+    def problem(self, checkpoint: Checkpoint) -> str:
         """Return why a checkpoint can't be a state of the job, though its arrays fit; or nothing.
 
         It may come from a stranger and hold any numbers.

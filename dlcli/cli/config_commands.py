@@ -146,13 +146,13 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dataclasses import asdict
 
-    from dlcli.cli.event_log import print_remarks
+    from dlcli.cli.event_log import print_file_notes
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.report_parts import inspection_view
     from dlcli.reports.views import render_text
 
     table = read_for_inspection(data, targets or None)
-    print_remarks(table.remarks)
+    print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)
     if as_json:
         click.echo(json.dumps(asdict(inspection), allow_nan=False))

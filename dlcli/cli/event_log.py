@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from dlcli.cli.live_view import LiveView
     from dlcli.pipeline.documents import TrialResult
     from dlcli.pipeline.events import Listener
-    from dlcli.tables.table import Remark
+    from dlcli.tables.table import FileNote
 
 _LABEL_WIDTH = 9  # of the longest, `features`
 _DEFAULT_WIDTH = 80
@@ -110,10 +110,10 @@ def print_warning(event: Event) -> None:
         print_message("warning", event.message)
 
 
-def print_remarks(remarks: Iterable[Remark]) -> None:
+def print_file_notes(file_notes: Iterable[FileNote]) -> None:
     """Print what was detected in a table's files and is not obvious: notes, then warnings."""
-    for remark in sorted(remarks, key=lambda remark: remark.is_doubtful):
-        print_message("warning" if remark.is_doubtful else "note", remark.message)
+    for note in sorted(file_notes, key=lambda note: note.is_doubtful):
+        print_message("warning" if note.is_doubtful else "note", note.message)
 
 
 class _TextLog:

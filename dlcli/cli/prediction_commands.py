@@ -182,7 +182,7 @@ def _predict_folder(
     paths: RunAndData, output: Path, choices: FolderOptions, jobs: int, as_json: bool
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
-    from dlcli.cli.event_log import print_event, print_remarks
+    from dlcli.cli.event_log import print_event, print_file_notes
     from dlcli.pipeline.folder_prediction import PartEvent, predict_folder
     from dlcli.runs.run_reader import opened_network
 
@@ -202,7 +202,7 @@ def _predict_folder(
     with opened_network(run) as opened:
         outcome = predict_folder(opened, Path(data), output, choices, jobs, listener)
     predictor, found = outcome.predictor, outcome.differences
-    print_remarks(outcome.remarks)
+    print_file_notes(outcome.file_notes)
     _print_unused_columns(str(data), [*outcome.unread])
     _print_uncertainty(predictor)
     if as_json:

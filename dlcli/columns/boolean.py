@@ -113,7 +113,7 @@ class BooleanEncoder(FilledEncoder):
         values = parsed.values
         if np.isnan(values).any():
             wrong, fill = parsed.unreadable, self.fill or 0.0
-            issues.refuse(wrong, rows, self.column, parsed.complaint)
+            issues.refuse(wrong, rows, self.column, parsed.problem)
             values = self.fill_missing(values, parsed.missing, wrong, fill, rows, out, issues)
         out[:, 0] = values
 

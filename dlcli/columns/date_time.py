@@ -134,7 +134,7 @@ class Datetime(ColumnType):
 
         formats = self.formats or _guessed_formats(column, train)
         times = parse_times(train.column(column), formats, self.timezone)
-        train.refuse(times.unreadable, column, times.complaint)
+        train.refuse(times.unreadable, column, times.problem)
         present = np.sort(times.moments[~times.missing])
         require_values(len(present), column, train)
         local = LocalTimes(to_local(present, self.timezone))
@@ -319,7 +319,7 @@ class DatetimeEncoder(FilledEncoder):
         outside = (moments < earliest) | (moments > latest)
         empty = missing | wrong
         if outside.any() or empty.any():  # there may be something to record
-            issues.refuse(wrong, rows, self.column, times.complaint)
+            issues.refuse(wrong, rows, self.column, times.problem)
             ends = self.earliest.isoformat(), self.latest.isoformat()
             issues.add_outside(self.column, int(np.count_nonzero(outside & ~empty)), *ends)
             fill = _microseconds(self.fill or self.earliest)

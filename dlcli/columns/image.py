@@ -245,8 +245,8 @@ class ImageEncoder(DenseEncoder):
         from dlcli.columns.image_files import image_files, read_images
 
         codes, files = image_files(rows.table, self.column)
-        pixels, complaints = read_images(files, self.shape)
-        reasons = (*complaints, _EMPTY)  # the last is for missing paths, whose code is -1
+        pixels, problems = read_images(files, self.shape)
+        reasons = (*problems, _EMPTY)  # the last is for missing paths, whose code is -1
         wrong = np.array([reason != "" for reason in reasons])[codes]
         issues.refuse(wrong, rows, self.column, lambda at: reasons[codes[at]])
         read = ~wrong

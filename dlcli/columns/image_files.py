@@ -70,7 +70,7 @@ def read_images(
     Returns:
         pixels: in the order height, width, channels; 0 where a file can't be read,
             (files, pixels).
-        complaints: what is wrong with each file; empty for a good one.
+        problems: what is wrong with each file; empty for a good one.
     """
     # Imported here, so that only tables with images pay for it at start-up.
     from concurrent.futures import ThreadPoolExecutor
@@ -81,17 +81,17 @@ def read_images(
     pixels = np.zeros((len(files), height * width * channels), dtype=np.uint8)
 
     def read(at: int) -> str:
-        file, complaint = files[at], ""
+        file, problem = files[at], ""
         try:
             if file.is_file():
                 pixels[at] = _decode(file, shape)
             else:
-                complaint = _ABSENT
+                problem = _ABSENT
         except Exception as error:  # Pillow has no error class of its own for broken files
-            complaint = _complaint(error, file)
+            problem = _problem(error, file)
         path = str(file)
         cut = f"...{path[-_SHOWN_CHARACTERS:]}" if len(path) > _SHOWN_CHARACTERS else path
-        return complaint.replace("{}", f"'{cut}'", 1)
+        return problem.replace("{}", f"'{cut}'", 1)
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # such as about garbled details of the camera
@@ -99,7 +99,7 @@ def read_images(
         return pixels, tuple(pool.map(read, range(len(files))))
 
 
-def _complaint(error: Exception, file: Path) -> str:
+def _problem(error: Exception, file: Path) -> str:
     """Word an error, with `{}` for the file."""
     from PIL import Image, UnidentifiedImageError
 

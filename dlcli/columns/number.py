@@ -452,9 +452,9 @@ class NumberEncoder(FilledEncoder):
         usual: Mask = (self.low <= values) & (values <= self.high)
         is_usual = self._is_safe and bool((usual | empty if has_empty else usual).all())
         if not is_usual or (has_empty and wrong.any()):
-            issues.refuse(wrong, rows, self.column, parsed.complaint)
-            for beyond, complaint in out_of_range(self.scaling_name, values):
-                issues.refuse(beyond, rows, self.column, complaint)
+            issues.refuse(wrong, rows, self.column, parsed.problem)
+            for beyond, problem in out_of_range(self.scaling_name, values):
+                issues.refuse(beyond, rows, self.column, problem)
                 wrong = wrong | beyond
             values = np.where(wrong, np.nan, values)
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))

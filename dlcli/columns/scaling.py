@@ -377,8 +377,8 @@ def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
     Raises:
         DataError: for a negative value under `log1p`, or one beyond float32, with its row.
     """
-    for wrong, complaint in out_of_range(name, values):
-        table.refuse(wrong, column, complaint)
+    for wrong, problem in out_of_range(name, values):
+        table.refuse(wrong, column, problem)
 
 
 def scale_column(

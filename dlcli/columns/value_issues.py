@@ -109,12 +109,12 @@ class _Refusal:
     """Number of rows encoded before."""
     rows: Indices
     """The rows, counted from `start`."""
-    complaint: Callable[[int], str]
+    problem: Callable[[int], str]
     """Words the reason for one of the rows."""
 
     def bad_rows(self) -> Iterator[BadRow]:
         for row in self.rows:
-            yield BadRow(self.start + int(row), self.column, self.complaint(int(row)))
+            yield BadRow(self.start + int(row), self.column, self.problem(int(row)))
 
 
 class ValueIssues:
@@ -136,14 +136,14 @@ class ValueIssues:
         self.columns: defaultdict[str, ColumnIssues] = defaultdict(ColumnIssues)
         self._refusals: list[_Refusal] = []
 
-    def refuse(self, wrong: Mask, rows: Rows, column: str, complaint: Callable[[int], str]) -> None:
+    def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Callable[[int], str]) -> None:
         """Refuse values that can't be encoded.
 
         Args:
             wrong: which rows have them, (rows,).
             rows: the rows.
             column: the column.
-            complaint: words the reason for the value at a row index.
+            problem: words the reason for the value at a row index.
 
         Raises:
             DataError: for the first of them, unless lenient.
@@ -152,13 +152,13 @@ class ValueIssues:
             return
         if not self.lenient:
             try:
-                rows.refuse(wrong, column, complaint)
+                rows.refuse(wrong, column, problem)
             except DataError as error:
                 if self._hint:
                     error.add_note(self._hint)
                 raise
         indices = np.flatnonzero(wrong)
-        self._refusals.append(_Refusal(column, self.rows, indices, complaint))
+        self._refusals.append(_Refusal(column, self.rows, indices, problem))
         self.columns[column].unreadable += len(indices)
 
     def add_unseen(
@@ -231,7 +231,7 @@ class ValueIssues:
         columns = (refusal.bad_rows() for refusal in self._refusals)
         return merge(*columns, key=lambda bad: bad.index)
 
-    def notes(self, place: Place | None = None) -> list[Note]:
+    def notes(self, place: Place | None = None) -> list[ValueNote]:
         """Describe the values for which the network has no input of their own.
 
         Args:
@@ -242,13 +242,13 @@ class ValueIssues:
             if count := issues.unencoded_missing:
                 encoding = issues.missing_encoding
                 kind, detail = "without a value", f": {encoding}"
-                notes.append(Note(column, count, kind, detail, encoding=encoding))
+                notes.append(ValueNote(column, count, kind, detail, encoding=encoding))
             notes += value_notes(column, issues, place)
         return notes
 
 
 @dataclass(frozen=True)
-class Note:
+class ValueNote:
     """A remark about some of a column's rows."""
 
     column: str
@@ -272,11 +272,11 @@ class Line:
     """A line about one column, or about many."""
 
     text: str
-    rest: tuple[Note, ...] = ()
+    rest: tuple[ValueNote, ...] = ()
     """The notes that it summarizes, if it does."""
 
 
-def summarize_notes(notes: Iterable[Note]) -> Iterator[Line]:
+def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
     """Word notes kind by kind, with at most five lines for each kind.
 
     Args:
@@ -286,11 +286,11 @@ def summarize_notes(notes: Iterable[Note]) -> Iterator[Line]:
         A line for each note; or, if there are more of a kind, for those with the most rows, and a
         last one that summarizes the others.
     """
-    kinds: defaultdict[str, list[Note]] = defaultdict(list)
+    kinds: defaultdict[str, list[ValueNote]] = defaultdict(list)
     for note in notes:
         kinds[note.kind].append(note)
     for alike in kinds.values():
-        rest: Sequence[Note] = ()
+        rest: Sequence[ValueNote] = ()
         if len(alike) > _MOST_LINES:
             ranked = sorted(alike, key=lambda note: note.rows, reverse=True)
             alike, rest = ranked[: _MOST_LINES - 1], ranked[_MOST_LINES - 1 :]
@@ -301,14 +301,14 @@ def summarize_notes(notes: Iterable[Note]) -> Iterator[Line]:
             yield Line(f"{len(rest)} more columns: {rows} {rest[0].kind}", tuple(rest))
 
 
-def merge_notes(folds: Sequence[Sequence[Note]], of: int) -> list[Note]:
+def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote]:
     """Combine the notes on the rows of several folds: one for each column and kind.
 
     Args:
         folds: the notes of each fold that has any.
         of: the number of all folds.
     """
-    alike: defaultdict[tuple[str, str], list[Note]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str], list[ValueNote]] = defaultdict(list)
     for notes in folds:
         for note in notes:
             alike[note.column, note.kind].append(note)
@@ -317,7 +317,7 @@ def merge_notes(folds: Sequence[Sequence[Note]], of: int) -> list[Note]:
         values = sorted({value for note in notes for value in note.values})
         some = f" ({listed(values, _SHOWN_VALUES)})" if values else ""
         detail = f"{some}: {notes[0].encoding}; in {len(notes)} of {plural(of, 'fold')}"
-        merged.append(Note(column, sum(note.rows for note in notes), kind, detail))
+        merged.append(ValueNote(column, sum(note.rows for note in notes), kind, detail))
     return merged
 
 
@@ -334,7 +334,9 @@ def short_moments(moments: Sequence[str]) -> list[str]:
     return [*moments]
 
 
-def value_notes(column: str, issues: ColumnIssues, place: Place | None = None) -> Iterator[Note]:
+def value_notes(
+    column: str, issues: ColumnIssues, place: Place | None = None
+) -> Iterator[ValueNote]:
     """Describe values for which the network has no input of their own.
 
     Args:
@@ -350,7 +352,7 @@ def value_notes(column: str, issues: ColumnIssues, place: Place | None = None) -
         if place is not None and issues.unseen_index is not None:
             row = f"{', ' if count == 1 else ', the first in '}{place(issues.unseen_index)}"
         detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{issues.unseen_hint}"
-        yield Note(column, count, "with values that are no category", detail, values, encoding)
+        yield ValueNote(column, count, "with values that are no category", detail, values, encoding)
     if issues.without_tokens:
         kind, encoding = "without a token that has an input", issues.without_tokens_encoding
-        yield Note(column, issues.without_tokens, kind, f": {encoding}", encoding=encoding)
+        yield ValueNote(column, issues.without_tokens, kind, f": {encoding}", encoding=encoding)

@@ -64,7 +64,7 @@ def choose_features(
     problems = [
         Problem(format_path(("input", "features", name)), message)
         for name, feature in features.items()
-        if (message := _complaint(name, known, reserved, free, similar))
+        if (message := _problem(name, known, reserved, free, similar))
         and not (name in reserved and not feature.is_read)
     ]
     if problems:
@@ -84,7 +84,7 @@ def choose_features(
     return chosen
 
 
-def _complaint(
+def _problem(
     name: str,
     columns: Collection[str],
     reserved: Sequence[str],

@@ -32,9 +32,9 @@ from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_issues import (
     ColumnIssues,
     Line,
-    Note,
     Place,
     ValueIssues,
+    ValueNote,
     short_moments,
     summarize_notes,
     value_notes,
@@ -283,7 +283,7 @@ def row_weights(
         return None
     parsed = table.column(column).numbers()
     weights = parsed.values
-    issues.refuse(parsed.unreadable, table, column, parsed.complaint)
+    issues.refuse(parsed.unreadable, table, column, parsed.problem)
     advice = "the weight is missing; fill it in, or leave such rows out of the file"
     issues.refuse(parsed.missing, table, column, lambda _: advice)
     negative = "the weight is negative: {:g}".format
@@ -350,7 +350,7 @@ class ColumnDifference:
             document["training_missing_share"] = self.training_missing_share
         return document
 
-    def range_note(self) -> Note | None:
+    def range_note(self) -> ValueNote | None:
         """Describe values outside the training rows' range; `None` if there are none."""
         issues = self.issues
         if not issues.outside or issues.range is None:
@@ -358,7 +358,7 @@ class ColumnDifference:
         ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
         low, high = short_moments(ends)
         kind, detail = "outside the training rows' range", f", {low} to {high}"
-        return Note(self.column, issues.outside, kind, detail)
+        return ValueNote(self.column, issues.outside, kind, detail)
 
 
 def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDifference]:
@@ -411,7 +411,7 @@ def difference_lines(
         yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
 
 
-def _range_lines(notes: Sequence[Note]) -> Iterator[Line]:
+def _range_lines(notes: Sequence[ValueNote]) -> Iterator[Line]:
     """Yield one line about all columns with rows outside the training rows' range."""
     if len(notes) < 2:
         yield from summarize_notes(notes)

@@ -17,7 +17,7 @@ from dlcli.config.data_section import Data, Missing
 from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural
 from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS
-from dlcli.tables.table import Remark, Table
+from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import MissingWords
 
 Features = Mapping[str, Feature]
@@ -65,7 +65,7 @@ def settle_missing_words(
         features: the declared feature of each column.
 
     Returns:
-        The tables, read alike, with a remark on the words that they hold.
+        The tables, read alike, with a note on the words that they hold.
     """
     train, features = tables[0], features or {}
     auto = {name for name in train.columns if data is None or data.missing_words(name) is None}
@@ -132,7 +132,7 @@ def _holds_numbers_or_dates(train: Table, column: str) -> bool:
 def _with_remark(
     table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]
 ) -> Table:
-    """Add a remark on the words that count as missing, if there are any.
+    """Add a note on the words that count as missing, if there are any.
 
     Args:
         table: with the words that count as missing.
@@ -154,7 +154,7 @@ def _with_remark(
         f"{table.file}: {listed(words)} {verb} as missing: {plural(count, 'value')} of "
         f"{listed(counted, 3)}; data.missing: [] turns this off"
     )
-    return replace(table, remarks=(*table.remarks, Remark(message)))
+    return replace(table, file_notes=(*table.file_notes, FileNote(message)))
 
 
 def resolved_missing(data: Data, features: Features, train: Table) -> Missing:

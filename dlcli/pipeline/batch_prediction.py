@@ -21,7 +21,7 @@ from dlcli.safe_files import open_new_file
 from dlcli.tables.disk_table import Storage
 from dlcli.tables.partitions import Partition
 from dlcli.tables.source_files import SourceFile, find
-from dlcli.tables.table import Remark, Table
+from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import open_batches
 
 
@@ -42,8 +42,8 @@ class PredictedPart:
     differences: RowDifferences
     unread: tuple[str, ...]
     """The columns that training did not have and that nothing reads."""
-    remarks: tuple[Remark, ...]
-    """Remarks on what was detected about the file."""
+    file_notes: tuple[FileNote, ...]
+    """Notes on what was detected about the file."""
 
 
 def predict_file(
@@ -109,7 +109,7 @@ def predict_file(
             found.add(RowDifferences.of(issues, table, with_file=True))
         if version_of(source) != before:
             raise DataError("changed while it was read; run the command again", file=source)
-    return PredictedPart(found, tuple(unread), first.remarks)
+    return PredictedPart(found, tuple(unread), first.file_notes)
 
 
 def lock_name(part: Path) -> str:

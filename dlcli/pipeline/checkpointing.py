@@ -198,8 +198,8 @@ class RunCheckpointer(StopOnSignal):
                 message = "has no checkpoint to resume from; train it again"
                 raise RunError(f"{self._writer.path}: {message}")
             return None
-        if complaint := job.complaint(checkpoint):
-            raise damaged(self._writer.path, f"its checkpoint {complaint}")
+        if problem := job.problem(checkpoint):
+            raise damaged(self._writer.path, f"its checkpoint {problem}")
         self.on_resume(checkpoint.epochs, self._member)
         return checkpoint
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlcli.columns.value_issues import Note, merge_notes
+from dlcli.columns.value_issues import ValueNote, merge_notes
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -204,7 +204,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         resolved = recording.resolved
         worker = partial(run_fold_worker, writer.path, file.tables)
         finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
-        notes: defaultdict[str, list[Sequence[Note]]] = defaultdict(list)
+        notes: defaultdict[str, list[Sequence[ValueNote]]] = defaultdict(list)
         for each in finished:
             for rows, noted in each.notes.items():
                 notes[rows].append(noted)
@@ -547,11 +547,11 @@ def _fit_fold(
     """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
     start = time.perf_counter()
     split = fold.split(config, context.dataset)
-    notes: defaultdict[str, tuple[Note, ...]] = defaultdict(tuple)
+    notes: defaultdict[str, tuple[ValueNote, ...]] = defaultdict(tuple)
 
     observer = _FoldObserver(progress)
 
-    def take_notes(rows: str, found: Sequence[Note]) -> None:
+    def take_notes(rows: str, found: Sequence[ValueNote]) -> None:
         notes[rows] += tuple(found)
 
     try:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.columns.value_issues import Note
+from dlcli.columns.value_issues import ValueNote
 from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -62,7 +62,7 @@ class StoredFold(Document):
     constant: tuple[float, ...]
     cause: Literal["config", "data"] | None = None
     """The source of the problem, unless training diverged."""
-    notes: Mapping[str, tuple[Note, ...]] = {}
+    notes: Mapping[str, tuple[ValueNote, ...]] = {}
     """Notes on its rows, by the name of these."""
 
 
@@ -78,7 +78,7 @@ class FinishedFold:
     """Those of its rows; `None` if training failed."""
     error: ConfigError | DataError | None = None
     """Why it can't be trained or evaluated on its rows."""
-    notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    notes: Mapping[str, tuple[ValueNote, ...]] = field(default_factory=dict)
     """Notes on its rows, by the name of these."""
 
     @property

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from dlcli import is_command_line
 from dlcli.arrays import Indices
 from dlcli.cluster import ALONE, Cluster
-from dlcli.columns.value_issues import Note
+from dlcli.columns.value_issues import ValueNote
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import advise_on_divergence
@@ -658,7 +658,7 @@ class FitContext:
         )  # all encode the same rows again
         return kept + _size(rows) - (available + kept) / _MEMORY_SHARE
 
-    def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[Note]) -> None:
+    def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[ValueNote]) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.
 
         The rows of a fold stand where test rows do, and are called held-out rows.

@@ -42,7 +42,7 @@ from dlcli.safe_files import (
 )
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.source_files import expand, file_format
-from dlcli.tables.table import Remark
+from dlcli.tables.table import FileNote
 
 PLAN = "_predictions.json"
 """The file that lists what is predicted. Other programs that read the folder skip such names."""
@@ -86,8 +86,8 @@ class FolderOutcome:
     """The differences of the rows that were predicted now from the training rows."""
     unread: dict[str, str] = field(default_factory=dict)
     """The columns that training did not have and that nothing reads, each with the first file."""
-    remarks: dict[Remark, None] = field(default_factory=dict)
-    """Remarks on what was detected in files."""
+    file_notes: dict[FileNote, None] = field(default_factory=dict)
+    """Notes on what was detected in files."""
 
 
 class _Version(Document):
@@ -222,8 +222,8 @@ class _FolderProgress(SignalStop):
             self.outcome.differences.add(part.differences)
             for column in part.unread:
                 self.outcome.unread.setdefault(column, file)
-            for remark in part.remarks:
-                self.outcome.remarks.setdefault(remark)
+            for note in part.file_notes:
+                self.outcome.file_notes.setdefault(note)
             event = replace(event, state=self.state)
         self._listener(event)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.column_type import Decision
-from dlcli.columns.value_issues import Note, ValueIssues, summarize_notes
+from dlcli.columns.value_issues import ValueIssues, ValueNote, summarize_notes
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import (
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from dlcli.training.compiled_engine import ProgramCache
     from dlcli.training.linear_engine import LinearEngine
 
-ReportNotes = Callable[[str, Sequence[Note]], None]
+ReportNotes = Callable[[str, Sequence[ValueNote]], None]
 """Receives what rows notes are about, and the notes."""
 Header = tuple[str, tuple[str, ...]]
 """A table's file, as messages name it, and its columns."""
@@ -668,7 +668,7 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
     return replace(rows, encoded=encoded)
 
 
-def warn_of_notes(rows: str, notes: Sequence[Note], events: Events) -> None:
+def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None:
     """Report notes on values that training rows do not have, in a few lines.
 
     Args:

@@ -277,6 +277,6 @@ def _read(
 ) -> Table:
     """Read a table; all of its columns if rejected rows are written."""
     table = predictor.read(source, others=None if bad_rows.rejected is not None else others)
-    for remark in sorted(table.remarks, key=lambda remark: remark.is_doubtful):
-        report("warning" if remark.is_doubtful else "note", remark.message)
+    for note in sorted(table.file_notes, key=lambda note: note.is_doubtful):
+        report("warning" if note.is_doubtful else "note", note.message)
     return table

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from dlcli import __version__
 from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.requests import Problem, RequestError, parse_json, read_body
+from dlcli.serving.requests import RequestError, RowProblem, parse_json, read_body
 from dlcli.serving.served_model import Answer, ServedModel
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -209,7 +209,7 @@ class _Tensor:
 
     def error(self, message: str, row: int | None = None) -> RequestError:
         """Return the error about this tensor."""
-        return RequestError(400, str(Problem(message, row, self.name)))
+        return RequestError(400, str(RowProblem(message, row, self.name)))
 
 
 def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:

@@ -16,7 +16,7 @@ MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
-class Problem:
+class RowProblem:
     """A mistake in a row."""
 
     message: str
@@ -45,14 +45,14 @@ class RequestError(Exception):
     """
 
     def __init__(
-        self, status: int, message: str, problems: Sequence[Problem] = (), rows: int = 0
+        self, status: int, message: str, problems: Sequence[RowProblem] = (), rows: int = 0
     ) -> None:
         self.status, self.message, self.problems, self.rows = status, message, problems, rows
         super().__init__(message)
 
     @classmethod
     def of_rows(
-        cls, problems: Sequence[Problem], rows: int, count: int | None = None
+        cls, problems: Sequence[RowProblem], rows: int, count: int | None = None
     ) -> RequestError:
         """Return the error for rows that can't be predicted.
 

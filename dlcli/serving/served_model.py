@@ -17,7 +17,7 @@ from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.runs.run_reader import open_run
 from dlcli.serving.columns import answer_types, served_columns
-from dlcli.serving.requests import MOST_PROBLEMS, Problem, RequestError
+from dlcli.serving.requests import MOST_PROBLEMS, RequestError, RowProblem
 from dlcli.tables.few_rows import MOST_CHARACTERS
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
@@ -147,10 +147,12 @@ class ServedModel:
             few = self.predictor.few_rows(records, as_table, _TABLE)
             predictions = self.predictor.predict(few, issues)
         except DataError as error:
-            problem = Problem(error.message, error.row, error.column)
+            problem = RowProblem(error.message, error.row, error.column)
             raise RequestError.of_rows([problem], len(rows)) from None
         if len(issues.bad_indices):
-            problems = [Problem(bad.reason, bad.index + 1, bad.column) for bad in issues.bad_rows()]
+            problems = [
+                RowProblem(bad.reason, bad.index + 1, bad.column) for bad in issues.bad_rows()
+            ]
             raise RequestError.of_rows(problems, len(issues.bad_indices))
         return Answer(predictions, issues, len(records))
 
@@ -166,7 +168,7 @@ class ServedModel:
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict):
                 kind = _KINDS.get(type(row), "null")
-                problem = Problem(f"expected an object of columns, got {kind}", number)
+                problem = RowProblem(f"expected an object of columns, got {kind}", number)
                 raise RequestError.of_rows([problem], len(rows))
             if row.keys() == self._required:
                 records.append(row)
@@ -197,11 +199,11 @@ class ServedModel:
         absent = [name for name in self.columns if name not in names]
         wrong = "is no column of the training table"
         problems = [
-            Problem(f"{wrong}{did_you_mean(name, self.columns)}", row, name)
+            RowProblem(f"{wrong}{did_you_mean(name, self.columns)}", row, name)
             for name in unknown[:MOST_PROBLEMS]
         ]
         wrong = "is not in the row; send null for a missing value"
-        problems += [Problem(wrong, row, name) for name in absent]
+        problems += [RowProblem(wrong, row, name) for name in absent]
         if problems:
             raise RequestError.of_rows(problems, rows, len(unknown) + len(absent))
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.requests import Limits, Problem, RequestError, parse_json, read_body
+from dlcli.serving.requests import Limits, RequestError, RowProblem, parse_json, read_body
 from dlcli.serving.served_model import ServedModel
 
 _SIGNATURE = "serving_default"
@@ -103,7 +103,7 @@ def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> 
     lengths = {name: len(values) for name, values in inputs.items()}
     for name, length in lengths.items():
         if length != (first := next(iter(lengths.values()))):
-            problem = Problem(f"has {length} values, the first column has {first}", None, name)
+            problem = RowProblem(f"has {length} values, the first column has {first}", None, name)
             raise RequestError.of_rows([problem], 0)
     limits.check_rows(next(iter(lengths.values()), 0))
     names = tuple(inputs)
@@ -125,7 +125,7 @@ def _plain(value: object, row: int, column: str) -> object:
         try:
             return base64.b64decode(str(value["b64"]), validate=True).decode()
         except ValueError:  # no base64, or no UTF-8
-            problem = Problem("expected UTF-8 in base64", row, column)
+            problem = RowProblem("expected UTF-8 in base64", row, column)
             raise RequestError.of_rows([problem], 1) from None
     return value
 

@@ -71,7 +71,7 @@ class Parsed:
     """NaN where missing or unreadable, (rows,)."""
     unreadable: NDArray[np.bool_]
     """Where there is a value that cannot be read, (rows,)."""
-    complaint: Callable[[int], str]
+    problem: Callable[[int], str]
     """Describes the problem with the value at an index."""
 
     @property
@@ -125,13 +125,13 @@ class Column:
         if self.kind in ("boolean", "other"):
             raise self.error(f"expected numbers, the column holds {self.values.type}")
 
-        def complaint(index: int) -> str:
+        def problem(index: int) -> str:
             unit = self.notation.unit
             written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
             expected = f"expected a finite number{written if unit else ''}"
             return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
 
-        return Parsed(self._numbers, self._is_unreadable, complaint)
+        return Parsed(self._numbers, self._is_unreadable, problem)
 
     @cached_property
     def _numbers(self) -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ class Times:
     """Where there is a value that cannot be read, (rows,)."""
     has_offset: Mask
     """Where the value includes its offset from UTC, (rows,)."""
-    complaint: Callable[[int], str]
+    problem: Callable[[int], str]
     """Describes the problem with the value at an index."""
 
 
@@ -100,7 +100,7 @@ def parse_times(column: Column, formats: Sequence[str], zone: str = "UTC") -> Ti
         missing,
         ~usable & ~missing,
         read.has_offset,
-        lambda index: _complaint(column, formats, index),
+        lambda index: _problem(column, formats, index),
     )
 
 
@@ -109,7 +109,7 @@ def is_time(storage: pa.DataType) -> bool:
     return bool(pa.types.is_date(storage) or pa.types.is_timestamp(storage))
 
 
-def _complaint(column: Column, formats: Sequence[str], index: int) -> str:
+def _problem(column: Column, formats: Sequence[str], index: int) -> str:
     if is_time(column.values.type):
         text = column.values.slice(index, 1).cast(pa.string())[0]
         return f"expected a date from the year 1 to 9999, got '{text}'"

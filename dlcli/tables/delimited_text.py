@@ -28,7 +28,7 @@ from dlcli.tables.source_files import (
     is_number,
     is_tsv,
 )
-from dlcli.tables.table import Remark
+from dlcli.tables.table import FileNote
 
 LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""
@@ -49,9 +49,9 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
     if text.has_escaped_quotes:
         _check_shape(stored, text.encoding, header)
     schema = pa.schema([(name, pa.string()) for name in header.names])
-    remarks = (*text.remarks, *header.remarks, *_remark_on_names(header.names))
+    file_notes = (*text.file_notes, *header.file_notes, *_note_on_names(header.names))
     rows = _rows(stored, text.encoding, header, has_quotes=text.has_quotes)
-    return Batches(schema, rows, header.delimiter, remarks, header.nameless)
+    return Batches(schema, rows, header.delimiter, file_notes, header.nameless)
 
 
 def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
@@ -250,7 +250,7 @@ class _Text:
     """The invalid bytes that are controls in Latin-1."""
     sample: bytes = b""
     """Some lines that are not ASCII, of a text that is not UTF-8."""
-    remarks: tuple[Remark, ...] = ()
+    file_notes: tuple[FileNote, ...] = ()
 
 
 def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _Text:
@@ -280,9 +280,9 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     if text.invalid:
         text = _read_guessed(stored, text, head_only)
         guess = f"is not UTF-8; read as {text.encoding}, which is a guess: if letters look wrong, "
-        text.remarks = (Remark(f"{guess}set data.format: {{name: csv, encoding: ...}}", True),)
+        text.file_notes = (FileNote(f"{guess}set data.format: {{name: csv, encoding: ...}}", True),)
     elif not declared and text.encoding != _UTF_8:
-        text.remarks = (Remark(f"is {text.encoding[:6].upper()}"),)
+        text.file_notes = (FileNote(f"is {text.encoding[:6].upper()}"),)
     if text.has_nul:
         message = "a NUL byte, expected text; is the file damaged, or not a table?"
         raise _error_after(_before_nul(stored, text.encoding), stored.file, form, message)
@@ -523,13 +523,13 @@ class _Header:
     delimiter: str
     size: int
     """Bytes of UTF-8 before the first row."""
-    remarks: tuple[Remark, ...]
+    file_notes: tuple[FileNote, ...]
     """On the delimiter."""
     nameless: tuple[str, ...] = ()
     """The names that were given to columns without one."""
 
 
-def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[Remark, ...]]:
+def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[FileNote, ...]]:
     """Find the delimiter by which the first records have as many fields as the header.
 
     Args:
@@ -538,7 +538,7 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
         file: the file's name, which may be that of a TSV file.
 
     Returns:
-        The delimiter, and remarks on it.
+        The delimiter, and notes on it.
 
     Raises:
         DataError: if it is several spaces.
@@ -550,19 +550,19 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[R
     records = {sign: _records(text, sign) for sign in candidates}
     found = {sign: fit for sign in candidates if (fit := _fit(records[sign]))[1] > 1}
     if not found:
-        return _spaces(text, file) or (",", tuple(_title_remarks(records)))
+        return _spaces(text, file) or (",", tuple(_title_notes(records)))
     best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
     names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
     rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
     if len(rivals) > 1:
         message = f"fields may be separated by {' or '.join(rivals)}, read as {names[best]}; "
         way_out = "to be sure, set data.format: {name: csv, delimiter: ...}"
-        return best, (Remark(message + way_out, True),)
-    return best, () if best == expected else (Remark(f"fields are separated by {names[best]}"),)
+        return best, (FileNote(message + way_out, True),)
+    return best, () if best == expected else (FileNote(f"fields are separated by {names[best]}"),)
 
 
-def _spaces(text: str, file: str) -> tuple[str, tuple[Remark, ...]] | None:
-    """Return a space and a remark if that separates numbers, and perhaps words.
+def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
+    """Return a space and a note if that separates numbers, and perhaps words.
 
     Raises:
         DataError: if several do, as in tables with aligned columns.
@@ -577,17 +577,17 @@ def _spaces(text: str, file: str) -> tuple[str, tuple[Remark, ...]] | None:
     if rows != records:
         message = "fields seem to be separated by several spaces; write the table with commas"
         raise DataError(message, file=file)
-    return " ", (Remark("fields are separated by spaces"),)
+    return " ", (FileNote("fields are separated by spaces"),)
 
 
-def _title_remarks(records: Mapping[str, Sequence[list[str]]]) -> Iterator[Remark]:
-    """Yield a remark if the first line may be a title: all others have several fields."""
+def _title_notes(records: Mapping[str, Sequence[list[str]]]) -> Iterator[FileNote]:
+    """Yield a note if the first line may be a title: all others have several fields."""
     for sign, of_sign in records.items():
         widths = {len(record) for record in of_sign[1:]}
         if len(widths) == 1 and (width := widths.pop()) > 1:
             name = "tab" if sign == "\t" else f"'{sign}'"
             message = f"the first line has no {name}, and all others have {width - 1}"
-            yield Remark(f"{message}; if it is a title, delete the lines above the header", True)
+            yield FileNote(f"{message}; if it is a title, delete the lines above the header", True)
 
 
 def _fit(records: Sequence[list[str]]) -> tuple[float, int]:
@@ -621,7 +621,7 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     Raises:
         DataError: for no header, or names that are empty or repeated.
     """
-    delimiter, remarks = _find_delimiter(text, form, file)
+    delimiter, file_notes = _find_delimiter(text, form, file)
     body = text.removeprefix(_BYTE_ORDER_MARK)
     lines = list(io.StringIO(body, newline=""))
     start = next((at for at, line in enumerate(lines) if line.strip("\r\n")), None)
@@ -645,7 +645,7 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     check_names(names, file)
     nameless = () if record[0].strip() else (names[0],)
     size = len((text[: len(text) - len(body)] + header).encode())
-    return _Header(tuple(names), delimiter, size, remarks, nameless)
+    return _Header(tuple(names), delimiter, size, file_notes, nameless)
 
 
 def _first_rows(reader: Iterator[list[str]]) -> list[list[str]]:
@@ -670,8 +670,8 @@ def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
     return names
 
 
-def _remark_on_names(names: Sequence[str]) -> Iterator[Remark]:
-    """Yield a remark if the names look like a row: a fraction among them, or only numbers.
+def _note_on_names(names: Sequence[str]) -> Iterator[FileNote]:
+    """Yield a note if the names look like a row: a fraction among them, or only numbers.
 
     Consecutive integers are accepted, as programs number columns without a name.
 
@@ -684,6 +684,6 @@ def _remark_on_names(names: Sequence[str]) -> Iterator[Remark]:
         return
     counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
     if fractions or [int(number) for number in numbers] != [*counted]:
-        yield Remark(
+        yield FileNote(
             f"the header names columns {listed(fractions or numbers)}; {WRITE_HEADER}", True
         )

@@ -259,9 +259,9 @@ class FewRows:
         moments = np.array([at or 0 for at in found], dtype=np.int64)
         return Times(moments, missing, self._none, self._none, str)
 
-    def refuse(self, wrong: NDArray[np.bool_], name: str, complaint: Callable[[int], str]) -> None:
+    def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
         """Raise an error for the first wrong value, if there is one; see `Table.refuse`."""
-        self.table.refuse(wrong, name, complaint)
+        self.table.refuse(wrong, name, problem)
 
     def place(self, index: int) -> str:
         """Name a row in messages: `row 3`."""

@@ -22,7 +22,7 @@ from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.column import USUAL_MISSING_WORDS, Column
 from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import GAP, NEGATIVES, Notation
-from dlcli.tables.table import Remark, Table
+from dlcli.tables.table import FileNote, Table
 
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")
@@ -43,7 +43,7 @@ _Fit = tuple[Notation, ...]
 
 def detect_notations(
     table: Table, names: Sequence[str], form: CsvFormat, delimiter: str
-) -> tuple[dict[str, Notation], tuple[Remark, ...]]:
+) -> tuple[dict[str, Notation], tuple[FileNote, ...]]:
     """Detect the notation of numbers in each column of text.
 
     Args:
@@ -53,7 +53,7 @@ def detect_notations(
         delimiter: the delimiter of the file's fields.
 
     Returns:
-        The notations by column, where they are not the default one, and remarks on them.
+        The notations by column, where they are not the default one, and notes on them.
     """
     candidates = _candidates(form)
     marks: dict[str, Notation] = {}
@@ -107,7 +107,7 @@ def detect_notations(
         )
     sure = {name: notation for name, notation in notations.items() if name not in doubtful}
     doubts = [_doubt(table.column(name), decimal) for name in doubtful]
-    return notations, (*_remarks(sure, form), *doubts)
+    return notations, (*_notes_on(sure, form), *doubts)
 
 
 def _is_ambiguous(fit: _Fit) -> bool:
@@ -319,8 +319,8 @@ def _sample_texts(values: pa.ChunkedArray) -> list[str]:
     return [text for text in values.to_pylist() if text]
 
 
-def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Remark]:
-    """Yield a remark on the columns of each certain notation, except for what was declared."""
+def _notes_on(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[FileNote]:
+    """Yield a note on the columns of each certain notation, except for what was declared."""
     for notation in dict.fromkeys(notations.values()):
         names = [name for name, each in notations.items() if each == notation]
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
@@ -328,7 +328,7 @@ def _remarks(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Rem
             signs.append(f"'{notation.thousands}' between thousands")
         signs += notation.words
         if signs:
-            yield Remark(f"the numbers of {listed(names)} have {joined(signs)}")
+            yield FileNote(f"the numbers of {listed(names)} have {joined(signs)}")
 
 
 _SIGN = re.compile(f"[{''.join(_SIGNS)}]")
@@ -351,8 +351,8 @@ def may_have_notation(texts: Sequence[str]) -> bool:
     return sum(map(bool, map(_AMOUNT.fullmatch, {*texts}))) > MOST_NAMES
 
 
-def _doubt(column: Column, decimal: str) -> Remark:
-    """Make a remark on a column by its first value with a comma, or else with a point."""
+def _doubt(column: Column, decimal: str) -> FileNote:
+    """Make a note on a column by its first value with a comma, or else with a point."""
     values, name = column.present_texts(), column.name
     sign = "," if _holds(values, ",") else "."
     example = values.filter(pc.match_substring(values, sign))[0].as_py()
@@ -363,4 +363,4 @@ def _doubt(column: Column, decimal: str) -> Remark:
         f"column '{name}': {example} may be {readings[0]} or {readings[1]}, read as "
         f"{readings[is_decimal]}; otherwise set data.format: {{name: csv, thousands: {otherwise}}}"
     )
-    return Remark(message, True, name)
+    return FileNote(message, True, name)

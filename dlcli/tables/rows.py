@@ -73,11 +73,11 @@ class Rows(Protocol):
             DataError: for a column that cannot hold times.
         """
 
-    def refuse(self, wrong: Mask, name: str, complaint: Callable[[int], str]) -> None:
+    def refuse(self, wrong: Mask, name: str, problem: Callable[[int], str]) -> None:
         """Raise an error for the first wrong value, if there is one.
 
         Args:
             wrong: which rows have one, (rows,).
             name: the column.
-            complaint: words the reason for the value at a row index.
+            problem: words the reason for the value at a row index.
         """

@@ -32,7 +32,7 @@ from dlcli.tables.remote_files import (
     open_remote,
     remote_matches,
 )
-from dlcli.tables.table import Remark
+from dlcli.tables.table import FileNote
 
 Source = str | Path | Sequence[str | Path]
 """A file or its URL, a glob such as `part-*.csv`, a partitioned folder, or a list of these; `-` is
@@ -432,15 +432,15 @@ def file_format(file: str) -> Format | None:
     return _ENDINGS.get(_ending(file))
 
 
-def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[Remark]:
+def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[FileNote]:
     """Yield the differences of a file's content from its name and from the config."""
     format = recognize(stored.head(), stored.file)
     if stored.compression is None and stored.file.lower().endswith(_COMPRESSED):
-        yield Remark("is not compressed, despite its name", True)
+        yield FileNote("is not compressed, despite its name", True)
     if _ENDINGS.get(_ending(stored.file)) not in (None, format):
-        yield Remark(f"is {_NAMES[format]} by its content, despite its name", True)
+        yield FileNote(f"is {_NAMES[format]} by its content, despite its name", True)
     if form.name not in ("auto", format):
-        yield Remark(f"is {_NAMES[format]} by its content; data.format is {form.name}", True)
+        yield FileNote(f"is {_NAMES[format]} by its content; data.format is {form.name}", True)
 
 
 def is_tsv(file: str) -> bool:
@@ -472,7 +472,7 @@ class Batches:
     """All rows, in the order of the file; to be read once."""
     delimiter: str | None = None
     """The delimiter of text; None for formats whose values have types."""
-    remarks: tuple[Remark, ...] = ()
+    file_notes: tuple[FileNote, ...] = ()
     nameless: tuple[str, ...] = ()
     """The columns that have no name in the file, by the names that they got."""
     unread: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ _SHORT = 1_000
 _FEWEST_TOGETHER = 8
 
 
-class Remark(NamedTuple):
+class FileNote(NamedTuple):
     """Something that was detected or guessed about a file."""
 
     message: str
@@ -61,7 +61,7 @@ class Table:
         files: the files that the rows come from, if not `file` alone, in their order.
         file_numbers: the index in `files` of each row's file, (rows,).
         notations: the notation of numbers in text, for the columns where it is not the default.
-        remarks: what was detected about the files.
+        file_notes: what was detected about the files.
         nameless: the columns that have no name in a file, by the names that they got.
         unread: the columns of a file that were not read.
     """
@@ -73,7 +73,7 @@ class Table:
     files: tuple[str, ...] = ()
     file_numbers: NDArray[np.int32] | None = None
     notations: Mapping[str, Notation] = field(default_factory=dict)
-    remarks: tuple[Remark, ...] = ()
+    file_notes: tuple[FileNote, ...] = ()
     nameless: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
@@ -90,12 +90,12 @@ class Table:
     @property
     def notes(self) -> tuple[str, ...]:
         """The messages about the files that are certain."""
-        return tuple(remark.message for remark in self.remarks if not remark.is_doubtful)
+        return tuple(note.message for note in self.file_notes if not note.is_doubtful)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """The messages about the files that are guesses."""
-        return tuple(remark.message for remark in self.remarks if remark.is_doubtful)
+        return tuple(note.message for note in self.file_notes if note.is_doubtful)
 
     # Rows
 
@@ -334,16 +334,16 @@ class Table:
             settled[name] = next(filter(self.column(name).is_written, ways), wanted)
         if not settled:
             return self
-        remarks = tuple(remark for remark in self.remarks if remark.column not in settled)
-        return replace(self, notations={**self.notations, **settled}, remarks=remarks)
+        file_notes = tuple(note for note in self.file_notes if note.column not in settled)
+        return replace(self, notations={**self.notations, **settled}, file_notes=file_notes)
 
-    def refuse(self, wrong: NDArray[np.bool_], name: str, complaint: Callable[[int], str]) -> None:
+    def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
         """Raise an error about the first wrong value of a column, with the number of the others.
 
         Args:
             wrong: where values are wrong, (rows,).
             name: the column.
-            complaint: describes the problem with the value at an index.
+            problem: describes the problem with the value at an index.
 
         Raises:
             DataError: with file, row and column.
@@ -353,7 +353,7 @@ class Table:
             file, row = self.where(at)
             others = int(np.count_nonzero(wrong)) - 1
             more = f" ({plural(others, 'more such row')})" if others else ""
-            raise DataError(complaint(at) + more, file=file, row=row, column=name)
+            raise DataError(problem(at) + more, file=file, row=row, column=name)
 
     @cached_property
     def _kept(self) -> dict[str, Column]:
@@ -361,11 +361,11 @@ class Table:
         return {}
 
     def _all_of(self, parsed: Parsed, name: str, way_out: WayOut | None) -> NDArray[np.float64]:
-        def complaint(index: int) -> str:
+        def problem(index: int) -> str:
             if way_out is None or self.column(name).missing_hint(index):
-                return parsed.complaint(index)
+                return parsed.problem(index)
             are_most = 2 * np.count_nonzero(parsed.unreadable) > np.count_nonzero(~parsed.missing)
-            return parsed.complaint(index) + way_out(bool(are_most))
+            return parsed.problem(index) + way_out(bool(are_most))
 
-        self.refuse(parsed.unreadable, name, complaint)
+        self.refuse(parsed.unreadable, name, problem)
         return parsed.values

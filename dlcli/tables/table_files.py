@@ -40,7 +40,7 @@ from dlcli.tables.source_files import (
     name_of,
     recognize,
 )
-from dlcli.tables.table import Remark, Table
+from dlcli.tables.table import FileNote, Table
 from dlcli.tables.typed_files import (
     open_arrow,
     open_json_lines,
@@ -188,16 +188,16 @@ def _read_part(
         groups: the row groups of a Parquet file to read.
         choose: selects rows.
     """
-    remarks = list(contradictions(source, form))
+    file_notes = list(contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
     batches = open_batches(stored, form, columns, groups)
     with stored.reading():
         data = _stored(replace(batches, rows=_bounded(choose(batches.rows), stored)), folder)
     if source.remote is not None:
         source.remote.check_unchanged()
-    remarks += batches.remarks
+    file_notes += batches.file_notes
     return _Part(
-        stored.file, data, batches.delimiter, tuple(remarks), batches.nameless, batches.unread
+        stored.file, data, batches.delimiter, tuple(file_notes), batches.nameless, batches.unread
     )
 
 
@@ -248,16 +248,16 @@ def _describe(part: _Part) -> dict[str, Any]:
     """Describe a part for JSON."""
     schema = b64encode(part.schema.serialize().to_pybytes()).decode()
     fields = {"delimiter": part.delimiter, "nameless": part.nameless, "unread": part.unread}
-    return {"rows": part.data.num_rows, "schema": schema, "remarks": part.remarks, **fields}
+    return {"rows": part.data.num_rows, "schema": schema, "file_notes": part.file_notes, **fields}
 
 
 def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[_Part, int]:
     """Return a part without its rows, and the number of these, of its description."""
     schema = pa.ipc.read_schema(pa.py_buffer(b64decode(fields["schema"])))
     data = pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
-    remarks = tuple(Remark(*remark) for remark in fields["remarks"])
+    file_notes = tuple(FileNote(*note) for note in fields["file_notes"])
     nameless, unread = tuple(fields["nameless"]), tuple(fields["unread"])
-    return _Part(file, data, fields["delimiter"], remarks, nameless, unread), fields["rows"]
+    return _Part(file, data, fields["delimiter"], file_notes, nameless, unread), fields["rows"]
 
 
 def _read_share(
@@ -337,7 +337,7 @@ class _Part:
     data: Columns
     delimiter: str | None
     """The delimiter of text; None for values with types."""
-    remarks: tuple[Remark, ...] = ()
+    file_notes: tuple[FileNote, ...] = ()
     nameless: tuple[str, ...] = ()
     """The columns that have no name in the file."""
     unread: tuple[str, ...] = ()
@@ -401,27 +401,27 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
-    remarks = _distinct_remarks(parts, name)
+    file_notes = _distinct_notes(parts, name)
     delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
     fields, text_types = plain_schema(data.schema), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
     table.parse_together()
     notations, more = detect_notations(table, texts, form, delimiter)
-    remarks += [remark._replace(message=f"{name}: {remark.message}") for remark in more]
-    detected = replace(table, notations=notations, remarks=tuple(remarks))
+    file_notes += [note._replace(message=f"{name}: {note.message}") for note in more]
+    detected = replace(table, notations=notations, file_notes=tuple(file_notes))
     detected.reuse(table)
     return detected
 
 
-def _distinct_remarks(parts: Sequence[_Part], name: str) -> list[Remark]:
-    """Prefix each remark with its file; one that is about all files is made once."""
-    files: dict[Remark, list[str]] = {}
+def _distinct_notes(parts: Sequence[_Part], name: str) -> list[FileNote]:
+    """Prefix each note with its file; one that is about all files is made once."""
+    files: dict[FileNote, list[str]] = {}
     for part in parts:
-        for remark in part.remarks:
-            files.setdefault(remark, []).append(part.file)
+        for note in part.file_notes:
+            files.setdefault(note, []).append(part.file)
     return [
-        remark._replace(message=f"{file}: {remark.message}")
-        for remark, named in files.items()
+        note._replace(message=f"{file}: {note.message}")
+        for note, named in files.items()
         for file in ([name] if len(named) == len(parts) else named)
     ]
 

@@ -94,10 +94,10 @@ class _Classes(Task):
         shown = table.column(column).shown
         names = first_names(self.classes, 10)
 
-        def complaint(at: int) -> str:
+        def problem(at: int) -> str:
             return f"{shown(at)} is none of the classes ({names})"
 
-        issues.refuse((indices < 0) & (codes >= 0), table, column, complaint)
+        issues.refuse((indices < 0) & (codes >= 0), table, column, problem)
         return indices
 
     # Output, loss and metrics.
@@ -301,7 +301,7 @@ class Multilabel(Task):
         for at, column in enumerate(self.columns):
             refuse_missing(table, column, issues)
             parsed = table.column(column).booleans()
-            issues.refuse(parsed.unreadable, table, column, parsed.complaint)
+            issues.refuse(parsed.unreadable, table, column, parsed.problem)
             encoded[:, at] = np.nan_to_num(parsed.values)
         return encoded
 
@@ -320,10 +320,10 @@ class Multilabel(Task):
                     unknown[code] = label
         names = first_names(self.labels, 10)
 
-        def complaint(at: int) -> str:
+        def problem(at: int) -> str:
             return f"'{unknown[int(codes[at])]}' is none of the labels ({names})"
 
-        issues.refuse(np.isin(codes, list(unknown)), table, self.columns[0], complaint)
+        issues.refuse(np.isin(codes, list(unknown)), table, self.columns[0], problem)
         return rows[codes]
 
     # Output, loss and metrics.

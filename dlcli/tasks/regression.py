@@ -37,7 +37,7 @@ from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values, refuse_missing
 
 Complaints = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
-"""Which rows have a wrong value, (rows,), and the complaint about the one at an index."""
+"""Which rows have a wrong value, (rows,), and the problem of the one at an index."""
 
 
 class _Numbers(Task):
@@ -113,9 +113,9 @@ class _Numbers(Task):
         for column, scaling in zip(self.columns, self._scalings, strict=True):
             refuse_missing(table, column, issues)
             parsed = table.column(column).numbers()
-            issues.refuse(parsed.unreadable, table, column, parsed.complaint)
-            for wrong, complaint in self._out_of_range(parsed.values, scaling):
-                issues.refuse(wrong, table, column, complaint)
+            issues.refuse(parsed.unreadable, table, column, parsed.problem)
+            for wrong, problem in self._out_of_range(parsed.values, scaling):
+                issues.refuse(wrong, table, column, problem)
             columns.append(np.nan_to_num(parsed.values))
         return np.stack(columns, axis=1)
 

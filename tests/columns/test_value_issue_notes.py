@@ -9,7 +9,7 @@ import pytest
 from dlcli.columns import value_issues as preprocessing
 from dlcli.columns.value_issues import (
     ColumnIssues,
-    Note,
+    ValueNote,
     merge_notes,
     short_moments,
     summarize_notes,
@@ -25,18 +25,18 @@ def lines(*notes):
 
 def test_a_note_says_column_rows_and_what_they_are_like():
     assert (
-        str(Note("x", 1, EMPTY, ": 0 stands in"))
+        str(ValueNote("x", 1, EMPTY, ": 0 stands in"))
         == "column 'x': 1 row without a value: 0 stands in"
     )
-    assert str(Note("x", 2, EMPTY)) == "column 'x': 2 rows without a value"
+    assert str(ValueNote("x", 2, EMPTY)) == "column 'x': 2 rows without a value"
 
 
 def test_notes_of_folds_are_added_up_by_column_and_kind():
     folds = [
-        [Note("x", 1, UNSEEN, values=("c",), encoding="zeros")],
+        [ValueNote("x", 1, UNSEEN, values=("c",), encoding="zeros")],
         [
-            Note("x", 2, UNSEEN, values=("b", "c"), encoding="zeros"),
-            Note("y", 1, EMPTY, "", (), "0"),
+            ValueNote("x", 2, UNSEEN, values=("b", "c"), encoding="zeros"),
+            ValueNote("y", 1, EMPTY, "", (), "0"),
         ],
     ]
     assert [*map(str, merge_notes(folds, 3))] == [
@@ -46,13 +46,15 @@ def test_notes_of_folds_are_added_up_by_column_and_kind():
 
 
 def test_five_notes_of_a_kind_have_a_line_each_in_their_order():
-    notes = [Note(name, rows, EMPTY) for name, rows in zip("abcde", [1, 3, 2, 5, 4], strict=True)]
+    notes = [
+        ValueNote(name, rows, EMPTY) for name, rows in zip("abcde", [1, 3, 2, 5, 4], strict=True)
+    ]
     assert lines(*notes) == [str(note) for note in notes]
 
 
 def test_more_are_those_of_the_most_rows_and_a_sum_of_the_others():
     rows = dict(a=1, b=7, c=2, d=9, e=3, f=7, g=8)
-    notes = [Note(name, count, UNSEEN, ": 'new'") for name, count in rows.items()]
+    notes = [ValueNote(name, count, UNSEEN, ": 'new'") for name, count in rows.items()]
     assert lines(*notes) == [
         "column 'd': 9 rows with values that are no category: 'new'",
         "column 'g': 8 rows with values that are no category: 'new'",
@@ -63,7 +65,7 @@ def test_more_are_those_of_the_most_rows_and_a_sum_of_the_others():
 
 
 def test_a_sum_keeps_what_it_sums_up():
-    notes = [Note(name, 9 - at, EMPTY) for at, name in enumerate("abcdef")]
+    notes = [ValueNote(name, 9 - at, EMPTY) for at, name in enumerate("abcdef")]
     *shown, last = summarize_notes(notes)
     assert last.rest == (notes[4], notes[5])
     assert [line.rest for line in shown] == [()] * 4
@@ -71,12 +73,12 @@ def test_a_sum_keeps_what_it_sums_up():
 
 @pytest.mark.parametrize(("rows", "summary"), [(1, "1 row each"), (4, "4 rows each")])
 def test_a_sum_of_columns_with_as_many_rows_names_that_number(rows, summary):
-    notes = [Note(name, rows, EMPTY) for name in "abcdef"]
+    notes = [ValueNote(name, rows, EMPTY) for name in "abcdef"]
     assert lines(*notes)[-1] == f"2 more columns: {summary} without a value"
 
 
 def test_each_kind_is_told_for_itself():
-    notes = [Note(name, 1, kind) for name in "abcdef" for kind in (EMPTY, UNSEEN)]
+    notes = [ValueNote(name, 1, kind) for name in "abcdef" for kind in (EMPTY, UNSEEN)]
     assert len(lines(*notes)) == 10
     assert lines(*notes)[4] == "2 more columns: 1 row each without a value"
     assert lines(*notes)[9] == "2 more columns: 1 row each with values that are no category"

@@ -94,7 +94,7 @@ def test_a_category_is_missing_if_the_word_is_missing_among_numbers_too():
 
 
 def test_texts_are_read_as_categories_are():
-    table = make(notes=["a long remark", "NA", "one more of them"], x=["1", "NA", "3"])
+    table = make(notes=["a long note", "NA", "one more of them"], x=["1", "NA", "3"])
     assert missing(table) == {"notes": ["NA"], "x": ["NA"]}
 
 
@@ -162,8 +162,8 @@ def test_one_line_remarks_on_it():
     assert settled.notes == (
         "t.csv: '?', 'NA' count as missing: 3 values of 'x', 'z'; data.missing: [] turns this off",
     )
-    assert settle_missing_words([make(x=["1", "many"])])[0].remarks == ()
-    assert settle_missing_words([table], config(missing=("NA", "?")).data)[0].remarks == ()
+    assert settle_missing_words([make(x=["1", "many"])])[0].file_notes == ()
+    assert settle_missing_words([table], config(missing=("NA", "?")).data)[0].file_notes == ()
 
 
 def test_other_tables_are_read_like_the_training_table():

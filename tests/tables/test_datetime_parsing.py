@@ -207,9 +207,7 @@ def test_arrows_own_times_beyond_the_year_9999_are_unreadable():
     table = rows(pa.array([253_402_300_800, 0], pa.int64()).cast(pa.timestamp("s")))
     times = parse_times(table.column("when"), ("iso",))
     assert times.unreadable.tolist() == [True, False]
-    assert times.complaint(0).startswith(
-        "expected a date from the year 1 to 9999, got '10000-01-01"
-    )
+    assert times.problem(0).startswith("expected a date from the year 1 to 9999, got '10000-01-01")
 
 
 def test_a_column_that_cannot_hold_times_is_refused():
@@ -438,11 +436,11 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
     table = rows(["2024-13-01", "NA"])
     column = table.column("when")
     iso, declared = parse_times(column, ("iso",)), parse_times(column, ("%d.%m.%Y",))
-    assert iso.complaint(0) == (
+    assert iso.problem(0) == (
         "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
         "set its format; if it means a missing value, set data.missing"
     )
-    assert declared.complaint(1) == (
+    assert declared.problem(1) == (
         "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
         "data.missing"
     )

@@ -49,10 +49,10 @@ class TestDelimiter:
         assert table.notes[0] == f"data.csv: fields are separated by {called}"
 
     def test_commas_are_not_reported(self):
-        assert read("a,b\n1,2\n").remarks == ()
+        assert read("a,b\n1,2\n").file_notes == ()
 
     def test_tabs_are_not_reported_in_a_tsv(self):
-        assert read("a\tb\n1\t2\n", "data.tsv").remarks == ()
+        assert read("a\tb\n1\t2\n", "data.tsv").file_notes == ()
 
     def test_commas_in_a_tsv_are_reported(self):
         table = read("a,b\n1,2\n", "data.tsv")
@@ -72,7 +72,7 @@ class TestDelimiter:
 
     def test_a_single_column_has_none(self):
         table = read("a\n1\n2\n")
-        assert (table.columns, table.remarks) == (("a",), ())
+        assert (table.columns, table.file_notes) == (("a",), ())
 
     def test_rows_decide_where_the_header_could_be_split_in_two_ways(self):
         table = read('"a;b",c;d\n1;2,3;4\n5,6;7\n')
@@ -118,7 +118,7 @@ class TestDelimiter:
     @pytest.mark.parametrize("delimiter", [":", " ", "~"])
     def test_any_other_may_be_declared(self, delimiter):
         table = read(f"a{delimiter}b\n1{delimiter}2\n", delimiter=delimiter)
-        assert (table.columns, table.remarks) == (("a", "b"), ())
+        assert (table.columns, table.file_notes) == (("a", "b"), ())
         assert read_header("data.csv", CsvFormat(delimiter=delimiter)) == ("a", "b")
 
     def test_a_declaration_is_stronger_than_what_is_found(self):
@@ -146,7 +146,7 @@ class TestHeader:
 
     @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
     def test_other_names_with_digits_are_not_reported(self, header):
-        assert read(f"{header}\n{header}\n").remarks == ()
+        assert read(f"{header}\n{header}\n").file_notes == ()
 
     def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
         assert refusal(b"1,0,1\n2,1,1\n") == (
@@ -194,7 +194,7 @@ class TestEncoding:
         assert read_header("data.csv") == ("näme", "b")
 
     def test_a_byte_order_mark_is_not_reported(self):
-        assert read("a,é\n1,2\n".encode("utf-8-sig")).remarks == ()
+        assert read("a,é\n1,2\n".encode("utf-8-sig")).file_notes == ()
 
     @pytest.mark.parametrize(
         "encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-le", "utf-32-be"]
@@ -266,11 +266,11 @@ class TestEncoding:
 
     def test_a_character_across_blocks_is_whole(self):
         start = "a\n" + "x" * (2**20 - 3)  # the block ends within the next character
-        assert read(start + "é\n" + "é\n").remarks == ()
+        assert read(start + "é\n" + "é\n").file_notes == ()
 
     def test_declared_it_is_used_and_not_reported(self):
         table = read("a\nж\n".encode("cp1251"), encoding="cp1251")
-        assert (table.texts("a").tolist(), table.remarks) == (["ж"], ())
+        assert (table.texts("a").tolist(), table.file_notes) == (["ж"], ())
         assert read_header("data.csv", CsvFormat(encoding="cp1251")) == ("a",)
 
     def test_a_byte_that_the_declared_one_has_not_is_refused_with_its_place(self):

@@ -89,7 +89,7 @@ def test_numbers_are_parsed_and_their_notation_is_reported(values, numbers, desc
 def test_other_columns_keep_the_default_notation(values):
     table = read({"x": values, "y": ["u", "v"]})
     assert table.notations == {}
-    assert table.remarks == ()
+    assert table.file_notes == ()
     assert table.texts("x").tolist() == [value or None for value in values]
 
 
@@ -174,7 +174,7 @@ def test_next_to_semicolons_points_before_three_digits_separate_thousands():
 def test_next_to_semicolons_other_points_show_that_they_separate_decimals():
     table = read({"x": ["2.436", "593"], "other": ["1.5", "2.5"]}, ";")
     assert table.numbers("x").tolist() == [2.436, 593]
-    assert table.remarks == ()
+    assert table.file_notes == ()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";"])
@@ -386,7 +386,7 @@ class TestUnits:
         known = with_unit(write).notations
         for values in [[value], [*map("{} lb".format, TENS), value]]:  # with a unit of its own, too
             table = read({"x": values}, "\t").written_like(known)
-            assert table.column("x").numbers().complaint(len(values) - 1) == message
+            assert table.column("x").numbers().problem(len(values) - 1) == message
             assert table.column("x").numbers().unreadable.all()
 
     def test_stored_numbers_may_be_shares_and_are_refused_for_percentages(self):

@@ -165,7 +165,7 @@ def test_the_first_bytes_determine_the_format(kind):
         Path(f"a.{ending}").write_bytes(CONTENTS[kind])
         table = read_table(f"a.{ending}")
         assert table.data.to_pydict() == {"a": ["1"], "b": ["2"]}
-        assert table.remarks == ()
+        assert table.file_notes == ()
         assert read_header(f"a.{ending}") == ("a", "b")
 
 

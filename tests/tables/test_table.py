@@ -792,7 +792,7 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
             table.numbers("a"), table.missing("b"), table.texts("b"), table.booleans("c")
             b, c = table.column("b"), table.column("c")
             b.looks_numeric(), c.looks_boolean(), table.codes("a"), table.keep("a")
-            table.remarks, table.where(0), table.file_names(), b.numbers()
+            table.file_notes, table.where(0), table.file_names(), b.numbers()
         assert "pandas" not in sys.modules
     """
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])

@@ -73,7 +73,7 @@ class Checkpointer:
         if self.newest is not None:
             arrays = self.newest.arrays
             assert kinds == {k: ArraySpec(v.shape, v.dtype) for k, v in arrays.items()}
-            assert job.complaint(self.newest) == ""
+            assert job.problem(self.newest) == ""
         return self.newest
 
 
@@ -203,10 +203,10 @@ NONSENSE = {
 def test_a_checkpoint_that_is_no_state_of_its_job_is_refused(engine, step, undisturbed):
     job, _, kept = undisturbed(engine)
     given = next(each for each in kept if (each.epochs, each.step) == (2, step))
-    assert job.complaint(given) == ""
+    assert job.problem(given) == ""
     for nonsense, (changes, complaint) in NONSENSE.items():
         if engine == "graph" or "step" not in changes:
-            found = job.complaint(with_changes(given, **changes))
+            found = job.problem(with_changes(given, **changes))
             assert found == complaint.format(step=step), nonsense
 
 
