@@ -383,18 +383,21 @@ def _is_weighted(config: Config) -> bool:
     return config.data.sample_weight is not None or config.class_weight is not None
 
 
-def _loss_code(loss: Loss) -> str:
-    if loss.formula is None:
-        return _call(loss, "losses")
-    code = loss.formula(Traced(_apply_in_code, "true"), Traced(_apply_in_code, "output")).value
-    return f"lambda true, output: keras.ops.mean({code}, axis=-1)"
+def _formula_code(loss: Loss) -> Iterator[str]:
+    """Yield the function of a loss that Keras lacks, one operation a line."""
+    assert loss.formula is not None
+    lines: list[str] = []
 
+    def apply(name: str, *operands: object, **options: object) -> str:
+        # Keras has NumPy's functions under their names, see `Traced`.
+        arguments = [each if isinstance(each, str) else repr(each) for each in operands]
+        arguments += [f"{key}={value!r}" for key, value in options.items()]
+        lines.append(f"    x{len(lines)} = keras.ops.{name}({', '.join(arguments)})")
+        return f"x{len(lines) - 1}"
 
-def _apply_in_code(name: str, *operands: object, **options: object) -> str:
-    """Return the code of a function that Keras has under the name of NumPy's, see `Traced`."""
-    arguments = [each if isinstance(each, str) else repr(each) for each in operands]
-    named = [f"{key}={value!r}" for key, value in options.items()]
-    return f"keras.ops.{name}({', '.join([*arguments, *named])})"
+    result = loss.formula(Traced(apply, "true"), Traced(apply, "output")).value
+    yield from (f"def {loss.name}(true, output):", *lines)
+    yield from (f"    return keras.ops.mean({result}, axis=-1)", "")
 
 
 def _call(section: Section, module: str) -> str:
@@ -495,7 +498,11 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield from (f"    {each}," for each in metrics.values())
         yield "]"
     weighted = "weighted_metrics" if config.data.sample_weight else "metrics"
-    arguments = ["optimizer", f"loss={_loss_code(config.loss)}"]
+    loss = _call(config.loss, "losses")
+    if config.loss.formula is not None:
+        yield from _formula_code(config.loss)
+        loss = config.loss.name
+    arguments = ["optimizer", f"loss={loss}"]
     yield from call_lines("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
     callbacks = [*_callbacks(config, {"loss", *metrics})]
     if callbacks:

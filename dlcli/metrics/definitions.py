@@ -45,7 +45,7 @@ from dlcli.metrics.metric import (
     RankingOf,
     RatioOf,
     Rows,
-    weighted_median,
+    quantile_center,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ MAE = Metric(
     aliases=("mean_absolute_error",),
     title="mean absolute error (mae)",
     forms={"numbers": MeanOf(lambda rows: np.abs(rows.errors))},
-    center=weighted_median,
+    center=quantile_center(0.5),
     is_summary=True,
     of_parts=True,
     script={"numbers": '"mae"'},

@@ -434,10 +434,17 @@ def weighted_mean(values: Operand, weights: Floats | None) -> Floats:
     return mean
 
 
-def weighted_median(values: Operand, weights: Floats | None) -> Floats:
-    """Return the weighted median of each column, which is best for absolute errors."""
-    rows = np.ones(len(values)) if weights is None else weights
-    return np.array([statistics.weighted_quantile(column, rows, 0.5) for column in values.T])
+def quantile_center(share: float) -> Center:
+    """Return the function of the weighted quantile of each column; 0.5 is the median.
+
+    It is best for the pinball loss of the share; the median for absolute errors.
+    """
+
+    def center(values: Operand, weights: Floats | None) -> Floats:
+        rows = np.ones(len(values)) if weights is None else weights
+        return np.array([statistics.weighted_quantile(column, rows, share) for column in values.T])
+
+    return center
 
 
 @dataclass(frozen=True)
