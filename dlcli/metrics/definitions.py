@@ -87,9 +87,9 @@ def is_among_top(rows: ClassRows) -> Operand:
 _PRECISION = RatioOf(lambda true, decided: true * decided, lambda true, decided: decided)
 _RECALL = RatioOf(lambda true, decided: true * decided, lambda true, decided: true)
 _F1 = RatioOf(lambda true, decided: 2 * true * decided, lambda true, decided: true + decided)
-_AUC = RankingOf("auc", by_keras="AUC")
-_AVERAGE_PRECISION = RankingOf("average_precision")
-_RECALLS = MeanOverClasses(_RECALL, "recall")
+_AUC = RankingOf("roc", by_keras="AUC")
+_AVERAGE_PRECISION = RankingOf("precision_recall")
+_RECALLS = MeanOverClasses(_RECALL, counts_predicted=False)
 
 MSE = Metric(
     "mse",
@@ -235,7 +235,7 @@ MACRO_F1 = Metric(
     higher_is_better=True,
     aliases=("f1_macro",),
     bounds=(0.0, 1.0),
-    forms={"classes": MeanOverClasses(_F1, "f1"), "labels": MeanOverLabels(_F1)},
+    forms={"classes": MeanOverClasses(_F1, counts_predicted=True), "labels": MeanOverLabels(_F1)},
     mean_over_parts_of="f1",
 )
 MICRO_PRECISION = Metric(

@@ -209,7 +209,7 @@ def _interval(statistic: Statistic, resamples: int | None) -> Ends | str | None:
     if isinstance(statistic, Share):
         return share_interval(statistic)
     ends = _resampled_interval(statistic, resamples)
-    is_auc = isinstance(statistic, Ranking) and statistic.metric == "auc"
+    is_auc = isinstance(statistic, Ranking) and statistic.curve == "roc"
     if ends == NO_SPREAD and is_auc and statistic.value in (0.0, 1.0):
         return wilson_interval(statistic.value, float(statistic.supports[0]))
     return ends

@@ -355,12 +355,14 @@ class MeanOverClasses(SumForm):
     """
 
     ratio: RatioOf
-    metric: Literal["recall", "f1"]
-    """The ratio, as `ClassMean` names it."""
+    counts_predicted: bool
+    """See `ClassMean`."""
 
     def statistic(self, rows: ClassRows | PairRows) -> Statistic:
         true, decided = (each.reshape(-1) for each in (rows.true, rows.decided))
-        return statistics.ClassMean(rows.weights, true, decided, rows.classes, self.metric)
+        return statistics.ClassMean(
+            rows.weights, true, decided, rows.classes, self.counts_predicted
+        )
 
     def terms(self, rows: ClassRows | PairRows) -> tuple[Operand, ...]:
         return self.ratio.of_each(rows.by_class)
@@ -400,12 +402,11 @@ class MeanOverLabels(SumForm):
 class RankingOf(Form):
     """A metric of the order of rows by the probability or margin of the second class."""
 
-    metric: Literal["auc", "average_precision"]
-    """As `Ranking` names it."""
+    curve: Literal["roc", "precision_recall"]
     by_keras: str | None = None
 
     def statistic(self, rows: PairRows) -> Statistic:
-        return statistics.Ranking(rows.weights, rows.true[:, 0], rows.outputs[:, 0], self.metric)
+        return statistics.Ranking(rows.weights, rows.true[:, 0], rows.outputs[:, 0], self.curve)
 
     @property
     def keras(self) -> str | None:

@@ -247,7 +247,8 @@ class ClassMean(Statistic):
     predicted: Array
     """Predicted class indices, `(rows,)`."""
     classes: int
-    metric: Literal["recall", "f1"]
+    counts_predicted: bool
+    """True for F1, whose ratio has the rows predicted to be of a class besides those of it."""
 
     @property
     def supports(self) -> Array:
@@ -265,11 +266,11 @@ class ClassMean(Statistic):
         numerators, denominators = self._sums(self.weights)
         defined = denominators > 0
         totals = np.where(defined, denominators, np.inf)
-        factor = 1.0 if self.metric == "recall" else 2.0
+        factor = 2.0 if self.counts_predicted else 1.0
         slopes = numerators / totals**2
         deviations = (self.target == self.predicted) * (factor / totals)[self.target]
         deviations -= slopes[self.target]
-        deviations -= 0.0 if self.metric == "recall" else slopes[self.predicted]
+        deviations -= slopes[self.predicted] if self.counts_predicted else 0.0
         return np.asarray(self.weights * deviations / defined.sum())
 
     def confusion(self) -> Array:
@@ -287,7 +288,7 @@ class ClassMean(Statistic):
         """Numerator and denominator for each class, `(classes,)` or `(resamples, classes)`."""
         hits = class_sums(self.target, weights * (self.target == self.predicted), self.classes)
         of_class = class_sums(self.target, weights, self.classes)
-        if self.metric == "recall":
+        if not self.counts_predicted:
             return hits, of_class
         return 2 * hits, of_class + class_sums(self.predicted, weights, self.classes)
 
@@ -392,27 +393,28 @@ class Ranking(Statistic):
     """1 for positive rows, else 0, `(rows,)`."""
     scores: Floats
     """Grow with the probability of being positive, `(rows,)`."""
-    metric: Literal["auc", "average_precision"]
+    curve: Literal["roc", "precision_recall"]
+    """The curve, under which the area is taken."""
 
     @property
     def supports(self) -> Array:
         """Number of rows of each class or label."""
         positives = int(np.count_nonzero(self.target))
         negatives = len(self.target) - positives
-        rows = min(positives, negatives) if self.metric == "auc" else positives
+        rows = min(positives, negatives) if self.curve == "roc" else positives
         return np.array([rows] if rows else [], dtype=np.int64)
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
         counts = ThresholdCounts.of(self.target, self.scores, weights)
-        return counts.roc_auc() if self.metric == "auc" else counts.average_precision()
+        return counts.roc_auc() if self.curve == "roc" else counts.average_precision()
 
     def influences(self) -> Floats:
         """Return each row's influence on the metric."""
         counts = ThresholdCounts.of(self.target, self.scores, self.weights)
         index = np.searchsorted(-counts.thresholds, -self.scores)
         of_positive, of_negative = (
-            _auc_deviations(counts) if self.metric == "auc" else _precision_deviations(counts)
+            _auc_deviations(counts) if self.curve == "roc" else _precision_deviations(counts)
         )
         deviations = np.where(self.target == 1, of_positive[index], of_negative[index])
         return np.asarray(self.weights * deviations)
