@@ -111,7 +111,7 @@ class LabelRows(Rows):
     @cached_property
     def is_right(self) -> Operand:
         """Whether a decision is the true one, (rows, labels)."""
-        return self.decided == self.true
+        return (self.outputs > self._border) == (self.true > 0)
 
     @cached_property
     def of_truth(self) -> Operand:
@@ -257,8 +257,7 @@ class MeanOf(SumForm):
         return losses, np.ones_like(losses[:, :1])
 
     def value(self, *sums: Operand) -> Operand:
-        losses, weights = sums
-        means = losses / np.where(weights > 0, weights, 1.0)
+        means = _ratios(*sums)
         return np.mean(np.sqrt(means) if self.root else means, axis=-1)
 
 
@@ -320,7 +319,7 @@ class RatioOf(SumForm):
         return self.numerator(*decisions), self.denominator(*decisions)
 
     def value(self, *sums: Operand) -> Operand:
-        return _mean_of_ratios(*sums)
+        return np.sum(_ratios(*sums), axis=-1)  # of one part
 
 
 @dataclass(frozen=True)
@@ -344,7 +343,7 @@ class HitRate(SumForm):
         return hits, np.ones_like(hits)
 
     def value(self, *sums: Operand) -> Operand:
-        return _mean_of_ratios(*sums)
+        return np.sum(_ratios(*sums), axis=-1)  # of one part
 
 
 @dataclass(frozen=True)
@@ -413,12 +412,15 @@ class RankingOf(Form):
         return self.by_keras
 
 
+def _ratios(numerators: Operand, denominators: Operand) -> Operand:
+    """Return the ratios, whose numerators are 0 where the denominators are; 0 if undefined."""
+    return numerators / np.where(denominators > 0, denominators, 1.0)
+
+
 def _mean_of_ratios(numerators: Operand, denominators: Operand) -> Operand:
     """Return the mean of the ratios that are defined; 0 if there are none."""
-    defined = np.where(denominators > 0, 1.0, 0.0)
-    ratios = numerators / np.where(denominators > 0, denominators, 1.0)
-    count = np.sum(defined, axis=-1)
-    return np.sum(defined * ratios, axis=-1) / np.maximum(count, 1.0)
+    count = np.sum(np.where(denominators > 0, 1.0, 0.0), axis=-1)
+    return np.sum(_ratios(numerators, denominators), axis=-1) / np.maximum(count, 1.0)
 
 
 # Records

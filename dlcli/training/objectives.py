@@ -555,9 +555,12 @@ class KerasMetric(keras.metrics.Metric):
 
 def apply_keras(name: str, *operands: Any, **options: Any) -> tf.Tensor:  # noqa: ANN401
     """Apply the function that Keras has under the name of NumPy's, see `Traced`."""
-    if name == "take_along_axis":  # in one operation, where Keras has dozens
+    # In one operation each, where Keras has many.
+    if name == "take_along_axis":
         values, indices = operands
         return tf.gather(values, indices, axis=1, batch_dims=1)
+    if name == "argmax":
+        return tf.argmax(*operands, **options, output_type=tf.int32)
     return getattr(keras.ops, name)(*operands, **options)
 
 
