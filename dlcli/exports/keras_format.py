@@ -26,7 +26,7 @@ def describe_for_keras(predictor: Predictor) -> Exported:
     """Describe the model of encoded rows."""
     names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]
     advice = (
-        "Rows as dlcli encodes them, with encoding.json in this folder: "
+        f"Rows as dlcli encodes them, with {RunFile.ENCODING} in this folder: "
         f"{'; '.join(names[:20])}{'; ...' if len(names) > 20 else '.'}",
     )
     kind = predictor.task.outcome

@@ -669,15 +669,15 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
     schedule = _refit_schedule(config, epochs, has_validation=data.has_validation)
     if schedule is None:
         message = (
-            "refit.yaml: learning_rate_schedule needs validation rows, which are training rows "
-            "there; the learning rate stays constant"
+            f"{RunFile.REFIT}: learning_rate_schedule needs validation rows, which are training "
+            "rows there; the learning rate stays constant"
         )
         events.warn(message)
     gates = config.gates or {}
     lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
     for name in lost:
         message = "needs validation rows, which are training rows there; it is omitted"
-        events.warn(f"refit.yaml: gates.{name} {message}")
+        events.warn(f"{RunFile.REFIT}: gates.{name} {message}")
     return config.model_copy(
         update={
             "data": data,

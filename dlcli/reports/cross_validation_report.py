@@ -144,7 +144,9 @@ class CrossValidationRecord(RunRecord):
                 return Multilabel(columns=columns, labels=names, delimiter=delimiter)
             return Regression(columns=columns)
         except (ValidationError, IndexError):
-            message = "its cv.json describes a target that can't be; make it again"
+            message = (
+                f"its {RunFile.CROSS_VALIDATION} describes a target that can't be; make it again"
+            )
             raise RunError(f"{self.run.path}: {message}") from None
 
 

@@ -29,6 +29,7 @@ from dlcli.pipeline.events import (
 )
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import open_run
 from dlcli.safe_files import parse_document
@@ -74,7 +75,7 @@ class RunLog(BaseModel):
             shown.append(plural(more, "more warning"))
         is_resumed = ResumedEvent.kind in last
         fields = {**last, "warnings": tuple(shown), "is_resumed": is_resumed}
-        return parse_document(cls, fields, f"{run.path / 'events.jsonl'}:")
+        return parse_document(cls, fields, f"{run.path / RunFile.EVENTS}:")
 
 
 class Scores(NamedTuple):

@@ -439,6 +439,6 @@ def _repeatability(record: RunRecord, search: Search) -> str:
         return REPEATABLE
     return (
         "The candidates also depended on how fast they were trained, so the same search may find "
-        "another config. Training best.yaml again with the same data, versions and threads on the "
-        "same machine gives the same network."
+        f"another config. Training {RunFile.BEST} again with the same data, versions and threads "
+        "on the same machine gives the same network."
     )

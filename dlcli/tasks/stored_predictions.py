@@ -22,8 +22,8 @@ class StoredPredictions:
     table: pa.Table
     path: str
     """The table's path, for messages."""
-    task_file: str = "encoding.json"
-    """The file that lists the known classes, for messages."""
+    task_file: str = "encoding"
+    """What lists the known classes, for messages: the name of a file."""
 
     def of_split(self, split: str) -> StoredPredictions:
         """Return the rows of one set."""

@@ -104,7 +104,7 @@ def test_columns_that_hold_something_else_are_refused(columns, finding):
 def test_a_column_that_is_not_there_is_refused():
     with pytest.raises(RunError) as caught:
         read_rows(table(), KINDS)
-    assert "holds a value that its encoding.json doesn't list" in str(caught.value)
+    assert "holds a value that its encoding doesn't list" in str(caught.value)
     with pytest.raises(RunError) as caught:
         two = Regression(columns=("n", "m"), scalings=(BARE, BARE))
         read_rows(table(), two)

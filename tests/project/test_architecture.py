@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dlcli
 from dlcli.columns.registry import COLUMN_TYPES
+from dlcli.runs.manifest import RunFile
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -247,6 +248,30 @@ def test_only_cli_imports_click() -> None:
     elsewhere = ((m, f) for m, f in IMPORTS if f.distribution == "click" and m.package != "cli")
 
     assert described(elsewhere) == []
+
+
+def test_only_runs_names_the_files_of_a_run_folder() -> None:
+    """Except in documentation: docstrings, and the help of commands."""
+    named = re.compile("|".join(rf"(?<![\w.-]){re.escape(name)}(?!\w)" for name in RunFile))
+    elsewhere = [
+        f"{module.name}, line {node.lineno}: {node.value}"
+        for module in MODULES
+        if module.package not in ("runs", "cli")
+        for node in messages_of(ast.parse(module.path.read_text(encoding="utf-8")))
+        if named.search(str(node.value))
+    ]
+
+    assert elsewhere == []
+
+
+def messages_of(module: ast.Module) -> Iterator[ast.Constant]:
+    """The texts of a module that are no documentation."""
+    statements = [node for node in ast.walk(module) if isinstance(node, ast.Expr)]
+    documentation = {id(node.value) for node in statements}
+    for node in ast.walk(module):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in documentation:
+            yield node
 
 
 def test_benchmarks_and_pages_import_only_what_exists() -> None:
