@@ -440,11 +440,11 @@ def fit(
         RunError: if no checkpoint can be resumed from.
         Interrupted: if a signal has arrived.
     """
-    start, head = time.perf_counter(), plan.head
+    start = time.perf_counter()
     job = Job(
-        config=head.resolve(plan.config),
+        config=plan.config,
         network=plan.network,
-        head=head,
+        head=plan.head,
         task=rows.encoding.task,
         train=rows.encoded["train"],
         validation=rows.encoded.get("validation"),

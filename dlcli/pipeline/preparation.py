@@ -429,7 +429,8 @@ class FitPlan:
     """What is trained on the rows of a fit, and how."""
 
     config: Config
-    """Seed, optimizer, schedule, epochs, batch size, early stopping, precision."""
+    """Seed, optimizer, schedule, epochs, batch size, early stopping, precision; it names all that
+    the head completes."""
     head: Head
     """Output, loss and metrics."""
     network: Network
@@ -523,7 +524,7 @@ def plan_fit(config: Config, rows: FitRows, head: Head, fits: int) -> FitPlan:
     engine: Engine = CompiledEngine(jit_compile=False)
     if not train.is_shared:
         engine = choose_engine(config, network, train.rows, fits)
-    return FitPlan(config, head, network, engine)
+    return FitPlan(head.resolve(config), head, network, engine)
 
 
 def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -88,12 +89,24 @@ class Recording:
             return not self.resumes
         return self.writer is None or not self.writer.can_resume
 
-    def announce(self, writer: RunWriter) -> None:
-        """Report the run folder, and unfinished runs of the same config next to a new one."""
-        for twin in unfinished_runs_like(writer) if self.writer is None else ():
-            message = f"{twin} is an unfinished run of the same config; resume with: "
-            self.events.warn(message + resume_command(twin))
-        self.events.emit(RunEvent(folder=str(writer.path)))
+    @contextmanager
+    def begin_training(self, rows: FitRows, plan: FitPlan, images: Images) -> Iterator[RunWriter]:
+        """Begin a training, see `begin`; report its folder, and unfinished runs like a new one.
+
+        Args:
+            rows: what was inferred from the data.
+            plan: the network, and how it is trained on which device.
+            images: the image files that were read.
+        """
+        assert plan.device is not None
+        resolve = partial(resolved_config, self.file, rows, plan, threads=plan.device.threads)
+        reasons = TypeReasons.of(rows)
+        with self.begin(resolve, plan.device, images, reasons.store) as writer:
+            for twin in unfinished_runs_like(writer) if self.writer is None else ():
+                message = f"{twin} is an unfinished run of the same config; resume with: "
+                self.events.warn(message + resume_command(twin))
+            self.events.emit(RunEvent(folder=str(writer.path)))
+            yield writer
 
     @contextmanager
     def begin(

@@ -6,7 +6,6 @@ import os
 import shutil
 import threading
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +16,7 @@ from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, fit, load_tensorflow
 from dlcli.pipeline.preflight import check_memory, row_storage, warn_of_linear_layers
-from dlcli.pipeline.preparation import encode_sets, initial_weights, prepare
+from dlcli.pipeline.preparation import FitPlan, encode_sets, initial_weights, prepare
 from dlcli.pipeline.recorded_fit import (
     fit_with_checkpoints,
     report_result,
@@ -25,7 +24,7 @@ from dlcli.pipeline.recorded_fit import (
     save_metrics,
     save_network,
 )
-from dlcli.pipeline.run_recording import Recording
+from dlcli.pipeline.run_recording import Recording, TypeReasons
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import is_run_folder, open_run
@@ -115,21 +114,15 @@ def train_recorded(recording: Recording) -> Run:
     """
     file, config, events = recording.file, recording.file.config, recording.events
     with row_storage(file, recording.output, events, recording.workers) as storage:
-        # Read, split, encode, build.
+        # Read, split, build, encode.
         rows, plan = prepare(file, events, storage)
         warn_of_linear_layers(config, events)
         check_memory(rows, plan)
         images = run_recording.image_fingerprints(rows)
         rows = encode_sets(rows, events)
-        # A resumed training has weights of its own.
-        initial = initial_weights(file, plan.network) if recording.starts_over else None
-        device = load_tensorflow(config, events, recording.workers.cluster)
-        plan = replace(plan, initial_weights=initial, device=device)
-        resolve = partial(run_recording.resolved_config, file, rows, plan, threads=device.threads)
-        reasons = run_recording.TypeReasons.of(rows)
-        with recording.begin(resolve, device, images, store_inputs=reasons.store) as writer:
-            rows = run_recording.TypeReasons.applied(rows, writer)
-            recording.announce(writer)
+        plan = _with_device(plan, recording)
+        with recording.begin_training(rows, plan, images) as writer:
+            rows = TypeReasons.applied(rows, writer)
             # Fit, explain, evaluate; each is saved at once.
             result = fit_with_checkpoints(rows, plan, writer, events)
             save_network(result, writer)
@@ -138,6 +131,14 @@ def train_recorded(recording: Recording) -> Run:
             gates = save_gates(result, comparison, writer)
             report_result(result, metrics, baselines, comparison, gates, writer, events)
             return writer.finish()
+
+
+def _with_device(plan: FitPlan, recording: Recording) -> FitPlan:
+    """Load TensorFlow, and the initial weights, which a resumed training does not need."""
+    file = recording.file
+    initial = initial_weights(file, plan.network) if recording.starts_over else None
+    device = load_tensorflow(file.config, recording.events, recording.workers.cluster)
+    return replace(plan, initial_weights=initial, device=device)
 
 
 def join_training(file: ConfigFile, workers: Workers, starts_over: bool) -> None:
