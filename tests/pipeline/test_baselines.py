@@ -59,11 +59,10 @@ def untrained(file):
     """Return the result of a fit that has not trained."""
     events = Events()
     rows, plan = prepare(file, events)
-    rows, head = encode_sets(rows, events), plan.head
+    rows = encode_sets(rows, events)
     train, validation = rows.encoded["train"], rows.encoded.get("validation")
-    job = Job(file.config, plan.network, head, rows.encoding.task, train, validation)
-    resolved = file.config.model_copy(update={"output": head.output, "loss": head.loss})
-    return FitResult(resolved, rows, plan, job, None, 0.0)
+    job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, validation)
+    return FitResult(plan.config, rows, plan, job, None, 0.0)
 
 
 def linear_weights(result):
