@@ -66,12 +66,12 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
 def test_an_interruption_names_the_command_that_resumes_the_parent(file, search):
     def interrupt(event):
         if event.kind == "epoch" and event.epoch == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)  # which no shell ignores
 
     with pytest.raises(Interrupted) as caught:
         train_child_run(search, "best", file, interrupt)
     assert str(caught.value).endswith(f"; resume with: dlcli tune --resume {search}")
-    assert caught.value.exit_code == 130
+    assert caught.value.exit_code == 143
 
 
 def test_a_file_of_a_part_that_cannot_be_stored_names_the_command_that_resumes_the_parent(search):
