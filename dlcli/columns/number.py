@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Mask, Matrix, np
-from dlcli.columns.category import Categorical, category_count
 from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn, ModelInput
 from dlcli.columns.column_type import (
     ColumnType,
@@ -361,6 +360,8 @@ def decide_numbers(view: "ColumnView") -> "Decision | None":
 
 
 def _codes(view: "ColumnView") -> "Decision":
+    from dlcli.columns.category import Categorical, category_count
+
     count = category_count(view.summary.distinct)
     return Decision(Categorical(), f"codes with leading zeros, {count}")
 
