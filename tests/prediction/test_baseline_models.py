@@ -42,8 +42,8 @@ def write_rows(name: str, rows: slice) -> None:
 @pytest.mark.parametrize(
     ("target", "others", "more"),
     [
-        ("y", "weight: w, validation: 0.2", ""),
-        ("kind", "weight: w", "ensemble: {members: 4, folds: 2}"),
+        ("y", "sample_weight: w, validation: 0.2", ""),
+        ("kind", "sample_weight: w", "ensemble: {members: 4, folds: 2}"),
         ("y", "validation: 0.2", "ensemble: {members: 2, folds: none}"),
         ("[y, x]", "validation: 0.2", "output: {use_bias: false}"),
     ],
