@@ -25,7 +25,7 @@ from dlcli.config.config_schema import Output
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.safe_files import Count, Document
-from dlcli.tasks.task import Values
+from dlcli.tasks.task import TargetValues
 
 REPORTED_LEVEL = 0.9
 """Level of the intervals of test rows whose coverage is stored for the report."""
@@ -90,7 +90,7 @@ class Conformal(Document):
         return self
 
     @classmethod
-    def fit(cls, folds: Sequence[tuple[Predictions, Values]], output: Output) -> Self:
+    def fit(cls, folds: Sequence[tuple[Predictions, TargetValues]], output: Output) -> Self:
         """Compute the scores of held-out rows.
 
         Args:
@@ -107,7 +107,9 @@ class Conformal(Document):
         rows, bounds = tuple(map(len, each)), _bounds(folds, output)
         return cls(rows=rows, stride=stride, scores=scores, bounds=bounds)
 
-    def with_test(self, predictions: Predictions, values: Values, weights: Floats | None) -> Self:
+    def with_test(
+        self, predictions: Predictions, values: TargetValues, weights: Floats | None
+    ) -> Self:
         """Add the coverage of test rows by range of the prediction.
 
         Args:
@@ -250,7 +252,7 @@ class Conformal(Document):
 
 
 def _bounds(
-    folds: Sequence[tuple[Predictions, Values]], output: Output
+    folds: Sequence[tuple[Predictions, TargetValues]], output: Output
 ) -> tuple[float | None, float | None]:
     """Return the least and the greatest number that a target can be, in its own unit.
 
@@ -274,7 +276,7 @@ def _rank(level: float, rows: int) -> int:
     return math.ceil((rows + 1) * Decimal(repr(float(level))))
 
 
-def _true_scores(predictions: Predictions, values: Values) -> Floats:
+def _true_scores(predictions: Predictions, values: TargetValues) -> Floats:
     """Return the score of each number, (rows, columns), or of the true class, (rows, 1).
 
     It is enlarged by what equal values may differ by, so that a tie counts as one.

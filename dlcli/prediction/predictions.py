@@ -18,7 +18,7 @@ from dlcli.columns.value_issues import ValueIssues
 from dlcli.metrics.statistic import finite
 from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
-from dlcli.tasks.task import DecodedRows, Outputs, Task, Values
+from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Regions(ABC):
         """Return the same in lists of Python's own."""
 
     @abstractmethod
-    def coverage(self, values: Values) -> Floats:
+    def coverage(self, values: TargetValues) -> Floats:
         """Return the share of true values that are included, (columns,), or (1,) of classes.
 
         Args:
@@ -55,7 +55,7 @@ class Regions(ABC):
         """
 
     @abstractmethod
-    def summary(self, values: Values | None = None) -> dict[str, object]:
+    def summary(self, values: TargetValues | None = None) -> dict[str, object]:
         """Return the mean size, and the share of true values that are included if they are given.
 
         Both are `None` if there are no rows.
@@ -78,7 +78,7 @@ class Intervals(Regions):
         lower = self.task.value_lists(self.array[:, :, 0], "lower")
         return {**lower, **self.task.value_lists(self.array[:, :, 1], "upper")}
 
-    def coverage(self, values: Values) -> Floats:
+    def coverage(self, values: TargetValues) -> Floats:
         """Return the share of true values within; see `Regions`."""
         within = (self.array[:, :, 0] <= values) & (values <= self.array[:, :, 1])
         return _means(within)
@@ -88,7 +88,7 @@ class Intervals(Regions):
         """The mean width of each column's intervals, (columns,)."""
         return _means(np.ptp(self.array, axis=2))
 
-    def summary(self, values: Values | None = None) -> dict[str, object]:
+    def summary(self, values: TargetValues | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_width`; of several columns `by_column` those of each."""
         parts: list[dict[str, object]] = [{"mean_width": finite(width)} for width in self.widths]
         if values is not None:
@@ -114,11 +114,11 @@ class ClassSets(Regions):
         sets = (np.flatnonzero(row) for row in self.array)
         return {"prediction_set": [self.task.value_lists(each, "class")["class"] for each in sets]}
 
-    def coverage(self, values: Values) -> Floats:
+    def coverage(self, values: TargetValues) -> Floats:
         """Return the share of true classes within; see `Regions`."""
         return _means(self.array[np.arange(len(values)), values][:, np.newaxis])
 
-    def summary(self, values: Values | None = None) -> dict[str, object]:
+    def summary(self, values: TargetValues | None = None) -> dict[str, object]:
         """Return `coverage` and `mean_size`, the mean number of classes."""
         size = {"mean_size": finite(float(_means(self.array.sum(axis=1))))}
         if values is None:
@@ -163,7 +163,7 @@ class Predictions:
         return self.task.decode(self.outputs)
 
     @property
-    def values(self) -> Values:
+    def values(self) -> TargetValues:
         """The predicted values, in the form of true values."""
         return self.task.predict(self.decoded)
 
@@ -178,7 +178,7 @@ class Predictions:
         scores = self.decoded if self.probabilities is None else self.probabilities
         return scores.astype(np.float64)
 
-    def errors(self, values: Values) -> NDArray[np.float64]:
+    def errors(self, values: TargetValues) -> NDArray[np.float64]:
         """Measure how far outputs are from true values, see `Task.errors`."""
         return self.task.errors(values, self.outputs)
 

@@ -15,7 +15,15 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
 from dlcli.reports.report_parts import direction_mark, metric_table
 from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
-from dlcli.reports.views import Block, Chart, Grid, Section, TableBlock, Text, View
+from dlcli.reports.views import (
+    ChartBlock,
+    GridBlock,
+    PageSection,
+    TableBlock,
+    TextBlock,
+    View,
+    ViewBlock,
+)
 
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
@@ -38,20 +46,22 @@ def comparison_view(comparison: Comparison) -> View:
     metrics = tuple(_metrics(comparison, names))
     others = tuple(_other_sets(comparison, names))
 
-    def sections() -> Sequence[Section]:
+    def sections() -> Sequence[PageSection]:
         drawn = dict(zip(names[:MOST_SERIES], comparison.sides, strict=False))
-        result: tuple[Block, ...] = ()
+        result: tuple[ViewBlock, ...] = ()
         if metrics:
-            result = (Text(_INTERVALS), Grid(tuple(_interval_charts(drawn))), *metrics)
+            result = (TextBlock(_INTERVALS), GridBlock(tuple(_interval_charts(drawn))), *metrics)
         curves = tuple(_curve_charts(drawn))
         lead = "Losses can be compared only where the configs have the same loss and scaling."
         if len(names) > MOST_SERIES:
             lead += f" The first {MOST_SERIES} runs are shown."
         return [
-            Section("result", "The result", result),
-            Section("config", "What differs", (runs, *differing)),
-            Section("curves", "The training", (Text(lead), Grid(curves)) if curves else ()),
-            Section("splits", "Other rows", others),
+            PageSection("result", "The result", result),
+            PageSection("config", "What differs", (runs, *differing)),
+            PageSection(
+                "curves", "The training", (TextBlock(lead), GridBlock(curves)) if curves else ()
+            ),
+            PageSection("splits", "Other rows", others),
         ]
 
     return View(
@@ -97,27 +107,27 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
         yield f"{run} is {result} than {names[0]} (at 95 %)."
 
 
-def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
+def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlock]:
     """Yield what differs in configs, versions, machines and data."""
     texts = range(len(names) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
         rows = [(each.path, *map(as_text, each.values)) for each in settings]
         yield TableBlock(("config", *names), _shortened(rows, 200), text_columns=texts)
     else:
-        yield Text("The configs are the same.")
+        yield TextBlock("The configs are the same.")
     if (rest := len(comparison.settings) - len(settings)) > 0:
-        yield Text(f"{plural(rest, 'more setting')} not shown; --json lists all of them.")
+        yield TextBlock(f"{plural(rest, 'more setting')} not shown; --json lists all of them.")
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
         yield TableBlock(("environment", *names), _shortened(rows, 100), text_columns=texts)
     yield from _data(comparison, names)
 
 
-def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
+def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlock]:
     """Yield the files that runs have read: those that differ, and which are the same in all."""
     sides = comparison.sides
     if comparison.same_data:
-        yield Text(f"The data are the same: {_file_names(sides[0].data)}")
+        yield TextBlock(f"The data are the same: {_file_names(sides[0].data)}")
         return
     common = set.intersection(*({file.sha256 for file in side.data} for side in sides)) - {None}
     if all(file.sha256 in common for side in sides for file in side.data):
@@ -133,9 +143,9 @@ def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[Block]:
         caption = "The data may differ, as not all files have a known digest"
     yield TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
     if (rest := sum(map(len, own)) - len(rows)) > 0:
-        yield Text(f"{plural(rest, 'more file')} not shown.")
+        yield TextBlock(f"{plural(rest, 'more file')} not shown.")
     if same := [file for file in sides[0].data if file.sha256 in common]:
-        yield Text(f"The same in all runs: {_file_names(same)}")
+        yield TextBlock(f"The same in all runs: {_file_names(same)}")
 
 
 def _file_names(files: Sequence[DataFile]) -> str:
@@ -225,7 +235,7 @@ def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[TableB
             yield metric_table(names, columns, fmt.shorten(split))
 
 
-def _interval_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
+def _interval_charts(sides: Mapping[str, Side]) -> Iterator[ChartBlock]:
     """Draw each metric of all runs with its 95 % confidence intervals."""
     metrics = dict.fromkeys(name for side in sides.values() for name in side.estimates)
     for metric in list(metrics)[:_MOST_CHARTS]:
@@ -240,14 +250,14 @@ def _interval_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
         ]
         tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
         texts = [f"{name} {fmt.estimate(each)}" for name, each in known.items()]
-        yield Chart(
+        yield ChartBlock(
             title=fmt.capitalize(fmt.metric_title(metric)),
             spec=interval_chart(rows, list(known), series_colors(list(sides)), tips=tips),
             description=f"{'; '.join(texts)}.",
         )
 
 
-def _curve_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
+def _curve_charts(sides: Mapping[str, Side]) -> Iterator[ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each run."""
     colors = series_colors(list(sides))
     measured = dict.fromkeys(name for side in sides.values() for name in side.history)
@@ -268,7 +278,7 @@ def _curve_charts(sides: Mapping[str, Side]) -> Iterator[Chart]:
         }
         table = TableBlock.of(list(lines.items()), columns)
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
-        yield Chart(
+        yield ChartBlock(
             title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
             spec=curves_spec(lines, colors),
             description=f"{'; '.join(parts)}.",

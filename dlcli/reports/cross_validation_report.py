@@ -35,7 +35,16 @@ from dlcli.reports.report_parts import (
 from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
-from dlcli.reports.views import Chart, Code, Figure, Grid, Section, TableBlock, Text, View
+from dlcli.reports.views import (
+    ChartBlock,
+    CodeBlock,
+    Figure,
+    GridBlock,
+    PageSection,
+    TableBlock,
+    TextBlock,
+    View,
+)
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tasks.classification import Multilabel, classification
@@ -181,32 +190,34 @@ def cross_validation_view(run: Run) -> View:
 
 def _sections(
     record: CrossValidationRecord, metrics: TableBlock, why: str, commands: list[list[str]]
-) -> Iterator[Section]:
+) -> Iterator[PageSection]:
     cv = record.document
     if record.metrics:
         charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        folds = Text(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
-        yield Section("result", "The result", (folds, metrics, Grid(charts)))
+        folds = TextBlock(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
+        yield PageSection("result", "The result", (folds, metrics, GridBlock(charts)))
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         fitted = f"{count}, each predicted by the network that was fitted without it."
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
-        yield Section("predictions", "The predictions", (Text(text), *blocks))
+        yield PageSection("predictions", "The predictions", (TextBlock(text), *blocks))
     if curves := _curve_charts(record):
         is_part = len(cv.results) > MOST_DRAWN_FOLDS
-        note = (Text(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
-        yield Section("training", "The training", (*note, Grid(tuple(curves))))
-    yield Section("folds", "Each fold", (_fold_table(record),))
-    yield config_section(record, Text(_how_it_was_split(cv)))
+        note = (TextBlock(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
+        yield PageSection("training", "The training", (*note, GridBlock(tuple(curves))))
+    yield PageSection("folds", "Each fold", (_fold_table(record),))
+    yield config_section(record, TextBlock(_how_it_was_split(cv)))
     code = (commands_block(commands),) if commands else ()
-    search = Text(
+    search = TextBlock(
         "To look for a better config, name in its section tune what may vary; each candidate is "
         "evaluated in the same way:"
     )
-    yield Section("next", "Next steps", (Text(why), *code, search, Code("dlcli tune CONFIG")))
-    yield reproduction_section(record, Text(REPEATABLE))
+    yield PageSection(
+        "next", "Next steps", (TextBlock(why), *code, search, CodeBlock("dlcli tune CONFIG"))
+    )
+    yield reproduction_section(record, TextBlock(REPEATABLE))
 
 
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
@@ -303,7 +314,7 @@ def _metric_table(record: CrossValidationRecord) -> TableBlock:
     return replace(table, marks=tuple(map(direction_mark, record.metrics)))
 
 
-def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
+def _metric_chart(metric: str, record: CrossValidationRecord) -> ChartBlock:
     """Draw a metric of each fold, next to their mean, that of all rows and that of the baseline."""
     cv = record.document
     values = {
@@ -333,14 +344,14 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> Chart:
     present = {row["y"] for row in rows}
     colors = {name: color for name, color in _COLORS.items() if name in present}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
-    return Chart(
+    return ChartBlock(
         title=fmt.capitalize(fmt.metric_title(metric)),
         spec=interval_chart(rows, list(colors), colors, tips=tips),
         description=" ".join(parts),
     )
 
 
-def _curve_charts(record: CrossValidationRecord) -> list[Chart]:
+def _curve_charts(record: CrossValidationRecord) -> list[ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each fold and set of rows."""
     networks = {
         record.name_fold(each): {

@@ -8,7 +8,7 @@ from dlcli.diagnosis.remedies import Finding
 from dlcli.errors import plural
 from dlcli.pipeline.remedies_trial import Trial, winner
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import Findings, TableBlock, Text, View
+from dlcli.reports.views import FindingsBlock, TableBlock, TextBlock, View
 from dlcli.runs.run import Run
 
 
@@ -25,8 +25,8 @@ def diagnosis_view(
     title = fmt.shorten(run.path, 200)
     if trials is None:
         count = plural(len(findings), "finding") if findings else "nothing stands out"
-        head = Text(f"{run.path}: {count}")
-        return View(title, blocks=(head, Findings(tuple(findings), run.resolved_path())))
+        head = TextBlock(f"{run.path}: {count}")
+        return View(title, blocks=(head, FindingsBlock(tuple(findings), run.resolved_path())))
     best, rows = winner(trials), run.config.adjective("validation")
     table = TableBlock.of(
         trials,

@@ -33,19 +33,19 @@ from dlcli.reports.charts import (
 )
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import (
-    Block,
-    Chart,
+    ChartBlock,
     ColumnCard,
-    ColumnCards,
+    ColumnCardsBlock,
     Figure,
-    Figures,
+    FiguresBlock,
     FoldBlock,
-    Grid,
-    Group,
-    Section,
+    GridBlock,
+    GroupBlock,
+    PageSection,
     TableBlock,
-    Text,
-    Warnings,
+    TextBlock,
+    ViewBlock,
+    WarningsBlock,
 )
 
 MOST_CARDS = 60
@@ -73,9 +73,9 @@ _MOST_NAMED = 3
 """Columns that are named as the most important ones."""
 
 
-def data_section(record: TrainingRecord) -> Section:
+def data_section(record: TrainingRecord) -> PageSection:
     """Describe the data of a run."""
-    blocks: list[Block] = []
+    blocks: list[ViewBlock] = []
     if record.log.data:
         blocks += _rows(record.log.data, record.run.config)
     blocks += _warnings(record)
@@ -84,10 +84,10 @@ def data_section(record: TrainingRecord) -> Section:
         blocks += _columns(record.run.explanation, is_in_time=is_in_time)
     elif record.log.features:
         blocks.append(_types(record.log.features))
-    return Section("data", "The data", tuple(blocks))
+    return PageSection("data", "The data", tuple(blocks))
 
 
-def _rows(event: DataEvent, config: Config) -> list[Block]:
+def _rows(event: DataEvent, config: Config) -> list[ViewBlock]:
     total, data = sum(event.rows.values()), config.data
     shares = (("validation", data.validation), ("test", data.test))
     separate = [name for name, share in shares if not isinstance(share, float | None)]
@@ -102,19 +102,19 @@ def _rows(event: DataEvent, config: Config) -> list[Block]:
     files = fmt.shorten(event.file, 200)
     if separate:
         files += f" and of the files of {' and '.join(separate)} rows"
-    return [Text(f"{total:,} rows of {files}{split}."), Figures(figures)]
+    return [TextBlock(f"{total:,} rows of {files}{split}."), FiguresBlock(figures)]
 
 
-def _warnings(record: TrainingRecord) -> list[Block]:
+def _warnings(record: TrainingRecord) -> list[ViewBlock]:
     texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in record.log.warnings)
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
-    blocks: list[Block] = [Warnings(shown)] if shown else []
+    blocks: list[ViewBlock] = [WarningsBlock(shown)] if shown else []
     if rest:
-        blocks.append(FoldBlock(plural(len(rest), "more warning"), (Warnings(rest),)))
+        blocks.append(FoldBlock(plural(len(rest), "more warning"), (WarningsBlock(rest),)))
     return blocks
 
 
-def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
+def _columns(explanation: Explanation, *, is_in_time: bool) -> list[ViewBlock]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if type_named(column.type).is_read]
@@ -122,13 +122,13 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[Block]:
     if any(map(_has_held_out, columns)):
         text += " The orange line or ticks are the held-out rows: they should look alike"
         text += ", but for what changes over time." if is_in_time else "."
-    blocks: list[Block] = [Text(text), cards(read[:MOST_OPEN_CARDS])]
+    blocks: list[ViewBlock] = [TextBlock(text), cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
         blocks.append(FoldBlock(plural(len(folded), "more column"), (cards(folded),)))
     blocks.append(FoldBlock("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
         blocks.append(
-            Text(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
+            TextBlock(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
         )
     return blocks
 
@@ -143,7 +143,9 @@ def _types(event: FeaturesEvent) -> TableBlock:
     return TableBlock(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
-def column_cards(columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0) -> ColumnCards:
+def column_cards(
+    columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0
+) -> ColumnCardsBlock:
     """Make a card for each column.
 
     Args:
@@ -156,7 +158,7 @@ def column_cards(columns: Sequence[ColumnStatistics], rows: int, held_out: int =
         ColumnCard(name, _type(column), tuple(_facts(column, rows)), _chart(column, rows, held_out))
         for name, column in zip(names, columns, strict=True)
     ]
-    return ColumnCards(tuple(cards))
+    return ColumnCardsBlock(tuple(cards))
 
 
 def column_table(columns: Sequence[ColumnStatistics]) -> TableBlock:
@@ -229,7 +231,7 @@ def _range(column: ColumnStatistics, first: str = "") -> str:
     return fmt.span(low, high, first=first)
 
 
-def _chart(column: ColumnStatistics, rows: int, held_out: int) -> Chart | None:
+def _chart(column: ColumnStatistics, rows: int, held_out: int) -> ChartBlock | None:
     if column.histogram is not None and any(column.histogram.train):
         return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
@@ -237,7 +239,7 @@ def _chart(column: ColumnStatistics, rows: int, held_out: int) -> Chart | None:
     return None
 
 
-def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
+def _distribution(column: ColumnStatistics, histogram_: Histogram) -> ChartBlock:
     """Draw a histogram of numbers or times."""
     edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
     is_time = _is_time(column)
@@ -258,7 +260,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
     name, mean = fmt.shorten(column.name), format_of(column)(column.mean)
-    return Chart(
+    return ChartBlock(
         title=name,
         spec=histogram(
             rows,
@@ -272,7 +274,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> Chart:
     )
 
 
-def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
+def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> ChartBlock:
     """Draw bars of the most frequent values, as shares of all rows."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
@@ -287,7 +289,7 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
     ]
     has_held_out = any(value.held_out for value in values)
     listed = ", ".join(f"{name} ({row['n']:,})" for name, row in zip(names[:3], rows, strict=False))
-    return Chart(
+    return ChartBlock(
         title=fmt.shorten(column.name),
         spec=bar_chart(
             rows,
@@ -301,9 +303,9 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> Chart:
     )
 
 
-def explanation_section(record: TrainingRecord) -> Section | None:
+def explanation_section(record: TrainingRecord) -> PageSection | None:
     """Show what the predictions depend on; `None` without an explanation or held-out rows."""
-    blocks: list[Block] = []
+    blocks: list[ViewBlock] = []
     explanation = record.run.explanation
     if explanation.importances:
         read = None
@@ -318,8 +320,8 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
     if drawn := tuple(filter(None, charts)):
-        text = Text(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
-        blocks.append(Group("Partial dependence", (text, Grid(drawn))))
+        text = TextBlock(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
+        blocks.append(GroupBlock("Partial dependence", (text, GridBlock(drawn))))
     if explanation.worst:
         is_number = record.run.task.outcome == "numbers"
         worst = [
@@ -330,8 +332,8 @@ def explanation_section(record: TrainingRecord) -> Section | None:
         ]
         other = (explanation.importance_metric or record.run.task.error_name).replace("_", " ")
         table = worst_table(worst, f"error{explanation.unit}" if is_number else fmt.shorten(other))
-        blocks.append(Group("The largest errors", (table,)))
-    return Section("explanation", "What it depends on", tuple(blocks)) if blocks else None
+        blocks.append(GroupBlock("The largest errors", (table,)))
+    return PageSection("explanation", "What it depends on", tuple(blocks)) if blocks else None
 
 
 _DEPENDENCE = (
@@ -347,7 +349,7 @@ _STANDARDIZED = (
 
 def importance_chart(
     importances: Sequence[Importance], metric: str, features: int | None = None
-) -> Chart:
+) -> ChartBlock:
     """Draw the permutation importance of columns, the most important first.
 
     Args:
@@ -369,7 +371,7 @@ def importance_chart(
     ]
     title = fmt.shorten(metric).replace("_", " ")
     tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
-    return Chart(
+    return ChartBlock(
         title="Permutation importance",
         spec=bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
@@ -401,7 +403,7 @@ def _counted(count: int, which: str) -> str:
 
 def dependence_chart(
     each: PartialDependence, explanation: Explanation, *, of_classes: bool
-) -> Chart | None:
+) -> ChartBlock | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
     Args:
@@ -454,7 +456,7 @@ def dependence_chart(
     name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
     target, values = of_names[name], lines[name]
     format_value = format_of(target)
-    return Chart(
+    return ChartBlock(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),

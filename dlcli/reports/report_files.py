@@ -23,7 +23,7 @@ from dlcli.reports.charts import LIGHT, settings, style_variables
 from dlcli.reports.run_record import RunLog, TrainingRecord
 from dlcli.reports.run_report import training_view
 from dlcli.reports.training_section import curve_charts
-from dlcli.reports.views import Chart, View
+from dlcli.reports.views import ChartBlock, View
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import write_page
 from dlcli.safe_files import open_new_file, refuse_existing_file, write_atomically
@@ -210,7 +210,7 @@ def template_text(name: str, package: str = "dlcli.reports") -> str:
     return files(package).joinpath("templates", name).read_text("utf-8")
 
 
-def to_png(charts: Sequence[Chart], title: str) -> bytes:
+def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
     """Draw charts side by side on white.
 
     Args:
@@ -232,7 +232,7 @@ def to_png(charts: Sequence[Chart], title: str) -> bytes:
     return picture
 
 
-def _standing_alone(chart: Chart) -> dict[str, Any]:
+def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
     """Return a chart of fixed width, with its rows and colors filled in for their names."""
     bare = {key: part for key, part in chart.spec.items() if key != "datasets"}
     filled: dict[str, Any] = _filled(bare, chart.spec["datasets"])

@@ -15,17 +15,17 @@ from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Verdict
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
-    Block,
-    Code,
+    CodeBlock,
     FoldBlock,
-    Group,
-    Issue,
-    Layer,
-    Layers,
-    Section,
+    GroupBlock,
+    IssueBlock,
+    LayerBox,
+    LayersBlock,
+    PageSection,
     TableBlock,
-    Text,
+    TextBlock,
     View,
+    ViewBlock,
 )
 from dlcli.runs.manifest import PAGE, RunFile
 
@@ -83,11 +83,11 @@ def inspection_view(inspection: Inspection) -> View:
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     header = ("column", "type", "missing", "distinct", "values", "why")
     rows = tuple(_overview_rows(columns))
-    found = (Issue(each.severity, each.message, each.advice) for each in inspection.issues)
+    found = (IssueBlock(each.severity, each.message, each.advice) for each in inspection.issues)
     blocks = (
-        Text(f"{inspection.file}: {size}"),
+        TextBlock(f"{inspection.file}: {size}"),
         TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
-        *(found if inspection.issues else [Text("no problems found")]),
+        *(found if inspection.issues else [TextBlock("no problems found")]),
     )
     return View("", blocks=blocks)
 
@@ -161,7 +161,7 @@ def reproduction_view(reproduction: Reproduction) -> View:
         text_columns=(0, 1, 2),
     )
     causes = "; ".join(reproduction.causes)
-    blocks = [parts, Text(f"likely cause: {causes}")] if causes else [parts]
+    blocks = [parts, TextBlock(f"likely cause: {causes}")] if causes else [parts]
     return View("", blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
 
 
@@ -181,8 +181,8 @@ def evaluation_view(
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
         without_weight: the number of rows of weight 0 among them, shown separately.
     """
-    blocks: list[Block] = [*_tables(rows, without_weight, metrics, classes)]
-    blocks += map(Text, positive_class(metrics, classes))
+    blocks: list[ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
+    blocks += map(TextBlock, positive_class(metrics, classes))
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
         heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
@@ -340,9 +340,9 @@ def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 
 
-def commands_block(commands: Sequence[Sequence[str]]) -> Code:
+def commands_block(commands: Sequence[Sequence[str]]) -> CodeBlock:
     """Show commands to copy, a line each."""
-    return Code("\n".join(map(shlex.join, commands)))
+    return CodeBlock("\n".join(map(shlex.join, commands)))
 
 
 def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
@@ -353,22 +353,26 @@ def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
     return f"{labels:,} labels" if labels else names
 
 
-def config_section(record: RunRecord, *blocks: Block) -> Section:
+def config_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
     """Show the config, and what `--set` changed in it.
 
     Args:
         record: the run.
         blocks: what comes before the config.
     """
-    given: list[Block] = [Code(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")]
+    given: list[ViewBlock] = [
+        CodeBlock(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")
+    ]
     if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
-        given.append(Code(_whole_lines("\n".join(changes)), "Changed with --set:"))
-    resolved = Code(_whole_lines(record.run.resolved_path().read_text("utf-8")))
-    config = Group("The config", (*given, FoldBlock("With all defaults filled in", (resolved,))))
-    return Section("config", "The config", (*blocks, config))
+        given.append(CodeBlock(_whole_lines("\n".join(changes)), "Changed with --set:"))
+    resolved = CodeBlock(_whole_lines(record.run.resolved_path().read_text("utf-8")))
+    config = GroupBlock(
+        "The config", (*given, FoldBlock("With all defaults filled in", (resolved,)))
+    )
+    return PageSection("config", "The config", (*blocks, config))
 
 
-def network_block(network: NetworkEvent) -> Group:
+def network_block(network: NetworkEvent) -> GroupBlock:
     """Draw a network, with its loss."""
     scaled = network.target_scaling
     of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
@@ -377,21 +381,21 @@ def network_block(network: NetworkEvent) -> Group:
         f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
         f"{fmt.shorten(network.loss)}{of_target}."
     )
-    inputs = Layer("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
+    inputs = LayerBox("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
     layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
     if (rest := len(network.layers) - _MOST_LAYERS) > 0:
-        layers.append(Layer(plural(rest, "more layer"), "…", "", "", ""))
-    return Group("The network", (Text(text), Layers(tuple(layers))))
+        layers.append(LayerBox(plural(rest, "more layer"), "…", "", "", ""))
+    return GroupBlock("The network", (TextBlock(text), LayersBlock(tuple(layers))))
 
 
-def _layer(layer: LayerSummary) -> Layer:
+def _layer(layer: LayerSummary) -> LayerBox:
     widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
     detail = fmt.shorten(layer.activation or "", 40)
     if layer.rate is not None:
         detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
     elif layer.column is not None:
         detail = f"of {fmt.shorten(layer.column, 40)}"
-    return Layer(
+    return LayerBox(
         name=fmt.shorten(layer.name, 40),
         kind=fmt.shorten(layer.kind, 40),
         shape=" → ".join(widths),
@@ -408,7 +412,7 @@ def _whole_lines(text: str) -> str:
     return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
 
 
-def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
+def reproduction_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
     """Show the command, the data and the versions that a run was made with.
 
     Args:
@@ -416,11 +420,11 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         blocks: how to make it again.
     """
     environment = record.run.environment
-    shown: list[Block] = list(blocks)
+    shown: list[ViewBlock] = list(blocks)
     words = environment.get("command")
     if isinstance(words, list) and words:
         command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
-        shown.append(Code(command, "It was made by:"))
+        shown.append(CodeBlock(command, "It was made by:"))
     if files := record.run.data_files:
         content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
@@ -442,7 +446,9 @@ def reproduction_section(record: RunRecord, *blocks: Block) -> Section:
         changed = ", with uncommitted changes" if git.get("dirty") else ""
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
     table = TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
-    return Section("reproduce", "How to reproduce it", (*shown, FoldBlock("Versions", (table,))))
+    return PageSection(
+        "reproduce", "How to reproduce it", (*shown, FoldBlock("Versions", (table,)))
+    )
 
 
 def report_link(run: Run) -> str:

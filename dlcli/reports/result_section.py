@@ -42,7 +42,16 @@ from dlcli.reports.charts import (
 )
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
-from dlcli.reports.views import Block, Chart, FoldBlock, Grid, Group, Section, TableBlock, Text
+from dlcli.reports.views import (
+    ChartBlock,
+    FoldBlock,
+    GridBlock,
+    GroupBlock,
+    PageSection,
+    TableBlock,
+    TextBlock,
+    ViewBlock,
+)
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
@@ -60,14 +69,14 @@ _MOST_MISTAKES = 20
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def result_section(record: TrainingRecord, metrics: TableBlock) -> Section:
+def result_section(record: TrainingRecord, metrics: TableBlock) -> PageSection:
     """Show the metrics of a run, and the predictions of each set of rows.
 
     Args:
         record: the run.
         metrics: the table of its metrics.
     """
-    blocks: list[Block] = []
+    blocks: list[ViewBlock] = []
     if record.splits:
         by_column = record.run.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, "numbers")]
@@ -75,12 +84,12 @@ def result_section(record: TrainingRecord, metrics: TableBlock) -> Section:
         kind = record.run.config.adjective(rows.split)
         title = f"{fmt.capitalize(kind)} rows"
         metrics_of_rows = record.run.metrics.get(rows.split, {})
-        text = Text(_describe(rows, kind, record.rows(rows.split)))
+        text = TextBlock(_describe(rows, kind, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.run.config.seed, metrics_of_rows))
         if rows.split == "test":
             parts = (*parts, *_interval_tables(record))
-        blocks.append(FoldBlock(title, parts) if place else Group(title, parts))
-    return Section("result", "The result", tuple(blocks))
+        blocks.append(FoldBlock(title, parts) if place else GroupBlock(title, parts))
+    return PageSection("result", "The result", tuple(blocks))
 
 
 def _describe(rows: PredictedRows, kind: str, all_rows: int | None) -> str:
@@ -107,7 +116,7 @@ def describe_weights(rows: PredictedRows) -> str:
 
 def prediction_blocks(
     rows: PredictedRows, seed: int, metrics: Mapping[str, object] = MappingProxyType({})
-) -> list[Block]:
+) -> list[ViewBlock]:
     """Show the predictions of some rows by the charts that suit their task.
 
     Args:
@@ -118,8 +127,8 @@ def prediction_blocks(
     names = rows.task.charts
     if rows.task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
-    charts: list[Block] = []
-    tables: list[Block] = []
+    charts: list[ViewBlock] = []
+    tables: list[ViewBlock] = []
     if "confusion" in names:
         matrix = _confusion_matrix(rows, metrics.get("confusion"))
         charts.append(confusion_block(matrix, rows.task.classes))
@@ -132,7 +141,7 @@ def prediction_blocks(
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
     return [
-        Grid(tuple(charts)),
+        GridBlock(tuple(charts)),
         *tables,
         *_metrics_of_parts("label", metrics.get("by_label"), "two classes"),
     ]
@@ -205,7 +214,7 @@ def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
     return counts.astype(np.float64).reshape(count, count)
 
 
-def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | TableBlock:
+def confusion_block(matrix: Floats, names: Sequence[str]) -> ChartBlock | TableBlock:
     """Draw the confusion matrix of few classes; of many, list the most frequent mistakes.
 
     Args:
@@ -241,7 +250,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> Chart | TableBlock:
         true, predicted, count, _ = mistakes.rows[0]
         worst = f" The most frequent mistake: {true} predicted as {predicted} ({count})."
     tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
-    return Chart(
+    return ChartBlock(
         title="Confusion matrix",
         spec=heat_map(rows, shown, tips=tips),
         description=f"{right} of {total} are correct.{worst}",
@@ -279,7 +288,7 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> Chart:
+def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> ChartBlock:
     return _curves_chart(
         ("ROC curve", part),
         counted,
@@ -293,7 +302,7 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> Chart:
     )
 
 
-def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> Chart:
+def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> ChartBlock:
     shares = [
         float(each.positives / (each.positives + each.negatives)) for each in counted.values()
     ]
@@ -322,7 +331,7 @@ def _curves_chart(
     reference: list[dict[str, object]],
     areas: tuple[str, Sequence[float]],
     reading: str,
-) -> Chart:
+) -> ChartBlock:
     names = fmt.shorten_names(counted, 40)
     colors = series_colors(names)
     (title, part), (measure, values) = headings, areas
@@ -350,7 +359,7 @@ def _curves_chart(
             for name, each, value in listed
         ),
     )
-    return Chart(
+    return ChartBlock(
         title=title,
         spec=line_chart(
             rows,
@@ -384,7 +393,7 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
     return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])
 
 
-def _calibration_chart(rows: PredictedRows) -> Chart:
+def _calibration_chart(rows: PredictedRows) -> ChartBlock:
     """Compare the probabilities of the second of two classes, the predicted one, or all labels."""
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
@@ -403,7 +412,7 @@ def _calibration_chart(rows: PredictedRows) -> Chart:
     ]
     tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
     points_apart = f"{100 * expected_calibration_error(list(bins)):.1f} percentage points"
-    return Chart(
+    return ChartBlock(
         title="Calibration of probabilities",
         spec=scatter_chart(
             points,
@@ -447,11 +456,11 @@ def _threshold_table(rows: PredictedRows) -> TableBlock:
     )
 
 
-def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[Block]:
+def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[ViewBlock]:
     outputs = rows.numbers[:MOST_OUTPUTS]
-    blocks: list[Block] = []
+    blocks: list[ViewBlock] = []
     for place, output in enumerate(outputs):
-        charts: list[Chart] = []
+        charts: list[ChartBlock] = []
         if len(output.target):
             most = MOST_POINTS // len(outputs)
             makers = {
@@ -460,17 +469,17 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
                 "deciles": partial(_decile_chart, error_by_decile(output)),
             }
             charts = [makers[name]() for name in names]
-        grid, name = Grid(tuple(charts)), fmt.shorten(output.column)
+        grid, name = GridBlock(tuple(charts)), fmt.shorten(output.column)
         if len(outputs) == 1:
             blocks.append(grid)
         else:
-            blocks.append(FoldBlock(name, (grid,)) if place else Group(name, (grid,)))
+            blocks.append(FoldBlock(name, (grid,)) if place else GroupBlock(name, (grid,)))
     if rest := len(rows.numbers) - len(outputs):
-        blocks.append(Text(f"Without charts: {plural(rest, 'more column')}."))
+        blocks.append(TextBlock(f"Without charts: {plural(rest, 'more column')}."))
     return blocks
 
 
-def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
+def _scatter(output: PredictedNumbers, seed: int, most: int) -> ChartBlock:
     target, prediction = output.target, output.prediction
     shown = draw(np.arange(len(target)), most, seed)
     rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
@@ -483,7 +492,7 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     )
     ends = [float(both.min()), float(both.max())]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
-    return Chart(
+    return ChartBlock(
         title=f"Predicted against true {fmt.shorten(output.column, 40)}",
         spec=scatter_chart(
             rows,
@@ -501,14 +510,14 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> Chart:
     )
 
 
-def _error_histogram(output: PredictedNumbers) -> Chart:
+def _error_histogram(output: PredictedNumbers) -> ChartBlock:
     errors = output.prediction - output.target
     edges, shares = error_distribution(errors, output.weights)
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
     rows = [{"l": low, "u": high, "y": share} for low, high, share in bins]
     mean = float(np.average(errors, weights=output.weights))
     low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
-    return Chart(
+    return ChartBlock(
         title="Errors",
         spec=histogram(
             rows,
@@ -583,7 +592,7 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
     return result
 
 
-def _decile_chart(deciles: Sequence[Decile]) -> Chart:
+def _decile_chart(deciles: Sequence[Decile]) -> ChartBlock:
     format_value = fmt.format_within(deciles[0].lowest, deciles[-1].highest)
     names = fmt.shorten_names(
         fmt.span(format_value(each.lowest), format_value(each.highest)) for each in deciles
@@ -599,7 +608,7 @@ def _decile_chart(deciles: Sequence[Decile]) -> Chart:
         "x": "mean absolute error|.4~g",
         "b": "mean error|.4~g",
     }
-    return Chart(
+    return ChartBlock(
         title="Error by size of the true value",
         spec=bar_chart(
             rows,

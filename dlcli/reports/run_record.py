@@ -34,7 +34,7 @@ from dlcli.runs.run import Run
 from dlcli.runs.run_reader import open_run
 from dlcli.safe_files import parse_document
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import Task, Values
+from dlcli.tasks.task import TargetValues, Task
 
 MOST_WARNINGS = 100
 
@@ -144,12 +144,12 @@ class PredictedRows:
         return len(self.weights)
 
     @cached_property
-    def values(self) -> Values:
+    def values(self) -> TargetValues:
         """The true values, as the task has them."""
         return self.task.read_values(self._columns, "target")
 
     @cached_property
-    def predicted_values(self) -> Values:
+    def predicted_values(self) -> TargetValues:
         """The predicted values, as the task has them."""
         return self.task.read_values(self._columns, "prediction")
 

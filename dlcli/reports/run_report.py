@@ -27,7 +27,7 @@ from dlcli.reports.report_parts import (
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.training_section import training_section
-from dlcli.reports.views import Figure, Findings, Section, TableBlock, Text, View
+from dlcli.reports.views import Figure, FindingsBlock, PageSection, TableBlock, TextBlock, View
 
 _FEW_ROWS = 100
 """Rows below which the second digit of a metric is mostly random."""
@@ -71,11 +71,11 @@ def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
         yield "diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)])
 
 
-def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[Section]:
+def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[PageSection]:
     task, network = record.run.task, record.log.network
     described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
     drawn = [network_block(network)] if network else []
-    yield config_section(record, Text(f"Predict {described}."), *drawn)
+    yield config_section(record, TextBlock(f"Predict {described}."), *drawn)
     yield data_section(record)
     yield training_section(record)
     if not record.run.is_diverged:
@@ -84,8 +84,8 @@ def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[Section]:
         yield explanation
     if findings := diagnose(record.run)[:_MOST_FINDINGS]:
         text = "What stands out, the most important first, and changes of the config to try."
-        block = Findings(tuple(findings), record.run.resolved_path())
-        yield Section("next", "What to try next", (Text(text), block))
+        block = FindingsBlock(tuple(findings), record.run.resolved_path())
+        yield PageSection("next", "What to try next", (TextBlock(text), block))
     run, resolved = str(record.run.path), str(record.run.resolved_path())
     lines = [["dlcli", "train", resolved], ["dlcli", "report", run]]
     if not record.run.is_diverged:
@@ -94,7 +94,7 @@ def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[Section]:
         "On the same machine with the same versions, data and threads, the resolved config trains "
         "bit-identical weights:"
     )
-    yield reproduction_section(record, Text(text), commands_block(lines))
+    yield reproduction_section(record, TextBlock(text), commands_block(lines))
 
 
 def _metric_table(record: TrainingRecord) -> TableBlock:

@@ -26,7 +26,7 @@ from dlcli.reports.charts import (
     scatter_chart,
     spans_decades,
 )
-from dlcli.reports.views import Chart
+from dlcli.reports.views import ChartBlock
 
 MOST_POINTS = 2_000
 """Candidates that are drawn in one chart."""
@@ -216,7 +216,7 @@ def _far_out(candidates: Candidates) -> str:
     return f" {what} {verb} far worse than the others and drawn at the edge."
 
 
-def history_chart(candidates: Candidates) -> Chart | None:
+def history_chart(candidates: Candidates) -> ChartBlock | None:
     """Draw the candidates in order; `None` if none has a value."""
     if not candidates.complete:
         return None
@@ -238,7 +238,7 @@ def history_chart(candidates: Candidates) -> Chart | None:
     default, metric = candidates.default, fmt.shorten(candidates.search.metric, 40)
     part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
     states = [name for name in _STATES if any(row["s"] == name for row in rows)]
-    return Chart(
+    return ChartBlock(
         title="Value of each candidate",
         spec=scatter_chart(
             rows,
@@ -265,7 +265,7 @@ def history_chart(candidates: Candidates) -> Chart | None:
     )
 
 
-def setting_importance_chart(candidates: Candidates) -> Chart | None:
+def setting_importance_chart(candidates: Candidates) -> ChartBlock | None:
     """Draw the importance of each setting; `None` if it is unknown."""
     shares = candidates.search.importances
     pairs = [
@@ -278,7 +278,7 @@ def setting_importance_chart(candidates: Candidates) -> Chart | None:
     names = fmt.shorten_names((path for path, _ in pairs), 40)
     rows = [{"y": name, "x": share} for name, (_, share) in zip(names, pairs, strict=True)]
     tips = {"y": "setting", "x": "share|.1%"}
-    return Chart(
+    return ChartBlock(
         title="Importance of settings",
         spec=bar_chart(rows, names, Axis("share", format="%", zero=True), tips=tips),
         description=f"The most important setting is {names[0]}: {fmt.percent(pairs[0][1])} of what "
@@ -290,7 +290,7 @@ def setting_importance_chart(candidates: Candidates) -> Chart | None:
     )
 
 
-def size_chart(candidates: Candidates) -> Chart | None:
+def size_chart(candidates: Candidates) -> ChartBlock | None:
     """Draw the value of each candidate against its number of parameters."""
     best, smallest = candidates.best, candidates.smallest
     sized = [each for each in candidates.complete if each.parameters is not None]
@@ -323,7 +323,7 @@ def size_chart(candidates: Candidates) -> Chart | None:
         )
     metric = fmt.shorten(candidates.search.metric, 40)
     names = [name for name, _ in points if name != _OTHERS]
-    return Chart(
+    return ChartBlock(
         title="Value by size",
         spec=scatter_chart(
             rows,
@@ -341,10 +341,10 @@ def size_chart(candidates: Candidates) -> Chart | None:
     )
 
 
-def setting_charts(candidates: Candidates) -> list[Chart]:
+def setting_charts(candidates: Candidates) -> list[ChartBlock]:
     """Draw the value of candidates against each of the most important settings."""
     metric = fmt.shorten(candidates.search.metric, 40)
-    charts: list[Chart] = []
+    charts: list[ChartBlock] = []
     for dimension in candidates.dimensions:
         path = dimension.path
         having = [
@@ -365,7 +365,7 @@ def setting_charts(candidates: Candidates) -> list[Chart]:
             tips={"n": "candidate|,d", "x": x, "v": f"{metric}|.5~g"},
             height=200,
         )
-        charts.append(Chart(title=fmt.shorten(path), spec=spec, description=description))
+        charts.append(ChartBlock(title=fmt.shorten(path), spec=spec, description=description))
     return charts
 
 

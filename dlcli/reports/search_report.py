@@ -35,7 +35,16 @@ from dlcli.reports.search_charts import (
     value_of,
     value_text,
 )
-from dlcli.reports.views import Block, Figure, FoldBlock, Grid, Section, TableBlock, Text, View
+from dlcli.reports.views import (
+    Figure,
+    FoldBlock,
+    GridBlock,
+    PageSection,
+    TableBlock,
+    TextBlock,
+    View,
+    ViewBlock,
+)
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
@@ -68,17 +77,17 @@ def search_view(run: Run) -> View:
     else:
         link = ("train the best", shlex.join(["dlcli", "train", str(run.path / RunFile.BEST)]))
 
-    def sections() -> Sequence[Section]:
+    def sections() -> Sequence[PageSection]:
         history = history_chart(candidates)
         return [
-            Section("result", "The result", (summary, *_evaluations(candidates))),
-            Section("candidates", "The candidates", tuple(_candidate_tables(candidates))),
-            Section("size", "The smallest good network", tuple(_size(candidates))),
-            Section("varied", "The settings", tuple(_settings(candidates))),
-            Section("course", "The course of the search", (history,) if history else ()),
-            config_section(record, Text(_how_it_searched(candidates))),
-            Section("next", "Next steps", tuple(_next_steps(record, candidates))),
-            reproduction_section(record, Text(_repeatability(record, search))),
+            PageSection("result", "The result", (summary, *_evaluations(candidates))),
+            PageSection("candidates", "The candidates", tuple(_candidate_tables(candidates))),
+            PageSection("size", "The smallest good network", tuple(_size(candidates))),
+            PageSection("varied", "The settings", tuple(_settings(candidates))),
+            PageSection("course", "The course of the search", (history,) if history else ()),
+            config_section(record, TextBlock(_how_it_searched(candidates))),
+            PageSection("next", "Next steps", tuple(_next_steps(record, candidates))),
+            reproduction_section(record, TextBlock(_repeatability(record, search))),
         ]
 
     return View(
@@ -227,15 +236,15 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
     yield Figure("Time", fmt.duration(search.seconds), workers)
 
 
-def _evaluations(candidates: Candidates) -> Iterator[Block]:
+def _evaluations(candidates: Candidates) -> Iterator[ViewBlock]:
     """Yield the metrics of rows that took no part in the choice."""
     search = candidates.search
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
-        yield Text(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
+        yield TextBlock(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
         yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
     if search.nested:
-        yield Text(_NESTED)
+        yield TextBlock(_NESTED)
         yield _nested_table(search)
 
 
@@ -291,7 +300,7 @@ def _nested_table(search: Search) -> TableBlock:
     )
 
 
-def _candidate_tables(candidates: Candidates) -> Iterator[Block]:
+def _candidate_tables(candidates: Candidates) -> Iterator[ViewBlock]:
     if candidates.complete:
         yield leaderboard_table(candidates)
     failed = [each for each in candidates.search.trials if each.state == "failed"]
@@ -358,9 +367,9 @@ def _candidate_cells(
     )
 
 
-def _size(candidates: Candidates) -> Iterator[Block]:
+def _size(candidates: Candidates) -> Iterator[ViewBlock]:
     if (chart := size_chart(candidates)) is not None:
-        yield Text(
+        yield TextBlock(
             "The value of a candidate depends on the rows that evaluate it; the standard error "
             "estimates by how much. Candidates within one standard error of the best are equally "
             "good as far as the rows can tell, and the one with the fewest parameters is "
@@ -370,20 +379,20 @@ def _size(candidates: Candidates) -> Iterator[Block]:
         yield chart
 
 
-def _settings(candidates: Candidates) -> Iterator[Block]:
+def _settings(candidates: Candidates) -> Iterator[ViewBlock]:
     """Yield how the value depends on each setting."""
     importance, charts = setting_importance_chart(candidates), setting_charts(candidates)
     if importance is not None:
         yield importance
     elif charts and (count := len(candidates.complete)) < FEWEST_TRIALS:
         finished = f"{plural(count, 'candidate')} finished"
-        yield Text(f"{finished}: too few to estimate the importance of settings.")
+        yield TextBlock(f"{finished}: too few to estimate the importance of settings.")
     if charts:
-        yield Text(
+        yield TextBlock(
             "Each point is a candidate, the large one the best; the other settings differ, too. "
             "Lines mark the median of a choice."
         )
-        yield Grid(tuple(charts))
+        yield GridBlock(tuple(charts))
 
 
 def _how_it_searched(candidates: Candidates) -> str:
@@ -401,7 +410,7 @@ def _how_it_searched(candidates: Candidates) -> str:
     )
 
 
-def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
+def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[ViewBlock]:
     run = record.run
     if record.is_trained("best"):
         best, default = str(run.path / "best"), str(run.path / "default")
@@ -412,14 +421,16 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[Block]:
         if has_default:
             lines.append(["dlcli", "compare", default, best])
         if is_worse:
-            yield Text("Both were trained in full, and the default is better than the best found:")
+            yield TextBlock(
+                "Both were trained in full, and the default is better than the best found:"
+            )
         else:
-            yield Text("The best config was trained in full:")
+            yield TextBlock("The best config was trained in full:")
         yield commands_block(lines)
     configs = [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]
     if configs:
         lines = [["dlcli", "train", str(run.path / name)] for name in configs]
-        yield Text("The configs that were found can be trained again, or changed:")
+        yield TextBlock("The configs that were found can be trained again, or changed:")
         yield commands_block(lines)
 
 

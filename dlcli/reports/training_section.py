@@ -13,15 +13,15 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.views import (
-    Block,
-    Chart,
+    ChartBlock,
     Figure,
-    Figures,
-    Grid,
-    Group,
-    Section,
+    FiguresBlock,
+    GridBlock,
+    GroupBlock,
+    PageSection,
     TableBlock,
-    Text,
+    TextBlock,
+    ViewBlock,
 )
 
 Lines = Mapping[str, Sequence[float]]
@@ -40,26 +40,26 @@ _MOST_LAYERS = 40
 _MOST_LISTED = 12
 
 
-def training_section(record: TrainingRecord) -> Section:
+def training_section(record: TrainingRecord) -> PageSection:
     """Describe how training went."""
-    blocks: list[Block] = [_figures(record)]
+    blocks: list[ViewBlock] = [_figures(record)]
     if record.run.is_diverged:
         text = (
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
             f"{plural(record.epochs, 'epoch')} before."
         )
-        blocks.append(Text(text))
+        blocks.append(TextBlock(text))
     charts = _member_charts(record) or curve_charts(record.run.history, record.best_epoch)
     if rate := learning_rate_chart(record.run.history):
         charts.append(rate)
-    blocks.append(Grid(tuple(charts)))
+    blocks.append(GridBlock(tuple(charts)))
     if layers := record.run.explanation.layers:
         table = _layer_table(layers, is_first=record.run.ensemble is not None)
-        blocks.append(Group("Inside the network", (table,)))
-    return Section("training", "The training", tuple(blocks))
+        blocks.append(GroupBlock("Inside the network", (table,)))
+    return PageSection("training", "The training", tuple(blocks))
 
 
-def _figures(record: TrainingRecord) -> Figures:
+def _figures(record: TrainingRecord) -> FiguresBlock:
     log, epochs, most = record.log, record.epochs, record.run.config.epochs
     figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
     if record.run.ensemble:
@@ -90,10 +90,10 @@ def _figures(record: TrainingRecord) -> Figures:
         figures.append(Figure("Communication", share, "of the training time, about"))
     if log.engine:
         figures.append(Figure("Engine", fmt.shorten(log.engine.name, 20)))
-    return Figures(tuple(figures))
+    return FiguresBlock(tuple(figures))
 
 
-def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
+def curve_charts(history: Lines, best_epoch: int | None) -> list[ChartBlock]:
     """Draw the loss and each metric of training and validation rows.
 
     Args:
@@ -108,7 +108,7 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[Chart]:
     return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
 
 
-def _member_charts(record: TrainingRecord) -> list[Chart]:
+def _member_charts(record: TrainingRecord) -> list[ChartBlock]:
     members = record.run.ensemble.members if record.run.ensemble else ()
     networks = {
         f"member {number}": {
@@ -125,7 +125,7 @@ def _member_charts(record: TrainingRecord) -> list[Chart]:
 
 def bundle_charts(
     networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
-) -> list[Chart]:
+) -> list[ChartBlock]:
     """Draw the loss and each metric of several networks, a line for each network and set of rows.
 
     Args:
@@ -152,7 +152,7 @@ def bundle_charts(
 
 def _bundle_chart(
     name: str, lines: Sequence[tuple[str, str, Points]], each: str, reading: str
-) -> Chart:
+) -> ChartBlock:
     most = max(4, MOST_BUNDLE_POINTS // len(lines))
     rows = [
         {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
@@ -167,7 +167,7 @@ def _bundle_chart(
         ends = fmt.span(fmt.number(min(last)), fmt.number(max(last)), first="from")
         parts.append(f"{split} {ends}")
     title = fmt.shorten(name).replace("_", " ")
-    return Chart(
+    return ChartBlock(
         title=fmt.capitalize(title),
         spec=line_chart(
             rows, colors, EPOCH, Axis(title), tips={"d": each, "s": "rows"}, kind="bundle"
@@ -179,13 +179,13 @@ def _bundle_chart(
     )
 
 
-def learning_rate_chart(history: Lines) -> Chart | None:
+def learning_rate_chart(history: Lines) -> ChartBlock | None:
     """Draw the learning rate if it changed."""
     rates = history.get(LEARNING_RATE, ())
     if len(set(rates)) < 2:
         return None
     lines = {"learning rate": rates}
-    return Chart(
+    return ChartBlock(
         title="Learning rate",
         spec=curves_spec(lines, {"learning rate": "accent"}),
         description=f"The learning rate is {fmt.number(rates[0])} in the first epoch, "
@@ -198,7 +198,7 @@ def learning_rate_chart(history: Lines) -> Chart | None:
     )
 
 
-def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
+def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> ChartBlock:
     measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
     lines = {split: values for split, values in measured.items() if len(values)}
     title = fmt.shorten(name).replace("_", " ")
@@ -212,7 +212,7 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> Chart:
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     epochs = len(history[name])
     reading = _READING + (_READING_OF_BEST if best else "")
-    return Chart(
+    return ChartBlock(
         title=fmt.capitalize(title),
         spec=curves_spec(lines, SET_COLORS, title, best_epoch),
         description=f"{fmt.capitalize(title)} over {plural(epochs, 'epoch')}: "

@@ -26,7 +26,7 @@ _TILE_CHARACTERS = 8
 """Characters in one word that every tile of a page has room for."""
 
 
-class Block:
+class ViewBlock:
     """A part of a result's view."""
 
     @property
@@ -36,21 +36,21 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Text(Block):
+class TextBlock(ViewBlock):
     """A paragraph."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Warnings(Block):
+class WarningsBlock(ViewBlock):
     """Warnings about the blocks that follow."""
 
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Issue(Block):
+class IssueBlock(ViewBlock):
     """A problem, and what to do about it."""
 
     severity: str
@@ -59,7 +59,7 @@ class Issue(Block):
 
 
 @dataclass(frozen=True)
-class Code(Block):
+class CodeBlock(ViewBlock):
     """A config or commands, shown in a fixed-width font."""
 
     text: str
@@ -81,14 +81,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Figures(Block):
+class FiguresBlock(ViewBlock):
     """Numbers that matter, side by side."""
 
     figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
-class TableBlock(Block):
+class TableBlock(ViewBlock):
     """Rows of cells."""
 
     header: tuple[str, ...]
@@ -130,7 +130,7 @@ class TableBlock(Block):
 
 
 @dataclass(frozen=True)
-class Chart(Block):
+class ChartBlock(ViewBlock):
     """A chart with a description for readers who can't see it; on a page only."""
 
     title: str
@@ -148,7 +148,7 @@ class Chart(Block):
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerBox:
     """One layer of a network."""
 
     name: str
@@ -162,14 +162,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Layers(Block):
+class LayersBlock(ViewBlock):
     """A network, drawn as its layers in order."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerBox, ...]
 
 
 @dataclass(frozen=True)
-class Findings(Block):
+class FindingsBlock(ViewBlock):
     """Findings in a run, the most important first."""
 
     findings: tuple[Finding, ...]
@@ -184,47 +184,47 @@ class ColumnCard:
     name: str
     type: str
     facts: tuple[str, ...]
-    chart: Chart | None
+    chart: ChartBlock | None
 
 
 @dataclass(frozen=True)
-class ColumnCards(Block):
+class ColumnCardsBlock(ViewBlock):
     """Columns of the data, side by side."""
 
     columns: tuple[ColumnCard, ...]
 
 
 @dataclass(frozen=True)
-class Grid(Block):
+class GridBlock(ViewBlock):
     """Blocks side by side where there is space."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[ViewBlock, ...]
 
 
 @dataclass(frozen=True)
-class Group(Block):
+class GroupBlock(ViewBlock):
     """Blocks under a heading of their own."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ViewBlock, ...]
 
 
 @dataclass(frozen=True)
-class FoldBlock(Block):
+class FoldBlock(ViewBlock):
     """Blocks that are folded on a page until a reader opens them."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ViewBlock, ...]
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page that its contents list."""
 
     anchor: str
     """Its address on the page: `training`."""
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ViewBlock, ...]
 
 
 @dataclass(frozen=True)
@@ -247,11 +247,11 @@ class View:
     """Caveats, as sentences."""
     warnings: tuple[str, ...] = ()
     """Those of the run's log, as sentences; a terminal has shown each when it was given."""
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[ViewBlock, ...] = ()
     """The blocks for a terminal; a page has the same ones in its sections."""
     links: tuple[tuple[str, str], ...] = ()
     """Paths of the result and commands for the next steps, each with its label."""
-    sections: Callable[[], Sequence[Section]] = tuple
+    sections: Callable[[], Sequence[PageSection]] = tuple
     """Makes the sections of the page, which may read large files; empty ones are not shown."""
     footer: str = ""
 
@@ -330,26 +330,26 @@ def _fit(
     return fitted
 
 
-def _block_lines(block: Block, width: int | None) -> Iterator[str]:
-    if isinstance(block, Text):
+def _block_lines(block: ViewBlock, width: int | None) -> Iterator[str]:
+    if isinstance(block, TextBlock):
         yield from _wrap(block.text, width)
     elif isinstance(block, TableBlock):
         yield from render_table(block, width)
-    elif isinstance(block, Issue):
+    elif isinstance(block, IssueBlock):
         label = f"{block.severity}: "
         yield from _wrap(block.message, width, label=label, indent=len(label))
         yield from _wrap(block.advice, width, label=" " * len(label), indent=len(label))
-    elif isinstance(block, Code):
+    elif isinstance(block, CodeBlock):
         yield from block.text.splitlines()
-    elif isinstance(block, Findings):
+    elif isinstance(block, FindingsBlock):
         yield from _finding_lines(block, width)
-    elif isinstance(block, Group):
+    elif isinstance(block, GroupBlock):
         yield from [printable(block.title)] if block.title else []
         for part in block.blocks:
             yield from _block_lines(part, width)
 
 
-def _finding_lines(block: Findings, width: int | None) -> Iterator[str]:
+def _finding_lines(block: FindingsBlock, width: int | None) -> Iterator[str]:
     for number, finding in enumerate(block.findings, start=1):
         yield from [""] if number > 1 else []
         yield f"{number}. {finding.rule.replace('_', ' ')}"

@@ -17,7 +17,7 @@ _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 """Upper ends of the buckets of a request's seconds."""
 
 
-class Metrics:
+class ServerMetrics:
     """The metrics of a server, or of one of its workers."""
 
     def __init__(self) -> None:

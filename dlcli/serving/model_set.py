@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.errors import did_you_mean
-from dlcli.serving.metrics import Metrics
+from dlcli.serving.metrics import ServerMetrics
 from dlcli.serving.requests import Limits, RequestError
 from dlcli.serving.served_model import Answer, ServedModel
 
@@ -24,7 +24,7 @@ class Models:
 
     by_name: Mapping[str, ServedModel]
     limits: Limits = field(default_factory=Limits)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def named(self, request: Request) -> ServedModel:
         """Return the model that a request's path names, or the first.

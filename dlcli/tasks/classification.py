@@ -36,7 +36,7 @@ from dlcli.metrics.statistic import Metrics
 from dlcli.tables.arrow_arrays import integers, strings
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, Task, Values, refuse_missing
+from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task, refuse_missing
 
 StorageType = Literal["text", "integer", "boolean"]
 
@@ -114,7 +114,7 @@ class _Classes(Task):
 
     # Training.
 
-    def loss_labels(self, encoded: Values, loss: Loss, units: int) -> Values:
+    def loss_labels(self, encoded: TargetValues, loss: Loss, units: int) -> TargetValues:
         if units == 1:
             return encoded[:, np.newaxis].astype(np.float32)
         if loss.one_hot:
@@ -122,7 +122,7 @@ class _Classes(Task):
         return encoded.astype(np.int32)
 
     def loss_weights(
-        self, encoded: Values, weights: Floats | None, class_weight: ClassWeight | None
+        self, encoded: TargetValues, weights: Floats | None, class_weight: ClassWeight | None
     ) -> NDArray[np.float32] | None:
         """Return row weights times the weights of the rows' classes, (rows,).
 
@@ -150,7 +150,7 @@ class _Classes(Task):
 
     # Evaluation.
 
-    def errors(self, values: Values, outputs: Outputs) -> Floats:
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         probabilities = self.probabilities(outputs)
         of_truth = np.take_along_axis(probabilities, values[:, np.newaxis], axis=1)
         errors: Floats = cross_entropy(of_truth.astype(np.float64))
@@ -158,15 +158,15 @@ class _Classes(Task):
 
     # Columns of stored predictions.
 
-    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+    def value_columns(self, values: TargetValues, prefix: str) -> dict[str, pa.Array]:
         classes = strings(self.classes, pa.string()).cast(_ARROW_TYPES[self.stored])
         return {prefix: classes.take(integers(values))}
 
-    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+    def value_lists(self, values: TargetValues, prefix: str) -> dict[str, list[Any]]:
         convert = _PYTHON_TYPES[self.stored]
         return {prefix: [convert(self.classes[index]) for index in values.tolist()]}
 
-    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> TargetValues:
         return columns.indices(prefix, self.classes)
 
 
@@ -225,7 +225,7 @@ class _Margin(Binary):
         counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=2)
         return np.array([1.0 if counts[1] > counts[0] else -1.0])
 
-    def errors(self, values: Values, outputs: Outputs) -> Floats:
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         sides = np.where(values == 1, 1.0, -1.0)[:, np.newaxis]
         hinges: Floats = np.maximum(0.0, 1.0 - sides * outputs)
         return hinges
@@ -370,14 +370,14 @@ class Multilabel(Task):
         each = (metric_values(statistics_of(PairRows.of(*pair, rows.weights))) for pair in pairs)
         return {**super().metrics(rows), "by_label": dict(zip(self.labels, each, strict=True))}
 
-    def errors(self, values: Values, outputs: Outputs) -> Floats:
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         probabilities = outputs.astype(np.float64)
         errors: Floats = cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
         return errors
 
     # Columns of stored predictions.
 
-    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+    def value_columns(self, values: TargetValues, prefix: str) -> dict[str, pa.Array]:
         if self.delimiter is not None:
             rows, indices = np.unique(values > 0, axis=0, return_inverse=True)
             texts = [self.delimiter.join(compress(self.labels, row)) for row in rows]
@@ -386,7 +386,7 @@ class Multilabel(Task):
         columns = zip(self.labels, (values > 0).T.astype(np.int64), strict=True)
         return {f"{prefix}_{label}": integers(column).cast(storage) for label, column in columns}
 
-    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+    def value_lists(self, values: TargetValues, prefix: str) -> dict[str, list[Any]]:
         rows = (values > 0).tolist()
         if self.delimiter is not None:
             return {prefix: [self.delimiter.join(compress(self.labels, row)) for row in rows]}

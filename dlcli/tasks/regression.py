@@ -34,7 +34,7 @@ from dlcli.metrics.statistic import Metrics
 from dlcli.tables.arrow_arrays import floats
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, Task, Values, refuse_missing
+from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, TargetValues, Task, refuse_missing
 
 Complaints = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Which rows have a wrong value, (rows,), and the problem of the one at an index."""
@@ -244,7 +244,7 @@ class _Numbers(Task):
     def loss_metric(self) -> Metric | None:
         return None if self.loss is None else self.loss.comparison_metric
 
-    def errors(self, values: Values, outputs: Outputs) -> Floats:
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         return np.abs(self.decode(outputs) - values)
 
     @property
@@ -253,18 +253,18 @@ class _Numbers(Task):
 
     # Columns of stored predictions.
 
-    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+    def value_columns(self, values: TargetValues, prefix: str) -> dict[str, pa.Array]:
         columns = zip(self._named(prefix), values.T, strict=True)
         return {name: floats(column) for name, column in columns}
 
-    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+    def value_lists(self, values: TargetValues, prefix: str) -> dict[str, list[Any]]:
         names = self._named(prefix)
         return {name: column.tolist() for name, column in zip(names, values.T, strict=True)}
 
     def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
         return {}
 
-    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> TargetValues:
         return columns.floats(*self._named(prefix))
 
     @property

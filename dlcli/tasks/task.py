@@ -25,7 +25,7 @@ from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 
-Values = NDArray[Any]
+TargetValues = NDArray[Any]
 """True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
 (rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
 Outputs = NDArray[np.floating[Any]]
@@ -36,7 +36,7 @@ Outputs = NDArray[np.floating[Any]]
 class DecodedRows:
     """True values and decoded outputs of some rows."""
 
-    values: Values
+    values: TargetValues
     """The true values."""
     decoded: Outputs
     """See `Task.decode`."""
@@ -144,7 +144,7 @@ class Task(Fitted):
         return self.model_copy(update={"reason": ""})
 
     @abstractmethod
-    def encode(self, table: Table, issues: ValueIssues) -> Values:
+    def encode(self, table: Table, issues: ValueIssues) -> TargetValues:
         """Encode the target of rows as the network is trained on it.
 
         Returns:
@@ -156,7 +156,7 @@ class Task(Fitted):
                 lenient; the row's encoding is then without meaning.
         """
 
-    def values(self, table: Table, issues: ValueIssues) -> Values:
+    def values(self, table: Table, issues: ValueIssues) -> TargetValues:
         """Return the true values of rows; they differ from `encode` by the scaling of numbers."""
         return self.encode(table, issues)
 
@@ -276,7 +276,7 @@ class Task(Fitted):
 
     # Training.
 
-    def loss_labels(self, encoded: Values, loss: Loss, units: int) -> Values:
+    def loss_labels(self, encoded: TargetValues, loss: Loss, units: int) -> TargetValues:
         """Bring an encoded target into the form that a loss compares with the output.
 
         Args:
@@ -292,7 +292,7 @@ class Task(Fitted):
         return encoded
 
     def loss_weights(
-        self, encoded: Values, weights: Floats | None, class_weight: ClassWeight | None
+        self, encoded: TargetValues, weights: Floats | None, class_weight: ClassWeight | None
     ) -> NDArray[np.float32] | None:
         """Return row weights times the weights of the rows' classes, (rows,).
 
@@ -340,7 +340,7 @@ class Task(Fitted):
         return np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
 
     @abstractmethod
-    def predict(self, decoded: Outputs) -> Values:
+    def predict(self, decoded: Outputs) -> TargetValues:
         """Return the predicted values of decoded outputs, in the form of true values."""
 
     def probabilities(self, outputs: Outputs) -> Outputs:
@@ -376,7 +376,7 @@ class Task(Fitted):
         return statistics_of(made, self.loss_metric)
 
     @abstractmethod
-    def errors(self, values: Values, outputs: Outputs) -> Floats:
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         """Measure how far a network's outputs are from the true values.
 
         Returns:
@@ -393,7 +393,7 @@ class Task(Fitted):
     # Columns of stored predictions.
 
     @abstractmethod
-    def value_columns(self, values: Values, prefix: str) -> dict[str, pa.Array]:
+    def value_columns(self, values: TargetValues, prefix: str) -> dict[str, pa.Array]:
         """Return values as columns of a table, as the target's own table stores them.
 
         Args:
@@ -402,7 +402,7 @@ class Task(Fitted):
         """
 
     @abstractmethod
-    def value_lists(self, values: Values, prefix: str) -> dict[str, list[Any]]:
+    def value_lists(self, values: TargetValues, prefix: str) -> dict[str, list[Any]]:
         """Return values as `value_columns` does, in lists of Python's own."""
 
     def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
@@ -411,7 +411,7 @@ class Task(Fitted):
         return {f"probability_{name}": column for name, column in columns}
 
     @abstractmethod
-    def read_values(self, columns: StoredPredictions, prefix: str) -> Values:
+    def read_values(self, columns: StoredPredictions, prefix: str) -> TargetValues:
         """Read values back from stored columns.
 
         Raises:

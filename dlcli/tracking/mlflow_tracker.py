@@ -22,7 +22,7 @@ from dlcli.runs.run import Run
 from dlcli.runs.run_reader import tracked_files
 from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
 from dlcli.schema.urls import hide_secrets
-from dlcli.tracking.tracker import Outcome, Parameter, Values, parameters_of, reason
+from dlcli.tracking.tracker import Outcome, Parameter, TrackedValues, parameters_of, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,14 +87,16 @@ class MLflow:
     def resume(self, epochs: int) -> None:
         """Do nothing: repeated epochs have the same values; see `Tracker`."""
 
-    def log_epoch(self, epoch: int, values: Values) -> None:
+    def log_epoch(self, epoch: int, values: TrackedValues) -> None:
         """Send a point of each curve, together with others once they are due; see `Tracker`."""
         new = {n: value for n, value in values.items() if epoch > self._tracked.get(_network(n), 0)}
         self._add(epoch, new)
         if time.monotonic() >= self._due:
             self._send()
 
-    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+    def log_part(
+        self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
+    ) -> None:
         """Create a run of MLflow below this one for a fold or a trial; see `Tracker`."""
         from mlflow.entities import Metric
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
@@ -109,7 +111,7 @@ class MLflow:
                 client.log_batch(made.info.run_id, metrics=some)
             client.set_terminated(made.info.run_id)
 
-    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+    def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
         """Send the final metrics as `test_accuracy` and so on; see `Tracker`."""
         for split, values in metrics.items():
             self._add(epochs, {f"{split}_{name}": value for name, value in values.items()})
@@ -173,7 +175,7 @@ class MLflow:
         for some in _batches(params, MAX_PARAMS_TAGS_PER_BATCH):
             self._store.client.log_batch(run_id, params=some)
 
-    def _add(self, step: int, values: Values) -> None:
+    def _add(self, step: int, values: TrackedValues) -> None:
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000

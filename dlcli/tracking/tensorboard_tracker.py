@@ -19,7 +19,7 @@ from dlcli.errors import truncate
 from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter, tensorboard_folder
-from dlcli.tracking.tracker import Outcome, Parameter, Values, parameters_of
+from dlcli.tracking.tracker import Outcome, Parameter, TrackedValues, parameters_of
 
 _SECONDS = 1.0
 """Longest time until an epoch is on disk."""
@@ -67,7 +67,7 @@ class TensorBoard:
         """Make TensorBoard discard later epochs; see `Tracker`."""
         self._first = epochs + 1
 
-    def log_epoch(self, epoch: int, values: Values) -> None:
+    def log_epoch(self, epoch: int, values: TrackedValues) -> None:
         """Write a point of each curve; see `Tracker`."""
         curves: dict[str, dict[str, float]] = {"train": {}, "validation": {}}
         for name, value in values.items():
@@ -81,7 +81,9 @@ class TensorBoard:
             self._due = now + _SECONDS
             self._flush()
 
-    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+    def log_part(
+        self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
+    ) -> None:
         """Write a fold or a trial to a folder of its own; see `Tracker`."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
@@ -92,7 +94,7 @@ class TensorBoard:
         file.write_numbers(0, values)
         file.close()
 
-    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+    def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
         """Write the final metrics as `final/accuracy` and so on; see `Tracker`."""
         for split, values in metrics.items():
             final = {f"final/{name}": value for name, value in values.items()}
@@ -143,7 +145,7 @@ class _EventFile:
 
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
 
-    def write_numbers(self, step: int, numbers: Values) -> None:
+    def write_numbers(self, step: int, numbers: TrackedValues) -> None:
         """Write a point of several curves."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 

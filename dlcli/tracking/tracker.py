@@ -18,7 +18,7 @@ from dlcli.schema.section import Section
 from dlcli.schema.urls import hide_secrets
 
 Parameter = bool | int | float | str
-Values = Mapping[str, float]
+TrackedValues = Mapping[str, float]
 """Numbers by name, without undefined ones."""
 _MOST_LETTERS = 600
 
@@ -43,13 +43,15 @@ class Tracker(Protocol):
     def resume(self, epochs: int) -> None:
         """Note that training resumes after so many epochs; more may have been tracked."""
 
-    def log_epoch(self, epoch: int, values: Values) -> None:
+    def log_epoch(self, epoch: int, values: TrackedValues) -> None:
         """Track an epoch, counted from 1, with its values by column of history.csv."""
 
-    def log_part(self, name: str, parameters: Mapping[str, Parameter], values: Values) -> None:
+    def log_part(
+        self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
+    ) -> None:
         """Track a fold or a trial, with its metrics, as a run of its own below this one."""
 
-    def log_metrics(self, epochs: int, metrics: Mapping[str, Values]) -> None:
+    def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
         """Track the final metrics of each split, after so many epochs."""
 
     def end(self, outcome: Outcome, run: Run | None) -> None:

@@ -40,7 +40,7 @@ from dlcli.reports.result_section import (
 )
 from dlcli.reports.run_record import PredictedNumbers
 from dlcli.reports.training_section import curve_charts, learning_rate_chart
-from dlcli.reports.views import Chart, TableBlock
+from dlcli.reports.views import ChartBlock, TableBlock
 from tests.reports.views import datasets
 
 DAY = 86_400
@@ -245,7 +245,7 @@ def test_each_class_has_its_precision_recall_and_f1():
 
 def test_a_small_confusion_matrix_is_drawn_with_counts_and_shares():
     chart = confusion_block(MATRIX, ["cat", "dog"])
-    assert isinstance(chart, Chart)
+    assert isinstance(chart, ChartBlock)
     assert {"y": "cat", "x": "dog", "n": 2.0, "s": 0.2} in datasets(chart)["rows"]
     assert chart.description == (
         "17 of 20 are correct. The most frequent mistake: cat predicted as dog (2)."

@@ -13,11 +13,11 @@ from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.metrics.intervals import Estimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import (
-    Code,
-    Findings,
-    Group,
+    CodeBlock,
+    FindingsBlock,
+    GroupBlock,
     TableBlock,
-    Text,
+    TextBlock,
     View,
     render_table,
     render_text,
@@ -170,7 +170,7 @@ def test_no_cell_breaks_a_line_or_moves_the_cursor():
 def test_a_terminal_shows_blocks_then_sentences_notes_and_links():
     view = View(
         title="of pages only",
-        blocks=(METRICS, Group("More", (Text("A text."), Code("dlcli train")))),
+        blocks=(METRICS, GroupBlock("More", (TextBlock("A text."), CodeBlock("dlcli train")))),
         sentences=("It is good.", "It is small."),
         notes=("The rows are few.",),
         links=(("run", "runs/a"), ("report", "dlcli report runs/a")),
@@ -186,7 +186,7 @@ def test_a_terminal_shows_blocks_then_sentences_notes_and_links():
 def test_sentences_are_broken_at_the_width_and_commands_are_not():
     patch = Patch("wider", "g h", (("a", "1"),))
     finding = Finding("too_small", "a b c", "d e f", (patch,), source="")
-    view = View("", blocks=(Findings((finding,), Path("c")),), sentences=("one two three",))
+    view = View("", blocks=(FindingsBlock((finding,), Path("c")),), sentences=("one two three",))
     assert render_text(view, 14).splitlines() == [
         "1. too small",
         "   saw     a b",

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from dlcli.reports.views import Block, Chart, Section, TableBlock, View
+from dlcli.reports.views import ChartBlock, PageSection, TableBlock, View, ViewBlock
 
 
 def flatten(blocks: tuple[Any, ...]) -> Iterator[Any]:
@@ -31,15 +31,15 @@ def parts(view: View, anchor: str) -> list[Any]:
     return list(flatten(section.blocks))
 
 
-def charts(view: View, anchor: str) -> dict[str, Chart]:
+def charts(view: View, anchor: str) -> dict[str, ChartBlock]:
     """Return the charts of a section by title."""
-    return {each.title: each for each in parts(view, anchor) if isinstance(each, Chart)}
+    return {each.title: each for each in parts(view, anchor) if isinstance(each, ChartBlock)}
 
 
-def all_charts(sections: list[Section]) -> list[Chart]:
+def all_charts(sections: list[PageSection]) -> list[ChartBlock]:
     """Return the charts of all sections."""
-    blocks: list[Block] = [block for section in sections for block in flatten(section.blocks)]
-    return [block for block in blocks if isinstance(block, Chart)]
+    blocks: list[ViewBlock] = [block for section in sections for block in flatten(section.blocks)]
+    return [block for block in blocks if isinstance(block, ChartBlock)]
 
 
 def tables(view: View, anchor: str) -> dict[str, TableBlock]:
@@ -57,7 +57,7 @@ def codes(view: View, anchor: str = "next") -> list[str]:
     return [each.text for each in parts(view, anchor) if each.kind == "code"]
 
 
-def datasets(chart: Chart) -> dict[str, Any]:
+def datasets(chart: ChartBlock) -> dict[str, Any]:
     """Return the rows of a chart, after checking it against the schema of Vega-Lite."""
     alt.Chart.from_dict(dict(chart.spec), validate=True)
     found: dict[str, Any] = chart.spec["datasets"]
