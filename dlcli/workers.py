@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -87,7 +87,7 @@ NO_OTHERS = Workers()
 """The one worker of a training without a cluster."""
 
 
-class ConnectedWorkers(Workers):
+class ConnectedWorkers(Workers, ABC):
     """Several workers, which exchange messages."""
 
     @abstractmethod

@@ -40,10 +40,8 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.exports.formats import FormatName
-from dlcli.pipeline import cross_validation, reproduction, search, train_run
+from dlcli.pipeline import cross_validation, reproduction, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan, resume_cross_validation
-from dlcli.pipeline.search import resume_tuning
-from dlcli.pipeline.search_context import SearchSettings
 from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
 from dlcli.runs.run_reader import is_run_folder
 from dlcli.runs.run_reader import open_run as open_folder
@@ -167,6 +165,9 @@ def tune(  # noqa: PLR0913  (named by their callers)
     Raises:
         DlcliError: see `train`.
     """
+    from dlcli.pipeline import search
+    from dlcli.pipeline.search_context import SearchSettings
+
     settings = SearchSettings(
         jobs=job_count(jobs),
         storage=database_url("storage", storage),
@@ -217,6 +218,9 @@ def resume(
             resumed = resume_cross_validation(folder, listener, jobs, tables)
             return result_of(resumed)
         if kind == "tune":
+            from dlcli.pipeline.search import resume_tuning
+            from dlcli.pipeline.search_context import SearchSettings
+
             settings = SearchSettings(jobs=jobs, storage=storage)
             return result_of(resume_tuning(folder, settings, listener, tables))
         return result_of(train_run.resume(folder, listener, tables))

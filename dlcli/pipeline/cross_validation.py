@@ -73,7 +73,7 @@ from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.gates import GateResult, check_gate, required_baselines
+from dlcli.prediction.gates import check_gate, required_baselines
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run import Run, read_resolved
@@ -221,7 +221,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text(RunFile.REFIT, dump_config(refit))
             refitted = _refit(writer, events, file.tables) if plan.refit else None
-        gates: Sequence[GateResult] = ()
+        gates = None
         if resolved.gates:
             checked = [
                 check_gate(name, gate, found.pooled.get(name.partition(".")[2]), found.baselines)

@@ -349,7 +349,7 @@ class TrainingResultEvent(Event, kind=RESULT):
     `nearly_perfect`, the linear or constant model that leaves hardly any error, if there is one; in
     `leaks`, the columns that give the target away, with the share of its error that each alone
     removes."""
-    gates: Sequence[GateResult] = ()
+    gates: Sequence[GateResult] | None = None
     """Only if the config has gates: for each its `gate`, the `value` of the metric with the ends
     `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
 
@@ -462,7 +462,7 @@ class CrossValidationResultEvent(Event, kind=RESULT):
     """The median over folds of the best epoch; `null` if none was trained."""
     notes: Sequence[str]
     """Caveats, as sentences."""
-    gates: Sequence[GateResult] = ()
+    gates: Sequence[GateResult] | None = None
     """Only if the config has gates: for each its `gate`, the `value` of the metric with the ends
     `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
     refit: str | None

@@ -56,6 +56,12 @@ SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
 
 
+def _load_statistics() -> None:
+    """Load what the comparison with baselines needs while the network trains: half a second."""
+    with suppress(ImportError, MemoryError):  # raised again where it is needed
+        import_module("scipy.stats")
+
+
 def fit_with_checkpoints(
     rows: FitRows, plan: FitPlan, writer: RunWriter, events: Events
 ) -> FitResult:
@@ -72,8 +78,7 @@ def fit_with_checkpoints(
         TrainingError: if a checkpoint or the weights can't be stored.
         Interrupted: if a signal has arrived.
     """
-    # The comparison with baselines needs it, and loading it takes half a second.
-    threading.Thread(target=import_module, args=("scipy.stats",)).start()
+    threading.Thread(target=_load_statistics, daemon=True).start()
     start, workers = time.perf_counter(), rows.storage.workers
     reporter = _FitReporter(plan.config, events)
     checkpointer = RunCheckpointer(writer, plan.config.checkpoint.seconds, reporter.resumed)
@@ -243,11 +248,11 @@ def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
 
 def save_gates(
     result: FitResult, comparison: BaselineComparison, writer: RunWriter
-) -> Sequence[GateResult]:
+) -> Sequence[GateResult] | None:
     """Check the gates of the config and store the results, if it has any."""
     gates = result.config.gates
     if not gates:
-        return ()
+        return None
     estimates: dict[str, Mapping[str, Estimate]] = {}
     for split in dict.fromkeys(name.partition(".")[0] for name in gates):
         if split in result.tables:
@@ -267,7 +272,7 @@ def report_result(
     metrics: dict[str, Metrics],
     baselines: Baselines,
     comparison: BaselineComparison,
-    gates: Sequence[GateResult],
+    gates: Sequence[GateResult] | None,
     writer: RunWriter,
     events: Events,
 ) -> None:

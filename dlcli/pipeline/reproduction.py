@@ -97,6 +97,7 @@ def reproduce(
         DlcliError: see `train`.
     """
     run.require_network()
+    run.require(RunFile.ENVIRONMENT, RunFile.ENCODING, RunFile.METRICS)
     file = replace(run.config_file, tables=tables or {})
     for key in ("train", "validation", "test"):
         if getattr(file.config.data, key) == MEMORY and key not in file.tables:

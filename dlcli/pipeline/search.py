@@ -77,7 +77,7 @@ from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile, resume_command
-from dlcli.runs.run import Run
+from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import parse_document
 from dlcli.tables.disk_table import Storage
@@ -321,7 +321,7 @@ def _check_any_trained(writer: RunWriter, search: Search) -> None:
 
 def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict[Name, ConfigFile]:
     """Write the selected configs, and return those to train in full."""
-    default = load_config(writer.resolved_path(), tables=file.tables)
+    default = replace(read_resolved(writer.resolved_path()), tables=file.tables)
     configs: dict[Name, ConfigFile] = {"default": default}
     numbers: dict[Literal["best", "smallest"], int | None] = {
         "best": search.best,

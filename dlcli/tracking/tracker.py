@@ -9,10 +9,9 @@ from typing import Protocol
 
 from pydantic_core import to_jsonable_python
 
-from dlcli.config.config_file import load_config
 from dlcli.errors import truncate
 from dlcli.pipeline.events import TrackingEvent
-from dlcli.runs.run import Run
+from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.section import Section
 from dlcli.schema.urls import hide_secrets
@@ -67,7 +66,7 @@ def parameters_of(run: RunWriter) -> dict[str, Parameter]:
     Each key of the schema is a parameter. What users name, as columns and classes, is one value, as
     JSON: else a wide table would have thousands of parameters, with any text as a name.
     """
-    return dict(_flatten("", load_config(run.resolved_path()).config))
+    return dict(_flatten("", read_resolved(run.resolved_path()).config))
 
 
 def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
