@@ -6,7 +6,7 @@ import os
 import runpy
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, wraps
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,6 +137,7 @@ def compiled_once() -> Iterator[None]:
             self.made = len(self.keys)
             return programs.program(job, jit_compile)
 
+    @wraps(train_job)
     def train_with_cache(
         job: Job,
         engine: Engine,

@@ -162,7 +162,7 @@ class BooleanEncoder(FilledEncoder):
         return ClientColumn(
             self.column,
             ("boolean", "string", "integer"),
-            frequent[:1] == ["true"],
+            [*frequent[:1]] == ["true"],
             "true or false.",
             choices=("true", "false"),
             is_required=not self.accepts_missing,

@@ -5,7 +5,7 @@ part, such as the hour, becomes a sine and a cosine.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -538,8 +538,15 @@ class DatetimeEncoder(FilledEncoder):
             low=low,
             high=high,
             is_required=not self.accepts_missing,
-            along=tuple(dict.fromkeys(map(self._written, moments))) if span else (),
+            along=self._written_all(moments) if span else (),
         )
+
+    def _written_all(self, moments: Iterable[datetime]) -> tuple[object, ...]:
+        """Write times, each once; none if one is past the calendar's end in the column's zone."""
+        try:
+            return tuple(dict.fromkeys(map(self._written, moments)))
+        except OverflowError:  # such as 9999-12-31T23:59Z in Berlin
+            return ()
 
     def _written(self, moment: datetime) -> object:
         """Write a time as the column has it."""

@@ -560,7 +560,8 @@ class Config(Section):
             if not isinstance(section, EarlyStopping | ReduceOnPlateau):
                 continue
             name = section.monitor.removeprefix("val_")
-            means = (METRICS[each].mean_over_parts_of for each in known if each in METRICS)
+            means = [METRICS[each].mean_over_parts_of for each in known if each in METRICS]
+            means += [each for each in METRICS if METRICS[each].mean_over_parts_of in known]
             if name not in (*known, *means):
                 allowed = [*known, *(f"val_{each}" for each in known)]
                 is_metric = name in get_args(MetricName)  # but not one of this config

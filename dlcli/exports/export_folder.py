@@ -291,6 +291,8 @@ def _require(agreement: Agreement, name: str, rows: str, reason: str = "") -> No
 
 def _unread_values(exported: Exported, table: Table) -> str:
     """Return why the model can't read all values of a table, of the first such column."""
+    if not any(each.type == "string" for each in exported.inputs):
+        return ""  # as in Keras's format, whose one input has encoded rows
     pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
     found = (feature.unread_values(table) for each, feature in pairs if each.type == "string")
     return next(filter(None, found), "")

@@ -1,9 +1,9 @@
 """Every metric once, exact and in float64, and its uncertainty.
 
-A metric of given predictions is a `Statistic`: a function of the row weights. The functions
-`..._statistics` return those of one type of target by name, `metric_values` their values as JSON
-can hold them. As a resample is a set of integer weights, confidence intervals use the same
-functions.
+Each metric is a record of `definitions.py`. A metric of given predictions is a `Statistic`: a
+function of the row weights. `statistics_of` returns those of given rows by name, `metric_values`
+their values as JSON can hold them. As a resample is a set of integer weights, confidence intervals
+use the same functions.
 
 Definitions, row weights included, are those of scikit-learn's `sklearn.metrics`
 (https://scikit-learn.org/stable/modules/model_evaluation.html), with one difference: where a

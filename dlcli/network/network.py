@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from dlcli.columns.layout import Layout
 from dlcli.columns.scaling import Unscaled
-from dlcli.config.config_schema import CompiledEngine, Config, Engine, Hidden, KerasEngine, Output
+from dlcli.config.config_schema import (
+    CompiledEngine,
+    Config,
+    Engine,
+    Gate,
+    Hidden,
+    KerasEngine,
+    Output,
+)
 from dlcli.config.layer_choices import Activation, Linear
 from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
@@ -133,9 +141,14 @@ def rename_metrics(config: Config, renamed: Mapping[str, str]) -> Config:
             named = {"monitor": name_of(monitor, "val_")}
             update[key] = getattr(config, key).model_copy(update=named)
     if config.gates:
-        update["gates"] = {
-            name_of(name, f"{name.partition('.')[0]}."): gate for name, gate in config.gates.items()
-        }
+        gates: dict[str, Gate] = {}
+        for name, gate in config.gates.items():
+            present = name_of(name, f"{name.partition('.')[0]}.")
+            if present != name and present in config.gates:
+                message = f"means {present}, which has a gate already; write one of them"
+                raise ConfigError([Problem(format_path(("gates", name)), message)])
+            gates[present] = gate
+        update["gates"] = gates
     if config.tune is not None:
         named = {"metric": name_of(config.tune.metric, "val_")}
         update["tune"] = config.tune.model_copy(update=named)

@@ -40,8 +40,6 @@ MOST_CHARACTERS = 2**15
 Longer ones would also keep other threads waiting, unlike Arrow's functions."""
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
 """The sizes of numbers that Arrow and Python write alike, without an exponent."""
-LARGEST_PLAIN = 2.0**53
-"""The size up to which float64 represents every whole number."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,10 @@ class _Values:
             return math.nan
         if not self.reading.is_plain or not _PLAIN_NUMBER.match(text):
             raise _Rare
-        return float(text)
+        number = float(text)
+        if math.isinf(number):
+            raise _Rare
+        return number
 
     def _text_of_number(self, value: float | None) -> str | None:
         if value is None:
@@ -270,7 +271,7 @@ class FewRows:
     def plain_numbers(self, names: Sequence[str]) -> NDArray[np.float64] | None:
         """Return columns whose values are numbers as they stand, NaN where missing, (rows, names).
 
-        Numbers beyond `LARGEST_PLAIN` are left to the caller, who checks their range anyway.
+        Whole numbers beyond 2^53 are left to the caller, who checks their range anyway.
 
         Returns:
             None if a value is of another type, or to be read in some way.

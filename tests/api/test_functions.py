@@ -607,7 +607,7 @@ import dlcli
 assert not {{"numpy", "pyarrow", "pydantic"}} & set(sys.modules)
 prediction = dlcli.load({str(run.path)!r}).predict({TABLE.slice(0, 2).to_pylist()!r})
 assert len(prediction) == 2
-assert not {{"tensorflow", "keras", "pandas", "polars"}} & set(sys.modules)
+assert not {{"tensorflow", "keras", "pandas", "polars", "optuna"}} & set(sys.modules)
 """.replace("datetime.date", "__import__('datetime').date")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 

@@ -80,9 +80,9 @@ REFUSED = {
     "an unknown metric": (
         f"{CONFIG}metrics: [acuracy]\n",
         "4:11: metrics[0]: expected 'mse', 'rmse', 'mae', 'r2', 'poisson_deviance', 'accuracy', "
-        "'auc', 'precision', 'recall', 'f1', 'top_3_accuracy', 'subset_accuracy', "
-        "'micro_precision', 'micro_recall', 'micro_f1' or 'macro_f1', got 'acuracy'; did you mean "
-        "'accuracy'?",
+        "'balanced_accuracy', 'subset_accuracy', 'auc', 'precision', 'recall', 'f1', 'macro_f1', "
+        "'micro_precision', 'micro_recall', 'micro_f1', 'log_loss', 'brier' or 'top_3_accuracy', "
+        "got 'acuracy'; did you mean 'accuracy'?",
     ),
     "a key misspelt": (
         CONFIG.replace("epochs", "epochs: 1\nepoch"),
@@ -141,8 +141,8 @@ REFUSED = {
     ),
     "an error in units on classes": (
         f"{TWO}metrics: [r2]\n",
-        "4:11: metrics[0]: 'r2' does not fit the target 'y' (2 classes); use accuracy, auc, "
-        "precision, recall, f1",
+        "4:11: metrics[0]: 'r2' does not fit the target 'y' (2 classes); use accuracy, "
+        "balanced_accuracy, auc, precision, recall, f1, log_loss, brier",
     ),
     "class weights on a number": (
         f"{CONFIG}class_weight: balanced\n",

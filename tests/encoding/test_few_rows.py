@@ -229,6 +229,7 @@ def test_usual_values_need_no_table(kind):
         (Numeric(), "much"),
         (Numeric(), True),
         (Numeric(), float("inf")),
+        (Numeric(), "1e400"),
         (Numeric(), "1,5"),  # a decimal comma, perhaps
         (Numeric(), [1]),
         (Numeric(scaling=Log1p()), -1.0),

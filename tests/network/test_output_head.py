@@ -124,6 +124,14 @@ def test_f1_of_several_parts_is_their_mean_wherever_it_is_named(target):
     assert found.tune.metric == "val_macro_f1"
 
 
+def test_two_gates_of_one_metric_are_refused():
+    gates = {"validation.f1": {"at_least": 0.9}, "validation.macro_f1": {"at_least": 0.1}}
+    given = config(gates=gates)
+    with pytest.raises(ConfigError) as caught:
+        resolve_head(given, TARGETS["three"]).resolve(given)
+    assert "means validation.macro_f1, which has a gate already" in str(caught.value)
+
+
 def test_f1_of_two_classes_is_that_of_the_second():
     given = config(metrics=("f1",))
     assert resolve_head(given, TARGETS["two"]).resolve(given).metrics == ("f1",)

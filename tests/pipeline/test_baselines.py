@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -390,7 +391,7 @@ def test_a_linear_model_that_is_far_larger_than_the_network_is_omitted():
 
 @pytest.mark.slow
 def test_the_rows_lie_on_the_device_once_for_both(monkeypatch):
-    monkeypatch.setattr(engines, "train_job", engines.train_job)  # without a cache
+    monkeypatch.setattr(engines, "train_job", inspect.unwrap(engines.train_job))  # without a cache
     file = write(f"{SMALL}loss: huber\n", a=A, y=A)  # which the linear engine does not know
     given = untrained(file)
     result = fit(given.rows, replace(given.plan, engine=GRAPH))

@@ -301,7 +301,7 @@ class Job:
     steps = 4
     columns = ("loss",)
     config = SimpleNamespace(epochs=9)
-    complaint = training_job.Job.problem
+    problem = training_job.Job.problem
 
 
 def store(writer, epochs, step=0):

@@ -197,7 +197,7 @@ CASES = {
             "try --set optimizer.learning_rate=2e-06",
             CLIP,
         ),
-        data="weight: w",
+        data="sample_weight: w",
     ),
     "first weights": Case(
         PLAIN,

@@ -93,10 +93,10 @@ class TestDecision:
     def test_rows_on_disk_are_reported(self, available, said, monkeypatch):
         monkeypatch.setattr(preflight, "available_memory", lambda: available)
         told = {}
-        train(config_for("storage: auto"), None, told.setdefault)
+        train(config_for("storage: auto"), None, lambda event: told.setdefault(event.kind, event))
         assert ("storage" in told) == said
         if said:
-            assert Path(told["storage"]["folder"]).parent == Path("runs")
+            assert Path(told["storage"].folder).parent == Path("runs")
 
     @pytest.mark.parametrize(
         ("file", "message"),

@@ -147,6 +147,13 @@ def test_a_column_is_described_by_its_type(feature, values, type, expected, typi
     assert column.typical == typical
 
 
+def test_times_at_the_end_of_the_calendar_have_no_curve():
+    """In Berlin, the last of them is a time of the year 10000."""
+    times = ["2024-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+    column = fit(times, Datetime(timezone="Europe/Berlin")).client_column(Notation())
+    assert column.along == ()
+
+
 def test_a_range_has_all_its_digits():
     column = fit([1.7e9, 1.7000864e9], Numeric()).client_column(Notation())
     words = "A number; training rows: 1700000000 to 1700086400."

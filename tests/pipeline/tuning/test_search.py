@@ -462,7 +462,7 @@ def test_the_trial_of_a_machine_that_dies_is_taken_over_and_no_file_has_the_pass
     assert command.end().code == -signal.SIGKILL
     assert is_unfinished(tmp_path / "dies")
 
-    for name, seconds in (("_HEARTBEAT_SECONDS", 1), ("GRACE_SECONDS", 2)):
+    for name, seconds in (("HEARTBEAT_SECONDS", 1), ("GRACE_SECONDS", 2)):
         monkeypatch.setattr(f"dlcli.pipeline.search_storage.{name}", seconds)
     for name, value in (("_POLL_SECONDS", 0.1), ("_POLLS_PER_CHECK", 1)):
         monkeypatch.setattr(f"dlcli.pipeline.search_trials.{name}", value)
