@@ -411,7 +411,7 @@ def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
     ignored = last.model_copy(update={"type": "ignored", "minimum": 2.0, "maximum": 2.0})
     columns = (*others, ignored)
     view = view_of(number_run(tmp_path, explanation=full.model_copy(update={"columns": columns})))
-    [cards] = [each for each in parts(view, "data") if isinstance(each, blocks.ColumnCards)]
+    [cards] = [each for each in parts(view, "data") if isinstance(each, blocks.ColumnCardsBlock)]
     assert len(cards.columns) == len(others)
     [row] = [row for row in tables(view, "data")["All columns"].rows if row[0] == last.name]
     assert row[1] == "ignored"
@@ -426,7 +426,7 @@ def test_rows_of_another_time_need_not_look_alike(tmp_path, split, end):
     chosen = {"name": "time", "column": "x"} if split == "time" else split
     data = {"train": "table.csv", "target": "y", "test": 0.25, "split": chosen}
     view = view_of(number_run(tmp_path, config={"data": data}))
-    texts = [each.text for each in parts(view, "data") if isinstance(each, blocks.Text)]
+    texts = [each.text for each in parts(view, "data") if isinstance(each, blocks.TextBlock)]
     assert any(text.endswith(f"they should {end}") for text in texts)
 
 
@@ -437,7 +437,7 @@ def test_without_values_of_other_rows_no_line_is_explained(tmp_path):
     )
     view = view_of(number_run(tmp_path, explanation=full.model_copy(update={"columns": columns})))
     assert "Bars show the distribution of the values in training rows." in [
-        each.text for each in parts(view, "data") if isinstance(each, blocks.Text)
+        each.text for each in parts(view, "data") if isinstance(each, blocks.TextBlock)
     ]
 
 
@@ -710,9 +710,9 @@ def test_what_a_command_changed_in_the_config_is_shown_below_it(tmp_path, monkey
     command = ["dlcli", "train", "c.yaml", "--set", "epochs=3", "-q", "--set=data.target=[y, d]"]
     monkeypatch.setattr(type(run), "environment", {"command": command})
     _given, changed, _resolved = (
-        each for each in parts(view_of(run), "config") if isinstance(each, blocks.Code)
+        each for each in parts(view_of(run), "config") if isinstance(each, blocks.CodeBlock)
     )
-    assert changed == blocks.Code("epochs=3\ndata.target=[y, d]", "Changed with --set:")
+    assert changed == blocks.CodeBlock("epochs=3\ndata.target=[y, d]", "Changed with --set:")
 
 
 def test_a_file_without_a_digest_has_a_dash_for_it(tmp_path, monkeypatch):
@@ -727,7 +727,7 @@ def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
     monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])
     config = plain.path / "resolved.yaml"
-    assert parts(view_of(plain), "next")[1] == blocks.Findings((found,), config)
+    assert parts(view_of(plain), "next")[1] == blocks.FindingsBlock((found,), config)
     page = html.unescape(to_html(view_of(plain)))
     assert f"<code>dlcli train {config} --set 'hidden[0].units=64'</code>" in page
     texts = ("r2 is 0.1", "the network is too small", "more units see more", "a book, 2016")
