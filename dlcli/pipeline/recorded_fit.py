@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from statistics import fmean
 from typing import Literal
 
@@ -56,12 +54,6 @@ SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""
 
 
-def _load_statistics() -> None:
-    """Load what the comparison with baselines needs while the network trains: half a second."""
-    with suppress(ImportError, MemoryError):  # raised again where it is needed
-        import_module("scipy.stats")
-
-
 def fit_with_checkpoints(
     rows: FitRows, plan: FitPlan, writer: RunWriter, events: Events
 ) -> FitResult:
@@ -78,7 +70,6 @@ def fit_with_checkpoints(
         TrainingError: if a checkpoint or the weights can't be stored.
         Interrupted: if a signal has arrived.
     """
-    threading.Thread(target=_load_statistics, daemon=True).start()
     start, workers = time.perf_counter(), rows.storage.workers
     reporter = _FitReporter(plan.config, events)
     checkpointer = RunCheckpointer(writer, plan.config.checkpoint.seconds, reporter.resumed)
