@@ -84,7 +84,7 @@ class ColumnType(Section):
     is_read: ClassVar[bool] = True
     """False if the network reads nothing of such a column."""
     plural: ClassVar[str] = ""
-    """What the values are in words, for a type that most values of a column may show: `dates`."""
+    """The noun for values of a type that most values of a column may show: `dates`."""
     has_usual_missing_words: ClassVar[bool] = False
     """True if `NA`, `-` and the like can only be missing values in such a column."""
 

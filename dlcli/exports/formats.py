@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     module: str
     """The module of this package whose `FORMAT` it is; it is imported when it is used."""
     summary: str
-    """What it writes, without a capital and a period."""
+    """Description of the exported files, without a capital and a period."""
 
 
 ENTRIES: Mapping[FormatName, Entry] = {

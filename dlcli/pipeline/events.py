@@ -92,7 +92,7 @@ class DataEvent(Event, kind="data"):
     seed: int
     """The config's seed."""
     notes: Sequence[str]
-    """What was detected in the files and is not obvious."""
+    """Properties of the files that were detected and are not obvious."""
 
 
 class TargetEvent(Event, kind="target"):
@@ -202,7 +202,7 @@ class WarningEvent(Event, kind="warning"):
     message: str
     """What, where, and what to do about it."""
     rest: Sequence[str] = ()
-    """What a message about many items omits; only if it does."""
+    """Items that a message about many of them omits; only if it does."""
     check: str | None = None
     """The check of the table that found it, as `inspect --json` names it; only if one did."""
     columns: Sequence[str] | None = None
@@ -366,7 +366,7 @@ class ReproductionResultEvent(Event, kind=RESULT):
     findings: Mapping[str, str]
     """For each of them, what is equal or differs, as a sentence."""
     causes: Sequence[str]
-    """What has probably made the weights differ; empty if weights and metrics are equal."""
+    """The probable cause of different weights; empty if weights and metrics are equal."""
     metric_difference: Number
     """The largest difference of a metric, as a share of its size (of a confusion matrix, as a share
     of the rows); `null` if one is undefined in only one of the runs."""
@@ -391,7 +391,7 @@ class RowsEvent(Event, kind="rows"):
     seed: int
     """The config's seed."""
     notes: Sequence[str]
-    """What was detected in the files and is not obvious."""
+    """Properties of the files that were detected and are not obvious."""
 
 
 class KeptEvent(Event, kind="kept"):

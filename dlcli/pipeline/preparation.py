@@ -426,7 +426,7 @@ class FitRows:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What is trained on the rows of a fit, and how."""
+    """The network that is trained on the rows of a fit, and the way of training it."""
 
     config: Config
     """Seed, optimizer, schedule, epochs, batch size, early stopping, precision; it names all that

@@ -31,7 +31,7 @@ class ViewBlock:
 
     @property
     def kind(self) -> str:
-        """What templates choose by: the name of its class in lower case, without `Block`."""
+        """The name by which templates choose: that of its class in lower case, without `Block`."""
         return type(self).__name__.removesuffix("Block").lower()
 
 

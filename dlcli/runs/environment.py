@@ -1,4 +1,4 @@
-"""What a run was made from: versions, machine and data, which its metrics are biased on."""
+"""The origin of a run: versions, machine, and the data that its metrics are biased on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What encoders read of rows, be they a table or a few mappings."""
+"""Rows as encoders read them: a table or a few mappings."""
 
 from __future__ import annotations
 

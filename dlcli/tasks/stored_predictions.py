@@ -23,7 +23,7 @@ class StoredPredictions:
     path: str
     """The table's path, for messages."""
     task_file: str = "encoding"
-    """What lists the known classes, for messages: the name of a file."""
+    """Name of the file that lists the known classes, for messages."""
 
     def of_split(self, split: str) -> StoredPredictions:
         """Return the rows of one set."""
