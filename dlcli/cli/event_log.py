@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
     from dlcli.cli.live_view import LiveView
     from dlcli.pipeline.documents import TrialResult
-    from dlcli.pipeline.events import Listener
     from dlcli.tables.table import FileNote
 
 _LABEL_WIDTH = 9  # of the longest, `features`

@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from dlcli.tables.table import Table
 
 
+MOST_CATEGORIES = 100
+"""Categories that a column keeps by default, the most frequent."""
+
+
 class OneHot(Choice, name="one_hot"):
     """An input of 0 or 1 for each category."""
 
@@ -98,7 +102,7 @@ class Categorical(ColumnType):
     """Encoding of a category as inputs."""
     min_count: PositiveInt = 1
     """Minimum number of training rows of a category; rarer values share one category."""
-    max_categories: PositiveInt = 100
+    max_categories: PositiveInt = MOST_CATEGORIES
     """Maximum number of categories: the most frequent; other values share one category."""
     missing: CategoricalMissing = MissingCategory()
     """Replacement of missing values."""
@@ -220,9 +224,6 @@ def decide_postal_codes(view: "ColumnView") -> "Decision | None":
         return None
     count = category_count(view.summary.distinct)
     return Decision(Categorical(), f"postal codes, by the column's name, {count}")
-
-
-MOST_CATEGORIES = 100
 
 
 def category_count(distinct: int) -> str:

@@ -34,7 +34,6 @@ from dlcli.tracking.tracker import Outcome, Parameter, Tracker, as_json, reason
 
 if TYPE_CHECKING:
     from dlcli.config.search_space import Value
-    from dlcli.pipeline.events import Listener
 
 _ALL_TRACKED = 500
 """Up to this epoch each one is tracked."""
