@@ -13,23 +13,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.network.layers import (
-    ActivationLayer,
-    AugmentLayer,
-    DenseLayer,
-    DropoutLayer,
-    EmbeddingLayer,
-    Front,
-    NormalizationLayer,
-    PeriodicLayer,
-    Weights,
-)
+from dlcli.network import layers
 from dlcli.network.network import Network
 from dlcli.schema.section import Section
 from dlcli.tasks.task import Task
 
 
-def plain_dropout(layer: DropoutLayer) -> keras.layers.Layer:
+def plain_dropout(layer: layers.DropoutLayer) -> keras.layers.Layer:
     """Return Keras's own Dropout, for a model that is used without dlcli."""
     return keras.layers.Dropout(layer.rate, name=layer.name)
 
@@ -49,8 +39,8 @@ def parameters_of(section: Section) -> dict[str, Any]:
 class Factories:
     """Functions that make the layers of a model which training has variants of."""
 
-    dropout: Callable[[DropoutLayer], keras.layers.Layer] = plain_dropout
-    augment: Callable[[AugmentLayer], keras.layers.Layer] | None = None
+    dropout: Callable[[layers.DropoutLayer], keras.layers.Layer] = plain_dropout
+    augment: Callable[[layers.AugmentLayer], keras.layers.Layer] | None = None
     """Makes the layers that augment images; `None` omits them."""
     regularizer: Callable[[Section, str], keras.regularizers.Regularizer] = plain_regularizer
     """Makes the regularizer of a weight, given its name."""
@@ -58,7 +48,7 @@ class Factories:
     """Takes the arguments of Keras's batch normalization."""
     activation: Callable[[str], str | Callable[[Any], Any]] = str
     """Returns what Keras applies for an activation of this name without parameters."""
-    dense: Callable[[DenseLayer], type[keras.layers.Dense]] = lambda _: keras.layers.Dense
+    dense: Callable[[layers.DenseLayer], type[keras.layers.Dense]] = lambda _: keras.layers.Dense
     """Returns the class of a Dense layer."""
 
 
@@ -87,17 +77,20 @@ def build_model(
     x = _apply_front(network.front, inputs, seed, factories)
     for layer in network.layers:
         policy = storage if layer is network.layers[-1] else precision
-        if isinstance(layer, DenseLayer):
+        if isinstance(layer, layers.DenseLayer):
             x = _dense(layer, seed, policy, factories)(x)
-        elif isinstance(layer, NormalizationLayer):
+        elif isinstance(layer, layers.NormalizationLayer):
             settings = layer.parameters.model_dump()
             x = factories.normalization(**settings, name=layer.name, dtype=policy)(x)
-        elif isinstance(layer, DropoutLayer):
+        elif isinstance(layer, layers.DropoutLayer):
             x = factories.dropout(layer)(x)
         elif layer.activation.is_default:
             activation = factories.activation(layer.activation.name)
             x = keras.layers.Activation(activation, name=layer.name, dtype=policy)(x)
-        if isinstance(layer, DenseLayer | ActivationLayer) and not layer.activation.is_default:
+        if (
+            isinstance(layer, layers.DenseLayer | layers.ActivationLayer)
+            and not layer.activation.is_default
+        ):
             # As an operation, which loads without dlcli.
             apply = getattr(keras.activations, layer.activation.name)
             x = apply(x, **parameters_of(layer.activation))
@@ -122,7 +115,9 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
     return keras.Model(model.input, y, name="network")
 
 
-def build_trained_model(network: Network, members: Sequence[tuple[Task, Weights]]) -> keras.Model:
+def build_trained_model(
+    network: Network, members: Sequence[tuple[Task, layers.Weights]]
+) -> keras.Model:
     """Build a trained model for the user's own Keras code, of an ensemble the mean of its members.
 
     Args:
@@ -146,14 +141,14 @@ def build_trained_model(network: Network, members: Sequence[tuple[Task, Weights]
     return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="network")
 
 
-def weights_of(model: keras.Model, network: Network) -> Weights:
+def weights_of(model: keras.Model, network: Network) -> layers.Weights:
     """Copy a model's weights, by name: `hidden_1/kernel`, with the scaling layer."""
     arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
 
 
-def assign_weights(model: keras.Model, network: Network, arrays: Weights) -> None:
+def assign_weights(model: keras.Model, network: Network, arrays: layers.Weights) -> None:
     """Set a model's weights to arrays of the same names and shapes."""
     for name, variable in _variables(model, network):
         variable.assign(arrays[name])
@@ -193,7 +188,9 @@ def with_scaling_layer(
     return Scaled
 
 
-def _dense(layer: DenseLayer, seed: int, policy: str, factories: Factories) -> keras.layers.Dense:
+def _dense(
+    layer: layers.DenseLayer, seed: int, policy: str, factories: Factories
+) -> keras.layers.Dense:
     """Make a Dense layer; an activation with parameters is applied after it."""
     settings: dict[str, Any] = {}
     for part in ("kernel", "bias"):
@@ -223,7 +220,7 @@ def _seeded(
 
 
 def _apply_front(
-    front: Front, x: keras.KerasTensor, seed: int, factories: Factories
+    front: layers.Front, x: keras.KerasTensor, seed: int, factories: Factories
 ) -> keras.KerasTensor:
     """Apply augmentation, embeddings and periodic encodings to (rows, inputs).
 
@@ -236,14 +233,14 @@ def _apply_front(
         return x
     parts = [_columns(x, front.unchanged)] if front.unchanged else []
     for layer in front.trained:
-        if isinstance(layer, EmbeddingLayer):
+        if isinstance(layer, layers.EmbeddingLayer):
             parts.append(_embedding(layer, x, seed))
         else:
             parts.append(_waves(layer, x, seed))
     return keras.layers.Concatenate(name="front", dtype=x.dtype)(parts) if parts[1:] else parts[0]
 
 
-def _embedding(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+def _embedding(layer: layers.EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
     indices = keras.ops.cast(x[:, layer.column], "int32")
     embedding = keras.layers.Embedding(
         layer.rows,
@@ -259,7 +256,7 @@ def _embedding(layer: EmbeddingLayer, x: keras.KerasTensor, seed: int) -> keras.
     return y
 
 
-def _waves(layer: PeriodicLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+def _waves(layer: layers.PeriodicLayer, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
     kernel = f"{layer.name}/kernel"
     products = keras.layers.EinsumDense(
         "ri,if->rif",

@@ -15,17 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli import errors
 from dlcli.cluster import ALONE, Cluster
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    DlcliError,
-    Problem,
-    RunError,
-    TrainingError,
-    UsageError,
-    WorkerError,
-)
 
 Arrays = Mapping[str, NDArray[Any]]
 Result = TypeVar("Result")
@@ -123,13 +114,13 @@ class ConnectedWorkers(Workers, ABC):
     def gather_results(self, work: Callable[[], Any]) -> list[Any]:
         """Return what each worker's `work` returns, which JSON can represent; see `agree`."""
         result = None
-        error: DlcliError | None = None
+        error: errors.DlcliError | None = None
         try:
             result = work()
-        except DlcliError as failed:
+        except errors.DlcliError as failed:
             error = failed
         except MemoryError:
-            error = WorkerError("out of memory; use more workers, or data.storage: disk")
+            error = errors.WorkerError("out of memory; use more workers, or data.storage: disk")
         failure = error and [type(error).__name__, str(error), getattr(error, "__notes__", [])]
         found = self.gather([failure, result])
         for rank, (each, _) in enumerate(found):
@@ -138,16 +129,18 @@ class ConnectedWorkers(Workers, ABC):
         return [result for _, result in found]
 
 
-def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> DlcliError:
+def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> errors.DlcliError:
     """Return the error of another worker, with the same exit code."""
-    kinds = {kind.__name__: kind for kind in (DataError, RunError, TrainingError)}
-    error: DlcliError
+    kinds = {
+        kind.__name__: kind for kind in (errors.DataError, errors.RunError, errors.TrainingError)
+    }
+    error: errors.DlcliError
     if name == "ConfigError":
-        error = ConfigError([Problem("", message)])
+        error = errors.ConfigError([errors.Problem("", message)])
     elif name == "UsageError":
-        error = UsageError(message)
+        error = errors.UsageError(message)
     else:
-        error = kinds.get(name, WorkerError)("")
+        error = kinds.get(name, errors.WorkerError)("")
         # Rows are the same for all, a disk is the worker's own.
         error.args = (message if name == "DataError" else f"worker {rank}: {message}",)
     for note in notes:

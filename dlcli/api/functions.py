@@ -7,34 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from dlcli.api.arguments import (
-    boolean,
-    check_columns,
-    check_tolerance,
-    class_name,
-    column_names,
-    database_url,
-    integer,
-    job_count,
-    output_path,
-    overrides_of,
-    table_source,
-)
+from dlcli.api import arguments, results
 from dlcli.api.models import Model
 from dlcli.api.notebook import Progress, listening, warn
-from dlcli.api.results import (
-    AnyResult,
-    AnyRun,
-    ComparisonResult,
-    CrossValidationRun,
-    DiagnosisResult,
-    ExportResult,
-    InspectionResult,
-    ReproductionResult,
-    SearchRun,
-    TrainingRun,
-    result_of,
-)
 from dlcli.config.config_file import ConfigFile, load_config, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
@@ -64,7 +39,7 @@ def train(
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
-) -> TrainingRun:
+) -> results.TrainingRun:
     """Train what a config describes, and write a run folder.
 
     Args:
@@ -88,7 +63,7 @@ def train(
     """
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
-        return TrainingRun(train_run.train(file, _path(output), listener))
+        return results.TrainingRun(train_run.train(file, _path(output), listener))
 
 
 def cross_validate(  # noqa: PLR0913  (named by their callers)
@@ -103,7 +78,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
-) -> CrossValidationRun:
+) -> results.CrossValidationRun:
     """Train a config without each fold in turn, and evaluate it on the rows of that fold.
 
     Args:
@@ -122,14 +97,14 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
         DlcliError: see `train`.
     """
     plan = CrossValidationPlan(
-        folds=integer("folds", folds, 2, MOST_FOLDS),
-        repeats=integer("repeats", repeats, 1, MOST_FOLDS),
-        refit=boolean("refit", refit),
+        folds=arguments.integer("folds", folds, 2, MOST_FOLDS),
+        repeats=arguments.integer("repeats", repeats, 1, MOST_FOLDS),
+        refit=arguments.boolean("refit", refit),
     )
-    jobs = job_count(jobs)
+    jobs = arguments.job_count(jobs)
     file = _config_file(config, overrides, data, None, test_data)
     with listening(progress) as listener:
-        return CrossValidationRun(
+        return results.CrossValidationRun(
             cross_validation.cross_validate(file, plan, _path(output), listener, jobs)
         )
 
@@ -146,7 +121,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
-) -> SearchRun:
+) -> results.SearchRun:
     """Search for a better config, as its section `tune` describes.
 
     Args:
@@ -169,17 +144,17 @@ def tune(  # noqa: PLR0913  (named by their callers)
     from dlcli.pipeline.search_context import SearchSettings
 
     settings = SearchSettings(
-        jobs=job_count(jobs),
-        storage=database_url("storage", storage),
-        nested=boolean("nested", nested),
+        jobs=arguments.job_count(jobs),
+        storage=arguments.database_url("storage", storage),
+        nested=arguments.boolean("nested", nested),
     )
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:
-        return SearchRun(search.tune(file, settings, _path(output), listener))
+        return results.SearchRun(search.tune(file, settings, _path(output), listener))
 
 
 def resume(
-    run: str | Path | AnyResult,
+    run: str | Path | results.AnyResult,
     data: Data = None,
     *,
     validation_data: Data = None,
@@ -187,7 +162,7 @@ def resume(
     storage: str | None = None,
     jobs: int = 1,
     progress: Progress = None,
-) -> AnyResult:
+) -> results.AnyResult:
     """Resume an interrupted training, cross-validation or search.
 
     Args:
@@ -206,8 +181,12 @@ def resume(
         RunError: if there is nothing to resume, or the data have changed.
         DlcliError: see `train`.
     """
-    folder, tables, jobs = _folder(run), _tables(data, validation_data, test_data), job_count(jobs)
-    storage = database_url("storage", storage)
+    folder, tables, jobs = (
+        _folder(run),
+        _tables(data, validation_data, test_data),
+        arguments.job_count(jobs),
+    )
+    storage = arguments.database_url("storage", storage)
     kind, is_there = kind_of_unfinished(folder), is_unfinished(folder)
     if is_there and kind == "train" and jobs > 1:
         raise UsageError("jobs is for a cross-validation or a search, not for one training")
@@ -216,26 +195,26 @@ def resume(
     with listening(progress) as listener:
         if kind == "cv":
             resumed = resume_cross_validation(folder, listener, jobs, tables)
-            return result_of(resumed)
+            return results.result_of(resumed)
         if kind == "tune":
             from dlcli.pipeline.search import resume_tuning
             from dlcli.pipeline.search_context import SearchSettings
 
             settings = SearchSettings(jobs=jobs, storage=storage)
-            return result_of(resume_tuning(folder, settings, listener, tables))
-        return result_of(train_run.resume(folder, listener, tables))
+            return results.result_of(resume_tuning(folder, settings, listener, tables))
+        return results.result_of(train_run.resume(folder, listener, tables))
 
 
-def open_run(run: str | Path | AnyResult) -> AnyResult:
+def open_run(run: str | Path | results.AnyResult) -> results.AnyResult:
     """Open the folder of a finished run; its files are verified as they are read.
 
     Raises:
         RunError: if there is none, or it is unfinished or damaged.
     """
-    return result_of(open_folder(_folder(run)))
+    return results.result_of(open_folder(_folder(run)))
 
 
-def load(run: AnyRun) -> Model:
+def load(run: results.AnyRun) -> Model:
     """Load a trained model to predict with, without TensorFlow.
 
     Args:
@@ -247,7 +226,7 @@ def load(run: AnyRun) -> Model:
     return Model.of(locate_table(run) if isinstance(run, str) else _folder(run))
 
 
-def compare(*runs: AnyRun, data: object = None) -> ComparisonResult:
+def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonResult:
     """Compare runs, and test whether they differ significantly; the others with the first.
 
     Args:
@@ -263,11 +242,11 @@ def compare(*runs: AnyRun, data: object = None) -> ComparisonResult:
     from dlcli.comparison import run_comparison
 
     opened = [open_folder(_folder(run)) for run in runs]
-    table = None if data is None else table_source(data)
-    return ComparisonResult(run_comparison.compare(opened, table))
+    table = None if data is None else arguments.table_source(data)
+    return results.ComparisonResult(run_comparison.compare(opened, table))
 
 
-def diagnose(run: AnyRun) -> DiagnosisResult:
+def diagnose(run: results.AnyRun) -> results.DiagnosisResult:
     """Find problems of a run, explain them and suggest remedies.
 
     Args:
@@ -280,17 +259,17 @@ def diagnose(run: AnyRun) -> DiagnosisResult:
 
     chosen = open_folder(_folder(run))
     chosen.require_training()
-    return DiagnosisResult(chosen, find_problems(chosen))
+    return results.DiagnosisResult(chosen, find_problems(chosen))
 
 
 def export(
-    run: AnyRun,
+    run: results.AnyRun,
     format: FormatName,
     output: str | Path,
     *,
     interval: float | None = None,
     quantize: Literal["dynamic"] | None = None,
-) -> ExportResult:
+) -> results.ExportResult:
     """Export a run as a model, which is compared with dlcli, or as a script, without dlcli.
 
     Args:
@@ -309,12 +288,12 @@ def export(
             predicts otherwise. Nothing is left then.
         RunError: for a run that is not there, is damaged, or has no network.
     """
-    training = TrainingRun(open_folder(_folder(run)))
+    training = results.TrainingRun(open_folder(_folder(run)))
     return training.export(format, output, interval=interval, quantize=quantize)
 
 
 def reproduce(
-    run: str | Path | TrainingRun,
+    run: str | Path | results.TrainingRun,
     data: Data = None,
     *,
     validation_data: Data = None,
@@ -322,7 +301,7 @@ def reproduce(
     tolerance: float | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
-) -> ReproductionResult:
+) -> results.ReproductionResult:
     """Train a run's complete config again, and compare data, versions, weights and metrics.
 
     Args:
@@ -341,17 +320,19 @@ def reproduce(
     Raises:
         DlcliError: see `train`.
     """
-    check_tolerance(tolerance)
+    arguments.check_tolerance(tolerance)
     tables = _tables(data, validation_data, test_data)
     with listening(progress) as listener:
-        return ReproductionResult(
+        return results.ReproductionResult(
             reproduction.reproduce(
                 open_folder(_folder(run)), _path(output), listener, tolerance, tables
             )
         )
 
 
-def inspect(data: Data | str | Path, target: str | Sequence[str] | None = None) -> InspectionResult:
+def inspect(
+    data: Data | str | Path, target: str | Sequence[str] | None = None
+) -> results.InspectionResult:
     """Check a table before training on it.
 
     Args:
@@ -365,11 +346,11 @@ def inspect(data: Data | str | Path, target: str | Sequence[str] | None = None) 
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
 
     if target is not None:
-        check_columns("target", target)
-    table = read_for_inspection(table_source(data), target)
+        arguments.check_columns("target", target)
+    table = read_for_inspection(arguments.table_source(data), target)
     for message in table.warnings:
         warn(message)
-    return InspectionResult(inspect_table(table, target))
+    return results.InspectionResult(inspect_table(table, target))
 
 
 def starter_config(
@@ -400,12 +381,12 @@ def starter_config(
     """
     from dlcli.starter import config_writing
 
-    check_columns("target", target)
+    arguments.check_columns("target", target)
     return config_writing.starter_config(
-        table_source(data),
+        arguments.table_source(data),
         target,
-        ignore=column_names("ignore", ignore),
-        positive_class=class_name("positive_class", positive_class),
+        ignore=arguments.column_names("ignore", ignore),
+        positive_class=arguments.class_name("positive_class", positive_class),
         type=type,
         preset=preset,
     )
@@ -418,7 +399,7 @@ def _config_file(
     validation_data: Data,
     test_data: Data,
 ) -> ConfigFile:
-    tables, changes = _tables(data, validation_data, test_data), overrides_of(overrides)
+    tables, changes = _tables(data, validation_data, test_data), arguments.overrides_of(overrides)
     is_path = isinstance(config, Path) or (isinstance(config, str) and "\n" not in config)
     if is_path:
         path = Path(str(config))
@@ -454,12 +435,12 @@ def _tables(data: Data, validation_data: Data, test_data: Data) -> dict[str, Mem
 
 
 def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else output_path(path)
+    return None if path is None else arguments.output_path(path)
 
 
-def _folder(run: str | Path | AnyResult) -> Path:
+def _folder(run: str | Path | results.AnyResult) -> Path:
     if isinstance(run, str | Path):
         return Path(run)
-    if isinstance(run, AnyResult):
+    if isinstance(run, results.AnyResult):
         return run.path
     raise UsageError(f"expected a run folder or a run, got {type(run).__name__}")

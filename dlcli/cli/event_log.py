@@ -16,36 +16,7 @@ import click
 
 from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, print_message
 from dlcli.errors import plural, printable
-from dlcli.pipeline.events import (
-    RESULT,
-    BaselinesEvent,
-    DataEvent,
-    DefaultEvent,
-    DeviceEvent,
-    EarlierEvent,
-    EngineEvent,
-    EpochEvent,
-    Event,
-    FeaturesEvent,
-    FinalistEvent,
-    FoldEvent,
-    KeptEvent,
-    Listener,
-    MemberEvent,
-    NestedEvent,
-    NetworkEvent,
-    ReportEvent,
-    ResumedEvent,
-    RowsEvent,
-    ScalingLayerEvent,
-    SpaceEvent,
-    StorageEvent,
-    TargetEvent,
-    TrackingEvent,
-    TrainedEvent,
-    TrialEvent,
-    WarningEvent,
-)
+from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.reports.progress import epoch_line, member_line, progress_line
 
@@ -65,7 +36,7 @@ _MOST_NAMES = 8
 
 
 @contextmanager
-def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
+def event_listener(*, as_json: bool, quiet: bool) -> Iterator[events.Listener]:
     """Give a listener that prints events; with JSON, the result comes last.
 
     Args:
@@ -75,8 +46,8 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
     log = _TextLog()
     result: dict[str, object] = {}
 
-    def listen(event: Event) -> None:
-        if event.kind == RESULT:
+    def listen(event: events.Event) -> None:
+        if event.kind == events.RESULT:
             result.update(event.to_json())
         elif quiet:
             print_warning(event)
@@ -92,10 +63,10 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         with ignoring_lost_output():
             log.close()
     if as_json and result:  # of several workers, one has it
-        _print_json(RESULT, result)
+        _print_json(events.RESULT, result)
 
 
-def print_event(event: Event) -> None:
+def print_event(event: events.Event) -> None:
     """Print an event to standard error, wrapped to the width of a terminal."""
     print_warning(event)
     for index, line in enumerate(event_lines(event)):
@@ -103,9 +74,9 @@ def print_event(event: Event) -> None:
         print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
 
 
-def print_warning(event: Event) -> None:
+def print_warning(event: events.Event) -> None:
     """Print an event to standard error if it is a warning."""
-    if isinstance(event, WarningEvent):
+    if isinstance(event, events.WarningEvent):
         print_message("warning", event.message)
 
 
@@ -124,20 +95,20 @@ class _TextLog:
         self._rows: int | None = None
         self._resumed: dict[int, int] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: events.Event) -> None:
         if (line := progress_line(event)) is not None:
             self._show_progress(line)
             return
-        if isinstance(event, EpochEvent | MemberEvent):
-            if isinstance(event, EpochEvent):
+        if isinstance(event, events.EpochEvent | events.MemberEvent):
+            if isinstance(event, events.EpochEvent):
                 self._stop_progress()
             self._epochs = self._epochs or self._start_epochs()
             self._epochs.add(event)
             return
         self.close()
-        if isinstance(event, DataEvent):
+        if isinstance(event, events.DataEvent):
             self._rows = event.rows["train"]
-        elif isinstance(event, ResumedEvent):
+        elif isinstance(event, events.ResumedEvent):
             self._resumed[event.member or 1] = event.epochs
         print_event(event)
 
@@ -176,14 +147,14 @@ class EpochLines:
     """Prints the first epoch, the last, and about ten in between; of an ensemble, each member."""
 
     def __init__(self) -> None:
-        self._held: EpochEvent | None = None
+        self._held: events.EpochEvent | None = None
 
-    def add(self, event: EpochEvent | MemberEvent) -> None:
+    def add(self, event: events.EpochEvent | events.MemberEvent) -> None:
         """Print the epoch if it is one of those, else hold it, because it may be the last.
 
         Epochs of members that are trained at the same time would come in any order.
         """
-        if isinstance(event, MemberEvent):
+        if isinstance(event, events.MemberEvent):
             print_line(member_line(event))
         elif event.member is None:
             self._held = event
@@ -201,13 +172,13 @@ class EpochLines:
 
 
 @singledispatch
-def event_lines(event: Event) -> list[str]:
+def event_lines(event: events.Event) -> list[str]:
     """Return the lines of an event, which is not an epoch or a warning; its kind is their label."""
     return []
 
 
 @event_lines.register
-def _data(event: DataEvent) -> list[str]:
+def _data(event: events.DataEvent) -> list[str]:
     names = {"train": "training"}
     counts = [f"{count:,} {names.get(name, name)}" for name, count in event.rows.items()]
     split = f" ({event.split}, seed {event.seed})" if event.split else ""
@@ -215,7 +186,7 @@ def _data(event: DataEvent) -> list[str]:
 
 
 @event_lines.register
-def _target(event: TargetEvent) -> list[str]:
+def _target(event: events.TargetEvent) -> list[str]:
     columns, reason = event.columns, event.reason
     names = event.classes or event.labels
     if names:
@@ -228,7 +199,7 @@ def _target(event: TargetEvent) -> list[str]:
 
 
 @event_lines.register
-def _features(event: FeaturesEvent) -> list[str]:
+def _features(event: events.FeaturesEvent) -> list[str]:
     """Return one line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
 
     Columns that `input.features` does not name come last, with the setting that includes them.
@@ -256,7 +227,7 @@ def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
 
 
 @event_lines.register
-def _network(event: NetworkEvent) -> list[str]:
+def _network(event: events.NetworkEvent) -> list[str]:
     """Return the widths of the layers, `4 → 16 relu → 3 softmax`, and the loss."""
     layers = event.layers
     chain = [str(event.inputs)]
@@ -290,27 +261,27 @@ def _network(event: NetworkEvent) -> list[str]:
 
 
 @event_lines.register
-def _engine(event: EngineEvent) -> list[str]:
+def _engine(event: events.EngineEvent) -> list[str]:
     if event.name != "compiled":
         return [event.name]
     return [f"compiled, {'with XLA' if event.jit_compile else 'as a graph'}"]
 
 
 @event_lines.register
-def _resumed(event: ResumedEvent) -> list[str]:
+def _resumed(event: events.ResumedEvent) -> list[str]:
     member = "" if event.member is None else f" of member {event.member}"
     return [f"after {plural(event.epochs, 'epoch')}{member}"]
 
 
 @event_lines.register
-def _scaling_layer(event: ScalingLayerEvent) -> list[str]:
+def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
     chosen = "with" if event.kept else "without"
     return [f"{chosen} one: val_loss of the first network is {scaled} with and {plain} without it"]
 
 
 @event_lines.register
-def _trained(event: TrainedEvent) -> list[str]:
+def _trained(event: events.TrainedEvent) -> list[str]:
     epochs, best = event.epochs, event.best_epoch
     kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
     if event.members is not None:
@@ -324,19 +295,19 @@ def _trained(event: TrainedEvent) -> list[str]:
 
 
 @event_lines.register
-def _baselines(event: BaselinesEvent) -> list[str]:
+def _baselines(event: events.BaselinesEvent) -> list[str]:
     absence = f"; no linear model: {event.no_linear}" if event.no_linear else ""
     return [f"{', '.join(event.models)} in {fmt.duration(event.seconds)}{absence}"]
 
 
 @event_lines.register
-def _tracking(event: TrackingEvent) -> list[str]:
+def _tracking(event: events.TrackingEvent) -> list[str]:
     look = f"; view with: {event.look}" if event.look else ""
     return [f"{event.tracker}: {event.place}{look}"]
 
 
 @event_lines.register
-def _rows(event: RowsEvent) -> list[str]:
+def _rows(event: events.RowsEvent) -> list[str]:
     aside = event.set_aside
     kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
     split = f"({event.split}, seed {event.seed})"
@@ -344,7 +315,7 @@ def _rows(event: RowsEvent) -> list[str]:
 
 
 @event_lines.register
-def _space(event: SpaceEvent) -> list[str]:
+def _space(event: events.SpaceEvent) -> list[str]:
     from dlcli.schema.yaml_document import dump_yaml
 
     trials = f"{plural(event.trials, 'trial')}, " if event.trials is not None else ""
@@ -357,7 +328,7 @@ def _space(event: SpaceEvent) -> list[str]:
 
 
 @event_lines.register
-def _fold(event: FoldEvent) -> list[str]:
+def _fold(event: events.FoldEvent) -> list[str]:
     fold, metric = event.result, event.metric
     repeat = f"repeat {fold.repeat}, " if event.repeats > 1 else ""
     place = f"{repeat}{fold.fold}/{event.of}"
@@ -370,18 +341,18 @@ def _fold(event: FoldEvent) -> list[str]:
 
 
 @event_lines.register
-def _kept(event: KeptEvent) -> list[str]:
+def _kept(event: events.KeptEvent) -> list[str]:
     return [f"{event.folds:,} of {plural(event.of, 'fold')} finished before"]
 
 
 @event_lines.register
-def _earlier(event: EarlierEvent) -> list[str]:
+def _earlier(event: events.EarlierEvent) -> list[str]:
     of = f" of {event.of:,}" if event.of else ""
     return [f"{plural(event.trials, 'trial')}{of} finished before"]
 
 
 @event_lines.register
-def _trial(event: TrialEvent) -> list[str]:
+def _trial(event: events.TrialEvent) -> list[str]:
     from dlcli.reports.search_charts import settings_text
 
     place = f"{event.ended:,}" + (f"/{event.of:,}" if event.of else "")
@@ -392,7 +363,7 @@ def _trial(event: TrialEvent) -> list[str]:
 
 
 @event_lines.register
-def _default(event: DefaultEvent) -> list[str]:
+def _default(event: events.DefaultEvent) -> list[str]:
     return [f"{_candidate(event.result, event.metric)}: the original config"]
 
 
@@ -413,7 +384,7 @@ def _candidate(
 
 
 @event_lines.register
-def _finalist(event: FinalistEvent) -> list[str]:
+def _finalist(event: events.FinalistEvent) -> list[str]:
     found = event.result
     value = fmt.number(found.metrics.get(found.metric or ""))
     result = f"{found.name}: {found.split} {found.metric} {value}"
@@ -423,24 +394,24 @@ def _finalist(event: FinalistEvent) -> list[str]:
 
 
 @event_lines.register
-def _nested(event: NestedEvent) -> list[str]:
+def _nested(event: events.NestedEvent) -> list[str]:
     inner, outer = fmt.number(event.result.inner), fmt.number(event.result.value)
     place = f"outer fold {event.result.fold}/{event.of}"
     return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
 
 
 @event_lines.register
-def _storage(event: StorageEvent) -> list[str]:
+def _storage(event: events.StorageEvent) -> list[str]:
     return [f"rows are on disk during training, in {event.folder}"]
 
 
 @event_lines.register
-def _report(event: ReportEvent) -> list[str]:
+def _report(event: events.ReportEvent) -> list[str]:
     return [event.page]
 
 
 @event_lines.register
-def _device(event: DeviceEvent) -> list[str]:
+def _device(event: events.DeviceEvent) -> list[str]:
     others = f" (one of {event.gpus})" if event.gpus > 1 else ""
     return [f"{event.device}{others}, {plural(event.threads, 'thread')}"]
 

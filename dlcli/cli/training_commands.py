@@ -251,18 +251,14 @@ def cv(
       dlcli cv houses.yaml --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/houses-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline.cross_validation import (
-        CrossValidationPlan,
-        cross_validate,
-        resume_cross_validation,
-    )
+    from dlcli.pipeline import cross_validation
 
     if isinstance(source, Path):
-        return resume_cross_validation(source, listener, jobs or 1)
-    plan = CrossValidationPlan.model_validate(
+        return cross_validation.resume_cross_validation(source, listener, jobs or 1)
+    plan = cross_validation.CrossValidationPlan.model_validate(
         {name: value for name, value in folds.items() if value}
     )
-    return cross_validate(source, plan, output, listener, jobs or 1)
+    return cross_validation.cross_validate(source, plan, output, listener, jobs or 1)
 
 
 def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import model_validator
 
 from dlcli.arrays import Matrix, np
+from dlcli.columns import column_type
 from dlcli.columns.client_values import ClientColumn, ModelInput
-from dlcli.columns.column_type import (
-    ColumnType,
-    Decision,
-    Defaults,
-    EncoderClasses,
-    ErrorIfMissing,
-    FilledEncoder,
-    Imputation,
-    Rule,
-    needs_indicator,
-    present_numbers,
-    way_out,
-)
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.type_inference import InferenceOrder
@@ -38,14 +26,14 @@ if TYPE_CHECKING:
     from dlcli.tables.table import Table
 
 
-class MostFrequent(Imputation, name="most_frequent"):
+class MostFrequent(column_type.Imputation, name="most_frequent"):
     """The most frequent value of the training rows."""
 
 
-BooleanMissing = Annotated[MostFrequent | ErrorIfMissing, OneOf("policy")]
+BooleanMissing = Annotated[MostFrequent | column_type.ErrorIfMissing, OneOf("policy")]
 
 
-class Boolean(ColumnType):
+class Boolean(column_type.ColumnType):
     """True or false, as 1 or 0."""
 
     has_usual_missing_words = True
@@ -55,7 +43,7 @@ class Boolean(ColumnType):
     """Replacement of missing values."""
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
         """Yield the rule of true and false in these words; yes and no are categories."""
         yield InferenceOrder.WORDS, _decide_words
 
@@ -64,20 +52,20 @@ class Boolean(ColumnType):
         return bool(column.booleans().unreadable.any())
 
     @classmethod
-    def encoders(cls) -> EncoderClasses:
+    def encoders(cls) -> column_type.EncoderClasses:
         """Return the classes of encoders that `fit` makes."""
         return (BooleanEncoder,)
 
-    def fit(self, column: str, train: "Table", defaults: Defaults) -> "BooleanEncoder":
+    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "BooleanEncoder":
         """Fit the encoder of a column on training rows."""
-        values = train.booleans(column, way_out)
-        present = present_numbers(column, values, train)
-        is_required = isinstance(self.missing, ErrorIfMissing)
+        values = train.booleans(column, column_type.way_out)
+        present = column_type.present_numbers(column, values, train)
+        is_required = isinstance(self.missing, column_type.ErrorIfMissing)
         return BooleanEncoder(
             column=column,
             missing_share=1 - len(present) / len(values),
             fill=None if is_required else float(present.mean() > 0.5),
-            indicator=needs_indicator(self.missing, len(present) < len(values)),
+            indicator=column_type.needs_indicator(self.missing, len(present) < len(values)),
         )
 
     def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
@@ -85,11 +73,15 @@ class Boolean(ColumnType):
         return f"{super().starter_comment(reason, values)}: {values.listing}"
 
 
-def _decide_words(view: "ColumnView") -> Decision | None:
-    return Decision(Boolean(), "all true or false") if view.column.looks_boolean() else None
+def _decide_words(view: "ColumnView") -> column_type.Decision | None:
+    return (
+        column_type.Decision(Boolean(), "all true or false")
+        if view.column.looks_boolean()
+        else None
+    )
 
 
-class BooleanEncoder(FilledEncoder):
+class BooleanEncoder(column_type.FilledEncoder):
     """True as 1, false as 0."""
 
     encoding: Literal["boolean"] = "boolean"
@@ -149,7 +141,7 @@ class BooleanEncoder(FilledEncoder):
         """The functions of a script that fit and encode the column."""
         return ScriptCode("boolean", "fit_boolean")
 
-    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {"type": "boolean", "indicator": self.indicator}
 

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Indices, Matrix, np
+from dlcli.columns import column_type
 from dlcli.columns.client_values import (
     MOST_CHECKED,
     RECIPE,
@@ -24,20 +25,6 @@ from dlcli.columns.client_values import (
     ModelInput,
     as_code,
     sent_texts,
-)
-from dlcli.columns.column_type import (
-    ColumnType,
-    Decision,
-    Defaults,
-    DenseEncoder,
-    EncoderClasses,
-    EncodersWithInputs,
-    ErrorIfMissing,
-    Record,
-    Rule,
-    Together,
-    refuse_missing,
-    require_values,
 )
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.python_code import ScriptCode, literal
@@ -84,7 +71,7 @@ class MissingCategory(Choice, name="category"):
 
 
 CategoricalMissing = Annotated[
-    MissingCategory | MostFrequentCategory | ErrorIfMissing, OneOf("policy")
+    MissingCategory | MostFrequentCategory | column_type.ErrorIfMissing, OneOf("policy")
 ]
 
 
@@ -92,7 +79,7 @@ _MANY_CATEGORIES = 50
 """Categories from which on an embedding is suggested."""
 
 
-class Categorical(ColumnType):
+class Categorical(column_type.ColumnType):
     """One of several values."""
 
     identifier_share = 0.95
@@ -116,7 +103,7 @@ class Categorical(ColumnType):
             yield "unseen", f"can't be error with min_count: {self.min_count}"
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
         """Yield the rules of codes that have names, and of whatever has a text."""
         yield InferenceOrder.NAMES, decide_postal_codes
         yield InferenceOrder.OTHERS, decide_categories
@@ -131,12 +118,12 @@ class Categorical(ColumnType):
         return identity_of_categories(column, summary, self.identifier_share)
 
     @classmethod
-    def encoders(cls) -> EncoderClasses:
+    def encoders(cls) -> column_type.EncoderClasses:
         """Return the classes of encoders that `fit` makes."""
         return (OneHotEncoder, EmbeddingEncoder)
 
     def fit(
-        self, column: str, train: "Table", defaults: Defaults
+        self, column: str, train: "Table", defaults: column_type.Defaults
     ) -> "OneHotEncoder | EmbeddingEncoder":
         """Fit the encoder of a column on training rows.
 
@@ -145,7 +132,7 @@ class Categorical(ColumnType):
         """
         codes, texts = train.codes(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-        require_values(len(texts), column, train)
+        column_type.require_values(len(texts), column, train)
         ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
         frequent = [texts[at] for at in ranked if counts[at] >= self.min_count]
         if not frequent:
@@ -198,7 +185,7 @@ class Categorical(ColumnType):
         return f"for so many values, {encoded} has fewer inputs, which are learned"
 
     @classmethod
-    def together(cls, encoders: EncodersWithInputs) -> Together | None:
+    def together(cls, encoders: column_type.EncodersWithInputs) -> column_type.Together | None:
         """Return what encodes few rows of several columns at once; None if nothing does."""
         own = [(each, at) for each, at in encoders if isinstance(each, CategoryEncoder)]
         return _CategoriesTogether(own) if own else None
@@ -216,14 +203,14 @@ _POSTAL_NAME = re.compile(
 _POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may lack leading zeros
 
 
-def decide_postal_codes(view: "ColumnView") -> "Decision | None":
+def decide_postal_codes(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
     if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
         return None
     if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
         return None
     count = category_count(view.summary.distinct)
-    return Decision(Categorical(), f"postal codes, by the column's name, {count}")
+    return column_type.Decision(Categorical(), f"postal codes, by the column's name, {count}")
 
 
 def category_count(distinct: int) -> str:
@@ -232,11 +219,11 @@ def category_count(distinct: int) -> str:
     return f"{plural(distinct, 'value')}{cut}"
 
 
-def decide_categories(view: "ColumnView") -> Decision | None:
+def decide_categories(view: "ColumnView") -> column_type.Decision | None:
     """Decide for categories if no other rule decided for a column of text."""
     if view.column.kind != "text":
         return None
-    return Decision(Categorical(), f"text, {category_count(view.summary.distinct)}")
+    return column_type.Decision(Categorical(), f"text, {category_count(view.summary.distinct)}")
 
 
 # Encoding.
@@ -273,7 +260,7 @@ def _spellings(category: str) -> list[str]:
     return [category + end for end in _DECIMALS] if _WHOLE.fullmatch(category) else [category]
 
 
-class CategoryEncoder(DenseEncoder):
+class CategoryEncoder(column_type.DenseEncoder):
     """Encoder of a column whose values are categories."""
 
     type: Literal["categorical"] = "categorical"
@@ -336,7 +323,7 @@ class CategoryEncoder(DenseEncoder):
         if missing.any():
             self._record_missing(int(missing.sum()), issues)
             if self.missing == "error":
-                refuse_missing(missing, rows, self.column, issues)
+                column_type.refuse_missing(missing, rows, self.column, issues)
             elif self.missing_code is None:
                 forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
                 issues.refuse(missing, rows, self.column, lambda _: forbidden)
@@ -469,7 +456,7 @@ class CategoryEncoder(DenseEncoder):
     script_type: ClassVar[str] = "category"
     """The name of the encoding in a script."""
 
-    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         assert isinstance(section, Categorical)
         return {
@@ -561,7 +548,7 @@ class EmbeddingEncoder(CategoryEncoder):
         yield "embedding.set_weights([vectors])"
 
 
-class _CategoriesTogether(Together):
+class _CategoriesTogether(column_type.Together):
     """Columns of categories, of which few rows are encoded at once."""
 
     def __init__(self, encoders: Sequence[tuple[CategoryEncoder, slice]]) -> None:
@@ -570,9 +557,9 @@ class _CategoriesTogether(Together):
             for each, at in encoders
         ]
 
-    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
+    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:
         """Write the inputs of columns in which there is nothing to record."""
-        encoded: dict[str, Record | None] = {}
+        encoded: dict[str, column_type.Record | None] = {}
         for column, known, start, is_one_hot in self._columns:
             texts = rows.few_texts(column)
             if texts is None or not known.keys() >= {*texts}:

@@ -14,22 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcli.columns.graph_operations import Operations, Value
-from dlcli.tables.datetime_parsing import (
-    CENTURY_TURN,
-    DAY,
-    MONTHS,
-    SECOND,
-    TIME_DIRECTIVES,
-    TIME_PARTS,
-    UNIX_TICKS,
-    month_pattern,
-    time_pattern,
-)
+from dlcli.tables import datetime_parsing
 from dlcli.tables.time_formats import format_tokens
 
 _SHIFT = 719_468
 """Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
-_FIRST, _END = -719_162 * DAY, 2_932_897 * DAY
+_FIRST, _END = -719_162 * datetime_parsing.DAY, 2_932_897 * datetime_parsing.DAY
 """The beginnings of the years 1 and 10000, in microseconds since 1970."""
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ISO = (
@@ -60,7 +50,7 @@ def read_times(
         formats: the first that matches a value applies.
         missing: words that count as missing.
     """
-    if ticks := UNIX_TICKS.get(formats[0]):
+    if ticks := datetime_parsing.UNIX_TICKS.get(formats[0]):
         return _read_unix(ops, x, ticks)
     x = ops.trimmed(x)
     moments, readable = _read_texts(ops, x, formats[0])
@@ -96,9 +86,9 @@ class CalendarSteps(NamedTuple):
 
 def calendar_steps(ops: Operations, moments: Value) -> CalendarSteps:
     """Return the parts of the dates of moments, microseconds since 1970-01-01T00:00Z, (rows,)."""
-    days = (moments + _SHIFT * DAY) // DAY - _SHIFT
+    days = (moments + _SHIFT * datetime_parsing.DAY) // datetime_parsing.DAY - _SHIFT
     year, month, day = _date(ops, days)
-    clock = (moments - days * DAY) // SECOND
+    clock = (moments - days * datetime_parsing.DAY) // datetime_parsing.SECOND
     steps = {
         "month": month - 1,
         "day": day - 1,
@@ -165,7 +155,7 @@ def _month_length(ops: Operations, month: Value, leap: Value) -> Value:
 
 
 def _read_unix(ops: Operations, x: Value, ticks: int) -> ReadTimes:
-    numbers = x * float(SECOND // ticks)
+    numbers = x * float(datetime_parsing.SECOND // ticks)
     readable = (numbers >= float(_FIRST)) & (numbers < float(_END))  # not NaN
     moments = ops.cast(ops.apply("round", ops.where(readable, numbers, 0.0)), "int64")
     return ReadTimes(moments, readable)
@@ -223,7 +213,7 @@ def _read_parts(ops: Operations, x: Value, format: str) -> tuple[dict[str, Value
         last, width = run[-1]
         parts[last] = ops.where(is_short, number % 10, number % 10**width)
     if "%b" in tokens:
-        months = [_pattern(format, month=each) for each in MONTHS]
+        months = [_pattern(format, month=each) for each in datetime_parsing.MONTHS]
         parts["month"] = sum(
             (ops.cast(ops.matches(x, each), "int64") * at for at, each in enumerate(months, 1)),
             start=ops.cast(ops.matches(x, months[0]), "int64") * 0,
@@ -239,7 +229,7 @@ def _assemble(
 ) -> ReadTimes:
     """Combine the parts to moments; a part is -1 where a text omits it."""
     found: dict[str, Value] = {}
-    for name, (default, least, most) in TIME_PARTS.items():
+    for name, (default, least, most) in datetime_parsing.TIME_PARTS.items():
         if name in parts:
             part = ops.where(parts[name] < 0, default, parts[name])
             in_range = (part >= least) & (part <= most)
@@ -249,7 +239,7 @@ def _assemble(
     year = found.get("year", zero + 1970)
     if "short_year" in found:
         short = found["short_year"]
-        year = short + ops.where(short < CENTURY_TURN, zero + 2000, zero + 1900)
+        year = short + ops.where(short < datetime_parsing.CENTURY_TURN, zero + 2000, zero + 1900)
     month, day = found.get("month", zero + 1), found.get("day", zero + 1)
     if "quarter" in found:
         month = found["quarter"] * 3 - 2
@@ -262,7 +252,7 @@ def _assemble(
     if "half_hour" in found:
         hour = hour + found["half_hour"] % 12 + parts["afternoon"] * 12
     seconds = (hour * 60 + found.get("minute", zero)) * 60 + found.get("second", zero)
-    moments = days * DAY + seconds * SECOND
+    moments = days * datetime_parsing.DAY + seconds * datetime_parsing.SECOND
     if fraction is not None:
         # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")
@@ -272,19 +262,23 @@ def _assemble(
 def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
     """Return the parts of each run of digits, with their numbers of digits."""
     return [
-        [(name, most) for name, _, most in map(TIME_DIRECTIVES.__getitem__, run)]
-        for is_of_digits, run in groupby(tokens, key=TIME_DIRECTIVES.__contains__)
+        [(name, most) for name, _, most in map(datetime_parsing.TIME_DIRECTIVES.__getitem__, run)]
+        for is_of_digits, run in groupby(tokens, key=datetime_parsing.TIME_DIRECTIVES.__contains__)
         if is_of_digits
     ]
 
 
 def _pattern(format: str, month: str = "", halves: str = "[AaPp][Mm]") -> str:
     """Return the pattern of texts in a format, of one month only if it is given."""
-    names = "|".join(map(month_pattern, [month] if month else MONTHS))
+    names = "|".join(
+        map(datetime_parsing.month_pattern, [month] if month else datetime_parsing.MONTHS)
+    )
     digits = [
-        TIME_DIRECTIVES[token][2] if token in TIME_DIRECTIVES else 0
+        datetime_parsing.TIME_DIRECTIVES[token][2]
+        if token in datetime_parsing.TIME_DIRECTIVES
+        else 0
         for token in format_tokens(format)
     ]
     # pandas writes whole numbers next to missing values as 19750103.0.
     end = r"(?:\.0)?" if all(digits) and sum(digits) in (6, 8) else ""
-    return time_pattern(format, names, halves).removesuffix("$") + end
+    return datetime_parsing.time_pattern(format, names, halves).removesuffix("$") + end

@@ -15,21 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Matrix, np, pc
+from dlcli.columns import column_type
 from dlcli.columns.calendar_parts import PARTS, LocalTimes, Part
 from dlcli.columns.client_values import CURVE_POINTS, RECIPE, ClientColumn, ModelInput, sent_texts
-from dlcli.columns.column_type import (
-    ColumnType,
-    Decision,
-    Defaults,
-    EncoderClasses,
-    ErrorIfMissing,
-    FilledEncoder,
-    Ignored,
-    Median,
-    Rule,
-    needs_indicator,
-    require_values,
-)
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LinearScaling, Standard, fit_scaling
@@ -70,10 +58,10 @@ Formats = Annotated[
 TimeZone = Annotated[str, Expected("a time zone such as Europe/Berlin")]
 
 
-DatetimeMissing = Annotated[Median | ErrorIfMissing, OneOf("policy")]
+DatetimeMissing = Annotated[column_type.Median | column_type.ErrorIfMissing, OneOf("policy")]
 
 
-class Datetime(ColumnType):
+class Datetime(column_type.ColumnType):
     """A date, a date with a time, or a time alone."""
 
     plural = "dates"
@@ -90,7 +78,7 @@ class Datetime(ColumnType):
     is used. Omitted: the format that fits all training rows, if there is only one."""
     timezone: TimeZone = "UTC"
     """Time zone of the parts, and of values without an offset."""
-    missing: DatetimeMissing = Median()
+    missing: DatetimeMissing = column_type.Median()
     """Replacement of missing values."""
 
     @property
@@ -108,7 +96,7 @@ class Datetime(ColumnType):
             yield "timezone", error
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
         """Yield the rules of dates without separators, and of any other dates and times."""
         yield InferenceOrder.DIGITS, decide_dates_of_digits
         yield InferenceOrder.TIMES, decide_dates
@@ -120,11 +108,11 @@ class Datetime(ColumnType):
         return bool(parse_times(column, self.formats).unreadable.any())
 
     @classmethod
-    def encoders(cls) -> EncoderClasses:
+    def encoders(cls) -> column_type.EncoderClasses:
         """Return the classes of encoders that `fit` makes."""
         return (DatetimeEncoder,)
 
-    def fit(self, column: str, train: "Table", defaults: Defaults) -> "DatetimeEncoder":
+    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "DatetimeEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
@@ -136,7 +124,7 @@ class Datetime(ColumnType):
         times = parse_times(train.column(column), formats, self.timezone)
         train.refuse(times.unreadable, column, times.problem)
         present = np.sort(times.moments[~times.missing])
-        require_values(len(present), column, train)
+        column_type.require_values(len(present), column, train)
         local = LocalTimes(to_local(present, self.timezone))
         if self.parts == "auto":
             varying = (part for part in _AUTO_CYCLES if np.ptp(local.steps(part)))
@@ -156,8 +144,8 @@ class Datetime(ColumnType):
             elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
             earliest=_moment(present[0]),
             latest=_moment(present[-1]),
-            fill=None if isinstance(self.missing, ErrorIfMissing) else _moment(median),
-            indicator=needs_indicator(self.missing, bool(times.missing.any())),
+            fill=None if isinstance(self.missing, column_type.ErrorIfMissing) else _moment(median),
+            indicator=column_type.needs_indicator(self.missing, bool(times.missing.any())),
         )
 
     is_time = True
@@ -173,7 +161,7 @@ _FEWEST_DIGITS = 100_000
 _DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
 
 
-def decide_dates_of_digits(view: "ColumnView") -> "Decision | None":
+def decide_dates_of_digits(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for dates if all numbers are dates without separators, such as 19750103.
 
     Those of six digits, 750103 and 197501, must be in a column with the name of dates. Numbers of
@@ -190,7 +178,7 @@ def decide_dates_of_digits(view: "ColumnView") -> "Decision | None":
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
-    return Decision(feature, f"dates as {view.example(view.matches('.'))}")
+    return column_type.Decision(feature, f"dates as {view.example(view.matches('.'))}")
 
 
 _DATE_FORMATS = [
@@ -203,7 +191,7 @@ _DATE_FORMATS = [
 ]
 
 
-def decide_dates(view: "ColumnView") -> "Decision | None":
+def decide_dates(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for dates with separators, and times. Years and seconds since 1970 are numbers.
 
     A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
@@ -224,7 +212,7 @@ def decide_dates(view: "ColumnView") -> "Decision | None":
     return _dates_in_several_formats(view)
 
 
-def _dates_in_several_formats(view: "ColumnView") -> "Decision | None":
+def _dates_in_several_formats(view: "ColumnView") -> "column_type.Decision | None":
     if view.share(view.matches("^[0-9]{1,4}[-./][0-9]")) < NEARLY_ALL:
         return None
     found = [which for which in map(view.matches, _DATE_FORMATS) if which.any()]
@@ -235,20 +223,24 @@ def _dates_in_several_formats(view: "ColumnView") -> "Decision | None":
         f"dates in several formats, as {examples}; name each: {{type: datetime, format: [...]}}"
     )
     warning = "ignored, since as categories they would not be dates"
-    return Decision(Ignored(), reason, warning)
+    return column_type.Decision(column_type.Ignored(), reason, warning)
 
 
-def _dates(view: "ColumnView", guess: "TimeGuess", strays: "Strays | None" = None) -> "Decision":
+def _dates(
+    view: "ColumnView", guess: "TimeGuess", strays: "Strays | None" = None
+) -> "column_type.Decision":
     if view.column.kind != "text":
-        return Decision(Datetime(), "stored as dates")
+        return column_type.Decision(Datetime(), "stored as dates")
     if guess.is_ambiguous:
         advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
-        return Decision(Ignored(), f"dates, but {guess.question}", advice)
+        return column_type.Decision(column_type.Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     noun = "dates" if guess.has_date else "times"
     noun += f" as {view.example(view.matches('[0-9]'))}"
-    return Decision(feature, noun) if strays is None else feature.with_strays(strays, noun)
+    return (
+        column_type.Decision(feature, noun) if strays is None else feature.with_strays(strays, noun)
+    )
 
 
 # Encoding.
@@ -269,7 +261,7 @@ _OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
 _ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01-01T25:00")
 
 
-class DatetimeEncoder(FilledEncoder):
+class DatetimeEncoder(column_type.FilledEncoder):
     """Parts of a time: filled where missing, then scaled, or as sine and cosine."""
 
     encoding: Literal["datetime"] = "datetime"
@@ -502,7 +494,7 @@ class DatetimeEncoder(FilledEncoder):
             "date", "fit_date", values={"months": dict(enumerate(MONTHS.values(), 1))}
         )
 
-    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {
             "type": "date",

@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from dlcli.arrays import Matrix, np
+from dlcli.columns import column_type
 from dlcli.columns.client_values import ClientColumn, ModelInput
-from dlcli.columns.column_type import (
-    ColumnType,
-    Decision,
-    Defaults,
-    DenseEncoder,
-    EncoderClasses,
-    Ignored,
-    Rule,
-    require_values,
-)
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
@@ -64,7 +55,7 @@ Shape = Annotated[
 ]
 
 
-class Image(ColumnType):
+class Image(column_type.ColumnType):
     """The path of a PNG or JPEG file, relative to the table; transparency becomes white."""
 
     type: Literal["image"] = "image"
@@ -81,16 +72,16 @@ class Image(ColumnType):
             yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
         """Yield the rule of paths that lead to images."""
         yield InferenceOrder.PATHS, decide_images
 
     @classmethod
-    def encoders(cls) -> EncoderClasses:
+    def encoders(cls) -> column_type.EncoderClasses:
         """Return the classes of encoders that `fit` makes."""
         return (ImageEncoder,)
 
-    def fit(self, column: str, train: "Table", defaults: Defaults) -> "ImageEncoder":
+    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "ImageEncoder":
         """Make the encoder of a column, and try it on the first image.
 
         Raises:
@@ -103,7 +94,7 @@ class Image(ColumnType):
             message = f"expected paths of images, the column holds {paths.values.type}"
             raise paths.error(message)
         missing = paths.missing()
-        require_values(int((~missing).sum()), column, train)
+        column_type.require_values(int((~missing).sum()), column, train)
         encoder = ImageEncoder(
             column=column,
             missing_share=float(missing.mean()),
@@ -152,7 +143,7 @@ _USUAL_SIDE = 32
 _GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "F"))
 
 
-def decide_images(view: "ColumnView") -> "Decision | None":
+def decide_images(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for images if 90 % of the values end like image paths, and the first leads to one.
 
     Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
@@ -172,7 +163,9 @@ def decide_images(view: "ColumnView") -> "Decision | None":
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
         reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
-        return Decision(Ignored(), reason, "ignored, although they end like paths of images")
+        return column_type.Decision(
+            column_type.Ignored(), reason, "ignored, although they end like paths of images"
+        )
     known = [shape for shape in shapes if shape]
     channels = max(shape[2] for shape in known)
     height, width = known[0][:2]
@@ -185,7 +178,7 @@ def decide_images(view: "ColumnView") -> "Decision | None":
     color = "grayscale" if channels == 1 else "color"
     size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
     reason = f"paths of {names} files, {color}, {size}"
-    return Decision(Image(shape=(height, width, channels)), reason)
+    return column_type.Decision(Image(shape=(height, width, channels)), reason)
 
 
 def _image_shape(file: Path) -> ImageShape | None:
@@ -214,7 +207,7 @@ class ImageForm(InputForm):
 _EMPTY = "is empty, expected the path of an image"
 
 
-class ImageEncoder(DenseEncoder):
+class ImageEncoder(column_type.DenseEncoder):
     """The pixels of the image at a path, each from 0 to 1."""
 
     encoding: Literal["image"] = "image"
@@ -306,7 +299,7 @@ class ImageEncoder(DenseEncoder):
         imports = ("from PIL import Image, ImageOps",)
         return ScriptCode("image", None, imports, packages=("pillow>=11",))
 
-    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {"type": "image", "shape": [*self.shape]}
 

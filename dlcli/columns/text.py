@@ -14,19 +14,9 @@ from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Floats, Indices, Mask, np, pc
+from dlcli.columns import column_type
 from dlcli.columns.category import MOST_CATEGORIES
 from dlcli.columns.client_values import RECIPE, ClientColumn, ModelInput, plain_text, sent_texts
-from dlcli.columns.column_type import (
-    ColumnType,
-    Decision,
-    Defaults,
-    EncoderClasses,
-    ErrorIfMissing,
-    Rule,
-    SparseEncoder,
-    refuse_missing,
-    require_values,
-)
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LargeInputs
@@ -87,10 +77,10 @@ class EmptyText(Choice, name="no_words"):
     """A text without words."""
 
 
-TextMissing = Annotated[EmptyText | ErrorIfMissing, OneOf("policy")]
+TextMissing = Annotated[EmptyText | column_type.ErrorIfMissing, OneOf("policy")]
 
 
-class Text(ColumnType):
+class Text(column_type.ColumnType):
     """A text, as a set of words in any order."""
 
     type: Literal["text"] = "text"
@@ -100,17 +90,17 @@ class Text(ColumnType):
     """Replacement of missing values."""
 
     @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
+    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
         """Yield the rules of lists of names, and of texts of several words."""
         yield InferenceOrder.LISTS, decide_lists
         yield InferenceOrder.TEXTS, decide_text
 
     @classmethod
-    def encoders(cls) -> EncoderClasses:
+    def encoders(cls) -> column_type.EncoderClasses:
         """Return the classes of encoders that `fit` makes."""
         return (TextEncoder,)
 
-    def fit(self, column: str, train: "Table", defaults: Defaults) -> "TextEncoder":
+    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "TextEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
@@ -119,7 +109,7 @@ class Text(ColumnType):
         from dlcli.columns.tokens import choose_tokens, join_words, split_into_words
 
         words = join_words(list(split_into_words(train.column(column).canonical_texts())))
-        require_values(words.count, column, train)
+        column_type.require_values(words.count, column, train)
         frequencies = choose_tokens(
             words, self.encoding.max_tokens, self.encoding.min_count, self.encoding.ngrams
         )
@@ -150,7 +140,7 @@ class Text(ColumnType):
         """True for texts other than lists of names, of which there are few."""
         return not isinstance(self.encoding, MultiHot)
 
-    def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
+    def large_inputs(self, block: Block, defaults: column_type.Defaults) -> LargeInputs | None:
         """Return the encoding by counts, which may be large."""
         return LargeInputs("encoding", "count", "tf_idf") if self.encoding.name == "count" else None
 
@@ -176,7 +166,7 @@ _LIST_SIGNS = (r"\|", ";", ",")
 _FEWEST_REPEATS = 5
 
 
-def decide_lists(view: "ColumnView") -> "Decision | None":
+def decide_lists(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
 
     There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
@@ -199,11 +189,11 @@ def decide_lists(view: "ColumnView") -> "Decision | None":
         if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
             example = some.texts[int(which.argmax())].as_py()
             reason = f"lists of {len(distinct)} names, as '{shorten(example)}'"
-            return Decision(Text(encoding=MultiHot()), reason)
+            return column_type.Decision(Text(encoding=MultiHot()), reason)
     return None
 
 
-def decide_text(view: "ColumnView") -> "Decision | None":
+def decide_text(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for texts, or else for categories.
 
     Texts have at least three words on average, and either differ in at least half of the rows with
@@ -220,7 +210,7 @@ def decide_text(view: "ColumnView") -> "Decision | None":
         words = float(some.count_matches(word).mean())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
-            return Decision(Text(), reason)
+            return column_type.Decision(Text(), reason)
     return None
 
 
@@ -244,7 +234,7 @@ _ODD_TEXTS = (
 )
 
 
-class TextEncoder(SparseEncoder):
+class TextEncoder(column_type.SparseEncoder):
     """One input for each token; a token is a word, or several consecutive words.
 
     ``multi_hot`` gives 1 where the text has the token, ``count`` the number of times it does.
@@ -300,7 +290,7 @@ class TextEncoder(SparseEncoder):
             present = [text for text in texts if text is not None]
             counted = self._count(*count_tokens_of_few(present, self._columns, self._longest))
         if self.missing == "error":
-            refuse_missing(missing, rows, self.column, issues)
+            column_type.refuse_missing(missing, rows, self.column, issues)
         return self._with_missing(counted, missing, issues)
 
     def _count(self, keys: Indices, counts: Indices, texts: int) -> "SparseRows":
@@ -450,7 +440,7 @@ class TextEncoder(SparseEncoder):
         """The functions of a script that fit and encode the column."""
         return ScriptCode("text", "fit_text", ("import re", "import unicodedata"))
 
-    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         assert isinstance(section, Text)
         encoding = section.encoding

@@ -15,13 +15,8 @@ from dlcli.columns.value_issues import ValueIssues
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
+from dlcli.metrics import intervals
 from dlcli.metrics.definitions import METRICS
-from dlcli.metrics.intervals import (
-    DifferenceEstimate,
-    Estimate,
-    estimate_statistic_differences,
-    estimate_statistics,
-)
 from dlcli.metrics.statistic import Array, Statistic, finite_number
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile
@@ -269,7 +264,7 @@ def _pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices)
 
 def estimate_difference(
     first: ComparedRun, second: ComparedRun, split: str, metric: str
-) -> DifferenceEstimate:
+) -> intervals.DifferenceEstimate:
     """Estimate the difference of one metric on the rows that two runs share.
 
     Args:
@@ -283,10 +278,10 @@ def estimate_difference(
     """
     pair = pair_rows(first, second, split, (first.rows_of(split), second.rows_of(split)))
     if isinstance(pair, str):
-        return DifferenceEstimate(reason=pair)
+        return intervals.DifferenceEstimate(reason=pair)
     before, after = (rows.statistics([metric]) for rows in pair)
-    differences = estimate_statistic_differences(before, after, paired=True)
-    return differences.get(metric) or DifferenceEstimate(reason=f"{metric} is undefined")
+    differences = intervals.estimate_statistic_differences(before, after, paired=True)
+    return differences.get(metric) or intervals.DifferenceEstimate(reason=f"{metric} is undefined")
 
 
 def same_data(first: ComparedRun, second: ComparedRun) -> bool:
@@ -347,7 +342,7 @@ class Side:
     """Metrics of each epoch, by name."""
     rows: int | None
     """Number of held-out rows without those of weight 0; `None` if the runs have none in common."""
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, intervals.Estimate]
     """Each metric of these rows, with its confidence interval."""
 
 
@@ -359,7 +354,7 @@ class RunDifference:
     """Number of rows that both have predicted; `None` if they are not compared on the same rows."""
     reason: str | None
     """Why they are not."""
-    metrics: Mapping[str, DifferenceEstimate]
+    metrics: Mapping[str, intervals.DifferenceEstimate]
     """The difference in each metric: this run's minus the first's."""
 
 
@@ -484,7 +479,7 @@ def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Sid
             baselines=subject.baselines,
             history=subject.run.history,
             rows=rows.rows if rows else None,
-            estimates=estimate_statistics(rows.statistics()) if rows else {},
+            estimates=intervals.estimate_statistics(rows.statistics()) if rows else {},
         )
 
 
@@ -494,17 +489,17 @@ def _differences(
     for subject, rows, pair in zip(runs[1:], held[1:], pairs, strict=False):
         reason = pair if isinstance(pair, str) else None
         first, rows = (held[0], rows) if isinstance(pair, str) else pair
-        differences = estimate_statistic_differences(
+        differences = intervals.estimate_statistic_differences(
             first.statistics(), rows.statistics(), paired=reason is None
         )
         if reason and not _are_drawn_alike(runs[0], subject):
             differences = {
-                metric: DifferenceEstimate(value=each.value, reason="not the same rows")
+                metric: intervals.DifferenceEstimate(value=each.value, reason="not the same rows")
                 for metric, each in differences.items()
             }
         if _differ_in_positive_class(runs[0].run.task, subject.run.task):
             differences = {
-                name: DifferenceEstimate(value=each.value, reason=_OTHER_CLASS)
+                name: intervals.DifferenceEstimate(value=each.value, reason=_OTHER_CLASS)
                 if METRICS[name].of_positive_class
                 else each
                 for name, each in differences.items()
@@ -643,5 +638,5 @@ def to_document(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _dump_all(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+def _dump_all(estimates: Mapping[str, intervals.Estimate]) -> dict[str, object]:
     return {name: each.model_dump() for name, each in estimates.items()}

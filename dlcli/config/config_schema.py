@@ -7,27 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_a
 from pydantic import BeforeValidator, Field
 
 from dlcli.columns.scaling import OutputScaling
+from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, TimeSplit
 from dlcli.config.input_section import Input, ScalingLayer
-from dlcli.config.layer_choices import (
-    Activation,
-    BiasRegularizer,
-    GlorotUniform,
-    Initializer,
-    KernelRegularizer,
-    Linear,
-    Zeros,
-)
-from dlcli.config.training_choices import (
-    Adam,
-    ConstantLearningRate,
-    CosineDecay,
-    Loss,
-    Optimizer,
-    PiecewiseConstant,
-    ReduceOnPlateau,
-    Schedule,
-)
 from dlcli.config.tune_section import Tune
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS
@@ -129,13 +111,13 @@ class _Dense(Section):
 
     use_bias: Flag = True
     """Give each unit a bias."""
-    kernel_initializer: Initializer = GlorotUniform()
+    kernel_initializer: layer_choices.Initializer = layer_choices.GlorotUniform()
     """Initial weights of the kernel."""
-    bias_initializer: Initializer = Zeros()
+    bias_initializer: layer_choices.Initializer = layer_choices.Zeros()
     """Initial weights of the bias."""
-    kernel_regularizer: KernelRegularizer | None = None
+    kernel_regularizer: layer_choices.KernelRegularizer | None = None
     """Regularization penalty on the kernel. Omitted: none."""
-    bias_regularizer: BiasRegularizer | None = None
+    bias_regularizer: layer_choices.BiasRegularizer | None = None
     """Regularization penalty on the bias. Omitted: none."""
 
     def conflicts(self) -> Iterator[Conflict]:
@@ -184,7 +166,7 @@ class Hidden(_Dense):
 
     units: Units
     """Number of units, up to 1,000,000."""
-    activation: Activation = Linear()
+    activation: layer_choices.Activation = layer_choices.Linear()
     """Activation of the units. With the default, hidden layers add nothing to a linear model."""
     batch_normalization: Normalization = None
     """`true` or the parameters of batch normalization, before the activation. Omitted: none."""
@@ -203,7 +185,7 @@ class Output(_Dense):
 
     units: Units | None = None
     """Number of units: 1 for a number or two classes, else 1 per class, label or column."""
-    activation: Activation | None = None
+    activation: layer_choices.Activation | None = None
     """Activation, which follows from the loss: linear for most losses of numbers, exponential for
     `poisson` and `mean_squared_logarithmic_error`, sigmoid for two classes or labels, softmax for
     more classes and for `kl_divergence`, linear for `hinge` and `squared_hinge`."""
@@ -394,7 +376,7 @@ class Config(Section):
     """Layers between input and output; `[]` is a linear model."""
     output: Output = Output()
     """Output layer."""
-    loss: Loss | None = None
+    loss: training_choices.Loss | None = None
     """Loss that training minimizes. Omitted: follows from the target."""
     metrics: tuple[Metric, ...] | None = None
     """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target."""
@@ -402,9 +384,9 @@ class Config(Section):
     """Weight of each class in training: a mapping, or `balanced` for equal sums. With a weight
     column, training metrics in history.csv are weighted by the product of both, final metrics by
     the weight column only. Omitted: 1 for each class."""
-    optimizer: Optimizer = Adam()
+    optimizer: training_choices.Optimizer = training_choices.Adam()
     """Optimizer."""
-    learning_rate_schedule: Schedule = ConstantLearningRate()
+    learning_rate_schedule: training_choices.Schedule = training_choices.ConstantLearningRate()
     """Schedule of the learning rate, in epochs."""
     epochs: Epochs
     """Maximum number of passes over the training rows."""
@@ -518,7 +500,7 @@ class Config(Section):
 
     def _gate_conflicts(self) -> Iterator[Conflict]:
         has_rows = {"validation": self.has_validation, "test": self.data.test is not None}
-        is_linear = all(isinstance(layer.activation, Linear) for layer in self.hidden)
+        is_linear = all(isinstance(layer.activation, layer_choices.Linear) for layer in self.hidden)
         for name, gate in (self.gates or {}).items():
             path, split = ("gates", name), name.partition(".")[0]
             if split not in ("train", *has_rows) or "." not in name:
@@ -543,11 +525,14 @@ class Config(Section):
         reach = f"is never reached in {self.epochs} epochs"
         if stopping and stopping.start_from_epoch >= self.epochs:
             yield "early_stopping.start_from_epoch", f"{stopping.start_from_epoch} {reach}"
-        if isinstance(schedule, PiecewiseConstant):
+        if isinstance(schedule, training_choices.PiecewiseConstant):
             late = [boundary for boundary in schedule.boundaries if boundary >= self.epochs]
             if late:
                 yield "learning_rate_schedule.boundaries", f"{late[0]} {reach}"
-        if isinstance(schedule, CosineDecay) and schedule.warmup_epochs >= self.epochs:
+        if (
+            isinstance(schedule, training_choices.CosineDecay)
+            and schedule.warmup_epochs >= self.epochs
+        ):
             yield (
                 "learning_rate_schedule.warmup_epochs",
                 f"takes all of the {self.epochs} epochs; none are left to decay",
@@ -557,7 +542,7 @@ class Config(Section):
         known = ("loss", *(self.metrics if self.metrics is not None else get_args(MetricName)))
         for key in ("early_stopping", "learning_rate_schedule"):
             section = getattr(self, key)
-            if not isinstance(section, EarlyStopping | ReduceOnPlateau):
+            if not isinstance(section, EarlyStopping | training_choices.ReduceOnPlateau):
                 continue
             name = section.monitor.removeprefix("val_")
             means = [METRICS[each].mean_over_parts_of for each in known if each in METRICS]
@@ -594,7 +579,7 @@ def find_setting(name: str) -> str | None:
         "": Config,
         "data.": Data,
         "hidden[0].": Hidden,
-        "optimizer.": Adam,
+        "optimizer.": training_choices.Adam,
         "early_stopping.": EarlyStopping,
         "tune.": Tune,
     }

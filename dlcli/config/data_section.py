@@ -6,19 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from dlcli.schema.section import (
-    Choice,
-    Column,
-    Conflict,
-    Expected,
-    Flag,
-    OneOf,
-    Section,
-    not_as_expected,
-    shown_in_yaml,
-    value_error,
-    with_quotes,
-)
+from dlcli.schema import section
 from dlcli.schema.urls import locate
 from dlcli.tables.format_choices import AutoFormat, FormatChoice
 
@@ -33,14 +21,14 @@ def _check_urls(value: object) -> object:
             try:
                 locate(name)
             except ValueError as error:
-                raise value_error(str(error)) from None
+                raise section.value_error(str(error)) from None
     return value
 
 
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[
     File | Annotated[tuple[File, ...], Field(min_length=1)],
-    Expected("a file", with_quotes),
+    section.Expected("a file", section.with_quotes),
     BeforeValidator(_check_urls),
 ]
 _SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
@@ -50,7 +38,7 @@ def _refuse_percentage(value: object) -> object:
     """Refuse a percentage, which would be taken for the name of a file."""
     if isinstance(value, str) and (number := re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", value)):
         share = float(number[1]) / 100
-        raise not_as_expected(_SHARE_OR_FILE, value, f"; write {share:g}")
+        raise section.not_as_expected(_SHARE_OR_FILE, value, f"; write {share:g}")
     return value
 
 
@@ -63,31 +51,37 @@ def _share_of_percentage(value: object) -> str:
 
 ShareOrFiles = Annotated[
     Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
-    Expected(_SHARE_OR_FILE, _share_of_percentage),
+    section.Expected(_SHARE_OR_FILE, _share_of_percentage),
     BeforeValidator(_refuse_percentage),
     BeforeValidator(_check_urls),
 ]
-LabelDelimiter = Annotated[str, Field(min_length=1), Expected("text between labels", with_quotes)]
+LabelDelimiter = Annotated[
+    str, Field(min_length=1), section.Expected("text between labels", section.with_quotes)
+]
 ClassName = Annotated[
     str,
     BeforeValidator(
         lambda value: str(value).lower() if isinstance(value, int) else value,
         json_schema_input_type=str | int,
     ),
-    Expected("the name of a class"),
+    section.Expected("the name of a class"),
 ]
 _LIST_OF_WORDS = "a list of words in quotes"
-MissingWords = Annotated[tuple[str, ...], Expected(_LIST_OF_WORDS)]
+MissingWords = Annotated[tuple[str, ...], section.Expected(_LIST_OF_WORDS)]
 
 
 def _as_list_of_words(value: object) -> str:
     is_word = isinstance(value, str | int | float)
-    return f'; write ["{shown_in_yaml(value)}"]' if is_word else ""
+    return f'; write ["{section.shown_in_yaml(value)}"]' if is_word else ""
 
 
 Missing = Annotated[
-    Literal["auto"] | MissingWords | Annotated[Mapping[Column, MissingWords], Field(min_length=1)],
-    Expected(f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns", _as_list_of_words),
+    Literal["auto"]
+    | MissingWords
+    | Annotated[Mapping[section.Column, MissingWords], Field(min_length=1)],
+    section.Expected(
+        f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns", _as_list_of_words
+    ),
 ]
 
 
@@ -101,33 +95,35 @@ MEMORY_ARGUMENTS: dict[SourceKey, str] = {
 """By key: Python's argument that gives a table in memory, which messages call by this name."""
 
 
-class RandomSplit(Choice, name="random"):
+class RandomSplit(section.Choice, name="random"):
     """Each row is assigned at random."""
 
 
-class StratifiedSplit(Choice, name="stratified"):
+class StratifiedSplit(section.Choice, name="stratified"):
     """Rows are assigned at random within each class, so that all sets have equal class shares."""
 
 
-class GroupSplit(Choice, name="group"):
+class GroupSplit(section.Choice, name="group"):
     """Rows with the same value of a column are kept in one set, as all rows of a patient."""
 
-    column: Column
+    column: section.Column
     """Column with the group; it is not a feature."""
 
 
-class TimeSplit(Choice, name="time"):
+class TimeSplit(section.Choice, name="time"):
     """The latest rows are test rows, those before them validation rows, the earliest train."""
 
-    column: Column
+    column: section.Column
     """Column that orders the rows: numbers, or dates in a format in which day and month can't be
     confused, as 2024-12-31 or 31.12.2024. It is a feature only if `input.features` names it."""
 
 
-SplitChoice = Annotated[RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, OneOf("split")]
+SplitChoice = Annotated[
+    RandomSplit | StratifiedSplit | GroupSplit | TimeSplit, section.OneOf("split")
+]
 
 
-class Target(Section):
+class Target(section.Section):
     """The target that the network predicts."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
@@ -135,8 +131,8 @@ class Target(Section):
     }
 
     column: Annotated[
-        Column | Annotated[tuple[Column, ...], Field(min_length=1)],
-        Expected("a column's name, or a list of them", with_quotes),
+        section.Column | Annotated[tuple[section.Column, ...], Field(min_length=1)],
+        section.Expected("a column's name, or a list of them", section.with_quotes),
     ]
     """Column, or several columns of numbers or labels."""
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
@@ -154,7 +150,7 @@ class Target(Section):
         """The column or columns, in order."""
         return (self.column,) if isinstance(self.column, str) else self.column
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield duplicate columns, classes in several columns, and labels without a delimiter."""
         is_several = len(self.columns) > 1
         if len(set(self.columns)) < len(self.columns):
@@ -184,7 +180,7 @@ TargetChoice = Annotated[
 _AT_THE_TOP = ("name", "seed", "loss", "metrics", "class_weight", "epochs", "batch_size")
 
 
-class Data(Section):
+class Data(section.Section):
     """Files, target, and split into training, validation and test rows."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
@@ -222,7 +218,7 @@ class Data(Section):
     test: ShareOrFiles | None = None
     """Test rows, used for the final metrics only: a share of the rows, between 0 and 1, or a file,
     glob or list."""
-    train_on_validation: Flag = False
+    train_on_validation: section.Flag = False
     """Train on the validation rows, too, as when all settings are chosen. The test rows are the
     same."""
     format: FormatChoice = AutoFormat()
@@ -231,7 +227,7 @@ class Data(Section):
     """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random."""
     target: TargetChoice
     """Column to predict; short for {column: ..., type: auto}."""
-    sample_weight: Column | None = None
+    sample_weight: section.Column | None = None
     """Column with the weight of each row, 0 or more; it is not a feature."""
     missing: Missing = "auto"
     """Values that count as missing, besides empty fields: a list for all columns, or a mapping from
@@ -284,7 +280,7 @@ class Data(Section):
         columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []
         return tuple(column for column in columns if column is not None)
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield shares that leave no training rows or are missing, and columns with two roles.
 
         A split without shares is no conflict, since folds may use it.

@@ -8,16 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from dlcli.columns.number import Direct, NumericEncoding, unused_scalings
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Scaling, Standard
-from dlcli.schema.section import (
-    Conflict,
-    Described,
-    Positive,
-    Section,
-    is_number,
-    shown,
-    value_error,
-    with_quotes,
-)
+from dlcli.schema import section
 
 
 def _expand_list(value: object) -> object:
@@ -25,14 +16,16 @@ def _expand_list(value: object) -> object:
     if isinstance(value, Mapping):
         return value
     if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
-        message = f"expected columns with their types, or a list of columns, got {shown(value)}"
+        message = (
+            f"expected columns with their types, or a list of columns, got {section.shown(value)}"
+        )
         names = value if isinstance(value, tuple) else ()
-        message += next(filter(None, map(with_quotes, names)), "")
+        message += next(filter(None, map(section.with_quotes, names)), "")
     elif len(set(value)) < len(value):
         message = "names a column twice"
     else:
         return dict.fromkeys(value, "auto")
-    raise value_error(message)
+    raise section.value_error(message)
 
 
 Features = Annotated[
@@ -45,7 +38,7 @@ FEWEST_TRIAL_ROWS = 100
 """Validation rows below which a network can't show whether it is better without a scaling layer."""
 
 
-class ScalingLayer(Section):
+class ScalingLayer(section.Section):
     """A trained weight for each column, first 1, by which all inputs of the column are multiplied.
 
     So training can reduce the effect of a whole column, similar to the scaling layer of RealMLP
@@ -53,7 +46,7 @@ class ScalingLayer(Section):
     weights in the kernel of its first layer.
     """
 
-    learning_rate_multiplier: Positive = 40.0
+    learning_rate_multiplier: section.Positive = 40.0
     """Learning rate of these weights, as a multiple of the optimizer's (of its square with
     optimizers that don't adapt to each weight, such as sgd)."""
 
@@ -64,21 +57,21 @@ def _parse_scaling_layer(value: object) -> object:
         return value
     if isinstance(value, Mapping):
         return ScalingLayer.model_validate(value)
-    multiplier = value if is_number(value) else 40
+    multiplier = value if section.is_number(value) else 40
     expected = "auto, or keys and values"
     way_out = f"write {{learning_rate_multiplier: {multiplier}}}, or omit it for none"
-    raise value_error(f"expected {expected}, got {shown(value)}; {way_out}")
+    raise section.value_error(f"expected {expected}, got {section.shown(value)}; {way_out}")
 
 
 _AUTO = Annotated[Literal["auto"], Field(description="The default one, unless it harms.")]
 ScalingLayerChoice = Annotated[
     Literal["auto"] | ScalingLayer,
     PlainValidator(_parse_scaling_layer, json_schema_input_type=_AUTO | ScalingLayer),
-    Described("auto, or its parameters"),
+    section.Described("auto, or its parameters"),
 ]
 
 
-class Input(Section):
+class Input(section.Section):
     """The features and their types."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
@@ -88,7 +81,7 @@ class Input(Section):
     @classmethod
     def moved(cls, key: str, value: object) -> str:
         """Return the scaling layer that a number means."""
-        if key == "feature_scale" and is_number(value):
+        if key == "feature_scale" and section.is_number(value):
             value = {"learning_rate_multiplier": value}
         return super().moved(key, value)
 
@@ -115,7 +108,7 @@ class Input(Section):
         layer = ScalingLayer() if self.scaling_layer == "auto" else self.scaling_layer
         return layer.learning_rate_multiplier if layer else None
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield empty features, and scalings that bins don't use."""
         if self.features is not None and not self.features:
             yield "features", "names no column; omit it to use all"

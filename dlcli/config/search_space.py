@@ -24,19 +24,8 @@ from dlcli.config.config_file import (
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
+from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
-from dlcli.schema.yaml_document import (
-    Path,
-    YamlDocument,
-    child,
-    compose,
-    dump_yaml,
-    empty_mapping,
-    format_path,
-    parse_path,
-    position_of,
-    scalar,
-)
 
 Value = bool | int | float | str | None
 """A scalar of a config. A choice that is a list or a mapping is identified by its YAML text."""
@@ -66,7 +55,7 @@ class Dimension:
     """True if values are uniform on a logarithmic scale."""
     choices: tuple[object, ...] = ()
     """The choices as in the config."""
-    declaration: Path = ()
+    declaration: yaml_document.Path = ()
     """Path of the dimension in the config."""
 
     @cached_property
@@ -75,15 +64,15 @@ class Dimension:
         return tuple(
             choice
             if choice is None or isinstance(choice, bool | int | float | str)
-            else dump_yaml(to_plain(choice), flow=True, width=2**30).strip()
+            else yaml_document.dump_yaml(to_plain(choice), flow=True, width=2**30).strip()
             for choice in self.choices
         )
 
     @property
-    def of_layers(self) -> Path | None:
+    def of_layers(self) -> yaml_document.Path | None:
         """Path within each hidden layer, if the dimension varies all of them."""
         is_nested = len(self.declaration) == 4 and self.path != LAYERS  # as hidden_layers.KEY
-        return parse_path(str(self.declaration[-1])) if is_nested else None
+        return yaml_document.parse_path(str(self.declaration[-1])) if is_nested else None
 
     @property
     def size(self) -> int | None:
@@ -118,7 +107,9 @@ def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
 
 
 def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dimension:
-    path = format_path(tuple(step for key in keys for step in parse_path(key)))
+    path = yaml_document.format_path(
+        tuple(step for key in keys for step in yaml_document.parse_path(key))
+    )
     declaration = ("tune", "space", *keys)
     if isinstance(varied, tuple):
         return Dimension(path, "choice", choices=varied, declaration=declaration)
@@ -187,13 +178,13 @@ def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
     tune = file.config.tune
     if tune is not None and tune.space is not None:
         return file
-    default = compose(default_tune(file.config, rows), "the default search space")
+    default = yaml_document.compose(default_tune(file.config, rows), "the default search space")
     assert isinstance(default, yaml.MappingNode)
     root = copy(file.document.root)
     for key, node in default.value:
         if tune is None or not tune.differs(key.value):
             put(root, ("tune", key.value), node)
-    document = YamlDocument(file.document.name, root)
+    document = yaml_document.YamlDocument(file.document.name, root)
     return replace(file, config=validated(document), document=document)
 
 
@@ -242,7 +233,7 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
             _set(root, file.document, dimensions[path], values[path])
         except ConfigError as error:
             problems += error.problems
-    document = YamlDocument(file.document.name, root)
+    document = yaml_document.YamlDocument(file.document.name, root)
     try:
         config = validated(document)
     except ConfigError as error:
@@ -252,25 +243,27 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     return replace(file, config=config, document=document)
 
 
-def _set(root: yaml.MappingNode, source: YamlDocument, dimension: Dimension, value: Value) -> None:
+def _set(
+    root: yaml.MappingNode, source: yaml_document.YamlDocument, dimension: Dimension, value: Value
+) -> None:
     """Set the value of a dimension, in each hidden layer if it varies all of them."""
     node = _node(source, dimension, value)
-    layers = child(root, "hidden")
+    layers = yaml_document.child(root, "hidden")
     assert layers is not None  # the config itself is valid
     if dimension.path == LAYERS:
         # Each layer is like the first one of the config.
         assert isinstance(value, int)  # the schema of `tune` allows no other
         stack = copy(layers)
-        stack.value = (layers.value[:1] or [empty_mapping(layers.start_mark)]) * value
+        stack.value = (layers.value[:1] or [yaml_document.empty_mapping(layers.start_mark)]) * value
         put(root, ("hidden",), stack)
     elif dimension.of_layers:
         for index in range(len(layers.value)):
             put(root, ("hidden", index, *dimension.of_layers), node)
     else:
-        put(root, parse_path(dimension.path), node)
+        put(root, yaml_document.parse_path(dimension.path), node)
 
 
-def _node(document: YamlDocument, dimension: Dimension, value: Value) -> yaml.Node:
+def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Value) -> yaml.Node:
     """Return a value as a node at its position in the search space."""
     if dimension.kind == "choice":
         if value not in dimension.labels:
@@ -283,7 +276,7 @@ def _node(document: YamlDocument, dimension: Dimension, value: Value) -> yaml.No
         raise ConfigError([Problem(dimension.path, f"expected {expected}, got {shown(value)}")])
     ends = [key for key in ("low", "high") if getattr(dimension, key) == value]
     mark = document.node((*dimension.declaration, *ends[:1])).start_mark
-    return scalar("int" if isinstance(value, int) else "float", repr(value), mark)
+    return yaml_document.scalar("int" if isinstance(value, int) else "float", repr(value), mark)
 
 
 # Check of the whole space
@@ -400,7 +393,7 @@ def _located(
 
 def _positions(node: yaml.Node) -> Iterator[str]:
     """Yield the positions of a node and of all nodes below it."""
-    yield position_of(node)
+    yield yaml_document.position_of(node)
     for item in node.value if isinstance(node, yaml.CollectionNode) else ():
         for below in item if isinstance(item, tuple) else (item,):
             yield from _positions(below)

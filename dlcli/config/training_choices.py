@@ -16,29 +16,14 @@ from pydantic import Field
 from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
 from dlcli.metrics.definitions import LOG_LOSS, POISSON_DEVIANCE, RMSE
 from dlcli.metrics.metric import Metric
-from dlcli.schema.section import (
-    Choice,
-    Conflict,
-    Expected,
-    Flag,
-    Fraction,
-    Monitor,
-    NonNegative,
-    NonNegativeInt,
-    Number,
-    OneOf,
-    OpenFraction,
-    Positive,
-    PositiveInt,
-    Share,
-)
+from dlcli.schema import section
 
 TargetForm = Literal["number", "numbers", "two classes", "classes", "labels"]
 """The kind of target: one number or several, one of two classes or of more, or any of some
 labels."""
 
 
-class _Loss(Choice):
+class _Loss(section.Choice):
     """A loss, with the properties that decide where it can be used."""
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
@@ -135,7 +120,7 @@ class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
 class Huber(_Loss, name="huber"):
     """Quadratic up to an error of delta, linear beyond."""
 
-    delta: Positive = 1.0
+    delta: section.Positive = 1.0
     """Error above which the loss is linear, in units of the scaled target (see output.scaling)."""
 
 
@@ -179,23 +164,23 @@ class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
 
     aliases = ("bce",)
     metric = LOG_LOSS
-    label_smoothing: Share = 0.0
+    label_smoothing: section.Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
 
 
 class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"):
     """Binary cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
 
-    apply_class_balancing: Flag = False
+    apply_class_balancing: section.Flag = False
     """Weight labels 1 and 0 by alpha and 1 − alpha."""
-    alpha: Share = 0.25
+    alpha: section.Share = 0.25
     """Weight of the second class, or of the labels of a row, from 0 to 1."""
-    gamma: NonNegative = 2.0
+    gamma: section.NonNegative = 2.0
     """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
-    label_smoothing: Share = 0.0
+    label_smoothing: section.Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1."""
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield `alpha` without class balancing."""
         if not self.apply_class_balancing:
             yield from self.without_effect("alpha", because="without apply_class_balancing: true")
@@ -220,7 +205,7 @@ class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
 
     metric = LOG_LOSS
     one_hot = True
-    label_smoothing: Share = 0.0
+    label_smoothing: section.Share = 0.0
     """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
 
 
@@ -228,18 +213,18 @@ class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossent
     """Cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
 
     one_hot = True
-    alpha: Share = 0.25
+    alpha: section.Share = 0.25
     """Factor of the loss, from 0 to 1."""
-    gamma: NonNegative = 2.0
+    gamma: section.NonNegative = 2.0
     """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
-    label_smoothing: Share = 0.0
+    label_smoothing: section.Share = 0.0
     """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
 
 
 class CategoricalGeneralizedCrossEntropy(_SharesLoss, name="categorical_generalized_cross_entropy"):
     """(1 − p^q)/q: between cross-entropy and absolute error, for labels that are partly wrong."""
 
-    q: OpenFraction = 0.5
+    q: section.OpenFraction = 0.5
     """From cross-entropy near 0 to mean absolute error near 1 (Zhang & Sabuncu 2018)."""
 
 
@@ -255,7 +240,7 @@ _CROSS_ENTROPY = (
 )
 Loss = Annotated[
     _Loss,
-    OneOf(
+    section.OneOf(
         "loss",
         instead=dict.fromkeys(
             ("crossentropy", "crossentropyloss", "ce", "logloss", "nll", "nllloss"), _CROSS_ENTROPY
@@ -264,33 +249,33 @@ Loss = Annotated[
 ]
 
 
-StepCount = Annotated[int, Field(ge=2, lt=2**31), Expected("an integer of 2 or more")]
-LayerNames = Annotated[tuple[str, ...], Expected("a list of layer names")]
+StepCount = Annotated[int, Field(ge=2, lt=2**31), section.Expected("an integer of 2 or more")]
+LayerNames = Annotated[tuple[str, ...], section.Expected("a list of layer names")]
 
 
-class _CommonParameters(Choice):
+class _CommonParameters(section.Choice):
     """The parameters of every optimizer besides its learning rate."""
 
-    weight_decay: NonNegative | None = None
+    weight_decay: section.NonNegative | None = None
     """Fraction of each weight, times the learning rate, subtracted at each step. Omitted: none."""
-    clipnorm: Positive | None = None
+    clipnorm: section.Positive | None = None
     """Largest norm of the gradient of each weight array. Omitted: not clipped."""
-    clipvalue: Positive | None = None
+    clipvalue: section.Positive | None = None
     """Largest absolute value of a gradient entry. Omitted: not clipped."""
-    global_clipnorm: Positive | None = None
+    global_clipnorm: section.Positive | None = None
     """Largest norm of all gradients combined. Omitted: not clipped."""
-    use_ema: Flag = False
+    use_ema: section.Flag = False
     """End training with an exponential moving average of the weights."""
-    ema_momentum: Share = 0.99
+    ema_momentum: section.Share = 0.99
     """Decay of the average per step, from 0 to 1."""
-    ema_overwrite_frequency: PositiveInt | None = None
+    ema_overwrite_frequency: section.PositiveInt | None = None
     """Steps after which the average replaces the weights. Omitted: only at the end."""
-    loss_scale_factor: Positive | None = None
+    loss_scale_factor: section.Positive | None = None
     """Factor that scales the loss up and the gradients down, against underflow. Omitted: none."""
     gradient_accumulation_steps: StepCount | None = None
     """Number of batches whose mean gradient makes one step. Omitted: 1."""
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield a second kind of clipping, and parameters of a moving average that isn't used."""
         clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if self.differs(key)]
         for key in clips[1:]:
@@ -306,78 +291,78 @@ class _Optimizer(_CommonParameters):
     synonyms: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("lr", "learning_rate_init"), "learning_rate"
     )
-    learning_rate: Positive = 0.001
+    learning_rate: section.Positive = 0.001
     """Learning rate."""
 
 
 class _AdamLike(_Optimizer):
     """An optimizer with running means of gradients and of their squares or largest values."""
 
-    beta_1: Fraction = 0.9
+    beta_1: section.Fraction = 0.9
     """Decay of the running mean of the gradients per step, in [0, 1)."""
-    beta_2: Fraction = 0.999
+    beta_2: section.Fraction = 0.999
     """Decay of the running mean of their squares per step, in [0, 1)."""
-    epsilon: Positive = 1e-7
+    epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
 
 class Adadelta(_Optimizer, name="adadelta"):
     """Gradients scaled by the ratio of the running means of steps and gradients (Zeiler 2012)."""
 
-    learning_rate: Positive = 0.001
+    learning_rate: section.Positive = 0.001
     """Learning rate; 1 in the paper."""
-    rho: Share = 0.95
+    rho: section.Share = 0.95
     """Decay of the running means per step, from 0 to 1."""
-    epsilon: Positive = 1e-7
+    epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
 
 class Adafactor(_Optimizer, name="adafactor"):
     """Adam with running means by row and column, to save memory (Shazeer & Stern 2018)."""
 
-    learning_rate: Positive = 0.001
+    learning_rate: section.Positive = 0.001
     """Learning rate, relative to the size of the weights."""
-    beta_2_decay: Number = -0.8
+    beta_2_decay: section.Number = -0.8
     """Exponent of the step number in the decay of the running mean."""
-    epsilon_1: Positive = 1e-30
+    epsilon_1: section.Positive = 1e-30
     """Small number that is added to squared gradients."""
-    epsilon_2: Positive = 0.001
+    epsilon_2: section.Positive = 0.001
     """Smallest size of the weights that steps are relative to."""
-    clip_threshold: Positive = 1.0
+    clip_threshold: section.Positive = 1.0
     """Largest root mean square of a step."""
-    relative_step: Flag = True
+    relative_step: section.Flag = True
     """Limit the learning rate to 1/√step."""
 
 
 class Adagrad(_Optimizer, name="adagrad"):
     """Gradients divided by the root of the sum of all their squares so far (Duchi et al. 2011)."""
 
-    initial_accumulator_value: NonNegative = 0.1
+    initial_accumulator_value: section.NonNegative = 0.1
     """Initial value of the sum."""
-    epsilon: Positive = 1e-7
+    epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
 
 class Adam(_AdamLike, name="adam"):
     """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
 
-    amsgrad: Flag = False
+    amsgrad: section.Flag = False
     """Divide by the largest mean of squares so far (Reddi et al. 2018)."""
 
 
 class Adamax(_AdamLike, name="adamax"):
     """Adam with the largest gradient instead of the mean of squares (Kingma & Ba 2014)."""
 
-    beta_2: Fraction = 0.999
+    beta_2: section.Fraction = 0.999
     """Decay of the largest gradient per step, in [0, 1)."""
 
 
 class AdamW(_AdamLike, name="adamw"):
     """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
 
-    weight_decay: NonNegative = 0.004
+    weight_decay: section.NonNegative = 0.004
     """Fraction of each weight, times the learning rate, subtracted at each step."""
-    amsgrad: Flag = False
+    amsgrad: section.Flag = False
     """Divide by the largest mean of squares so far."""
 
 
@@ -385,18 +370,18 @@ class Ftrl(_Optimizer, name="ftrl"):
     """Follow the regularized leader: for wide, sparse, linear models (McMahan et al. 2013)."""
 
     learning_rate_power: Annotated[
-        float, Field(le=0, allow_inf_nan=False), Expected("a number of 0 or less")
+        float, Field(le=0, allow_inf_nan=False), section.Expected("a number of 0 or less")
     ] = -0.5
     """Exponent of the sum of squared gradients that divides the rate, 0 or less; 0 is constant."""
-    initial_accumulator_value: NonNegative = 0.1
+    initial_accumulator_value: section.NonNegative = 0.1
     """Initial value of the sum of squared gradients."""
-    l1_regularization_strength: NonNegative = 0.0
+    l1_regularization_strength: section.NonNegative = 0.0
     """Factor of the penalty on absolute weights."""
-    l2_regularization_strength: NonNegative = 0.0
+    l2_regularization_strength: section.NonNegative = 0.0
     """Factor of the penalty on squared weights."""
-    l2_shrinkage_regularization_strength: NonNegative = 0.0
+    l2_shrinkage_regularization_strength: section.NonNegative = 0.0
     """Factor of a penalty on squared weights with nonzero gradients."""
-    beta: NonNegative = 0.0
+    beta: section.NonNegative = 0.0
     """Beta of the paper."""
 
 
@@ -407,44 +392,44 @@ class Lamb(_AdamLike, name="lamb"):
 class Lion(_Optimizer, name="lion"):
     """The sign of the momentum (Chen et al. 2023); needs a smaller learning rate than Adam."""
 
-    beta_1: Annotated[float, Field(gt=0, le=1), Expected("a number above 0, up to 1")] = 0.9
+    beta_1: Annotated[float, Field(gt=0, le=1), section.Expected("a number above 0, up to 1")] = 0.9
     """Weight of the momentum in a step, above 0, up to 1."""
-    beta_2: Fraction = 0.99
+    beta_2: section.Fraction = 0.99
     """Decay of the momentum per step, in [0, 1)."""
 
 
 class Muon(_Optimizer, name="muon"):
     """Momentum, orthogonalized for each kernel; AdamW for other weights (Jordan 2024)."""
 
-    weight_decay: NonNegative | None = 0.004
+    weight_decay: section.NonNegative | None = 0.004
     """Fraction of each weight, times the learning rate, subtracted at each step."""
-    adam_beta_1: Fraction = 0.9
+    adam_beta_1: section.Fraction = 0.9
     """Decay of AdamW's running mean of the gradients per step, in [0, 1)."""
-    adam_beta_2: Fraction = 0.999
+    adam_beta_2: section.Fraction = 0.999
     """Decay of AdamW's running mean of their squares per step, in [0, 1)."""
-    adam_weight_decay: NonNegative = 0.004
+    adam_weight_decay: section.NonNegative = 0.004
     """Weight decay of AdamW."""
-    epsilon: Positive = 1e-7
+    epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     exclude_layers: LayerNames | None = None
     """Layers trained by AdamW, each by a part of its name; `[output]` is common. Omitted: none."""
-    exclude_embeddings: Flag = True
+    exclude_embeddings: section.Flag = True
     """Train embeddings by AdamW."""
-    muon_a: Number = 3.4445
+    muon_a: section.Number = 3.4445
     """First coefficient of the Newton–Schulz iteration."""
-    muon_b: Number = -4.775
+    muon_b: section.Number = -4.775
     """Second coefficient."""
-    muon_c: Number = 2.0315
+    muon_c: section.Number = 2.0315
     """Third coefficient."""
-    adam_lr_ratio: Positive = 1.0
+    adam_lr_ratio: section.Positive = 1.0
     """Learning rate of AdamW as a multiple of Muon's."""
-    momentum: Share = 0.95
+    momentum: section.Share = 0.95
     """Decay of the momentum per step, from 0 to 1."""
-    ns_steps: PositiveInt = 5
+    ns_steps: section.PositiveInt = 5
     """Newton–Schulz iterations per step."""
-    nesterov: Flag = True
+    nesterov: section.Flag = True
     """Use Nesterov's momentum."""
-    rms_rate: NonNegative | None = 0.2
+    rms_rate: section.NonNegative | None = 0.2
     """Root mean square of a step, so that rates and decay carry over from Adam; null for none."""
 
 
@@ -455,27 +440,27 @@ class Nadam(_AdamLike, name="nadam"):
 class RMSprop(_Optimizer, name="rmsprop"):
     """Gradients divided by the root of a running mean of their squares."""
 
-    rho: Share = 0.9
+    rho: section.Share = 0.9
     """Decay of the running mean per step, from 0 to 1."""
-    momentum: Share = 0.0
+    momentum: section.Share = 0.0
     """Fraction of the last step that is added to the next, from 0 to 1."""
-    epsilon: Positive = 1e-7
+    epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
-    centered: Flag = False
+    centered: section.Flag = False
     """Divide by the standard deviation of the gradients instead."""
 
 
 class SGD(_Optimizer, name="sgd"):
     """Gradient descent, optionally with momentum."""
 
-    learning_rate: Positive = 0.01
+    learning_rate: section.Positive = 0.01
     """Learning rate."""
-    momentum: Share = 0.0
+    momentum: section.Share = 0.0
     """Fraction of the last step that is added to the next, from 0 to 1."""
-    nesterov: Flag = False
+    nesterov: section.Flag = False
     """Take the gradient after the step of the momentum (Nesterov)."""
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield `nesterov` without momentum."""
         yield from super().conflicts()
         if self.momentum == 0:
@@ -485,46 +470,46 @@ class SGD(_Optimizer, name="sgd"):
 class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
     """AdamW with averaged weights, which needs no schedule (Defazio et al. 2024)."""
 
-    learning_rate: Positive = 0.0025
+    learning_rate: section.Positive = 0.0025
     """Learning rate."""
-    beta_1: Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")] = 0.9
+    beta_1: Annotated[float, Field(gt=0, lt=1), section.Expected("a number between 0 and 1")] = 0.9
     """Weight of the average in the weights at which gradients are taken, between 0 and 1."""
-    beta_2: Fraction = 0.999
+    beta_2: section.Fraction = 0.999
     """Decay of the running mean of their squares per step, in [0, 1)."""
-    epsilon: Positive = 1e-8
+    epsilon: section.Positive = 1e-8
     """Small number that keeps the divisor above 0."""
-    warmup_steps: NonNegativeInt = 0
+    warmup_steps: section.NonNegativeInt = 0
     """Steps in which the rate rises from 0."""
 
 
-Optimizer = Annotated[_Optimizer, OneOf("optimizer")]
+Optimizer = Annotated[_Optimizer, section.OneOf("optimizer")]
 
 
-class ConstantLearningRate(Choice, name="constant"):
+class ConstantLearningRate(section.Choice, name="constant"):
     """The learning rate of the optimizer throughout."""
 
 
-class ExponentialDecay(Choice, name="exponential_decay"):
+class ExponentialDecay(section.Choice, name="exponential_decay"):
     """rate · decay_rate^(epoch/decay_epochs), at every step."""
 
-    decay_epochs: Positive
+    decay_epochs: section.Positive
     """Epochs in which the rate is multiplied by decay_rate once."""
-    decay_rate: Positive
+    decay_rate: section.Positive
     """Factor, usually below 1."""
-    staircase: Flag = False
+    staircase: section.Flag = False
     """Lower the rate in steps, one after each decay_epochs, instead of smoothly."""
 
 
-class PiecewiseConstant(Choice, name="piecewise_constant"):
+class PiecewiseConstant(section.Choice, name="piecewise_constant"):
     """The optimizer's rate up to the first boundary, then the next of values after each."""
 
     aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
-    boundaries: Annotated[tuple[PositiveInt, ...], Expected("a list of epochs")]
+    boundaries: Annotated[tuple[section.PositiveInt, ...], section.Expected("a list of epochs")]
     """Epochs after which the rate changes, in increasing order."""
-    values: Annotated[tuple[Positive, ...], Expected("a list of rates above 0")]
+    values: Annotated[tuple[section.Positive, ...], section.Expected("a list of rates above 0")]
     """Rate after each boundary."""
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield boundaries that don't increase, and lists of different lengths."""
         if list(self.boundaries) != sorted(set(self.boundaries)):
             yield "boundaries", "expected increasing epochs"
@@ -533,30 +518,30 @@ class PiecewiseConstant(Choice, name="piecewise_constant"):
             yield "values", f"expected as many rates as boundaries ({expected}), got {got}"
 
 
-class CosineDecay(Choice, name="cosine_decay"):
+class CosineDecay(section.Choice, name="cosine_decay"):
     """Half a cosine from the optimizer's rate to alpha times it (Loshchilov & Hutter 2017)."""
 
-    warmup_epochs: NonNegative = 0.0
+    warmup_epochs: section.NonNegative = 0.0
     """Epochs in which the rate first rises from 0."""
-    decay_epochs: Positive | None = None
+    decay_epochs: section.Positive | None = None
     """Epochs of the decay after that. Omitted: all remaining ones."""
-    alpha: Share = 0.0
+    alpha: section.Share = 0.0
     """Last rate as a fraction of the first, from 0 to 1."""
 
 
-class CosineDecayRestarts(Choice, name="cosine_decay_restarts"):
+class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
     """Half cosines in turn, from the optimizer's rate to alpha times it (Loshchilov & Hutter)."""
 
-    first_decay_epochs: Positive | None = None
+    first_decay_epochs: section.Positive | None = None
     """Epochs of the first cosine. Omitted: as many as let the last cycle end with training."""
-    cycles: Annotated[int, Field(ge=1, le=20), Expected("an integer from 1 to 20")] = 4
+    cycles: Annotated[int, Field(ge=1, le=20), section.Expected("an integer from 1 to 20")] = 4
     """Number of cosines in all epochs, where first_decay_epochs is omitted."""
-    t_mul: Annotated[float, Field(ge=1, le=10), Expected("a number from 1 to 10")] = 2.0
+    t_mul: Annotated[float, Field(ge=1, le=10), section.Expected("a number from 1 to 10")] = 2.0
     """Length of each as a multiple of the one before: with 4 cycles and 2.0, they take 1/15, 2/15,
     4/15 and 8/15 of the epochs."""
-    m_mul: Positive = 1.0
+    m_mul: section.Positive = 1.0
     """First rate of each as a multiple of that of the one before."""
-    alpha: Share = 0.0
+    alpha: section.Share = 0.0
     """Last rate of each as a fraction of the optimizer's, from 0 to 1."""
 
     def first_decay(self, epochs: int) -> float:
@@ -565,21 +550,21 @@ class CosineDecayRestarts(Choice, name="cosine_decay_restarts"):
         return self.first_decay_epochs or epochs / shares
 
 
-class ReduceOnPlateau(Choice, name="reduce_on_plateau"):
+class ReduceOnPlateau(section.Choice, name="reduce_on_plateau"):
     """Multiply the rate by factor whenever the monitored value stops improving."""
 
     aliases = ("reduce_lr_on_plateau", "reducelronplateau")
-    monitor: Monitor = "val_loss"
+    monitor: section.Monitor = "val_loss"
     """Monitored value: a column of history.csv."""
-    factor: OpenFraction = 0.1
+    factor: section.OpenFraction = 0.1
     """Factor of the rate, between 0 and 1."""
-    patience: NonNegativeInt = 10
+    patience: section.NonNegativeInt = 10
     """Number of epochs without improvement before the rate is reduced."""
-    min_delta: NonNegative = 1e-4
+    min_delta: section.NonNegative = 1e-4
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
-    cooldown: NonNegativeInt = 0
+    cooldown: section.NonNegativeInt = 0
     """Number of epochs to wait after a reduction."""
-    min_lr: NonNegative = 0.0
+    min_lr: section.NonNegative = 0.0
     """Smallest rate."""
 
 
@@ -590,5 +575,5 @@ Schedule = Annotated[
     | CosineDecay
     | CosineDecayRestarts
     | ReduceOnPlateau,
-    OneOf("schedule"),
+    section.OneOf("schedule"),
 ]

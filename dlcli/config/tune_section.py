@@ -9,23 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAda
 
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS
-from dlcli.schema.section import (
-    Choice,
-    Conflict,
-    Described,
-    Expected,
-    Flag,
-    Fraction,
-    NonNegativeInt,
-    OneOf,
-    PositiveInt,
-    Section,
-    is_number,
-    not_as_expected,
-    shown,
-    to_metric,
-    value_error,
-)
+from dlcli.schema import section
 from dlcli.schema.yaml_document import Path, format_path, parse_path
 
 DEFAULT_TRIALS = 50
@@ -48,7 +32,7 @@ _METRIC_NAMES = [form for name in get_args(TuneMetric) for form in (name, name[4
 
 def _add_prefix(name: object) -> object:
     """Add the prefix `val_` to the name of a metric, which may be omitted."""
-    name = to_metric(name)
+    name = section.to_metric(name)
     return f"val_{name}" if f"val_{name}" in get_args(TuneMetric) else name
 
 
@@ -72,20 +56,20 @@ Seconds = Annotated[
         json_schema_input_type=Annotated[float, Field(gt=0)]
         | Annotated[str, Field(pattern=_DURATION)],
     ),
-    Expected("seconds, or a time such as 90s, 10m or 1h30m"),
+    section.Expected("seconds, or a time such as 90s, 10m or 1h30m"),
 ]
-Folds = Annotated[int, Field(ge=2, le=1000), Expected("an integer from 2 to 1000")]
+Folds = Annotated[int, Field(ge=2, le=1000), section.Expected("an integer from 2 to 1000")]
 End = Annotated[
     Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False)],
-    Expected("a number"),
+    section.Expected("a number"),
 ]
 Step = Annotated[
     Annotated[int, Field(gt=0, le=_EXACT)] | Annotated[float, Field(gt=0, allow_inf_nan=False)],
-    Expected("a number above 0"),
+    section.Expected("a number above 0"),
 ]
 
 
-class Range(Section):
+class Range(section.Section):
     """Numbers from low to high, both included; integers if low, high and step are integers."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
@@ -97,7 +81,7 @@ class Range(Section):
     """Smallest value, in the unit of the setting."""
     high: End
     """Largest value."""
-    log: Flag = False
+    log: section.Flag = False
     """Draw values uniformly on a logarithmic scale: for ranges over powers of ten, as of learning
     rates."""
     step: Step | None = None
@@ -116,7 +100,7 @@ class Range(Section):
         low, high, step = (Decimal(repr(each)) for each in (self.low, self.high, self.step))
         return int((high - low) / step) + 1
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield ends in the wrong order, and impossible steps."""
         if self.low >= self.high:
             yield "high", f"expected a number above low, {self.low}, got {self.high}"
@@ -134,13 +118,15 @@ def _parse_variation(value: object) -> object:
         return Range.model_validate(value)
     if not isinstance(value, tuple):
         forms = "a list of choices or a range as {low: ..., high: ...}"
-        raise not_as_expected(forms, value)
+        raise section.not_as_expected(forms, value)
     if not 2 <= len(value) <= MAX_CHOICES:
         way_out = "; set it in the config itself" if value else ""
-        raise value_error(f"expected from 2 to {MAX_CHOICES} choices, got {len(value)}{way_out}")
+        raise section.value_error(
+            f"expected from 2 to {MAX_CHOICES} choices, got {len(value)}{way_out}"
+        )
     for at, choice in enumerate(value):
         if choice in value[:at]:
-            raise value_error(f"has the choice {shown(choice)} twice")
+            raise section.value_error(f"has the choice {section.shown(choice)} twice")
     return value
 
 
@@ -171,29 +157,29 @@ Space = Annotated[
         ],
     ],
     Field(json_schema_extra={"minProperties": 1}),
-    Described("settings by their paths, each with a list of choices or a range"),
+    section.Described("settings by their paths, each with a list of choices or a range"),
 ]
 
 
-class Tpe(Choice, name="tpe"):
+class Tpe(section.Choice, name="tpe"):
     """Random candidates first, then ones similar to the best: tree-structured Parzen estimator.
 
     Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011).
     """
 
-    startup_trials: NonNegativeInt = 10
+    startup_trials: section.NonNegativeInt = 10
     """Number of random candidates at the beginning."""
 
 
-class RandomSampler(Choice, name="random"):
+class RandomSampler(section.Choice, name="random"):
     """Random candidates."""
 
 
-class Grid(Choice, name="grid"):
+class Grid(section.Choice, name="grid"):
     """Every combination once; ranges must be integers or have a step."""
 
 
-class MedianPruning(Choice, name="median"):
+class MedianPruning(section.Choice, name="median"):
     """Stop a candidate that is worse than the median of the candidates before it.
 
     They are compared at the same epoch of the first fold: Golovin et al., Google Vizier (2017).
@@ -201,21 +187,21 @@ class MedianPruning(Choice, name="median"):
     little.
     """
 
-    startup_trials: NonNegativeInt = 5
+    startup_trials: section.NonNegativeInt = 5
     """Number of candidates that are trained completely before any is stopped."""
-    warmup: Fraction = 0.2
+    warmup: section.Fraction = 0.2
     """Fraction of the epochs before a candidate may be stopped, in [0, 1)."""
 
 
-class NoPruner(Choice, name="none"):
+class NoPruner(section.Choice, name="none"):
     """Train every candidate completely."""
 
 
-Sampler = Annotated[Tpe | RandomSampler | Grid, OneOf("sampler")]
-Pruner = Annotated[MedianPruning | NoPruner, OneOf("pruner")]
+Sampler = Annotated[Tpe | RandomSampler | Grid, section.OneOf("sampler")]
+Pruner = Annotated[MedianPruning | NoPruner, section.OneOf("pruner")]
 
 
-class Tune(Section):
+class Tune(section.Section):
     """Search space and settings of `dlcli tune`; not used by other commands."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
@@ -232,7 +218,7 @@ class Tune(Section):
     ] = "val_loss"
     """Loss or metric by which candidates are compared, computed on held-out rows; its name with or
     without `val_`."""
-    trials: PositiveInt | None = None
+    trials: section.PositiveInt | None = None
     """Maximum number of candidates. Omitted: 50, or all of a grid, or as many as `time` allows."""
     time: Seconds | None = None
     """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
@@ -267,7 +253,7 @@ class Tune(Section):
             else:
                 yield (key,), value
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[section.Conflict]:
         """Yield settings that can't be varied, or not in combination, or not on a grid."""
         fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
         yield from _path_conflicts(("space",), self.space or {}, fixed)
@@ -280,10 +266,12 @@ class Tune(Section):
                     message = "has infinitely many values for a grid"
                     yield ("space", *keys), f"{message}; give it a step, or list choices"
 
-    def _layer_conflicts(self) -> Iterator[Conflict]:
+    def _layer_conflicts(self) -> Iterator[section.Conflict]:
         space = self.space or {}
         hidden = space.get("hidden")
-        if isinstance(hidden, Range) or (isinstance(hidden, tuple) and all(map(is_number, hidden))):
+        if isinstance(hidden, Range) or (
+            isinstance(hidden, tuple) and all(map(section.is_number, hidden))
+        ):
             yield (
                 ("space", "hidden"),
                 "expected stacks of layers to choose from; to vary the units of all layers, write "
@@ -302,9 +290,11 @@ class Tune(Section):
             step = () if counts.step is None else (counts.step,)
             counts = (counts.low, counts.high, *step)
         for count in counts:
-            if not (is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
+            if not (
+                section.is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS
+            ):
                 expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
-                yield ("space", HIDDEN_LAYERS, "number"), f"{expected}, got {shown(count)}"
+                yield ("space", HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
                 break
 
 
@@ -332,7 +322,7 @@ _FIXED_FOR_LOSS: Mapping[Path, str] = {
 
 def _path_conflicts(
     above: tuple[str, ...], settings: Mapping[str, object], fixed: Mapping[Path, str]
-) -> Iterator[Conflict]:
+) -> Iterator[section.Conflict]:
     """Yield the settings that can't be varied, or not in combination with one before them.
 
     Args:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.columns.layout import Block
+from dlcli.config import training_choices
 from dlcli.config.config_schema import Config, Hidden, Output
-from dlcli.config.training_choices import (
-    ExponentialDecay,
-    MeanAbsolutePercentageError,
-    PiecewiseConstant,
-)
 from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
 from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
 from dlcli.diagnosis.remedies import Finding, Patch, present
@@ -174,9 +170,9 @@ def _rates(case: Case) -> Iterator[_Cause]:
         )
         yield _cause(case, rate / usual, rule, evidence, *patches)
     highest = rate
-    if isinstance(schedule, PiecewiseConstant):
+    if isinstance(schedule, training_choices.PiecewiseConstant):
         highest = max(schedule.values, default=0.0)
-    elif isinstance(schedule, ExponentialDecay) and schedule.decay_rate > 1:
+    elif isinstance(schedule, training_choices.ExponentialDecay) and schedule.decay_rate > 1:
         with np.errstate(over="ignore"):
             growth = np.float64(schedule.decay_rate) ** (case.config.epochs / schedule.decay_epochs)
         highest = rate * float(growth)
@@ -238,7 +234,7 @@ def _losses(case: Case) -> Iterator[_Cause]:
         why = "takes steps as long as without weights"
         patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
         yield _cause(case, mean, "large_row_weights", evidence, patch)
-    divides = isinstance(config.loss, MeanAbsolutePercentageError)
+    divides = isinstance(config.loss, training_choices.MeanAbsolutePercentageError)
     if divides and magnitudes and magnitudes.target_range:
         least, mean = magnitudes.target_range
         if least < mean / 100:

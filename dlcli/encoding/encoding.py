@@ -40,14 +40,7 @@ from dlcli.columns.value_issues import (
     value_notes,
 )
 from dlcli.config.input_section import Input
-from dlcli.encoding.encoded_rows import (
-    EncodedRows,
-    InMemoryInputs,
-    Inputs,
-    InputsWriter,
-    OnDiskInputs,
-    ShardedInputs,
-)
+from dlcli.encoding import encoded_rows
 from dlcli.errors import DataError, absent_columns, plural
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
@@ -82,7 +75,7 @@ class Encoding(Fitted):
         columns = [*self._dense, *self._sparse]
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, rows: Table | FewRows, issues: ValueIssues) -> InMemoryInputs:
+    def transform(self, rows: Table | FewRows, issues: ValueIssues) -> encoded_rows.InMemoryInputs:
         """Encode rows.
 
         Args:
@@ -97,10 +90,10 @@ class Encoding(Fitted):
             read = [feature.column for feature in self.features]
             raise DataError(absent_columns(read, rows.columns), file=rows.file)
         if isinstance(rows, FewRows):
-            inputs = InMemoryInputs(self._encode_few(rows, issues))
+            inputs = encoded_rows.InMemoryInputs(self._encode_few(rows, issues))
         else:
             dense = encode_dense(self._dense, rows, issues)
-            inputs = InMemoryInputs(
+            inputs = encoded_rows.InMemoryInputs(
                 dense, tuple(each.encode(rows, issues) for each in self._sparse)
             )
         issues.rows += rows.rows
@@ -186,8 +179,8 @@ def encode_rows(
     table: Table,
     weight: str | None,
     issues: ValueIssues,
-    writer: InputsWriter | None = None,
-) -> EncodedRows:
+    writer: encoded_rows.InputsWriter | None = None,
+) -> encoded_rows.EncodedRows:
     """Encode rows that have a target.
 
     Args:
@@ -200,18 +193,18 @@ def encode_rows(
     Raises:
         DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
-    inputs: Inputs
+    inputs: encoded_rows.Inputs
     if isinstance(table, SharedTable):
         inputs = _encode_share(encoding, table, issues, writer)
     else:
         inputs = _encode_inputs(encoding, table, issues, writer)
     target = encoding.task.encode(table, ValueIssues())
-    return EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))
+    return encoded_rows.EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))
 
 
 def _encode_inputs(
-    encoding: Encoding, table: Table, issues: ValueIssues, writer: InputsWriter | None
-) -> InMemoryInputs | OnDiskInputs:
+    encoding: Encoding, table: Table, issues: ValueIssues, writer: encoded_rows.InputsWriter | None
+) -> encoded_rows.InMemoryInputs | encoded_rows.OnDiskInputs:
     if writer is None:
         return encoding.transform(table, issues)
     rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
@@ -224,8 +217,8 @@ def _encode_share(
     encoding: Encoding,
     table: SharedTable,
     issues: ValueIssues,
-    writer: InputsWriter | None,
-) -> ShardedInputs:
+    writer: encoded_rows.InputsWriter | None,
+) -> encoded_rows.ShardedInputs:
     """Encode this worker's rows, and record the issues of all."""
     own, shares = ValueIssues(lenient=issues.lenient), table.data.shares
     stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
@@ -233,7 +226,7 @@ def _encode_share(
     for rank, found in enumerate(shares.workers.gather(recorded)):
         columns = {column: ColumnIssues(**fields) for column, fields in found.items()}
         issues.add(columns, np.flatnonzero(shares.owners == rank))
-    return ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
+    return encoded_rows.ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:

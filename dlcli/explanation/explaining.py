@@ -10,14 +10,9 @@ from dlcli.arrays import Indices, Matrix
 from dlcli.columns.column_type import Decision
 from dlcli.config.layer_choices import Activation
 from dlcli.data_checks.sample import draw
+from dlcli.explanation import explanation_document
 from dlcli.explanation import prediction_analysis as analysis
 from dlcli.explanation.column_statistics import ColumnDescriber, largest_inputs, list_columns
-from dlcli.explanation.explanation_document import (
-    Explanation,
-    Importance,
-    LayerStatistics,
-    WorstRow,
-)
 from dlcli.metrics.statistic import finite
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights, activation_of
@@ -47,7 +42,7 @@ def explain(
     predictions: Callable[[str], Predictions],
     gradient_norms: Callable[[Indices], tuple[Gradients, Gradients]],
     folds: Sequence[Indices] = (),
-) -> Explanation:
+) -> explanation_document.Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
     Of an ensemble, layers are those of the first member, and predictions those of all. All of it
@@ -90,8 +85,8 @@ def explain(
     outputs = analysis.choose_outputs(predictor, truth, sample.weights)
     effects = analysis.first_layer_effects(network, weights, train.matrix)
     columns = sorted(effects, key=lambda column: -effects[column])  # stable
-    importances: tuple[Importance, ...] = ()
-    worst: tuple[WorstRow, ...] = ()
+    importances: tuple[explanation_document.Importance, ...] = ()
+    worst: tuple[explanation_document.WorstRow, ...] = ()
     if held_out:
         columns = columns[: plan.columns]
         importances = analysis.permutation_importances(
@@ -100,7 +95,7 @@ def explain(
         ranked = [each.column for each in importances] or columns
         worst = analysis.worst_rows(task, held_out, predictions, units, ranked)
         columns = [each.column for each in importances if each.increase > 0]
-    return Explanation(
+    return explanation_document.Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
         sampled_rows={"train": len(train), **({"held_out": len(sample)} if held_out else {})},
         columns=tuple(map(describer.describe, listed)),
@@ -119,7 +114,7 @@ def explain(
 
 def describe_layers(
     network: Network, weights: Weights, matrix: Matrix, first: Gradients, last: Gradients
-) -> tuple[LayerStatistics, ...]:
+) -> tuple[explanation_document.LayerStatistics, ...]:
     """Describe each layer, with its outputs for some rows.
 
     Args:
@@ -135,7 +130,7 @@ def describe_layers(
             activation = activation_of(layer)
             arrays = [weights[weight.name].astype(np.float64) for weight in layer.weights]
             norm = np.sqrt(sum(float(np.square(array).sum()) for array in arrays))
-            statistics = LayerStatistics(
+            statistics = explanation_document.LayerStatistics(
                 name=layer.name,
                 kind=layer.kind,
                 units=layer.units,

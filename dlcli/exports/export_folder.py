@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli import __version__
+from dlcli import __version__, safe_files
 from dlcli.columns.value_issues import ValueIssues
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
@@ -33,13 +33,6 @@ from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
-from dlcli.safe_files import (
-    FileDigest,
-    open_new_file,
-    os_error_text,
-    parse_document,
-    refuse_existing_file,
-)
 from dlcli.tables.table import Table
 
 DOCUMENT = "export.json"
@@ -84,9 +77,9 @@ def export_run(
     check_export_options(format, level, quantize=quantize)
     chosen = load_format(format)
     if isinstance(chosen, TextFormat):
-        refuse_existing_file(output)
+        safe_files.refuse_existing_file(output)
         text = chosen.text(run)
-        with open_new_file(output) as stream:
+        with safe_files.open_new_file(output) as stream:
             stream.write(text.encode())
     elif isinstance(chosen, FolderFormat):
         chosen.write(run, output)
@@ -174,7 +167,7 @@ def validate_export(path: Path) -> Export:
     Raises:
         ExportError: if a file has changed, or the model predicts otherwise than it did.
     """
-    document = parse_document(
+    document = safe_files.parse_document(
         ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
     )
     try:
@@ -221,12 +214,14 @@ def new_folder(output: Path) -> Iterator[Path]:
         try:
             temporary.mkdir(parents=True)
         except OSError as error:
-            raise UsageError(f"{output}: can't be made: {os_error_text(error)}") from error
+            raise UsageError(
+                f"{output}: can't be made: {safe_files.os_error_text(error)}"
+            ) from error
         yield temporary
         temporary.rename(output)
     except OSError as error:
         if str(error.filename or temporary).startswith(str(temporary)):  # a full disk names none
-            raise OSError(error.errno, os_error_text(error), str(output)) from error
+            raise OSError(error.errno, safe_files.os_error_text(error), str(output)) from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -323,10 +318,10 @@ def _array(type: str, shape: list[int], values: list[Any]) -> NDArray[Any]:
     return np.array(values, dtype=_DTYPES.get(type, type)).reshape(len(values), *shape)
 
 
-def _digests(folder: Path) -> dict[str, FileDigest]:
+def _digests(folder: Path) -> dict[str, safe_files.FileDigest]:
     """Return the digests of the files of an export, but for `export.json` itself."""
     return {
-        path.relative_to(folder).as_posix(): FileDigest.of(path)
+        path.relative_to(folder).as_posix(): safe_files.FileDigest.of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / DOCUMENT
     }

@@ -16,15 +16,9 @@ import numpy as np
 from dlcli.columns.column_type import ColumnEncoder
 from dlcli.columns.graph_operations import Operations, Value, by_formula
 from dlcli.config.layer_choices import Activation, Gelu
+from dlcli.network import layers
 from dlcli.network.activations import Floats
 from dlcli.network.activations import activate as activate_array
-from dlcli.network.layers import (
-    ActivationLayer,
-    DenseLayer,
-    Front,
-    NormalizationLayer,
-    PeriodicLayer,
-)
 from dlcli.network.network import Network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor
@@ -116,18 +110,18 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
     """Compute a network's output as trained on, float32 (rows, outputs)."""
     x = _front(ops, network.front, x, weights)
     for layer in network.layers:
-        if isinstance(layer, DenseLayer):
+        if isinstance(layer, layers.DenseLayer):
             x = ops.matmul(x, weights[f"{layer.name}/kernel"])
             if layer.use_bias:
                 x = x + ops.constant(weights[f"{layer.name}/bias"][None])
-        if isinstance(layer, DenseLayer | ActivationLayer):
+        if isinstance(layer, layers.DenseLayer | layers.ActivationLayer):
             x = activate(ops, layer.activation, x)
-        elif isinstance(layer, NormalizationLayer):
+        elif isinstance(layer, layers.NormalizationLayer):
             x = by_formula(ops, partial(layer.forward, arrays=weights), x)
     return x
 
 
-def _front(ops: Operations, front: Front, x: Value, weights: Mapping[str, Floats]) -> Value:
+def _front(ops: Operations, front: layers.Front, x: Value, weights: Mapping[str, Floats]) -> Value:
     if not front.trained:
         return x
     parts = [ops.columns(x, front.unchanged)] if front.unchanged else []
@@ -139,7 +133,7 @@ def _front(ops: Operations, front: Front, x: Value, weights: Mapping[str, Floats
     return ops.concat(parts)
 
 
-def _waves(ops: Operations, layer: PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
+def _waves(ops: Operations, layer: layers.PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
     """Return sines and cosines; a block-diagonal kernel keeps the inputs separate."""
     inputs, frequencies = kernel.shape
     blocks = np.zeros((inputs, inputs * frequencies), np.float32)

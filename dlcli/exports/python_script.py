@@ -25,17 +25,10 @@ import pyarrow as pa
 from dlcli import __version__
 from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.columns.registry import in_order_of_types
+from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config, Hidden, Output
 from dlcli.config.data_section import MEMORY, Files
-from dlcli.config.training_choices import (
-    CosineDecay,
-    CosineDecayRestarts,
-    ExponentialDecay,
-    Loss,
-    PiecewiseConstant,
-    ReduceOnPlateau,
-)
 from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.exports.formats import FolderFormat
@@ -383,7 +376,7 @@ def _is_weighted(config: Config) -> bool:
     return config.data.sample_weight is not None or config.class_weight is not None
 
 
-def _formula_code(loss: Loss) -> Iterator[str]:
+def _formula_code(loss: training_choices.Loss) -> Iterator[str]:
     """Yield the function of a loss that Keras lacks, one operation a line."""
     assert loss.formula is not None
     lines: list[str] = []
@@ -522,15 +515,15 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
     schedule, rate = config.learning_rate_schedule, repr(config.optimizer.learning_rate)
     steps = f"steps = -(-len(y) // {config.batch_size})  # in an epoch"
     start = "rate = keras.optimizers.schedules."
-    if isinstance(schedule, ExponentialDecay):
+    if isinstance(schedule, training_choices.ExponentialDecay):
         arguments = [rate, f"{schedule.decay_epochs!r} * steps", repr(schedule.decay_rate)]
         arguments += ["staircase=True"] * schedule.staircase
         return "rate", [steps, *call_lines(f"{start}ExponentialDecay", arguments)]
-    if isinstance(schedule, PiecewiseConstant):
+    if isinstance(schedule, training_choices.PiecewiseConstant):
         boundaries = f"[epoch * steps - 1 for epoch in {[*schedule.boundaries]}]"
         values = f"{[config.optimizer.learning_rate, *schedule.values]}"
         return "rate", [steps, *call_lines(f"{start}PiecewiseConstantDecay", [boundaries, values])]
-    if isinstance(schedule, CosineDecay):
+    if isinstance(schedule, training_choices.CosineDecay):
         epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         arguments = [
             "0.0" if schedule.warmup_epochs else rate,
@@ -541,7 +534,7 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
             warmup = f"warmup_steps=round({schedule.warmup_epochs!r} * steps)"
             arguments += [f"warmup_target={rate}", warmup]
         return "rate", [steps, *call_lines(f"{start}CosineDecay", arguments)]
-    if isinstance(schedule, CosineDecayRestarts):
+    if isinstance(schedule, training_choices.CosineDecayRestarts):
         first = f"{schedule.first_decay(config.epochs)!r} * steps"
         multiples = [f"t_mul={schedule.t_mul!r}", f"m_mul={schedule.m_mul!r}"]
         arguments = [rate, first, *multiples, f"alpha={schedule.alpha!r}"]
@@ -568,7 +561,7 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
     """Yield the lines of each callback; the loss replaces a metric that is not known."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
     sections: list[tuple[str, Section]] = []
-    if isinstance(schedule, ReduceOnPlateau):
+    if isinstance(schedule, training_choices.ReduceOnPlateau):
         sections.append(("ReduceLROnPlateau", schedule))
     if stopping is not None:
         sections.append(("EarlyStopping", stopping))

@@ -17,14 +17,9 @@ from numpy.typing import NDArray
 
 from dlcli.columns.client_values import ModelInput
 from dlcli.errors import ExportError
+from dlcli.exports import model_interface
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.model_graph import encode, predict
-from dlcli.exports.model_interface import (
-    Exported,
-    ModelFormat,
-    example_inputs,
-    with_signature_names,
-)
 from dlcli.exports.tensorflow_operations import (
     SIGNATURE,
     TensorflowOperations,
@@ -38,17 +33,17 @@ _EXAMPLES = "serving_examples"
 """The signature that takes serialized messages of `tf.train.Example`."""
 
 
-def describe_for_saved_model(predictor: Predictor) -> Exported:
+def describe_for_saved_model(predictor: Predictor) -> model_interface.Exported:
     """Describe the model with inputs that a signature may have.
 
     Raises:
         ExportError: for a column whose values can't be read within a model, with its name.
     """
-    exported = Exported.of(predictor)
-    return replace(exported, inputs=with_signature_names(exported.inputs))
+    exported = model_interface.Exported.of(predictor)
+    return replace(exported, inputs=model_interface.with_signature_names(exported.inputs))
 
 
-def write_saved_model(exported: Exported, folder: Path) -> None:
+def write_saved_model(exported: model_interface.Exported, folder: Path) -> None:
     """Write a run's predictor as a SavedModel in `model/`."""
     predictor = exported.predictor
     with tensorflow_loaded() as tf, tf.Graph().as_default():
@@ -98,7 +93,7 @@ def load_saved_model(folder: Path) -> Runner:
     return run
 
 
-def saved_model_usage(exported: Exported) -> str:
+def saved_model_usage(exported: model_interface.Exported) -> str:
     """Return an example in Python."""
     lines = [
         "import numpy as np",
@@ -108,7 +103,9 @@ def saved_model_usage(exported: Exported) -> str:
         f'outputs = model.signatures["{SIGNATURE}"](',
         "    **{",
     ]
-    return "\n".join([*lines, *example_inputs(exported, _example), "    }", ")", ""])
+    return "\n".join(
+        [*lines, *model_interface.example_inputs(exported, _example), "    }", ")", ""]
+    )
 
 
 def _example(each: ModelInput) -> str:
@@ -134,6 +131,6 @@ def _decoded(array: NDArray[Any]) -> NDArray[Any]:
     return np.array([each.decode() for each in array.ravel()]).reshape(array.shape)
 
 
-FORMAT = ModelFormat(
+FORMAT = model_interface.ModelFormat(
     describe_for_saved_model, write_saved_model, load_saved_model, saved_model_usage
 )

@@ -15,15 +15,7 @@ from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
 from dlcli.data_checks.sample import draw, draw_sample
 from dlcli.data_checks.target_checks import explain_by_columns
-from dlcli.encoding.encoded_rows import (
-    EncodedRows,
-    InMemoryInputs,
-    OnDiskInputs,
-    SelectedInputs,
-    ShardedInputs,
-    stored_inputs,
-    stored_values,
-)
+from dlcli.encoding import encoded_rows
 from dlcli.errors import DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import activation_of
@@ -288,24 +280,26 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     return replace(fitted, rows=rows)
 
 
-def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
+def _in_memory_if_few(rows: encoded_rows.EncodedRows) -> encoded_rows.EncodedRows:
     """Return few rows in memory, on each worker of a cluster: their many steps are short.
 
     Rows that are sparse on disk are so in memory, as the same engine is to train both.
     """
-    inputs, stored = rows.inputs, stored_inputs(rows.inputs)
-    if not isinstance(stored, OnDiskInputs | ShardedInputs) or not _are_few(rows):
+    inputs, stored = rows.inputs, encoded_rows.stored_inputs(rows.inputs)
+    if not isinstance(
+        stored, encoded_rows.OnDiskInputs | encoded_rows.ShardedInputs
+    ) or not _are_few(rows):
         return rows
-    if isinstance(stored, ShardedInputs) or not stored.sparse:
-        return replace(rows, inputs=InMemoryInputs(inputs.part(0, len(inputs))))
+    if isinstance(stored, encoded_rows.ShardedInputs) or not stored.sparse:
+        return replace(rows, inputs=encoded_rows.InMemoryInputs(inputs.part(0, len(inputs))))
     every = stored.mapped(0, len(stored))
-    if isinstance(inputs, SelectedInputs):
-        return replace(rows, inputs=SelectedInputs(every, inputs.rows))
+    if isinstance(inputs, encoded_rows.SelectedInputs):
+        return replace(rows, inputs=encoded_rows.SelectedInputs(every, inputs.rows))
     return replace(rows, inputs=every)
 
 
-def _are_few(rows: EncodedRows) -> bool:
-    return stored_values(rows.inputs) <= _FEW_VALUES
+def _are_few(rows: encoded_rows.EncodedRows) -> bool:
+    return encoded_rows.stored_values(rows.inputs) <= _FEW_VALUES
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:
@@ -351,7 +345,7 @@ def batch_size(rows: int, width: int) -> int:
     return min(max(usual, -(-rows // UPDATES)), rows)
 
 
-def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
+def stopping_rows(validation: encoded_rows.EncodedRows, epochs: int) -> encoded_rows.EncodedRows:
     """Return the validation rows that choose the best epoch: all, or a fixed random sample.
 
     A small table takes many epochs, and these rows are read after each of them.
@@ -367,8 +361,8 @@ def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
         return validation
     some = draw(np.arange(rows), most)
     weights = None if validation.weights is None else validation.weights[some]
-    return EncodedRows(
-        InMemoryInputs(validation.inputs.take(some)), validation.target[some], weights
+    return encoded_rows.EncodedRows(
+        encoded_rows.InMemoryInputs(validation.inputs.take(some)), validation.target[some], weights
     )
 
 

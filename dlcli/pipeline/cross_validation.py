@@ -15,42 +15,17 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from dlcli import errors
 from dlcli.columns.value_issues import ValueNote, merge_notes
+from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
-from dlcli.config.training_choices import (
-    ConstantLearningRate,
-    CosineDecay,
-    CosineDecayRestarts,
-    PiecewiseConstant,
-    ReduceOnPlateau,
-    Schedule,
-)
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    OutOfMemoryError,
-    RunError,
-    UsageError,
-    option,
-    override,
-    plural,
-)
 from dlcli.metrics.definitions import main_metric
 from dlcli.network.network import Network
-from dlcli.pipeline import run_recording
+from dlcli.pipeline import cv_summary, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
 from dlcli.pipeline.checkpointing import StopOnSignal
-from dlcli.pipeline.cv_summary import (
-    FinishedFold,
-    StoredFold,
-    combine_folds,
-    drop_incomplete_linear_predictions,
-    join_predictions,
-    with_linear_predictions,
-)
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import (
     CrossValidationResultEvent,
@@ -211,8 +186,8 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         for rows, by_fold in notes.items():
             warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
         path = str(writer.path)
-        found = combine_folds(finished, file.name, resolved, plan.repeats, dataset, path)
-        writer.write_table(RunFile.PREDICTIONS, join_predictions(finished, path))
+        found = cv_summary.combine_folds(finished, file.name, resolved, plan.repeats, dataset, path)
+        writer.write_table(RunFile.PREDICTIONS, cv_summary.join_predictions(finished, path))
         writer.write_text(RunFile.CROSS_VALIDATION, found.model_dump_json())
         refitted = None
         if found.best_epochs is not None:
@@ -323,8 +298,8 @@ def assign_folds(dataset: Dataset, plan: CrossValidationPlan, seed: int) -> tupl
     """
     choice, classes = dataset.split_choice, dataset.task.class_column
     if plan.repeats > 1 and isinstance(choice, TimeSplit):
-        message = f"folds in time are the same at each repeat; omit {option('repeats')}"
-        raise UsageError(message)
+        message = f"folds in time are the same at each repeat; omit {errors.option('repeats')}"
+        raise errors.UsageError(message)
     folds: list[CVFold] = []
     for repeat in range(1, plan.repeats + 1):
         key = seed, repeat
@@ -354,11 +329,11 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
     for each in folds:
         try:
             each.hold_out(config, dataset, rows.take(each.rows.train))
-        except DataError as error:
+        except errors.DataError as error:
             error.add_note(
                 f"  so in {each.name}, where data.validation holds out some of the training rows; "
-                f"give another number of {option('folds')}, or omit it: "
-                f"{override('data.validation', None)}"
+                f"give another number of {errors.option('folds')}, or omit it: "
+                f"{errors.override('data.validation', None)}"
             )
             raise
 
@@ -376,7 +351,7 @@ def _fit_folds(
     jobs: int,
     writer: RunWriter,
     events: Events,
-) -> list[FinishedFold]:
+) -> list[cv_summary.FinishedFold]:
     """Train all folds that are not finished yet, in this process or in several others.
 
     Returns:
@@ -391,7 +366,9 @@ def _fit_folds(
     done = sum(fold is not None for fold in found.values())
     if done:
         events.emit(KeptEvent(folds=done, of=len(found)))
-    stop = StopOnSignal(writer, lambda: f"{done:,} of {plural(len(folds), 'fold')}", resumable=True)
+    stop = StopOnSignal(
+        writer, lambda: f"{done:,} of {errors.plural(len(folds), 'fold')}", resumable=True
+    )
     storing = threading.Lock()
     epochs = _EpochCount(len(folds), config.epochs * config.networks, events)
 
@@ -405,7 +382,7 @@ def _fit_folds(
         else:
             events.emit(event)
 
-    def fit_and_store(fold: CVFold, progress: MemberProgress) -> FinishedFold:
+    def fit_and_store(fold: CVFold, progress: MemberProgress) -> cv_summary.FinishedFold:
         epochs.begin(fold.number)
         finished = _fit_fold(fold, config, context, progress, stop)
         epochs.end(fold.number)
@@ -426,7 +403,7 @@ def _fit_folds(
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
     _check_any_trained(results, writer)
-    return drop_incomplete_linear_predictions(results)
+    return cv_summary.drop_incomplete_linear_predictions(results)
 
 
 def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
@@ -471,12 +448,12 @@ def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFo
         with suppress(FileExistsError):
             folder.mkdir()
         check_folder(folder)
-        with suppress(RunError), locked(folder):  # or another process holds it
+        with suppress(errors.RunError), locked(folder):  # or another process holds it
             yield fold
 
 
 def _store_fold(
-    finished: FinishedFold,
+    finished: cv_summary.FinishedFold,
     fold: CVFold,
     last: CVFold,
     config: Config,
@@ -536,14 +513,14 @@ class _FoldObserver(AdvisingObserver):
 
     network: Network | None = None
 
-    def diverged(self, error: DivergenceError, job: Job) -> None:
+    def diverged(self, error: errors.DivergenceError, job: Job) -> None:
         super().diverged(error, job)
         self.network = job.network
 
 
 def _fit_fold(
     fold: CVFold, config: Config, context: FitContext, progress: MemberProgress, stop: StopOnSignal
-) -> FinishedFold:
+) -> cv_summary.FinishedFold:
     """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
     start = time.perf_counter()
     split = fold.split(config, context.dataset)
@@ -560,20 +537,20 @@ def _fit_fold(
         if "linear" in required_baselines(config.gates):
             linear, _ = fit_linear_if_possible(result, stop, Events(context.events.warn_once))
         return replace(_evaluate_fold(fold, result, linear, start), notes=notes)
-    except (DivergenceError, ConfigError, DataError) as error:
+    except (errors.DivergenceError, errors.ConfigError, errors.DataError) as error:
         problem, epochs, reason = release_memory(error), 0, None
-        if isinstance(error, DivergenceError):
+        if isinstance(error, errors.DivergenceError):
             epochs = max(error.epoch - 1, 0)
         else:
             reason = error.with_traceback(None)
         sizes = _sizes(fold, config, split, observer.network, start)
         failed = FoldResult(**sizes, epochs=epochs, problem=problem)
-        return FinishedFold(failed, error=reason, notes=notes)
+        return cv_summary.FinishedFold(failed, error=reason, notes=notes)
 
 
 def _evaluate_fold(
     fold: CVFold, result: FitResult, linear: FitResult | None, start: float
-) -> FinishedFold:
+) -> cv_summary.FinishedFold:
     trained = result.training
     document = FoldResult(
         **_sizes(fold, result.config, result.rows.split, result.plan.network, start),
@@ -590,8 +567,10 @@ def _evaluate_fold(
     }
     predictions = result.prediction_table("test", columns)
     if linear is not None:
-        predictions = with_linear_predictions(predictions, linear.predictions("test").columns())
-    return FinishedFold(document, tuple(map(float, constant)), predictions)
+        predictions = cv_summary.with_linear_predictions(
+            predictions, linear.predictions("test").columns()
+        )
+    return cv_summary.FinishedFold(document, tuple(map(float, constant)), predictions)
 
 
 def _sizes(
@@ -610,13 +589,13 @@ def _sizes(
     }
 
 
-def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold | None:
+def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.FinishedFold | None:
     """Read the stored result of a fold; `None` if it is not finished.
 
     Raises:
         RunError: if it is damaged, or of other rows.
     """
-    stored = writer.read_partial_result(fold.number, StoredFold, fold.name)
+    stored = writer.read_partial_result(fold.number, cv_summary.StoredFold, fold.name)
     if stored is None:
         return None
     document, predictions = stored
@@ -628,11 +607,11 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> FinishedFold
         rows = dataset.candidates.row_numbers[fold.rows.held_out]
         fits = fits and np.array_equal(StoredPredictions(predictions, path).integers("row"), rows)
     if not fits:
-        raise RunError(f"{path} is of other rows; begin the cross-validation again")
-    return FinishedFold.of(document, predictions)
+        raise errors.RunError(f"{path} is of other rows; begin the cross-validation again")
+    return cv_summary.FinishedFold.of(document, predictions)
 
 
-def _check_any_trained(results: Sequence[FinishedFold], writer: RunWriter) -> None:
+def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWriter) -> None:
     """Refuse folds none of which could be trained.
 
     Raises:
@@ -647,7 +626,7 @@ def _check_any_trained(results: Sequence[FinishedFold], writer: RunWriter) -> No
             raise each.error
     first = results[0].result
     message = f"all {len(results)} folds failed; the first: {first.problem}"
-    raise DivergenceError(message, first.epochs + 1)
+    raise errors.DivergenceError(message, first.epochs + 1)
 
 
 def refit_config(config: Config, epochs: int, events: Events) -> Config:
@@ -683,30 +662,32 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
             "data": data,
             "early_stopping": None,
             "epochs": epochs,
-            "learning_rate_schedule": schedule or ConstantLearningRate(),
+            "learning_rate_schedule": schedule or training_choices.ConstantLearningRate(),
             "gates": {name: gates[name] for name in gates if name not in lost} or None,
         }
     )
 
 
-def _refit_schedule(config: Config, epochs: int, *, has_validation: bool) -> Schedule | None:
+def _refit_schedule(
+    config: Config, epochs: int, *, has_validation: bool
+) -> training_choices.Schedule | None:
     """Return the schedule that does in the first epochs what it did in the folds, if possible."""
     schedule = config.learning_rate_schedule
-    if isinstance(schedule, ReduceOnPlateau):
+    if isinstance(schedule, training_choices.ReduceOnPlateau):
         watches_validation = schedule.monitor.startswith("val_")
         return None if watches_validation and not has_validation else schedule
-    if isinstance(schedule, PiecewiseConstant):
+    if isinstance(schedule, training_choices.PiecewiseConstant):
         count = sum(boundary < epochs for boundary in schedule.boundaries)
         if not count:
-            return ConstantLearningRate()
+            return training_choices.ConstantLearningRate()
         boundaries, values = schedule.boundaries[:count], schedule.values[:count]
-        return PiecewiseConstant(boundaries=boundaries, values=values)
-    if isinstance(schedule, CosineDecay):
+        return training_choices.PiecewiseConstant(boundaries=boundaries, values=values)
+    if isinstance(schedule, training_choices.CosineDecay):
         # An end that was left to the last epoch would come earlier; a rise may take them all.
         decay = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         warmup = min(schedule.warmup_epochs, epochs - 1)
         return schedule.model_copy(update={"decay_epochs": decay, "warmup_epochs": warmup})
-    if isinstance(schedule, CosineDecayRestarts):
+    if isinstance(schedule, training_choices.CosineDecayRestarts):
         first = schedule.first_decay(config.epochs)
         return schedule.model_copy(update={"first_decay_epochs": first})
     return schedule
@@ -729,6 +710,11 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
 
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
-    except (ConfigError, DivergenceError, OutOfMemoryError, UsageError) as error:
+    except (
+        errors.ConfigError,
+        errors.DivergenceError,
+        errors.OutOfMemoryError,
+        errors.UsageError,
+    ) as error:
         events.warn(f"{REFIT_FAILED}: {release_memory(error)}")
         return None

@@ -24,14 +24,7 @@ from dlcli.metrics.intervals import (
     standard_error,
 )
 from dlcli.metrics.statistic import Array, Number, mean_of_defined
-from dlcli.pipeline.documents import (
-    CrossValidation,
-    FoldResult,
-    mean_metrics,
-    rounded_median,
-    scalar_metrics,
-    standard_deviation,
-)
+from dlcli.pipeline import documents
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.safe_files import Document
@@ -58,7 +51,7 @@ _ANY_REASON = (
 class StoredFold(Document):
     """The result of a fold, which is stored next to its predictions."""
 
-    result: FoldResult
+    result: documents.FoldResult
     constant: tuple[float, ...]
     cause: Literal["config", "data"] | None = None
     """The source of the problem, unless training diverged."""
@@ -70,7 +63,7 @@ class StoredFold(Document):
 class FinishedFold:
     """A fold that was trained, or could not be."""
 
-    result: FoldResult
+    result: documents.FoldResult
     """Sizes, metrics and history."""
     constant: tuple[float, ...] = ()
     """The prediction of a constant model for any of its rows, as `HeldOut.decoded` has it."""
@@ -107,7 +100,7 @@ def combine_folds(
     repeats: int,
     dataset: Dataset,
     path: str,
-) -> CrossValidation:
+) -> documents.CrossValidation:
     """Return the document of a cross-validation.
 
     Args:
@@ -155,7 +148,7 @@ def combine_folds(
         for fold, rows in zip(folds, held_out, strict=True)
         if rows is not None and fold.result.repeat == 1
     ]
-    return CrossValidation(
+    return documents.CrossValidation(
         name=name,
         target=task.columns,
         task=task.outcome,
@@ -278,7 +271,9 @@ def _pooled_constant(
     A constant model leaves the order of rows to chance. Pooled, its shares differ by fold, and are
     the smaller the more rows of a class are held out: it would seem to order rows, and wrongly.
     """
-    pooled = mean_metrics([scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat])
+    pooled = documents.mean_metrics(
+        [documents.scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat]
+    )
     for name in pooled:
         if METRICS[name].of_order:
             pooled[name] = mean_of_defined(fold.result.constant.get(name) for fold in folds)
@@ -286,7 +281,7 @@ def _pooled_constant(
 
 
 def fold_intervals(
-    results: Sequence[FoldResult], metrics: Collection[str]
+    results: Sequence[documents.FoldResult], metrics: Collection[str]
 ) -> tuple[dict[str, Estimate], dict[str, Number]]:
     """Return the mean of each metric over all folds with its interval, and standard deviations.
 
@@ -311,17 +306,17 @@ def fold_intervals(
             ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
             weights, bounds = np.ones(len(values)), metric_bounds(metric)
             means[metric] = corrected_interval(values, weights, ratio, bounds)
-            deviations[metric] = standard_deviation(values)
+            deviations[metric] = documents.standard_deviation(values)
     return means, deviations
 
 
-def median_epochs(results: Sequence[FoldResult]) -> int | None:
+def median_epochs(results: Sequence[documents.FoldResult]) -> int | None:
     """Return how long to train on all rows: the median over folds of the best or last epoch.
 
     Failed folds are ignored; `None` if all failed.
     """
     trained = [each for each in results if each.problem is None and each.epochs]
-    return rounded_median([each.best_epoch or each.epochs for each in trained])
+    return documents.rounded_median([each.best_epoch or each.epochs for each in trained])
 
 
 def pooled_estimates(
@@ -350,7 +345,7 @@ def pooled_estimates(
 
 
 def notes_of(
-    results: Sequence[FoldResult],
+    results: Sequence[documents.FoldResult],
     held_out: Sequence[HeldOut | None],
     compared: Sequence[BaselineDifference] = (),
     *,
@@ -418,7 +413,7 @@ def notes_of(
 
 
 def _about_spread(
-    results: Sequence[FoldResult],
+    results: Sequence[documents.FoldResult],
     held_out: Sequence[HeldOut | None],
     metric: str,
     split: str,
@@ -434,7 +429,9 @@ def _about_spread(
         )
 
 
-def _differ_significantly(folds: Sequence[tuple[FoldResult, HeldOut | None]], metric: str) -> bool:
+def _differ_significantly(
+    folds: Sequence[tuple[documents.FoldResult, HeldOut | None]], metric: str
+) -> bool:
     """Return whether folds differ by more than a random split of the rows explains.
 
     `Q = Σ n (v - m)² / S²` around the mean `m` weighted by the rows `n` of each fold is about
@@ -482,7 +479,7 @@ def _count_rows(held_out: HeldOut) -> Array:
     return np.bincount(held_out.values, minlength=held_out.task.width)
 
 
-def _about_undefined(results: Sequence[FoldResult]) -> Iterator[str]:
+def _about_undefined(results: Sequence[documents.FoldResult]) -> Iterator[str]:
     evaluated = [each for each in results if each.problem is None]
     names = dict.fromkeys(name for each in evaluated for name in each.metrics)
     for name in names:

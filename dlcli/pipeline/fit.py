@@ -35,6 +35,7 @@ from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.network import Head, resolve_head
+from dlcli.pipeline import preparation
 from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import DeviceEvent, Events
 from dlcli.pipeline.members import (
@@ -50,16 +51,6 @@ from dlcli.pipeline.members import (
     networks_at_once,
 )
 from dlcli.pipeline.preflight import available_memory
-from dlcli.pipeline.preparation import (
-    Dataset,
-    FitPlan,
-    FitRows,
-    ReportNotes,
-    encode_sets,
-    plan_fit,
-    prepare_rows,
-    warn_of_notes,
-)
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
@@ -239,9 +230,9 @@ class FitResult:
 
     config: Config
     """The config that was trained, with output, loss and metrics filled in."""
-    rows: FitRows
+    rows: preparation.FitRows
     """The rows, with their encoding."""
-    plan: FitPlan
+    plan: preparation.FitPlan
     """The network, and how it was trained."""
     job: Job
     """The job of the engine; of an ensemble that of one network on all training rows."""
@@ -419,8 +410,8 @@ class FitResult:
 
 
 def fit(
-    rows: FitRows,
-    plan: FitPlan,
+    rows: preparation.FitRows,
+    plan: preparation.FitPlan,
     checkpointer: Checkpointer = NO_CHECKPOINTS,
     observer: FitObserver | None = None,
 ) -> FitResult:
@@ -464,7 +455,11 @@ def fit(
 
 
 def _fit_members(
-    job: Job, rows: FitRows, plan: FitPlan, checkpointer: Checkpointer, observer: FitObserver
+    job: Job,
+    rows: preparation.FitRows,
+    plan: preparation.FitPlan,
+    checkpointer: Checkpointer,
+    observer: FitObserver,
 ) -> Iterator[FittedMember]:
     """Train the network, or the members of an ensemble, which share a compiled program."""
     from dlcli.training.compiled_engine import ProgramCache
@@ -504,7 +499,7 @@ def _fit_members(
 
 
 def fit_member(
-    member: Member, plan: FitPlan, report: EpochProgress, checkpointer: Checkpointer
+    member: Member, plan: preparation.FitPlan, report: EpochProgress, checkpointer: Checkpointer
 ) -> TrainingResult:
     """Train a network, unless it is a member of an ensemble whose result is stored."""
     from dlcli.training.engines import train_job
@@ -572,7 +567,7 @@ class FitContext:
         any_size: whether configs differ in batch size, or in the units of hidden layers.
     """
 
-    dataset: Dataset
+    dataset: preparation.Dataset
     config: Config
     events: Events
     fits: int = 1
@@ -581,7 +576,7 @@ class FitContext:
     at_once: int = field(default=1, init=False)
     """Number of fits like the latest to run at a time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
-    _kept: dict[object, FitRows] = field(default_factory=dict, repr=False)
+    _kept: dict[object, preparation.FitRows] = field(default_factory=dict, repr=False)
 
     @property
     def workers(self) -> Workers:
@@ -607,7 +602,7 @@ class FitContext:
         split: Split,
         checkpointer: Checkpointer = NO_CHECKPOINTS,
         observer: FitObserver | None = None,
-        on_notes: ReportNotes | None = None,
+        on_notes: preparation.ReportNotes | None = None,
     ) -> FitResult:
         """Encode rows, unless that was done already, and train on them.
 
@@ -627,7 +622,7 @@ class FitContext:
         start = time.perf_counter()
         head = resolve_head(config, self.dataset.task)
         rows = self._encoded(config, split, head, on_notes)
-        plan = plan_fit(config, rows, head, self.fits * config.networks)
+        plan = preparation.plan_fit(config, rows, head, self.fits * config.networks)
         plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
             self.at_once = networks_at_once(self.fits, rows, plan)
@@ -635,30 +630,32 @@ class FitContext:
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(
-        self, config: Config, split: Split, head: Head, on_notes: ReportNotes | None
-    ) -> FitRows:
+        self, config: Config, split: Split, head: Head, on_notes: preparation.ReportNotes | None
+    ) -> preparation.FitRows:
         """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
         key = split, repr(config.input), repr(head.output.scaling)
         if key in self._kept:
             self.dataset.task.check_values(head.loss, self.dataset.tables)
             return self._kept[key]
         events = Events(self.events.warn_once)
-        rows = prepare_rows(config, self.dataset, split, head, events)
-        rows = encode_sets(rows, events, partial(self._report, on_notes))
+        rows = preparation.prepare_rows(config, self.dataset, split, head, events)
+        rows = preparation.encode_sets(rows, events, partial(self._report, on_notes))
         if self.keep_encodings:
             while self._kept and self._excess(rows) > 0:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = rows
         return rows
 
-    def _excess(self, rows: FitRows) -> float:
+    def _excess(self, rows: preparation.FitRows) -> float:
         kept = sum(map(_size, self._kept.values()))
         available: float = min(
             self.workers.gather(available_memory())
         )  # all encode the same rows again
         return kept + _size(rows) - (available + kept) / _MEMORY_SHARE
 
-    def _report(self, on_notes: ReportNotes | None, rows: str, notes: Sequence[ValueNote]) -> None:
+    def _report(
+        self, on_notes: preparation.ReportNotes | None, rows: str, notes: Sequence[ValueNote]
+    ) -> None:
         """Report notes on the rows of a fit, without `on_notes` the first on each column.
 
         The rows of a fold stand where test rows do, and are called held-out rows.
@@ -669,9 +666,9 @@ class FitContext:
             return
         new = [note for note in notes if (rows, note.column, note.kind) not in self._noted]
         self._noted.update((rows, note.column, note.kind) for note in new)
-        warn_of_notes(rows, new, self.events)
+        preparation.warn_of_notes(rows, new, self.events)
 
 
-def _size(rows: FitRows) -> int:
+def _size(rows: preparation.FitRows) -> int:
     """Return about how many bytes encoded rows take."""
     return sum(4 * len(each.inputs) * each.inputs.width for each in rows.encoded.values())

@@ -14,15 +14,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dlcli import __version__
+from dlcli import __version__, safe_files
 from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
-from dlcli.pipeline.batch_prediction import (
-    PartOptions,
-    PredictedPart,
-    lock_name,
-    predict_file,
-    version_of,
-)
+from dlcli.pipeline import batch_prediction
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Event, Listener
 from dlcli.pipeline.table_prediction import RowDifferences
@@ -31,15 +25,6 @@ from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
 from dlcli.runs.run import Run
-from dlcli.safe_files import (
-    Count,
-    Document,
-    open_new_file,
-    os_error_text,
-    parse_document,
-    partial_path,
-    read_object,
-)
 from dlcli.tables.partitions import Partition, partitions
 from dlcli.tables.source_files import expand, file_format
 from dlcli.tables.table import FileNote
@@ -65,7 +50,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 
 @dataclass(frozen=True)
-class FolderOptions(PartOptions):
+class FolderOptions(batch_prediction.PartOptions):
     """The options of one prediction of a folder."""
 
     form: Format | None = None
@@ -90,14 +75,14 @@ class FolderOutcome:
     """Notes on what was detected in files."""
 
 
-class _Version(Document):
+class _Version(safe_files.Document):
     """The version of a file that a part is of."""
 
-    bytes: Count
+    bytes: safe_files.Count
     modified_ns: int
 
 
-class _PredictionPlan(Document):
+class _PredictionPlan(safe_files.Document):
     """The content of a folder of predictions."""
 
     format: Literal[1] = 1
@@ -131,7 +116,7 @@ class PartEvent(Event, kind="part"):
     file: str
     part: str
     """The part's path in the folder."""
-    predicted: PredictedPart
+    predicted: batch_prediction.PredictedPart
     state: str = ""
     """The number of files that are predicted so far, and of all: `3 of 7 files`."""
 
@@ -242,7 +227,9 @@ def _predict_parts(
         folder_of_rejected = options.bad_rows.rejected
         rejected = None if folder_of_rejected is None else folder_of_rejected / part.name
         target = folder / part.name
-        outcome = predict_file(predictor, part.source, target, options, rejected, part.partition)
+        outcome = batch_prediction.predict_file(
+            predictor, part.source, target, options, rejected, part.partition
+        )
         if outcome is not None:
             listener(PartEvent(file=str(part.source), part=part.name, predicted=outcome))
 
@@ -264,8 +251,8 @@ def _single_threaded_algebra() -> Iterator[None]:
 
 def _remove_traces(part: Path) -> None:
     """Remove what a killed process may have left, and the lock of a part."""
-    part.with_name(lock_name(part)).unlink(missing_ok=True)
-    partial_path(part).unlink(missing_ok=True)
+    part.with_name(batch_prediction.lock_name(part)).unlink(missing_ok=True)
+    safe_files.partial_path(part).unlink(missing_ok=True)
     shutil.rmtree(part.with_name(f".{part.name}.rows"), ignore_errors=True)
 
 
@@ -341,7 +328,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: can't be made: {os_error_text(error)}") from None
+        raise UsageError(f"{folder}: can't be made: {safe_files.os_error_text(error)}") from None
 
 
 # The plan
@@ -350,7 +337,7 @@ def _make(folder: Path) -> None:
 def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _PredictionPlan:
     inputs = {}
     for part in parts:
-        size, modified = version_of(part.source)
+        size, modified = batch_prediction.version_of(part.source)
         inputs[part.name] = _Version(bytes=size, modified_ns=modified)
     return _PredictionPlan(
         dlcli=__version__,
@@ -367,7 +354,10 @@ def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _Pred
 def _refuse_other_files(folder: Path) -> None:
     """Raise `UsageError` for a folder with files that no earlier call has written."""
     found = sorted(os.listdir(folder)) if folder.is_dir() else []
-    own = (_LOCK, partial_path(folder / PLAN).name)  # which a killed process may have left
+    own = (
+        _LOCK,
+        safe_files.partial_path(folder / PLAN).name,
+    )  # which a killed process may have left
     others = [name for name in found if name not in own and (folder / name).is_file()]
     if others and PLAN not in found:
         way_out = f"name a new folder with {option('output')}"
@@ -385,8 +375,8 @@ def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Pa
     new = f"name a new folder with {option('output')}"
     path, stored = folder / PLAN, plan
     if os.path.lexists(path):
-        fields = read_object(path, _MOST_PLAN_BYTES)
-        stored = parse_document(_PredictionPlan, fields, f"{path}:", f"; {new}")
+        fields = safe_files.read_object(path, _MOST_PLAN_BYTES)
+        stored = safe_files.parse_document(_PredictionPlan, fields, f"{path}:", f"; {new}")
     if stored.run != plan.run:
         raise UsageError(f"{folder}: has predictions of another run; {new}")
     others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]
@@ -399,5 +389,5 @@ def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Pa
         changed = f"is not what {folder / part.name} was predicted from, or has changed since"
         raise DataError(f"{changed}; remove that part, or {new}", file=part.source)
     merged = plan.model_copy(update={"inputs": {**stored.inputs, **plan.inputs}})
-    with open_new_file(path, is_locked=True) as stream:
+    with safe_files.open_new_file(path, is_locked=True) as stream:
         stream.write(f"{merged.model_dump_json()}\n".encode())

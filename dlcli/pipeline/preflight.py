@@ -29,6 +29,7 @@ from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network.layers import DenseLayer
 from dlcli.network.network import LayerSummary, Network, build_network, summarize
+from dlcli.pipeline import preparation
 from dlcli.pipeline.events import (
     Events,
     FeaturesEvent,
@@ -37,19 +38,6 @@ from dlcli.pipeline.events import (
     StorageEvent,
     TargetEvent,
     ignore,
-)
-from dlcli.pipeline.preparation import (
-    Dataset,
-    FitPlan,
-    FitRows,
-    check_headers,
-    data_files,
-    encode_sets,
-    initial_weights,
-    prepare,
-    prepare_fit,
-    read_headers,
-    warn_of_random_split,
 )
 from dlcli.runs.run_folder import cache_folder
 from dlcli.schema.urls import Location
@@ -113,24 +101,24 @@ def check(
     """
     with file.located():
         check_tune(file)
-        check_headers(file.config, read_headers(file))
-        size = sum(each_file(file_size, data_files(file)))
+        preparation.check_headers(file.config, preparation.read_headers(file))
+        size = sum(each_file(file_size, preparation.data_files(file)))
         if size > LARGE_BYTES and not read_rows:
             return CheckedConfig(outline(file.config), rows_read=False, tune=file.config.tune)
         events = Events(listener)
         with row_storage(file, None, Events()) as storage:
-            rows, plan = prepare(file, events, storage)
+            rows, plan = preparation.prepare(file, events, storage)
             warn_of_linear_layers(file.config, events)
             check_memory(rows, plan)
-            encode_sets(rows, events)
-            initial_weights(file, plan.network)
+            preparation.encode_sets(rows, events)
+            preparation.initial_weights(file, plan.network)
         if file.config.tune is not None:
             file = with_search_space(file, _training_file_rows(file.config.data, rows))
             check_tune(file)
         return CheckedConfig(summarize(plan.network), rows_read=True, tune=file.config.tune)
 
 
-def _training_file_rows(data: Data, rows: FitRows) -> int:
+def _training_file_rows(data: Data, rows: preparation.FitRows) -> int:
     sources = {"train": 1.0, "validation": data.validation, "test": data.test}
     return sum(
         table.rows for name, table in rows.tables.items() if isinstance(sources[name], float)
@@ -193,7 +181,9 @@ def row_storage(
     """
     storage = file.config.data.storage
     if storage == "auto":
-        needed = workers.cluster.host_share * sum(each_file(_expanded_size, data_files(file)))
+        needed = workers.cluster.host_share * sum(
+            each_file(_expanded_size, preparation.data_files(file))
+        )
         storage = "disk" if needed > available_memory() / 2 else "memory"
     if storage == "memory":
         yield Storage(None, workers)
@@ -230,7 +220,7 @@ def warn_of_linear_layers(config: Config, events: Events) -> None:
         events.warn(f"{', '.join(linear)}: {message}; try {way_out}")
 
 
-def check_memory(rows: FitRows, plan: FitPlan) -> None:
+def check_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
     """Refuse a training whose certain need exceeds the available memory, swap space included.
 
     With a GPU, much of what is counted lies in its own memory, and nothing is checked. What
@@ -247,7 +237,7 @@ def check_memory(rows: FitRows, plan: FitPlan) -> None:
     rows.storage.workers.agree(lambda: _check_own_memory(rows, plan))
 
 
-def _check_own_memory(rows: FitRows, plan: FitPlan) -> None:
+def _check_own_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
     config = plan.config
     if config.device != "cpu" and any(path.exists() for path in GPUS):
         return
@@ -286,8 +276,8 @@ def _check_own_memory(rows: FitRows, plan: FitPlan) -> None:
 
 
 def prepare_example(
-    config: Config, dataset: Dataset, split: Split, events: Events
-) -> tuple[FitRows, FitPlan]:
+    config: Config, dataset: preparation.Dataset, split: Split, events: Events
+) -> tuple[preparation.FitRows, preparation.FitPlan]:
     """Prepare the rows of the first fold, and check that a fit of them fits into memory.
 
     Folds of rows that resemble each other are warned of.
@@ -303,14 +293,14 @@ def prepare_example(
         ConfigError, DataError: see `prepare_rows`.
     """
     reported = events.only(TargetEvent, FeaturesEvent, NetworkEvent)
-    rows, plan = prepare_fit(config, dataset, split, reported)
-    warn_of_random_split(dataset, rows.decisions, events)
+    rows, plan = preparation.prepare_fit(config, dataset, split, reported)
+    preparation.warn_of_random_split(dataset, rows.decisions, events)
     warn_of_linear_layers(config, events)
     check_memory(rows, plan)
     return rows, plan
 
 
-def required_memory(rows: FitRows, plan: FitPlan) -> dict[str, int]:
+def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dict[str, int]:
     """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;

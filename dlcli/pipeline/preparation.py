@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli import errors
 from dlcli.columns.column_type import Decision
 from dlcli.columns.value_issues import ValueIssues, ValueNote, summarize_notes
+from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
-from dlcli.config.data_section import (
-    MEMORY,
-    MEMORY_ARGUMENTS,
-    GroupSplit,
-    RandomSplit,
-    SourceKey,
-    SplitChoice,
-    StratifiedSplit,
-    TimeSplit,
-)
 from dlcli.data_checks.data_issue import DataIssue
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.split_checks import advise_split
@@ -42,16 +34,6 @@ from dlcli.encoding.column_types import (
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    Problem,
-    UsageError,
-    absent_columns,
-    did_you_mean,
-    first_names,
-    override,
-)
 from dlcli.network.layers import Weights
 from dlcli.network.network import (
     Head,
@@ -110,7 +92,7 @@ class Dataset:
     """The target, inferred from all labelled rows: every fold has the same classes."""
     split: Split
     """The rows of each set, as `train` uses them."""
-    split_choice: SplitChoice
+    split_choice: data_section.SplitChoice
     """The split of the rows of the training file."""
     candidate_indices: NDArray[np.int64]
     """The rows of the training file that may be used to choose a model: all but test rows.
@@ -192,15 +174,15 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
     if file.config.initial_weights is not None:
         message = (
             "may have been trained on rows that are held out here, which would make their metrics "
-            f"optimistically biased; omit it: {override('initial_weights', None)}"
+            f"optimistically biased; omit it: {errors.override('initial_weights', None)}"
         )
-        raise ConfigError([Problem("initial_weights", message)])
+        raise errors.ConfigError([errors.Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
         message = (
             "'disk' is for a single training; cross-validation and search need the rows in memory: "
-            f"{override('data.storage', 'memory')}"
+            f"{errors.override('data.storage', 'memory')}"
         )
-        raise ConfigError([Problem("data.storage", message)])
+        raise errors.ConfigError([errors.Problem("data.storage", message)])
     dataset = read_dataset(file, events, storage)
     events.emit(
         RowsEvent(
@@ -226,8 +208,8 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         ConfigError: with every column that is missing.
     """
     data, (train, *others) = config.data, headers
-    problems: list[Problem] = []
-    if isinstance(data.split, GroupSplit | TimeSplit):
+    problems: list[errors.Problem] = []
+    if isinstance(data.split, data_section.GroupSplit | data_section.TimeSplit):
         problems += _missing_column("data.split.column", data.split.column, train)
     for column in data.missing if isinstance(data.missing, Mapping) else ():
         path = format_path(("data", "missing", column))
@@ -242,19 +224,21 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         chosen = choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if feature.is_read]
         for file, columns in others:
-            if message := absent_columns(read, columns):
-                problems.append(Problem("input.features", f"{file} {message}"))
-    except ConfigError as error:
+            if message := errors.absent_columns(read, columns):
+                problems.append(errors.Problem("input.features", f"{file} {message}"))
+    except errors.ConfigError as error:
         problems += error.problems
     if problems:
-        raise ConfigError(dict.fromkeys(problems))  # a file may be named twice
+        raise errors.ConfigError(dict.fromkeys(problems))  # a file may be named twice
 
 
-def _missing_column(path: str, column: str, header: Header) -> Iterator[Problem]:
+def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.Problem]:
     file, columns = header
     if column not in columns:
-        hint = did_you_mean(column, columns) or f"; there are {first_names(columns, 12)}"
-        yield Problem(path, f"no column '{column}' in {file}{hint}")
+        hint = (
+            errors.did_you_mean(column, columns) or f"; there are {errors.first_names(columns, 12)}"
+        )
+        yield errors.Problem(path, f"no column '{column}' in {file}{hint}")
 
 
 def read_headers(file: ConfigFile) -> list[Header]:
@@ -284,21 +268,22 @@ def data_files(file: ConfigFile) -> list[Location]:
     return [path for files in file.config.data.files for path in expand(file.locate_files(files))]
 
 
-def _source(file: ConfigFile, key: SourceKey) -> Source | MemoryTable:
+def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTable:
     """Return the files that a key of `data` names, or the table in memory that it stands for.
 
     Raises:
         UsageError: if it stands for a table in memory and there is none.
     """
     files = getattr(file.config.data, key)
-    if files != MEMORY:
+    if files != data_section.MEMORY:
         return file.locate_files(files)
     table = file.tables.get(key)
     if isinstance(table, MemoryTable):
         return table
-    raise UsageError(
+    raise errors.UsageError(
         f"data.{key} was a table in memory; give it in Python, as the argument "
-        f"{MEMORY_ARGUMENTS[key]}, or name a file: {override(f'data.{key}', 'FILE')}"
+        f"{data_section.MEMORY_ARGUMENTS[key]}, or name a file: "
+        f"{errors.override(f'data.{key}', 'FILE')}"
     )
 
 
@@ -323,7 +308,7 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
 
 def split_rows(
     config: Config, given: Split, target: Task
-) -> tuple[Split, SplitChoice, NDArray[np.int64]]:
+) -> tuple[Split, data_section.SplitChoice, NDArray[np.int64]]:
     """Split the rows of the training file as far as shares of it validate or test.
 
     Args:
@@ -345,11 +330,13 @@ def split_rows(
         _, names = train.codes(classes)
         if len(names) == train.rows > 1:
             raise _single_row_classes(train, target, len(names))
-    choice = data.split or (StratifiedSplit() if classes else RandomSplit())
-    if isinstance(choice, StratifiedSplit) and not classes:
+    choice = data.split or (
+        data_section.StratifiedSplit() if classes else data_section.RandomSplit()
+    )
+    if isinstance(choice, data_section.StratifiedSplit) and not classes:
         what = "labels" if target.labels else "a number"
         message = f"'stratified' is for classes, and {target.name} is {what}; use random"
-        raise ConfigError([Problem("data.split", message)])
+        raise errors.ConfigError([errors.Problem("data.split", message)])
     split, candidates = given, np.arange(train.rows)
     if any(data.shares):
         rows = assign_rows(train, choice, classes, Shares(*data.shares), config.seed)
@@ -371,7 +358,7 @@ def _check_training_rows(train: Table, target: Task) -> None:
         DataError: saying which of them it is.
     """
     if train.rows < 2:
-        raise DataError("one training row is not enough to train on", file=train.file)
+        raise errors.DataError("one training row is not enough to train on", file=train.file)
     if target.outcome == "numbers":
         refuse_constant(target, [train], "training ")
     if target.classes:
@@ -379,12 +366,12 @@ def _check_training_rows(train: Table, target: Task) -> None:
         counts = np.bincount(codes)
         if len(names) < 2:
             message = f"all training rows are of the class '{names[0]}'; split otherwise"
-            raise DataError(message, file=train.file, column=target.columns[0])
+            raise errors.DataError(message, file=train.file, column=target.columns[0])
         if counts.max() == 1:
             raise _single_row_classes(train, target, len(names))
 
 
-def _single_row_classes(table: Table, target: Task, classes: int) -> DataError:
+def _single_row_classes(table: Table, target: Task, classes: int) -> errors.DataError:
     """Return the error for classes of one row each, with the values that hide a number, if any."""
     column = target.columns[0]
     decision = infer_type(column, table)
@@ -392,7 +379,7 @@ def _single_row_classes(table: Table, target: Task, classes: int) -> DataError:
     is_doubtful = decision.warning and target.reason != "declared"
     doubt = decision.reason if is_doubtful else "is it a number or a name?"
     message = f"each of the {classes} classes has a single row; {doubt}"
-    return DataError(message, file=table.file, column=column)
+    return errors.DataError(message, file=table.file, column=column)
 
 
 @dataclass(frozen=True)
@@ -401,7 +388,7 @@ class FitRows:
 
     split: Split
     """The rows of each set."""
-    split_choice: SplitChoice
+    split_choice: data_section.SplitChoice
     """The way in which they were split."""
     task: Task
     """The target."""
@@ -542,7 +529,7 @@ def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
         folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
         if weights is not None:
             _check_weights(weights, folds, train.file, config.data.sample_weight)
-    except DataError as error:
+    except errors.DataError as error:
         # No number of folds helps a class with a single row.
         is_class = classes is not None and error.column == classes
         fewer = "" if is_class else "fewer ensemble.folds, or "
@@ -564,7 +551,7 @@ def _check_weights(
             if not weights[rows].any():
                 where = f"in fold {number} of {len(folds)}"
                 message = f"all weights of the rows {purpose} {where} are 0"
-                raise DataError(message, file=file, column=column)
+                raise errors.DataError(message, file=file, column=column)
 
 
 def warn_of_random_split(
@@ -577,7 +564,7 @@ def warn_of_random_split(
         decisions: the type of each column.
         events: receives the warning.
     """
-    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
+    if isinstance(dataset.split_choice, data_section.GroupSplit | data_section.TimeSplit):
         return
     table = dataset.tables[0]
     if advice := advise_split(table, decisions, dataset.task):
@@ -625,7 +612,7 @@ def prepare_rows(
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     choice = dataset.split_choice
-    is_grouped = isinstance(choice, GroupSplit)
+    is_grouped = isinstance(choice, data_section.GroupSplit)
     issues = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
     for finding in issues:
         events.emit(issue_warning(train.file, finding))
@@ -653,13 +640,13 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
         writer = None if folder is None else InputsWriter(folder, name)
         try:
             encoded[name] = encode_rows(rows.encoding, table, weight, issues, writer)
-        except DataError as error:
+        except errors.DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
             message = (
                 f"{error.message} in the {name} rows; split otherwise, or omit data.sample_weight"
             )
-            raise DataError(message, file=table.file, column=weight) from None
+            raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         notes = [] if name == "train" else issues.notes(table.place)
         if notes and report is not None:
@@ -702,7 +689,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     earlier = run.predictor
     if earlier.tasks:
         message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; name a run of one"
-        raise ConfigError([Problem("initial_weights", message)])
+        raise errors.ConfigError([errors.Problem("initial_weights", message)])
     networks = earlier.network, network
     there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)
     for name in [*here, *there]:
@@ -711,7 +698,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
                 f"{run.path} is of another network: '{name}' there and here: "
                 f"{there.get(name, 'absent')} and {here.get(name, 'absent')}"
             )
-            raise ConfigError([Problem("initial_weights", message)])
+            raise errors.ConfigError([errors.Problem("initial_weights", message)])
     return earlier.weights
 
 

@@ -14,18 +14,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dlcli.config.config_file import (
-    ConfigFile,
-    Tables,
-    dump_config,
-    load_config,
-    make_config,
-    to_plain,
-)
+from dlcli.config import config_file
 from dlcli.config.search_space import candidate, check_tune, with_search_space
 from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError, option
 from dlcli.network.network import resolve_head
-from dlcli.pipeline import run_recording
+from dlcli.pipeline import run_recording, search_context, search_evaluation, search_storage
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import (
     DefaultEvent,
@@ -42,29 +35,6 @@ from dlcli.pipeline.events import (
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_fingerprints, read_candidates
 from dlcli.pipeline.run_recording import Recording
-from dlcli.pipeline.search_context import (
-    SearchContext,
-    SearchSettings,
-    TimeBudget,
-    max_trials,
-    tune_section,
-    warn_of_large_grid,
-)
-from dlcli.pipeline.search_evaluation import (
-    Name,
-    check_outer_folds,
-    combine,
-    evaluate_search,
-    summarize_trials,
-    train_finalists,
-)
-from dlcli.pipeline.search_storage import (
-    explaining_lost_database,
-    explaining_lost_storage,
-    mask_password,
-    remove_lock,
-    repair_journal,
-)
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import (
     SearchAccess,
@@ -95,8 +65,8 @@ _PATHS = ("train", "validation", "test")
 
 
 def tune(
-    file: ConfigFile,
-    settings: SearchSettings = SearchSettings(),  # noqa: B008  (it is frozen)
+    file: config_file.ConfigFile,
+    settings: search_context.SearchSettings = search_context.SearchSettings(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
     listener: Listener = ignore,
 ) -> Run:
@@ -121,9 +91,9 @@ def tune(
 
 def resume_tuning(
     run: Path,
-    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    settings: search_context.SearchSettings = search_context.SearchSettings(),  # noqa: B008
     listener: Listener = ignore,
-    tables: Tables | None = None,
+    tables: config_file.Tables | None = None,
 ) -> Run:
     """Resume an interrupted search with the trials that are not finished.
 
@@ -143,7 +113,7 @@ def resume_tuning(
         return tune_recorded(recording, settings)
 
 
-def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
+def tune_recorded(recording: Recording, settings: search_context.SearchSettings) -> Run:
     """Search for a better config, and store the search.
 
     Args:
@@ -171,55 +141,61 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
                 events.warn(_lost_study(record, writer))
             # Evaluate candidates, select, train the finalists, evaluate the search.
             _evaluate_candidates(writer, context, study, access, events)
-            search = summarize_trials(context, study.results(), study.default)
+            search = search_evaluation.summarize_trials(context, study.results(), study.default)
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
-            search = train_finalists(writer.path, configs, search, events, workers)
+            search = search_evaluation.train_finalists(
+                writer.path, configs, search, events, workers
+            )
             workers.gather(None)  # there is nothing more to train
             if record.nested:
                 stop = stop_of_search(writer, study)
-                outer = evaluate_search(access, context, writer, stop, events)
+                outer = search_evaluation.evaluate_search(access, context, writer, stop, events)
                 loss = resolve_head(context.file.config, context.fits.dataset.task).loss
-                value = combine(outer, search.metric, loss)
+                value = search_evaluation.combine(outer, search.metric, loss)
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
             writer.write_text(RunFile.SEARCH, search.model_dump_json())
             events.emit(_result_event(search, writer))
-            remove_lock(writer.path)
+            search_storage.remove_lock(writer.path)
             return writer.finish("tune")
 
 
 def _search_context(
-    file: ConfigFile, events: Events, workers: Workers, *, nested: bool = False
-) -> SearchContext:
+    file: config_file.ConfigFile, events: Events, workers: Workers, *, nested: bool = False
+) -> search_context.SearchContext:
     """Read the rows, make the search space, and check that a candidate can be trained."""
     own = file.config.tune
     check_tune(file)
     if own is not None and own.space is not None:
-        tune_section(file)  # what is missing there is reported before the rows are read
+        search_context.tune_section(
+            file
+        )  # what is missing there is reported before the rows are read
     dataset = read_candidates(file, events, Storage(workers=workers))
     file = with_search_space(file, dataset.tables[0].rows)
-    context = SearchContext.of(file, dataset, events)
+    context = search_context.SearchContext.of(file, dataset, events)
     if context.tune != own:
         check_tune(file)
-        space = {key: to_plain(varied) for key, varied in (context.tune.space or {}).items()}
+        space = {
+            key: config_file.to_plain(varied) for key, varied in (context.tune.space or {}).items()
+        }
         events.emit(
             SpaceEvent(
                 rows=dataset.tables[0].rows,
-                trials=max_trials(context.tune),
+                trials=search_context.max_trials(context.tune),
                 folds=context.tune.folds,
                 held_out=file.config.adjective("validation"),
                 space=space,
             )
         )
-    warn_of_large_grid(context.tune, events)
+    search_context.warn_of_large_grid(context.tune, events)
     if nested:
-        check_outer_folds(context)
+        search_evaluation.check_outer_folds(context)
     prepare_example(file.config, dataset, context.splits[0], events)
     return context
 
 
-def join_search(file: ConfigFile, workers: Workers) -> None:
+def join_search(file: config_file.ConfigFile, workers: Workers) -> None:
     """Train what worker 0 announces until its search is finished, on another worker of its cluster.
 
     Args:
@@ -235,7 +211,7 @@ def join_search(file: ConfigFile, workers: Workers) -> None:
             if "values" in task:
                 join_trial(context, task["values"])
                 continue
-            finalist = make_config(task["config"])
+            finalist = config_file.make_config(task["config"])
             with suppress(ConfigError, DivergenceError):  # the search continues without this run
                 join_training(finalist, workers, task["starts_over"])
 
@@ -250,31 +226,34 @@ def _lost_study(record: StudyRecord, writer: RunWriter) -> str:
 @contextmanager
 def _open_study(
     writer: RunWriter,
-    context: SearchContext,
+    context: search_context.SearchContext,
     record: StudyRecord,
-    settings: SearchSettings,
+    settings: search_context.SearchSettings,
     events: Events,
 ) -> Iterator[tuple[SearchAccess, Study]]:
     """Open the study and close it, and have trials of this folder's dead processes retried."""
     if record.storage is None:
-        repair_journal(writer.path)
+        search_storage.repair_journal(writer.path)
     access = SearchAccess(
         writer.path, record.run, settings.storage, settings.jobs, tables=context.file.tables
     )
     opened = closing(access.open_study(context.plan))
-    with explaining_lost_database(settings.storage), opened as study:
+    with search_storage.explaining_lost_database(settings.storage), opened as study:
         study.join(search_fingerprint(access.file))
         study.retry_lost(lambda worker: record.storage is None or worker.get("run") == record.run)
         ended = len(study.results())
         writer.has_partial_results = study.default is not None or ended > 0
         if ended:
             events.emit(EarlierEvent(trials=ended, of=study.plan.trials))
-        yield replace(access, budget=TimeBudget(context.tune.time, study.spent)), study
+        yield (
+            replace(access, budget=search_context.TimeBudget(context.tune.time, study.spent)),
+            study,
+        )
 
 
 def _evaluate_candidates(
     writer: RunWriter,
-    context: SearchContext,
+    context: search_context.SearchContext,
     study: Study,
     access: SearchAccess,
     events: Events,
@@ -292,7 +271,10 @@ def _evaluate_candidates(
 
     stop = stop_of_search(writer, study)
     if access.jobs == 1:
-        with stop.handling_signals(), explaining_lost_storage(writer.path, access.storage):
+        with (
+            stop.handling_signals(),
+            search_storage.explaining_lost_storage(writer.path, access.storage),
+        ):
             run_trials(context, study, access.budget, stop, Events(listener))
         return
     task = partial(run_search_worker, access)
@@ -319,10 +301,12 @@ def _check_any_trained(writer: RunWriter, search: Search) -> None:
     raise TrainingError(f"{what} be trained to the end{first}")
 
 
-def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict[Name, ConfigFile]:
+def _write_selected(
+    writer: RunWriter, file: config_file.ConfigFile, search: Search
+) -> dict[search_evaluation.Name, config_file.ConfigFile]:
     """Write the selected configs, and return those to train in full."""
     default = replace(read_resolved(writer.resolved_path()), tables=file.tables)
-    configs: dict[Name, ConfigFile] = {"default": default}
+    configs: dict[search_evaluation.Name, config_file.ConfigFile] = {"default": default}
     numbers: dict[Literal["best", "smallest"], int | None] = {
         "best": search.best,
         "smallest": search.smallest,
@@ -331,11 +315,11 @@ def _write_selected(writer: RunWriter, file: ConfigFile, search: Search) -> dict
         trial = search.trial(number)
         assert trial is not None
         config = run_recording.moved_config(candidate(file, trial.values), writer.path)
-        text = dump_config(config)
+        text = config_file.dump_config(config)
         written = RunFile.BEST if name == "best" else RunFile.SMALLEST
         writer.write_text(written, text)
         if name == "best" or number != search.best:
-            configs[name] = load_config(writer.path / written, tables=file.tables)
+            configs[name] = config_file.load_config(writer.path / written, tables=file.tables)
     return configs
 
 
@@ -370,10 +354,10 @@ class StudyRecord(BaseModel):
     nested: bool
 
     @classmethod
-    def new(cls, file: ConfigFile, settings: SearchSettings) -> Self:
+    def new(cls, file: config_file.ConfigFile, settings: search_context.SearchSettings) -> Self:
         """Return the record of a new search."""
         url = settings.storage
-        storage = None if url is None else mask_password(url)
+        storage = None if url is None else search_storage.mask_password(url)
         token = secrets.token_hex(_TOKEN_BYTES)
         return cls(study=file.name, run=token, storage=storage, nested=settings.nested)
 
@@ -410,7 +394,7 @@ class StudyRecord(BaseModel):
         writer.write_json(RunFile.STUDY, self.model_dump())
 
 
-def search_fingerprint(file: ConfigFile) -> dict[str, object]:
+def search_fingerprint(file: config_file.ConfigFile) -> dict[str, object]:
     """Return a fingerprint that all trials of a study have in common, for JSON.
 
     It is the same on every machine: a hash of the config without the paths of its files, and one of

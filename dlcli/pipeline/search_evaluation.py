@@ -14,42 +14,22 @@ from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
+from dlcli import errors
 from dlcli.comparison.run_comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, candidate, count_combinations
 from dlcli.config.training_choices import Loss
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    OutOfMemoryError,
-    RunError,
-    number,
-    plural,
-)
 from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate, corrected_interval
 from dlcli.metrics.statistic import finite
+from dlcli.pipeline import documents, search_trials
 from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import (
     CrossValidationPlan,
     CVFold,
     assign_folds,
     unclaimed_folds,
-)
-from dlcli.pipeline.documents import (
-    FEWEST_TRIALS,
-    Direction,
-    Finalist,
-    NestedFold,
-    Search,
-    StoredDimension,
-    TrialResult,
-    best_trial,
-    complete_trials,
-    smallest_trial,
-    to_loss,
 )
 from dlcli.pipeline.events import (
     Events,
@@ -63,13 +43,6 @@ from dlcli.pipeline.preparation import Dataset
 from dlcli.pipeline.search_context import SearchContext, TimeBudget, distribution_of, make_splits
 from dlcli.pipeline.search_storage import quiet_optuna
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import (
-    SearchAccess,
-    TrialEvaluation,
-    evaluate,
-    run_trials,
-    stop_of_search,
-)
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs.run import Run
@@ -96,9 +69,9 @@ DEFAULT_FOLDS = 5
 
 def summarize_trials(
     context: SearchContext,
-    trials: tuple[TrialResult, ...],
-    default: TrialResult | None,
-) -> Search:
+    trials: tuple[documents.TrialResult, ...],
+    default: documents.TrialResult | None,
+) -> documents.Search:
     """Return the document of a search, without what follows after its trials.
 
     Args:
@@ -107,9 +80,9 @@ def summarize_trials(
         default: the result of the original config.
     """
     dataset, plan = context.fits.dataset, context.plan
-    dimensions = tuple(map(StoredDimension.of, plan.dimensions))
-    best = best_trial(trials, plan.direction)
-    return Search(
+    dimensions = tuple(map(documents.StoredDimension.of, plan.dimensions))
+    best = documents.best_trial(trials, plan.direction)
+    return documents.Search(
         name=context.file.name,
         study=plan.name,
         metric=plan.metric,
@@ -123,7 +96,7 @@ def summarize_trials(
         trials=trials,
         default=default,
         best=None if best is None else best.number,
-        smallest=smallest_trial(trials, plan.direction),
+        smallest=documents.smallest_trial(trials, plan.direction),
         importances=importances(dimensions, trials, plan.direction),
         workers=len({trial.worker for trial in trials} - {""}) or 1,
         seconds=0.0,
@@ -140,24 +113,26 @@ def _count_rows(context: SearchContext) -> int:
 
 def _notes(
     context: SearchContext,
-    trials: Sequence[TrialResult],
-    default: TrialResult | None,
-    best: TrialResult | None,
+    trials: Sequence[documents.TrialResult],
+    default: documents.TrialResult | None,
+    best: documents.TrialResult | None,
 ) -> Iterator[str]:
     plan, ended = context.plan, len(trials)
     if plan.trials is not None and ended < plan.trials:
-        yield f"the time was over after {ended} of {plural(plan.trials, 'trial')}"
+        yield f"the time was over after {ended} of {errors.plural(plan.trials, 'trial')}"
     if ended and ended == count_combinations(plan.dimensions):
         yield f"all {ended:,} combinations were tried"
     failed = sum(trial.state == "failed" for trial in trials)
     if failed:
-        yield f"{plural(failed, 'candidate')} could not be trained to the end"
+        yield f"{errors.plural(failed, 'candidate')} could not be trained to the end"
     if best is not None:
         direction = plan.direction
-        if default is not None and to_loss(best, direction) >= to_loss(default, direction):
+        if default is not None and documents.to_loss(best, direction) >= documents.to_loss(
+            default, direction
+        ):
             yield (
                 f"no candidate is better than the config as given: {plan.metric} "
-                f"{number(best.value)} against {number(default.value)}"
+                f"{errors.number(best.value)} against {errors.number(default.value)}"
             )
         yield from _edge_notes(plan.dimensions, best)
     if not plan.prunes_at_epochs and plan.pruner.name != "none":
@@ -167,7 +142,7 @@ def _notes(
         )
 
 
-def _edge_notes(dimensions: Sequence[Dimension], best: TrialResult) -> Iterator[str]:
+def _edge_notes(dimensions: Sequence[Dimension], best: documents.TrialResult) -> Iterator[str]:
     """Yield each range with the best value at its edge."""
     for dimension in dimensions:
         position = _position(dimension, best.values.get(dimension.path))
@@ -190,7 +165,9 @@ def _position(dimension: Dimension, value: Value) -> float | None:
 
 
 def importances(
-    dimensions: Sequence[StoredDimension], trials: Sequence[TrialResult], direction: Direction
+    dimensions: Sequence[documents.StoredDimension],
+    trials: Sequence[documents.TrialResult],
+    direction: documents.Direction,
 ) -> dict[str, float]:
     """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
 
@@ -214,7 +191,7 @@ def importances(
     }
     with quiet_optuna():
         study = create_study(direction=direction)
-        for trial in complete_trials(trials):
+        for trial in documents.complete_trials(trials):
             try:
                 params = {each.path: _value(each, trial.values[each.path]) for each in dimensions}
                 study.add_trial(
@@ -223,7 +200,7 @@ def importances(
             except (KeyError, ValueError):  # of a study that was started with other dimensions
                 continue
         complete = len(study.trials)
-        if complete < FEWEST_TRIALS or not dimensions:
+        if complete < documents.FEWEST_TRIALS or not dimensions:
             return {}
         share = max(_TOP_SHARE, _FEWEST_TOP / complete)
         evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
@@ -231,7 +208,7 @@ def importances(
     return {} if any(math.isnan(value) for value in found.values()) else found
 
 
-def _value(dimension: StoredDimension, value: Value) -> Value:
+def _value(dimension: documents.StoredDimension, value: Value) -> Value:
     """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
     if dimension.kind != "choice":
         return value
@@ -242,10 +219,10 @@ def _value(dimension: StoredDimension, value: Value) -> Value:
 def train_finalists(
     folder: Path,
     configs: Mapping[Name, ConfigFile],
-    search: Search,
+    search: documents.Search,
     events: Events,
     workers: Workers = NO_OTHERS,
-) -> Search:
+) -> documents.Search:
     """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
 
     Finished runs are kept, and interrupted ones resumed, see `train_child_run`. Without held-out
@@ -276,8 +253,8 @@ def train_finalists(
         try:
             # It reads the same rows as the search.
             runs[name] = train_child_run(folder, name, configs[name], events.warn_once, workers)
-        except (ConfigError, DivergenceError, OutOfMemoryError) as error:
-            if isinstance(error, OutOfMemoryError) and workers.size > 1:
+        except (errors.ConfigError, errors.DivergenceError, errors.OutOfMemoryError) as error:
+            if isinstance(error, errors.OutOfMemoryError) and workers.size > 1:
                 raise  # the others wait for this worker
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
@@ -297,7 +274,7 @@ def train_finalists(
     return search.model_copy(update={"finalists": finalists, "notes": tuple(notes)})
 
 
-def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finalist]:
+def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[documents.Finalist]:
     for name, run in runs.items():
         split = next((split for split in SPLITS if split in run.metrics), None)
         if split is None or run.run.predictions is None:
@@ -307,7 +284,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[Finali
         gain = None
         if name != "default":
             gain = _difference(runs.get("default"), run, split, compared_by)
-        yield Finalist(
+        yield documents.Finalist(
             name=name,
             run=name,
             split="test" if split == "test" else "validation",
@@ -350,7 +327,7 @@ def _count_parameters(run: ComparedRun) -> int:
     return run.run.network.trainable_parameters * run.run.config.networks
 
 
-def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
+def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[str]:
     """Yield a note if the best network is no better than simpler models."""
     if finalist.name != "best":
         return
@@ -358,7 +335,7 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
         if found.verdict == "better" or found.network is None or found.baseline is None:
             continue
         words = "worse" if found.verdict == "worse" else "not clearly better"
-        values = f"{number(found.network)} against {number(found.baseline)}"
+        values = f"{errors.number(found.network)} against {errors.number(found.baseline)}"
         yield (
             f"the best network is {words} than the {name} baseline on {finalist.split} rows: "
             f"{found.metric} {values}"
@@ -366,12 +343,12 @@ def _baseline_notes(finalist: Finalist, run: ComparedRun) -> Iterator[str]:
 
 
 def evaluate_search(
-    access: SearchAccess,
+    access: search_trials.SearchAccess,
     context: SearchContext,
     writer: RunWriter,
     stop: StopOnSignal,
     events: Events,
-) -> tuple[NestedFold, ...]:
+) -> tuple[documents.NestedFold, ...]:
     """Repeat the search without each outer fold, and evaluate its best config on that fold.
 
     Each search has the budget, sampler and seed of the original one. Its best config is trained as
@@ -402,7 +379,7 @@ def evaluate_search(
     return tuple(_finish_fold(outer, context, writer, stop, events) for outer in outers)
 
 
-def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
+def run_nested_worker(access: search_trials.SearchAccess, listener: Listener) -> None:
     """Search without those outer folds that no other process has taken.
 
     Args:
@@ -416,7 +393,9 @@ def run_nested_worker(access: SearchAccess, listener: Listener) -> None:
     writer = RunWriter(access.folder)
     with access.context() as context:
         for outer in unclaimed_folds(writer, outer_folds(context)):
-            _finish_fold(outer, context, writer, stop_of_search(writer), Events(listener))
+            _finish_fold(
+                outer, context, writer, search_trials.stop_of_search(writer), Events(listener)
+            )
 
 
 def outer_folds(context: SearchContext) -> tuple[CVFold, ...]:
@@ -455,7 +434,7 @@ def _finish_fold(
     writer: RunWriter,
     stop: StopOnSignal,
     events: Events,
-) -> NestedFold:
+) -> documents.NestedFold:
     """Return the stored result of an outer fold, or search without it and store the result."""
     result = _read(writer, outer)
     if result is None:
@@ -467,14 +446,16 @@ def _finish_fold(
     return result
 
 
-def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -> NestedFold:
+def _search_without(
+    outer: CVFold, context: SearchContext, stop: StopOnSignal
+) -> documents.NestedFold:
     config = context.file.config
     dataset, split = exclude_fold(context.fits.dataset, outer, config)
     inner = replace(context, splits=make_splits(dataset, context.tune, config.seed))
     results = run_inner_trials(inner, outer, stop)
-    best = best_trial(results, context.plan.direction)
+    best = documents.best_trial(results, context.plan.direction)
     found = None if best is None else evaluate_best(context, best, split, stop)
-    return NestedFold(
+    return documents.NestedFold(
         fold=outer.fold,
         train=split.train.rows,
         held_out=len(outer.rows.held_out),
@@ -488,44 +469,49 @@ def _search_without(outer: CVFold, context: SearchContext, stop: StopOnSignal) -
 
 def run_inner_trials(
     context: SearchContext, outer: CVFold, stop: StopOnSignal
-) -> tuple[TrialResult, ...]:
+) -> tuple[documents.TrialResult, ...]:
     """Run the trials of a search in memory; an interrupted one starts over."""
     from optuna.storages import InMemoryStorage
 
     plan = replace(context.plan, name=f"{context.plan.name}-{outer.fold}")
     study = Study(plan, InMemoryStorage())
-    run_trials(context, study, TimeBudget(context.tune.time), stop, Events())
+    search_trials.run_trials(context, study, TimeBudget(context.tune.time), stop, Events())
     return study.results()
 
 
 def evaluate_best(
-    context: SearchContext, best: TrialResult, split: Split, stop: StopOnSignal
-) -> TrialEvaluation | None:
+    context: SearchContext, best: documents.TrialResult, split: Split, stop: StopOnSignal
+) -> search_trials.TrialEvaluation | None:
     """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
     config = candidate(context.file, best.values).config
     try:
         result = context.fits.fit(config, split, stop)
-    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
+    except (
+        errors.ConfigError,
+        errors.DataError,
+        errors.DivergenceError,
+        errors.OutOfMemoryError,
+    ) as error:
         release_memory(error)
         return None
-    return evaluate(result, context.plan.objective)
+    return search_trials.evaluate(result, context.plan.objective)
 
 
-def _read(writer: RunWriter, outer: CVFold) -> NestedFold | None:
+def _read(writer: RunWriter, outer: CVFold) -> documents.NestedFold | None:
     """Read the stored result of an outer fold; `None` if it is not finished."""
     what = f"outer fold {outer.fold}"
-    stored = writer.read_partial_result(outer.number, NestedFold, what)
+    stored = writer.read_partial_result(outer.number, documents.NestedFold, what)
     if stored is None:
         return None
     result, _ = stored
     if (result.fold, result.held_out) != (outer.fold, len(outer.rows.held_out)):
         message = f"the stored result of {what} is of other rows; start the search again"
-        raise RunError(f"{writer.path}: {message}")
+        raise errors.RunError(f"{writer.path}: {message}")
     return result
 
 
 def combine(
-    nested: Sequence[NestedFold], metric: str | None = None, loss: Loss | None = None
+    nested: Sequence[documents.NestedFold], metric: str | None = None, loss: Loss | None = None
 ) -> Estimate:
     """Return the metric of a whole search, estimated on the rows of its outer folds.
 

@@ -21,27 +21,13 @@ from dlcli.config.search_space import Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
+from dlcli.pipeline import documents, search_storage
 from dlcli.pipeline.checkpointing import StopOnSignal, shared_checkpointer
-from dlcli.pipeline.documents import (
-    TrialEnd,
-    TrialResult,
-    best_trial,
-    mean_metrics,
-    rounded_median,
-    scalar_metrics,
-    standard_deviation,
-)
 from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
-from dlcli.pipeline.search_storage import (
-    explaining_lost_storage,
-    explaining_unusable_database,
-    open_database,
-    open_journal,
-)
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs.run import read_resolved
@@ -81,7 +67,7 @@ def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
         objective: the metric that is optimized, or `loss`.
     """
     name = result.evaluation_set
-    metrics, trained = scalar_metrics(result.metrics(name)), result.training
+    metrics, trained = documents.scalar_metrics(result.metrics(name)), result.training
     statistic: Statistic
     if objective == LOSS:
         weights, losses = positive_weights(result.encoded[name].weights, row_losses(result, name))
@@ -239,9 +225,9 @@ def _run_trial(
     )
 
 
-def _best(study: Study, results: Sequence[TrialResult]) -> tuple[int | None, Number]:
+def _best(study: Study, results: Sequence[documents.TrialResult]) -> tuple[int | None, Number]:
     """Return number and value of the best trial so far."""
-    best = best_trial(results, study.plan.direction)
+    best = documents.best_trial(results, study.plan.direction)
     return (None, None) if best is None else (best.number, best.value)
 
 
@@ -250,7 +236,7 @@ def evaluate_candidate(
     values: Mapping[str, Value],
     reporter: TrialReporter,
     checkpointer: Checkpointer,
-) -> TrialResult:
+) -> documents.TrialResult:
     """Train the config with other values on each fold, and evaluate it.
 
     In a cluster, worker 0 announces the values to the others, see `join_trial`.
@@ -275,18 +261,22 @@ def evaluate_candidate(
         workers.gather({"values": dict(values)})
     checkpointer = shared_checkpointer(workers, checkpointer)
 
-    def result(state: TrialEnd, value: float | None, **fields: Any) -> TrialResult:  # noqa: ANN401
+    def result(
+        state: documents.TrialEnd,
+        value: float | None,
+        **fields: Any,  # noqa: ANN401
+    ) -> documents.TrialResult:
         found: dict[str, Any] = {
             "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
-            "metrics": mean_metrics([each.metrics for each in folds]),
+            "metrics": documents.mean_metrics([each.metrics for each in folds]),
             "parameters": max((each.parameters for each in folds), default=None),
-            "epochs": rounded_median([each.epochs for each in folds]),
-            "best_epoch": rounded_median([each.best_epoch for each in folds]),
+            "epochs": documents.rounded_median([each.epochs for each in folds]),
+            "best_epoch": documents.rounded_median([each.best_epoch for each in folds]),
             "seconds": round(time.perf_counter() - start, 3),
             "worker": worker_name(),
         }
         found |= fields
-        return TrialResult(number=None, state=state, values=values, value=value, **found)
+        return documents.TrialResult(number=None, state=state, values=values, value=value, **found)
 
     try:
         config = candidate(context.file, values).config
@@ -300,7 +290,7 @@ def evaluate_candidate(
             if number < len(context.splits):
                 reporter.finish_fold(number, mean_of_all(each.value for each in folds))
     except TrialPruned:
-        epochs = rounded_median([each.epochs for each in folds]) or reporter.epochs
+        epochs = documents.rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)
     except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
         fails_all = isinstance(error, DataError) and not values  # whatever is tried on these rows
@@ -384,9 +374,9 @@ class SearchAccess:
             UsageError, RunError, TrainingError: if its storage can't be used.
         """
         if self.storage is None:
-            return Study(plan, open_journal(self.folder), self.run)
-        storage = open_database(self.storage)
-        with explaining_unusable_database(self.storage):
+            return Study(plan, search_storage.open_journal(self.folder), self.run)
+        storage = search_storage.open_database(self.storage)
+        with search_storage.explaining_unusable_database(self.storage):
             return Study(plan, storage, self.run)
 
 
@@ -403,7 +393,10 @@ def run_search_worker(access: SearchAccess, listener: Listener) -> None:
     """
     with access.context() as context, closing(access.open_study(context.plan)) as study:
         stop = stop_of_search(RunWriter(access.folder), study)
-        with stop.handling_signals(), explaining_lost_storage(access.folder, access.storage):
+        with (
+            stop.handling_signals(),
+            search_storage.explaining_lost_storage(access.folder, access.storage),
+        ):
             run_trials(context, study, access.budget, stop, Events(listener))
 
 
@@ -417,5 +410,5 @@ def standard_error_of_folds(values: Sequence[Number]) -> Number:
         values: the metric of each fold; undefined ones are ignored.
     """
     known = np.array([value for value in values if value is not None], dtype=np.float64)
-    deviation = standard_deviation(known)
+    deviation = documents.standard_deviation(known)
     return None if deviation is None else deviation / math.sqrt(len(known))

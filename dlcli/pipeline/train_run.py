@@ -11,19 +11,12 @@ from tempfile import TemporaryDirectory
 
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import run_recording
+from dlcli.pipeline import recorded_fit, run_recording
 from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, fit, load_tensorflow
 from dlcli.pipeline.preflight import check_memory, row_storage, warn_of_linear_layers
 from dlcli.pipeline.preparation import FitPlan, encode_sets, initial_weights, prepare
-from dlcli.pipeline.recorded_fit import (
-    fit_with_checkpoints,
-    report_result,
-    save_gates,
-    save_metrics,
-    save_network,
-)
 from dlcli.pipeline.run_recording import Recording, TypeReasons
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run
@@ -124,12 +117,14 @@ def train_recorded(recording: Recording) -> Run:
         with recording.begin_training(rows, plan, images) as writer:
             rows = TypeReasons.applied(rows, writer)
             # Fit, explain, evaluate; each is saved at once.
-            result = fit_with_checkpoints(rows, plan, writer, events)
-            save_network(result, writer)
-            metrics = save_metrics(result, writer)
+            result = recorded_fit.fit_with_checkpoints(rows, plan, writer, events)
+            recorded_fit.save_network(result, writer)
+            metrics = recorded_fit.save_metrics(result, writer)
             baselines, comparison = save_baselines(result, writer, events)
-            gates = save_gates(result, comparison, writer)
-            report_result(result, metrics, baselines, comparison, gates, writer, events)
+            gates = recorded_fit.save_gates(result, comparison, writer)
+            recorded_fit.report_result(
+                result, metrics, baselines, comparison, gates, writer, events
+            )
             return writer.finish()
 
 

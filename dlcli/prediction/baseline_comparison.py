@@ -13,22 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator
 
 from dlcli.errors import listed, predicted_target, printable, truncate
-from dlcli.metrics.definitions import (
-    ACCURACY,
-    BALANCED_ACCURACY,
-    LOG_LOSS,
-    METRICS,
-    R2,
-    is_higher_better,
-)
-from dlcli.metrics.intervals import (
-    DifferenceEstimate,
-    Estimate,
-    Verdict,
-    difference_estimate,
-    estimate_statistic_differences,
-    mean_estimate,
-)
+from dlcli.metrics import definitions, intervals
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task
@@ -47,7 +32,7 @@ _LONGEST = 60
 
 
 def _known_metric(name: str) -> str:
-    if name not in METRICS:
+    if name not in definitions.METRICS:
         raise ValueError("expected a metric")
     return name
 
@@ -56,7 +41,7 @@ KnownMetric = Annotated[str, AfterValidator(_known_metric)]
 """The name of a metric."""
 
 
-class BaselineDifference(Estimate):
+class BaselineDifference(intervals.Estimate):
     """A metric of a network minus that of a baseline on the same rows."""
 
     metric: KnownMetric
@@ -64,7 +49,7 @@ class BaselineDifference(Estimate):
     """The network's value; `None` where it is undefined."""
     baseline: Number
     """The baseline's."""
-    verdict: Verdict = "unknown"
+    verdict: intervals.Verdict = "unknown"
     """See `DifferenceEstimate`; `better` means that the network is."""
 
     @property
@@ -75,12 +60,14 @@ class BaselineDifference(Estimate):
     @property
     def largest_gain(self) -> float | None:
         """The same at the better end of the interval."""
-        return self._as_gain(self.upper if is_higher_better(self.metric) else self.lower)
+        return self._as_gain(
+            self.upper if definitions.is_higher_better(self.metric) else self.lower
+        )
 
     def _as_gain(self, value: float | None) -> float | None:
         if value is None or self.baseline is None:
             return None
-        higher = is_higher_better(self.metric)
+        higher = definitions.is_higher_better(self.metric)
         error = 1 - self.baseline if higher else self.baseline
         return (value if higher else -value) / error if error > 0 else None
 
@@ -148,8 +135,8 @@ class BaselineComparison(Document):
         if found.model == "constant":
             return Suspicion(
                 f"always predicting the most frequent class is nearly perfect, too: {value}",
-                f"{ACCURACY.name} hides whether rare classes are found: see "
-                f"{BALANCED_ACCURACY.name} and {LOG_LOSS.name}",
+                f"{definitions.ACCURACY.name} hides whether rare classes are found: see "
+                f"{definitions.BALANCED_ACCURACY.name} and {definitions.LOG_LOSS.name}",
             )
         most = ""
         if found.column is not None and found.share is not None and found.share > 1 / 2:
@@ -191,13 +178,15 @@ def find_nearly_perfect(
         constant: those of a constant prediction.
         rows: the number of rows.
     """
-    r2, accuracy = (finite_number(metrics.get(each.name)) for each in (R2, ACCURACY))
+    r2, accuracy = (
+        finite_number(metrics.get(each.name)) for each in (definitions.R2, definitions.ACCURACY)
+    )
     if r2 is not None:
         is_found = r2 >= NEARLY_PERFECT
         if not is_found:
             return None
-        return NearlyPerfect(model=model, split=split, metric=R2.name, value=r2)
-    most = finite_number(constant.get(ACCURACY.name))
+        return NearlyPerfect(model=model, split=split, metric=definitions.R2.name, value=r2)
+    most = finite_number(constant.get(definitions.ACCURACY.name))
     if accuracy is None or most is None:
         return None
     if model == "constant":
@@ -207,7 +196,7 @@ def find_nearly_perfect(
         is_found = not is_rare and 1 - accuracy <= (1 - NEARLY_PERFECT) * (1 - most)
     if not is_found:
         return None
-    return NearlyPerfect(model=model, split=split, metric=ACCURACY.name, value=accuracy)
+    return NearlyPerfect(model=model, split=split, metric=definitions.ACCURACY.name, value=accuracy)
 
 
 def compare_to_baseline(
@@ -223,10 +212,10 @@ def compare_to_baseline(
     """
     networks: list[Number] = []
     baselines: list[Number] = []
-    estimates: list[DifferenceEstimate] = []
+    estimates: list[intervals.DifferenceEstimate] = []
     for network, baseline in pairs:
         after, before = task.statistics(network)[metric], task.statistics(baseline)[metric]
-        found = estimate_statistic_differences(
+        found = intervals.estimate_statistic_differences(
             {metric: before}, {metric: after}, paired=True, resamples=_RESAMPLES
         )
         networks.append(after.value)
@@ -241,9 +230,11 @@ def compare_to_baseline(
     )
 
 
-def _mean_difference(metric: str, estimates: Sequence[DifferenceEstimate]) -> DifferenceEstimate:
+def _mean_difference(
+    metric: str, estimates: Sequence[intervals.DifferenceEstimate]
+) -> intervals.DifferenceEstimate:
     """Return the mean of the differences of several repeats."""
     if len(estimates) == 1:
         return estimates[0]
-    mean = mean_estimate(estimates)
-    return difference_estimate(metric, mean.value, mean.ends or mean.reason)
+    mean = intervals.mean_estimate(estimates)
+    return intervals.difference_estimate(metric, mean.value, mean.ends or mean.reason)

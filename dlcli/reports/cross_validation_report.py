@@ -17,21 +17,8 @@ from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import REFIT_FAILED
 from dlcli.pipeline.documents import CrossValidation, FoldResult
 from dlcli.reports import formatting as fmt
+from dlcli.reports import report_parts
 from dlcli.reports.charts import interval_chart
-from dlcli.reports.report_parts import (
-    REPEATABLE,
-    as_sentences,
-    baseline_sentences,
-    commands_block,
-    config_section,
-    direction_mark,
-    footer,
-    metric_cell,
-    name_target,
-    positive_class,
-    report_link,
-    reproduction_section,
-)
 from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.run_record import PredictedRows, RunRecord
 from dlcli.reports.training_section import bundle_charts
@@ -169,7 +156,7 @@ def cross_validation_view(run: Run) -> View:
     cv = record.document
     metrics = _metric_table(record)
     sizes = {"classes": 0, "labels": 0} | {cv.task: len(cv.classes)}
-    target = name_target(cv.target, sizes["classes"], sizes["labels"])
+    target = report_parts.name_target(cv.target, sizes["classes"], sizes["labels"])
     why, commands = _next_steps(record)
     label = "predict" if record.is_trained("refit") else "train on all rows"
     links = [(label, shlex.join(commands[0]))] if commands else []
@@ -179,12 +166,12 @@ def cross_validation_view(run: Run) -> View:
         lead=f"Predicts {target}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
-        notes=as_sentences(cv.notes),
-        warnings=as_sentences(record.log.warnings),
+        notes=report_parts.as_sentences(cv.notes),
+        warnings=report_parts.as_sentences(record.log.warnings),
         blocks=(metrics,) if record.metrics else (),
-        links=(("run", str(run.path)), ("report", report_link(run)), *links),
+        links=(("run", str(run.path)), ("report", report_parts.report_link(run)), *links),
         sections=lambda: list(_sections(record, metrics, why, commands)),
-        footer=footer(record),
+        footer=report_parts.footer(record),
     )
 
 
@@ -208,8 +195,8 @@ def _sections(
         note = (TextBlock(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
         yield PageSection("training", "The training", (*note, GridBlock(tuple(curves))))
     yield PageSection("folds", "Each fold", (_fold_table(record),))
-    yield config_section(record, TextBlock(_how_it_was_split(cv)))
-    code = (commands_block(commands),) if commands else ()
+    yield report_parts.config_section(record, TextBlock(_how_it_was_split(cv)))
+    code = (report_parts.commands_block(commands),) if commands else ()
     search = TextBlock(
         "To look for a better config, name in its section tune what may vary; each candidate is "
         "evaluated in the same way:"
@@ -217,7 +204,7 @@ def _sections(
     yield PageSection(
         "next", "Next steps", (TextBlock(why), *code, search, CodeBlock("dlcli tune CONFIG"))
     )
-    yield reproduction_section(record, TextBlock(REPEATABLE))
+    yield report_parts.reproduction_section(record, TextBlock(report_parts.REPEATABLE))
 
 
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
@@ -233,12 +220,14 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        yield from baseline_sentences(cv.baselines)
+        yield from report_parts.baseline_sentences(cv.baselines)
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
         yield f"{plural(cv.set_aside, 'test row')} took no part."
-    yield from positive_class(record.metrics, cv.classes if cv.task == "classes" else ())
+    yield from report_parts.positive_class(
+        record.metrics, cv.classes if cv.task == "classes" else ()
+    )
     yield from (each.sentence for each in record.run.gates)
 
 
@@ -311,7 +300,7 @@ def _metric_table(record: CrossValidationRecord) -> TableBlock:
         "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
         "the mean (the median, if absolute errors are compared) or the most frequent class.",
     )
-    return replace(table, marks=tuple(map(direction_mark, record.metrics)))
+    return replace(table, marks=tuple(map(report_parts.direction_mark, record.metrics)))
 
 
 def _metric_chart(metric: str, record: CrossValidationRecord) -> ChartBlock:
@@ -391,7 +380,9 @@ def _fold_table(record: CrossValidationRecord) -> TableBlock:
         "epochs": lambda each: f"{each.epochs:,}",
         "best epoch": lambda each: fmt.count(each.best_epoch),
     }
-    columns |= {name: partial(metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]}
+    columns |= {
+        name: partial(report_parts.metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]
+    }
     columns["time"] = lambda each: fmt.duration(each.seconds)
     stops = record.run.config.early_stopping is not None and any(
         each.validation for each in results

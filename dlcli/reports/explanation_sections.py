@@ -19,6 +19,7 @@ from dlcli.explanation.explanation_document import (
 )
 from dlcli.pipeline.events import DataEvent, FeaturesEvent
 from dlcli.reports import formatting as fmt
+from dlcli.reports import views
 from dlcli.reports.charts import (
     MOST_SERIES,
     Axis,
@@ -32,21 +33,6 @@ from dlcli.reports.charts import (
     series_colors,
 )
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.reports.views import (
-    ChartBlock,
-    ColumnCard,
-    ColumnCardsBlock,
-    Figure,
-    FiguresBlock,
-    FoldBlock,
-    GridBlock,
-    GroupBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    ViewBlock,
-    WarningsBlock,
-)
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12
@@ -73,9 +59,9 @@ _MOST_NAMED = 3
 """Columns that are named as the most important ones."""
 
 
-def data_section(record: TrainingRecord) -> PageSection:
+def data_section(record: TrainingRecord) -> views.PageSection:
     """Describe the data of a run."""
-    blocks: list[ViewBlock] = []
+    blocks: list[views.ViewBlock] = []
     if record.log.data:
         blocks += _rows(record.log.data, record.run.config)
     blocks += _warnings(record)
@@ -84,17 +70,17 @@ def data_section(record: TrainingRecord) -> PageSection:
         blocks += _columns(record.run.explanation, is_in_time=is_in_time)
     elif record.log.features:
         blocks.append(_types(record.log.features))
-    return PageSection("data", "The data", tuple(blocks))
+    return views.PageSection("data", "The data", tuple(blocks))
 
 
-def _rows(event: DataEvent, config: Config) -> list[ViewBlock]:
+def _rows(event: DataEvent, config: Config) -> list[views.ViewBlock]:
     total, data = sum(event.rows.values()), config.data
     shares = (("validation", data.validation), ("test", data.test))
     separate = [name for name, share in shares if not isinstance(share, float | None)]
     stops = config.early_stopping is not None
     uses = _USES if stops else {**_USES, "validation": (_USES["validation"][0], "not trained on")}
     figures = tuple(
-        Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
+        views.Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
         for name, (title, use) in uses.items()
         if (count := event.rows.get(name))
     )
@@ -102,19 +88,21 @@ def _rows(event: DataEvent, config: Config) -> list[ViewBlock]:
     files = fmt.shorten(event.file, 200)
     if separate:
         files += f" and of the files of {' and '.join(separate)} rows"
-    return [TextBlock(f"{total:,} rows of {files}{split}."), FiguresBlock(figures)]
+    return [views.TextBlock(f"{total:,} rows of {files}{split}."), views.FiguresBlock(figures)]
 
 
-def _warnings(record: TrainingRecord) -> list[ViewBlock]:
+def _warnings(record: TrainingRecord) -> list[views.ViewBlock]:
     texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in record.log.warnings)
     shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
-    blocks: list[ViewBlock] = [WarningsBlock(shown)] if shown else []
+    blocks: list[views.ViewBlock] = [views.WarningsBlock(shown)] if shown else []
     if rest:
-        blocks.append(FoldBlock(plural(len(rest), "more warning"), (WarningsBlock(rest),)))
+        blocks.append(
+            views.FoldBlock(plural(len(rest), "more warning"), (views.WarningsBlock(rest),))
+        )
     return blocks
 
 
-def _columns(explanation: Explanation, *, is_in_time: bool) -> list[ViewBlock]:
+def _columns(explanation: Explanation, *, is_in_time: bool) -> list[views.ViewBlock]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if type_named(column.type).is_read]
@@ -122,30 +110,32 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[ViewBlock]:
     if any(map(_has_held_out, columns)):
         text += " The orange line or ticks are the held-out rows: they should look alike"
         text += ", but for what changes over time." if is_in_time else "."
-    blocks: list[ViewBlock] = [TextBlock(text), cards(read[:MOST_OPEN_CARDS])]
+    blocks: list[views.ViewBlock] = [views.TextBlock(text), cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
-        blocks.append(FoldBlock(plural(len(folded), "more column"), (cards(folded),)))
-    blocks.append(FoldBlock("All columns as a table", (column_table(columns),)))
+        blocks.append(views.FoldBlock(plural(len(folded), "more column"), (cards(folded),)))
+    blocks.append(views.FoldBlock("All columns as a table", (column_table(columns),)))
     if explanation.unlisted_columns:
         blocks.append(
-            TextBlock(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
+            views.TextBlock(
+                f"Not described: {plural(explanation.unlisted_columns, 'more column')}."
+            )
         )
     return blocks
 
 
-def _types(event: FeaturesEvent) -> TableBlock:
+def _types(event: FeaturesEvent) -> views.TableBlock:
     """List the types of columns where nothing else is known of them."""
     rows = tuple(
         (fmt.shorten(name), fmt.shorten(column.type), fmt.shorten(column.reason))
         for name, column in list(event.columns.items())[:MOST_LISTED]
     )
     note = fmt.omitted(len(event.columns) - len(rows))
-    return TableBlock(("column", "type", "reason"), rows, "Columns", range(3), note)
+    return views.TableBlock(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
 def column_cards(
     columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0
-) -> ColumnCardsBlock:
+) -> views.ColumnCardsBlock:
     """Make a card for each column.
 
     Args:
@@ -155,13 +145,15 @@ def column_cards(
     """
     names = fmt.shorten_names(column.name for column in columns)
     cards = [
-        ColumnCard(name, _type(column), tuple(_facts(column, rows)), _chart(column, rows, held_out))
+        views.ColumnCard(
+            name, _type(column), tuple(_facts(column, rows)), _chart(column, rows, held_out)
+        )
         for name, column in zip(names, columns, strict=True)
     ]
-    return ColumnCardsBlock(tuple(cards))
+    return views.ColumnCardsBlock(tuple(cards))
 
 
-def column_table(columns: Sequence[ColumnStatistics]) -> TableBlock:
+def column_table(columns: Sequence[ColumnStatistics]) -> views.TableBlock:
     """List columns with their numbers, up to `MOST_LISTED`."""
     shown = columns[:MOST_LISTED]
     rows = tuple(
@@ -178,7 +170,7 @@ def column_table(columns: Sequence[ColumnStatistics]) -> TableBlock:
         for name, column in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     header = ("column", "type", "reason", "missing", "distinct", "mean", "range", "inputs")
-    return TableBlock(header, rows, "All columns", range(3))
+    return views.TableBlock(header, rows, "All columns", range(3))
 
 
 def _type(column: ColumnStatistics) -> str:
@@ -231,7 +223,7 @@ def _range(column: ColumnStatistics, first: str = "") -> str:
     return fmt.span(low, high, first=first)
 
 
-def _chart(column: ColumnStatistics, rows: int, held_out: int) -> ChartBlock | None:
+def _chart(column: ColumnStatistics, rows: int, held_out: int) -> views.ChartBlock | None:
     if column.histogram is not None and any(column.histogram.train):
         return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
@@ -239,7 +231,7 @@ def _chart(column: ColumnStatistics, rows: int, held_out: int) -> ChartBlock | N
     return None
 
 
-def _distribution(column: ColumnStatistics, histogram_: Histogram) -> ChartBlock:
+def _distribution(column: ColumnStatistics, histogram_: Histogram) -> views.ChartBlock:
     """Draw a histogram of numbers or times."""
     edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
     is_time = _is_time(column)
@@ -260,7 +252,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> ChartBlock
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
     name, mean = fmt.shorten(column.name), format_of(column)(column.mean)
-    return ChartBlock(
+    return views.ChartBlock(
         title=name,
         spec=histogram(
             rows,
@@ -274,7 +266,7 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> ChartBlock
     )
 
 
-def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> ChartBlock:
+def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> views.ChartBlock:
     """Draw bars of the most frequent values, as shares of all rows."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
@@ -289,7 +281,7 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> ChartBl
     ]
     has_held_out = any(value.held_out for value in values)
     listed = ", ".join(f"{name} ({row['n']:,})" for name, row in zip(names[:3], rows, strict=False))
-    return ChartBlock(
+    return views.ChartBlock(
         title=fmt.shorten(column.name),
         spec=bar_chart(
             rows,
@@ -303,9 +295,9 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> ChartBl
     )
 
 
-def explanation_section(record: TrainingRecord) -> PageSection | None:
+def explanation_section(record: TrainingRecord) -> views.PageSection | None:
     """Show what the predictions depend on; `None` without an explanation or held-out rows."""
-    blocks: list[ViewBlock] = []
+    blocks: list[views.ViewBlock] = []
     explanation = record.run.explanation
     if explanation.importances:
         read = None
@@ -320,8 +312,10 @@ def explanation_section(record: TrainingRecord) -> PageSection | None:
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
     if drawn := tuple(filter(None, charts)):
-        text = TextBlock(f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE)
-        blocks.append(GroupBlock("Partial dependence", (text, GridBlock(drawn))))
+        text = views.TextBlock(
+            f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE
+        )
+        blocks.append(views.GroupBlock("Partial dependence", (text, views.GridBlock(drawn))))
     if explanation.worst:
         is_number = record.run.task.outcome == "numbers"
         worst = [
@@ -332,8 +326,8 @@ def explanation_section(record: TrainingRecord) -> PageSection | None:
         ]
         other = (explanation.importance_metric or record.run.task.error_name).replace("_", " ")
         table = worst_table(worst, f"error{explanation.unit}" if is_number else fmt.shorten(other))
-        blocks.append(GroupBlock("The largest errors", (table,)))
-    return PageSection("explanation", "What it depends on", tuple(blocks)) if blocks else None
+        blocks.append(views.GroupBlock("The largest errors", (table,)))
+    return views.PageSection("explanation", "What it depends on", tuple(blocks)) if blocks else None
 
 
 _DEPENDENCE = (
@@ -349,7 +343,7 @@ _STANDARDIZED = (
 
 def importance_chart(
     importances: Sequence[Importance], metric: str, features: int | None = None
-) -> ChartBlock:
+) -> views.ChartBlock:
     """Draw the permutation importance of columns, the most important first.
 
     Args:
@@ -371,7 +365,7 @@ def importance_chart(
     ]
     title = fmt.shorten(metric).replace("_", " ")
     tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
-    return ChartBlock(
+    return views.ChartBlock(
         title="Permutation importance",
         spec=bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
@@ -403,7 +397,7 @@ def _counted(count: int, which: str) -> str:
 
 def dependence_chart(
     each: PartialDependence, explanation: Explanation, *, of_classes: bool
-) -> ChartBlock | None:
+) -> views.ChartBlock | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
     Args:
@@ -456,7 +450,7 @@ def dependence_chart(
     name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
     target, values = of_names[name], lines[name]
     format_value = format_of(target)
-    return ChartBlock(
+    return views.ChartBlock(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),
@@ -477,7 +471,7 @@ def _standardized(values: list[float], target: ColumnStatistics | None) -> list[
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
-def worst_table(worst: Sequence[WorstRow], error: str) -> TableBlock:
+def worst_table(worst: Sequence[WorstRow], error: str) -> views.TableBlock:
     """List the rows with the largest errors, with their values.
 
     Args:
@@ -503,7 +497,7 @@ def worst_table(worst: Sequence[WorstRow], error: str) -> TableBlock:
     )
     file = ("file",) if has_file else ()
     header = ("row", *file, "set", "true", "predicted", error, *fmt.shorten_names(columns, 30))
-    return TableBlock(
+    return views.TableBlock(
         header,
         rows,
         caption="Held-out rows with the largest errors",

@@ -14,19 +14,7 @@ from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Verdict
 from dlcli.reports import formatting as fmt
-from dlcli.reports.views import (
-    CodeBlock,
-    FoldBlock,
-    GroupBlock,
-    IssueBlock,
-    LayerBox,
-    LayersBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    View,
-    ViewBlock,
-)
+from dlcli.reports import views
 from dlcli.runs.manifest import PAGE, RunFile
 
 if TYPE_CHECKING:
@@ -77,19 +65,21 @@ _MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
 
 
-def inspection_view(inspection: Inspection) -> View:
+def inspection_view(inspection: Inspection) -> views.View:
     """Show the columns of a table, and the problems that were found in it."""
     columns = inspection.columns
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     header = ("column", "type", "missing", "distinct", "values", "why")
     rows = tuple(_overview_rows(columns))
-    found = (IssueBlock(each.severity, each.message, each.advice) for each in inspection.issues)
-    blocks = (
-        TextBlock(f"{inspection.file}: {size}"),
-        TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
-        *(found if inspection.issues else [TextBlock("no problems found")]),
+    found = (
+        views.IssueBlock(each.severity, each.message, each.advice) for each in inspection.issues
     )
-    return View("", blocks=blocks)
+    blocks = (
+        views.TextBlock(f"{inspection.file}: {size}"),
+        views.TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
+        *(found if inspection.issues else [views.TextBlock("no problems found")]),
+    )
+    return views.View("", blocks=blocks)
 
 
 def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
@@ -149,9 +139,9 @@ def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
     )
 
 
-def reproduction_view(reproduction: Reproduction) -> View:
+def reproduction_view(reproduction: Reproduction) -> views.View:
     """Show what is equal in a run and in the one that was trained again."""
-    parts = TableBlock.of(
+    parts = views.TableBlock.of(
         reproduction.parts,
         {
             "part": lambda part: part.part,
@@ -161,8 +151,8 @@ def reproduction_view(reproduction: Reproduction) -> View:
         text_columns=(0, 1, 2),
     )
     causes = "; ".join(reproduction.causes)
-    blocks = [parts, TextBlock(f"likely cause: {causes}")] if causes else [parts]
-    return View("", blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
+    blocks = [parts, views.TextBlock(f"likely cause: {causes}")] if causes else [parts]
+    return views.View("", blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
 
 
 def evaluation_view(
@@ -171,7 +161,7 @@ def evaluation_view(
     classes: Sequence[str],
     interval: Mapping[str, Any] | None = None,
     without_weight: int = 0,
-) -> View:
+) -> views.View:
     """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
 
     Args:
@@ -181,27 +171,27 @@ def evaluation_view(
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
         without_weight: the number of rows of weight 0 among them, shown separately.
     """
-    blocks: list[ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
-    blocks += map(TextBlock, positive_class(metrics, classes))
+    blocks: list[views.ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
+    blocks += map(views.TextBlock, positive_class(metrics, classes))
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
         heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
         blocks.append(metric_table([*heads], [*parts.values()], caption))
-    return View("", blocks=tuple(blocks))
+    return views.View("", blocks=tuple(blocks))
 
 
 def _tables(
     rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
-) -> Iterator[TableBlock]:
+) -> Iterator[views.TableBlock]:
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
         sizes.append(("rows of weight 0", f"{without_weight:,}"))
-    yield TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
+    yield views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
     if 0 < len(classes) <= MOST_NAMES:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
         counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
-        yield TableBlock(("true \\ predicted", *names), counts)
+        yield views.TableBlock(("true \\ predicted", *names), counts)
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
             yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
@@ -214,7 +204,7 @@ def metric_table(
     note: str = "",
     *,
     with_directions: bool = False,
-) -> TableBlock:
+) -> views.TableBlock:
     """List metrics, a line each, without those that have parts.
 
     Args:
@@ -233,7 +223,7 @@ def metric_table(
         (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
     )
     directions = tuple(map(direction_mark, names)) if with_directions else ()
-    return TableBlock(("", *heads), rows, caption, note=note, marks=directions)
+    return views.TableBlock(("", *heads), rows, caption, note=note, marks=directions)
 
 
 def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
@@ -265,7 +255,7 @@ def direction_mark(metric: str) -> str:
     return "↑" if METRICS[metric].higher_is_better else "↓"
 
 
-def layer_table(layers: Sequence[LayerSummary]) -> TableBlock:
+def layer_table(layers: Sequence[LayerSummary]) -> views.TableBlock:
     """List layers with their widths and sizes; `?` is what only the data can tell."""
     sizes = [layer.parameters for layer in layers]
     total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -274,7 +264,7 @@ def layer_table(layers: Sequence[LayerSummary]) -> TableBlock:
         for layer in layers
     ]
     rows.append(("total", "", "", "", _known(total)))
-    return TableBlock(
+    return views.TableBlock(
         ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
     )
 
@@ -340,9 +330,9 @@ def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
     return (*shown[:_MOST_NOTES], *([f"And {rest:,} more."] if rest > 0 else []))
 
 
-def commands_block(commands: Sequence[Sequence[str]]) -> CodeBlock:
+def commands_block(commands: Sequence[Sequence[str]]) -> views.CodeBlock:
     """Show commands to copy, a line each."""
-    return CodeBlock("\n".join(map(shlex.join, commands)))
+    return views.CodeBlock("\n".join(map(shlex.join, commands)))
 
 
 def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
@@ -353,26 +343,26 @@ def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
     return f"{labels:,} labels" if labels else names
 
 
-def config_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
+def config_section(record: RunRecord, *blocks: views.ViewBlock) -> views.PageSection:
     """Show the config, and what `--set` changed in it.
 
     Args:
         record: the run.
         blocks: what comes before the config.
     """
-    given: list[ViewBlock] = [
-        CodeBlock(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")
+    given: list[views.ViewBlock] = [
+        views.CodeBlock(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")
     ]
     if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
-        given.append(CodeBlock(_whole_lines("\n".join(changes)), "Changed with --set:"))
-    resolved = CodeBlock(_whole_lines(record.run.resolved_path().read_text("utf-8")))
-    config = GroupBlock(
-        "The config", (*given, FoldBlock("With all defaults filled in", (resolved,)))
+        given.append(views.CodeBlock(_whole_lines("\n".join(changes)), "Changed with --set:"))
+    resolved = views.CodeBlock(_whole_lines(record.run.resolved_path().read_text("utf-8")))
+    config = views.GroupBlock(
+        "The config", (*given, views.FoldBlock("With all defaults filled in", (resolved,)))
     )
-    return PageSection("config", "The config", (*blocks, config))
+    return views.PageSection("config", "The config", (*blocks, config))
 
 
-def network_block(network: NetworkEvent) -> GroupBlock:
+def network_block(network: NetworkEvent) -> views.GroupBlock:
     """Draw a network, with its loss."""
     scaled = network.target_scaling
     of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
@@ -381,21 +371,25 @@ def network_block(network: NetworkEvent) -> GroupBlock:
         f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
         f"{fmt.shorten(network.loss)}{of_target}."
     )
-    inputs = LayerBox("input", "Input", f"{network.inputs:,} numbers", "the encoded columns", "")
+    inputs = views.LayerBox(
+        "input", "Input", f"{network.inputs:,} numbers", "the encoded columns", ""
+    )
     layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
     if (rest := len(network.layers) - _MOST_LAYERS) > 0:
-        layers.append(LayerBox(plural(rest, "more layer"), "…", "", "", ""))
-    return GroupBlock("The network", (TextBlock(text), LayersBlock(tuple(layers))))
+        layers.append(views.LayerBox(plural(rest, "more layer"), "…", "", "", ""))
+    return views.GroupBlock(
+        "The network", (views.TextBlock(text), views.LayersBlock(tuple(layers)))
+    )
 
 
-def _layer(layer: LayerSummary) -> LayerBox:
+def _layer(layer: LayerSummary) -> views.LayerBox:
     widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
     detail = fmt.shorten(layer.activation or "", 40)
     if layer.rate is not None:
         detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
     elif layer.column is not None:
         detail = f"of {fmt.shorten(layer.column, 40)}"
-    return LayerBox(
+    return views.LayerBox(
         name=fmt.shorten(layer.name, 40),
         kind=fmt.shorten(layer.kind, 40),
         shape=" → ".join(widths),
@@ -412,7 +406,7 @@ def _whole_lines(text: str) -> str:
     return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
 
 
-def reproduction_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
+def reproduction_section(record: RunRecord, *blocks: views.ViewBlock) -> views.PageSection:
     """Show the command, the data and the versions that a run was made with.
 
     Args:
@@ -420,11 +414,11 @@ def reproduction_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
         blocks: how to make it again.
     """
     environment = record.run.environment
-    shown: list[ViewBlock] = list(blocks)
+    shown: list[views.ViewBlock] = list(blocks)
     words = environment.get("command")
     if isinstance(words, list) and words:
         command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
-        shown.append(CodeBlock(command, "It was made by:"))
+        shown.append(views.CodeBlock(command, "It was made by:"))
     if files := record.run.data_files:
         content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
         columns: dict[str, Callable[[dict[str, object]], str]] = {
@@ -435,7 +429,7 @@ def reproduction_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
             "bytes": lambda each: fmt.number(each.get("bytes")),
         }
         shown.append(
-            TableBlock.of(
+            views.TableBlock.of(
                 files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="file"
             )
         )
@@ -445,9 +439,9 @@ def reproduction_section(record: RunRecord, *blocks: ViewBlock) -> PageSection:
     if isinstance(git, Mapping) and git.get("commit"):
         changed = ", with uncommitted changes" if git.get("dirty") else ""
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
-    table = TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
-    return PageSection(
-        "reproduce", "How to reproduce it", (*shown, FoldBlock("Versions", (table,)))
+    table = views.TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
+    return views.PageSection(
+        "reproduce", "How to reproduce it", (*shown, views.FoldBlock("Versions", (table,)))
     )
 
 

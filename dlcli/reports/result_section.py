@@ -13,21 +13,12 @@ from numpy.typing import NDArray
 
 from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
-from dlcli.metrics.definitions import (
-    ACCURACY,
-    F1,
-    METRICS,
-    PRECISION,
-    RECALL,
-    calibration_curve,
-    decision_metrics,
-    expected_calibration_error,
-    stored_confusion,
-)
+from dlcli.metrics import definitions
 from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import formatting as fmt
+from dlcli.reports import views
 from dlcli.reports.charts import (
     Axis,
     Guides,
@@ -42,16 +33,6 @@ from dlcli.reports.charts import (
 )
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
-from dlcli.reports.views import (
-    ChartBlock,
-    FoldBlock,
-    GridBlock,
-    GroupBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    ViewBlock,
-)
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
@@ -69,14 +50,14 @@ _MOST_MISTAKES = 20
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def result_section(record: TrainingRecord, metrics: TableBlock) -> PageSection:
+def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.PageSection:
     """Show the metrics of a run, and the predictions of each set of rows.
 
     Args:
         record: the run.
         metrics: the table of its metrics.
     """
-    blocks: list[ViewBlock] = []
+    blocks: list[views.ViewBlock] = []
     if record.splits:
         by_column = record.run.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, "numbers")]
@@ -84,12 +65,12 @@ def result_section(record: TrainingRecord, metrics: TableBlock) -> PageSection:
         kind = record.run.config.adjective(rows.split)
         title = f"{fmt.capitalize(kind)} rows"
         metrics_of_rows = record.run.metrics.get(rows.split, {})
-        text = TextBlock(_describe(rows, kind, record.rows(rows.split)))
+        text = views.TextBlock(_describe(rows, kind, record.rows(rows.split)))
         parts = (text, *prediction_blocks(rows, record.run.config.seed, metrics_of_rows))
         if rows.split == "test":
             parts = (*parts, *_interval_tables(record))
-        blocks.append(FoldBlock(title, parts) if place else GroupBlock(title, parts))
-    return PageSection("result", "The result", tuple(blocks))
+        blocks.append(views.FoldBlock(title, parts) if place else views.GroupBlock(title, parts))
+    return views.PageSection("result", "The result", tuple(blocks))
 
 
 def _describe(rows: PredictedRows, kind: str, all_rows: int | None) -> str:
@@ -116,7 +97,7 @@ def describe_weights(rows: PredictedRows) -> str:
 
 def prediction_blocks(
     rows: PredictedRows, seed: int, metrics: Mapping[str, object] = MappingProxyType({})
-) -> list[ViewBlock]:
+) -> list[views.ViewBlock]:
     """Show the predictions of some rows by the charts that suit their task.
 
     Args:
@@ -127,8 +108,8 @@ def prediction_blocks(
     names = rows.task.charts
     if rows.task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
-    charts: list[ViewBlock] = []
-    tables: list[ViewBlock] = []
+    charts: list[views.ViewBlock] = []
+    tables: list[views.ViewBlock] = []
     if "confusion" in names:
         matrix = _confusion_matrix(rows, metrics.get("confusion"))
         charts.append(confusion_block(matrix, rows.task.classes))
@@ -141,13 +122,13 @@ def prediction_blocks(
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
     return [
-        GridBlock(tuple(charts)),
+        views.GridBlock(tuple(charts)),
         *tables,
         *_metrics_of_parts("label", metrics.get("by_label"), "two classes"),
     ]
 
 
-def _interval_tables(record: TrainingRecord) -> Iterator[TableBlock]:
+def _interval_tables(record: TrainingRecord) -> Iterator[views.TableBlock]:
     """Yield a table of the coverage of intervals for each column of numbers."""
     if (stored := record.run.conformal) is None:
         return
@@ -164,7 +145,7 @@ def _interval_tables(record: TrainingRecord) -> Iterator[TableBlock]:
         )
         if shortfall := stored.shortfall(REPORTED_LEVEL, coverage, rows):
             share = fmt.sentence(shortfall)
-        yield TableBlock.of(
+        yield views.TableBlock.of(
             ranges,
             {
                 "prediction": partial(_predictions_of, format_of(targets.get(column))),
@@ -182,7 +163,7 @@ def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -
     return fmt.span(format_value(each.lowest), format_value(each.highest))
 
 
-def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[TableBlock]:
+def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableBlock]:
     """List the metrics of each label or column, as metrics.json has them.
 
     Args:
@@ -193,20 +174,22 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[TableBlock]:
     if not isinstance(parts, dict):
         return []
     known = {name: each for name, each in parts.items() if isinstance(each, dict)}
-    metrics = [name for name, each in METRICS.items() if each.of_parts and kind in each.forms]
+    metrics = [
+        name for name, each in definitions.METRICS.items() if each.of_parts and kind in each.forms
+    ]
     names = fmt.shorten_names(list(known)[:MOST_LISTED])
     rows = tuple(
         (name, *(fmt.number(each.get(metric)) for metric in metrics))
         for name, each in zip(names, known.values(), strict=False)
     )
     note = fmt.omitted(len(known) - len(rows))
-    return [TableBlock((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
+    return [views.TableBlock((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
 
 
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
     """Return the stored confusion matrix of all rows of the set, or else that of the rows."""
     count = len(rows.task.classes)
-    matrix = stored_confusion(stored)
+    matrix = definitions.stored_confusion(stored)
     if matrix is not None and len(matrix) == count:
         return matrix
     cells = rows.values * count + rows.predicted_values
@@ -214,7 +197,7 @@ def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
     return counts.astype(np.float64).reshape(count, count)
 
 
-def confusion_block(matrix: Floats, names: Sequence[str]) -> ChartBlock | TableBlock:
+def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | views.TableBlock:
     """Draw the confusion matrix of few classes; of many, list the most frequent mistakes.
 
     Args:
@@ -230,7 +213,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> ChartBlock | TableB
         for i, j in (divmod(cell, len(matrix)) for cell in cells.tolist())
         if wrong[i, j] > 0
     )
-    mistakes = TableBlock(
+    mistakes = views.TableBlock(
         ("true", "predicted", "rows", "share of the true class"),
         listed or (("none", "", "", ""),),
         "The most frequent mistakes",
@@ -250,7 +233,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> ChartBlock | TableB
         true, predicted, count, _ = mistakes.rows[0]
         worst = f" The most frequent mistake: {true} predicted as {predicted} ({count})."
     tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
-    return ChartBlock(
+    return views.ChartBlock(
         title="Confusion matrix",
         spec=heat_map(rows, shown, tips=tips),
         description=f"{right} of {total} are correct.{worst}",
@@ -260,20 +243,20 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> ChartBlock | TableB
     )
 
 
-def class_table(matrix: Floats, names: Sequence[str]) -> TableBlock:
+def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
     """List precision, recall and F1 of each class; of many, those of the most frequent ones."""
     shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
     if len(names) > MOST_LISTED:
         order = np.argsort(-true, kind="stable").tolist()
-    return TableBlock.of(
+    return views.TableBlock.of(
         order,
         {
             "class": lambda at: shown[at],
             "rows": lambda at: fmt.number(true[at]),
-            PRECISION.name: lambda at: fmt.percent(_ratio(right[at], predicted[at])),
-            RECALL.name: lambda at: fmt.percent(_ratio(right[at], true[at])),
+            definitions.PRECISION.name: lambda at: fmt.percent(_ratio(right[at], predicted[at])),
+            definitions.RECALL.name: lambda at: fmt.percent(_ratio(right[at], true[at])),
             "F1": lambda at: fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
         },
         "Each class",
@@ -288,7 +271,7 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> ChartBlock:
+def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.ChartBlock:
     return _curves_chart(
         ("ROC curve", part),
         counted,
@@ -302,7 +285,7 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> ChartBlock:
     )
 
 
-def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> ChartBlock:
+def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.ChartBlock:
     shares = [
         float(each.positives / (each.positives + each.negatives)) for each in counted.values()
     ]
@@ -331,7 +314,7 @@ def _curves_chart(
     reference: list[dict[str, object]],
     areas: tuple[str, Sequence[float]],
     reading: str,
-) -> ChartBlock:
+) -> views.ChartBlock:
     names = fmt.shorten_names(counted, 40)
     colors = series_colors(names)
     (title, part), (measure, values) = headings, areas
@@ -352,14 +335,14 @@ def _curves_chart(
             f"{names[least]}."
         )
     listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
-    numbers = TableBlock(
+    numbers = views.TableBlock(
         (part, "rows", measure),
         tuple(
             (name, fmt.number(float(each.positives)), fmt.number(value))
             for name, each, value in listed
         ),
     )
-    return ChartBlock(
+    return views.ChartBlock(
         title=title,
         spec=line_chart(
             rows,
@@ -393,7 +376,7 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
     return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])
 
 
-def _calibration_chart(rows: PredictedRows) -> ChartBlock:
+def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
     """Compare the probabilities of the second of two classes, the predicted one, or all labels."""
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
@@ -402,7 +385,7 @@ def _calibration_chart(rows: PredictedRows) -> ChartBlock:
     else:
         is_right = rows.values == rows.predicted_values
         scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of the predicted class"
-    bins = calibration_curve(
+    bins = definitions.calibration_curve(
         np.concatenate([each.is_positive for each in scores]),
         np.concatenate([each.scores for each in scores]),
         np.tile(rows.weights, len(scores)),
@@ -411,8 +394,10 @@ def _calibration_chart(rows: PredictedRows) -> ChartBlock:
         {"x": each.predicted, "y": each.observed, "w": each.rows, "s": "rows"} for each in bins
     ]
     tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
-    points_apart = f"{100 * expected_calibration_error(list(bins)):.1f} percentage points"
-    return ChartBlock(
+    points_apart = (
+        f"{100 * definitions.expected_calibration_error(list(bins)):.1f} percentage points"
+    )
+    return views.ChartBlock(
         title="Calibration of probabilities",
         spec=scatter_chart(
             points,
@@ -431,23 +416,23 @@ def _calibration_chart(rows: PredictedRows) -> ChartBlock:
     )
 
 
-def _threshold_table(rows: PredictedRows) -> TableBlock:
+def _threshold_table(rows: PredictedRows) -> views.TableBlock:
     """List the metrics of other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
     name = fmt.shorten(positive, 40)
     lines = [
-        {"threshold": at, **decision_metrics(is_positive, scores > at, rows.weights)}
+        {"threshold": at, **definitions.decision_metrics(is_positive, scores > at, rows.weights)}
         for at in _THRESHOLDS
     ]
-    return TableBlock.of(
+    return views.TableBlock.of(
         lines,
         {
             "threshold": lambda each: fmt.number(each["threshold"]),
             "predicted so": lambda each: fmt.percent(each["selected"]),
-            PRECISION.name: lambda each: fmt.percent(each[PRECISION.name]),
-            RECALL.name: lambda each: fmt.percent(each[RECALL.name]),
-            "F1": lambda each: fmt.number(each[F1.name]),
-            ACCURACY.name: lambda each: fmt.percent(each[ACCURACY.name]),
+            definitions.PRECISION.name: lambda each: fmt.percent(each[definitions.PRECISION.name]),
+            definitions.RECALL.name: lambda each: fmt.percent(each[definitions.RECALL.name]),
+            "F1": lambda each: fmt.number(each[definitions.F1.name]),
+            definitions.ACCURACY.name: lambda each: fmt.percent(each[definitions.ACCURACY.name]),
         },
         f"Other thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "
@@ -456,11 +441,11 @@ def _threshold_table(rows: PredictedRows) -> TableBlock:
     )
 
 
-def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[ViewBlock]:
+def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[views.ViewBlock]:
     outputs = rows.numbers[:MOST_OUTPUTS]
-    blocks: list[ViewBlock] = []
+    blocks: list[views.ViewBlock] = []
     for place, output in enumerate(outputs):
-        charts: list[ChartBlock] = []
+        charts: list[views.ChartBlock] = []
         if len(output.target):
             most = MOST_POINTS // len(outputs)
             makers = {
@@ -469,17 +454,19 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
                 "deciles": partial(_decile_chart, error_by_decile(output)),
             }
             charts = [makers[name]() for name in names]
-        grid, name = GridBlock(tuple(charts)), fmt.shorten(output.column)
+        grid, name = views.GridBlock(tuple(charts)), fmt.shorten(output.column)
         if len(outputs) == 1:
             blocks.append(grid)
         else:
-            blocks.append(FoldBlock(name, (grid,)) if place else GroupBlock(name, (grid,)))
+            blocks.append(
+                views.FoldBlock(name, (grid,)) if place else views.GroupBlock(name, (grid,))
+            )
     if rest := len(rows.numbers) - len(outputs):
-        blocks.append(TextBlock(f"Without charts: {plural(rest, 'more column')}."))
+        blocks.append(views.TextBlock(f"Without charts: {plural(rest, 'more column')}."))
     return blocks
 
 
-def _scatter(output: PredictedNumbers, seed: int, most: int) -> ChartBlock:
+def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock:
     target, prediction = output.target, output.prediction
     shown = draw(np.arange(len(target)), most, seed)
     rows = [{"x": target[at], "y": prediction[at], "s": "rows"} for at in shown.tolist()]
@@ -492,7 +479,7 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> ChartBlock:
     )
     ends = [float(both.min()), float(both.max())]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
-    return ChartBlock(
+    return views.ChartBlock(
         title=f"Predicted against true {fmt.shorten(output.column, 40)}",
         spec=scatter_chart(
             rows,
@@ -510,14 +497,14 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> ChartBlock:
     )
 
 
-def _error_histogram(output: PredictedNumbers) -> ChartBlock:
+def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     errors = output.prediction - output.target
     edges, shares = error_distribution(errors, output.weights)
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
     rows = [{"l": low, "u": high, "y": share} for low, high, share in bins]
     mean = float(np.average(errors, weights=output.weights))
     low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
-    return ChartBlock(
+    return views.ChartBlock(
         title="Errors",
         spec=histogram(
             rows,
@@ -592,7 +579,7 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
     return result
 
 
-def _decile_chart(deciles: Sequence[Decile]) -> ChartBlock:
+def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
     format_value = fmt.format_within(deciles[0].lowest, deciles[-1].highest)
     names = fmt.shorten_names(
         fmt.span(format_value(each.lowest), format_value(each.highest)) for each in deciles
@@ -608,7 +595,7 @@ def _decile_chart(deciles: Sequence[Decile]) -> ChartBlock:
         "x": "mean absolute error|.4~g",
         "b": "mean error|.4~g",
     }
-    return ChartBlock(
+    return views.ChartBlock(
         title="Error by size of the true value",
         spec=bar_chart(
             rows,

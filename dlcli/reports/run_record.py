@@ -15,18 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.statistic import Floats, ThresholdCounts
-from dlcli.pipeline.events import (
-    BaselinesEvent,
-    DataEvent,
-    DeviceEvent,
-    EngineEvent,
-    FeaturesEvent,
-    NetworkEvent,
-    ResumedEvent,
-    TargetEvent,
-    TrainedEvent,
-    WarningEvent,
-)
+from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import RunFile
@@ -44,14 +33,14 @@ class RunLog(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    data: DataEvent | None = None
-    target: TargetEvent | None = None
-    features: FeaturesEvent | None = None
-    network: NetworkEvent | None = None
-    engine: EngineEvent | None = None
-    device: DeviceEvent | None = None
-    trained: TrainedEvent | None = None
-    baselines: BaselinesEvent | None = None
+    data: events.DataEvent | None = None
+    target: events.TargetEvent | None = None
+    features: events.FeaturesEvent | None = None
+    network: events.NetworkEvent | None = None
+    engine: events.EngineEvent | None = None
+    device: events.DeviceEvent | None = None
+    trained: events.TrainedEvent | None = None
+    baselines: events.BaselinesEvent | None = None
     warnings: tuple[str, ...] = ()
     """Each once, in order; of very many, the number of further ones is the last."""
     is_resumed: bool = False
@@ -68,12 +57,12 @@ class RunLog(BaseModel):
         warnings: dict[str, None] = {}
         for event in run.events():
             last[str(event.get("event"))] = event
-            if event.get("event") == WarningEvent.kind:
+            if event.get("event") == events.WarningEvent.kind:
                 warnings[str(event.get("message", ""))] = None
         shown = list(warnings)[:MOST_WARNINGS]
         if more := len(warnings) - len(shown):
             shown.append(plural(more, "more warning"))
-        is_resumed = ResumedEvent.kind in last
+        is_resumed = events.ResumedEvent.kind in last
         fields = {**last, "warnings": tuple(shown), "is_resumed": is_resumed}
         return parse_document(cls, fields, f"{run.path / RunFile.EVENTS}:")
 

@@ -11,19 +11,8 @@ from dlcli.errors import plural
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.metrics.statistic import finite_number
 from dlcli.reports import formatting as fmt
+from dlcli.reports import report_parts
 from dlcli.reports.explanation_sections import data_section, explanation_section
-from dlcli.reports.report_parts import (
-    baseline_sentences,
-    commands_block,
-    config_section,
-    footer,
-    metric_table,
-    name_target,
-    network_block,
-    positive_class,
-    report_link,
-    reproduction_section,
-)
 from dlcli.reports.result_section import result_section
 from dlcli.reports.run_record import TrainingRecord
 from dlcli.reports.training_section import training_section
@@ -47,7 +36,7 @@ def training_view(record: TrainingRecord) -> View:
     metrics = _metric_table(record)
     logged = record.log.target
     counts = (len(logged.classes), len(logged.labels)) if logged else (0, 0)
-    target = name_target(logged.columns if logged else (), *counts)
+    target = report_parts.name_target(logged.columns if logged else (), *counts)
     return View(
         title=record.title,
         kicker="dlcli report",
@@ -57,7 +46,7 @@ def training_view(record: TrainingRecord) -> View:
         blocks=(metrics,) if record.splits else (),
         links=tuple(_links(record)),
         sections=lambda: list(_sections(record, metrics)),
-        footer=footer(record),
+        footer=report_parts.footer(record),
     )
 
 
@@ -65,7 +54,7 @@ def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
     """Yield the run, its page, and the command that finds causes if a baseline is as good."""
     run = record.run
     yield "run", str(run.path)
-    yield "report", report_link(run)
+    yield "report", report_parts.report_link(run)
     differences = record.run.verdicts.on(record.splits[0]) if record.splits else {}
     if any(each.verdict in ("worse", "same") for each in differences.values()):
         yield "diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)])
@@ -74,8 +63,8 @@ def _links(record: TrainingRecord) -> Iterator[tuple[str, str]]:
 def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[PageSection]:
     task, network = record.run.task, record.log.network
     described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
-    drawn = [network_block(network)] if network else []
-    yield config_section(record, TextBlock(f"Predict {described}."), *drawn)
+    drawn = [report_parts.network_block(network)] if network else []
+    yield report_parts.config_section(record, TextBlock(f"Predict {described}."), *drawn)
     yield data_section(record)
     yield training_section(record)
     if not record.run.is_diverged:
@@ -94,7 +83,9 @@ def _sections(record: TrainingRecord, metrics: TableBlock) -> Iterator[PageSecti
         "On the same machine with the same versions, data and threads, the resolved config trains "
         "bit-identical weights:"
     )
-    yield reproduction_section(record, TextBlock(text), commands_block(lines))
+    yield report_parts.reproduction_section(
+        record, TextBlock(text), report_parts.commands_block(lines)
+    )
 
 
 def _metric_table(record: TrainingRecord) -> TableBlock:
@@ -122,7 +113,7 @@ def _metric_table(record: TrainingRecord) -> TableBlock:
     heads = [
         "out-of-fold" if name == "validation" and record.is_out_of_fold else name for name in splits
     ]
-    return metric_table([*heads, *models], columns, note=note, with_directions=True)
+    return report_parts.metric_table([*heads, *models], columns, note=note, with_directions=True)
 
 
 def _use_of_validation(record: TrainingRecord) -> str:
@@ -171,12 +162,12 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
         on_many = record.run.verdicts.on("validation")
         where = f"On {many:,} out-of-fold rows"
-        yield from baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
+        yield from report_parts.baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
         are_few = False
     else:
         subject = "It" if doubt is None else "The network"
         differences = record.run.verdicts.on(split)
-        yield from baseline_sentences(differences, subject=subject, are_few=are_few)
+        yield from report_parts.baseline_sentences(differences, subject=subject, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
@@ -186,7 +177,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         )
     elif are_few:
         yield f"With only {counted}, this is uncertain."
-    yield from positive_class(scores, record.log.target.classes if record.log.target else ())
+    yield from report_parts.positive_class(
+        scores, record.log.target.classes if record.log.target else ()
+    )
     yield from (each.sentence for each in record.run.gates)
 
 

@@ -13,17 +13,7 @@ from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.pipeline.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.reports import formatting as fmt
-from dlcli.reports.report_parts import (
-    REPEATABLE,
-    as_sentences,
-    commands_block,
-    config_section,
-    direction_mark,
-    footer,
-    metric_cell,
-    report_link,
-    reproduction_section,
-)
+from dlcli.reports import report_parts, views
 from dlcli.reports.run_record import RunRecord
 from dlcli.reports.search_charts import (
     Candidates,
@@ -34,16 +24,6 @@ from dlcli.reports.search_charts import (
     size_chart,
     value_of,
     value_text,
-)
-from dlcli.reports.views import (
-    Figure,
-    FoldBlock,
-    GridBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    View,
-    ViewBlock,
 )
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
@@ -62,7 +42,7 @@ _SAMPLERS = {
 }
 
 
-def search_view(run: Run) -> View:
+def search_view(run: Run) -> views.View:
     """Show a search: the best config next to the default, and the results of all candidates.
 
     Raises:
@@ -77,34 +57,36 @@ def search_view(run: Run) -> View:
     else:
         link = ("train the best", shlex.join(["dlcli", "train", str(run.path / RunFile.BEST)]))
 
-    def sections() -> Sequence[PageSection]:
+    def sections() -> Sequence[views.PageSection]:
         history = history_chart(candidates)
         return [
-            PageSection("result", "The result", (summary, *_evaluations(candidates))),
-            PageSection("candidates", "The candidates", tuple(_candidate_tables(candidates))),
-            PageSection("size", "The smallest good network", tuple(_size(candidates))),
-            PageSection("varied", "The settings", tuple(_settings(candidates))),
-            PageSection("course", "The course of the search", (history,) if history else ()),
-            config_section(record, TextBlock(_how_it_searched(candidates))),
-            PageSection("next", "Next steps", tuple(_next_steps(record, candidates))),
-            reproduction_section(record, TextBlock(_repeatability(record, search))),
+            views.PageSection("result", "The result", (summary, *_evaluations(candidates))),
+            views.PageSection("candidates", "The candidates", tuple(_candidate_tables(candidates))),
+            views.PageSection("size", "The smallest good network", tuple(_size(candidates))),
+            views.PageSection("varied", "The settings", tuple(_settings(candidates))),
+            views.PageSection("course", "The course of the search", (history,) if history else ()),
+            report_parts.config_section(record, views.TextBlock(_how_it_searched(candidates))),
+            views.PageSection("next", "Next steps", tuple(_next_steps(record, candidates))),
+            report_parts.reproduction_section(
+                record, views.TextBlock(_repeatability(record, search))
+            ),
         ]
 
-    return View(
+    return views.View(
         title=record.title,
         kicker="dlcli report: search",
         sentences=tuple(_sentences(candidates)),
         figures=tuple(_figures(candidates)),
-        notes=as_sentences(search.notes),
-        warnings=as_sentences(record.log.warnings),
+        notes=report_parts.as_sentences(search.notes),
+        warnings=report_parts.as_sentences(record.log.warnings),
         blocks=(summary,),
-        links=(("run", str(run.path)), ("report", report_link(run)), link),
+        links=(("run", str(run.path)), ("report", report_parts.report_link(run)), link),
         sections=sections,
-        footer=footer(record),
+        footer=report_parts.footer(record),
     )
 
 
-def _summary_table(candidates: Candidates) -> TableBlock:
+def _summary_table(candidates: Candidates) -> views.TableBlock:
     """Compare the default, the best and the smallest good candidate, a column each."""
     search, trained = candidates.search, candidates.finalists
     named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
@@ -121,10 +103,12 @@ def _summary_table(candidates: Candidates) -> TableBlock:
         if candidates.smallest is candidates.best and "best" in trained:
             trained = {**trained, "smallest": trained["best"]}
         finals = map(trained.get, shown)
-        scores = (metric_cell(each.metric or "", each) if each else "" for each in finals)
+        scores = (
+            report_parts.metric_cell(each.metric or "", each) if each else "" for each in finals
+        )
         name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
         rows.append((name, *scores))
-    return TableBlock(("", *shown), tuple(rows), note="“Default” is the config as given.")
+    return views.TableBlock(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
 
 def _sentences(candidates: Candidates) -> Iterator[str]:
@@ -200,15 +184,15 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     )
 
 
-def _figures(candidates: Candidates) -> Iterator[Figure]:
+def _figures(candidates: Candidates) -> Iterator[views.Figure]:
     search, best, default = candidates.search, candidates.best, candidates.default
     metric = fmt.shorten(search.metric, 30)
     if best is not None:
         error = best.standard_error
         note = "" if error is None else f"± {fmt.number(error)} (standard error)"
-        yield Figure(f"{metric} of the best", fmt.number(best.value), note)
+        yield views.Figure(f"{metric} of the best", fmt.number(best.value), note)
     if default is not None:
-        yield Figure(f"{metric} of the default", fmt.number(default.value))
+        yield views.Figure(f"{metric} of the default", fmt.number(default.value))
     if best is not None and best.parameters is not None:
         small = candidates.smallest or best
         note = "of the best"
@@ -216,7 +200,7 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
             note += ", which is the smallest good one"
         if small is not best:
             note = f"of the smallest good one; the best has {best.parameters:,}"
-        yield Figure("Parameters", fmt.count(small.parameters), note)
+        yield views.Figure("Parameters", fmt.count(small.parameters), note)
     final, default_run = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
         value, other = (
@@ -225,26 +209,26 @@ def _figures(candidates: Candidates) -> Iterator[Figure]:
         )
         rows = f"{candidates.adjective(final)} rows"
         title = f"{fmt.metric_title(final.metric)} of the best, {rows}"
-        yield Figure(title, value, f"default: {other}" if other else "")
+        yield views.Figure(title, value, f"default: {other}" if other else "")
     states = Counter(each.state for each in search.trials)
     ends = {"stopped early": states["pruned"], "failed": states["failed"]}
     parts = [f"{count:,} {name}" for name, count in ends.items() if count]
-    yield Figure("Candidates", f"{len(search.trials):,}", ", ".join(parts))
+    yield views.Figure("Candidates", f"{len(search.trials):,}", ", ".join(parts))
     aside = f"{plural(search.set_aside, 'test row')} took no part" if search.set_aside else ""
-    yield Figure("Rows", f"{search.rows:,}", aside or "no test rows")
+    yield views.Figure("Rows", f"{search.rows:,}", aside or "no test rows")
     workers = f"{search.workers:,} processes" if search.workers > 1 else ""
-    yield Figure("Time", fmt.duration(search.seconds), workers)
+    yield views.Figure("Time", fmt.duration(search.seconds), workers)
 
 
-def _evaluations(candidates: Candidates) -> Iterator[ViewBlock]:
+def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock]:
     """Yield the metrics of rows that took no part in the choice."""
     search = candidates.search
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
-        yield TextBlock(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
+        yield views.TextBlock(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
         yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
     if search.nested:
-        yield TextBlock(_NESTED)
+        yield views.TextBlock(_NESTED)
         yield _nested_table(search)
 
 
@@ -265,7 +249,7 @@ _NESTED = (
 )
 
 
-def _finalist_table(finalists: Sequence[Finalist], rows: str) -> TableBlock:
+def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBlock:
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     known = [name for name in names if name in METRICS]
@@ -277,14 +261,17 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> TableBlock:
         difference: lambda each: fmt.estimate(each.gain, fmt.difference) if each.gain else "",
         "parameters": lambda each: f"{each.parameters:,}",
         "epochs": lambda each: f"{each.epochs:,}",
-        **{f"{name} {direction_mark(name)}": partial(metric_cell, name) for name in metrics},
+        **{
+            f"{name} {report_parts.direction_mark(name)}": partial(report_parts.metric_cell, name)
+            for name in metrics
+        },
     }
     caption = f"Trained in full, evaluated on {rows} rows"
-    return TableBlock.of(finalists, columns, caption, text_columns=range(2))
+    return views.TableBlock.of(finalists, columns, caption, text_columns=range(2))
 
 
-def _nested_table(search: Search) -> TableBlock:
-    return TableBlock.of(
+def _nested_table(search: Search) -> views.TableBlock:
+    return views.TableBlock.of(
         search.nested,
         {
             "outer fold": lambda each: f"fold {each.fold:,}",
@@ -300,7 +287,7 @@ def _nested_table(search: Search) -> TableBlock:
     )
 
 
-def _candidate_tables(candidates: Candidates) -> Iterator[ViewBlock]:
+def _candidate_tables(candidates: Candidates) -> Iterator[views.ViewBlock]:
     if candidates.complete:
         yield leaderboard_table(candidates)
     failed = [each for each in candidates.search.trials if each.state == "failed"]
@@ -310,11 +297,11 @@ def _candidate_tables(candidates: Candidates) -> Iterator[ViewBlock]:
             "problem": lambda each: fmt.shorten(each.problem or "", 160),
             "settings": lambda each: settings_text(each.values),
         }
-        table = TableBlock.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
-        yield FoldBlock("Failed candidates", (table,))
+        table = views.TableBlock.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
+        yield views.FoldBlock("Failed candidates", (table,))
 
 
-def leaderboard_table(candidates: Candidates) -> TableBlock:
+def leaderboard_table(candidates: Candidates) -> views.TableBlock:
     """List the best candidates, and the default at its rank among them."""
     shown = candidates.dimensions[:_MOST_SETTINGS]
     others = candidates.dimensions[_MOST_SETTINGS:]
@@ -330,7 +317,7 @@ def leaderboard_table(candidates: Candidates) -> TableBlock:
     keys = (each.path.rpartition(".")[2] or each.path for each in shown)
     names = ("layers" if key == "number" else key for key in keys)  # that of hidden layers
     settings = fmt.shorten_names(names, 24)
-    return TableBlock(
+    return views.TableBlock(
         (
             *("rank", "candidate", fmt.shorten(candidates.search.metric, 40), "± standard error"),
             *("parameters", "epochs", *settings, *(["other settings"] if others else [])),
@@ -367,9 +354,9 @@ def _candidate_cells(
     )
 
 
-def _size(candidates: Candidates) -> Iterator[ViewBlock]:
+def _size(candidates: Candidates) -> Iterator[views.ViewBlock]:
     if (chart := size_chart(candidates)) is not None:
-        yield TextBlock(
+        yield views.TextBlock(
             "The value of a candidate depends on the rows that evaluate it; the standard error "
             "estimates by how much. Candidates within one standard error of the best are equally "
             "good as far as the rows can tell, and the one with the fewest parameters is "
@@ -379,20 +366,20 @@ def _size(candidates: Candidates) -> Iterator[ViewBlock]:
         yield chart
 
 
-def _settings(candidates: Candidates) -> Iterator[ViewBlock]:
+def _settings(candidates: Candidates) -> Iterator[views.ViewBlock]:
     """Yield how the value depends on each setting."""
     importance, charts = setting_importance_chart(candidates), setting_charts(candidates)
     if importance is not None:
         yield importance
     elif charts and (count := len(candidates.complete)) < FEWEST_TRIALS:
         finished = f"{plural(count, 'candidate')} finished"
-        yield TextBlock(f"{finished}: too few to estimate the importance of settings.")
+        yield views.TextBlock(f"{finished}: too few to estimate the importance of settings.")
     if charts:
-        yield TextBlock(
+        yield views.TextBlock(
             "Each point is a candidate, the large one the best; the other settings differ, too. "
             "Lines mark the median of a choice."
         )
-        yield GridBlock(tuple(charts))
+        yield views.GridBlock(tuple(charts))
 
 
 def _how_it_searched(candidates: Candidates) -> str:
@@ -410,7 +397,7 @@ def _how_it_searched(candidates: Candidates) -> str:
     )
 
 
-def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[ViewBlock]:
+def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[views.ViewBlock]:
     run = record.run
     if record.is_trained("best"):
         best, default = str(run.path / "best"), str(run.path / "default")
@@ -421,17 +408,17 @@ def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[ViewBlock
         if has_default:
             lines.append(["dlcli", "compare", default, best])
         if is_worse:
-            yield TextBlock(
+            yield views.TextBlock(
                 "Both were trained in full, and the default is better than the best found:"
             )
         else:
-            yield TextBlock("The best config was trained in full:")
-        yield commands_block(lines)
+            yield views.TextBlock("The best config was trained in full:")
+        yield report_parts.commands_block(lines)
     configs = [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]
     if configs:
         lines = [["dlcli", "train", str(run.path / name)] for name in configs]
-        yield TextBlock("The configs that were found can be trained again, or changed:")
-        yield commands_block(lines)
+        yield views.TextBlock("The configs that were found can be trained again, or changed:")
+        yield report_parts.commands_block(lines)
 
 
 class _Study(BaseModel):
@@ -447,7 +434,7 @@ def _repeatability(record: RunRecord, search: Search) -> str:
     is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:
-        return REPEATABLE
+        return report_parts.REPEATABLE
     return (
         "The candidates also depended on how fast they were trained, so the same search may find "
         f"another config. Training {RunFile.BEST} again with the same data, versions and threads "

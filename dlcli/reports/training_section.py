@@ -10,19 +10,9 @@ from dlcli.errors import plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.pipeline.documents import thinned
 from dlcli.reports import formatting as fmt
+from dlcli.reports import views
 from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
 from dlcli.reports.run_record import TrainingRecord
-from dlcli.reports.views import (
-    ChartBlock,
-    Figure,
-    FiguresBlock,
-    GridBlock,
-    GroupBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    ViewBlock,
-)
 
 Lines = Mapping[str, Sequence[float]]
 """Values at each epoch, by the name of the line."""
@@ -40,38 +30,40 @@ _MOST_LAYERS = 40
 _MOST_LISTED = 12
 
 
-def training_section(record: TrainingRecord) -> PageSection:
+def training_section(record: TrainingRecord) -> views.PageSection:
     """Describe how training went."""
-    blocks: list[ViewBlock] = [_figures(record)]
+    blocks: list[views.ViewBlock] = [_figures(record)]
     if record.run.is_diverged:
         text = (
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
             f"{plural(record.epochs, 'epoch')} before."
         )
-        blocks.append(TextBlock(text))
+        blocks.append(views.TextBlock(text))
     charts = _member_charts(record) or curve_charts(record.run.history, record.best_epoch)
     if rate := learning_rate_chart(record.run.history):
         charts.append(rate)
-    blocks.append(GridBlock(tuple(charts)))
+    blocks.append(views.GridBlock(tuple(charts)))
     if layers := record.run.explanation.layers:
         table = _layer_table(layers, is_first=record.run.ensemble is not None)
-        blocks.append(GroupBlock("Inside the network", (table,)))
-    return PageSection("training", "The training", tuple(blocks))
+        blocks.append(views.GroupBlock("Inside the network", (table,)))
+    return views.PageSection("training", "The training", tuple(blocks))
 
 
-def _figures(record: TrainingRecord) -> FiguresBlock:
+def _figures(record: TrainingRecord) -> views.FiguresBlock:
     log, epochs, most = record.log, record.epochs, record.run.config.epochs
-    figures = [Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")]
+    figures = [
+        views.Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")
+    ]
     if record.run.ensemble:
         bests = [each.best_epoch or each.epochs for each in record.run.ensemble.members]
         range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
-        figures.append(Figure("Best epochs", range_, f"of the {len(bests):,} members"))
+        figures.append(views.Figure("Best epochs", range_, f"of the {len(bests):,} members"))
         if record.run.config.input.scaling_layer == "auto":
             rate = record.run.ensemble.learning_rate_multiplier
             scale = "left out" if rate is None else f"learning rate ×{rate:g}"
-            figures.append(Figure("Scaling layer", scale, "chosen by the first network"))
+            figures.append(views.Figure("Scaling layer", scale, "chosen by the first network"))
     if best := record.best_epoch:
-        figures.append(Figure("Best epoch", f"{best:,}", "its weights were kept"))
+        figures.append(views.Figure("Best epoch", f"{best:,}", "its weights were kept"))
     if log.trained and log.trained.seconds is not None and not log.is_resumed:
         seconds = log.trained.seconds
         done, what = log.trained.epochs, "an epoch"
@@ -79,21 +71,21 @@ def _figures(record: TrainingRecord) -> FiguresBlock:
             done = sum(each.epochs for each in record.run.ensemble.members)
             what = "an epoch of a member"
         each = f"{fmt.duration(seconds / max(1, done))} {what}"
-        figures.append(Figure("Training time", fmt.duration(seconds), each))
+        figures.append(views.Figure("Training time", fmt.duration(seconds), each))
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()
-        figures.append(Figure("Device", device, plural(log.device.threads, "thread")))
+        figures.append(views.Figure("Device", device, plural(log.device.threads, "thread")))
     if log.trained and (cluster := log.trained.cluster):
         speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
-        figures.append(Figure("Workers", f"{cluster.workers:,}", speed))
+        figures.append(views.Figure("Workers", f"{cluster.workers:,}", speed))
         share = fmt.percent(cluster.communication_share)
-        figures.append(Figure("Communication", share, "of the training time, about"))
+        figures.append(views.Figure("Communication", share, "of the training time, about"))
     if log.engine:
-        figures.append(Figure("Engine", fmt.shorten(log.engine.name, 20)))
-    return FiguresBlock(tuple(figures))
+        figures.append(views.Figure("Engine", fmt.shorten(log.engine.name, 20)))
+    return views.FiguresBlock(tuple(figures))
 
 
-def curve_charts(history: Lines, best_epoch: int | None) -> list[ChartBlock]:
+def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBlock]:
     """Draw the loss and each metric of training and validation rows.
 
     Args:
@@ -108,7 +100,7 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[ChartBlock]:
     return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
 
 
-def _member_charts(record: TrainingRecord) -> list[ChartBlock]:
+def _member_charts(record: TrainingRecord) -> list[views.ChartBlock]:
     members = record.run.ensemble.members if record.run.ensemble else ()
     networks = {
         f"member {number}": {
@@ -125,7 +117,7 @@ def _member_charts(record: TrainingRecord) -> list[ChartBlock]:
 
 def bundle_charts(
     networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
-) -> list[ChartBlock]:
+) -> list[views.ChartBlock]:
     """Draw the loss and each metric of several networks, a line for each network and set of rows.
 
     Args:
@@ -152,7 +144,7 @@ def bundle_charts(
 
 def _bundle_chart(
     name: str, lines: Sequence[tuple[str, str, Points]], each: str, reading: str
-) -> ChartBlock:
+) -> views.ChartBlock:
     most = max(4, MOST_BUNDLE_POINTS // len(lines))
     rows = [
         {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
@@ -167,7 +159,7 @@ def _bundle_chart(
         ends = fmt.span(fmt.number(min(last)), fmt.number(max(last)), first="from")
         parts.append(f"{split} {ends}")
     title = fmt.shorten(name).replace("_", " ")
-    return ChartBlock(
+    return views.ChartBlock(
         title=fmt.capitalize(title),
         spec=line_chart(
             rows, colors, EPOCH, Axis(title), tips={"d": each, "s": "rows"}, kind="bundle"
@@ -179,13 +171,13 @@ def _bundle_chart(
     )
 
 
-def learning_rate_chart(history: Lines) -> ChartBlock | None:
+def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
     """Draw the learning rate if it changed."""
     rates = history.get(LEARNING_RATE, ())
     if len(set(rates)) < 2:
         return None
     lines = {"learning rate": rates}
-    return ChartBlock(
+    return views.ChartBlock(
         title="Learning rate",
         spec=curves_spec(lines, {"learning rate": "accent"}),
         description=f"The learning rate is {fmt.number(rates[0])} in the first epoch, "
@@ -198,7 +190,7 @@ def learning_rate_chart(history: Lines) -> ChartBlock | None:
     )
 
 
-def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> ChartBlock:
+def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
     measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
     lines = {split: values for split, values in measured.items() if len(values)}
     title = fmt.shorten(name).replace("_", " ")
@@ -212,7 +204,7 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> ChartBloc
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     epochs = len(history[name])
     reading = _READING + (_READING_OF_BEST if best else "")
-    return ChartBlock(
+    return views.ChartBlock(
         title=fmt.capitalize(title),
         spec=curves_spec(lines, SET_COLORS, title, best_epoch),
         description=f"{fmt.capitalize(title)} over {plural(epochs, 'epoch')}: "
@@ -257,7 +249,7 @@ def curves_spec(
     )
 
 
-def _listed_epochs(lines: Lines) -> TableBlock:
+def _listed_epochs(lines: Lines) -> views.TableBlock:
     """List some epochs at even distances, the first and the last among them."""
     epochs = max(len(values) for values in lines.values())
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED)).astype(int))
@@ -268,10 +260,10 @@ def _listed_epochs(lines: Lines) -> TableBlock:
         )
         for at in shown.tolist()
     ]
-    return TableBlock(("epoch", *lines), tuple(rows))
+    return views.TableBlock(("epoch", *lines), tuple(rows))
 
 
-def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> TableBlock:
+def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.TableBlock:
     """List the layers of a network, which may be the first member of an ensemble."""
     shown = layers[:_MOST_LAYERS]
     rows = tuple(
@@ -292,7 +284,7 @@ def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> TableB
     )
     sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
     gradients = ("gradient at first", "at the end")
-    return TableBlock(
+    return views.TableBlock(
         ("layer", "activation", *sizes, *gradients),
         rows,
         caption=f"Each layer {'of the first member ' if is_first else ''}after training",

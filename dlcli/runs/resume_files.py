@@ -29,29 +29,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
-from dlcli import __version__
+from dlcli import __version__, safe_files
 from dlcli.errors import RunError, TrainingError, option
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
 from dlcli.runs.manifest import FOLDS, LOCK, RunFile, locked, resume_command
-from dlcli.safe_files import (
-    FORMAT,
-    AnyDocument,
-    FileDigest,
-    VerifiedDocument,
-    damaged,
-    decode,
-    is_folder,
-    open_verified,
-    os_error_text,
-    parse_document,
-    read_bytes,
-    read_object,
-    sync,
-    sync_folder,
-    to_json,
-    write_atomically,
-)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,29 +78,29 @@ class Checkpoint:
         return self.epochs + (self.step > 0)
 
 
-class _Contents(VerifiedDocument):
+class _Contents(safe_files.VerifiedDocument):
     """The files of a numbered folder."""
 
     config: str
     """SHA-256 of the resolved config."""
     number: int
-    files: dict[_File, FileDigest]
+    files: dict[_File, safe_files.FileDigest]
 
     @classmethod
     def of(cls, folder: Path, config: str) -> _Contents:
         """Read the contents of a folder that was written for a config."""
         contents = cls.read(folder / _CONTENTS)
         if contents.config != config:
-            raise damaged(folder, "is of another config")
+            raise safe_files.damaged(folder, "is of another config")
         if contents.number != int(folder.name):
-            raise damaged(folder, f"is that of number {contents.number}")
+            raise safe_files.damaged(folder, f"is that of number {contents.number}")
         return contents
 
     def open(self, folder: Path, name: _File, limit: int) -> AbstractContextManager[BufferedReader]:
         """Open a file of the folder."""
         if name not in self.files:
-            raise damaged(folder / _CONTENTS, f"does not list {name}")
-        return open_verified(folder / name, self.files[name], limit)
+            raise safe_files.damaged(folder / _CONTENTS, f"does not list {name}")
+        return safe_files.open_verified(folder / name, self.files[name], limit)
 
 
 class ResumableRun:
@@ -145,7 +127,9 @@ class ResumableRun:
     @property
     def can_resume(self) -> bool:
         """True if the run can be resumed."""
-        has_members = is_folder(self.path / MEMBERS) and any((self.path / MEMBERS).iterdir())
+        has_members = safe_files.is_folder(self.path / MEMBERS) and any(
+            (self.path / MEMBERS).iterdir()
+        )
         bases = _checkpoint_folders(self.path)
         is_resumable = self.has_partial_results or has_members or any(map(_checkpoints, bases))
         return is_resumable and not self.not_resumable
@@ -252,9 +236,9 @@ class ResumableRun:
         """Store the planned folds; from then on the folder is a cross-validation."""
         with self._storing(FOLDS) as folder:
             _make_folder(folder)
-            with write_atomically(folder / _PLAN) as temporary:
-                temporary.write_bytes(to_json(plan))
-            sync_folder(self.path)
+            with safe_files.write_atomically(folder / _PLAN) as temporary:
+                temporary.write_bytes(safe_files.to_json(plan))
+            safe_files.sync_folder(self.path)
 
     @property
     def has_plan(self) -> bool:
@@ -268,7 +252,7 @@ class ResumableRun:
             RunError: if they are not a JSON object.
         """
         check_folder(self.path / FOLDS)
-        return read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
+        return safe_files.read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
 
     def write_partial_result(
         self, number: int, result: BaseModel, predictions: pa.Table | None = None
@@ -294,8 +278,8 @@ class ResumableRun:
         self.has_partial_results = True
 
     def read_partial_result(
-        self, number: int, kind: type[AnyDocument], what: str
-    ) -> tuple[AnyDocument, pa.Table | None] | None:
+        self, number: int, kind: type[safe_files.AnyDocument], what: str
+    ) -> tuple[safe_files.AnyDocument, pa.Table | None] | None:
         """Read the result of a fold, which a stranger may have written; `None` if there is none.
 
         Args:
@@ -317,13 +301,15 @@ class ResumableRun:
             check_folder(folder)
             contents = _Contents.of(folder, self._config_digest())
             with contents.open(folder, "result.json", _MAX_RESULT_BYTES) as stream:
-                result, table = decode(stream.read(), folder / "result.json"), None
+                result, table = safe_files.decode(stream.read(), folder / "result.json"), None
             name: Literal["predictions.parquet"] = "predictions.parquet"
             if name in contents.files:
                 with contents.open(folder, name, RunFile.PREDICTIONS.limit) as stream:
                     table = file_formats.read_parquet(stream, folder / name)
         self.has_partial_results = True
-        document = parse_document(kind, result, f"{self.path}: the stored result of {what}", "")
+        document = safe_files.parse_document(
+            kind, result, f"{self.path}: the stored result of {what}", ""
+        )
         return document, table
 
     def _checkpoint_folder(self, member: int | None) -> Path:
@@ -339,27 +325,27 @@ class ResumableRun:
             for name, write in files.items():
                 write(temporary / name)
             contents = _Contents(
-                format=FORMAT,
+                format=safe_files.FORMAT,
                 dlcli=__version__,
                 config=self._config_digest(),
                 number=int(folder.name),
-                files={name: FileDigest.of(temporary / name) for name in files},
+                files={name: safe_files.FileDigest.of(temporary / name) for name in files},
             )
             (temporary / _CONTENTS).write_bytes(contents.to_json())
             for path in temporary.iterdir():
-                sync(path)
-            sync_folder(temporary)
+                safe_files.sync(path)
+            safe_files.sync_folder(temporary)
             _remove(folder)
             os.rename(temporary, folder)
         except BaseException:
             _remove(temporary)
             raise
-        sync_folder(folder.parent)
+        safe_files.sync_folder(folder.parent)
 
     def _config_digest(self) -> str:
         """Return the SHA-256 of the complete config when it was stored, or first used."""
         if self._config is None:
-            content = read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
+            content = safe_files.read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
             self._config = hashlib.sha256(content).hexdigest()
         return self._config
 
@@ -379,7 +365,7 @@ class ResumableRun:
             else:
                 remedy += f", or name another folder with {option('output')}, then train again"
             failure = TrainingError(
-                f"{path}: could not be stored: {os_error_text(error)}; {remedy}"
+                f"{path}: could not be stored: {safe_files.os_error_text(error)}; {remedy}"
             )
             failure.names_way_to_resume = self.can_resume
             raise failure from error
@@ -429,14 +415,18 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
 def _checkpoint_folders(run: Path) -> list[Path]:
     """Return the folders with the checkpoints of each network of a run."""
     base = run / CHECKPOINTS
-    return [base, *base.glob("member-*")] if is_folder(base) else []
+    return [base, *base.glob("member-*")] if safe_files.is_folder(base) else []
 
 
 def _checkpoints(base: Path) -> list[Path]:
     """Return the folders of a network's checkpoints, without links, the oldest first."""
-    if not is_folder(base):
+    if not safe_files.is_folder(base):
         return []
-    folders = [each for each in base.iterdir() if _NUMBER.fullmatch(each.name) and is_folder(each)]
+    folders = [
+        each
+        for each in base.iterdir()
+        if _NUMBER.fullmatch(each.name) and safe_files.is_folder(each)
+    ]
     return sorted(folders, key=lambda folder: int(folder.name))
 
 
@@ -462,9 +452,9 @@ def _history_bytes(checkpoint: Path) -> float:
 def check_folder(path: Path) -> None:
     """Raise `RunError` for anything but a folder: a link may lead anywhere."""
     if not os.path.lexists(path):
-        raise damaged(path, "is missing")
-    if not is_folder(path):
-        raise damaged(path, "is not a folder but a link, a file or a device")
+        raise safe_files.damaged(path, "is missing")
+    if not safe_files.is_folder(path):
+        raise safe_files.damaged(path, "is not a folder but a link, a file or a device")
 
 
 def _make_folder(path: Path) -> None:
@@ -472,7 +462,7 @@ def _make_folder(path: Path) -> None:
     if not os.path.lexists(path):
         with suppress(FileExistsError):  # another thread may have made it
             path.mkdir()
-        sync_folder(path.parent)
+        safe_files.sync_folder(path.parent)
     check_folder(path)
 
 

@@ -13,6 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcli import safe_files
 from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.config_schema import Config
 from dlcli.errors import (
@@ -29,14 +30,6 @@ from dlcli.runs import file_formats
 from dlcli.runs.environment import TrainingData, data_entries
 from dlcli.runs.file_formats import Array
 from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
-from dlcli.safe_files import (
-    AnyDocument,
-    damaged,
-    decode,
-    open_verified,
-    parse_document,
-    parse_object,
-)
 from dlcli.schema.urls import Location
 
 if TYPE_CHECKING:
@@ -181,7 +174,7 @@ class Run:
         with self._opened(RunFile.EVENTS) as stream:
             for line in stream:
                 if line.strip():
-                    yield parse_object(line, self.path / RunFile.EVENTS)
+                    yield safe_files.parse_object(line, self.path / RunFile.EVENTS)
 
     # The trained network
 
@@ -381,20 +374,22 @@ class Run:
 
     # Files
 
-    def parse(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument:
+    def parse(self, name: RunFile, model: type[safe_files.AnyDocument]) -> safe_files.AnyDocument:
         """Return a JSON file as the model of its package, such as a `CrossValidation`.
 
         Raises:
             RunError: if it does not fit the model.
         """
-        return parse_document(model, self.read_text(name), f"{self.path / name}:")
+        return safe_files.parse_document(model, self.read_text(name), f"{self.path / name}:")
 
-    def _find(self, name: RunFile, model: type[AnyDocument]) -> AnyDocument | None:
+    def _find(
+        self, name: RunFile, model: type[safe_files.AnyDocument]
+    ) -> safe_files.AnyDocument | None:
         return self.parse(name, model) if self.has(name) else None
 
     def read_text(self, name: RunFile) -> str:
         """Return a file as text."""
-        return decode(self._read(name), self.path / name)
+        return safe_files.decode(self._read(name), self.path / name)
 
     def read_arrays(self, name: RunFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         """Return float32 arrays by name, read-only, in the order of `shapes`.
@@ -422,7 +417,7 @@ class Run:
 
     def _read_object(self, name: RunFile) -> dict[str, object]:
         """Return a JSON object; empty if the run has none."""
-        return parse_object(self._read(name), self.path / name) if self.has(name) else {}
+        return safe_files.parse_object(self._read(name), self.path / name) if self.has(name) else {}
 
     def _read(self, name: RunFile) -> bytes:
         with self._opened(name) as stream:
@@ -438,7 +433,7 @@ class Run:
         """
         self.require(name)
         digest = self.manifest.files[name]
-        with open_verified(self.path / name, digest, limit or name.limit) as stream:
+        with safe_files.open_verified(self.path / name, digest, limit or name.limit) as stream:
             yield stream
 
 
@@ -460,7 +455,7 @@ def read_resolved(path: Path) -> ConfigFile:
 def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
     splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
     if len(splits) < len(metrics):
-        raise damaged(file, "has something else than metrics by split")
+        raise safe_files.damaged(file, "has something else than metrics by split")
     return splits
 
 

@@ -12,19 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlcli.errors import DlcliError, RunError, UsageError, option
-from dlcli.runs.manifest import (
-    KIND_NAMES,
-    LOCK,
-    MANIFEST,
-    ORIGIN,
-    Manifest,
-    RunFile,
-    RunKind,
-    holder_of,
-    is_unfinished,
-    kind_of_unfinished,
-    resume_command,
-)
+from dlcli.runs import manifest
 from dlcli.runs.resume_files import remove_resume_files
 from dlcli.runs.run_reader import entries_of, require_folder
 from dlcli.runs.run_writer import RunWriter
@@ -70,7 +58,7 @@ def new_run(
 
 @contextmanager
 def unfinished_run(
-    folder: Path, kind: RunKind = "train", parent: Path | None = None
+    folder: Path, kind: manifest.RunKind = "train", parent: Path | None = None
 ) -> Iterator[RunWriter]:
     """Open a run that was interrupted. It is never removed.
 
@@ -109,25 +97,25 @@ def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
         error.add_note(writer.way_to_resume)
 
 
-def _check_unfinished(folder: Path, kind: RunKind) -> None:
+def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
     """Raise `RunError` unless a folder is an unfinished run of a kind, without links."""
-    if os.path.lexists(folder / MANIFEST):
-        Manifest.of(folder)  # raises an error if it is damaged
+    if os.path.lexists(folder / manifest.MANIFEST):
+        manifest.Manifest.of(folder)  # raises an error if it is damaged
         remove_resume_files(folder)  # they may be left by a crash
         raise RunError(f"{folder}: is finished, there is nothing left to train")
-    for name in (*RunFile, LOCK):
+    for name in (*manifest.RunFile, manifest.LOCK):
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise not_regular(path)
-    for name in ORIGIN:
+    for name in manifest.ORIGIN:
         if not os.path.lexists(folder / name):
             raise RunError(
                 f"{folder}: has no {name}: it is not a run, or was ended before training began; "
                 "train it again"
             )
-    if (found := kind_of_unfinished(folder)) != kind:
-        what = f"is an unfinished {KIND_NAMES[found]}, not a {KIND_NAMES[kind]}"
-        raise RunError(f"{folder}: {what}; resume with: {resume_command(folder)}")
+    if (found := manifest.kind_of_unfinished(folder)) != kind:
+        what = f"is an unfinished {manifest.KIND_NAMES[found]}, not a {manifest.KIND_NAMES[kind]}"
+        raise RunError(f"{folder}: {what}; resume with: {manifest.resume_command(folder)}")
 
 
 def unfinished_runs_like(writer: RunWriter) -> list[Path]:
@@ -143,19 +131,19 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
         folder
         for folder in sorted(entries_of(writer.path.parent))
         if folder != writer.path
-        and is_unfinished(folder)
-        and holder_of(folder) is None
+        and manifest.is_unfinished(folder)
+        and manifest.holder_of(folder) is None
         and has_content(folder / path.name, content)
     ]
 
 
 def existing_folder_advice(folder: Path) -> str:
     """Return what to do about an output folder that exists."""
-    if holder := holder_of(folder):
+    if holder := manifest.holder_of(folder):
         return f"process {holder} is training it; name a new folder with {option('output')}"
-    if not is_unfinished(folder):
+    if not manifest.is_unfinished(folder):
         return f"name a new folder with {option('output')}, or remove this one first"
-    return f"it is unfinished; resume with: {resume_command(folder)}"
+    return f"it is unfinished; resume with: {manifest.resume_command(folder)}"
 
 
 @contextmanager
@@ -175,8 +163,8 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     """
     parent = base if folder is None else folder.parent
     for old in parent.glob(".*.cache"):
-        is_ours = _CACHE.fullmatch(old.name) and (old / LOCK).is_file()
-        if is_ours and not old.is_symlink() and holder_of(old) is None:
+        is_ours = _CACHE.fullmatch(old.name) and (old / manifest.LOCK).is_file()
+        if is_ours and not old.is_symlink() and manifest.holder_of(old) is None:
             shutil.rmtree(old, ignore_errors=True)
     *parents, new = _make(parent / f".{name}-{os.getpid()}-{secrets.token_hex(4)}.new")
     cache = new.with_suffix(".cache")

@@ -12,19 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from dlcli import safe_files
 from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
 from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
 from dlcli.runs.resume_files import ResumableRun, remove_resume_files
 from dlcli.runs.run import Run
-from dlcli.safe_files import (
-    damaged,
-    is_folder,
-    read_object,
-    sync,
-    sync_folder,
-    to_json,
-    write_atomically,
-)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +48,7 @@ class RunWriter(ResumableRun):
 
     def write_json(self, name: RunFile, value: Mapping[str, object]) -> None:
         """Store a JSON object."""
-        self._write(name, to_json(value))
+        self._write(name, safe_files.to_json(value))
 
     def write_table(self, name: RunFile, table: pa.Table) -> None:
         """Store a table."""
@@ -133,14 +125,16 @@ class RunWriter(ResumableRun):
         self.close()
         with self._storing(MANIFEST) as path:
             if (log := self.path / RunFile.EVENTS).exists():
-                sync(log)
+                safe_files.sync(log)
             manifest = Manifest.describe(self.path, kind)
             resolved = manifest.files.get(RunFile.RESOLVED)
             if resolved is not None and self._config not in (None, resolved.sha256):
-                raise damaged(self.path / RunFile.RESOLVED, "was changed during training")
-            with write_atomically(path) as temporary:
+                raise safe_files.damaged(
+                    self.path / RunFile.RESOLVED, "was changed during training"
+                )
+            with safe_files.write_atomically(path) as temporary:
                 temporary.write_bytes(manifest.to_json())
-            sync_folder(self.path.parent)
+            safe_files.sync_folder(self.path.parent)
         self.finished = True
         remove_resume_files(self.path)
         return Run(self.path, manifest)
@@ -151,7 +145,7 @@ class RunWriter(ResumableRun):
 
     @contextmanager
     def _stored(self, name: RunFile) -> Iterator[Path]:
-        with self._storing(name) as path, write_atomically(path) as temporary:
+        with self._storing(name) as path, safe_files.write_atomically(path) as temporary:
             yield temporary
 
 
@@ -172,8 +166,8 @@ def tensorboard_folder(run: Path, part: str = "") -> Path:
     folder = run / "tensorboard"
     for path in (folder, folder / part) if part else (folder,):
         path.mkdir(exist_ok=True)
-        if not is_folder(path):
-            raise damaged(path, "is not a folder but a link")
+        if not safe_files.is_folder(path):
+            raise safe_files.damaged(path, "is not a folder but a link")
     return folder / part
 
 
@@ -183,8 +177,8 @@ def write_mlflow_run(run: Path, run_id: str) -> None:
     Raises:
         OSError: if it can't be stored.
     """
-    with write_atomically(run / _MLFLOW) as temporary:
-        temporary.write_bytes(to_json({"run_id": run_id}))
+    with safe_files.write_atomically(run / _MLFLOW) as temporary:
+        temporary.write_bytes(safe_files.to_json({"run_id": run_id}))
 
 
 def read_mlflow_run(run: Path) -> str | None:
@@ -196,7 +190,7 @@ def read_mlflow_run(run: Path) -> str | None:
     path = run / _MLFLOW
     if not os.path.lexists(path):
         return None
-    run_id = read_object(path, _MAX_MLFLOW_BYTES).get("run_id")
+    run_id = safe_files.read_object(path, _MAX_MLFLOW_BYTES).get("run_id")
     if not isinstance(run_id, str) or not _MLFLOW_ID.fullmatch(run_id):
-        raise damaged(path, "has no ID of an MLflow run")
+        raise safe_files.damaged(path, "has no ID of an MLflow run")
     return run_id

@@ -19,15 +19,8 @@ import pyarrow as pa
 
 from dlcli.errors import DataError, UsageError, listed
 from dlcli.schema.urls import Location, Url
+from dlcli.tables import remote_systems
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
-from dlcli.tables.remote_systems import (
-    BUCKETS,
-    attempt,
-    explained,
-    file_system,
-    fsspec_files,
-    open_file,
-)
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileType
@@ -39,7 +32,7 @@ _SMALL_BYTES = 2**20
 """Bytes of a file that is fetched whole at once."""
 _MOST_REQUESTS = 16
 """Requests that are waited for at the same time."""
-_OBJECT_STORES = (*BUCKETS, "abfs", "abfss")
+_OBJECT_STORES = (*remote_systems.BUCKETS, "abfs", "abfss")
 """Schemes where a file appears when it is written completely, and folders are only names."""
 _TIME_KEYS = ("Last-Modified", "LastModified", "mtime", "updated", "modified", "created")
 """Of what fsspec knows about a file, what changes when it is written."""
@@ -67,7 +60,7 @@ class RemoteFile:
         Raises:
             UsageError: if it can't be read.
         """
-        file = open_file(self.url)
+        file = remote_systems.open_file(self.url)
         # Those of Arrow's own file systems try again by themselves.
         is_retried = not isinstance(file, pa.PythonFile)
         return file if is_retried else pa.PythonFile(_Retried(self.url, file), mode="r")
@@ -131,7 +124,7 @@ class _Stream(InputStream):
         self._stream = self._stream or self._file.random_access()
         wanted = min(self._fetched, _MOST_BYTES, self._file.size - self._fetched)
         read = partial(self._stream.read_at, wanted, self._fetched)
-        block: bytes = attempt(self._file.url, read)
+        block: bytes = remote_systems.attempt(self._file.url, read)
         if len(block) != wanted:
             raise changed(self._file.url)
         self._fetched += wanted
@@ -163,7 +156,7 @@ class _Retried(InputStream):
             block: bytes = self._stream.read(None if size < 0 else size)
             return block
 
-        return attempt(self._url, fetch)
+        return remote_systems.attempt(self._url, fetch)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Change the position."""
@@ -193,14 +186,14 @@ def open_remote(url: Url) -> RemoteFile | BinaryIO:
     """
     size, version = file_version(url)
     if size is not None and size > _SMALL_BYTES and (not url.is_http or _takes_ranges(url, size)):
-        with open_file(url) as handle:
-            beginning = attempt(url, partial(handle.read_at, _FIRST_BYTES, 0))
+        with remote_systems.open_file(url) as handle:
+            beginning = remote_systems.attempt(url, partial(handle.read_at, _FIRST_BYTES, 0))
         return RemoteFile(url, size, version, beginning)
-    system, path = file_system(url)
-    if url.is_http and (files := fsspec_files(system)) is not None:
-        stream = attempt(url, partial(files.open, path, "rb", block_size=0))
+    system, path = remote_systems.file_system(url)
+    if url.is_http and (files := remote_systems.fsspec_files(system)) is not None:
+        stream = remote_systems.attempt(url, partial(files.open, path, "rb", block_size=0))
     else:
-        stream = open_file(url)
+        stream = remote_systems.open_file(url)
     return cast(BinaryIO, _Checked(url, stream))
 
 
@@ -213,8 +206,8 @@ def _takes_ranges(url: Url, size: int) -> bool:
         except ValueError:
             return False
 
-    with open_file(url) as handle:
-        return attempt(url, takes_range)
+    with remote_systems.open_file(url) as handle:
+        return remote_systems.attempt(url, takes_range)
 
 
 class _Checked(InputStream):
@@ -225,7 +218,7 @@ class _Checked(InputStream):
 
     def read(self, size: int = -1) -> bytes:
         """Return some bytes, none at the end."""
-        with explained(self._url):
+        with remote_systems.explained(self._url):
             block: bytes = self._stream.read(size)
         return block
 
@@ -258,16 +251,16 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
     Raises:
         UsageError: if it is not there or can't be read.
     """
-    system, path = file_system(url)
-    if (files := fsspec_files(system)) is not None:
+    system, path = remote_systems.file_system(url)
+    if (files := remote_systems.fsspec_files(system)) is not None:
         files.invalidate_cache()
-        facts = attempt(url, partial(files.info, path))
+        facts = remote_systems.attempt(url, partial(files.info, path))
         if facts.get("type") == "directory":
             raise _is_folder(url)
         size, etag = facts.get("size"), facts.get("ETag")
         modified = next((str(facts[key]) for key in _TIME_KEYS if facts.get(key)), None)
     else:
-        with open_file(url) as handle, explained(url):
+        with remote_systems.open_file(url) as handle, remote_systems.explained(url):
             size, etag = handle.size(), handle.metadata().get("ETag")
         etag = etag and etag.decode()
         modified = None if etag else str(file_info(url).mtime_ns)
@@ -345,8 +338,8 @@ def file_info(url: Url) -> FileInfo:
     Raises:
         UsageError: if that can't be found out.
     """
-    system, path = file_system(url)
-    return attempt(url, partial(system.get_file_info, path))
+    system, path = remote_systems.file_system(url)
+    return remote_systems.attempt(url, partial(system.get_file_info, path))
 
 
 def file_names(folder: Url, only: FileType | None = None) -> list[str]:
@@ -361,9 +354,9 @@ def file_names(folder: Url, only: FileType | None = None) -> list[str]:
     """
     from pyarrow.fs import FileSelector, FileType
 
-    system, path = file_system(folder)
+    system, path = remote_systems.file_system(folder)
     selector = FileSelector(path, allow_not_found=True, recursive=only is None)
-    infos = attempt(folder, partial(system.get_file_info, selector))
+    infos = remote_systems.attempt(folder, partial(system.get_file_info, selector))
     root = f"{path.strip('/')}/"
     files = [info.path.lstrip("/") for info in infos if info.type == (only or FileType.File)]
     return sorted(name.removeprefix(root) for name in files)
@@ -385,7 +378,7 @@ def check_writable(url: Url) -> None:
     if file_info(url).type != FileType.NotFound:
         raise UsageError(f"{url}: exists already; name another file, or remove this one first")
     bucket = Url(f"{url.scheme}://{url.path.partition('/')[0]}")
-    if url.scheme in BUCKETS and file_info(bucket).type == FileType.NotFound:
+    if url.scheme in remote_systems.BUCKETS and file_info(bucket).type == FileType.NotFound:
         raise UsageError(f"{url}: no such bucket")
 
 
@@ -398,10 +391,10 @@ def upload(file: Path, url: Url) -> None:
     Raises:
         UsageError: if it can't be written.
     """
-    system, path = file_system(url)
+    system, path = remote_systems.file_system(url)
     parent, _, name = path.rpartition("/")
     written = path if url.scheme in _OBJECT_STORES else f"{parent}/.{name}.partial"
-    with explained(url):
+    with remote_systems.explained(url):
         content = pa.memory_map(str(file)).read_buffer() if file.stat().st_size else b""
         if url.scheme not in _OBJECT_STORES and parent:
             system.create_dir(parent)

@@ -22,16 +22,10 @@ import pyarrow as pa
 
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.schema.urls import Location, Url, locate
+from dlcli.tables import remote_files
 from dlcli.tables.format_choices import FormatChoice
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
-from dlcli.tables.remote_files import (
-    InputStream,
-    RemoteFile,
-    each_file,
-    open_remote,
-    remote_matches,
-)
 from dlcli.tables.table import FileNote
 
 Source = str | Path | Sequence[str | Path]
@@ -60,7 +54,7 @@ class SourceFile:
     content: bytes = b""
     """Its bytes, possibly compressed, if they are in memory."""
     compression: str | None = None
-    remote: RemoteFile | None = None
+    remote: remote_files.RemoteFile | None = None
     """The file at a URL that it is read from."""
     partition: Partition = ()
     """The values of the columns that the names of its folders give."""
@@ -150,7 +144,7 @@ class SourceFile:
             raise incomplete(self.compression, self.file, error) from None
 
 
-class _Limited(InputStream):
+class _Limited(remote_files.InputStream):
     """A stream that raises an error instead of returning more bytes than it may have."""
 
     def __init__(self, stream: BinaryIO, most: int, error: DataError) -> None:
@@ -198,7 +192,7 @@ def find(source: Source) -> list[SourceFile]:
         with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer)]
     found = _locations(source)
-    files = each_file(_found, [location for location, _ in found])
+    files = remote_files.each_file(_found, [location for location, _ in found])
     return [replace(file, partition=each[1]) for file, each in zip(files, found, strict=True)]
 
 
@@ -223,7 +217,7 @@ def expand(source: Source) -> list[Location]:
 
 def _locations(source: Source) -> list[tuple[Location, Partition]]:
     named = [source] if isinstance(source, str | Path) else source
-    matches = each_file(_matches, [*map(locate_table, named)])
+    matches = remote_files.each_file(_matches, [*map(locate_table, named)])
     found = [*chain.from_iterable(matches)]
     seen: set[str] = set()
     for path, _ in found:
@@ -257,7 +251,7 @@ def name_of(source: Source) -> str:
 def _matches(path: Location) -> list[tuple[Location, Partition]]:
     """Return the files that a path, a URL or a glob names, each with its partition."""
     if isinstance(path, Url):
-        return [*remote_matches(path)]
+        return [*remote_files.remote_matches(path)]
     if os.path.isdir(path):
         files = []
         if any("=" in name for name in _entries(path)):  # others may be large, and are refused
@@ -283,8 +277,8 @@ def _glob(path: Path) -> list[Path]:
 
 
 def _remote(url: Url) -> SourceFile:
-    found = open_remote(url)
-    if not isinstance(found, RemoteFile):
+    found = remote_files.open_remote(url)
+    if not isinstance(found, remote_files.RemoteFile):
         with found:
             return _in_memory(str(url), found, "a server that sends no part of a file")
     compression = _compression(found.beginning)

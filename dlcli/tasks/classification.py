@@ -15,14 +15,9 @@ from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats
 from dlcli.columns.value_issues import ValueIssues
+from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Softmax
-from dlcli.config.training_choices import (
-    BinaryCrossentropy,
-    Loss,
-    SparseCategoricalCrossentropy,
-    TargetForm,
-)
 from dlcli.errors import did_you_mean, first_names
 from dlcli.metrics.definitions import (
     BALANCED_ACCURACY,
@@ -103,7 +98,7 @@ class _Classes(Task):
     # Output, loss and metrics.
 
     @property
-    def form(self) -> TargetForm:
+    def form(self) -> training_choices.TargetForm:
         return "two classes" if self.width == 2 else "classes"
 
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
@@ -114,7 +109,9 @@ class _Classes(Task):
 
     # Training.
 
-    def loss_labels(self, encoded: TargetValues, loss: Loss, units: int) -> TargetValues:
+    def loss_labels(
+        self, encoded: TargetValues, loss: training_choices.Loss, units: int
+    ) -> TargetValues:
         if units == 1:
             return encoded[:, np.newaxis].astype(np.float32)
         if loss.one_hot:
@@ -178,10 +175,10 @@ class Binary(_Classes):
     rows_type = PairRows
     charts: ClassVar[tuple[str, ...]] = (*_Classes.charts, "thresholds")
 
-    def output_units(self, loss: Loss) -> int:
+    def output_units(self, loss: training_choices.Loss) -> int:
         return 2 if loss.output == "shares" else 1
 
-    def explain_units(self, loss: Loss) -> str:
+    def explain_units(self, loss: training_choices.Loss) -> str:
         if loss.output == "shares":
             return super().explain_units(loss)
         return f"one probability for two classes with '{loss.name}'"
@@ -189,13 +186,13 @@ class Binary(_Classes):
     def accepts_units(self, units: int) -> bool:
         return units in (1, 2)
 
-    def default_loss(self, output: Output) -> Loss:
+    def default_loss(self, output: Output) -> training_choices.Loss:
         is_softmax = isinstance(output.activation, Softmax) and output.units != 1
         if output.units in (None, 1) and not is_softmax:
-            return BinaryCrossentropy()
-        return SparseCategoricalCrossentropy()
+            return training_choices.BinaryCrossentropy()
+        return training_choices.SparseCategoricalCrossentropy()
 
-    def for_loss(self, loss: Loss | None) -> Binary:
+    def for_loss(self, loss: training_choices.Loss | None) -> Binary:
         is_margin = loss is not None and loss.output == "margin"
         return (_Margin if is_margin else Binary)(**dict(self))
 
@@ -250,8 +247,8 @@ class Multiclass(_Classes):
     rows_type = ClassRows
     ranking_metric = BALANCED_ACCURACY
 
-    def default_loss(self, output: Output) -> Loss:
-        return SparseCategoricalCrossentropy()
+    def default_loss(self, output: Output) -> training_choices.Loss:
+        return training_choices.SparseCategoricalCrossentropy()
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
@@ -329,13 +326,13 @@ class Multilabel(Task):
     # Output, loss and metrics.
 
     @property
-    def form(self) -> TargetForm:
+    def form(self) -> training_choices.TargetForm:
         return "labels"
 
-    def default_loss(self, output: Output) -> Loss:
-        return BinaryCrossentropy()
+    def default_loss(self, output: Output) -> training_choices.Loss:
+        return training_choices.BinaryCrossentropy()
 
-    def other_type_for(self, loss: Loss) -> str:
+    def other_type_for(self, loss: training_choices.Loss) -> str:
         if self.width > 1 and self.delimiter is None and "numbers" in loss.fits:
             return ", or data.target: {column: [...], type: numeric}"
         return ""

@@ -12,21 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli.errors import Interrupted, RunError
-from dlcli.pipeline.events import (
-    CrossValidationResultEvent,
-    EpochEvent,
-    Event,
-    FoldEvent,
-    Listener,
-    MemberEvent,
-    ResumedEvent,
-    RunEvent,
-    SearchResultEvent,
-    TrainedEvent,
-    TrainingResultEvent,
-    TrialEvent,
-    WarningEvent,
-)
+from dlcli.pipeline import events
 from dlcli.runs.manifest import DIVERGED
 from dlcli.runs.run_reader import open_run
 from dlcli.runs.run_writer import RunWriter
@@ -40,7 +26,7 @@ _ALL_TRACKED = 500
 
 
 @contextmanager
-def tracked(names: Sequence[str], listener: Listener) -> Iterator[Listener]:
+def tracked(names: Sequence[str], listener: events.Listener) -> Iterator[events.Listener]:
     """Return a listener that also informs trackers, and end these once training has ended.
 
     Args:
@@ -82,53 +68,53 @@ class _Dispatcher:
         listener: receives all events.
     """
 
-    def __init__(self, trackers: Sequence[Tracker], listener: Listener) -> None:
+    def __init__(self, trackers: Sequence[Tracker], listener: events.Listener) -> None:
         self._trackers = list(trackers)
         self._listener = listener
         self._folder: Path | None = None
-        self._pending: dict[int | None, EpochEvent] = {}
+        self._pending: dict[int | None, events.EpochEvent] = {}
         """The last epoch of each network, if it was not tracked yet, by member of an ensemble."""
 
-    def listen(self, event: Event) -> None:
+    def listen(self, event: events.Event) -> None:
         """Pass an event on to the listener, and to the trackers what concerns them."""
         self._listener(event)
         match event:
-            case RunEvent():
+            case events.RunEvent():
                 self._folder = Path(event.folder)
                 run = RunWriter(self._folder)
                 self._each(lambda tracker: self._listener(tracker.begin(run)))
-            case ResumedEvent(member=None):
+            case events.ResumedEvent(member=None):
                 # The members of an ensemble have different epochs; repeated ones have the same
                 # values.
                 self._each(lambda tracker: tracker.resume(event.epochs))
-            case EpochEvent():
+            case events.EpochEvent():
                 self._pending[event.member] = event
                 if is_tracked(event.epoch):
                     self._log_pending(event.member)
-            case MemberEvent():
+            case events.MemberEvent():
                 self._log_pending(event.member)
-            case TrainedEvent():
+            case events.TrainedEvent():
                 self._log_pending(*self._pending)
             case _:
                 self._log_results(event)
 
-    def _log_results(self, event: Event) -> None:
+    def _log_results(self, event: events.Event) -> None:
         """Pass the metrics of a fold, of a trial, or of the whole on to the trackers."""
         match event:
-            case FoldEvent() if event.result.problem is None:
+            case events.FoldEvent() if event.result.problem is None:
                 fold = event.result
                 repeat = f"repeat-{fold.repeat}-" if event.repeats > 1 else ""
                 self._log_part(f"{repeat}fold-{fold.fold}", {}, fold.metrics)
-            case TrialEvent() if event.result.value is not None:
+            case events.TrialEvent() if event.result.value is not None:
                 settings = {path: _setting(value) for path, value in event.result.values.items()}
                 value = {event.metric: event.result.value}
                 self._log_part(f"trial-{event.number}", settings, value)
-            case TrainingResultEvent():
+            case events.TrainingResultEvent():
                 self._log_metrics(event.epochs, event.metrics)
-            case CrossValidationResultEvent():
+            case events.CrossValidationResultEvent():
                 pooled = {name: found.value for name, found in event.metrics.items()}
                 self._log_metrics(event.best_epochs or 0, {"cv": pooled})
-            case SearchResultEvent():
+            case events.SearchResultEvent():
                 sets = {f"{each.name}_{each.split}": each.metrics for each in event.finalists}
                 self._log_metrics(0, sets)
 
@@ -168,7 +154,7 @@ class _Dispatcher:
                 self._trackers.remove(tracker)
                 tracker.close()
                 message = f"{tracker.name}: {reason(error)}; tracked no further, training continues"
-                self._listener(WarningEvent(message=message))
+                self._listener(events.WarningEvent(message=message))
 
 
 def _setting(value: Value) -> Parameter:
@@ -176,7 +162,7 @@ def _setting(value: Value) -> Parameter:
     return value if isinstance(value, bool | int | float | str) else as_json(value)
 
 
-def _curves(event: EpochEvent) -> dict[str, float]:
+def _curves(event: events.EpochEvent) -> dict[str, float]:
     """Return the values of an epoch; of an ensemble as `val_loss/member_3`."""
     values = _numbers(event.values)
     if event.member is None:

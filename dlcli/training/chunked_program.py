@@ -27,18 +27,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs, is_resident
+from dlcli.training import compiled_program
 from dlcli.training.collectives import Collectives, translated
-from dlcli.training.compiled_program import (
-    DeviceRows,
-    Dispatches,
-    EpochValues,
-    Pace,
-    Program,
-    pad,
-    prefetch,
-    rows_per_chunk,
-    validation_chunk_rows,
-)
 from dlcli.training.epoch_monitor import State
 from dlcli.training.objectives import Learner, build_learner
 from dlcli.training.randomness import order_parts
@@ -53,11 +43,11 @@ class Chunk:
     """The first step."""
     stop: int
     """The step after the last."""
-    block: DeviceRows
+    block: compiled_program.DeviceRows
     """The rows in the order in which they are used; all chunks have the same size."""
 
 
-class ChunkedProgram(Program):
+class ChunkedProgram(compiled_program.Program):
     """Programs over chunks of rows, each of which has the steps from `first` to before `stop`."""
 
     agree: Callable[[int], int] | None = None
@@ -85,7 +75,7 @@ class ChunkedProgram(Program):
         assert self.job.validation is not None
         return self.job.validation.inputs, slice(None)
 
-    def _validation_blocks(self) -> Iterator[DeviceRows]:
+    def _validation_blocks(self) -> Iterator[compiled_program.DeviceRows]:
         """Yield the validation rows in order, some at a time."""
         job = self.job
         if job.validation is None or job.validation_labels is None:
@@ -93,16 +83,16 @@ class ChunkedProgram(Program):
         inputs, rows = self.validation_inputs()
         labels, weights = job.validation_labels[rows], job.validation.weights
         weights = None if weights is None else weights[rows]
-        size = validation_chunk_rows(inputs.width)
+        size = compiled_program.validation_chunk_rows(inputs.width)
         for start in range(0, len(inputs), size):
             some = slice(start, start + size)
-            yield DeviceRows.of(
+            yield compiled_program.DeviceRows.of(
                 inputs.part(start, start + size),
                 labels[some],
                 None if weights is None else weights[some],
             )
 
-    def _evaluate_in_loop(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
+    def _evaluate_in_loop(self, block: compiled_program.DeviceRows, total: tf.Tensor) -> tf.Tensor:
         """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
 
         TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
@@ -115,11 +105,11 @@ class ChunkedProgram(Program):
 
         return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
 
-    def remaining_dispatches(self, state: State) -> Dispatches:
+    def remaining_dispatches(self, state: State) -> compiled_program.Dispatches:
         """Run the remaining epochs over rows that come in chunks."""
-        pace = Pace(self.job, self.agree)
+        pace = compiled_program.Pace(self.job, self.agree)
         nothing = np.empty((0, len(self.job.columns) + 1))
-        for chunk in prefetch(self.chunks(int(state.epoch), int(state.step))):
+        for chunk in compiled_program.prefetch(self.chunks(int(state.epoch), int(state.step))):
             while int(state.step) < chunk.stop:
                 started = time.perf_counter()
                 upto = min(int(state.step) + pace.steps, chunk.stop)
@@ -161,10 +151,10 @@ class StreamingProgram(ChunkedProgram):
         weights, size = job.loss_weights, _chunk_size(job)
         for first, stop, index in chunk_orders(job, epoch, step):
             # Padding is not read, or has weight 0.
-            block = DeviceRows.of(
-                pad(job.train.inputs.take(index), size),
-                pad(job.labels[index], size),
-                None if weights is None else pad(weights[index], size),
+            block = compiled_program.DeviceRows.of(
+                compiled_program.pad(job.train.inputs.take(index), size),
+                compiled_program.pad(job.labels[index], size),
+                None if weights is None else compiled_program.pad(weights[index], size),
             )
             yield Chunk(first, stop, block)
 
@@ -173,7 +163,9 @@ class StreamingProgram(ChunkedProgram):
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
-    def _run(self, block: DeviceRows, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
+    def _run(
+        self, block: compiled_program.DeviceRows, first: tf.Tensor, state: State, upto: tf.Tensor
+    ) -> State:
         """Run steps of one epoch.
 
         Args:
@@ -183,7 +175,7 @@ class StreamingProgram(ChunkedProgram):
             upto: the step to end before, int32.
         """
 
-        def batch(step: tf.Tensor) -> DeviceRows:
+        def batch(step: tf.Tensor) -> compiled_program.DeviceRows:
             # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
             size = self.job.batch_size
             index = (step - first) * size + tf.range(size)
@@ -227,7 +219,7 @@ def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, ND
 
 
 def _chunk_size(job: Job) -> int:
-    size = rows_per_chunk(job.train.inputs.width, job.batch_size)
+    size = compiled_program.rows_per_chunk(job.train.inputs.width, job.batch_size)
     return min(size, job.steps * job.batch_size)
 
 
@@ -250,7 +242,7 @@ class ShareOfChunk(NamedTuple):
     """The first step."""
     stop: int
     """The step after the last."""
-    block: DeviceRows
+    block: compiled_program.DeviceRows
     """The rows in the order in which they are used."""
     positions: tf.Tensor
     """The index of each row in its batch, int64 (rows,)."""
@@ -299,7 +291,7 @@ class ClusterProgram(ChunkedProgram):
         for first, stop, index in chunk_orders(job, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]
-            block = DeviceRows.of(
+            block = compiled_program.DeviceRows.of(
                 inputs.stored.take(inputs.shares.indices[rows]),
                 job.labels[rows],
                 None if weights is None else weights[rows],
@@ -348,7 +340,7 @@ class ClusterProgram(ChunkedProgram):
         """
         *weights, positions, starts, first, upto = rest[: -len(State._fields)]
         state = State(*rest[-len(State._fields) :])
-        block = DeviceRows(matrix, labels, weights[0] if weights else None)
+        block = compiled_program.DeviceRows(matrix, labels, weights[0] if weights else None)
 
         def share_of_step(step: tf.Tensor) -> tf.Tensor:
             start, stop = starts[step - first], starts[step - first + 1]
@@ -358,7 +350,11 @@ class ClusterProgram(ChunkedProgram):
         return state._replace(total=self.steps(share_of_step, state, upto), step=upto)
 
     def _share_of_step(
-        self, batch: DeviceRows, positions: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
+        self,
+        batch: compiled_program.DeviceRows,
+        positions: tf.Tensor,
+        epoch: tf.Tensor,
+        step: tf.Tensor,
     ) -> tf.Tensor:
         """Update the weights once; return the whole batch's loss times its rows."""
         learner, floats = self.learner, keras.config.floatx()
@@ -422,7 +418,7 @@ class ClusterProgram(ChunkedProgram):
         return tf.custom_gradient(summed)(tensor)
 
     def close_epoch(
-        self, state: State, values: EpochValues, validation_loss: tf.Tensor
+        self, state: State, values: compiled_program.EpochValues, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
         """End an epoch, of which each worker has validated its rows; see `Program`."""
         if self.job.validation is not None:

@@ -8,31 +8,14 @@ import traceback
 
 import tensorflow as tf
 
+from dlcli import errors, training_job
 from dlcli.cluster import available_processors
 from dlcli.config.config_schema import CompiledEngine, Engine
 from dlcli.encoding.encoded_rows import stored_inputs
-from dlcli.errors import (
-    ConfigError,
-    OutOfMemoryError,
-    Problem,
-    UsageError,
-    install_command,
-    override,
-    printable,
-)
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.process_settings import deterministic_tensorflow
-from dlcli.training_job import (
-    NO_CHECKPOINTS,
-    Checkpointer,
-    Device,
-    EpochProgress,
-    Job,
-    TrainingResult,
-    check_weights,
-)
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -46,7 +29,7 @@ _MOST_LETTERS = 200
 """Most characters of TensorFlow's message, which may be pages long."""
 
 
-def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
+def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_job.Device:
     """Choose the device. A GPU's memory is allocated as needed.
 
     Args:
@@ -62,19 +45,21 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
             devices where this is called.
     """
     if _OWN_PROCESS - {os.getpid()}:
-        raise UsageError(
+        raise errors.UsageError(
             "TensorFlow already runs in the process that this one is a fork of, and would hang in "
             "this one; start it by multiprocessing.get_context('spawn') instead"
         )
     _OWN_PROCESS.add(os.getpid())
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         where = "tf.Graph.as_default(), a tf.function and the scope of a tf.distribute strategy"
-        raise UsageError(f"training can't be part of another program; call it outside of {where}")
+        raise errors.UsageError(
+            f"training can't be part of another program; call it outside of {where}"
+        )
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
-        way_out = f"use auto or cpu, or install its libraries, {install_command('gpu')}"
+        way_out = f"use auto or cpu, or install its libraries, {errors.install_command('gpu')}"
         message = f"TensorFlow sees no GPU on this machine; {way_out}"
-        raise ConfigError([Problem("device", message)])
+        raise errors.ConfigError([errors.Problem("device", message)])
     try:
         own = gpus[gpu % len(gpus) :][:1] if gpus else []
         tf.config.set_visible_devices(own, "GPU")
@@ -82,8 +67,8 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> Device:
             tf.config.experimental.set_memory_growth(each, True)
     except RuntimeError:
         message = "TensorFlow already runs in this process with another device"
-        raise UsageError(f"{message}; start a new one") from None
-    return Device("gpu" if gpus else "cpu", _set_threads(threads), len(gpus))
+        raise errors.UsageError(f"{message}; start a new one") from None
+    return training_job.Device("gpu" if gpus else "cpu", _set_threads(threads), len(gpus))
 
 
 def _set_threads(threads: int | str) -> int:
@@ -101,18 +86,18 @@ def _set_threads(threads: int | str) -> int:
         running: int = setting.get_intra_op_parallelism_threads() or available_processors()
         if threads not in ("auto", running):
             message = f"TensorFlow already runs in this process with threads: {running}"
-            raise UsageError(f"{message}; set these, or start a new process") from None
+            raise errors.UsageError(f"{message}; set these, or start a new process") from None
         return running
     return count
 
 
 def train_job(
-    job: Job,
+    job: training_job.Job,
     engine: Engine | LinearEngine,
-    progress: EpochProgress,
-    checkpointer: Checkpointer = NO_CHECKPOINTS,
+    progress: training_job.EpochProgress,
+    checkpointer: training_job.Checkpointer = training_job.NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
-) -> TrainingResult:
+) -> training_job.TrainingResult:
     """Train a job, or resume it.
 
     Args:
@@ -141,11 +126,13 @@ def train_job(
         if shortage := _out_of_memory(error, job):
             raise shortage from None
         raise
-    check_weights(trained.weights, trained.epochs)
+    training_job.check_weights(trained.weights, trained.epochs)
     return trained
 
 
-def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMemoryError | None:
+def _out_of_memory(
+    error: MemoryError | tf.errors.OpError, job: training_job.Job
+) -> errors.OutOfMemoryError | None:
     """Return the error to report when memory ran out; `None` if the cause is another."""
     text = str(error)
     is_typed = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
@@ -153,12 +140,12 @@ def _out_of_memory(error: MemoryError | tf.errors.OpError, job: Job) -> OutOfMem
         return None
     traceback.clear_frames(error.__traceback__)  # they hold the memory
     line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
-    line = _OPERATION.sub("", printable(line)).partition(" [Op:")[0].strip(" .")
+    line = _OPERATION.sub("", errors.printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
     matrix = stored_inputs(job.train.inputs).matrix
     remedy = "take fewer units or a smaller batch_size"
     if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
         remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
-        remedy += override("data.storage", "disk")
-    return OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")
+        remedy += errors.override("data.storage", "disk")
+    return errors.OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras.callbacks import EarlyStopping
 from numpy.typing import NDArray
 
+from dlcli import training_job
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import ReduceOnPlateau
 from dlcli.keras_model import weights_of
@@ -18,29 +19,16 @@ from dlcli.runs.resume_files import Checkpoint
 from dlcli.training.epoch_monitor import direction
 from dlcli.training.objectives import Learner, build_learner
 from dlcli.training.randomness import epoch_order
-from dlcli.training_job import (
-    NO_CHECKPOINTS,
-    Arrays,
-    Checkpointer,
-    EpochProgress,
-    History,
-    Job,
-    TrainingResult,
-    assign_values,
-    check_finite,
-    first_checkpoint,
-    is_finite,
-    record_epoch,
-    values_of,
-)
 
 KerasBatch = tuple[Any, ...]
 ROWS_VALIDATED_AT_ONCE = 1024
 
 
 def fit(
-    job: Job, progress: EpochProgress, checkpointer: Checkpointer = NO_CHECKPOINTS
-) -> TrainingResult:
+    job: training_job.Job,
+    progress: training_job.EpochProgress,
+    checkpointer: training_job.Checkpointer = training_job.NO_CHECKPOINTS,
+) -> training_job.TrainingResult:
     """Train with `Model.fit`; see `train_job`.
 
     Checkpoints are taken at the end of an epoch: `fit` can't be resumed within one.
@@ -76,10 +64,12 @@ def fit(
     best = None
     if stopping is not None and stopping.best_weights is not None:
         best = stopping.best_epoch + 1
-    return TrainingResult(weights_of(learner.model, job.network), recorder.history, best)
+    return training_job.TrainingResult(
+        weights_of(learner.model, job.network), recorder.history, best
+    )
 
 
-def _batches(job: Job, first: int) -> Iterator[KerasBatch]:
+def _batches(job: training_job.Job, first: int) -> Iterator[KerasBatch]:
     """Yield the batches of all epochs from one on, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(first, job.epochs):
@@ -124,11 +114,11 @@ class _Recorder(keras.callbacks.Callback):
 
     def __init__(
         self,
-        job: Job,
+        job: training_job.Job,
         learner: Learner,
         monitors: Sequence[keras.callbacks.Callback],
-        progress: EpochProgress,
-        checkpointer: Checkpointer,
+        progress: training_job.EpochProgress,
+        checkpointer: training_job.Checkpointer,
     ) -> None:
         super().__init__()
         self._columns = job.columns
@@ -137,9 +127,11 @@ class _Recorder(keras.callbacks.Callback):
         self._monitors = monitors
         self._progress = progress
         self._checkpointer = checkpointer
-        self._newest = first_checkpoint(job, self._arrays(0), checkpointer)
-        assign_values(learner.variables, self._newest.arrays)
-        self.history: History = {name: [*each] for name, each in self._newest.history.items()}
+        self._newest = training_job.first_checkpoint(job, self._arrays(0), checkpointer)
+        training_job.assign_values(learner.variables, self._newest.arrays)
+        self.history: training_job.History = {
+            name: [*each] for name, each in self._newest.history.items()
+        }
         self.epoch = int(self._newest.arrays["epoch"])
         self.on_train_begin()
 
@@ -156,7 +148,7 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at a non-finite loss, and store the newest checkpoint if training is to end."""
-        check_finite(float((logs or {})["loss"]), self.epoch + 1)
+        training_job.check_finite(float((logs or {})["loss"]), self.epoch + 1)
         if self._checkpointer.is_ending:
             self._checkpointer.save(self._newest)
 
@@ -166,10 +158,10 @@ class _Recorder(keras.callbacks.Callback):
         rate = logs.get("learning_rate")  # before ReduceLROnPlateau changed it
         values = {name: float(logs[name]) for name in self._columns}
         values["learning_rate"] = float(self._learner.rate() if rate is None else rate)
-        record_epoch(values, self.history, self._progress)
+        training_job.record_epoch(values, self.history, self._progress)
         history = {name: list(values) for name, values in self.history.items()}
         checkpoint = Checkpoint(self._arrays(epoch + 1), history)
-        if is_finite(checkpoint):
+        if training_job.is_finite(checkpoint):
             self._newest = checkpoint
             if self._checkpointer.is_due:
                 self._checkpointer.save(checkpoint)
@@ -179,7 +171,7 @@ class _Recorder(keras.callbacks.Callback):
         self._checkpointer.save(self._newest)
 
     def _arrays(self, epoch: int) -> dict[str, NDArray[Any]]:
-        arrays = {**values_of(self._learner.variables), "epoch": np.array(epoch)}
+        arrays = {**training_job.values_of(self._learner.variables), "epoch": np.array(epoch)}
         for index, monitor in enumerate(self._monitors):
             arrays |= _state_of(monitor, f"monitor/{index}")
         return arrays
@@ -198,7 +190,7 @@ def _state_of(monitor: keras.callbacks.Callback, name: str) -> dict[str, NDArray
     return state
 
 
-def _restore(monitor: keras.callbacks.Callback, arrays: Arrays, name: str) -> None:
+def _restore(monitor: keras.callbacks.Callback, arrays: training_job.Arrays, name: str) -> None:
     has_best, best = arrays[name].tolist()
     monitor.best = best if has_best else None
     for counter in _counters(monitor):

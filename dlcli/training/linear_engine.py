@@ -22,16 +22,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli import training_job
+from dlcli.config import layer_choices
 from dlcli.config.config_schema import Config
-from dlcli.config.layer_choices import (
-    Activation,
-    Constant,
-    Exponential,
-    Linear,
-    Sigmoid,
-    Softmax,
-    Zeros,
-)
 from dlcli.config.training_choices import (
     Adam,
     BinaryCrossentropy,
@@ -54,15 +47,6 @@ from dlcli.network.layers import DenseLayer, Weights, activation_of
 from dlcli.network.network import Network
 from dlcli.runs.resume_files import Checkpoint
 from dlcli.training.randomness import epoch_order
-from dlcli.training_job import (
-    Checkpointer,
-    EpochProgress,
-    History,
-    Job,
-    TrainingResult,
-    check_finite,
-    record_epoch,
-)
 
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
 """Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and its
@@ -149,33 +133,37 @@ class _Rows(NamedTuple):
         return _Rows(self.matrix[indices], self.labels[indices], weights)
 
 
-def fit(job: Job, progress: EpochProgress, checkpointer: Checkpointer) -> TrainingResult:
+def fit(
+    job: training_job.Job,
+    progress: training_job.EpochProgress,
+    checkpointer: training_job.Checkpointer,
+) -> training_job.TrainingResult:
     """Train a linear model that `LinearEngine` suits; see `train_job`."""
     train, validation = _Rows.of(job.train, job.labels, job.loss_weights), None
     if job.validation is not None and job.validation_labels is not None:
         validation = _Rows.of(job.validation, job.validation_labels, job.validation.weights)
     model = _LinearModel(job)
-    history: History = {}
+    history: training_job.History = {}
     best, best_epoch, best_weights = math.inf, None, None
     with np.errstate(all="ignore"):  # it may diverge
         for epoch in range(job.epochs):
             total = 0.0
             for rows in _batches(job, train, epoch):
                 total += model.step(rows)
-                check_finite(total, epoch + 1)
+                training_job.check_finite(total, epoch + 1)
             values = {"loss": total / len(train.labels)}
             if validation is not None:
                 values["val_loss"] = float(model.losses(validation)[0].mean())
-            record_epoch({**values, "learning_rate": model.rate}, history, progress)
+            training_job.record_epoch({**values, "learning_rate": model.rate}, history, progress)
             if values.get("val_loss", math.inf) < best:
                 best, best_epoch, best_weights = values["val_loss"], epoch + 1, model.weights()
             if checkpointer.is_due:
                 checkpointer.save(Checkpoint({}, history))
     checkpointer.save(Checkpoint({}, history))
-    return TrainingResult(best_weights or model.weights(), history, best_epoch)
+    return training_job.TrainingResult(best_weights or model.weights(), history, best_epoch)
 
 
-def _batches(job: Job, train: _Rows, epoch: int) -> Iterator[_Rows]:
+def _batches(job: training_job.Job, train: _Rows, epoch: int) -> Iterator[_Rows]:
     """Yield the rows of each step of an epoch."""
     if job.steps == 1:  # in any order
         yield train
@@ -192,7 +180,7 @@ class _LinearModel:
         job: the job, whose optimizer is Adam; its rate falls as half a cosine.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: training_job.Job) -> None:
         layer, optimizer = job.network.layers[-1], job.config.optimizer
         residuals = _residuals(job.head.loss, job.network)
         assert isinstance(layer, DenseLayer)
@@ -203,8 +191,8 @@ class _LinearModel:
         self._name, self._optimizer, self._residuals = layer.name, optimizer, residuals
         self._values = np.zeros((layer.inputs + 1, layer.units), keras.config.floatx())
         """The kernel, and in the last row the bias."""
-        assert isinstance(layer.kernel_initializer, Zeros)
-        assert isinstance(layer.bias_initializer, Constant)
+        assert isinstance(layer.kernel_initializer, layer_choices.Zeros)
+        assert isinstance(layer.bias_initializer, layer_choices.Constant)
         self._values[-1] = layer.bias_initializer.value
         self._gradient, self._mean, self._square = (np.zeros_like(self._values) for _ in range(3))
         self._step, self._steps = 0, job.config.epochs * job.steps
@@ -249,11 +237,11 @@ class _LinearModel:
 
 def _residuals(loss: Loss, network: Network) -> Residuals | None:
     """Return the function of a loss with the activation of the output; `None` if there is none."""
-    known: list[tuple[Loss, Activation, Residuals]] = [
-        (MeanSquaredError(), Linear(), _squared_errors),
-        (BinaryCrossentropy(), Sigmoid(), _binary_crossentropy),
-        (SparseCategoricalCrossentropy(), Softmax(), _sparse_crossentropy),
-        (Poisson(), Exponential(), _poisson),
+    known: list[tuple[Loss, layer_choices.Activation, Residuals]] = [
+        (MeanSquaredError(), layer_choices.Linear(), _squared_errors),
+        (BinaryCrossentropy(), layer_choices.Sigmoid(), _binary_crossentropy),
+        (SparseCategoricalCrossentropy(), layer_choices.Softmax(), _sparse_crossentropy),
+        (Poisson(), layer_choices.Exponential(), _poisson),
     ]
     activation = activation_of(network.layers[-1])
     return next((each for *pair, each in known if pair == [loss, activation]), None)

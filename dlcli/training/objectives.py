@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from dlcli import keras_model
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
 from dlcli.config.training_choices import (
@@ -31,38 +32,14 @@ from dlcli.config.training_choices import (
     PiecewiseConstant,
     Schedule,
 )
-from dlcli.keras_model import (
-    Factories,
-    assign_weights,
-    build_model,
-    parameters_of,
-    plain_regularizer,
-    with_scaling_layer,
-)
 from dlcli.metrics.definitions import metrics_of
 from dlcli.metrics.formula import Traced
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
 from dlcli.schema.section import Section
 from dlcli.tasks.task import OutputUnit, Task
-from dlcli.training.compiled_objects import (
-    COMPACT,
-    BatchNormalization,
-    BatchShare,
-    BiasedDense,
-    SummedDense,
-    silu,
-)
+from dlcli.training import compiled_objects, randomness
 from dlcli.training.process_settings import deterministic_tensorflow
-from dlcli.training.randomness import (
-    AugmentedImages,
-    MaskedDropout,
-    as_tensor,
-    random_bits,
-    step_keys,
-    stream_keys,
-    streams_of,
-)
 from dlcli.training_job import MODEL, Job
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
@@ -144,7 +121,7 @@ def optimizer_without_values(job: Job) -> Optimizer:
 
 
 def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generic]]:
-    yield "stream_keys", stream_keys(job.config.seed, streams_of(job.network))
+    yield "stream_keys", randomness.stream_keys(job.config.seed, randomness.streams_of(job.network))
     yield "rows", np.int32(len(job.train.inputs))
     yield "validation_rows", np.int32(0 if job.validation is None else len(job.validation.inputs))
     yield "epochs", np.int32(job.epochs)
@@ -194,7 +171,7 @@ class Learner:
     """The values that a shared program reads when it runs."""
     any_size: bool
     """True if its program is traced for any batch size, and any units of hidden layers."""
-    batch_share: BatchShare
+    batch_share: compiled_objects.BatchShare
     """The rows of a batch that this worker of a cluster has, while a program of them is traced."""
 
     @property
@@ -215,8 +192,8 @@ class Learner:
             step: the step within it, from 0.
         """
         if self.keys.shape[0]:
-            keys = as_tensor(self.runtime["stream_keys"], tf.uint32)
-            self.keys.assign(step_keys(keys, epoch, step))
+            keys = randomness.as_tensor(self.runtime["stream_keys"], tf.uint32)
+            self.keys.assign(randomness.step_keys(keys, epoch, step))
 
     def rate(self) -> tf.Tensor:
         """Return the learning rate of the last step; before the first, that of the first."""
@@ -256,38 +233,38 @@ def build_learner(
         sum_over_workers: adds up the same tensor of all workers of a cluster.
     """
     config, dropout_index, augment_index = job.config, count(), count()
-    runtime, streams = RuntimeValues(job, shared=shared), streams_of(job.network)
+    runtime, streams = RuntimeValues(job, shared=shared), randomness.streams_of(job.network)
     keys = tf.Variable(np.zeros((len(streams), 2), np.uint32), trainable=False)
-    share = BatchShare()
+    share = compiled_objects.BatchShare()
 
     def draw(rows: tf.Tensor | int, width: tf.Tensor | int, stream: int) -> tf.Tensor:
-        return random_bits(rows, width, keys[streams.index(stream)], share.positions)
+        return randomness.random_bits(rows, width, keys[streams.index(stream)], share.positions)
 
     def regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
-        made = plain_regularizer(section, weight)
+        made = keras_model.plain_regularizer(section, weight)
         if (factor := runtime.variable(f"{weight}/factor")) is not None:
             setattr(made, _FACTORS[type(section)], factor)
         return made
 
     def dropout(layer: DropoutLayer) -> keras.layers.Layer:
         threshold, scale = (runtime[f"{layer.name}/{name}"] for name in ("threshold", "scale"))
-        return MaskedDropout(layer.name, threshold, scale, draw, next(dropout_index))
+        return randomness.MaskedDropout(layer.name, threshold, scale, draw, next(dropout_index))
 
-    model = build_model(
+    model = keras_model.build_model(
         job.network,
         seed=config.seed,
         precision=config.precision,
-        factories=Factories(
+        factories=keras_model.Factories(
             dropout=dropout,
-            augment=lambda images: AugmentedImages(images, draw, next(augment_index)),
+            augment=lambda images: randomness.AugmentedImages(images, draw, next(augment_index)),
             regularizer=regularizer,
-            normalization=partial(BatchNormalization, share, sum_over_workers),
-            activation=lambda name: silu if name == "silu" else name,
+            normalization=partial(compiled_objects.BatchNormalization, share, sum_over_workers),
+            activation=lambda name: compiled_objects.silu if name == "silu" else name,
             dense=partial(_dense_class, job, jit_compile, any_size),
         ),
     )
     if job.initial_weights is not None:
-        assign_weights(model, job.network, job.initial_weights)
+        keras_model.assign_weights(model, job.network, job.initial_weights)
     if any_size:
         _forget_shapes(model.variables)
     optimizer = keras_optimizer(config, job.steps, runtime, is_compact=not is_reference)
@@ -306,12 +283,12 @@ def _dense_class(
 ) -> type[keras.layers.Dense]:
     kind: type[keras.layers.Dense] = keras.layers.Dense
     if layer.units == 1 and jit_compile:
-        kind = SummedDense
+        kind = compiled_objects.SummedDense
     elif layer.units > 1 and any_size:
-        kind = BiasedDense
+        kind = compiled_objects.BiasedDense
     speed = job.config.input.scaling_multiplier
     if speed is not None and layer is job.network.layers[0]:
-        kind = with_scaling_layer(kind, speed, job.network.columns_of_inputs)
+        kind = keras_model.with_scaling_layer(kind, speed, job.network.columns_of_inputs)
     return kind
 
 
@@ -334,7 +311,9 @@ def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
     """
     if section.formula is not None:
         return FormulaLoss(section.formula)
-    made: keras.losses.Loss = _class_of(keras.losses, section, is_compact)(**parameters_of(section))
+    made: keras.losses.Loss = _class_of(keras.losses, section, is_compact)(
+        **keras_model.parameters_of(section)
+    )
     return made
 
 
@@ -357,7 +336,11 @@ class FormulaLoss(keras.losses.Loss):
 
 def _class_of(module: ModuleType, section: Section, is_compact: bool) -> Any:  # noqa: ANN401
     name = type(section).__name__
-    return COMPACT[name] if is_compact and name in COMPACT else getattr(module, name)
+    return (
+        compiled_objects.COMPACT[name]
+        if is_compact and name in compiled_objects.COMPACT
+        else getattr(module, name)
+    )
 
 
 def keras_optimizer(
@@ -375,7 +358,7 @@ def keras_optimizer(
     section, durations = config.optimizer, schedule_durations(config, steps)
     rate = _rate(config.learning_rate_schedule, section.learning_rate, steps, durations)
     kind = _class_of(keras.optimizers, section, is_compact)
-    optimizer = kind(**{**parameters_of(section), "learning_rate": rate})
+    optimizer = kind(**{**keras_model.parameters_of(section), "learning_rate": rate})
     # Summing over replicas, of which there is one, would register a gradient function with
     # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
@@ -599,14 +582,16 @@ def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> tuple
         training that started from another run's weights, which a resumed one no longer has.
     """
     precision = job.config.precision
-    model = build_model(
+    model = keras_model.build_model(
         job.network,
         seed=job.config.seed,
         precision="float32" if precision.startswith("mixed_") else precision,
-        factories=Factories(dropout=lambda layer: keras.layers.Identity(name=layer.name)),
+        factories=keras_model.Factories(
+            dropout=lambda layer: keras.layers.Identity(name=layer.name)
+        ),
     )
     first = {} if job.config.initial_weights is not None else _norms(job, model, rows)
-    assign_weights(model, job.network, weights)
+    keras_model.assign_weights(model, job.network, weights)
     return first, _norms(job, model, rows)
 
 

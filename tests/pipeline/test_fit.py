@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
-from dlcli.pipeline import fit
+from dlcli.pipeline import fit, preparation
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext, FitResult
 from dlcli.pipeline.members import FittedMember
@@ -58,13 +58,13 @@ def train(context, file, split):
 def encoded(monkeypatch):
     """The calls that encode rows."""
     calls = []
-    original = fit.encode_sets
+    original = preparation.encode_sets
 
     def counted(*arguments, **options):
         calls.append(arguments)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(fit, "encode_sets", counted)
+    monkeypatch.setattr(preparation, "encode_sets", counted)
     return calls
 
 

@@ -242,5 +242,5 @@ def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
 
 
 def test_a_folder_in_use_is_not_to_be_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr("dlcli.runs.run_folder.holder_of", lambda _: 17)
+    monkeypatch.setattr("dlcli.runs.manifest.holder_of", lambda _: 17)
     assert existing_folder_advice(tmp_path).startswith("process 17 is training it; name a new")

@@ -18,7 +18,7 @@ from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.keras_model import build_portable_model
 from dlcli.network.layers import AugmentLayer
 from dlcli.network.network import build_network
-from dlcli.training import objectives
+from dlcli.training import randomness
 from dlcli.training.objectives import build_learner
 from dlcli.training.randomness import (
     AugmentedImages,
@@ -300,7 +300,7 @@ def test_each_random_layer_has_its_own_stream(make_job, monkeypatch):
     job = image_job(make_job, 13, Augmentation(**EVERYTHING), hidden=(DROPPING, DROPPING))
     learner = build_learner(job)
     learner.begin_step(tf.constant(4), tf.constant(2))
-    monkeypatch.setattr(objectives, "random_bits", recorded)
+    monkeypatch.setattr(randomness, "random_bits", recorded)
     learner.model(np.zeros((2, 25), np.float32), training=True)
 
     streams = [0, 1, 2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3]

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from dlcli.config.config_file import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
-from dlcli.pipeline import search
+from dlcli.pipeline import search_evaluation
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.run_recording import recorded_run
 from dlcli.pipeline.search import StudyRecord, resume_tuning, tune
@@ -69,7 +69,7 @@ def line(tmp_path_factory):
 @pytest.fixture
 def no_finalists(monkeypatch):
     """Omit the training of finalists, which takes most of the time."""
-    monkeypatch.setattr(search, "train_finalists", lambda *given: given[2])
+    monkeypatch.setattr(search_evaluation, "train_finalists", lambda *given: given[2])
 
 
 def trials_of(run):
