@@ -11,6 +11,8 @@ from rich.console import Console
 from benchmarks.exports import Exported, measure, report
 from dlcli.runs.run import Run
 
+pytestmark = pytest.mark.release
+
 
 def test_a_format_has_the_medians_of_its_runs_and_the_worst_difference() -> None:
     exports = [
@@ -28,7 +30,6 @@ def test_a_format_has_the_medians_of_its_runs_and_the_worst_difference() -> None
     assert ["card", "1", "0.50", "1.5", "-", "-"] in lines
 
 
-@pytest.mark.slow
 def test_an_export_is_measured_in_a_process_of_its_own(
     shipped_runs: dict[str, Run], tmp_path: Path
 ) -> None:

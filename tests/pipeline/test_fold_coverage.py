@@ -6,10 +6,11 @@ import pytest
 
 from benchmarks.fold_coverage import KINDS, PLANS, FoldPlan, cases, cover, report
 
+pytestmark = pytest.mark.release
+
 CASES = {case.name: case for case in cases()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear, rmse", "two classes, accuracy"])
 def test_of_a_hundred_intervals_over_folds_ninety_five_hold_the_truth(name: str):
     found = cover(CASES[name], FoldPlan(50, 5, 1), samples=200, seed=2)

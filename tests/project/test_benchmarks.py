@@ -31,6 +31,8 @@ from benchmarks.workloads import WORKLOADS, Workload
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 
+pytestmark = pytest.mark.release
+
 TOY = Workload("toy", 10, 2, (3,), 0, 4, epochs=3, long=3)
 
 
@@ -319,7 +321,6 @@ def test_disks_are_counted_by_how_training_ended() -> None:
     assert page.getvalue().splitlines()[-2].split() == ["start", "9", "1", "0", "8", "5", "1"]
 
 
-@pytest.mark.release
 @pytest.mark.parametrize("rival", ["dlcli_engine", "keras_fit", "numpy_products"])
 def test_a_worker_measures_a_workload(rival: str, run_module: Callable[..., Ended]) -> None:
     done = run_module("benchmarks.worker", rival, "3", json.dumps(asdict(TOY)))
@@ -331,7 +332,6 @@ def test_a_worker_measures_a_workload(rival: str, run_module: Callable[..., Ende
     assert measured["peak_bytes"] > 10e6
 
 
-@pytest.mark.release
 def test_every_step_of_the_mixed_table_is_measured(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:
@@ -343,7 +343,6 @@ def test_every_step_of_the_mixed_table_is_measured(
     assert all(figures["peak_bytes"] > 10e6 for figures in measured.values())
 
 
-@pytest.mark.release
 def test_a_table_on_disk_is_measured_under_a_limit(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:
@@ -358,7 +357,6 @@ def test_a_table_on_disk_is_measured_under_a_limit(
     )
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of processes from /proc")
 @pytest.mark.parametrize("limit", [10**10, 10**6])
 def test_the_memory_of_workers_is_measured_and_limited(
@@ -374,7 +372,6 @@ def test_the_memory_of_workers_is_measured_and_limited(
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none(
     tmp_path: Path,
@@ -385,7 +382,6 @@ def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none
     assert all(figures["training_seconds"] > 0 for figures in measured.values())
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and forking")
 def test_a_training_is_killed_and_resumed(run_module: Callable[..., Ended]) -> None:
     series = ["--kills=1", "--keras=0", "--disk=0"]
@@ -397,7 +393,6 @@ def test_a_training_is_killed_and_resumed(run_module: Callable[..., Ended]) -> N
     assert (row[0], row[-2:]) == ("1", ["1", "0"])
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs exists on Linux only")
 def test_a_full_disk_and_one_with_enough_space_are_tried(
     run_module: Callable[..., Ended],

@@ -21,6 +21,8 @@ from benchmarks.public_tables import (
     split_source,
 )
 
+pytestmark = pytest.mark.release
+
 ROOT = Path(__file__).parents[2]
 
 RIVALS = f"""#!{sys.executable}
@@ -138,7 +140,6 @@ def test_tables_are_held_back_of_both_kinds_and_no_default_is_chosen_with_them()
     assert {source.kind for source in HELD_BACK} == {"regression", "classes"}
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
 def test_configs_are_compared_with_lightgbm_and_a_failure_is_reported(
     tmp_path: Path, run_module: Callable[..., Ended]

@@ -13,6 +13,8 @@ from rich.console import Console
 from benchmarks.batch_prediction import Measured, report
 from benchmarks.forked import Ended
 
+pytestmark = pytest.mark.release
+
 
 def test_a_rival_is_compared_with_dlcli_in_the_same_engine_and_round() -> None:
     measured = [
@@ -33,7 +35,6 @@ def test_a_rival_is_compared_with_dlcli_in_the_same_engine_and_round() -> None:
     assert ["Ray", "Data", "dlcli", "2", "100", "1.00", "-", "-"] in lines
 
 
-@pytest.mark.release
 def test_each_model_predicts_the_same_rows(
     run_module: Callable[..., Ended], tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from benchmarks import engines
 from benchmarks.engines import MOST_OPERATIONS, Shape, compare, draw_shape
 
+pytestmark = pytest.mark.release
+
 SHAPE = Shape(5, (8,), 8, 2, "sgd", 0.0, batch_normalization=False, epochs=3)
 
 
@@ -34,7 +36,6 @@ def test_regret_compares_the_chosen_engine_with_the_faster(
     assert found["regret"] == pytest.approx((1.0 + 3 * 0.5) / (2.0 + 3 * 0.1))
 
 
-@pytest.mark.release
 def test_it_measures_both_engines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

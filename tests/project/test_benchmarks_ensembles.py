@@ -10,10 +10,11 @@ from benchmarks import ensembles
 from benchmarks.ensembles import MEMBERS, SHAPES, seconds_of
 from dlcli.pipeline import fit, train_run
 
+pytestmark = pytest.mark.release
+
 TINY = replace(SHAPES["1,000 × 10"], rows=64, inputs=2, hidden=(3,), epochs=2)
 
 
-@pytest.mark.release
 @pytest.mark.parametrize(
     ("case", "trainings", "networks"),
     [

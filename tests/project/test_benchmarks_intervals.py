@@ -13,6 +13,8 @@ from benchmarks.forked import Ended
 from benchmarks.prediction_intervals import Measured, report
 from benchmarks.public_tables import Source
 
+pytestmark = pytest.mark.release
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -32,7 +34,6 @@ def test_the_report_has_means_over_splits_and_tables_and_the_worst() -> None:
     assert cells[3] == ["1.50", "0.50", "1.00", "1.50"]
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
 def test_intervals_of_a_table_are_measured(
     tmp_path: Path, run_module: Callable[..., Ended]

@@ -31,6 +31,8 @@ from benchmarks.tasks import Candidate, Layer, Rows, read_rows, read_task
 from dlcli.config.config_file import load_config
 from dlcli.config.search_space import candidate, dimensions_of
 
+pytestmark = pytest.mark.release
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -147,7 +149,6 @@ def test_rivals_should_take_ten_times_as_long_and_twenty_times_a_search_of_two_j
 SMALL = Selection("iris", folds=2, trials=2, settings=("epochs=2",))
 
 
-@pytest.mark.release
 def test_folds_are_trained_by_dlcli_and_by_a_keras_script(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:
@@ -160,7 +161,6 @@ def test_folds_are_trained_by_dlcli_and_by_a_keras_script(
     assert len(json.loads((tmp_path / "cv-iris-0" / "cv.json").read_text())["results"]) == 2
 
 
-@pytest.mark.release
 def test_a_keras_script_tries_the_candidates_of_dlcli(
     tmp_path: Path, forked: Callable[..., None]
 ) -> None:

@@ -22,6 +22,8 @@ from benchmarks.real_tables import (
     violations,
 )
 
+pytestmark = pytest.mark.release
+
 
 def test_an_archive_is_unpacked_without_the_files_of_macos(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "tables.tar.gz", "w:gz") as archive:
@@ -99,7 +101,6 @@ def test_violations_are_grouped_by_kind() -> None:
     assert violations([trial]) == {"traceback": ["cars, target price: train: KeyError"]}
 
 
-@pytest.mark.release
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
 def test_all_commands_run_on_a_table(tmp_path: Path, run_module: Callable[..., Ended]) -> None:
     rows = [f"{row % 7},{row % 7 * 2 + row % 3},{'ab'[row % 2]}" for row in range(60)]

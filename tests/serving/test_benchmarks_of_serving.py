@@ -10,6 +10,8 @@ import pytest
 from benchmarks.few_rows import ROOT, measure, read_rows
 from benchmarks.serving import Server, ask, is_complete, request_of
 
+pytestmark = pytest.mark.release
+
 
 def test_few_rows_are_timed_as_a_table_and_as_rows(models):
     rows = read_rows(ROOT / "data" / "iris.csv")[:2]
