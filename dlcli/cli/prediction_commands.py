@@ -188,7 +188,7 @@ def _predict_folder(
 
     def listener(event: Event) -> None:
         if isinstance(event, PartEvent):
-            rows = plural(event.predicted.differences.rows, "row")
+            rows = plural(event.differences.rows, "row")
             print_message("note", f"{event.state}: {output / event.part}, {rows}")
         else:
             print_event(event)

@@ -1,4 +1,7 @@
-"""Predict the files of a folder: a part for each, by several processes, resumed where it ended."""
+"""Predict the files of a folder: a part for each, by several processes, resumed where it ended.
+
+A file of any length is read and written some rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,30 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
-from dlcli import __version__, safe_files
-from dlcli.errors import DataError, DlcliError, Interrupted, UsageError, listed, option, plural
-from dlcli.pipeline import batch_prediction
+from dlcli import __version__, errors, safe_files
 from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Event, Listener
-from dlcli.pipeline.table_prediction import RowDifferences
+from dlcli.pipeline.table_prediction import BadRows, RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.prediction_tables import Format, check_spreadsheet_safe
+from dlcli.prediction import prediction_tables
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
 from dlcli.runs.run import Run
+from dlcli.tables.disk_table import Storage
 from dlcli.tables.partitions import Partition, partitions
-from dlcli.tables.source_files import expand, file_format
-from dlcli.tables.table import FileNote
+from dlcli.tables.source_files import Batches, SourceFile, expand, file_format, find
+from dlcli.tables.table import FileNote, Table
+from dlcli.tables.table_files import open_batches
 
 PLAN = "_predictions.json"
 """The file that lists what is predicted. Other programs that read the folder skip such names."""
@@ -35,7 +40,7 @@ _LOCK = "_lock"
 """The file that is locked while a command predicts."""
 _MOST_PLAN_BYTES = 2**28
 _COMPRESSED = (".gz", ".zst")
-_FORMS: dict[str, Format] = {"csv": "csv", "jsonl": "jsonl"}
+_FORMS: dict[str, prediction_tables.Format] = {"csv": "csv", "jsonl": "jsonl"}
 """The format of a part by that of its file; of others it is Parquet."""
 _OPTIONS = {
     "form": "--format",
@@ -50,29 +55,74 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 
 @dataclass(frozen=True)
-class FolderOptions(batch_prediction.PartOptions):
+class FolderOptions:
     """The options of one prediction of a folder."""
 
-    form: Format | None = None
+    keep: tuple[str, ...] = ()
+    """Columns to pass through, before the predictions."""
+    spreadsheet_safe: bool = False
+    bad_rows: BadRows = BadRows()
+    form: prediction_tables.Format | None = None
     """The format of all parts; that of each file if omitted, for Arrow Parquet."""
     level: float | None = None
 
 
-@dataclass
-class FolderOutcome:
-    """The result of one prediction of a folder."""
+class PartEvent(Event, kind="part"):
+    """The rows of a file were predicted."""
 
-    predictor: Predictor
-    files: int = 0
-    """Number of files in all."""
-    skipped: int = 0
-    """Number of those that were predicted before."""
-    differences: RowDifferences = field(default_factory=RowDifferences)
-    """The differences of the rows that were predicted now from the training rows."""
-    unread: dict[str, str] = field(default_factory=dict)
-    """The columns that training did not have and that nothing reads, each with the first file."""
-    file_notes: dict[FileNote, None] = field(default_factory=dict)
-    """Notes on what was detected in files."""
+    file: str
+    part: str
+    """The part's path in the folder."""
+    differences: RowDifferences
+    unread: Sequence[str]
+    """The columns that training did not have and that nothing reads."""
+    file_notes: Sequence[FileNote]
+    """Notes on what was detected about the file."""
+    state: str = ""
+    """The number of files that are predicted so far, and of all: `3 of 7 files`."""
+
+
+class FolderOutcome(SignalStop):
+    """The result of one prediction of a folder, which a signal ends.
+
+    Args:
+        predictor: the model.
+        files: the number of files in all.
+        skipped: the number of those that were predicted before.
+    """
+
+    def __init__(self, predictor: Predictor, files: int, skipped: int) -> None:
+        super().__init__()
+        self.predictor, self.files, self.skipped = predictor, files, skipped
+        self.finished = skipped
+        """Number of files whose parts are complete."""
+        self.differences = RowDifferences()
+        """The differences of the rows that were predicted now from the training rows."""
+        self.unread: dict[str, str] = {}
+        """The columns that training did not have and that nothing reads, each with the first
+        file."""
+        self.file_notes: dict[FileNote, None] = {}
+        """Notes on what was detected in files."""
+
+    @property
+    def state(self) -> str:
+        """How many files are predicted."""
+        return f"{self.finished} of {errors.plural(self.files, 'file')}"
+
+    def check(self) -> None:
+        """End the work if a signal has arrived."""
+        if self.signal is not None:
+            message = f"{self.signal.name} after {self.state}; the same command resumes"
+            raise errors.Interrupted(message, self.signal)
+
+    def add(self, event: PartEvent) -> PartEvent:
+        """Add the outcome of a file, and return its event with the number of files so far."""
+        self.finished += 1
+        self.differences.add(event.differences)
+        for column in event.unread:
+            self.unread.setdefault(column, event.file)
+        self.file_notes |= dict.fromkeys(event.file_notes)
+        return replace(event, state=self.state)
 
 
 class _Version(safe_files.Document):
@@ -80,6 +130,19 @@ class _Version(safe_files.Document):
 
     bytes: safe_files.Count
     modified_ns: int
+
+    @classmethod
+    def of(cls, source: Path) -> _Version:
+        """Return the version of a file that is there.
+
+        Raises:
+            UsageError: if it isn't.
+        """
+        try:
+            status = source.stat()
+        except FileNotFoundError:
+            raise errors.UsageError(f"{source}: no such file") from None
+        return cls(bytes=status.st_size, modified_ns=status.st_mtime_ns)
 
 
 class _PredictionPlan(safe_files.Document):
@@ -108,17 +171,6 @@ class _FilePart:
     """The part's path in the folder."""
     partition: Partition = ()
     """The columns that the names of the file's folders give."""
-
-
-class PartEvent(Event, kind="part"):
-    """The rows of a file were predicted."""
-
-    file: str
-    part: str
-    """The part's path in the folder."""
-    predicted: batch_prediction.PredictedPart
-    state: str = ""
-    """The number of files that are predicted so far, and of all: `3 of 7 files`."""
 
 
 def predict_folder(
@@ -155,62 +207,36 @@ def predict_folder(
     predictor = run.predictor_at(options.level)
     parts = _find_parts(data, folder, options)
     _refuse_other_files(folder)  # before anything is made in it
-    folders = [folder] if options.bad_rows.rejected is None else [folder, options.bad_rows.rejected]
-    for each in {base / part.name for part in parts for base in folders}:
-        _make(each.parent)
+    for base in filter(None, (folder, options.bad_rows.rejected)):
+        for parent in {(base / part.name).parent for part in parts}:
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                reason = safe_files.os_error_text(error)
+                raise errors.UsageError(f"{parent}: can't be made: {reason}") from None
     with locked(folder, "is predicting into it", _LOCK):
         _agree_on_plan(_plan(run, options, parts), parts, folder)
         left = [part for part in parts if not (folder / part.name).exists()]
         outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
-        progress = _FolderProgress(outcome, listener)
         threads = threads_per_worker("auto", jobs)
         task = partial(_predict_parts, predictor, left, folder, options, threads)
+
+        def receive(event: Event) -> None:
+            listener(outcome.add(event) if isinstance(event, PartEvent) else event)
+
         try:
             if left:
                 with _single_threaded_algebra():
-                    run_workers(task, min(jobs, len(left)), progress, progress.add)
-        except (DlcliError, OSError) as error:
-            if progress.finished and not isinstance(error, Interrupted):
+                    run_workers(task, min(jobs, len(left)), outcome, receive)
+        except (errors.DlcliError, OSError) as error:
+            if outcome.finished and not isinstance(error, errors.Interrupted):
                 way_out = "the same command resumes with the others"
-                error.add_note(f"{progress.state} are predicted; {way_out}")
+                error.add_note(f"{outcome.state} are predicted; {way_out}")
             raise
         finally:
             for part in parts:
                 _remove_traces(folder / part.name)
-    return progress.outcome
-
-
-class _FolderProgress(SignalStop):
-    """Collects the outcomes of files, until a signal ends the work."""
-
-    def __init__(self, outcome: FolderOutcome, listener: Listener) -> None:
-        super().__init__()
-        self.outcome = outcome
-        self.finished = outcome.skipped
-        """Number of files whose parts are complete."""
-        self._listener = listener
-
-    @property
-    def state(self) -> str:
-        return f"{self.finished} of {plural(self.outcome.files, 'file')}"
-
-    def check(self) -> None:
-        if self.signal is not None:
-            message = f"{self.signal.name} after {self.state}; the same command resumes"
-            raise Interrupted(message, self.signal)
-
-    def add(self, event: Event) -> None:
-        """Receive an event of a worker."""
-        if isinstance(event, PartEvent):
-            file, part = event.file, event.predicted
-            self.finished += 1
-            self.outcome.differences.add(part.differences)
-            for column in part.unread:
-                self.outcome.unread.setdefault(column, file)
-            for note in part.file_notes:
-                self.outcome.file_notes.setdefault(note)
-            event = replace(event, state=self.state)
-        self._listener(event)
+    return outcome
 
 
 def _predict_parts(
@@ -224,14 +250,8 @@ def _predict_parts(
     """Predict all files that no other process predicts."""
     pa.set_cpu_count(threads)
     for part in parts:
-        folder_of_rejected = options.bad_rows.rejected
-        rejected = None if folder_of_rejected is None else folder_of_rejected / part.name
-        target = folder / part.name
-        outcome = batch_prediction.predict_file(
-            predictor, part.source, target, options, rejected, part.partition
-        )
-        if outcome is not None:
-            listener(PartEvent(file=str(part.source), part=part.name, predicted=outcome))
+        if (event := _predict_part(predictor, part, folder, options)) is not None:
+            listener(event)
 
 
 @contextmanager
@@ -249,11 +269,153 @@ def _single_threaded_algebra() -> Iterator[None]:
             del os.environ[name]
 
 
+# One file
+
+
+def _predict_part(
+    predictor: Predictor, part: _FilePart, folder: Path, options: FolderOptions
+) -> PartEvent | None:
+    """Predict each row of a file, in order, and write its part.
+
+    Several processes may be given the same file, of which one predicts it.
+
+    Returns:
+        The outcome; None if the part exists, or another process writes it.
+
+    Raises:
+        DataError: for a file that is no table, lacks a column, or changes while it is read; or for
+            a value that can't be encoded, if the options refuse it.
+        UsageError: if the part can't be created.
+        OSError: naming the part, if it can't be written.
+    """
+    target, rejected = folder / part.name, options.bad_rows.rejected
+    with ExitStack() as stack:
+        try:
+            lock = _lock_of(target).name
+            stack.enter_context(locked(target.parent, "is predicting it", lock))
+        except errors.RunError:
+            return None
+        if target.exists():
+            return None
+        before, rows_folder = _Version.of(part.source), _rows_folder(target)
+        shutil.rmtree(rows_folder, ignore_errors=True)  # of a process that was killed
+        stack.callback(shutil.rmtree, rows_folder, ignore_errors=True)
+        if rejected is not None:
+            (rejected / part.name).unlink(missing_ok=True)  # of an earlier version of the file
+        unread, tables = _read(predictor, part, rows_folder, None if rejected else options.keep)
+        first, found = next(tables), RowDifferences()
+        output = stack.enter_context(_new_file(target, options.spreadsheet_safe))
+        rejects: prediction_tables.RowWriter | None = None
+        for table in chain([first], tables):
+            issues = options.bad_rows.new_issues()
+            predictions = predictor.predict(table, issues)
+            bad = issues.bad_indices if rejected else None
+            output.write(prediction_tables.assemble(predictions, table, options.keep, bad))
+            if rejected and issues.bad_indices.size:
+                rejects = rejects or stack.enter_context(_new_file(rejected / part.name))
+                rejects.write(prediction_tables.rejected_rows(table, issues))
+            found.add(RowDifferences.of(issues, table, with_file=True))
+        if _Version.of(part.source) != before:
+            message = "changed while it was read; run the command again"
+            raise errors.DataError(message, file=part.source)
+    return PartEvent(
+        file=str(part.source),
+        part=part.name,
+        differences=found,
+        unread=unread,
+        file_notes=first.file_notes,
+    )
+
+
+def _lock_of(part: Path) -> Path:
+    """Return the file that is locked while a part is predicted."""
+    return part.with_name(f".{part.name}.lock")
+
+
+def _rows_folder(part: Path) -> Path:
+    """Return where the rows of a file are stored if all of them must be read first."""
+    return part.with_name(f".{part.name}.rows")
+
+
 def _remove_traces(part: Path) -> None:
     """Remove what a killed process may have left, and the lock of a part."""
-    part.with_name(batch_prediction.lock_name(part)).unlink(missing_ok=True)
-    safe_files.partial_path(part).unlink(missing_ok=True)
-    shutil.rmtree(part.with_name(f".{part.name}.rows"), ignore_errors=True)
+    for path in (_lock_of(part), safe_files.partial_path(part)):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(_rows_folder(part), ignore_errors=True)
+
+
+@contextmanager
+def _new_file(path: Path, spreadsheet_safe: bool = False) -> Iterator[prediction_tables.RowWriter]:
+    """Write a file that appears under its name when the block succeeds, see `open_new_file`."""
+    form = prediction_tables.format_of(path)
+    with (
+        safe_files.open_new_file(path, is_locked=True) as stream,
+        prediction_tables.RowWriter(form, stream, spreadsheet_safe=spreadsheet_safe) as writer,
+    ):
+        yield writer
+
+
+def _read(
+    predictor: Predictor, part: _FilePart, folder: Path, keep: Sequence[str] | None
+) -> tuple[list[str], Iterator[Table]]:
+    """Open a file whose rows are to be predicted.
+
+    Args:
+        predictor: the model.
+        part: the file.
+        folder: where to store the rows if all of them must be read first, as the notation of
+            numbers in text is decided by all values of a column.
+        keep: the columns that are needed besides those that the network reads; all if None.
+
+    Returns:
+        The columns that nothing reads, and the rows in tables, at least one.
+    """
+    [stored] = find(part.source)
+    stored = replace(stored, partition=part.partition)
+    columns = None
+    if keep is not None:
+        columns = {*keep, *(feature.column for feature in predictor.encoding.features)}
+    opened = open_batches(stored, predictor.config.data.format, columns)
+    no_rows, numbers = opened.schema.empty_table(), np.empty(0, np.int64)
+    first = Table(stored.file, no_rows, numbers, unread=opened.unread)
+    unread = predictor.unread_columns(first, keep or ())
+    given = [key for key, _ in part.partition]
+    in_file = pa.schema([field for field in opened.schema if field.name not in given])
+    with stored.reading():
+        reads_whole = not predictor.reads_alike_in_batches(in_file) and any(
+            batch.num_rows for batch in opened.rows
+        )
+    if reads_whole:  # a file without rows is none of `Predictor.read`
+        folder.mkdir()
+        tables = predictor.read(part.source, Storage(folder)).parts(predictor.rows_at_once)
+        return unread, (_with_partition(predictor, table, part.partition) for table in tables)
+    return unread, _tables(predictor, stored, opened)
+
+
+def _tables(predictor: Predictor, stored: SourceFile, opened: Batches) -> Iterator[Table]:
+    """Yield the rows of a file in tables of as many as are encoded at once; the last has the rest.
+
+    It is the only one that may be empty. So predictions don't depend on how a file is divided.
+    """
+    count, before, held = predictor.rows_at_once, 0, opened.schema.empty_table()
+    with stored.reading():
+        for batch in opened.rows:
+            held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+            while held.num_rows >= count:
+                yield predictor.batch(held.slice(0, count), stored.file, before)
+                held, before = held.slice(count), before + count
+    if held.num_rows or not before:
+        yield predictor.batch(held, stored.file, before)
+
+
+def _with_partition(predictor: Predictor, table: Table, partition: Partition) -> Table:
+    """Append the columns of a file's partition to some of its rows."""
+    data = table.data
+    assert isinstance(data, pa.Table)
+    for key, value in partition:
+        data = data.append_column(key, pa.repeat(pa.scalar(value, pa.string()), data.num_rows))
+    words = predictor.batch(data, table.file).missing_words
+    return replace(table, data=data, missing_words={**words, **table.missing_words})
 
 
 # Files and parts
@@ -274,14 +436,14 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_FileP
         for other in filter(None, (folder, options.bad_rows.rejected)):
             if other.resolve().is_relative_to(data.resolve()):
                 message = f"is within {data}, and its files would be predicted, too"
-                raise UsageError(f"{other}: {message}; name a folder elsewhere")
+                raise errors.UsageError(f"{other}: {message}; name a folder elsewhere")
     else:
         base = next(parent for parent in data.parents if parent.exists())
         sources = [*_matches(data, base, folder, options.bad_rows.rejected)]
     parts: dict[str, _FilePart] = {}
     for source in sources:
         form = options.form or _FORMS.get(file_format(source.name) or "csv", "parquet")
-        check_spreadsheet_safe(options.spreadsheet_safe, form)
+        prediction_tables.check_spreadsheet_safe(options.spreadsheet_safe, form)
         name = source.relative_to(base)
         partition = columns.get(name.as_posix(), ())
         name = name.with_suffix("") if name.suffix.lower() in _COMPRESSED else name
@@ -289,7 +451,7 @@ def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_FileP
         first = parts.setdefault(name.as_posix(), _FilePart(source, name.as_posix(), partition))
         if first.source != source:
             message = f"would have the same part '{name}' as {first.source}; rename one of them"
-            raise UsageError(f"{source}: {message}")
+            raise errors.UsageError(f"{source}: {message}")
     return list(parts.values())
 
 
@@ -317,28 +479,19 @@ def _tables_of(folder: Path) -> list[Path]:
         and path.is_file()
     ]
     if not files:
-        raise UsageError(f"{folder}: has no files to predict")
+        raise errors.UsageError(f"{folder}: has no files to predict")
     if others := [str(path.relative_to(folder)) for path in files if not file_format(path.name)]:
-        message = f"has files that are no tables by their names: {listed(others)}"
-        raise UsageError(f"{folder}: {message}; name those to predict: '{folder / '*.parquet'}'")
+        message = f"has files that are no tables by their names: {errors.listed(others)}"
+        raise errors.UsageError(
+            f"{folder}: {message}; name those to predict: '{folder / '*.parquet'}'"
+        )
     return files
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder}: can't be made: {safe_files.os_error_text(error)}") from None
 
 
 # The plan
 
 
 def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _PredictionPlan:
-    inputs = {}
-    for part in parts:
-        size, modified = batch_prediction.version_of(part.source)
-        inputs[part.name] = _Version(bytes=size, modified_ns=modified)
     return _PredictionPlan(
         dlcli=__version__,
         run=hashlib.sha256(run.manifest.to_json()).hexdigest(),
@@ -347,7 +500,7 @@ def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _Pred
         spreadsheet_safe=options.spreadsheet_safe,
         interval=options.level,
         on_bad_row=options.bad_rows.treatment,
-        inputs=inputs,
+        inputs={part.name: _Version.of(part.source) for part in parts},
     )
 
 
@@ -360,8 +513,8 @@ def _refuse_other_files(folder: Path) -> None:
     )  # which a killed process may have left
     others = [name for name in found if name not in own and (folder / name).is_file()]
     if others and PLAN not in found:
-        way_out = f"name a new folder with {option('output')}"
-        raise UsageError(f"{folder}: has other files, {listed(others)}; {way_out}")
+        way_out = f"name a new folder with {errors.option('output')}"
+        raise errors.UsageError(f"{folder}: has other files, {errors.listed(others)}; {way_out}")
 
 
 def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Path) -> None:
@@ -372,22 +525,22 @@ def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Pa
         DataError: if the file of a part has changed since.
         RunError: if the stored plan is damaged.
     """
-    new = f"name a new folder with {option('output')}"
+    new = f"name a new folder with {errors.option('output')}"
     path, stored = folder / PLAN, plan
     if os.path.lexists(path):
         fields = safe_files.read_object(path, _MOST_PLAN_BYTES)
         stored = safe_files.parse_document(_PredictionPlan, fields, f"{path}:", f"; {new}")
     if stored.run != plan.run:
-        raise UsageError(f"{folder}: has predictions of another run; {new}")
+        raise errors.UsageError(f"{folder}: has predictions of another run; {new}")
     others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]
     if others:
-        raise UsageError(f"{folder}: was begun with another {' and '.join(others)}; {new}")
+        raise errors.UsageError(f"{folder}: was begun with another {' and '.join(others)}; {new}")
     for part in parts:
         earlier = stored.inputs.get(part.name)
         if not (folder / part.name).exists() or earlier == plan.inputs[part.name]:
             continue
         changed = f"is not what {folder / part.name} was predicted from, or has changed since"
-        raise DataError(f"{changed}; remove that part, or {new}", file=part.source)
+        raise errors.DataError(f"{changed}; remove that part, or {new}", file=part.source)
     merged = plan.model_copy(update={"inputs": {**stored.inputs, **plan.inputs}})
     with safe_files.open_new_file(path, is_locked=True) as stream:
         stream.write(f"{merged.model_dump_json()}\n".encode())
