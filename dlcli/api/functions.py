@@ -15,7 +15,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.exports.formats import FormatName
-from dlcli.pipeline import cross_validation, reproduction, train_run
+from dlcli.pipeline import cross_validation, retraining, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan, resume_cross_validation
 from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
 from dlcli.runs.run_reader import is_run_folder
@@ -324,7 +324,7 @@ def reproduce(
     tables = _tables(data, validation_data, test_data)
     with listening(progress) as listener:
         return results.ReproductionResult(
-            reproduction.reproduce(
+            retraining.reproduce(
                 open_folder(_folder(run)), _path(output), listener, tolerance, tables
             )
         )

@@ -16,7 +16,7 @@ from dlcli.config.config_schema import Config
 from dlcli.errors import check_word
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline.documents import CrossValidation, Search
-from dlcli.pipeline.reproduction import Reproduction
+from dlcli.pipeline.retraining import Reproduction
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
@@ -247,7 +247,7 @@ class ReproductionResult(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `dlcli reproduce --json` prints of the comparison."""
-        return self.reproduction.to_document()
+        return self.reproduction.event.to_json()
 
     def _view(self) -> View:
         return reproduction_view(self.reproduction)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlcli.diagnosis.remedies import Finding, Patch
-    from dlcli.pipeline.remedies_trial import Trial
+    from dlcli.pipeline.retraining import Trial
     from dlcli.runs.run import Run
     from dlcli.schema.urls import Location
 
@@ -163,7 +163,7 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results; when interrupted, of those that finished."""
     from dlcli.cli.event_log import print_warning
-    from dlcli.pipeline.remedies_trial import choose_patches, try_patches
+    from dlcli.pipeline.retraining import choose_patches, try_patches
     from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
     from dlcli.reports.views import render_text
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dlcli.diagnosis.remedies import Finding
 from dlcli.errors import plural
-from dlcli.pipeline.remedies_trial import Trial, winner
+from dlcli.pipeline.retraining import Trial, winner
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import FindingsBlock, TableBlock, TextBlock, View
 from dlcli.runs.run import Run

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dlcli.network.network import LayerSummary
     from dlcli.pipeline.documents import Finalist, FoldResult
     from dlcli.pipeline.events import NetworkEvent
-    from dlcli.pipeline.reproduction import Reproduction
+    from dlcli.pipeline.retraining import Reproduction
     from dlcli.prediction.baseline_comparison import BaselineDifference
     from dlcli.reports.run_record import RunRecord
     from dlcli.runs.run import Run

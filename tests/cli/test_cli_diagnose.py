@@ -13,7 +13,7 @@ from dlcli.config.config_file import dump_config, load_config
 from dlcli.errors import Interrupted
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
-from dlcli.pipeline.remedies_trial import Trial
+from dlcli.pipeline.retraining import Trial
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -116,7 +116,7 @@ def tried(monkeypatch):
                     raise outcome
                 yield Trial(rule, patch, **outcome)
 
-        monkeypatch.setattr("dlcli.pipeline.remedies_trial.try_patches", try_patches)
+        monkeypatch.setattr("dlcli.pipeline.retraining.try_patches", try_patches)
 
     return set_up
 

@@ -13,8 +13,8 @@ from dlcli import reproduce as reproduce_in_python
 from dlcli import train as train_in_python
 from dlcli.config.config_file import load_config
 from dlcli.errors import RunError, UsageError
-from dlcli.pipeline import reproduction, run_recording
-from dlcli.pipeline.reproduction import reproduce
+from dlcli.pipeline import retraining, run_recording
+from dlcli.pipeline.retraining import reproduce
 from dlcli.pipeline.train_run import train
 from dlcli.reports.report_parts import reproduction_view
 from dlcli.reports.views import render_text
@@ -87,7 +87,7 @@ def other_training(monkeypatch):
         config = file.config.model_copy(update={"seed": 5})
         return train(replace(file, config=config), *arguments, **options)
 
-    monkeypatch.setattr(reproduction, "train", train_otherwise)
+    monkeypatch.setattr(retraining, "train", train_otherwise)
 
 
 @pytest.mark.usefixtures("other_training")
@@ -118,7 +118,7 @@ def test_metrics_decide_where_there_is_a_tolerance(run):
 )
 def test_metrics_of_all_kinds_are_compared_by_their_size(metric, before, now, difference, finding):
     pair = ({"test": {"mse": 0.5, metric: each}} for each in (before, now))
-    part, found = reproduction._compare_metrics(*pair)
+    part, found = retraining._compare_metrics(*pair)
     assert found == pytest.approx(difference)
     assert part.finding.startswith(f"the test rows' {finding}")
     assert not part.equal
@@ -126,7 +126,7 @@ def test_metrics_of_all_kinds_are_compared_by_their_size(metric, before, now, di
 
 def test_metrics_of_other_labels_are_other_metrics():
     pair = ({"test": {"by_label": {label: {"f1": 0.5}}}} for label in "ab")
-    part, found = reproduction._compare_metrics(*pair)
+    part, found = retraining._compare_metrics(*pair)
     assert (part.finding, found) == ("there are other metrics", math.inf)
 
 

@@ -15,7 +15,7 @@ from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
 from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent
-from dlcli.pipeline.remedies_trial import Trial
+from dlcli.pipeline.retraining import Trial
 from dlcli.prediction.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,

@@ -10,8 +10,8 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import OutOfMemoryError, RunError, UsageError
-from dlcli.pipeline import remedies_trial
-from dlcli.pipeline.remedies_trial import Trial, choose_patches, try_patches, winner
+from dlcli.pipeline import retraining
+from dlcli.pipeline.retraining import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.train_run import train
 from dlcli.runs.run_reader import open_run
 from tests.comparison.hand_made import number_run
@@ -94,7 +94,7 @@ def answers(monkeypatch, *answers):
             raise answer
         return answer
 
-    monkeypatch.setattr(remedies_trial, "train", train_one)
+    monkeypatch.setattr(retraining, "train", train_one)
 
 
 def test_what_runs_out_of_memory_is_one_failure_and_the_rest_is_tried(tmp_path, monkeypatch):
@@ -118,7 +118,7 @@ def test_what_ran_out_of_memory_lets_go_of_it(tmp_path, monkeypatch):
         held.append(error)
         raise error
 
-    monkeypatch.setattr(remedies_trial, "train", train_one)
+    monkeypatch.setattr(retraining, "train", train_one)
     list(try_patches(made_by_hand(tmp_path, "run", 1.0), [("a", patch("large"))]))
     assert held[0]() is None
 
@@ -160,7 +160,7 @@ def test_a_folder_that_can_not_be_written_is_reported_before_anything_is_trained
     tmp_path, monkeypatch
 ):
     run = made_by_hand(tmp_path, "run", 1.0)
-    monkeypatch.setattr(remedies_trial.os, "access", lambda path, _: path != tmp_path)
+    monkeypatch.setattr(retraining.os, "access", lambda path, _: path != tmp_path)
     with pytest.raises(UsageError, match=r"run-tries: can't be written, .*; copy \S+ to another"):
         next(try_patches(run, [("a", patch("one"))]))
 

@@ -1,0 +1,426 @@
+"""Train runs again: to reproduce them, or with the patches of their diagnosis."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count, zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from dlcli.comparison.run_comparison import ComparedRun, estimate_difference
+from dlcli.config.config_file import Tables
+from dlcli.config.data_section import MEMORY
+from dlcli.diagnosis.remedies import Finding, Patch
+from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError, listed, plural
+from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
+from dlcli.metrics.intervals import DifferenceEstimate
+from dlcli.metrics.statistic import finite
+from dlcli.pipeline.events import Events, Listener, ReproductionResultEvent, ignore
+from dlcli.pipeline.fit import release_memory
+from dlcli.pipeline.preparation import data_fingerprints
+from dlcli.pipeline.run_recording import EXACT, check_data, environment_changes
+from dlcli.pipeline.train_run import train
+from dlcli.runs.environment import content_id, data_entries
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run import Run
+
+_SUFFIX = "-reproduced"
+_NO_CAUSE = (
+    "none of what the weights are known to depend on has changed: on a GPU, sums may be added in "
+    "any order; on a CPU this is a bug in dlcli"
+)
+MOST_PATCHES = 6
+"""Patches that are tried, at most."""
+SPLIT = "validation"
+"""The evaluation set. Not test rows: the best of several patches on some rows is best partly by
+chance, and rows used for a choice are no test any more."""
+_OTHER_METRICS = (RMSE, LOG_LOSS, ACCURACY)
+"""Metrics to compare by if that of the diagnosis is undefined, the first that a target has."""
+
+
+# Reproduction
+
+
+@dataclass(frozen=True)
+class ReproducedPart:
+    """The comparison of one part of two runs."""
+
+    part: str
+    """`data`, `versions`, `encoding`, `weights` or `metrics`."""
+    equal: bool
+    finding: str
+    """The differences and their sizes, or that there are none."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run that was trained again."""
+
+    original: Run
+    again: Run
+    parts: tuple[ReproducedPart, ...]
+    causes: tuple[str, ...]
+    """The likely cause of a difference of the weights; none if they are equal."""
+    metric_difference: float
+    """The largest relative difference of a metric."""
+    tolerance: float | None
+    """The largest one that is allowed; `None` if all parts must be equal."""
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The parts that differ although they may not."""
+        differing = tuple(part.part for part in self.parts if not part.equal)
+        if self.tolerance is None:
+            return differing
+        far = ("metrics",) if self.metric_difference > self.tolerance else ()
+        return (*(part for part in differing if part == "data"), *far)
+
+    @property
+    def event(self) -> ReproductionResultEvent:
+        """The result as it is reported, and printed as JSON."""
+        return ReproductionResultEvent(
+            original=str(self.original.path),
+            reproduced=not self.differing,
+            parts={each.part: each.equal for each in self.parts},
+            findings={each.part: each.finding for each in self.parts},
+            causes=self.causes,
+            metric_difference=finite(self.metric_difference),
+            tolerance=self.tolerance,
+        )
+
+
+def reproduce(
+    run: Run,
+    output: Path | None = None,
+    listener: Listener = ignore,
+    tolerance: float | None = None,
+    tables: Tables | None = None,
+) -> Reproduction:
+    """Train a run's resolved config again, and compare data, versions, weights and metrics.
+
+    Args:
+        run: a finished training.
+        output: the new run folder; else `runs/<name>-reproduced`, ...
+        listener: receives events; a second `result` has the comparison.
+        tolerance: the largest relative difference of a metric; then weights and versions may
+            differ, as on another machine. By default everything must be equal.
+        tables: the tables in memory that it was trained on.
+
+    Raises:
+        UsageError: for a run of a table in memory, without that.
+        DlcliError: see `train`.
+    """
+    run.require_network()
+    run.require(RunFile.ENVIRONMENT, RunFile.ENCODING, RunFile.METRICS)
+    file = replace(run.config_file, tables=tables or {})
+    for key in ("train", "validation", "test"):
+        if getattr(file.config.data, key) == MEMORY and key not in file.tables:
+            raise UsageError(
+                f"{run.path}: data.{key} was a table in memory; reproduce it in Python, by "
+                "dlcli.reproduce(run, table)"
+            )
+    events, before = Events(listener), run.environment
+    data = _compare_data(before, {**before, "data": data_fingerprints(file)})
+    if not data.equal:
+        events.warn(f"{data.finding}, so that the weights will differ")
+    again = train(file, output, listener, suffix=_SUFFIX)
+    now = again.environment
+    data, changes = _compare_data(before, now), environment_changes(before, now)
+    weights = _compare_weights(run, again)
+    metrics, difference = _compare_metrics(run.metrics, again.metrics)
+    versions, encoding = _compare_versions(changes, now), _compare_encodings(run, again)
+    causes = (*([] if data.equal else [data.finding]), *changes.values()) or (_NO_CAUSE,)
+    reproduction = Reproduction(
+        original=run,
+        again=again,
+        parts=(data, versions, encoding, weights, metrics),
+        causes=() if weights.equal and metrics.equal else causes,
+        metric_difference=difference,
+        tolerance=tolerance,
+    )
+    events.emit(reproduction.event)
+    return reproduction
+
+
+def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> ReproducedPart:
+    """Compare the hashes of data files, of tables in memory, and of images."""
+    hashes, found = _hashes(before), _hashes(now)
+    names = [name for name, _ in found]
+    if [name for name, _ in hashes] != names:
+        finding = f"trained on {listed([name for name, _ in hashes])}, and now on {listed(names)}"
+        return ReproducedPart("data", False, finding)
+    pairs = zip(hashes, found, strict=True)
+    changed = [name for (name, digest), (_, other) in pairs if digest is None or digest != other]
+    if changed:
+        verb = "has" if len(changed) == 1 else "have"
+        return ReproducedPart("data", False, f"{listed(changed)} {verb} changed")
+    versions = any(each.get("version") for each in data_entries(now))
+    what = "SHA-256 or version" if versions else "SHA-256"
+    return ReproducedPart("data", True, f"{listed(names)} with the same {what}")
+
+
+def _hashes(environment: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return name and content of each table and each column of images; `None` for a pipe."""
+    files, images = data_entries(environment), environment.get("images")
+    return [
+        *((Path(str(each.get("file"))).name, content_id(each)) for each in files),
+        *(images.items() if isinstance(images, dict) else ()),
+    ]
+
+
+def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> ReproducedPart:
+    same = ", ".join(f"{name} {now[name]}" for name in EXACT if name in now)
+    finding = ", ".join(changes.values()) or same
+    return ReproducedPart("versions", not changes, finding)
+
+
+def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
+    """Compare what was fitted on the training rows before training began."""
+    same = run.manifest.files[RunFile.ENCODING] == again.manifest.files[RunFile.ENCODING]
+    equal, other = "the same statistics and categories", "other statistics, categories or rows"
+    return ReproducedPart("encoding", same, equal if same else other)
+
+
+def _compare_weights(run: Run, again: Run) -> ReproducedPart:
+    before, now = (each.predictor.weights for each in (run, again))
+    count = sum(values.size for values in before.values())
+    if run.predictor.weight_shapes != again.predictor.weight_shapes:
+        return ReproducedPart("weights", False, "the networks have other weights")
+    if all(values.tobytes() == now[name].tobytes() for name, values in before.items()):
+        return ReproducedPart("weights", True, f"{plural(count, 'number')}, bit-identical")
+    differences = {
+        name: float(np.max(np.abs(values.astype(np.float64) - now[name]), initial=0.0))
+        for name, values in before.items()
+    }
+    worst = max(differences, key=differences.__getitem__)
+    finding = f"they differ by up to {differences[worst]:.2g}, in {worst}"
+    return ReproducedPart("weights", False, finding)
+
+
+def _compare_metrics(
+    before: Mapping[str, object], now: Mapping[str, object]
+) -> tuple[ReproducedPart, float]:
+    """Compare the final metrics; the difference is infinite if they have others."""
+    before, now = _by_path(before), _by_path(now)
+    if before.keys() != now.keys():
+        return ReproducedPart("metrics", False, "there are other metrics"), math.inf
+    differences = {path: _difference(value, now[path]) for path, value in before.items()}
+    worst = max(differences, key=differences.__getitem__)
+    difference = differences[worst]
+    count = plural(len(differences), "metric")
+    if difference == 0:
+        return ReproducedPart("metrics", True, f"{count}, identical"), 0.0
+    split, _, metric = worst.partition(".")
+    finding = f"the {split} rows' {metric} differs by {difference:.2g} of its size"
+    values = before[worst], now[worst]
+    if not any(isinstance(value, list) for value in values):
+        finding += f": {' and '.join(map(_shown, values))}"
+    return ReproducedPart("metrics", False, finding), difference
+
+
+def _by_path(metrics: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return metrics by their paths: `test.accuracy`, `test.by_label.spam.auc`."""
+    found: dict[str, object] = {}
+    for name, value in metrics.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            found |= _by_path(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
+
+
+def _difference(value: object, other: object) -> float:
+    """Return the relative difference of a metric; of a confusion matrix, relative to its sum."""
+    if value == other:
+        return 0.0
+    try:
+        first, second = (np.asarray(each, dtype=np.float64) for each in (value, other))
+    except (TypeError, ValueError):
+        return math.inf
+    if first.shape != second.shape:
+        return math.inf
+    with np.errstate(all="ignore"):
+        size = max(np.abs(first).sum(), np.abs(second).sum())
+        difference = float(np.abs(first - second).max(initial=0.0) / size)
+    return difference if math.isfinite(difference) else math.inf  # one of them is undefined
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "undefined"
+
+
+# Patches
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A patch and its result."""
+
+    rule: str
+    """The rule that proposed it."""
+    patch: Patch
+    run: Path | None = None
+    """The run that was trained; `None` if that failed."""
+    metric: str | None = None
+    """The metric to compare by."""
+    before: float | None = None
+    """The metric of the diagnosed run; `None` if that has diverged."""
+    after: float | None = None
+    difference: DifferenceEstimate | None = None
+    """The difference with its confidence interval; `None` where runs can't be compared."""
+    converged: bool = False
+    """True if it trains what diverged before, so that there is nothing to compare with."""
+    problem: str | None = None
+    """Why it failed, or can't be compared."""
+
+    @property
+    def rescued(self) -> bool:
+        """True if it trains what diverged before, and is better than a constant model."""
+        return self.converged and self.problem is None
+
+    @property
+    def helped(self) -> bool:
+        """True if it is significantly better."""
+        return self.rescued or (self.difference is not None and self.difference.verdict == "better")
+
+    @property
+    def gain(self) -> float:
+        """The relative change of the metric, for comparing trials.
+
+        Of what diverged before it is the metric itself, signed such that more is better.
+        """
+        if self.rescued and self.metric is not None and self.after is not None:
+            return self.after if is_higher_better(self.metric) else -self.after
+        if self.difference is None or self.difference.value is None or not self.before:
+            return 0.0
+        return abs(self.difference.value / self.before)
+
+
+def choose_patches(
+    findings: Sequence[Finding], most: int = MOST_PATCHES
+) -> list[tuple[str, Patch]]:
+    """Return the patches to try, each with its rule: the first of every finding, then the second.
+
+    Those that change the data, such as which rows validate, are omitted: they can't be compared on
+    the same rows.
+
+    Args:
+        findings: the most important first.
+        most: how many patches.
+    """
+    ranked = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
+    chosen = {
+        patch.settings: (rule, patch)
+        for rule, patch in reversed([pair for pair in chain(*ranked) if pair is not None])
+        if not any(path.startswith("data.") for path, _ in patch.settings)
+    }
+    return list(reversed(chosen.values()))[:most]
+
+
+def try_patches(
+    run: Run,
+    patches: Sequence[tuple[str, Patch]],
+    listener: Listener = ignore,
+    on_begin: Callable[[int, Patch], None] = lambda *_: None,
+) -> Iterator[Trial]:
+    """Train each patch and yield its result, so that finished ones survive an interruption.
+
+    The runs go to a folder next to the run, so that none of them is the latest of `runs/`.
+
+    Args:
+        run: the diagnosed run.
+        patches: each with the rule that proposed it.
+        listener: receives the events of each training.
+        on_begin: is called before each training with its number from 1 and the patch.
+
+    Raises:
+        UsageError: if the run has no validation rows, or nothing can be written next to it.
+        RunError: if its data have changed since, or it is damaged.
+        DlcliError: for what no patch can change, such as missing data.
+    """
+    file = run.config_file
+    if MEMORY in (file.config.data.train, file.config.data.validation, file.config.data.test):
+        raise UsageError(
+            f"{run.path}: was trained on a table in memory, so that no command can try "
+            "suggestions; in Python: dlcli.train(config, data=table, overrides=...)"
+        )
+    if not file.config.has_validation:
+        config = shlex.quote(str(run.path / RunFile.RESOLVED))
+        trains_on_all = file.config.data.train_on_validation
+        setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"
+        raise UsageError(
+            f"{run.path}: has no validation rows to compare patches on; train it with some: "
+            f"dlcli train {config} --set {setting}"
+        )
+    check_data(run, file)
+    folder = _folder_of_trials(run)
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        raise UsageError(
+            f"{folder}: can't be written, where suggestions are trained; copy {run.path} to "
+            "another folder and try those of the copy"
+        )
+    before = ComparedRun.of(run) if run.has(RunFile.METRICS) else None
+    for number, (rule, patch) in enumerate(patches, start=1):
+        on_begin(number, patch)
+        trial = Trial(rule, patch)
+        try:
+            patched = run.changed_config(patch.overrides)
+            after = ComparedRun.of(train(patched, _free_folder(run, patch), listener))
+        except (ConfigError, DivergenceError, OutOfMemoryError) as error:
+            yield replace(trial, problem=release_memory(error))
+        else:
+            yield _evaluate(before, after, trial)
+
+
+def winner(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial that helped most; `None` if none has helped."""
+    helped = [trial for trial in trials if trial.helped]
+    return max(helped, key=lambda trial: trial.gain, default=None)
+
+
+def _folder_of_trials(run: Run) -> Path:
+    return run.path.parent / f"{run.path.resolve().name}-tries"
+
+
+def _free_folder(run: Run, patch: Patch) -> Path:
+    """Return the first that does not exist of `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
+    folder = _folder_of_trials(run)
+    names = chain([patch.name], (f"{patch.name}-{number}" for number in count(2)))
+    return next(folder / name for name in names if not os.path.lexists(folder / name))
+
+
+def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
+    """Compare the run of a patch with the diagnosed one."""
+    metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
+    others = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
+    wanted = (trial.patch.metric, *(each.name for each in others))
+    metric = next((name for name in wanted if name and metrics.get(name) is not None), None)
+    trial = replace(trial, run=after.run.path, metric=metric)
+    if metric is None:
+        return replace(trial, problem="its metrics are undefined")
+    trial = replace(trial, after=metrics.get(metric))
+    if before is None:
+        return replace(trial, converged=True, problem=_problem_with_constant(after.run))
+    trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
+    if before.run.predictions is None or after.run.predictions is None:
+        return replace(trial, problem="the run has no predictions to compare with")
+    difference = estimate_difference(before, after, SPLIT, metric)
+    if difference.value is None and difference.reason is not None:
+        return replace(trial, problem=difference.reason)
+    return replace(trial, difference=difference, problem=difference.reason)
+
+
+def _problem_with_constant(run: Run) -> str | None:
+    """Compare with a constant model: what no longer diverges may still have come close to it."""
+    found = run.verdicts.on(SPLIT).get("constant")
+    if found is None or found.verdict == "unknown":
+        return "does not diverge anymore, but there is no baseline to compare with"
+    if found.verdict != "better":
+        return "does not diverge anymore, but is no better than a constant model"
+    return None
