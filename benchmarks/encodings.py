@@ -22,7 +22,7 @@ from benchmarks.processes import DLCLI, output
 from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
 from dlcli.arrays import Matrix
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.column_types import type_columns
 from dlcli.encoding.encoding import fit_encoding
@@ -141,7 +141,7 @@ def measure(step: Callable[[], object]) -> dict[str, float]:
 def encode(data: Path, run: Path) -> None:
     """Read a table, and encode it for the network of a run."""
     encoding = open_run(run).predictor.encoding
-    encoding.transform(read_table(str(data)), ValueIssues())
+    encoding.transform(read_table(str(data)), ValueProblems())
 
 
 def fit(data: Path, run: Path) -> None:
@@ -176,7 +176,7 @@ def predict(data: Path, run: Path, result: Path) -> None:
     """Read a table, predict it and write the predictions, as `dlcli predict` does."""
     predictor = open_run(run).predictor
     table = read_table(str(data))
-    rows = assemble(predictor.predict(table, ValueIssues()), table)
+    rows = assemble(predictor.predict(table, ValueProblems()), table)
     with result.open("wb") as stream:
         write_rows(rows, choose_format(None, result), stream)
 

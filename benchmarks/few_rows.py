@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.processes import DLCLI, output
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.memory_tables import memory_table
@@ -71,12 +71,12 @@ def measure(predictor: Predictor, rows: Sequence[Row], rounds: int) -> tuple[flo
     """Return the median CPU seconds of predicting rows as a table, and as rows."""
 
     def as_table() -> object:
-        issues = ValueIssues()
-        return predictor.predict(predictor.read(memory_table(rows)), issues).outputs
+        problems = ValueProblems()
+        return predictor.predict(predictor.read(memory_table(rows)), problems).outputs
 
     def as_rows() -> object:
         few = predictor.few_rows(rows, lambda: sys.exit("the rows are left to the table"), "rows")
-        return predictor.predict(few, ValueIssues()).outputs
+        return predictor.predict(few, ValueProblems()).outputs
 
     if not np.array_equal(as_table(), as_rows()):  # type: ignore[arg-type]
         sys.exit("the predictions differ")

@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import make_config
 from dlcli.config.data_section import MEMORY
 from dlcli.errors import ConfigError, DataError, UsageError
@@ -187,7 +187,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         with _value_errors():
             columns = self._columns(X, is_new=False)
             table = self.predictor_.read(memory_table(columns, "X"))
-            return self.predictor_.predict(table, ValueIssues())
+            return self.predictor_.predict(table, ValueProblems())
 
 
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]

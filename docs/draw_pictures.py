@@ -32,7 +32,7 @@ from benchmarks.runner import Outcome
 from dlcli import load
 from dlcli.cli.event_log import event_lines
 from dlcli.cli.live_view import LiveView
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import EpochEvent, Event
 from dlcli.pipeline.train_run import train
@@ -65,7 +65,7 @@ def draw_ensemble(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         grid = Path(name, "grid.csv")
         grid.write_text("\n".join(["x", *map(str, x)]))
-        inputs = predictor.encoding.transform(predictor.read(str(grid)), ValueIssues())
+        inputs = predictor.encoding.transform(predictor.read(str(grid)), ValueProblems())
     members = range(1, predictor.members + 1)
     lines = {f"{number}": predictor.outputs(inputs, [number]) for number in members}
     lines |= {"their mean": predictor.outputs(inputs)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dlcli.api.arguments import check_level, column_names, table_source
 from dlcli.api.notebook import warn
-from dlcli.columns.value_issues import Place
+from dlcli.columns.value_problems import Place
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
 from dlcli.pipeline.table_prediction import (
@@ -161,7 +161,7 @@ class Model:
         predictor = self._predictor(interval, on_bad_row)
         rows = memory_table(batch, "batch").data
         table, kept = predictor.batch(rows, "batch"), column_names("keep", keep)
-        predictions = predictor.predict(table, BadRows(on_bad_row).new_issues())
+        predictions = predictor.predict(table, BadRows(on_bad_row).new_record())
         predicted = assemble(predictions, table, kept)
         # Spark reads no lists with offsets of 64 bits, of which the sets of a batch have no need.
         fields = [

@@ -255,7 +255,7 @@ class ReproductionResult(_Shown):
 
 @dataclass(frozen=True)
 class InspectionResult(_Shown):
-    """The columns of a table, and the problems that were found in it."""
+    """The columns of a table, and the findings of checks."""
 
     inspection: Inspection = field(repr=False)
 
@@ -266,8 +266,8 @@ class InspectionResult(_Shown):
 
     @property
     def issues(self) -> list[dict[str, Any]]:
-        """The problems, warnings first, each with a message and advice."""
-        return [asdict(issue) for issue in self.inspection.issues]
+        """The findings of checks, warnings first, each with a message and advice."""
+        return [asdict(finding) for finding in self.inspection.issues]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `dlcli inspect --json` prints."""

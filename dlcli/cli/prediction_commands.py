@@ -19,7 +19,7 @@ from dlcli.errors import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.pipeline.events import Event
     from dlcli.pipeline.folder_prediction import FolderOptions
     from dlcli.pipeline.table_prediction import BadRows
@@ -138,10 +138,10 @@ def predict(  # noqa: PLR0913  (Click gives options by their names)
         with opened_network(run) as opened:
             predictor = opened.predictor_at(level)
         found = predict_table(predictor, data, print_message, bad_rows, keep)
-        table, predictions, issues = found.table, found.predictions, found.issues
-        rows = assemble(predictions, table, keep, issues.bad_indices if rejected else None)
+        table, predictions, problems = found.table, found.predictions, found.problems
+        rows = assemble(predictions, table, keep, problems.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
-        _write_rejected(table, issues, rejected)
+        _write_rejected(table, problems, rejected)
     _print_unused_columns(table.file, predictor.unread_columns(table, keep))
     _print_uncertainty(predictor)
     if as_json:
@@ -255,7 +255,7 @@ def evaluate(
         models = opened.baseline_models if named else None
     found = evaluate_table(predictor, trained_on, data, print_message, bad_rows)
     evaluation, differences = found.evaluation, found.differences
-    _write_rejected(evaluation.table, found.issues, rejected)
+    _write_rejected(evaluation.table, found.problems, rejected)
     file = found.table.file
     _print_unused_columns(file, predictor.unread_columns(found.table))
     _print_uncertainty(predictor)
@@ -330,10 +330,10 @@ def _print_warnings(warnings: Iterable[str]) -> None:
         print_message("warning", warning)
 
 
-def _write_rejected(table: Table, issues: ValueIssues, path: Path | None) -> None:
+def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) -> None:
     """Write the rows with values that can't be used to a new file, if one is named."""
     from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
 
     if path is not None:
         with options.open_output(path) as stream:
-            write_rows(rejected_rows(table, issues), format_of(path), stream)
+            write_rows(rejected_rows(table, problems), format_of(path), stream)

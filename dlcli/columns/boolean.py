@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.rows import Rows
@@ -99,14 +99,14 @@ class BooleanEncoder(column_type.FilledEncoder):
         """The blocks of inputs that encode the column."""
         return (Block(self.column, "numeric", (self.column, *self.indicator_names)),)
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = rows.booleans_of(self.column)
         values = parsed.values
         if np.isnan(values).any():
             wrong, fill = parsed.unreadable, self.fill or 0.0
-            issues.refuse(wrong, rows, self.column, parsed.problem)
-            values = self.fill_missing(values, parsed.missing, wrong, fill, rows, out, issues)
+            problems.refuse(wrong, rows, self.column, parsed.problem)
+            values = self.fill_missing(values, parsed.missing, wrong, fill, rows, out, problems)
         out[:, 0] = values
 
     # Exported models.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.rows import Rows
@@ -304,7 +304,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         """True if a value may be missing."""
         return self.missing_code is not None
 
-    def codes(self, rows: "Rows", issues: "ValueIssues") -> Indices:
+    def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
         found, texts = rows.codes(self.column)
         known, other = self.known, self.other_code
@@ -314,19 +314,19 @@ class CategoryEncoder(column_type.DenseEncoder):
             if self.unseen == "error":
                 message = "{} is none of the categories seen in training".format
                 shown = rows.table.column(self.column).shown
-                issues.refuse(new, rows, self.column, lambda at: message(shown(at)))
+                problems.refuse(new, rows, self.column, lambda at: message(shown(at)))
             else:
                 each = np.bincount(found[new], minlength=len(texts)).tolist()
                 counts = {text: count for text, count in zip(texts, each, strict=True) if count}
-                self._record_unseen(counts, int(np.argmax(new)), issues)
+                self._record_unseen(counts, int(np.argmax(new)), problems)
         missing = found < 0
         if missing.any():
-            self._record_missing(int(missing.sum()), issues)
+            self._record_missing(int(missing.sum()), problems)
             if self.missing == "error":
-                column_type.refuse_missing(missing, rows, self.column, issues)
+                column_type.refuse_missing(missing, rows, self.column, problems)
             elif self.missing_code is None:
                 forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
-                issues.refuse(missing, rows, self.column, lambda _: forbidden)
+                problems.refuse(missing, rows, self.column, lambda _: forbidden)
             else:
                 codes[missing] = self.missing_code
         return codes
@@ -352,7 +352,9 @@ class CategoryEncoder(column_type.DenseEncoder):
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self.other_code
 
-    def _record_unseen(self, counts: Mapping[str, int], first: int, issues: "ValueIssues") -> None:
+    def _record_unseen(
+        self, counts: Mapping[str, int], first: int, problems: "ValueProblems"
+    ) -> None:
         encoding = self.unseen_encodings[0 if self.other else 1]
         if self.other_share:  # most of the values may be frequent in training rows as well
             encoding += f", as in {100 * self.other_share:.3g} % of the training rows"
@@ -365,16 +367,16 @@ class CategoryEncoder(column_type.DenseEncoder):
             ),
             "",
         )
-        issues.add_unseen(self.column, counts, encoding, first, hint)
+        problems.add_unseen(self.column, counts, encoding, first, hint)
 
     @cached_property
     def _by_spelling(self) -> dict[str, str]:
         """The categories by their spelling."""
         return {_spelling(category): category for category in reversed(self.categories)}
 
-    def _record_missing(self, count: int, issues: "ValueIssues") -> None:
+    def _record_missing(self, count: int, problems: "ValueProblems") -> None:
         encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
-        issues.add_missing(self.column, count, encoding)
+        problems.add_missing(self.column, count, encoding)
 
     # Exported models.
 
@@ -416,9 +418,9 @@ class CategoryEncoder(column_type.DenseEncoder):
         advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
         return ModelInput(self.column, "int32", (advice,))
 
-    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the codes that a client sends for the rows of a table, (rows,)."""
-        codes = self.codes(table, issues)
+        codes = self.codes(table, problems)
         return np.where(codes < 0, len(self.code_names), codes).astype(np.int32)
 
     def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
@@ -498,9 +500,9 @@ class OneHotEncoder(CategoryEncoder):
         """The blocks of inputs that encode the column."""
         return (Block(self.column, "numeric", self.code_names),)
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(rows, issues)
+        codes = self.codes(rows, problems)
         coded = np.flatnonzero(codes >= 0)
         out[coded, codes[coded]] = 1
 
@@ -524,9 +526,9 @@ class EmbeddingEncoder(CategoryEncoder):
         table = EmbeddingTable(len(self.code_names) + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(rows, issues)
+        codes = self.codes(rows, problems)
         out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dlcli.columns.column_summary import ColumnSummary, ColumnView, Strays
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.sparse_rows import SparseRows
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
@@ -59,7 +59,7 @@ class Defaults(Protocol):
 
 
 EncoderClasses = tuple["type[ColumnEncoder]", ...]
-Record = Callable[["ValueIssues"], None]
+Record = Callable[["ValueProblems"], None]
 """Records something about the values of rows."""
 EncodersWithInputs = Sequence[tuple["ColumnEncoder", slice]]
 """Encoders of columns, with the indices of their inputs."""
@@ -432,7 +432,7 @@ class ColumnEncoder(Fitted):
         described = self.model_input(notation)
         return replace(described, type="float32") if described.type == "float64" else described
 
-    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the numbers that a client sends for the rows of a table, (rows, *shape)."""
         from dlcli.tables.number_notation import Notation
 
@@ -553,11 +553,11 @@ class DenseEncoder(ColumnEncoder):
     """Encoder whose inputs are all stored."""
 
     @abstractmethod
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs).
 
         Raises:
-            DataError: for values that can't be encoded, unless the issues are lenient.
+            DataError: for values that can't be encoded, unless `problems` is lenient.
         """
 
 
@@ -565,11 +565,11 @@ class SparseEncoder(ColumnEncoder):
     """Encoder whose inputs are mostly 0; only the others are stored."""
 
     @abstractmethod
-    def encode(self, rows: "Rows", issues: "ValueIssues") -> "SparseRows":
+    def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
         """Return the column's inputs.
 
         Raises:
-            DataError: for values that can't be encoded, unless the issues are lenient.
+            DataError: for values that can't be encoded, unless `problems` is lenient.
         """
 
     is_sparse = True
@@ -601,7 +601,7 @@ class FilledEncoder(DenseEncoder):
         fill: float,
         rows: "Rows",
         out: Matrix,
-        issues: "ValueIssues",
+        problems: "ValueProblems",
     ) -> "NDArray[Any]":
         """Replace missing values, and mark them in the last column of `out` if an input does so.
 
@@ -612,27 +612,27 @@ class FilledEncoder(DenseEncoder):
             fill: replaces both.
             rows: the rows.
             out: the column's inputs, (rows, inputs).
-            issues: records missing values.
+            problems: records missing values.
         """
         empty = missing | unreadable
-        self.record_missing(int(np.count_nonzero(missing)), fill, issues)
+        self.record_missing(int(np.count_nonzero(missing)), fill, problems)
         if self.fill is None:
-            refuse_missing(missing, rows, self.column, issues)
+            refuse_missing(missing, rows, self.column, problems)
         elif self.indicator:
             out[:, -1] = empty
         return np.where(empty, fill, values)
 
-    def record_missing(self, count: int, fill: float | None, issues: "ValueIssues") -> None:
+    def record_missing(self, count: int, fill: float | None, problems: "ValueProblems") -> None:
         """Record rows without a value, and what replaces it."""
         encoding = ""
         if count and self.fill is not None and not self.indicator:
             shown = f"{fill:g}"
             if isinstance(self.fill, datetime):
-                from dlcli.columns.value_issues import short_moments
+                from dlcli.columns.value_problems import short_moments
 
                 (shown,) = short_moments([self.fill.isoformat()])
             encoding = f"{shown} is used instead, and no input marks it"
-        issues.add_missing(self.column, count, encoding)
+        problems.add_missing(self.column, count, encoding)
 
     def with_indicator(self, ops: "Operations", parts: "list[Value]", empty: "Value") -> "Value":
         """Join inputs in a graph with the one that marks missing values, if there is one.
@@ -646,9 +646,9 @@ class FilledEncoder(DenseEncoder):
         return ops.concat([*parts, *marks])
 
 
-def refuse_missing(missing: Mask, rows: "Rows", column: str, issues: "ValueIssues") -> None:
+def refuse_missing(missing: Mask, rows: "Rows", column: str, problems: "ValueProblems") -> None:
     """Refuse rows without a value, which `missing: error` forbids."""
-    issues.refuse(missing, rows, column, lambda _: "is empty; 'missing: error' forbids it")
+    problems.refuse(missing, rows, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
 def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> bool:

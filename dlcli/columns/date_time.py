@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dlcli.columns.column_summary import ColumnView, Strays
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.datetime_parsing import TimeGuess
     from dlcli.tables.number_notation import Notation
@@ -303,7 +303,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         names = [name for part in self.parts for name in self._names(part)]
         return (Block(self.column, "numeric", (*names, *self.indicator_names)),)
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         times = rows.times_of(self.column, self.formats, self.timezone)
         moments, missing, wrong = times.moments, times.missing, times.unreadable
@@ -311,11 +311,11 @@ class DatetimeEncoder(column_type.FilledEncoder):
         outside = (moments < earliest) | (moments > latest)
         empty = missing | wrong
         if outside.any() or empty.any():  # there may be something to record
-            issues.refuse(wrong, rows, self.column, times.problem)
+            problems.refuse(wrong, rows, self.column, times.problem)
             ends = self.earliest.isoformat(), self.latest.isoformat()
-            issues.add_outside(self.column, int(np.count_nonzero(outside & ~empty)), *ends)
+            problems.add_outside(self.column, int(np.count_nonzero(outside & ~empty)), *ends)
             fill = _microseconds(self.fill or self.earliest)
-            moments = self.fill_missing(moments, missing, wrong, fill, rows, out, issues)
+            moments = self.fill_missing(moments, missing, wrong, fill, rows, out, problems)
         self._write(moments, out)
 
     @cached_property
@@ -428,10 +428,10 @@ class DatetimeEncoder(column_type.FilledEncoder):
         advice = f"The parts of the date, computed as {RECIPE} says: {'; '.join(self.inputs)}."
         return ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
 
-    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the parts that a client sends for the rows of a table, (rows, inputs)."""
         found = np.zeros((table.rows, len(self.inputs)), np.float32)
-        self.encode(table, found, issues)
+        self.encode(table, found, problems)
         return found
 
     def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
@@ -510,7 +510,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
     ) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        from dlcli.columns.value_issues import short_moments
+        from dlcli.columns.value_problems import short_moments
         from dlcli.tables.datetime_parsing import UNIX_TICKS
 
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dlcli.columns.column_summary import ColumnView
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
@@ -87,7 +87,7 @@ class Image(column_type.ColumnType):
         Raises:
             DataError: for a column that holds no paths, or whose first path leads to no image.
         """
-        from dlcli.columns.value_issues import ValueIssues
+        from dlcli.columns.value_problems import ValueProblems
 
         paths = train.column(column)
         if paths.kind != "text":
@@ -102,7 +102,7 @@ class Image(column_type.ColumnType):
             augmentation=self.augmentation,
         )
         first = train.take(np.flatnonzero(~missing)[:1])
-        encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueIssues())
+        encoder.encode(first, np.zeros((1, len(encoder.inputs)), np.float32), ValueProblems())
         return encoder
 
     # Advice and starter configs.
@@ -233,15 +233,15 @@ class ImageEncoder(column_type.DenseEncoder):
         """False: every row needs an image."""
         return False
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         from dlcli.columns.image_files import image_files, read_images
 
         codes, files = image_files(rows.table, self.column)
-        pixels, problems = read_images(files, self.shape)
-        reasons = (*problems, _EMPTY)  # the last is for missing paths, whose code is -1
+        pixels, wrong_files = read_images(files, self.shape)
+        reasons = (*wrong_files, _EMPTY)  # the last is for missing paths, whose code is -1
         wrong = np.array([reason != "" for reason in reasons])[codes]
-        issues.refuse(wrong, rows, self.column, lambda at: reasons[codes[at]])
+        problems.refuse(wrong, rows, self.column, lambda at: reasons[codes[at]])
         read = ~wrong
         out[read] = pixels[codes[read]] / np.float32(255)
 

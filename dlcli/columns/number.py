@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 
     from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
@@ -444,7 +444,7 @@ class NumberEncoder(FilledEncoder):
     def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
         """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
 
-    def encode(self, rows: "Rows", out: Matrix, issues: "ValueIssues") -> None:
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         parsed = rows.numbers_of(self.column)
         values, wrong = parsed.values, parsed.unreadable
@@ -453,13 +453,13 @@ class NumberEncoder(FilledEncoder):
         usual: Mask = (self.low <= values) & (values <= self.high)
         is_usual = self._is_safe and bool((usual | empty if has_empty else usual).all())
         if not is_usual or (has_empty and wrong.any()):
-            issues.refuse(wrong, rows, self.column, parsed.problem)
+            problems.refuse(wrong, rows, self.column, parsed.problem)
             for beyond, problem in out_of_range(self.scaling_name, values):
-                issues.refuse(beyond, rows, self.column, problem)
+                problems.refuse(beyond, rows, self.column, problem)
                 wrong = wrong | beyond
             values = np.where(wrong, np.nan, values)
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
-            issues.add_outside(self.column, outside, self.low, self.high)
+            problems.add_outside(self.column, outside, self.low, self.high)
             has_empty = True
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
@@ -469,12 +469,12 @@ class NumberEncoder(FilledEncoder):
         if has_empty:
             missing = np.isnan(values) & ~wrong
             fill = self.fill or 0.0
-            values = self.fill_missing(values, missing, wrong, fill, rows, out, issues)
+            values = self.fill_missing(values, missing, wrong, fill, rows, out, problems)
         if is_usual:
             scaled = self.scale(values)
         else:
             with np.errstate(all="ignore"):
-                scaled = refuse_overflow(self.scale(values), values, rows, self.column, issues)
+                scaled = refuse_overflow(self.scale(values), values, rows, self.column, problems)
         self.write(values, scaled, out)
 
     @cached_property

@@ -16,7 +16,7 @@ from dlcli.schema.section import Choice, Expected, OneOf, Positive
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
 
@@ -382,7 +382,7 @@ def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
 
 
 def scale_column(
-    scaling: FeatureScaling, values: Floats, rows: "Rows", column: str, issues: "ValueIssues"
+    scaling: FeatureScaling, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
 ) -> Floats:
     """Scale a column, and refuse values that leave float32's range by that.
 
@@ -391,18 +391,18 @@ def scale_column(
         values: the column's values, none missing, (rows,).
         rows: the rows.
         column: the column's name.
-        issues: as in `refuse_overflow`.
+        problems: as in `refuse_overflow`.
 
     Raises:
         DataError: as `refuse_overflow` does.
     """
     with np.errstate(all="ignore"):
         scaled = scaling.apply(values)
-    return refuse_overflow(scaled, values, rows, column, issues)
+    return refuse_overflow(scaled, values, rows, column, problems)
 
 
 def refuse_overflow(
-    scaled: Floats, values: Floats, rows: "Rows", column: str, issues: "ValueIssues"
+    scaled: Floats, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
 ) -> Floats:
     """Refuse scaled values that leave float32's range.
 
@@ -411,16 +411,16 @@ def refuse_overflow(
         values: the values in their own unit, (rows,).
         rows: the rows.
         column: the column's name.
-        issues: records values so far from the training rows that they overflow, if it is lenient.
+        problems: records values so far from the training rows that they overflow, if it is lenient.
 
     Returns:
         The scaled values, with 0 for those that were recorded.
 
     Raises:
-        DataError: for the first of these, with its row, unless the issues are lenient.
+        DataError: for the first of these, with its row, unless `problems` is lenient.
     """
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the largest number a network reads is {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
-    issues.refuse(wrong, rows, column, lambda at: end.format(values[at], scaled[at]))
+    problems.refuse(wrong, rows, column, lambda at: end.format(values[at], scaled[at]))
     return np.where(wrong, 0.0, scaled) if wrong.any() else scaled

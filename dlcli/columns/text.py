@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dlcli.columns.column_summary import ColumnView
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.sparse_rows import SparseRows
-    from dlcli.columns.value_issues import ValueIssues
+    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.rows import Rows
     from dlcli.tables.table import Table
@@ -275,7 +275,7 @@ class TextEncoder(column_type.SparseEncoder):
         """True if a value may be missing."""
         return self.missing != "error"
 
-    def encode(self, rows: "Rows", issues: "ValueIssues") -> "SparseRows":
+    def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
         """Return the column's inputs."""
         from dlcli.columns.sparse_rows import stack_sparse
         from dlcli.columns.tokens import count_tokens, count_tokens_of_few
@@ -290,8 +290,8 @@ class TextEncoder(column_type.SparseEncoder):
             present = [text for text in texts if text is not None]
             counted = self._count(*count_tokens_of_few(present, self._columns, self._longest))
         if self.missing == "error":
-            column_type.refuse_missing(missing, rows, self.column, issues)
-        return self._with_missing(counted, missing, issues)
+            column_type.refuse_missing(missing, rows, self.column, problems)
+        return self._with_missing(counted, missing, problems)
 
     def _count(self, keys: Indices, counts: Indices, texts: int) -> "SparseRows":
         """Encode some texts, given their tokens.
@@ -312,22 +312,22 @@ class TextEncoder(column_type.SparseEncoder):
         )
 
     def _with_missing(
-        self, texts: "SparseRows", missing: Mask, issues: "ValueIssues"
+        self, texts: "SparseRows", missing: Mask, problems: "ValueProblems"
     ) -> "SparseRows":
         """Add the rows without a text, and record them and those without a token.
 
         Args:
             texts: the inputs of the rows that have a text.
             missing: which have none, (rows,).
-            issues: records them.
+            problems: records them.
         """
         entries = np.diff(texts.starts)
-        issues.add_without_tokens(self.column, int(np.count_nonzero(entries == 0)), _NO_INPUT)
+        problems.add_without_tokens(self.column, int(np.count_nonzero(entries == 0)), _NO_INPUT)
         count = int(np.count_nonzero(missing))
         if not count:
             return texts
         is_unmarked = self.missing != "error" and not self.missing_share
-        issues.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
+        problems.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
         starts = np.zeros(len(missing) + 1, dtype=np.int64)
         starts[1:][~missing] = entries
         return replace(texts, starts=np.cumsum(starts))
@@ -392,9 +392,9 @@ class TextEncoder(column_type.SparseEncoder):
         advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
         return ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
 
-    def number_values(self, table: "Table", issues: "ValueIssues") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the counts that a client sends for the rows of a table, (rows, tokens)."""
-        counts = self.model_copy(update={"encoding": "count"}).encode(table, issues)
+        counts = self.model_copy(update={"encoding": "count"}).encode(table, problems)
         found = np.zeros((table.rows, len(self.tokens)), np.float32)
         counts.write(np.arange(table.rows), found)
         return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison.config_differences import Setting, differing_settings
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
@@ -207,7 +207,7 @@ def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
     """
     predictor = run.predictor
     table = predictor.read(data, others=predictor.metric_columns)
-    found = predictor.evaluate(table, ValueIssues())
+    found = predictor.evaluate(table, ValueProblems())
     decoded, row = found.decoded, found.evaluated.row_numbers
     if (numbers := found.evaluated.file_numbers) is not None:
         row = row | numbers.astype(np.int64) << _ROW_BITS

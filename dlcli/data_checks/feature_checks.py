@@ -18,7 +18,7 @@ from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.input_section import Input
-from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue, percent, quoted
+from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import find_identity
 from dlcli.errors import DataError, plural
@@ -63,7 +63,7 @@ _LONG = r"^[+-]?[0-9]{16,}$"
 # Types.
 
 
-def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
+def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataFinding | None:
     """Find columns whose type may be wrong, except those of `find_odd_values`.
 
     Args:
@@ -76,7 +76,7 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataIssue | None:
     }
     message = "columns whose inferred type may be wrong"
     advice = "declare their types in input.features"
-    return column_issue("doubtful_types", "warning", found, message, advice)
+    return column_finding("doubtful_types", "warning", found, message, advice)
 
 
 def _inferred(decision: Decision) -> Decision:
@@ -84,7 +84,7 @@ def _inferred(decision: Decision) -> Decision:
     return decision.otherwise if decision.otherwise and decision.warning else decision
 
 
-def find_odd_values(sample: Sample) -> DataIssue | None:
+def find_odd_values(sample: Sample) -> DataFinding | None:
     """Find columns that are numbers, although a few values are words.
 
     All rows are looked at, as a single one is too many. Declared numbers are not checked.
@@ -107,10 +107,10 @@ def find_odd_values(sample: Sample) -> DataIssue | None:
         rows += len(odd_rows)
     message = "columns of numbers in which a few values are not numbers"
     advice = "correct them, list them in data.missing, or declare the column categorical"
-    return column_issue("odd_values", "warning", found, message, advice, rows)
+    return column_finding("odd_values", "warning", found, message, advice, rows)
 
 
-def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
+def find_unbounded(decisions: Mapping[str, Decision]) -> DataFinding | None:
     """Find columns with a number that is infinite, or too large for 32 bits.
 
     Args:
@@ -127,7 +127,7 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataIssue | None:
         "correct them, or list them in data.missing; training ignores the column, and stops at "
         "them if it is declared"
     )
-    return column_issue("unbounded", "warning", found, message, advice)
+    return column_finding("unbounded", "warning", found, message, advice)
 
 
 def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
@@ -150,7 +150,7 @@ def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
 
 def find_identifiers(
     identities: Mapping[str, str], explained: Mapping[str, float]
-) -> DataIssue | None:
+) -> DataFinding | None:
     """Report features that merely distinguish or number the rows.
 
     Args:
@@ -167,10 +167,10 @@ def find_identifiers(
         found[name] = reason
     message = "features that only distinguish or number the rows"
     advice = f"it says nothing about new rows{harm}: declare it ignored in input.features"
-    return column_issue("identifiers", "warning", found, message, advice)
+    return column_finding("identifiers", "warning", found, message, advice)
 
 
-def find_long_numbers(sample: Sample) -> DataIssue | None:
+def find_long_numbers(sample: Sample) -> DataFinding | None:
     """Find features with whole numbers that are rounded when they are read, such as 2^53 + 1.
 
     Written with all their digits, they are identifiers rather than amounts.
@@ -186,13 +186,13 @@ def find_long_numbers(sample: Sample) -> DataIssue | None:
             found[name] = quoted(rounded[0])
     message = "whole numbers with too many digits to be read exactly"
     advice = "if they are identifiers, declare them ignored or categorical"
-    return column_issue("long_numbers", "warning", found, message, advice)
+    return column_finding("long_numbers", "warning", found, message, advice)
 
 
 # Repeated values.
 
 
-def find_constants(sample: Sample) -> DataIssue | None:
+def find_constants(sample: Sample) -> DataFinding | None:
     """Find features with the same value in all rows."""
     rows = sample.table.rows
     found = {
@@ -201,10 +201,10 @@ def find_constants(sample: Sample) -> DataIssue | None:
         if column.counts.tolist() == [rows]
     }
     advice = "the network can learn nothing from it: declare it ignored"
-    return column_issue("constants", "note", found, "the same value in all rows", advice, rows)
+    return column_finding("constants", "note", found, "the same value in all rows", advice, rows)
 
 
-def find_near_constants(sample: Sample) -> DataIssue | None:
+def find_near_constants(sample: Sample) -> DataFinding | None:
     """Find features with one value in over 99.5 % of the rows, and others in the rest."""
     rows = sample.table.rows
     found = {
@@ -214,10 +214,10 @@ def find_near_constants(sample: Sample) -> DataIssue | None:
     }
     message = "the same value in nearly all rows"
     advice = "so few other rows teach little, and standardized they are large"
-    return column_issue("near_constants", "note", found, message, advice)
+    return column_finding("near_constants", "note", found, message, advice)
 
 
-def find_copies(sample: Sample) -> DataIssue | None:
+def find_copies(sample: Sample) -> DataFinding | None:
     """Find features that equal an earlier one, or correspond to it one-to-one.
 
     Values that correspond, such as 1, 2, 3 to low, middle, high, count only where they repeat (two
@@ -235,7 +235,7 @@ def find_copies(sample: Sample) -> DataIssue | None:
             earlier.setdefault(key, name)
     message = "columns that repeat another"
     advice = "one of them is enough: declare the other ignored"
-    return column_issue("copies", "note", found, message, advice)
+    return column_finding("copies", "note", found, message, advice)
 
 
 def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
@@ -256,7 +256,7 @@ def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
         yield codes.tobytes(), "other values, one-to-one with"
 
 
-def find_spellings(sample: Sample) -> DataIssue | None:
+def find_spellings(sample: Sample) -> DataFinding | None:
     """Find categories, of features and of the target, that are one word in several spellings."""
     found = {}
     for name, words in sample.categories.items():
@@ -272,13 +272,13 @@ def find_spellings(sample: Sample) -> DataIssue | None:
             found[name] = f"{', '.join(map(quoted, alike[0][:3]))}{more}"
     message = "categories that differ only in capital letters or spaces"
     advice = "if they mean the same, spell them the same: the network learns each separately"
-    return column_issue("spellings", "warning", found, message, advice)
+    return column_finding("spellings", "warning", found, message, advice)
 
 
 # Missing values, and values that may mean so.
 
 
-def find_many_missing(sample: Sample) -> DataIssue | None:
+def find_many_missing(sample: Sample) -> DataFinding | None:
     """Find features without a value in half of the rows or more."""
     rows = sample.table.rows
     found = {
@@ -287,10 +287,10 @@ def find_many_missing(sample: Sample) -> DataIssue | None:
         if (missing := rows - column.present) >= MANY_MISSING * rows
     }
     advice = "find out why: that a value is missing may say more than the value"
-    return column_issue("many_missing", "note", found, "no value in many rows", advice)
+    return column_finding("many_missing", "note", found, "no value in many rows", advice)
 
 
-def find_missing_words(sample: Sample) -> DataIssue | None:
+def find_missing_words(sample: Sample) -> DataFinding | None:
     """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like.
 
     Others are the one word next to more than ten numbers or dates.
@@ -310,7 +310,7 @@ def find_missing_words(sample: Sample) -> DataIssue | None:
     columns = {name: sample.table.column(name) for name in found}
     setting = {name: _with_words_so_far(columns[name], found[name]) for name in found}
     advice = f"if they mean that the value is missing, set {missing_setting(setting)}"
-    return column_issue("missing_words", "note", details, message, advice)
+    return column_finding("missing_words", "note", details, message, advice)
 
 
 def _with_words_so_far(column: Column, words: Sequence[str]) -> list[str]:
@@ -330,7 +330,7 @@ def _words_among_numbers(column: Column, texts: Sequence[str]) -> list[str]:
     return words if others.looks_numeric() or guess_times(others) else []
 
 
-def find_missing_codes(sample: Sample) -> DataIssue | None:
+def find_missing_codes(sample: Sample) -> DataFinding | None:
     """Find numbers that are far from all others and repeat, such as -999.
 
     Such a number is the minimum or the maximum of its column. It is farther from the nearest other
@@ -352,7 +352,7 @@ def find_missing_codes(sample: Sample) -> DataIssue | None:
     setting = missing_setting(words)
     advice = f"if it means that the value is missing, leave the field empty, or set {setting}"
     rows = sum(rows for _, rows, _ in found.values())
-    return column_issue("missing_codes", "warning", details, message, advice, rows)
+    return column_finding("missing_codes", "warning", details, message, advice, rows)
 
 
 def _written(sample: Sample, name: str, index: int) -> list[str]:
@@ -397,7 +397,7 @@ def _is_frequent(rows: int, others: Codes) -> bool:
     return rows >= FEWEST_REPEATS and rows > float(np.median(others))
 
 
-def find_zeros(sample: Sample) -> DataIssue | None:
+def find_zeros(sample: Sample) -> DataFinding | None:
     """Find zeros in columns whose other numbers are all well above 0.
 
     The next number is at least a fifth of the median of those above 0, and its distance from 0 is
@@ -416,13 +416,13 @@ def find_zeros(sample: Sample) -> DataIssue | None:
             found[name] = plural(int(counts[0]), "row")
     message = "0 although all other values are far above it"
     advice = "if it means that the value is missing, leave the field empty"
-    return column_issue("zeros", "note", found, message, advice)
+    return column_finding("zeros", "note", found, message, advice)
 
 
 # Outliers.
 
 
-def find_outlying_dates(sample: Sample) -> DataIssue | None:
+def find_outlying_dates(sample: Sample) -> DataFinding | None:
     """Find a first or last date that is farther from the others than those are from each other.
 
     Such are 1900-01-01 and 9999-12-31, which often mean that there is no date. There must be 10
@@ -435,7 +435,7 @@ def find_outlying_dates(sample: Sample) -> DataIssue | None:
     }
     message = "dates far from all others"
     advice = "if they mean that there is no date, leave the field empty; else correct them"
-    return column_issue("outlying_dates", "warning", found, message, advice)
+    return column_finding("outlying_dates", "warning", found, message, advice)
 
 
 def _outlying(column: SampledColumn, values: Column) -> str:
@@ -460,7 +460,7 @@ def _outlying(column: SampledColumn, values: Column) -> str:
     return ", ".join(f"{text} in {rows}" for text, rows in counts.items())
 
 
-def find_wide_ranges(sample: Sample, section: Input) -> DataIssue | None:
+def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
     """Find numbers with a value more than 10 standard deviations from their mean.
 
     A warning from 30 on, a note below. Not checked are columns with fewer than 20 distinct values,
@@ -488,7 +488,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataIssue | None:
     advice = f"if they are correct, {scaling} brings them nearer; if not, correct them"
     is_very_far = max(map(abs, found.values()), default=0.0) >= VERY_FAR_DEVIATIONS
     severity: Severity = "warning" if is_very_far else "note"
-    return column_issue("wide_ranges", severity, details, message, advice)
+    return column_finding("wide_ranges", severity, details, message, advice)
 
 
 def _farthest(column: SampledColumn, section: Input) -> float:

@@ -10,7 +10,7 @@ from dlcli.columns.column_type import Decision, Ignored
 from dlcli.config.data_section import Data, Target
 from dlcli.config.input_section import Input
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
-from dlcli.data_checks.data_issue import DataIssue
+from dlcli.data_checks.data_finding import DataFinding
 from dlcli.data_checks.sample import Sample, draw_sample
 from dlcli.data_checks.split_checks import advise_split
 from dlcli.encoding.column_types import count_all_rows, type_columns
@@ -42,7 +42,7 @@ class ColumnOverview:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A table's columns, and the problems that checks found in it."""
+    """A table's columns, and the findings of checks."""
 
     file: str
     """The table's file, as the user named it."""
@@ -52,8 +52,8 @@ class Inspection:
     """The column to predict, or several, if they were named."""
     columns: tuple[ColumnOverview, ...]
     """All columns, in order."""
-    issues: tuple[DataIssue, ...]
-    """The problems, warnings first."""
+    issues: tuple[DataFinding, ...]
+    """The findings, warnings first."""
 
 
 def read_for_inspection(
@@ -87,7 +87,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
         UsageError: for a target that is no column.
     """
     task, labelled = None, table
-    found: list[DataIssue | None] = []
+    found: list[DataFinding | None] = []
     targets = () if target is None else require_columns(table, target)
     if targets:
         declared = Target(column=targets)
@@ -111,7 +111,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
-        *_training_issues(sample, table, Input()),
+        *_training_findings(sample, table, Input()),
         *_with_sample_size(
             sample,
             feature_checks.find_missing_words(sample),
@@ -129,16 +129,18 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),
-        advice.issue if advice is not None else None,
+        advice.finding if advice is not None else None,
     ]
-    issues = [_lenient(issue, decisions) for issue in found if issue is not None]
-    issues.sort(key=lambda issue: issue.severity == "note")  # stable: else in the order of checks
+    findings = [_lenient(finding, decisions) for finding in found if finding is not None]
+    findings.sort(
+        key=lambda finding: finding.severity == "note"
+    )  # stable: else in the order of checks
     overviews = (
         _overview(table if name in targets else labelled, name, decisions.get(name), task)
         for name in table.columns
     )
     named = targets if len(targets) > 1 else next(iter(targets), None)
-    return Inspection(table.file, table.rows, named, tuple(overviews), tuple(issues))
+    return Inspection(table.file, table.rows, named, tuple(overviews), tuple(findings))
 
 
 def inspect_split(
@@ -148,7 +150,7 @@ def inspect_split(
     decisions: Mapping[str, Decision],
     section: Input,
     is_grouped: bool = False,
-) -> list[DataIssue]:
+) -> list[DataFinding]:
     """Find what is likely to spoil training or its metrics: the warnings.
 
     Args:
@@ -160,20 +162,20 @@ def inspect_split(
         is_grouped: whether the split keeps groups of rows whole.
 
     Returns:
-        At most one issue for each check. Values that can't be encoded are reported by the encoding.
+        At most one finding for each check; the encoding reports values that can't be encoded.
     """
     sample = draw_sample(split.train, decisions, task)
     sets = (("validation", split.validation), ("test", split.test))
     held_out = {name: table for name, table in sets if table is not None}
     found = [
-        *_training_issues(sample, whole, section),
+        *_training_findings(sample, whole, section),
         row_checks.find_duplicates_across(sample, held_out, is_grouped),
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:
         many = naming_checks.find_naming_columns(sample, texts_only=True)
         found += _with_sample_size(sample, *many)
-    return [issue for issue in found if issue is not None and issue.severity == "warning"]
+    return [finding for finding in found if finding is not None and finding.severity == "warning"]
 
 
 def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]:
@@ -191,8 +193,8 @@ def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]
     return columns
 
 
-def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataIssue | None]:
-    """Run the checks whose issues may be warnings about training rows."""
+def _training_findings(sample: Sample, whole: Table, section: Input) -> list[DataFinding | None]:
+    """Run the checks whose findings may be warnings about training rows."""
     identities = feature_checks.find_identities(sample, whole)
     explained = target_checks.explain_by_columns(sample)
     return [
@@ -215,32 +217,32 @@ def _training_issues(sample: Sample, whole: Table, section: Input) -> list[DataI
     ]
 
 
-def _with_sample_size(sample: Sample, *found: DataIssue | None) -> Iterable[DataIssue | None]:
-    """Add to issues how many rows were looked at, unless it was all rows."""
+def _with_sample_size(sample: Sample, *found: DataFinding | None) -> Iterable[DataFinding | None]:
+    """Add to findings how many rows were looked at, unless it was all rows."""
     if sample.table.rows == sample.whole.rows:
         return found
     note = f" (in {plural(sample.table.rows, 'row')} looked at)"
     return [replace(each, message=each.message + note) if each else None for each in found]
 
 
-def _missing_target(targets: tuple[str, ...], rows: int, message: str) -> DataIssue | None:
+def _missing_target(targets: tuple[str, ...], rows: int, message: str) -> DataFinding | None:
     advice = "fill them in if you can; data.on_missing_target: error refuses such rows"
-    issue = DataIssue("missing_target", "warning", targets, rows, printable(message), advice)
-    return issue if rows else None
+    finding = DataFinding("missing_target", "warning", targets, rows, printable(message), advice)
+    return finding if rows else None
 
 
-def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> DataIssue:
+def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigError) -> DataFinding:
     message = printable(str(error))
-    return DataIssue(check, "warning", columns, None, message, "training stops with this error")
+    return DataFinding(check, "warning", columns, None, message, "training stops with this error")
 
 
-def _lenient(issue: DataIssue, decisions: Mapping[str, Decision]) -> DataIssue:
+def _lenient(finding: DataFinding, decisions: Mapping[str, Decision]) -> DataFinding:
     """Turn a warning into a note if `auto` ignores the columns that it is about."""
     ignored = {name for name, item in decisions.items() if not item.feature.is_read}
-    if issue.check not in _REASONS_TO_IGNORE or not ignored.issuperset(issue.columns):
-        return issue
+    if finding.check not in _REASONS_TO_IGNORE or not ignored.issuperset(finding.columns):
+        return finding
     advice = "ignored, as long as input.features doesn't name it"
-    return replace(issue, severity="note", advice=advice)
+    return replace(finding, severity="note", advice=advice)
 
 
 def _overview(

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dlcli.data_checks.data_issue import DataIssue, Severity, column_issue
+from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding
 from dlcli.data_checks.sample import (
     Codes,
     Floats,
@@ -47,7 +47,7 @@ _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _MOST_COLUMNS = 100
 
 _A_PART = "a part of what other columns leave of the target"
-_ISSUES: Mapping[NamingKind, tuple[Severity, str, str]] = {
+_KINDS: Mapping[NamingKind, tuple[Severity, str, str]] = {
     "codes": (
         "note",
         f"whole numbers that explain {_A_PART}, but not by their order",
@@ -77,14 +77,14 @@ class Naming(NamedTuple):
     """The share that they explain of what the other columns leave of the target."""
 
 
-def find_naming_columns(sample: Sample, *, texts_only: bool = False) -> list[DataIssue | None]:
-    """Find columns whose values name something, but are not encoded so: an issue for each kind."""
-    found, issues = explain_by_values(sample, texts_only=texts_only), []
-    for kind, (severity, message, advice) in _ISSUES.items():
+def find_naming_columns(sample: Sample, *, texts_only: bool = False) -> list[DataFinding | None]:
+    """Find columns whose values name something, but are not encoded so: a finding for each kind."""
+    found, findings = explain_by_values(sample, texts_only=texts_only), []
+    for kind, (severity, message, advice) in _KINDS.items():
         named = {name: each.share for name, each in found.items() if each.kind == kind}
         shares = {name: f"{100 * share:.0f} %" for name, share in named.items()}
-        issues.append(column_issue(kind, severity, shares, message, advice))
-    return issues
+        findings.append(column_finding(kind, severity, shares, message, advice))
+    return findings
 
 
 def explain_by_values(sample: Sample, *, texts_only: bool = False) -> dict[str, Naming]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.data_checks.data_issue import DataIssue, Severity, percent
+from dlcli.data_checks.data_finding import DataFinding, Severity, percent
 from dlcli.data_checks.sample import Sample, draw, draw_rows
 from dlcli.errors import DataError
 from dlcli.tables.arrow_arrays import mask_to_numpy
@@ -28,7 +28,7 @@ _MISSING = 1
 Hashes = NDArray[np.uint64]
 
 
-def find_duplicates(sample: Sample) -> DataIssue | None:
+def find_duplicates(sample: Sample) -> DataFinding | None:
     """Find rows that repeat an earlier one in every feature.
 
     A warning from 5 % of the rows (and 3) on, a note below. Not checked are tables in which as many
@@ -54,12 +54,12 @@ def find_duplicates(sample: Sample) -> DataIssue | None:
         if not same:
             severity = "note"
             advice = "so they are no copies, but the features don't distinguish them"
-    return DataIssue("duplicates", severity, (), repeated, message, advice)
+    return DataFinding("duplicates", severity, (), repeated, message, advice)
 
 
 def find_duplicates_across(
     sample: Sample, held_out: Mapping[str, Table], is_grouped: bool = False
-) -> DataIssue | None:
+) -> DataFinding | None:
     """Find held-out rows that equal a training row in every feature.
 
     A warning from 5 % of a set's rows (and 3) on, a note below. Not checked is what
@@ -101,7 +101,7 @@ def find_duplicates_across(
     if not is_grouped:
         advice += ", or keep copies in the same set by data.split: {name: group, column: ...}"
     severity: Severity = "warning" if "warning" in severities else "note"
-    return DataIssue("duplicates_across_split", severity, (), total, message, advice)
+    return DataFinding("duplicates_across_split", severity, (), total, message, advice)
 
 
 def _severity(found: int, rows: int) -> Severity:

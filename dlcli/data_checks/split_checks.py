@@ -16,7 +16,7 @@ import numpy as np
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
-from dlcli.data_checks.data_issue import DataIssue, quoted
+from dlcli.data_checks.data_finding import DataFinding, quoted
 from dlcli.data_checks.sample import (
     MOST_ROWS,
     Codes,
@@ -89,7 +89,7 @@ class SplitAdvice:
     """The way to split instead."""
     later: str
     """The way to evaluate on later rows, if that is another one."""
-    issue: DataIssue
+    finding: DataFinding
     """The same with the evidence, and how to split instead."""
 
 
@@ -165,8 +165,8 @@ def _advice(
         f"{int(100 * reduction)} %"
     )
     both = "; ".join(filter(None, ways))
-    issue = DataIssue("dependent_rows", "warning", (choice.column,), None, message, both)
-    return SplitAdvice(choice, is_clear, reason, *ways, issue)
+    finding = DataFinding("dependent_rows", "warning", (choice.column,), None, message, both)
+    return SplitAdvice(choice, is_clear, reason, *ways, finding)
 
 
 def _setting(choice: GroupSplit | TimeSplit) -> str:

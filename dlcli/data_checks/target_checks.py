@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS
-from dlcli.data_checks.data_issue import DataIssue, column_issue, listed
+from dlcli.data_checks.data_finding import DataFinding, column_finding, listed
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import infer_type
 from dlcli.errors import plural, predicted_target
@@ -33,7 +33,7 @@ MOST_CLASS_NUMBERS = 20
 """The most integers that are taken for numbered classes."""
 
 
-def find_constant_target(sample: Sample) -> DataIssue | None:
+def find_constant_target(sample: Sample) -> DataFinding | None:
     """Find targets, numbers or columns of labels, with the same value in all rows."""
     task = sample.task
     if task is None or not task.has_column_per_output:
@@ -45,7 +45,7 @@ def find_constant_target(sample: Sample) -> DataIssue | None:
     }
     message = "the same target in all rows"
     advice = "there is nothing to learn: check that it is the right column"
-    return column_issue("constant_target", "warning", found, message, advice, sample.whole.rows)
+    return column_finding("constant_target", "warning", found, message, advice, sample.whole.rows)
 
 
 def _is_constant(table: Table, column: str, task: Task) -> bool:
@@ -57,7 +57,7 @@ def _is_constant(table: Table, column: str, task: Task) -> bool:
     return bool((numbers == numbers[:1]).all())
 
 
-def find_far_target(sample: Sample) -> DataIssue | None:
+def find_far_target(sample: Sample) -> DataFinding | None:
     """Find numeric targets of which one value is far from all others, as after a typing error."""
     task, table, found = sample.task, sample.whole, dict[str, str]()
     if task is None or task.outcome != "numbers" or table.rows < _FEWEST_NUMBERS:
@@ -79,10 +79,10 @@ def find_far_target(sample: Sample) -> DataIssue | None:
         "if it is wrong, correct it or drop the row; if not, loss: mean_absolute_error or huber is "
         "less sensitive to it"
     )
-    return column_issue("far_target", "warning", found, message, advice)
+    return column_finding("far_target", "warning", found, message, advice)
 
 
-def find_class_numbers(sample: Sample) -> DataIssue | None:
+def find_class_numbers(sample: Sample) -> DataFinding | None:
     """Find a numeric target of a few integers, from 0 or 1 without a gap, as classes are numbered.
 
     A declared type is not doubted.
@@ -107,10 +107,10 @@ def find_class_numbers(sample: Sample) -> DataIssue | None:
         "otherwise, type: numeric"
     )
     found = {column: f"{number(distinct[0])} to {number(distinct[-1])}"}
-    return column_issue("class_numbers", "warning", found, message, advice)
+    return column_finding("class_numbers", "warning", found, message, advice)
 
 
-def find_odd_classes(sample: Sample) -> DataIssue | None:
+def find_odd_classes(sample: Sample) -> DataFinding | None:
     """Find classes that are amounts or dates, or would be except for a few values.
 
     Numbers with a `free` among them are text, so that each is a class. Declared classes are not
@@ -122,7 +122,7 @@ def find_odd_classes(sample: Sample) -> DataIssue | None:
     message = f"a target read as {len(task.classes):,} classes"
     advice = "correct the values or drop such rows; if they are classes, declare type: categorical"
     found = {task.columns[0]: decision.reason}
-    return column_issue("odd_classes", "warning", found, message, advice)
+    return column_finding("odd_classes", "warning", found, message, advice)
 
 
 def type_without_classes(table: Table, task: Task) -> Decision | None:
@@ -140,7 +140,7 @@ def type_without_classes(table: Table, task: Task) -> Decision | None:
     return decision if is_odd else None
 
 
-def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataIssue | None:
+def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataFinding | None:
     """Find classes with fewer than 10 rows, or without a training row.
 
     All rows are counted. Tables of fewer than 20 rows are not checked.
@@ -165,10 +165,10 @@ def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataIssue
     rows = sum(total[name] for name in [*untaught, *rare])
     message = f"classes {', and '.join(parts)}"
     advice = "too few to learn from or to evaluate: collect more such rows, or combine classes"
-    return DataIssue("rare_classes", "warning", task.columns, rows, message, advice)
+    return DataFinding("rare_classes", "warning", task.columns, rows, message, advice)
 
 
-def find_imbalance(table: Table, task: Task | None) -> DataIssue | None:
+def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:
     """Find targets whose largest class has more than 10 times the rows of the smallest."""
     if task is None or not task.classes or table.rows < MIN_ROWS:
         return None
@@ -180,7 +180,7 @@ def find_imbalance(table: Table, task: Task | None) -> DataIssue | None:
     message = f"classes of very different size: {extremes}"
     advice = "accuracy is misleading: see balanced_accuracy in the results, "
     advice += "and try class_weight: balanced"
-    return DataIssue("class_imbalance", "note", task.columns, None, message, advice)
+    return DataFinding("class_imbalance", "note", task.columns, None, message, advice)
 
 
 def _class_counts(table: Table, task: Task) -> Counter[str]:
@@ -224,7 +224,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
 
 def find_leakage(
     explained: Mapping[str, float], task: Task | None, identities: Collection[str] = ()
-) -> DataIssue | None:
+) -> DataFinding | None:
     """Find columns from which alone the target of other rows can be predicted almost without error.
 
     Not reported are identifiers, which have a check of their own.
@@ -245,7 +245,7 @@ def find_leakage(
         "check that its value is known when predictions are made, and not derived from the target; "
         "otherwise declare it ignored in input.features"
     )
-    return column_issue("target_leakage", "warning", leaks, message, advice)
+    return column_finding("target_leakage", "warning", leaks, message, advice)
 
 
 def select_leaks(explained: Mapping[str, float], task: Task | None) -> dict[str, float]:

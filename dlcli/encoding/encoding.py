@@ -29,12 +29,12 @@ from dlcli.columns.column_type import (
 from dlcli.columns.layout import Layout
 from dlcli.columns.registry import COLUMN_TYPES, FeatureEncoder
 from dlcli.columns.scaling import Fitted
-from dlcli.columns.value_issues import (
-    ColumnIssues,
+from dlcli.columns.value_problems import (
+    ColumnProblems,
     Line,
     Place,
-    ValueIssues,
     ValueNote,
+    ValueProblems,
     short_moments,
     summarize_notes,
     value_notes,
@@ -75,31 +75,33 @@ class Encoding(Fitted):
         columns = [*self._dense, *self._sparse]
         return Layout(tuple(block for feature in columns for block in feature.blocks))
 
-    def transform(self, rows: Table | FewRows, issues: ValueIssues) -> encoded_rows.InMemoryInputs:
+    def transform(
+        self, rows: Table | FewRows, problems: ValueProblems
+    ) -> encoded_rows.InMemoryInputs:
         """Encode rows.
 
         Args:
             rows: with at least the columns that training read, in any order.
-            issues: records values that can't be encoded, or that were not in the training rows.
+            problems: records values that can't be encoded, or that were not in the training rows.
 
         Raises:
             DataError: for columns that the table doesn't have; or for values that can't be encoded,
-                with their row, unless the issues are lenient.
+                with their row, unless `problems` is lenient.
         """
         if not self._columns.issubset(rows.columns):
             read = [feature.column for feature in self.features]
             raise DataError(absent_columns(read, rows.columns), file=rows.file)
         if isinstance(rows, FewRows):
-            inputs = encoded_rows.InMemoryInputs(self._encode_few(rows, issues))
+            inputs = encoded_rows.InMemoryInputs(self._encode_few(rows, problems))
         else:
-            dense = encode_dense(self._dense, rows, issues)
+            dense = encode_dense(self._dense, rows, problems)
             inputs = encoded_rows.InMemoryInputs(
-                dense, tuple(each.encode(rows, issues) for each in self._sparse)
+                dense, tuple(each.encode(rows, problems) for each in self._sparse)
             )
-        issues.rows += rows.rows
+        problems.rows += rows.rows
         return inputs
 
-    def _encode_few(self, rows: FewRows, issues: ValueIssues) -> Matrix:
+    def _encode_few(self, rows: FewRows, problems: ValueProblems) -> Matrix:
         """Encode few rows, (rows, inputs)."""
         width, encoders, together = self._of_few
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
@@ -109,11 +111,11 @@ class Encoding(Fitted):
         for encoder, inputs in encoders:
             if encoder.column in encoded:
                 if record := encoded[encoder.column]:
-                    record(issues)
+                    record(problems)
             elif isinstance(encoder, SparseEncoder):
-                encoder.encode(rows, issues).fill(matrix[:, inputs])
+                encoder.encode(rows, problems).fill(matrix[:, inputs])
             elif isinstance(encoder, DenseEncoder):
-                encoder.encode(rows, matrix[:, inputs], issues)
+                encoder.encode(rows, matrix[:, inputs], problems)
         return matrix
 
     @cached_property
@@ -178,7 +180,7 @@ def encode_rows(
     encoding: Encoding,
     table: Table,
     weight: str | None,
-    issues: ValueIssues,
+    problems: ValueProblems,
     writer: encoded_rows.InputsWriter | None = None,
 ) -> encoded_rows.EncodedRows:
     """Encode rows that have a target.
@@ -187,7 +189,7 @@ def encode_rows(
         encoding: fitted on training rows.
         table: the rows.
         weight: the column of row weights, if there is one.
-        issues: records feature values that can't be encoded, or that were not in the training rows.
+        problems: records values that can't be encoded, or that were not in the training rows.
         writer: writes the inputs to disk, some rows at a time; without one they are in memory.
 
     Raises:
@@ -195,41 +197,44 @@ def encode_rows(
     """
     inputs: encoded_rows.Inputs
     if isinstance(table, SharedTable):
-        inputs = _encode_share(encoding, table, issues, writer)
+        inputs = _encode_share(encoding, table, problems, writer)
     else:
-        inputs = _encode_inputs(encoding, table, issues, writer)
-    target = encoding.task.encode(table, ValueIssues())
-    return encoded_rows.EncodedRows(inputs, target, row_weights(table, weight, ValueIssues()))
+        inputs = _encode_inputs(encoding, table, problems, writer)
+    target = encoding.task.encode(table, ValueProblems())
+    return encoded_rows.EncodedRows(inputs, target, row_weights(table, weight, ValueProblems()))
 
 
 def _encode_inputs(
-    encoding: Encoding, table: Table, issues: ValueIssues, writer: encoded_rows.InputsWriter | None
+    encoding: Encoding,
+    table: Table,
+    problems: ValueProblems,
+    writer: encoded_rows.InputsWriter | None,
 ) -> encoded_rows.InMemoryInputs | encoded_rows.OnDiskInputs:
     if writer is None:
-        return encoding.transform(table, issues)
+        return encoding.transform(table, problems)
     rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
     for part in table.parts(rows):
-        writer.append(encoding.transform(part, issues))
+        writer.append(encoding.transform(part, problems))
     return writer.finish()
 
 
 def _encode_share(
     encoding: Encoding,
     table: SharedTable,
-    issues: ValueIssues,
+    problems: ValueProblems,
     writer: encoded_rows.InputsWriter | None,
 ) -> encoded_rows.ShardedInputs:
-    """Encode this worker's rows, and record the issues of all."""
-    own, shares = ValueIssues(lenient=issues.lenient), table.data.shares
+    """Encode this worker's rows, and record the problems of all."""
+    own, shares = ValueProblems(lenient=problems.lenient), table.data.shares
     stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
     recorded = {column: vars(each) for column, each in own.columns.items()}
     for rank, found in enumerate(shares.workers.gather(recorded)):
-        columns = {column: ColumnIssues(**fields) for column, fields in found.items()}
-        issues.add(columns, np.flatnonzero(shares.owners == rank))
+        columns = {column: ColumnProblems(**fields) for column, fields in found.items()}
+        problems.add(columns, np.flatnonzero(shares.owners == rank))
     return encoded_rows.ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
-def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIssues) -> Matrix:
+def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
     """Encode columns side by side, (rows, inputs).
 
     Writing a single input of each row into a wide matrix loads a whole cache line for each four
@@ -239,10 +244,10 @@ def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIs
     Args:
         encoders: the encoders of the columns.
         table: the rows.
-        issues: records values that can't be encoded, or that were not in the training rows.
+        problems: records values that can't be encoded, or that were not in the training rows.
 
     Raises:
-        DataError: for values that can't be encoded, unless the issues are lenient.
+        DataError: for values that can't be encoded, unless `problems` is lenient.
     """
     widths = [len(encoder.inputs) for encoder in encoders]
     dense = np.zeros((table.rows, sum(widths)), dtype=np.float32)
@@ -257,7 +262,7 @@ def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIs
         group = np.zeros((width, table.rows), dtype=np.float32).T if is_staged else out
         ends = np.cumsum(widths[first:last]).tolist()
         for encoder, begin, end in zip(encoders[first:last], [0, *ends], ends, strict=False):
-            encoder.encode(table, group[:, begin:end], issues)
+            encoder.encode(table, group[:, begin:end], problems)
         if is_staged:
             out[:] = group
         first, start = last, start + width
@@ -265,22 +270,22 @@ def encode_dense(encoders: Sequence[DenseEncoder], table: Table, issues: ValueIs
 
 
 def row_weights(
-    table: Table, column: str | None, issues: ValueIssues
+    table: Table, column: str | None, problems: ValueProblems
 ) -> NDArray[np.float64] | None:
     """Read the weights of a table's rows, (rows,); None without a column for them.
 
     Raises:
-        DataError: for a missing or negative weight, unless the issues are lenient; or if all are 0.
+        DataError: for a missing or negative weight, unless `problems` is lenient; or if all are 0.
     """
     if column is None:
         return None
     parsed = table.column(column).numbers()
     weights = parsed.values
-    issues.refuse(parsed.unreadable, table, column, parsed.problem)
+    problems.refuse(parsed.unreadable, table, column, parsed.problem)
     advice = "the weight is missing; fill it in, or leave such rows out of the file"
-    issues.refuse(parsed.missing, table, column, lambda _: advice)
+    problems.refuse(parsed.missing, table, column, lambda _: advice)
     negative = "the weight is negative: {:g}".format
-    issues.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
+    problems.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
     if not weights.any():
         raise DataError("all weights are 0", file=table.file, column=column)
     return weights
@@ -301,7 +306,7 @@ class ColumnDifference:
     """Differences of a column's values from those of the training rows."""
 
     column: str
-    issues: ColumnIssues
+    problems: ColumnProblems
     rows: int
     """Number of rows."""
     training_missing_share: float
@@ -310,7 +315,7 @@ class ColumnDifference:
     @property
     def missing_share(self) -> float:
         """Share of the rows without a value."""
-        return self.issues.missing / max(self.rows, 1)
+        return self.problems.missing / max(self.rows, 1)
 
     @property
     def has_other_missing_share(self) -> bool:
@@ -321,45 +326,45 @@ class ColumnDifference:
         """
         share = self.training_missing_share
         deviation = math.sqrt(self.rows * share * (1 - share))
-        distance = abs(self.issues.missing - self.rows * share)
+        distance = abs(self.problems.missing - self.rows * share)
         is_improbable = distance > _NOTABLE_DEVIATIONS * deviation + 1
         return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
         """Return the differences by name; all counts are of rows."""
-        issues, document = self.issues, dict[str, object]()
-        if issues.unreadable:
-            document["unreadable"] = issues.unreadable
-        if issues.unseen:
-            document["unseen"] = issues.unseen.total()
-            document["unseen_values"] = dict(issues.unseen.most_common(_LISTED_VALUES))
-        if issues.outside:
-            document |= {"outside": issues.outside, "training_range": issues.range}
-        if issues.without_tokens:
-            document["without_tokens"] = issues.without_tokens
+        problems, document = self.problems, dict[str, object]()
+        if problems.unreadable:
+            document["unreadable"] = problems.unreadable
+        if problems.unseen:
+            document["unseen"] = problems.unseen.total()
+            document["unseen_values"] = dict(problems.unseen.most_common(_LISTED_VALUES))
+        if problems.outside:
+            document |= {"outside": problems.outside, "training_range": problems.range}
+        if problems.without_tokens:
+            document["without_tokens"] = problems.without_tokens
         if self.has_other_missing_share:
-            document["missing"] = issues.missing
+            document["missing"] = problems.missing
             document["missing_share"] = self.missing_share
             document["training_missing_share"] = self.training_missing_share
         return document
 
     def range_note(self) -> ValueNote | None:
         """Describe values outside the training rows' range; `None` if there are none."""
-        issues = self.issues
-        if not issues.outside or issues.range is None:
+        problems = self.problems
+        if not problems.outside or problems.range is None:
             return None
-        ends = [end if isinstance(end, str) else f"{end:g}" for end in issues.range]
+        ends = [end if isinstance(end, str) else f"{end:g}" for end in problems.range]
         low, high = short_moments(ends)
         kind, detail = "outside the training rows' range", f", {low} to {high}"
-        return ValueNote(self.column, issues.outside, kind, detail)
+        return ValueNote(self.column, problems.outside, kind, detail)
 
 
-def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDifference]:
+def find_differences(encoding: Encoding, problems: ValueProblems) -> list[ColumnDifference]:
     """Compare rows that were encoded with the training rows.
 
     Args:
         encoding: fitted on training rows.
-        issues: the record of encoding the rows.
+        problems: the record of encoding the rows.
 
     Returns:
         The columns with a difference, in the order of the features.
@@ -367,8 +372,8 @@ def find_differences(encoding: Encoding, issues: ValueIssues) -> list[ColumnDiff
     every = (
         ColumnDifference(
             feature.column,
-            issues.columns.get(feature.column, ColumnIssues()),
-            issues.rows,
+            problems.columns.get(feature.column, ColumnProblems()),
+            problems.rows,
             feature.missing_share,
         )
         for feature in encoding.features
@@ -389,7 +394,7 @@ def difference_lines(
         place: names the row of an index, as `Table.place` does.
     """
     yield from summarize_notes(
-        note for each in differences for note in value_notes(each.column, each.issues, place)
+        note for each in differences for note in value_notes(each.column, each.problems, place)
     )
     yield from _range_lines([note for each in differences if (note := each.range_note())])
     shares = [

@@ -96,7 +96,7 @@ def settle_missing_words(
             settled[name] = ()
     read = []
     for table, words in zip(tables, held, strict=True):
-        read.append(_with_remark(replace(table, missing_words=settled), words, auto))
+        read.append(_with_note(replace(table, missing_words=settled), words, auto))
         read[-1].reuse(table)
         read[-1].parse_together()
     return tuple(read)
@@ -129,9 +129,7 @@ def _holds_numbers_or_dates(train: Table, column: str) -> bool:
     return any(rule(view) for rule in rules_of_usual_missing_words())
 
 
-def _with_remark(
-    table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]
-) -> Table:
+def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]) -> Table:
     """Add a note on the words that count as missing, if there are any.
 
     Args:

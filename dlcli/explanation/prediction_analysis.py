@@ -19,7 +19,7 @@ from dlcli.arrays import Indices, Matrix
 from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import ColumnEncoder
 from dlcli.columns.registry import type_named
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
@@ -183,7 +183,7 @@ def read_true_values(task: Task, tables: Iterable[Table], units: Floats) -> True
         tables: the rows, one table after the other.
         units: see `target_units`.
     """
-    values = np.concatenate([task.values(table, ValueIssues()) for table in tables])
+    values = np.concatenate([task.values(table, ValueProblems()) for table in tables])
     return TrueValues(values, units)
 
 
@@ -199,7 +199,7 @@ def target_units(task: Task, train: Table) -> Floats:
     """
     if task.outcome != "numbers" or task.width == 1:
         return np.ones(1)
-    deviations = task.values(train, ValueIssues()).std(axis=0)
+    deviations = task.values(train, ValueProblems()).std(axis=0)
     return np.where(deviations > 0, deviations, 1.0)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__, safe_files
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, UsageError, option
 from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
 from dlcli.exports.check_rows import held_out_rows, made_up_rows
@@ -257,7 +257,7 @@ def _check(
 
     def check(table: Table, kind: str) -> tuple[Arrays, Arrays]:
         inputs = format.values(exported, table)
-        outputs = format.outputs(predictor.predict(table, ValueIssues(lenient=True)))
+        outputs = format.outputs(predictor.predict(table, ValueProblems(lenient=True)))
         found = runner(inputs)
         agreement = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
         reason = _unread_values(exported, table) if agreement.failures else ""

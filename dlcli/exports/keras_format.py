@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.client_values import ModelInput
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.model_interface import Exported, ModelFormat, ModelOutput
 from dlcli.exports.tensorflow_operations import tensorflow_loaded
@@ -62,7 +62,7 @@ def write_keras(exported: Exported, folder: Path) -> Runner:
 
 def keras_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return encoded rows."""
-    inputs = exported.predictor.encoding.transform(table, ValueIssues(lenient=True))
+    inputs = exported.predictor.encoding.transform(table, ValueProblems(lenient=True))
     return {_INPUT: inputs.part(0, len(inputs))}
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dlcli.columns.client_values import RECIPE, ModelInput
 from dlcli.columns.graph_operations import Dtype, Function, Value
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports.agreement import Arrays, Runner
 from dlcli.exports.model_graph import in_input_order, predict
@@ -176,9 +176,9 @@ def load_litert(folder: Path) -> Runner:
 
 def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
     """Return what a client sends: what the recipe makes of the rows of a table."""
-    issues = ValueIssues(lenient=True)
+    problems = ValueProblems(lenient=True)
     pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
-    return {each.name: feature.number_values(table, issues) for each, feature in pairs}
+    return {each.name: feature.number_values(table, problems) for each, feature in pairs}
 
 
 def _recipe(exported: Exported) -> dict[str, Any]:

@@ -176,9 +176,9 @@ def _signs_of_a_leak(
     perfect = _nearly_perfect(result, baselines)
     reported = [
         column
-        for issue in rows.issues
-        if issue.check == "target_leakage"
-        for column in issue.columns
+        for finding in rows.findings
+        if finding.check == "target_leakage"
+        for column in finding.columns
     ]
     is_linear_perfect = perfect is not None and perfect.model != "constant"
     if not reported and not is_linear_perfect:

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli import errors
-from dlcli.columns.value_issues import ValueNote, merge_notes
+from dlcli.columns.value_problems import ValueNote, merge_notes
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config

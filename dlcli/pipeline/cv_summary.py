@@ -9,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from dlcli.columns.value_issues import ValueNote
+from dlcli.columns.value_problems import ValueNote
 from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from dlcli import is_command_line
 from dlcli.arrays import Indices
 from dlcli.cluster import ALONE, Cluster
-from dlcli.columns.value_issues import ValueNote
+from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import advise_on_divergence

@@ -307,14 +307,14 @@ def _predict_part(
         output = stack.enter_context(_new_file(target, options.spreadsheet_safe))
         rejects: prediction_tables.RowWriter | None = None
         for table in chain([first], tables):
-            issues = options.bad_rows.new_issues()
-            predictions = predictor.predict(table, issues)
-            bad = issues.bad_indices if rejected else None
+            problems = options.bad_rows.new_record()
+            predictions = predictor.predict(table, problems)
+            bad = problems.bad_indices if rejected else None
             output.write(prediction_tables.assemble(predictions, table, options.keep, bad))
-            if rejected and issues.bad_indices.size:
+            if rejected and problems.bad_indices.size:
                 rejects = rejects or stack.enter_context(_new_file(rejected / part.name))
-                rejects.write(prediction_tables.rejected_rows(table, issues))
-            found.add(RowDifferences.of(issues, table, with_file=True))
+                rejects.write(prediction_tables.rejected_rows(table, problems))
+            found.add(RowDifferences.of(problems, table, with_file=True))
         if _Version.of(part.source) != before:
             message = "changed while it was read; run the command again"
             raise errors.DataError(message, file=part.source)

@@ -23,7 +23,7 @@ from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVa
 import numpy as np
 
 from dlcli.arrays import Indices
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.input_section import FEWEST_TRIAL_ROWS
 from dlcli.encoding.encoded_rows import is_resident
@@ -145,7 +145,7 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
         fold = folds[(number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.
         task = job.task.fit(job.head.output.scaling, target.take(fold.train))
-        encoded = replace(job.train, target=task.encode(target, ValueIssues()))
+        encoded = replace(job.train, target=task.encode(target, ValueProblems()))
         own, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
         each = replace(each, task=task, train=own, validation=held_out, rows_of_largest=largest)
         yield Member(number, each, fold.held_out)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from dlcli import errors
 from dlcli.columns.column_type import Decision
-from dlcli.columns.value_issues import ValueIssues, ValueNote, summarize_notes
+from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
-from dlcli.data_checks.data_issue import DataIssue
+from dlcli.data_checks.data_finding import DataFinding
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.split_checks import advise_split
 from dlcli.encoding.column_types import (
@@ -398,7 +398,7 @@ class FitRows:
     """Fitted on the training rows."""
     weight: str | None
     """The column of row weights, if there is one."""
-    issues: Sequence[DataIssue] = ()
+    findings: Sequence[DataFinding] = ()
     """Problems that are likely to spoil training or its metrics."""
     storage: Storage = IN_MEMORY
     """Where the rows are kept, and encoded ones too."""
@@ -524,7 +524,7 @@ def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
     assert config.ensemble_folds is not None
     classes, seed = rows.task.class_column, config.seed
     train, choice = rows.split.train, rows.split_choice
-    weights = row_weights(train, config.data.sample_weight, ValueIssues())
+    weights = row_weights(train, config.data.sample_weight, ValueProblems())
     try:
         folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
         if weights is not None:
@@ -568,7 +568,7 @@ def warn_of_random_split(
         return
     table = dataset.tables[0]
     if advice := advise_split(table, decisions, dataset.task):
-        events.emit(issue_warning(table.file, advice.issue))
+        events.emit(finding_warning(table.file, advice.finding))
 
 
 def prepare_rows(
@@ -613,11 +613,11 @@ def prepare_rows(
     encoding = fit_encoding(decisions, config.input, train, fitted)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, data_section.GroupSplit)
-    issues = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
-    for finding in issues:
-        events.emit(issue_warning(train.file, finding))
+    findings = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
+    for finding in findings:
+        events.emit(finding_warning(train.file, finding))
     weight, storage = config.data.sample_weight, dataset.storage
-    return FitRows(split, choice, task, decisions, encoding, weight, issues, storage)
+    return FitRows(split, choice, task, decisions, encoding, weight, findings, storage)
 
 
 def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None) -> FitRows:
@@ -636,10 +636,10 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
     """
     encoded, weight, folder = {}, rows.weight, rows.storage.folder
     for name, table in rows.tables.items():
-        issues = ValueIssues()
+        problems = ValueProblems()
         writer = None if folder is None else InputsWriter(folder, name)
         try:
-            encoded[name] = encode_rows(rows.encoding, table, weight, issues, writer)
+            encoded[name] = encode_rows(rows.encoding, table, weight, problems, writer)
         except errors.DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
@@ -648,7 +648,7 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
             )
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
-        notes = [] if name == "train" else issues.notes(table.place)
+        notes = [] if name == "train" else problems.notes(table.place)
         if notes and report is not None:
             report(f"{name} rows of {table.file}", notes)
         else:
@@ -722,9 +722,9 @@ def network_event(network: Network, head: Head, config: Config) -> NetworkEvent:
     )
 
 
-def issue_warning(file: str, issue: DataIssue) -> WarningEvent:
+def finding_warning(file: str, finding: DataFinding) -> WarningEvent:
     """Return the warning of what a check of a file has found."""
-    return WarningEvent(message=f"{file}: {issue}", check=issue.check, columns=issue.columns)
+    return WarningEvent(message=f"{file}: {finding}", check=finding.check, columns=finding.columns)
 
 
 def type_reason(decision: Decision) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import draw
 from dlcli.errors import DivergenceError, RunError, plural
@@ -296,7 +296,7 @@ def explain_result(result: FitResult) -> Explanation:
 
     job, member = result.job, result.members[0]
     if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
-        target = member.task.encode(result.tables["train"], ValueIssues())
+        target = member.task.encode(result.tables["train"], ValueProblems())
         train = replace(job.train, target=target)
         config = job.config.model_copy(update={"seed": member.seed})
         job = replace(job, config=config, task=member.task, train=train)

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from dlcli.columns.value_issues import ColumnIssues, Place, ValueIssues
+from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
 from dlcli.encoding.encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
 from dlcli.prediction.predictions import Predictions
@@ -40,9 +40,9 @@ class BadRows:
     hint: str = ""
     """A note for the error about such a value."""
 
-    def new_issues(self) -> ValueIssues:
+    def new_record(self) -> ValueProblems:
         """Return an empty record of values that can't be encoded."""
-        return ValueIssues(lenient=self.treatment != "error", hint=self.hint)
+        return ValueProblems(lenient=self.treatment != "error", hint=self.hint)
 
     def words(self, count: int, skipped: int = 0) -> str:
         """Describe what is done with such rows.
@@ -69,28 +69,28 @@ class RowDifferences:
     """Rows with a value that can't be encoded."""
     examples: list[str] = field(default_factory=list)
     """The first such values: `row 3, column 'age': REASON`, after the file if there are several."""
-    columns: defaultdict[str, ColumnIssues] = field(
-        default_factory=lambda: defaultdict(ColumnIssues)
+    columns: defaultdict[str, ColumnProblems] = field(
+        default_factory=lambda: defaultdict(ColumnProblems)
     )
 
     @classmethod
     def of(
-        cls, issues: ValueIssues, rows: Table | FewRows, *, with_file: bool = False
+        cls, problems: ValueProblems, rows: Table | FewRows, *, with_file: bool = False
     ) -> RowDifferences:
         """Return the record of encoding a table, without its rows.
 
         Args:
-            issues: recorded when the table was encoded.
+            problems: recorded when the table was encoded.
             rows: the rows.
             with_file: whether examples name a single file, too.
         """
         examples = []
-        for bad in islice(issues.bad_rows(), _SHOWN_BAD_VALUES + 1):
+        for bad in islice(problems.bad_rows(), _SHOWN_BAD_VALUES + 1):
             table = rows.table
             file, row = table.where(bad.index)
             cell = in_cell(bad.reason, row, bad.column)
             examples.append(f"{file}: {cell}" if with_file or table.files else cell)
-        return cls(rows.rows, len(issues.bad_indices), examples, issues.columns)
+        return cls(rows.rows, len(problems.bad_indices), examples, problems.columns)
 
     def add(self, other: RowDifferences) -> None:
         """Add those of further rows."""
@@ -114,7 +114,7 @@ class RowDifferences:
         """
         if self.bad_rows:
             yield f"{file}: {self._bad_rows_text(treatment)}"
-        for line in difference_lines(find_differences(encoding, self._as_issues()), place):
+        for line in difference_lines(find_differences(encoding, self._as_problems()), place):
             lists_all = by_caller("; --json lists all", "") if line.rest else ""
             yield f"{file}: {line.text}{lists_all}"
 
@@ -130,7 +130,7 @@ class RowDifferences:
             `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
             `wordless`; `missing`, with `missing_share` and `training_missing_share`.
         """
-        found = find_differences(encoding, self._as_issues())
+        found = find_differences(encoding, self._as_problems())
         return {
             "bad_rows": self.bad_rows,
             "differences": {each.column: each.to_json() for each in found},
@@ -143,12 +143,12 @@ class RowDifferences:
         rows = "1 row has a value" if self.bad_rows == 1 else f"{self.bad_rows} rows have values"
         return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
 
-    def _as_issues(self) -> ValueIssues:
+    def _as_problems(self) -> ValueProblems:
         """Return the record as that of encoding all rows at once, without their indices."""
-        issues = ValueIssues(lenient=True)
-        issues.rows = self.rows
-        issues.columns.update(self.columns)
-        return issues
+        problems = ValueProblems(lenient=True)
+        problems.rows = self.rows
+        problems.columns.update(self.columns)
+        return problems
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class PredictedTable:
 
     table: Table
     predictions: Predictions
-    issues: ValueIssues
+    problems: ValueProblems
     """Values that can't be used or that training didn't see."""
     differences: RowDifferences
 
@@ -168,7 +168,7 @@ class EvaluatedTable:
 
     table: Table
     evaluation: Evaluation
-    issues: ValueIssues
+    problems: ValueProblems
     """Values that can't be used or that training didn't see, of `evaluation.table`."""
     differences: RowDifferences
 
@@ -203,10 +203,10 @@ def predict(
         DataError: for something that is no table, columns that it doesn't have, or values that
             can't be encoded.
     """
-    issues = bad_rows.new_issues()
+    problems = bad_rows.new_record()
     table = _read(predictor, source, report, bad_rows, keep)
-    predictions = predictor.predict(table, issues)
-    return PredictedTable(table, predictions, issues, RowDifferences.of(issues, table))
+    predictions = predictor.predict(table, problems)
+    return PredictedTable(table, predictions, problems, RowDifferences.of(problems, table))
 
 
 def predict_records(
@@ -232,10 +232,10 @@ def predict_records(
     def table() -> Table:
         return _read(predictor, as_source(records), report, bad_rows, ())
 
-    issues = bad_rows.new_issues()
+    problems = bad_rows.new_record()
     rows = predictor.few_rows(records, table, "data")
-    predictions = predictor.predict(rows, issues)
-    return predictions, RowDifferences.of(issues, rows)
+    predictions = predictor.predict(rows, problems)
+    return predictions, RowDifferences.of(problems, rows)
 
 
 def evaluate(
@@ -257,15 +257,15 @@ def evaluate(
     Raises:
         DataError: see `Predictor.evaluate`.
     """
-    issues = bad_rows.new_issues()
+    problems = bad_rows.new_record()
     table = _read(predictor, source, report, bad_rows, predictor.metric_columns)
     if warning := trained_on.warning(source, table.file):
         report("warning", warning)
-    evaluation = predictor.evaluate(table, issues, reject=bad_rows.treatment == "reject")
+    evaluation = predictor.evaluate(table, problems, reject=bad_rows.treatment == "reject")
     for message in filter(None, (evaluation.warning, evaluation.shortfall)):
         report("warning", f"{table.file}: {message}")
-    differences = RowDifferences.of(issues, evaluation.table)
-    return EvaluatedTable(table, evaluation, issues, differences)
+    differences = RowDifferences.of(problems, evaluation.table)
+    return EvaluatedTable(table, evaluation, problems, differences)
 
 
 def _read(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Ensemble, Output
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights
@@ -77,8 +77,8 @@ class BaselineModels:
             constant = self.constant[np.newaxis].astype(np.float64)
             outputs["constant"] = self.predictor.decode(constant).decoded
         if "linear" in names and self.linear is not None:
-            issues = ValueIssues(lenient=True)  # the network's have been reported
-            outputs["linear"] = self.linear.predict(evaluation.evaluated, issues).decoded
+            problems = ValueProblems(lenient=True)  # the network's have been reported
+            outputs["linear"] = self.linear.predict(evaluation.evaluated, problems).decoded
         shape = evaluation.decoded.decoded.shape
         return {
             name: replace(evaluation.decoded, decoded=np.broadcast_to(each, shape))

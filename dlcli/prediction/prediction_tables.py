@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
 from dlcli.schema.urls import Location
@@ -101,19 +101,19 @@ def assemble(
     return pa.table({**{name: table.keep(name) for name in kept}, **columns})
 
 
-def rejected_rows(table: Table, issues: ValueIssues) -> pa.Table:
+def rejected_rows(table: Table, problems: ValueProblems) -> pa.Table:
     """Return the rows with a value that can't be encoded.
 
     Args:
         table: all rows.
-        issues: the record of encoding them, a lenient one.
+        problems: the lenient record of encoding them.
 
     Returns:
         `row`, the row in its file, and `file` if there are several; `reason`; and the table's own
         columns, unchanged. A name that the table has, too, gets a `_` before it.
     """
-    bad = table.take(issues.bad_indices)
-    by_row = groupby(issues.bad_rows(), key=lambda value: value.index)
+    bad = table.take(problems.bad_indices)
+    by_row = groupby(problems.bad_rows(), key=lambda value: value.index)
     reasons = ["; ".join(f"column '{v.column}': {v.reason}" for v in row) for _, row in by_row]
     own = {
         **({"file": bad.file_names()} if bad.files else {}),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Floats
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.metrics.statistic import finite
 from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
@@ -192,7 +192,7 @@ class Predictions:
         Raises:
             DataError: for a target that is missing or can't be encoded.
         """
-        return DecodedRows(self.task.values(table, ValueIssues()), self.decoded, weights)
+        return DecodedRows(self.task.values(table, ValueProblems()), self.decoded, weights)
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
         """Return the true values as columns: `target`, or `target_<column>` for several.
@@ -200,7 +200,7 @@ class Predictions:
         Args:
             table: the rows predicted, with their target.
         """
-        return self.task.value_columns(self.task.values(table, ValueIssues()), "target")
+        return self.task.value_columns(self.task.values(table, ValueProblems()), "target")
 
     def columns(self, *, as_computed: bool = False) -> dict[str, pa.Array]:
         """Return the predictions as columns, by name.

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import AliasChoices, Field
 
 from dlcli.arrays import Indices
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import Inputs
 from dlcli.encoding.encoding import Encoding, row_weights
@@ -46,7 +46,7 @@ class Evaluation:
     """The metrics of the rows of a table."""
 
     table: Table
-    """The rows that were encoded, to which issues refer: without those left out for want of a
+    """The rows that were encoded, to which problems refer: without those left out for want of a
     target."""
     warning: str
     """A message about these, if there are any."""
@@ -213,12 +213,12 @@ class Predictor:
         """The most rows that are encoded at once."""
         return rows_at_once(self.network.inputs, MAX_ROWS_AT_ONCE)
 
-    def predict(self, rows: Table | FewRows, issues: ValueIssues) -> Predictions:
+    def predict(self, rows: Table | FewRows, problems: ValueProblems) -> Predictions:
         """Predict rows.
 
         Args:
             rows: rows with the columns that training read, in any order; the target isn't needed.
-            issues: records values that can't be encoded or that training didn't see.
+            problems: records values that can't be encoded or that training didn't see.
 
         Returns:
             The predictions, in the order of the rows.
@@ -227,10 +227,10 @@ class Predictor:
             DataError: for columns that the table doesn't have, or values that can't be encoded.
         """
         if isinstance(rows, FewRows):
-            return self.predict_encoded(self.encoding.transform(rows, issues))
+            return self.predict_encoded(self.encoding.transform(rows, problems))
         if not rows.rows:
             return self._predict_none(rows)
-        parts = (self.encoding.transform(part, issues) for part in rows.parts(self.rows_at_once))
+        parts = (self.encoding.transform(part, problems) for part in rows.parts(self.rows_at_once))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
     def _predict_none(self, table: Table) -> Predictions:
@@ -239,7 +239,7 @@ class Predictor:
             raise DataError("has no columns", file=table.file)
         fields = table.data.schema
         missing = pa.table([pa.nulls(1, each.type) for each in fields], names=fields.names)
-        predictions = self.predict(self.batch(missing, table.file), ValueIssues(lenient=True))
+        predictions = self.predict(self.batch(missing, table.file), ValueProblems(lenient=True))
         return predictions.take(np.empty(0, np.int64))
 
     def few_rows(
@@ -353,19 +353,21 @@ class Predictor:
         weight = self.config.data.sample_weight
         return [*self.task.columns, *([] if weight is None else [weight])]
 
-    def evaluate(self, table: Table, issues: ValueIssues, *, reject: bool = False) -> Evaluation:
+    def evaluate(
+        self, table: Table, problems: ValueProblems, *, reject: bool = False
+    ) -> Evaluation:
         """Predict a table and compare the predictions with its target.
 
         Args:
             table: rows with the columns that training read, target and weight included.
-            issues: records values that can't be encoded or that training didn't see. If it is
+            problems: records values that can't be encoded or that training didn't see. If it is
                 lenient, rows whose target or weight can't be used are omitted.
             reject: omit rows with any other value that can't be encoded, too, and record those
                 without a target among them.
 
         Raises:
             DataError: for columns that the table doesn't have; for values that can't be encoded,
-                unless the issues are lenient; or if no row is left.
+                unless `problems` is lenient; or if no row is left.
         """
         weight = self.config.data.sample_weight
         absent = [column for column in self.metric_columns if column not in table.columns]
@@ -375,25 +377,25 @@ class Predictor:
         warning, data = "", self.config.data
         if data.on_missing_target == "drop" and not reject:
             table, warning = drop_missing_targets(data.target, table)
-        self.task.encode(table, issues)
-        row_weights(table, weight, issues)
-        omitted = issues.bad_indices
-        used, predictions = table, self.predict(table, issues)
-        omitted = issues.bad_indices if reject else omitted
+        self.task.encode(table, problems)
+        row_weights(table, weight, problems)
+        omitted = problems.bad_indices
+        used, predictions = table, self.predict(table, problems)
+        omitted = problems.bad_indices if reject else omitted
         if len(omitted):
             rows = np.delete(np.arange(table.rows), omitted)
             if not len(rows):
-                bad = next(issues.bad_rows())
+                bad = next(problems.bad_rows())
                 file, row = table.where(bad.index)
                 message = f"{bad.reason}; no row is left to compute metrics from"
                 raise DataError(message, file=file, row=row, column=bad.column)
             used, predictions = table.take(rows), predictions.take(rows)
-        weights = row_weights(used, weight, ValueIssues())
+        weights = row_weights(used, weight, ValueProblems())
         decoded = predictions.with_truth(used, weights)
         metrics, interval, shortfall = self.task.metrics(decoded), None, ""
         if predictions.regions is not None:
             rows = np.arange(used.rows) if weights is None else np.flatnonzero(weights)
-            values = self.task.values(used, ValueIssues())[rows]
+            values = self.task.values(used, ValueProblems())[rows]
             regions = predictions.regions.take(rows)
             interval = {"level": self.level, **regions.summary(values)}
             if self.conformal is not None and len(rows):

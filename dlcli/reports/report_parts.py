@@ -66,13 +66,14 @@ REPEATABLE = "The same config, data, versions and threads on the same machine gi
 
 
 def inspection_view(inspection: Inspection) -> views.View:
-    """Show the columns of a table, and the problems that were found in it."""
+    """Show the columns of a table, and the findings of checks."""
     columns = inspection.columns
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     header = ("column", "type", "missing", "distinct", "values", "why")
     rows = tuple(_overview_rows(columns))
     found = (
-        views.IssueBlock(each.severity, each.message, each.advice) for each in inspection.issues
+        views.DataFindingBlock(each.severity, each.message, each.advice)
+        for each in inspection.issues
     )
     blocks = (
         views.TextBlock(f"{inspection.file}: {size}"),

@@ -50,8 +50,8 @@ class WarningsBlock(ViewBlock):
 
 
 @dataclass(frozen=True)
-class IssueBlock(ViewBlock):
-    """A problem, and what to do about it."""
+class DataFindingBlock(ViewBlock):
+    """A finding of a check of the data, and what to do about it."""
 
     severity: str
     message: str
@@ -335,7 +335,7 @@ def _block_lines(block: ViewBlock, width: int | None) -> Iterator[str]:
         yield from _wrap(block.text, width)
     elif isinstance(block, TableBlock):
         yield from render_table(block, width)
-    elif isinstance(block, IssueBlock):
+    elif isinstance(block, DataFindingBlock):
         label = f"{block.severity}: "
         yield from _wrap(block.message, width, label=label, indent=len(label))
         yield from _wrap(block.advice, width, label=" " * len(label), indent=len(label))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from dlcli.columns.value_issues import ColumnIssues
+from dlcli.columns.value_problems import ColumnProblems
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -71,7 +71,7 @@ class ServerMetrics:
         requests.inc()
         took.observe(seconds)
 
-    def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnIssues]) -> None:
+    def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnProblems]) -> None:
         """Count the rows of an answer, and by column how they differ from the training rows."""
         self._rows.labels(model).inc(rows)
         for name, found in columns.items():

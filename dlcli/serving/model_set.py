@@ -62,7 +62,7 @@ class Models:
         except RequestError as error:
             self.metrics.add_refused(model.name, error.rows)
             raise
-        self.metrics.add_rows(model.name, answer.rows, answer.issues.columns)
+        self.metrics.add_rows(model.name, answer.rows, answer.problems.columns)
         return answer
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from starlette.responses import HTMLResponse, Response
 
-from dlcli.columns.value_issues import ColumnIssues
+from dlcli.columns.value_problems import ColumnProblems
 from dlcli.prediction.predictions import Predictions
 from dlcli.reports.charts import style_variables
 from dlcli.reports.report_files import policy, render_template, template_text
@@ -36,7 +36,7 @@ class FormAnswer:
     model: ServedModel
     row: Mapping[str, object]
     predictions: Predictions
-    columns: Mapping[str, ColumnIssues]
+    columns: Mapping[str, ColumnProblems]
     """The values that training didn't see, by column."""
 
     @classmethod
@@ -47,7 +47,7 @@ class FormAnswer:
             RequestError: see `ServedModel.predict`.
         """
         answer = replace(model, predictor=model.form_predictor).predict([row])
-        return cls(model, row, answer.predictions, answer.issues.columns)
+        return cls(model, row, answer.predictions, answer.problems.columns)
 
     def to_json(self) -> dict[str, object]:
         """Return what the page's script shows."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dlcli.columns.client_values import ClientColumn
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
@@ -32,7 +32,7 @@ class Answer:
     """The predictions of the rows of a request."""
 
     predictions: Predictions
-    issues: ValueIssues
+    problems: ValueProblems
     """The record of values that training didn't see."""
     rows: int
 
@@ -136,7 +136,7 @@ class ServedModel:
             RequestError: naming row and column, and what was expected.
         """
         records = self._written_alike(self._checked(rows))
-        issues = ValueIssues(lenient=True)
+        problems = ValueProblems(lenient=True)
 
         def as_table() -> Table:
             # In training's notations: all values of a file decide on its own, but rows of a
@@ -145,16 +145,16 @@ class ServedModel:
 
         try:
             few = self.predictor.few_rows(records, as_table, _TABLE)
-            predictions = self.predictor.predict(few, issues)
+            predictions = self.predictor.predict(few, problems)
         except DataError as error:
             problem = RowProblem(error.message, error.row, error.column)
             raise RequestError.of_rows([problem], len(rows)) from None
-        if len(issues.bad_indices):
-            problems = [
-                RowProblem(bad.reason, bad.index + 1, bad.column) for bad in issues.bad_rows()
+        if len(problems.bad_indices):
+            refused = [
+                RowProblem(bad.reason, bad.index + 1, bad.column) for bad in problems.bad_rows()
             ]
-            raise RequestError.of_rows(problems, len(issues.bad_indices))
-        return Answer(predictions, issues, len(records))
+            raise RequestError.of_rows(refused, len(problems.bad_indices))
+        return Answer(predictions, problems, len(records))
 
     def _checked(self, rows: Sequence[object]) -> list[dict[str, object]]:
         """Return the columns of rows that are read.

@@ -93,14 +93,14 @@ def starter_config(
         path = str(data)
     else:
         path = relative_path(Path(data), config_folder)
-    remarks = [Line("", "", message) for message in (*table.notes, *table.warnings)]
+    notes = [Line("", "", message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
     training = aligned(recipe.training)
     return "\n".join(
         [
             EDITOR_COMMENT,
-            f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *remarks], indent=2)}",
+            f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *notes], indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
             f"{aligned([*_head_lines(facts)])}\n{training}",
@@ -263,7 +263,7 @@ _DOUBTS = (
     "it alone predicts nearly all of {}: if it is derived from it, or",
     "unknown when predictions are made, write ignored",
 )
-"""The remark on a column that may give the target away, or a column of it."""
+"""The note on a column that may give the target away, or a column of it."""
 
 
 def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> list[Line]:

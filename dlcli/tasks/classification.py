@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Softmax
@@ -79,9 +79,9 @@ class _Classes(Task):
 
     # Encoding.
 
-    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.int64]:
+    def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.int64]:
         (column,) = self.columns
-        refuse_missing(table, column, issues)
+        refuse_missing(table, column, problems)
         codes, texts = table.codes(column)
         index = {name: at for at, name in enumerate(self.classes)}
         known = np.array([*(index.get(text, -1) for text in texts), -1], dtype=np.int64)
@@ -92,7 +92,7 @@ class _Classes(Task):
         def problem(at: int) -> str:
             return f"{shown(at)} is none of the classes ({names})"
 
-        issues.refuse((indices < 0) & (codes >= 0), table, column, problem)
+        problems.refuse((indices < 0) & (codes >= 0), table, column, problem)
         return indices
 
     # Output, loss and metrics.
@@ -141,7 +141,7 @@ class _Classes(Task):
     # Predictions.
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
-        counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=self.width)
+        counts = np.bincount(self.encode(train, ValueProblems()), weights, minlength=self.width)
         shares: Floats = counts / counts.sum()
         return shares[-1:] if config.output.units == 1 else shares
 
@@ -219,7 +219,7 @@ class _Margin(Binary):
     charts = ("confusion", "roc", "precision_recall")
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
-        counts = np.bincount(self.encode(train, ValueIssues()), weights, minlength=2)
+        counts = np.bincount(self.encode(train, ValueProblems()), weights, minlength=2)
         return np.array([1.0 if counts[1] > counts[0] else -1.0])
 
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
@@ -291,19 +291,19 @@ class Multilabel(Task):
 
     # Encoding.
 
-    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.float32]:
+    def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.float32]:
         if self.delimiter is not None:
-            return self._encode_texts(table, self.delimiter, issues)
+            return self._encode_texts(table, self.delimiter, problems)
         encoded = np.empty((table.rows, self.width), dtype=np.float32)
         for at, column in enumerate(self.columns):
-            refuse_missing(table, column, issues)
+            refuse_missing(table, column, problems)
             parsed = table.column(column).booleans()
-            issues.refuse(parsed.unreadable, table, column, parsed.problem)
+            problems.refuse(parsed.unreadable, table, column, parsed.problem)
             encoded[:, at] = np.nan_to_num(parsed.values)
         return encoded
 
     def _encode_texts(
-        self, table: Table, delimiter: str, issues: ValueIssues
+        self, table: Table, delimiter: str, problems: ValueProblems
     ) -> NDArray[np.float32]:
         codes, texts = table.codes(self.columns[0])
         index = {label: at for at, label in enumerate(self.labels)}
@@ -320,7 +320,7 @@ class Multilabel(Task):
         def problem(at: int) -> str:
             return f"'{unknown[int(codes[at])]}' is none of the labels ({names})"
 
-        issues.refuse(np.isin(codes, list(unknown)), table, self.columns[0], problem)
+        problems.refuse(np.isin(codes, list(unknown)), table, self.columns[0], problem)
         return rows[codes]
 
     # Output, loss and metrics.
@@ -346,7 +346,7 @@ class Multilabel(Task):
         )
 
     def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
-        shares = self.encode(train, ValueIssues()).mean(axis=0)
+        shares = self.encode(train, ValueProblems()).mean(axis=0)
         for label, share in zip(self.labels, shares, strict=True):
             if share in (0, 1):
                 rows = "all training rows have" if share else "no training row has"
@@ -358,7 +358,7 @@ class Multilabel(Task):
         return decide(decoded)
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
-        return weighted_mean(self.encode(train, ValueIssues()), weights)
+        return weighted_mean(self.encode(train, ValueProblems()), weights)
 
     # Evaluation.
 

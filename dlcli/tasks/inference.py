@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, number
 from dlcli.tables.column import Column
@@ -123,7 +123,7 @@ def _infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
                 is_text = table.missing(column).any() and table.column(column).kind == "text"
                 hint = _delimiter_hint(column, tables) if is_text else ""
                 way_out = f", or set data.on_missing_target: drop{hint}"
-                refuse_missing(table, column, ValueIssues(), way_out)
+                refuse_missing(table, column, ValueProblems(), way_out)
     if target.type == "auto":
         if len(target.columns) > 1:
             return _infer_from_columns(target, tables)
@@ -136,7 +136,7 @@ def _infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
         return Regression(columns=target.columns, reason="declared")
     counts = Counts(columns=target.columns, reason="declared")
     for table in tables:
-        counts.values(table, ValueIssues())
+        counts.values(table, ValueProblems())
     return counts
 
 
@@ -243,7 +243,7 @@ def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multila
             delimiter=delimiter,
             reason=reason,
         )
-        encoded = np.concatenate([task.encode(table, ValueIssues()) for table in tables])
+        encoded = np.concatenate([task.encode(table, ValueProblems()) for table in tables])
         if not (encoded == encoded[:1]).all():
             return task
     message = "all rows have the same labels: there is nothing to tell apart"
@@ -251,7 +251,7 @@ def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multila
 
 
 def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
-    """Return a remark on texts that look like several labels in one column, if they do."""
+    """Return a note on texts that look like several labels in one column, if they do."""
     for delimiter in _DELIMITERS:
         if _seems_to_separate(delimiter, column, tables):
             setting = f"type: multi_label, delimiter: '{delimiter}'"

@@ -23,7 +23,7 @@ from dlcli.columns.scaling import (
     out_of_range,
     scale_column,
 )
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
@@ -36,7 +36,7 @@ from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, TargetValues, Task, refuse_missing
 
-Complaints = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
+Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Which rows have a wrong value, (rows,), and the problem of the one at an index."""
 
 
@@ -83,7 +83,7 @@ class _Numbers(Task):
         bare = (LinearScaling(name=wanted.name),) * self.width
         unfitted = self.model_copy(update={"scalings": bare, "reason": ""})
         try:
-            columns = unfitted.values(train, ValueIssues()).T
+            columns = unfitted.values(train, ValueProblems()).T
         except DataError as error:
             if not all(train.column(column).looks_numeric() for column in self.columns):
                 error.add_note(
@@ -100,26 +100,26 @@ class _Numbers(Task):
     def _scalings(self) -> tuple[LinearScaling, ...]:
         return self.scalings or (LinearScaling(name="none"),) * self.width
 
-    def encode(self, table: Table, issues: ValueIssues) -> NDArray[np.float32]:
-        triples = zip(self._scalings, self.values(table, issues).T, self.columns, strict=True)
+    def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.float32]:
+        triples = zip(self._scalings, self.values(table, problems).T, self.columns, strict=True)
         scaled = [
-            scale_column(scaling, values, table, column, issues)
+            scale_column(scaling, values, table, column, problems)
             for scaling, values, column in triples
         ]
         return np.stack(scaled, axis=1).astype(np.float32)
 
-    def values(self, table: Table, issues: ValueIssues) -> Floats:
+    def values(self, table: Table, problems: ValueProblems) -> Floats:
         columns = []
         for column, scaling in zip(self.columns, self._scalings, strict=True):
-            refuse_missing(table, column, issues)
+            refuse_missing(table, column, problems)
             parsed = table.column(column).numbers()
-            issues.refuse(parsed.unreadable, table, column, parsed.problem)
+            problems.refuse(parsed.unreadable, table, column, parsed.problem)
             for wrong, problem in self._out_of_range(parsed.values, scaling):
-                issues.refuse(wrong, table, column, problem)
+                problems.refuse(wrong, table, column, problem)
             columns.append(np.nan_to_num(parsed.values))
         return np.stack(columns, axis=1)
 
-    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Complaints:
+    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
         """Yield which numbers, (rows,), the target or its scaling does not allow, and why."""
         return out_of_range(scaling.name, values)
 
@@ -210,7 +210,7 @@ class _Numbers(Task):
         return decoded
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
-        values = self.values(train, ValueIssues())
+        values = self.values(train, ValueProblems())
         centers = self.comparison_metric(config).center(values, weights)
         pairs = zip(self._scalings, centers, strict=True)
         return np.array([scaling.apply(np.array([center]))[0] for scaling, center in pairs])
@@ -298,7 +298,7 @@ class Counts(_Numbers):
     def default_loss(self, output: Output) -> Loss:
         return Poisson()
 
-    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Complaints:
+    def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
         yield from super()._out_of_range(values, scaling)
         message = "a count is a whole number of 0 or more, got {:.12g}".format
         yield (values < 0) | (values > np.floor(values)), lambda at: message(values[at])

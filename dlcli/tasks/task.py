@@ -14,7 +14,7 @@ from pydantic import Field
 
 from dlcli.arrays import Floats
 from dlcli.columns.scaling import Fitted, OutputScaling
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, TargetForm
@@ -144,7 +144,7 @@ class Task(Fitted):
         return self.model_copy(update={"reason": ""})
 
     @abstractmethod
-    def encode(self, table: Table, issues: ValueIssues) -> TargetValues:
+    def encode(self, table: Table, problems: ValueProblems) -> TargetValues:
         """Encode the target of rows as the network is trained on it.
 
         Returns:
@@ -152,13 +152,13 @@ class Task(Fitted):
             each label that a row has and 0 for the others, float32 (rows, labels).
 
         Raises:
-            DataError: for a value that is missing or can't be encoded, unless the issues are
+            DataError: for a value that is missing or can't be encoded, unless the problems are
                 lenient; the row's encoding is then without meaning.
         """
 
-    def values(self, table: Table, issues: ValueIssues) -> TargetValues:
+    def values(self, table: Table, problems: ValueProblems) -> TargetValues:
         """Return the true values of rows; they differ from `encode` by the scaling of numbers."""
-        return self.encode(table, issues)
+        return self.encode(table, problems)
 
     # Output, loss and metrics.
 
@@ -453,17 +453,17 @@ class OutputUnit(Fitted):
     """The scaling's name for each column."""
 
 
-def refuse_missing(table: Table, column: str, issues: ValueIssues, hint: str = "") -> None:
+def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str = "") -> None:
     """Refuse a target without a value.
 
     Args:
         table: the rows.
         column: the target's column.
-        issues: records such rows, if it is lenient.
-        hint: a remark at the end of the message.
+        problems: records such rows, if it is lenient.
+        hint: a note at the end of the message.
 
     Raises:
-        DataError: for the first such row, unless the issues are lenient.
+        DataError: for the first such row, unless `problems` is lenient.
     """
     message = f"the target is missing; leave such rows out of the file{hint}"
-    issues.refuse(table.missing(column), table, column, lambda _: message)
+    problems.refuse(table.missing(column), table, column, lambda _: message)

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from dlcli.cli.program import main
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.conformal import Conformal
@@ -134,8 +134,8 @@ def test_the_scores_are_the_errors_of_the_predictions_that_are_stored(run):
 def test_intervals_are_around_the_members_that_did_not_have_each_fold(run):
     predictor = run("numbers").predictor_at(0.9)
     rows = read_table(Path("rows.csv"), lambda _: ())
-    inputs = predictor.encoding.transform(rows, ValueIssues())
-    regions = predictor.predict(rows, ValueIssues()).regions
+    inputs = predictor.encoding.transform(rows, ValueProblems())
+    regions = predictor.predict(rows, ValueProblems()).regions
     folds = [predictor.decode(predictor.outputs(inputs, [number])) for number in (1, 2, 3)]
     expected = predictor.conformal.regions(folds[0], folds, 0.9)
     np.testing.assert_allclose(regions.array, expected.array, rtol=1e-6)

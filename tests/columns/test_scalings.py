@@ -16,7 +16,7 @@ from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.layout import Block
 from dlcli.columns.number import Mean, Numeric, NumericEncoder, Periodic, PeriodicForm
 from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard, fit_scaling
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
@@ -31,9 +31,9 @@ def fit(values, scaling, feature=None):
     return (feature or Numeric()).fit("x", rows(values), Input(scaling=scaling))
 
 
-def matrix(encoder, values, issues=None):
+def matrix(encoder, values, problems=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, issues or ValueIssues())
+    encoder.encode(rows(values), out, problems or ValueProblems())
     return out
 
 
@@ -170,10 +170,10 @@ def test_a_gap_can_be_forbidden(scaling):
 
 
 def test_a_lenient_reader_puts_what_overflows_on_record_and_zero_stands_in():
-    issues = ValueIssues(lenient=True)
+    problems = ValueProblems(lenient=True)
     encoder = fit([0, 1e-30], MinMax())
-    assert matrix(encoder, [1e30, 1e-30], issues).tolist() == [[0], [1]]
-    (bad,) = issues.bad_rows()
+    assert matrix(encoder, [1e30, 1e-30], problems).tolist() == [[0], [1]]
+    (bad,) = problems.bad_rows()
     assert (bad.index, bad.column) == (0, "x")
     assert bad.reason == (
         "the largest number a network reads is 3.4e+38, and 1e+30 is 1.0e+60 when scaled"
@@ -244,9 +244,9 @@ def test_to_json_and_back_whole_or_in_parts_inputs_are_the_same_to_the_bit(
     encoder = fit(train, scaling)
     again = NumericEncoder.model_validate_json(encoder.model_dump_json())
     assert again == encoder
-    whole = matrix(encoder, others, ValueIssues(lenient=True))
+    whole = matrix(encoder, others, ValueProblems(lenient=True))
     parts = [
-        matrix(again, part, ValueIssues(lenient=True)) for part in (others[:cut], others[cut:])
+        matrix(again, part, ValueProblems(lenient=True)) for part in (others[:cut], others[cut:])
     ]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 

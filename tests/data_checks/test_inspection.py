@@ -32,8 +32,8 @@ EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))
 NUMBER = Decision(Numeric(), "all numbers")
 
 
-def checks(issues):
-    return [issue.check for issue in issues]
+def checks(findings):
+    return [finding.check for finding in findings]
 
 
 def test_each_column_is_shown_in_order_with_what_it_holds(table):
@@ -62,7 +62,7 @@ def test_warnings_come_before_notes(table):
     x = np.random.default_rng(1).normal(size=60)
     columns = {"x": x, "half": [1.5] * 29 + [None] * 31, "copy": x.round(2), "y": x}
     found = inspect_table(table(columns), "y").issues
-    assert [issue.severity for issue in found] == ["warning", "note"]
+    assert [finding.severity for finding in found] == ["warning", "note"]
     assert checks(found) == ["target_leakage", "many_missing"]
 
 
@@ -71,7 +71,7 @@ def test_a_target_that_is_no_column_is_an_error(table):
         inspect_table(table({"price": [1, 2], "x": [1, 2]}), "prize")
 
 
-def test_a_target_that_training_would_refuse_is_an_issue(table):
+def test_a_target_that_training_would_refuse_is_a_finding(table):
     found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", "a", "a"]}), "y").issues
     assert checks(found) == ["target"]
     assert "t.csv: column 'y': has one class only, 'a'" in found[0].message
@@ -79,19 +79,19 @@ def test_a_target_that_training_would_refuse_is_an_issue(table):
 
 def test_rows_without_a_target_are_counted_and_left_out_as_in_training(table):
     shown = inspect_table(table({"x": [1.5, 2, 9], "y": ["a", "b", None]}), "y")
-    [issue] = shown.issues
-    assert (issue.check, issue.severity, issue.rows) == ("missing_target", "warning", 1)
-    assert issue.message == "1 of 3 rows has no target ('y') and is left out: row 3"
+    [finding] = shown.issues
+    assert (finding.check, finding.severity, finding.rows) == ("missing_target", "warning", 1)
+    assert finding.message == "1 of 3 rows has no target ('y') and is left out: row 3"
     assert shown.rows == 3
     x, y = (column.values for column in shown.columns)
     assert (x.bounds, y.present, y.missing) == ((1.5, 2), 2, 1)
 
 
-def test_a_table_without_features_is_an_issue(table):
+def test_a_table_without_features_is_a_finding(table):
     assert checks(inspect_table(table({"y": [1.5, 2, 4]}), "y").issues) == ["features"]
 
 
-def test_an_issue_of_an_ignored_column_is_only_a_note(table):
+def test_a_finding_of_an_ignored_column_is_only_a_note(table):
     columns = {"id": np.arange(60), "c": [1] * 60, "x": np.random.default_rng(0).normal(size=60)}
     found = inspect_table(table(columns)).issues
     assert [(item.check, item.severity) for item in found] == [
@@ -188,4 +188,4 @@ def test_no_table_makes_a_check_fail(rows, times):
     numbers = np.arange(1, len(rows) * times + 1)
     shown = inspect_table(Table("t.csv", pa.table(columns), numbers), "c")
     json.dumps(asdict(shown), allow_nan=False)
-    assert all("\n" not in str(issue) for issue in shown.issues)
+    assert all("\n" not in str(finding) for finding in shown.issues)

@@ -42,9 +42,11 @@ def of_kind(rows, kind):
     return {name: each.share for name, each in explain_by_values(rows).items() if each.kind == kind}
 
 
-def issue_of(rows, check):
-    issues = [issue for issue in find_naming_columns(rows) if issue and issue.check == check]
-    return issues[0] if issues else None
+def finding_of(rows, check):
+    findings = [
+        finding for finding in find_naming_columns(rows) if finding and finding.check == check
+    ]
+    return findings[0] if findings else None
 
 
 def found(sample, values, target=GRADE, name="x", **types):
@@ -54,12 +56,12 @@ def found(sample, values, target=GRADE, name="x", **types):
 
 def test_codes_are_found_with_the_share_that_they_explain(sample):
     siblings = np.random.default_rng(0).integers(0, 12, ROWS)
-    issue = issue_of(sample({"school": SCHOOL, "siblings": siblings, "y": GRADE}, "y"), "codes")
-    assert issue is not None
-    assert issue.columns == ("school",)
-    share = int(issue.message.partition("'school' (")[2].partition(" %")[0])
+    finding = finding_of(sample({"school": SCHOOL, "siblings": siblings, "y": GRADE}, "y"), "codes")
+    assert finding is not None
+    assert finding.columns == ("school",)
+    share = int(finding.message.partition("'school' (")[2].partition(" %")[0])
     assert share == pytest.approx(100 * (1 - NOISE.var() / GRADE.var()), abs=5)
-    assert issue.severity == "note"
+    assert finding.severity == "note"
 
 
 def test_what_another_column_explains_does_not_count(sample):
@@ -184,10 +186,10 @@ def towns(count, rows=6000):
 
 def test_categories_matter_beyond_the_most_frequent_ones(sample):
     town, level, noise = towns(180)
-    issue = issue_of(sample({"town": town, "y": level + noise}, "y"), "many_categories")
-    assert issue is not None
-    assert issue.columns == ("town",)
-    assert issue.advice == "declare {type: categorical, max_categories: 1000}"
+    finding = finding_of(sample({"town": town, "y": level + noise}, "y"), "many_categories")
+    assert finding is not None
+    assert finding.columns == ("town",)
+    assert finding.advice == "declare {type: categorical, max_categories: 1000}"
 
 
 @pytest.mark.parametrize(("count", "size"), [(180, 0), (100, 1)])
@@ -203,8 +205,8 @@ def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_s
 
     def warned(is_grouped, **options):
         decisions = {"town": Decision(Categorical(**options), "declared")}
-        issues = inspect_split(split, rows.table, rows.task, decisions, Input(), is_grouped)
-        return [issue.check for issue in issues]
+        findings = inspect_split(split, rows.table, rows.task, decisions, Input(), is_grouped)
+        return [finding.check for finding in findings]
 
     assert warned(is_grouped=False) == ["many_categories"]
     assert warned(is_grouped=True) == []
@@ -248,10 +250,10 @@ def routes(rng, slope=1.0):
 def test_repeated_amounts_are_found_with_the_share_that_each_explains(sample):
     distance, fare = routes(np.random.default_rng(0))
     rows = sample({"distance": distance, "y": fare}, "y")
-    issue = issue_of(rows, "repeated_amounts")
-    assert issue is not None
-    assert issue.columns == ("distance",)
-    assert "declare {type: numeric, one_hot_values: 1000}" in issue.advice
+    finding = finding_of(rows, "repeated_amounts")
+    assert finding is not None
+    assert finding.columns == ("distance",)
+    assert "declare {type: numeric, one_hot_values: 1000}" in finding.advice
     assert kinds(rows) == {"distance": "repeated_amounts"}
 
 
@@ -338,7 +340,7 @@ def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):
     text = starter_config(path, "y", config_folder=tmp_path)
     assert "split: {name: group, column: patient}" in text
     assert "clinic: numeric" in text
-    issues = inspect_table(read_table(path), "y").issues
-    assert "codes" not in [issue.check for issue in issues]
+    findings = inspect_table(read_table(path), "y").issues
+    assert "codes" not in [finding.check for finding in findings]
     other = write(tmp_path, {**columns, "patient": np.random.default_rng(8).permutation(subject)})
-    assert "codes" in [issue.check for issue in inspect_table(read_table(other), "y").issues]
+    assert "codes" in [finding.check for finding in inspect_table(read_table(other), "y").issues]

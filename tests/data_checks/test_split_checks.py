@@ -45,13 +45,13 @@ def test_an_identifier_in_blocks_whose_rows_are_alike_is_to_be_split_by(advise):
     advice = advise(panel())
     assert advice.choice == GroupSplit(column="id")
     assert advice.is_clear
-    assert advice.issue.columns == ("id",)
-    assert advice.issue.message.startswith(
+    assert advice.finding.columns == ("id",)
+    assert advice.finding.message.startswith(
         "rows with the same 'id' resemble each other, so metrics of a random split are "
         "optimistically biased: knowing other rows with the same 'id' lowers the squared error of "
         "a quick model by 7"
     )
-    assert advice.issue.advice == (
+    assert advice.finding.advice == (
         "to evaluate on new values of 'id', set data.split: {name: group, column: id}; to evaluate "
         "on later rows, set data.split: {name: time, column: year}"
     )
@@ -121,8 +121,8 @@ def test_a_target_that_drifts_along_sorted_dates_suggests_a_split_in_time(advise
     walk = np.cumsum(normal(1, 160))
     advice = advise({"day": days(160), "x": normal(2, 160), "y": walk})
     assert (advice.choice, advice.is_clear) == (TimeSplit(column="day"), False)
-    assert advice.issue.message.startswith("rows of about the same 'day' resemble each other")
-    assert advice.issue.advice == (
+    assert advice.finding.message.startswith("rows of about the same 'day' resemble each other")
+    assert advice.finding.advice == (
         "to evaluate on later rows, set data.split: {name: time, column: day}"
     )
 
@@ -150,5 +150,5 @@ def test_years_are_dates_and_seconds_are_not(advise, first, is_found):
 
 def test_inspection_reports_it_if_the_target_is_known(table):
     rows = table(panel())
-    assert "dependent_rows" in [issue.check for issue in inspect_table(rows, "y").issues]
-    assert "dependent_rows" not in [issue.check for issue in inspect_table(rows).issues]
+    assert "dependent_rows" in [finding.check for finding in inspect_table(rows, "y").issues]
+    assert "dependent_rows" not in [finding.check for finding in inspect_table(rows).issues]

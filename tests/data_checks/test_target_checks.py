@@ -92,8 +92,8 @@ def test_a_value_far_from_all_others_is_named_with_its_row(sample):
     assert "'y' (-999 in 3 rows, the others 22 to 42)" in coded.message
     # 11.5 is the median's distance from 20 and from 43, and 31.5 + 10 · 11.5 = 146.5
     for farthest, speaks in ((160.0, True), (130.0, False)):
-        issue = find_far_target(sample({"x": X, "y": [*target, farthest]}, "y"))
-        assert (issue is not None) is speaks
+        finding = find_far_target(sample({"x": X, "y": [*target, farthest]}, "y"))
+        assert (finding is not None) is speaks
 
 
 @pytest.mark.parametrize("target", [[5.0] * 23 + [9.5], [1.5, 2.5] * 12, ["a", "b"] * 12])

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
@@ -25,14 +25,14 @@ def fit(values, **parameters):
 
 def inputs(encoder, values):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, ValueIssues())
+    encoder.encode(rows(values), out, ValueProblems())
     return out.tolist()
 
 
 def note(encoder, values):
-    issues = ValueIssues()
-    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), issues)
-    return next(map(str, issues.notes()), None)
+    problems = ValueProblems()
+    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), problems)
+    return next(map(str, problems.notes()), None)
 
 
 def test_each_category_has_an_input_in_the_order_of_letters():

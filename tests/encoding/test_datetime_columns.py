@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from dlcli.columns.column_type import ErrorIfMissing, Median
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
@@ -30,9 +30,9 @@ def fit(values, **feature):
     return Datetime(**feature).fit("when", rows(values), Input())
 
 
-def inputs(encoder, values, issues=None):
+def inputs(encoder, values, problems=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, issues or ValueIssues())
+    encoder.encode(rows(values), out, problems or ValueProblems())
     return out
 
 
@@ -140,10 +140,10 @@ def test_a_missing_value_gets_the_median_time_and_an_input_marks_it():
 
 
 def test_a_first_missing_value_at_prediction_is_recorded():
-    issues = ValueIssues()
+    problems = ValueProblems()
     encoder = fit(["2024-04-01"], parts=("month",))
-    assert inputs(encoder, [None], issues).tolist() == [point(3 / 12)]
-    assert [*map(str, issues.notes())] == [
+    assert inputs(encoder, [None], problems).tolist() == [point(3 / 12)]
+    assert [*map(str, problems.notes())] == [
         "column 'when': 1 row without a value: 2024-04-01 is used instead, and no input marks it"
     ]
 
@@ -168,19 +168,19 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
 
 
 def test_an_unreadable_value_is_encoded_as_a_missing_value_where_it_is_only_recorded():
-    issues = ValueIssues(lenient=True)
+    problems = ValueProblems(lenient=True)
     encoder = fit(["2024-04-01", None], parts=("month",))
-    encoded = inputs(encoder, ["x", None], issues)
+    encoded = inputs(encoder, ["x", None], problems)
     assert encoded[0].tolist() == encoded[1].tolist() == [*point(3 / 12), 1]
-    assert [row.index for row in issues.bad_rows()] == [0]
+    assert [row.index for row in problems.bad_rows()] == [0]
 
 
 def test_rows_outside_the_training_range_are_counted():
-    issues = ValueIssues()
+    problems = ValueProblems()
     values = ["2024-01-01", "2023-12-31", "2024-06-01", "2024-06-02", None]
-    inputs(fit(["2024-01-01", "2024-06-01"]), values, issues)
-    assert issues.columns["when"].outside == 2
-    assert issues.columns["when"].range == (
+    inputs(fit(["2024-01-01", "2024-06-01"]), values, problems)
+    assert problems.columns["when"].outside == 2
+    assert problems.columns["when"].range == (
         "2024-01-01T00:00:00+00:00",
         "2024-06-01T00:00:00+00:00",
     )

@@ -9,7 +9,7 @@ import pytest
 from dlcli.columns.category import Categorical
 from dlcli.columns.number import Numeric
 from dlcli.columns.scaling import Unscaled
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.encoding.encoding import encode_dense
 from dlcli.errors import DataError
@@ -36,7 +36,7 @@ def test_narrow_and_wide_columns_keep_their_order():
     train = rows(x=numbers, letter=list(LETTERS), y=numbers, pet=["cat", "dog"] * 10, z=numbers)
     table = rows(x=[1, 2], letter=["a", "t"], y=[3, 4], pet=["dog", "cat"], z=[5, 6])
 
-    matrix = encode_dense(fitted(train), table, ValueIssues())
+    matrix = encode_dense(fitted(train), table, ValueProblems())
 
     a, t = [1] + [0] * 19, [0] * 19 + [1]
     assert matrix.tolist() == [[1, *a, 3, 0, 1, 5], [2, *t, 4, 1, 0, 6]]
@@ -47,7 +47,7 @@ def test_narrow_and_wide_columns_keep_their_order():
 def test_more_narrow_columns_than_are_moved_at_once_keep_their_order():
     table = rows(**{f"x{at}": [at, -at] for at in range(40)})
 
-    matrix = encode_dense(fitted(table), table, ValueIssues())
+    matrix = encode_dense(fitted(table), table, ValueProblems())
 
     assert matrix.tolist() == [list(range(40)), [-at for at in range(40)]]
 
@@ -57,4 +57,4 @@ def test_the_first_column_with_a_bad_value_is_the_one_that_is_reported():
     table = rows(x=["1", "2", "three"], y=["one", "2", "3"])
 
     with pytest.raises(DataError, match=r"row 3, column 'x'.*'three'"):
-        encode_dense(fitted(train), table, ValueIssues())
+        encode_dense(fitted(train), table, ValueProblems())

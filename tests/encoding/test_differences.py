@@ -14,7 +14,7 @@ from dlcli.columns.category import Categorical
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.number import Numeric
 from dlcli.columns.text import Text
-from dlcli.columns.value_issues import ColumnIssues, ValueIssues
+from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
@@ -64,14 +64,14 @@ def fitted():
 
 
 def found_in(*tables):
-    encoding, issues = fitted(), ValueIssues(lenient=True)
+    encoding, problems = fitted(), ValueProblems(lenient=True)
     for table in tables:
-        encoding.transform(table, issues)
-    return find_differences(encoding, issues)
+        encoding.transform(table, problems)
+    return find_differences(encoding, problems)
 
 
 def difference(column="x", rows=100, training_missing_share=0.0, **facts):
-    return ColumnDifference(column, ColumnIssues(**facts), rows, training_missing_share)
+    return ColumnDifference(column, ColumnProblems(**facts), rows, training_missing_share)
 
 
 def test_rows_like_those_of_training_have_no_differences():
@@ -140,34 +140,34 @@ def test_the_rows_of_several_tables_are_added_up():
 
 
 def test_bad_rows_come_in_the_order_of_the_rows_whatever_the_order_of_the_columns():
-    encoding, issues = fitted(), ValueIssues(lenient=True)
+    encoding, problems = fitted(), ValueProblems(lenient=True)
     first = {**LIKE_TRAINING, "fresh": ["maybe"]}
     second = {name: value * 2 for name, value in LIKE_TRAINING.items()}
     second |= {"size": ["2", "many"], "fresh": ["perhaps", "often"]}
     for columns in (first, second):
-        encoding.transform(rows(**columns), issues)
-    assert [(bad.index, bad.column, bad.reason) for bad in issues.bad_rows()] == [
+        encoding.transform(rows(**columns), problems)
+    assert [(bad.index, bad.column, bad.reason) for bad in problems.bad_rows()] == [
         (0, "fresh", "expected true, false, 1 or 0, got 'maybe'"),
         (1, "fresh", "expected true, false, 1 or 0, got 'perhaps'"),
         (2, "size", "expected a finite number, got 'many'"),
         (2, "fresh", "expected true, false, 1 or 0, got 'often'"),
     ]
-    assert issues.bad_indices.tolist() == [0, 1, 2]
+    assert problems.bad_indices.tolist() == [0, 1, 2]
 
 
 def test_a_complaint_is_made_only_when_it_is_asked_for():
-    issues, indices = ValueIssues(lenient=True), []
+    problems, indices = ValueProblems(lenient=True), []
     table = rows(x=[1.0] * 1000)
-    issues.refuse(np.ones(1000, bool), table, "x", lambda at: indices.append(at) or "bad")
-    assert len(issues.bad_indices) == 1000
+    problems.refuse(np.ones(1000, bool), table, "x", lambda at: indices.append(at) or "bad")
+    assert len(problems.bad_indices) == 1000
     assert indices == []
-    assert next(issues.bad_rows()).reason == "bad"
+    assert next(problems.bad_rows()).reason == "bad"
     assert indices == [0]
 
 
 def test_without_lenience_the_first_bad_value_is_an_error():
     with pytest.raises(DataError, match="t.csv: row 2, column 'x': bad"):
-        ValueIssues().refuse(np.array([False, True]), rows(x=[1.0, 2.0]), "x", lambda _: "bad")
+        ValueProblems().refuse(np.array([False, True]), rows(x=[1.0, 2.0]), "x", lambda _: "bad")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dlcli.columns.column_type import Auto, Ignored
 from dlcli.columns.layout import Block
 from dlcli.columns.number import Numeric
 from dlcli.columns.scaling import Log1p, Standard, Unscaled
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
@@ -49,7 +49,7 @@ def fitted(train=TRAIN, scaling=None, chosen=CHOSEN):
 
 
 def matrix_of(encoding, table):
-    return encoding.transform(table, ValueIssues()).matrix
+    return encoding.transform(table, ValueProblems()).matrix
 
 
 def test_blocks_are_side_by_side_in_the_order_of_the_features():
@@ -64,11 +64,11 @@ def test_blocks_are_side_by_side_in_the_order_of_the_features():
 
 
 def test_a_table_becomes_a_float32_matrix():
-    issues = ValueIssues()
-    matrix = fitted().transform(TRAIN, issues).matrix
+    problems = ValueProblems()
+    matrix = fitted().transform(TRAIN, problems).matrix
     assert matrix.dtype == np.float32
     assert matrix.tolist() == [[1, 0, 0, 1, 1], [3, 0, 1, 0, 0], [2, 1, 0, 1, 1]]
-    assert issues.notes() == []
+    assert problems.notes() == []
 
 
 def test_order_extra_columns_and_an_absent_target_make_no_difference():
@@ -78,9 +78,9 @@ def test_order_extra_columns_and_an_absent_target_make_no_difference():
 
 def test_what_a_column_has_to_say_is_handed_on():
     table = rows(size=[1.0], color=["green"], fresh=["true"])
-    issues = ValueIssues()
-    fitted().transform(table, issues)
-    assert [*map(str, issues.notes())] == [
+    problems = ValueProblems()
+    fitted().transform(table, problems)
+    assert [*map(str, problems.notes())] == [
         "column 'color': 1 row with values that are no category ('green'): no input is set"
     ]
 
@@ -217,13 +217,13 @@ def test_what_is_no_encoding_at_all_is_refused(text):
 
 
 def test_row_weights_are_read_as_they_are():
-    weights = row_weights(rows(w=["0", "2.5"]), "w", ValueIssues())
+    weights = row_weights(rows(w=["0", "2.5"]), "w", ValueProblems())
     assert weights is not None
     assert weights.tolist() == [0, 2.5]
 
 
 def test_without_a_weight_column_there_are_no_weights():
-    assert row_weights(rows(x=[1]), None, ValueIssues()) is None
+    assert row_weights(rows(x=[1]), None, ValueProblems()) is None
 
 
 @pytest.mark.parametrize(
@@ -241,5 +241,5 @@ def test_without_a_weight_column_there_are_no_weights():
 )
 def test_weights_that_mean_nothing_are_refused(weights, message):
     with pytest.raises(DataError) as caught:
-        row_weights(rows(w=weights), "w", ValueIssues())
+        row_weights(rows(w=weights), "w", ValueProblems())
     assert str(caught.value) == message

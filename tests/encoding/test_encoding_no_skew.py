@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
@@ -67,10 +67,10 @@ def field(value):
 
 def encoded(encoding, *tables):
     """The matrix of tables one below the other, and which rows have a bad value."""
-    issues = ValueIssues(lenient=True)
-    parts = [encoding.transform(table, issues) for table in tables]
+    problems = ValueProblems(lenient=True)
+    parts = [encoding.transform(table, problems) for table in tables]
     matrix = np.concatenate([part.part(0, len(part)) for part in parts])
-    return matrix, issues.bad_indices
+    return matrix, problems.bad_indices
 
 
 def assert_same(found, expected, order=slice(None)):
@@ -115,7 +115,7 @@ def test_a_table_is_encoded_to_the_same_bits_however_it_comes(folder, train, val
     assert_same(encoded(encoding, *parts), expected)
 
     predictor = predictor_of(folder, encoding)
-    predicted = predictor.predict(from_parquet(folder, table), ValueIssues(lenient=True)).outputs
+    predicted = predictor.predict(from_parquet(folder, table), ValueProblems(lenient=True)).outputs
     matrix = InMemoryInputs(expected[0])
     np.testing.assert_array_equal(predicted, predictor.predict_encoded(matrix).outputs)
 

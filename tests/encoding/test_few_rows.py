@@ -1,4 +1,4 @@
-"""Few rows are encoded as a table of them is, to the bit, with the same issues; or left to it."""
+"""Few rows are encoded as a table of them is, to the bit, with the same problems; or left to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlcli.columns.date_time import Datetime
 from dlcli.columns.number import ConstantValue, Numeric, PiecewiseLinear
 from dlcli.columns.scaling import Log1p, MinMax, Unscaled
 from dlcli.columns.text import MultiHot, Text
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.encoding.encoding import Encoding
 from dlcli.errors import DataError
@@ -76,18 +76,18 @@ def as_few(encoding, records, words=()):
 
 
 def encoded(encoding, read, lenient):
-    """The bits of the matrix and all issues, or the error."""
-    issues = ValueIssues(lenient=lenient)
+    """The bits of the matrix and all problems, or the error."""
+    problems = ValueProblems(lenient=lenient)
     try:
-        inputs = encoding.transform(read(), issues)
+        inputs = encoding.transform(read(), problems)
     except DataError as error:
         return str(error)
     bits = inputs.part(0, len(inputs)).view(np.int32).tolist()
-    return bits, issues.columns, issues.rows, [*issues.bad_rows()]
+    return bits, problems.columns, problems.rows, [*problems.bad_rows()]
 
 
 def assert_same(encoding, records, words=()):
-    """Compares bits, issues and errors; returns whether the rows were encoded as such."""
+    """Compares bits, problems and errors; returns whether the rows were encoded as such."""
     for lenient in (True, False):
         read = []
 

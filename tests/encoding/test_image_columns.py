@@ -22,7 +22,7 @@ from dlcli.columns.image import Augmentation, Image, ImageEncoder, ImageForm
 from dlcli.columns.image_files import image_files
 from dlcli.columns.layout import Block
 from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
@@ -48,9 +48,9 @@ def encoder(height=3, width=2, channels=1, **options):
     )
 
 
-def inputs(encoder, table, issues=None):
+def inputs(encoder, table, problems=None):
     out = np.zeros((table.rows, len(encoder.inputs)), np.float32)
-    encoder.encode(table, out, issues or ValueIssues())
+    encoder.encode(table, out, problems or ValueProblems())
     return out
 
 
@@ -361,14 +361,14 @@ def test_the_first_bad_row_is_reported_be_it_empty_or_broken(tmp_path):
 
 def test_lenient_findings_take_bad_rows_in_and_leave_them_black(tmp_path):
     save(tmp_path, "a.png", GREY)
-    issues = ValueIssues(lenient=True)
-    rows = inputs(encoder(), table(tmp_path, ["b.png", "a.png", None, "b.png"]), issues)
-    assert [(bad.index, bad.column) for bad in issues.bad_rows()] == [
+    problems = ValueProblems(lenient=True)
+    rows = inputs(encoder(), table(tmp_path, ["b.png", "a.png", None, "b.png"]), problems)
+    assert [(bad.index, bad.column) for bad in problems.bad_rows()] == [
         (0, "photo"),
         (2, "photo"),
         (3, "photo"),
     ]
-    assert list(issues.bad_rows())[1].reason == "is empty, expected the path of an image"
+    assert list(problems.bad_rows())[1].reason == "is empty, expected the path of an image"
     assert rows.any(axis=1).tolist() == [False, True, False, False]
 
 
@@ -478,8 +478,8 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else_happens(tmp_path, fo
     for place, byte in damage:
         content[place % len(content)] = byte
     (tmp_path / "a").write_bytes(content[:kept])
-    issues = ValueIssues(lenient=True)
+    problems = ValueProblems(lenient=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        inputs(encoder(), table(tmp_path, ["a"]), issues)
-    assert len(list(issues.bad_rows())) <= 1
+        inputs(encoder(), table(tmp_path, ["a"]), problems)
+    assert len(list(problems.bad_rows())) <= 1

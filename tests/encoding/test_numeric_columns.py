@@ -12,7 +12,7 @@ from dlcli.columns.boolean import Boolean, MostFrequent
 from dlcli.columns.column_type import ErrorIfMissing, Median
 from dlcli.columns.number import ConstantValue, Mean, Numeric
 from dlcli.columns.scaling import Divide, Log1p, Standard, Unscaled
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables.table import Table
@@ -30,14 +30,14 @@ def fit(values, feature=None, scaling=None):
 
 def inputs(encoder, values, first_row=1):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values, first_row), out, ValueIssues())
+    encoder.encode(rows(values, first_row), out, ValueProblems())
     return out.tolist()
 
 
 def notes(encoder, values):
-    issues = ValueIssues()
-    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), issues)
-    return [*map(str, issues.notes())]
+    problems = ValueProblems()
+    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), problems)
+    return [*map(str, problems.notes())]
 
 
 # The mean of 2, 4, 4, 4, 5, 5, 7, 9 is 5, and their population deviation 2.

@@ -20,7 +20,7 @@ from dlcli.columns.number import (
     PiecewiseLinearEncoder,
 )
 from dlcli.columns.scaling import Log1p
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
@@ -36,9 +36,9 @@ def fit(values, bins=4, missing=None):
     return feature.fit("age", rows(values), Input())
 
 
-def matrix(encoder, values, issues=None):
+def matrix(encoder, values, problems=None):
     out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, issues or ValueIssues())
+    encoder.encode(rows(values), out, problems or ValueProblems())
     return out
 
 
@@ -134,10 +134,10 @@ def test_a_number_that_overflows_once_encoded_is_refused():
 
 
 def test_rows_outside_the_training_range_are_counted():
-    issues = ValueIssues()
-    matrix(fit(AGES), [16.0, 17.0, 90.0, 91.0], issues)
-    assert issues.columns["age"].outside == 2
-    assert issues.columns["age"].range == (17, 90)
+    problems = ValueProblems()
+    matrix(fit(AGES), [16.0, 17.0, 90.0, 91.0], problems)
+    assert problems.columns["age"].outside == 2
+    assert problems.columns["age"].range == (17, 90)
 
 
 USUAL = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)
@@ -184,9 +184,9 @@ def test_to_json_and_back_whole_or_in_parts_inputs_are_the_same_to_the_bit(
     encoder = fit(train, bins)
     again = PiecewiseLinearEncoder.model_validate_json(encoder.model_dump_json())
     assert again == encoder
-    whole = matrix(encoder, others, ValueIssues(lenient=True))
+    whole = matrix(encoder, others, ValueProblems(lenient=True))
     parts = [
-        matrix(again, part, ValueIssues(lenient=True)) for part in (others[:cut], others[cut:])
+        matrix(again, part, ValueProblems(lenient=True)) for part in (others[:cut], others[cut:])
     ]
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 

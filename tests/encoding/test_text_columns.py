@@ -18,7 +18,7 @@ from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.sparse_rows import stack_sparse
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.columns.tokens import split_into_words
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Output
 from dlcli.config.input_section import Input
 from dlcli.encoding.encoded_rows import InMemoryInputs
@@ -37,8 +37,8 @@ def fit(values, encoding=None, **parameters):
     return feature.fit("x", rows(values, pa.string()), Input())
 
 
-def encode(encoder, values, issues=None):
-    return encoder.encode(rows(values, pa.string()), issues or ValueIssues())
+def encode(encoder, values, problems=None):
+    return encoder.encode(rows(values, pa.string()), problems or ValueProblems())
 
 
 def inputs(encoder, values):
@@ -51,9 +51,9 @@ def inputs(encoder, values):
 
 
 def notes(encoder, values):
-    issues = ValueIssues()
-    encode(encoder, values, issues)
-    return [*map(str, issues.notes())]
+    problems = ValueProblems()
+    encode(encoder, values, problems)
+    return [*map(str, problems.notes())]
 
 
 def words(text):
@@ -237,10 +237,10 @@ def test_a_missing_value_can_be_forbidden():
 
 
 def test_a_forbidden_missing_value_can_be_recorded():
-    issues = ValueIssues(lenient=True)
-    part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], issues)
+    problems = ValueProblems(lenient=True)
+    part = encode(fit(["a"], missing=ErrorIfMissing()), ["a", None], problems)
     assert part.starts.tolist() == [0, 1, 1]
-    assert [row.index for row in issues.bad_rows()] == [1]
+    assert [row.index for row in problems.bad_rows()] == [1]
 
 
 def test_texts_without_a_known_word_are_reported():
@@ -303,7 +303,7 @@ def test_to_json_and_back_it_encodes_the_same_to_the_bit(made):
 @given(fitted(), st.integers(1, 5))
 def test_in_parts_and_as_a_whole_texts_are_encoded_the_same_to_the_bit(made, size):
     encoder, texts = made
-    parts = [encoder.encode(p, ValueIssues()) for p in rows(texts, pa.string()).parts(size)]
+    parts = [encoder.encode(p, ValueProblems()) for p in rows(texts, pa.string()).parts(size)]
     assert arrays(stack_sparse(parts)) == arrays(encode(encoder, texts))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.columns.column_type import Decision
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.column_types import choose_features, decide_types
 from dlcli.encoding.encoded_rows import EncodedRows
@@ -32,7 +32,7 @@ class Case:
     def encoded(self, table: Table | None = None) -> EncodedRows:
         """Rows, encoded."""
         weight = self.predictor.config.data.sample_weight
-        return encode_rows(self.predictor.encoding, table or self.table, weight, ValueIssues())
+        return encode_rows(self.predictor.encoding, table or self.table, weight, ValueProblems())
 
     def sets(self, **tables: Table):
         """Tables with their encoded rows, by set."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.exports.agreement import compare
 from dlcli.exports.check_rows import made_up_rows
 from tests.exports.untrained_runs import make_run
@@ -62,7 +62,7 @@ def test_rows_of_many_columns_have_few_predictions_beyond_the_others(tmp_path: P
 
     table = made_up_rows(predictor, tmp_path)
 
-    sizes = np.abs(predictor.predict(table, ValueIssues(lenient=True)).decoded)
+    sizes = np.abs(predictor.predict(table, ValueProblems(lenient=True)).decoded)
     assert np.quantile(sizes, 0.9) < 1e6
     assert sizes.max() > 1e30
 

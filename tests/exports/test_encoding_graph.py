@@ -18,7 +18,7 @@ from dlcli.columns.number import ConstantValue, Mean, Numeric, PiecewiseLinear
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
@@ -237,7 +237,7 @@ def test_a_graph_encodes_each_column_as_dlcli_does(
 ) -> None:
     of_rows = {name: list(each[1 if rows == "training" else 2]) for name, each in FEATURES.items()}
     table = table_of(of_rows)
-    inputs = encoding.transform(table, ValueIssues(lenient=True))
+    inputs = encoding.transform(table, ValueProblems(lenient=True))
     expected = inputs.part(0, len(inputs))
 
     computed = encode_by(encoding, table)

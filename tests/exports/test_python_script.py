@@ -19,7 +19,7 @@ from PIL import Image
 from untrained_runs import make_run
 
 from dlcli.columns.python_code import literal
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.errors import ExportError
 from dlcli.exports.python_script import export_script
@@ -136,7 +136,7 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
     table = predictor.read(folder / "t.csv")
     split = np.loadtxt(script.parent / "split.csv", delimiter=",", skiprows=1, dtype=str)
     rows = [int(row) - 1 for row, name in split if name.strip('"') == "test"]
-    inputs = predictor.encoding.transform(table.take(np.array(rows)), ValueIssues())
+    inputs = predictor.encoding.transform(table.take(np.array(rows)), ValueProblems())
     expected, encoded = inputs.part(0, len(rows)), np.load(script.parent / "encoded.npy")
     # The script groups columns that are encoded alike, so that their order differs.
     names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]

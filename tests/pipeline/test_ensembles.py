@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison.run_comparison import compare
 from dlcli.config.config_file import load_config
 from dlcli.config.input_section import ScalingLayer
@@ -142,7 +142,7 @@ def test_each_training_row_is_predicted_by_the_member_that_did_not_have_it(train
     assert not set(train_rows) & set(predicted["test"])
     members = [
         predictor.task.decode(
-            predictor.outputs(predictor.encoding.transform(rows, ValueIssues()), [number])
+            predictor.outputs(predictor.encoding.transform(rows, ValueProblems()), [number])
         )[:, 0]
         for number in (1, 2, 3)
     ]
@@ -160,8 +160,8 @@ def test_the_keras_model_predicts_the_mean_in_the_unit_of_the_target(trained):
     predictor = run.predictor
     rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
     model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
-    matrix = predictor.encoding.transform(rows, ValueIssues()).dense
-    expected = predictor.predict(rows, ValueIssues()).decoded
+    matrix = predictor.encoding.transform(rows, ValueProblems()).dense
+    expected = predictor.predict(rows, ValueProblems()).decoded
     np.testing.assert_allclose(model.predict(matrix, verbose=0), expected, rtol=1e-5)
 
 
@@ -316,12 +316,12 @@ def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, targe
     run = train(config("ensemble.folds=2", *scaling, target=target))
     predictor = run.predictor
     rows = read_table(folder / "rows.csv", lambda _: ())
-    inputs = predictor.encoding.transform(rows, ValueIssues())
+    inputs = predictor.encoding.transform(rows, ValueProblems())
     each = [
         task.decode(predictor.network.forward(inputs, predictor.weights_of(number)))
         for number, task in enumerate(predictor.tasks, start=1)
     ]
-    found = predictor.predict(rows, ValueIssues()).decoded
+    found = predictor.predict(rows, ValueProblems()).decoded
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.pipeline.events import Events
@@ -100,14 +100,14 @@ def test_words_for_missing_values_train_the_same_and_are_read_in_predictions() -
     again = train(resolved)
     for name in ("weights.npz", "encoding.json", "predictions.parquet"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
-    predictor, issues = run.predictor, ValueIssues(lenient=True)
+    predictor, problems = run.predictor, ValueProblems(lenient=True)
     Path("new.csv").write_text("kind,size,x,y\nNA,?,-,1\na,NA,1,NA\n", "utf-8")
     table = predictor.read("new.csv")
-    predictor.predict(table, issues)
+    predictor.predict(table, problems)
     assert {name: table.missing(name).tolist() for name in table.columns} == {
         "kind": [True, False],
         "size": [True, True],
         "x": [True, False],
         "y": [False, True],
     }
-    assert not any(column.unreadable or column.unseen for column in issues.columns.values())
+    assert not any(column.unreadable or column.unseen for column in problems.columns.values())

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from mixed_table import FEATURES, mixed_table, write_images
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.tables.table_files import read_table
@@ -52,7 +52,7 @@ def held_out(run):
 def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / name)
-    predicted = run.predictor.predict(table, ValueIssues()).decoded[:, 0]
+    predicted = run.predictor.predict(table, ValueProblems()).decoded[:, 0]
     assert len(rows) == 16
     np.testing.assert_array_equal(predicted[rows], stored)
 
@@ -60,7 +60,7 @@ def test_the_predictor_repeats_the_predictions_of_training_to_the_bit(run, name)
 def test_the_stored_model_predicts_the_same_from_the_encoded_matrix(run):
     rows, stored = held_out(run)
     table = read_table(run.path.parent / "t.csv").take(rows)
-    inputs = run.predictor.encoding.transform(table, ValueIssues())
+    inputs = run.predictor.encoding.transform(table, ValueProblems())
     model = keras.models.load_model(run.path / "model.keras")
     predicted = model.predict(inputs.part(0, len(inputs)), verbose=0)[:, 0]
     np.testing.assert_allclose(predicted, stored, rtol=1e-5)

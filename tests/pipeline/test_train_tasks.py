@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline.preflight import check
@@ -105,13 +105,13 @@ def trained(tmp_path_factory):
 def test_a_run_predicts_and_evaluates_as_plain_keras_does(target, engine, trained):
     run = trained(target, engine)
     predictor, table = run.predictor, read_table(Path("t.csv"))
-    predictions = predictor.predict(table, ValueIssues())
+    predictions = predictor.predict(table, ValueProblems())
     model = keras.models.load_model(run.path / "model.keras")
-    expected = np.asarray(model(predictor.encoding.transform(table, ValueIssues()).dense))
+    expected = np.asarray(model(predictor.encoding.transform(table, ValueProblems()).dense))
     numbers = target in ("count", "numbers")
     result = predictions.decoded if numbers else predictions.probabilities
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
-    scores = predictor.evaluate(table, ValueIssues()).metrics
+    scores = predictor.evaluate(table, ValueProblems()).metrics
     assert scores["r2"] > 0.8 if numbers else scores["accuracy"] > 0.85
     metrics = METRICS[target].split(", ")
     assert list(run.history) == ["loss", *metrics, "learning_rate"]

@@ -117,8 +117,8 @@ def test_the_range_of_a_column_is_that_of_all_rows(long_table):
 
 def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_table):
     path = long_table("few")
-    [issue] = inspect_table(read_table(path), "y").issues
-    assert (issue.check, issue.columns) == ("odd_values", ("x",))
+    [finding] = inspect_table(read_table(path), "y").issues
+    assert (finding.check, finding.columns) == ("odd_values", ("x",))
 
 
 def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):

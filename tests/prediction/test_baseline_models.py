@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
 from dlcli.prediction.baseline_comparison import BaselineComparison, compare_to_baseline
@@ -63,7 +63,7 @@ def test_the_comparison_on_the_same_rows_is_that_of_the_run(
     predictor = run.predictor_at(0.8)
     table = predictor.read(Path("test.csv"))
     models = run.baseline_models
-    evaluation = predictor.evaluate(table, ValueIssues())
+    evaluation = predictor.evaluate(table, ValueProblems())
     stored = run.parse(RunFile.VERDICTS, BaselineComparison).on("test")
     decoded = models.decoded(("constant", "linear"), evaluation)
     assert [*decoded] == [*stored] == ["constant", "linear"]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, RunError
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -98,10 +98,10 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
     # x to (x - 1)/2: 0, 1, -1. Hidden: relu(z), relu(2·red - z). Output: h₁ + 3h₂ + 1/2.
     # Row 1: 0 + 3·2 + 0.5 = 6.5; row 2: 1 + 0 + 0.5 = 1.5; row 3: 0 + 3·1 + 0.5 = 3.5.
     table = rows(colour=["red", "blue", "blue"], x=[1.0, 3.0, -1.0])
-    issues = ValueIssues()
-    predictions = stored().predictor.predict(table, issues)
+    problems = ValueProblems()
+    predictions = stored().predictor.predict(table, problems)
     assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
-    assert [*map(str, issues.notes())] == [
+    assert [*map(str, problems.notes())] == [
         "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
     ]
 
@@ -111,8 +111,8 @@ def test_the_rows_of_a_shuffled_table_keep_their_predictions(stored):
     x = np.arange(-19.0, 21.0, 2.0)  # sums of whole numbers are exact in any order
     order = np.random.default_rng(0).permutation(20)
     table = rows(x=x, colour=["red"] * 20)
-    straight = predictor.predict(table, ValueIssues()).values
-    shuffled = predictor.predict(table.take(order), ValueIssues()).values
+    straight = predictor.predict(table, ValueProblems()).values
+    shuffled = predictor.predict(table.take(order), ValueProblems()).values
     np.testing.assert_array_equal(shuffled, straight[order])
 
 
@@ -123,15 +123,15 @@ def test_the_unit_of_training_is_kept_with_the_run_and_any_other_is_refused(stor
     assert predictor.read(str(file)).numbers("x").tolist() == [1, 3, 1003]
     file.write_text("x,colour\n1 kg,red\n3 lb,blue\n")
     with pytest.raises(DataError, match="row 2, column 'x': .* number in kg, got '3 lb'"):
-        predictor.predict(predictor.read(str(file)), ValueIssues())
+        predictor.predict(predictor.read(str(file)), ValueProblems())
 
 
 def test_scores_take_target_and_weights_from_the_table(stored):
     table = rows(x=[1.0, 3.0], colour=["red", "blue"], y=[23.0, 17.0], w=[3, 1])
-    issues = ValueIssues()
-    evaluation = stored().predictor.evaluate(table, issues)
+    problems = ValueProblems()
+    evaluation = stored().predictor.evaluate(table, problems)
     assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 1)  # (3·0 + 1·4)/4
-    assert len(issues.notes()) == 1
+    assert len(problems.notes()) == 1
 
 
 def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowed(stored):
@@ -141,42 +141,42 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
         y=["23", "", "many", "17", "25"],
         w=["3", "1", "1", "-1", "1"],
     )
-    issues = ValueIssues(lenient=True)
-    evaluation = stored().predictor.evaluate(table, issues)
+    problems = ValueProblems(lenient=True)
+    evaluation = stored().predictor.evaluate(table, problems)
     # The last x counts as missing, so as 1: its prediction is 23, too.
     assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
-    bad = [(evaluation.table.where(bad.index)[1], bad.column) for bad in issues.bad_rows()]
+    bad = [(evaluation.table.where(bad.index)[1], bad.column) for bad in problems.bad_rows()]
     assert bad == [(3, "y"), (4, "w"), (5, "x")]
     assert evaluation.warning == "1 of 5 rows has no target ('y') and is left out: row 2"
 
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):
     table = rows(x=["1", "one"], colour=["red", "red"], y=[23.0, 25.0], w=[1, 1])
-    evaluation = stored().predictor.evaluate(table, ValueIssues(lenient=True), reject=True)
+    evaluation = stored().predictor.evaluate(table, ValueProblems(lenient=True), reject=True)
     assert (evaluation.rows, evaluation.metrics["mae"]) == (1, 0)
 
 
 def test_scores_of_no_row_are_none(stored):
     table = rows(x=["one"], colour=["red"], y=[23.0], w=[1])
     with pytest.raises(DataError, match="row 1, column 'x': .*; no row is left to compute metrics"):
-        stored().predictor.evaluate(table, ValueIssues(lenient=True), reject=True)
+        stored().predictor.evaluate(table, ValueProblems(lenient=True), reject=True)
 
 
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(DataError) as caught:
-        stored().predictor.evaluate(rows(x=[1.0], colour=["red"]), ValueIssues())
+        stored().predictor.evaluate(rows(x=[1.0], colour=["red"]), ValueProblems())
     assert str(caught.value) == "t.csv: has no columns 'y', 'w', which metrics are computed from"
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
     with pytest.raises(DataError, match="t.csv: has no column 'colour', which the network reads"):
-        stored().predictor.predict(rows(x=[1.0]), ValueIssues())
+        stored().predictor.predict(rows(x=[1.0]), ValueProblems())
 
 
 def test_a_value_that_cant_be_read_is_told_with_its_row(stored):
     with pytest.raises(DataError, match="t.csv: row 2, column 'x': expected a finite number"):
         table = rows(x=["1", "one"], colour=["red", "red"])
-        stored().predictor.predict(table, ValueIssues())
+        stored().predictor.predict(table, ValueProblems())
 
 
 def class_columns(stored, loss, output, weights=None):
@@ -185,7 +185,7 @@ def class_columns(stored, loss, output, weights=None):
         "units: 1, activation: linear, scaling: standard", output
     )
     predictor = stored(resolved, with_target(TWO_CLASSES), weights).predictor
-    predictions = predictor.predict(rows(x=[1.0], colour=["red"]), ValueIssues())
+    predictions = predictor.predict(rows(x=[1.0], colour=["red"]), ValueProblems())
     return list(predictions.columns())[1:]
 
 

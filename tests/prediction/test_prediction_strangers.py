@@ -21,7 +21,7 @@ from dlcli.columns.image import Image
 from dlcli.columns.number import Numeric, Periodic, PiecewiseLinear
 from dlcli.columns.scaling import Quantile, Robust, Standard
 from dlcli.columns.text import Text
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
@@ -125,7 +125,7 @@ def test_an_encoding_that_anybody_wrote_is_refused_or_predicts(honest, data):
     with tempfile.TemporaryDirectory() as folder:
         try:
             predictor = stored(Path(folder), text, weights).predictor
-            predictor.predict(table, ValueIssues(lenient=True)).columns()
+            predictor.predict(table, ValueProblems(lenient=True)).columns()
         except DlcliError as error:
             assert "\n" not in str(error)
 
@@ -165,5 +165,5 @@ def test_absurd_statistics_are_refused(honest, tmp_path, column, field, literal)
 
 def test_the_honest_encoding_predicts(honest, tmp_path):
     table, encoding, weights = honest
-    predicted = stored(tmp_path, encoding, weights).predictor.predict(table, ValueIssues())
+    predicted = stored(tmp_path, encoding, weights).predictor.predict(table, ValueProblems())
     assert all(map(math.isfinite, predicted.columns()["prediction"].to_pylist()))

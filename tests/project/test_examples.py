@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import open_run
 from dlcli.tables.table_files import read_table
@@ -122,7 +122,7 @@ def test_line_predicts_its_four_points(train_example: Train, tmp_path: Path) -> 
     run = train_example("line", tmp_path / "run")
 
     table = read_table(ROOT / "data" / "line.csv")
-    predictions = run.predictor.predict(table, ValueIssues())
+    predictions = run.predictor.predict(table, ValueProblems())
 
     np.testing.assert_allclose(predictions.decoded, [[0], [1], [2], [3]], rtol=0, atol=0.01)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import UsageError
 from dlcli.prediction.prediction_tables import assemble, write_rows
 from dlcli.serving import served_model
@@ -24,7 +24,7 @@ from tests.serving.conftest import ROW
 def predicted(model, rows):
     """The JSON lines of `dlcli predict`."""
     table = model.predictor.read(memory_table(rows))
-    predictions = model.predictor.predict(table, ValueIssues())
+    predictions = model.predictor.predict(table, ValueProblems())
     stream = io.BytesIO()
     write_rows(assemble(predictions, table), "jsonl", stream)
     return [json.loads(line) for line in stream.getvalue().splitlines()]

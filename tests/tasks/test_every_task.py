@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.columns.scaling import LinearScaling
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
 from dlcli.encoding.encoding import Encoding
@@ -79,7 +79,7 @@ def test_the_loss_is_no_part_of_a_tasks_json(task, loss):
 
 
 def test_true_values_are_read_back_from_their_columns(task, table):
-    values = task.values(table, ValueIssues())
+    values = task.values(table, ValueProblems())
     again = task.read_values(stored(task.value_columns(values, "target")), "target")
     assert again.tolist() == values.tolist()
 
@@ -93,7 +93,7 @@ def test_decoded_outputs_are_read_back_from_their_columns(task, outputs):
 
 @pytest.mark.parametrize("weights", [None, np.array([0.5, 2.0, 1.0])], ids=["plain", "weighted"])
 def test_statistics_have_the_names_and_values_of_metrics(task, table, outputs, weights):
-    rows = DecodedRows(task.values(table, ValueIssues()), task.decode(outputs), weights)
+    rows = DecodedRows(task.values(table, ValueProblems()), task.decode(outputs), weights)
     metrics = {n: v for n, v in task.metrics(rows).items() if n in METRICS}
     found = {name: statistic.value for name, statistic in task.statistics(rows).items()}
     assert found == {n: v if v is None else pytest.approx(v) for n, v in metrics.items()}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from dlcli.columns.scaling import Log1p, Standard
-from dlcli.columns.value_issues import ValueIssues
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.encoding.encoding import Encoding
 from dlcli.errors import ConfigError, DataError
@@ -127,7 +127,7 @@ def test_it_is_remembered_how_the_table_stores_classes(values, target, stored):
 def test_the_positive_class_is_the_second(values, positive, classes):
     task = infer_task(Target(column="y", positive_class=positive), [rows(y=values)])
     assert task.classes == classes
-    assert task.encode(rows(y=values), ValueIssues()).tolist() == [
+    assert task.encode(rows(y=values), ValueProblems()).tolist() == [
         int(str(value).lower() == positive) for value in values
     ]
 
@@ -278,7 +278,7 @@ def test_numbers_with_a_word_for_a_missing_value_may_be_declared_classes():
 
 def test_classes_are_encoded_by_their_index():
     target = kind_of(["b", "a", "c"]).fit(None, rows(y=["b"]))
-    assert target.encode(rows(y=["c", "a", "b"]), ValueIssues()).tolist() == [2, 0, 1]
+    assert target.encode(rows(y=["c", "a", "b"]), ValueProblems()).tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -288,21 +288,21 @@ def test_classes_are_encoded_by_their_index():
 def test_a_class_that_training_never_saw_is_refused_with_its_row(classes, shown):
     target = kind_of(classes).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
-        target.encode(rows(first_row=4, y=["a", "z"]), ValueIssues())
+        target.encode(rows(first_row=4, y=["a", "z"]), ValueProblems())
     assert str(caught.value) == f"t.csv: row 5, column 'y': 'z' is none of the classes ({shown})"
 
 
 def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
     train = rows(y=[2, 4, 4, 4, 5, 5, 7, 9])  # mean 5, population deviation 2
     target = infer_task(Target(column="y"), [train]).fit(Standard(), train)
-    assert target.encode(rows(y=[5, 9]), ValueIssues()).tolist() == [[0], [2]]
+    assert target.encode(rows(y=[5, 9]), ValueProblems()).tolist() == [[0], [2]]
     assert target.decode(np.array([[0.0], [2.0], [-1.5]])).tolist() == [[5], [9], [2]]
 
 
 def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
     train = rows(y=[0, math.exp(2) - 1])  # log(1 + y): 0 and 2, so mean 1 and deviation 1
     target = infer_task(Target(column="y"), [train]).fit(Log1p(), train)
-    np.testing.assert_allclose(target.encode(train, ValueIssues()), [[-1], [1]], rtol=1e-6)
+    np.testing.assert_allclose(target.encode(train, ValueProblems()), [[-1], [1]], rtol=1e-6)
     given_back = target.decode(np.array([[0.0], [2.0]]))
     np.testing.assert_allclose(given_back, [[math.e - 1], [math.exp(3) - 1]])
 
@@ -318,8 +318,8 @@ def test_a_negative_number_under_log_is_refused_with_its_row():
 def test_without_a_scaling_numbers_stay_as_they_are_and_each_column_has_its_own_otherwise():
     train = rows(u=[1.0, 3.0], v=[10.0, 30.0])
     kind = infer_task(Target(column=("u", "v")), [train])
-    assert kind.fit(None, train).encode(train, ValueIssues()).tolist() == [[1, 10], [3, 30]]
-    assert kind.fit(Standard(), train).encode(train, ValueIssues()).tolist() == [
+    assert kind.fit(None, train).encode(train, ValueProblems()).tolist() == [[1, 10], [3, 30]]
+    assert kind.fit(Standard(), train).encode(train, ValueProblems()).tolist() == [
         [-1, -1],
         [1, 1],
     ]
@@ -361,7 +361,7 @@ def test_labels_that_no_row_differs_in_are_refused():
 
 def test_columns_of_labels_are_encoded_as_0_and_1():
     target = labels_of(u=[0, 1], v=[True, False]).fit(None, rows(u=[0, 1], v=[0, 1]))
-    assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0]), ValueIssues()).tolist() == [
+    assert target.encode(rows(v=["TRUE", "0"], u=[1.0, 0.0]), ValueProblems()).tolist() == [
         [1, 1],
         [0, 0],
     ]
@@ -394,14 +394,14 @@ def test_an_empty_field_has_no_label_and_a_label_named_twice_counts_once():
     table = rows(tags=["b|a", "", None, "a|a", "c"])
     target = infer_task(TAGS, [table]).fit(None, table)
     expected = [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
-    assert target.encode(table, ValueIssues()).tolist() == expected
+    assert target.encode(table, ValueProblems()).tolist() == expected
 
 
 def test_a_label_that_no_table_had_is_refused_with_its_row():
     table = rows(tags=["{b}|a", "{b}"])
     target = infer_task(TAGS, [table]).fit(None, table)
     with pytest.raises(DataError) as caught:
-        target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueIssues())
+        target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueProblems())
     message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, {b}) (1 more such row)"
     assert str(caught.value) == message
 
@@ -440,7 +440,7 @@ def test_a_declared_count_is_a_number_and_stays_as_it_is():
     kind = infer_task(Target(column="n", type="count"), [train])
     assert (kind.type, kind.classes, kind.reason) == ("count", (), "declared")
     target = kind.fit(None, train)
-    assert target.encode(train, ValueIssues()).tolist() == [[0], [3], [2]]
+    assert target.encode(train, ValueProblems()).tolist() == [[0], [3], [2]]
 
 
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (2.5, "2.5")])
@@ -453,7 +453,7 @@ def test_a_value_that_is_no_count_is_refused_with_its_row_in_any_table(value, sh
     )
     fitted = infer_task(target, [rows(n=[1, 2])]).fit(None, rows(n=[1, 2]))
     with pytest.raises(DataError, match="row 1, column 'n': a count is"):
-        fitted.encode(rows(n=[value]), ValueIssues())
+        fitted.encode(rows(n=[value]), ValueProblems())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A problem that a check finds in a table, as text."""
+"""The finding of a check in a table, as text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LONGEST = 43
 
 
 @dataclass(frozen=True)
-class DataIssue:
-    """A problem found by one check, in all columns that it concerns."""
+class DataFinding:
+    """What one check found in a table, in all columns that it concerns."""
 
     check: str
     """The check's name: `target_leakage`."""
@@ -27,7 +27,7 @@ class DataIssue:
     rows: int | None
     """Number of the rows looked at that show it, where rows can be counted."""
     message: str
-    """The problem, on one line."""
+    """The evidence, on one line."""
     advice: str
     """The advice, on one line."""
 
@@ -35,34 +35,34 @@ class DataIssue:
         return f"{self.message}; {self.advice}"
 
 
-def column_issue(
+def column_finding(
     check: str,
     severity: Severity,
     found: Mapping[str, str],
     message: str,
     advice: str,
     rows: int | None = None,
-) -> DataIssue | None:
-    """Return the issue of several columns; None without any.
+) -> DataFinding | None:
+    """Return the finding of several columns; None without any.
 
     Args:
         check: the check's name.
         severity: how much it matters.
-        found: a remark on each column, which may be empty.
-        message: the problem; the columns follow it.
+        found: a note on each column, which may be empty.
+        message: the evidence; the columns follow it.
         advice: the remedy.
         rows: number of rows that show it.
     """
     if not found:
         return None
-    return DataIssue(check, severity, tuple(found), rows, f"{message}: {listed(found)}", advice)
+    return DataFinding(check, severity, tuple(found), rows, f"{message}: {listed(found)}", advice)
 
 
 def listed(details: Mapping[str, str], what: str = "columns") -> str:
-    """List the first few names with a remark on each, and their number if there are more.
+    """List the first few names with a note on each, and their number if there are more.
 
     Args:
-        details: the remark on each name, which may be empty.
+        details: the note on each name, which may be empty.
         what: what the names are of.
     """
     few = list(details.items())[:_MOST_NAMED]

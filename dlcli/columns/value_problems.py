@@ -36,7 +36,7 @@ _TIME_ALONE = re.compile(r"1970-01-01T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:[+-]\d\d:\d\d
 
 
 @dataclass
-class ColumnIssues:
+class ColumnProblems:
     """Differences of a column's values from those in the training rows; all counts are of rows."""
 
     unseen: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class ColumnIssues:
     unreadable: int = 0
     """Rows whose value can't be read or is not allowed."""
 
-    def add(self, other: ColumnIssues) -> None:
+    def add(self, other: ColumnProblems) -> None:
         """Add the differences of further rows, without the first row's index."""
         self.unseen.update(other.unseen)
         for name in ("missing", "unencoded_missing", "without_tokens", "outside", "unreadable"):
@@ -117,7 +117,7 @@ class _Refusal:
             yield BadRow(self.start + int(row), self.column, self.problem(int(row)))
 
 
-class ValueIssues:
+class ValueProblems:
     """Record of values that can't be encoded or that differ from those of training.
 
     It is filled by encoding any number of tables, one after the other.
@@ -133,7 +133,7 @@ class ValueIssues:
         self._hint = hint
         self.rows = 0
         """Number of rows encoded so far."""
-        self.columns: defaultdict[str, ColumnIssues] = defaultdict(ColumnIssues)
+        self.columns: defaultdict[str, ColumnProblems] = defaultdict(ColumnProblems)
         self._refusals: list[_Refusal] = []
 
     def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Callable[[int], str]) -> None:
@@ -174,21 +174,21 @@ class ValueIssues:
             hint: names a category that is one of them but for its spelling.
         """
         if counts:
-            issues = self.columns[column]
-            issues.unseen.update(counts)
-            issues.unseen_encoding = encoding
-            issues.unseen_hint = issues.unseen_hint or hint
-            if issues.unseen_index is None:
-                issues.unseen_index = self.rows + first
+            problems = self.columns[column]
+            problems.unseen.update(counts)
+            problems.unseen_encoding = encoding
+            problems.unseen_hint = problems.unseen_hint or hint
+            if problems.unseen_index is None:
+                problems.unseen_index = self.rows + first
 
     def add_missing(self, column: str, rows: int, encoding: str = "") -> None:
         """Record rows without a value, and their encoding if no input of the network marks it."""
         if rows:
-            issues = self.columns[column]
-            issues.missing += rows
+            problems = self.columns[column]
+            problems.missing += rows
             if encoding:
-                issues.unencoded_missing += rows
-                issues.missing_encoding = encoding
+                problems.unencoded_missing += rows
+                problems.missing_encoding = encoding
 
     def add_without_tokens(self, column: str, rows: int, encoding: str) -> None:
         """Record rows whose text has no token of the vocabulary."""
@@ -202,7 +202,7 @@ class ValueIssues:
             self.columns[column].outside += rows
             self.columns[column].range = (low, high)
 
-    def add(self, columns: Mapping[str, ColumnIssues], rows: Indices) -> None:
+    def add(self, columns: Mapping[str, ColumnProblems], rows: Indices) -> None:
         """Add what was recorded of some of the rows, none of which could not be encoded.
 
         Args:
@@ -210,14 +210,14 @@ class ValueIssues:
             rows: their indices among all rows, (rows,).
         """
         for column, found in columns.items():
-            issues = self.columns[column]
-            issues.add(found)
+            problems = self.columns[column]
+            problems.add(found)
             if found.unseen_index is not None:
                 first = self.rows + int(rows[found.unseen_index])
-                known = issues.unseen_index
-                issues.unseen_index = first if known is None else min(known, first)
-            if issues.range is not None:
-                issues.range = (issues.range[0], issues.range[1])  # JSON has lists
+                known = problems.unseen_index
+                problems.unseen_index = first if known is None else min(known, first)
+            if problems.range is not None:
+                problems.range = (problems.range[0], problems.range[1])  # JSON has lists
 
     @property
     def bad_indices(self) -> Indices:
@@ -238,18 +238,18 @@ class ValueIssues:
             place: names the row of an index, as `Table.place` does.
         """
         notes = []
-        for column, issues in self.columns.items():
-            if count := issues.unencoded_missing:
-                encoding = issues.missing_encoding
+        for column, problems in self.columns.items():
+            if count := problems.unencoded_missing:
+                encoding = problems.missing_encoding
                 kind, detail = "without a value", f": {encoding}"
                 notes.append(ValueNote(column, count, kind, detail, encoding=encoding))
-            notes += value_notes(column, issues, place)
+            notes += value_notes(column, problems, place)
         return notes
 
 
 @dataclass(frozen=True)
 class ValueNote:
-    """A remark about some of a column's rows."""
+    """A note about some of a column's rows."""
 
     column: str
     rows: int
@@ -257,7 +257,7 @@ class ValueNote:
     kind: str
     """The property they share, as it follows their count: `without a value`."""
     detail: str = ""
-    """The remark's remainder for this column, with its own punctuation."""
+    """The rest of the note for this column, with its own punctuation."""
     values: tuple[str, ...] = ()
     """Some of the rows' values, if it is about these."""
     encoding: str = ""
@@ -335,24 +335,24 @@ def short_moments(moments: Sequence[str]) -> list[str]:
 
 
 def value_notes(
-    column: str, issues: ColumnIssues, place: Place | None = None
+    column: str, problems: ColumnProblems, place: Place | None = None
 ) -> Iterator[ValueNote]:
     """Describe values for which the network has no input of their own.
 
     Args:
         column: the column.
-        issues: its differences from the training rows.
+        problems: its differences from the training rows.
         place: names the row of an index.
     """
-    if issues.unseen:
-        count, encoding = issues.unseen.total(), issues.unseen_encoding
-        frequent = issues.unseen.most_common(_KEPT_VALUES)
+    if problems.unseen:
+        count, encoding = problems.unseen.total(), problems.unseen_encoding
+        frequent = problems.unseen.most_common(_KEPT_VALUES)
         values = tuple(truncate(value, _LONGEST_VALUE) for value, _ in frequent)
         row = ""
-        if place is not None and issues.unseen_index is not None:
-            row = f"{', ' if count == 1 else ', the first in '}{place(issues.unseen_index)}"
-        detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{issues.unseen_hint}"
+        if place is not None and problems.unseen_index is not None:
+            row = f"{', ' if count == 1 else ', the first in '}{place(problems.unseen_index)}"
+        detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{problems.unseen_hint}"
         yield ValueNote(column, count, "with values that are no category", detail, values, encoding)
-    if issues.without_tokens:
-        kind, encoding = "without a token that has an input", issues.without_tokens_encoding
-        yield ValueNote(column, issues.without_tokens, kind, f": {encoding}", encoding=encoding)
+    if problems.without_tokens:
+        kind, encoding = "without a token that has an input", problems.without_tokens_encoding
+        yield ValueNote(column, problems.without_tokens, kind, f": {encoding}", encoding=encoding)

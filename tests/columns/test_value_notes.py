@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from dlcli.columns import value_issues as preprocessing
-from dlcli.columns.value_issues import (
-    ColumnIssues,
+from dlcli.columns import value_problems as preprocessing
+from dlcli.columns.value_problems import (
+    ColumnProblems,
     ValueNote,
     merge_notes,
     short_moments,
@@ -107,17 +107,17 @@ def test_moments_are_days_if_all_are_at_midnight_and_times_if_they_have_no_date(
     assert short_moments(moments) == short
 
 
-def test_the_issues_of_any_number_of_rows_are_added_up_in_limited_memory(monkeypatch):
+def test_the_problems_of_any_number_of_rows_are_added_up_in_limited_memory(monkeypatch):
     monkeypatch.setattr(preprocessing, "_MOST_COUNTED", 2)
-    total = ColumnIssues()
+    total = ColumnProblems()
 
     total.add(
-        ColumnIssues(Counter(a=1, b=2), 7, "all 0", "; A", missing=3, outside=1, range=(0, 9))
+        ColumnProblems(Counter(a=1, b=2), 7, "all 0", "; A", missing=3, outside=1, range=(0, 9))
     )
     total.limit_values()
-    total.add(ColumnIssues(Counter(b=1, c=4, d=5), 0, "all 0", outside=2, range=(0, 9)))
+    total.add(ColumnProblems(Counter(b=1, c=4, d=5), 0, "all 0", outside=2, range=(0, 9)))
     total.limit_values()
-    total.add(ColumnIssues(Counter(e=2)))
+    total.add(ColumnProblems(Counter(e=2)))
     total.limit_values()
 
     assert total.unseen == {"a": 1, "b": 3, "other values": 11}
