@@ -32,8 +32,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from dlcli.comparison.run_comparison import HeldOut
 from dlcli.metrics.intervals import Estimate, estimate_statistic_differences, estimate_statistics
+from dlcli.prediction.predictions import HeldOut
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 

@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.coverage import CLASSES, NUMBERS
-from dlcli.comparison.run_comparison import HeldOut
 from dlcli.metrics.definitions import metric_bounds
 from dlcli.metrics.intervals import Estimate, corrected_interval
 from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates
 from dlcli.pipeline.documents import FoldResult
+from dlcli.prediction.predictions import HeldOut
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]

@@ -239,11 +239,11 @@ def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonRes
         RunError: for a run that is not there, or is damaged.
         DataError: for a table that a run can't be evaluated on.
     """
-    from dlcli.comparison import run_comparison
+    from dlcli import comparison
 
     opened = [open_folder(_folder(run)) for run in runs]
     table = None if data is None else arguments.table_source(data)
-    return results.ComparisonResult(run_comparison.compare(opened, table))
+    return results.ComparisonResult(comparison.compare(opened, table))
 
 
 def diagnose(run: results.AnyRun) -> results.DiagnosisResult:

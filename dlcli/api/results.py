@@ -26,7 +26,7 @@ from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.runs.run_reader import open_run
 
 if TYPE_CHECKING:
-    from dlcli.comparison.run_comparison import Comparison
+    from dlcli.comparison import Comparison
     from dlcli.data_checks.inspection import Inspection
     from dlcli.diagnosis.remedies import Finding
 
@@ -206,7 +206,7 @@ class ComparisonResult(_Shown):
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the object that `dlcli compare --json` prints."""
-        from dlcli.comparison.run_comparison import to_document
+        from dlcli.comparison import to_document
 
         return to_document(self.comparison)
 

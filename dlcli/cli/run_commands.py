@@ -99,8 +99,8 @@ def compare(
       dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
       dlcli compare runs/houses runs/houses-2 --data new.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.comparison.run_comparison import compare as compare_runs
-    from dlcli.comparison.run_comparison import to_document
+    from dlcli.comparison import compare as compare_runs
+    from dlcli.comparison import to_document
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import open_run

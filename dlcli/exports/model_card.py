@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from dlcli.columns.client_values import as_code, single_line
 from dlcli.columns.registry import type_named
-from dlcli.comparison.run_comparison import SPLITS, ComparedRun
+from dlcli.comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural

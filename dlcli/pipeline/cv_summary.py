@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli.columns.value_problems import ValueNote
-from dlcli.comparison.run_comparison import HeldOut, read_rows
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
@@ -27,6 +26,7 @@ from dlcli.metrics.statistic import Array, Number, mean_of_defined
 from dlcli.pipeline import documents
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
+from dlcli.prediction.predictions import HeldOut
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 
@@ -117,7 +117,7 @@ def combine_folds(
     choice, task = dataset.split_choice, dataset.task.for_loss(config.loss)
 
     def read(table: pa.Table) -> HeldOut:
-        return read_rows(StoredPredictions(table, f"{path}: its predictions"), task)
+        return HeldOut.of(StoredPredictions(table, f"{path}: its predictions"), task)
 
     def read_fold(fold: FinishedFold) -> HeldOut | None:
         if fold.predictions is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.comparison.run_comparison import ComparedRun, estimate_difference
+from dlcli.comparison import ComparedRun, estimate_difference
 from dlcli.config.config_file import Tables
 from dlcli.config.data_section import MEMORY
 from dlcli.diagnosis.remedies import Finding, Patch

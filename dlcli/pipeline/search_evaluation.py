@@ -15,7 +15,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from dlcli import errors
-from dlcli.comparison.run_comparison import SPLITS, ComparedRun, estimate_difference
+from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Dimension, Value, candidate, count_combinations
@@ -290,7 +290,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[docume
             split="test" if split == "test" else "validation",
             metrics=metrics,
             parameters=_count_parameters(run),
-            epochs=run.epochs,
+            epochs=run.run.epochs,
             metric=compared_by,
             gain=gain,
             verdict=None if gain is None else gain.verdict,

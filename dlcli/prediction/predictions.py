@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from dlcli.arrays import Floats
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.metrics.statistic import finite
+from dlcli.errors import RunError
+from dlcli.metrics.statistic import Array, Statistic, finite
 from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
+from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task
 
 
@@ -244,3 +246,71 @@ def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
 def finite_or_none(value: Any) -> Any:  # noqa: ANN401
     """Replace NaN and infinity, which JSON doesn't have, by None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# Held-out rows of a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(DecodedRows):
+    """The held-out rows of one split."""
+
+    task: Task
+    """The task of the run, see `Task.for_loss`."""
+    row: NDArray[np.int64]
+    """Row numbers in their files, `(rows,)`."""
+    files: Sequence[str] | None = None
+    """The file of each row, `(rows,)`, if there are several."""
+
+    @classmethod
+    def of(cls, columns: StoredPredictions, task: Task) -> HeldOut:
+        """Read the rows of a table of predictions, without those of weight 0.
+
+        Args:
+            columns: stored predictions of one split.
+            task: the task of the run, see `Task.for_loss`.
+
+        Raises:
+            RunError: for columns that don't fit the task.
+        """
+        weights = None
+        if columns.has("weight"):
+            weights = columns.floats("weight")[:, 0]
+            if not (np.isfinite(weights) & (weights >= 0)).all():
+                raise RunError(
+                    f"{columns.path}: column 'weight' holds invalid weights; train it again"
+                )
+            columns, weights = columns.filtered(weights > 0), weights[weights > 0]
+        return cls(
+            task.read_values(columns, "target"),
+            task.read_decoded(columns),
+            weights,
+            task=task,
+            row=columns.integers("row"),
+            files=columns.texts("file") if columns.has("file") else None,
+        )
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.row)
+
+    def take(self, indices: Array) -> HeldOut:
+        """Return some of the rows, in the given order."""
+        return replace(
+            self,
+            values=self.values[indices],
+            decoded=self.decoded[indices],
+            weights=None if self.weights is None else self.weights[indices],
+            row=self.row[indices],
+            files=None if self.files is None else [self.files[index] for index in indices],
+        )
+
+    def statistics(self, only: Collection[str] | None = None) -> dict[str, Statistic]:
+        """Return the metrics that are single numbers as functions of the row weights.
+
+        Args:
+            only: names of the metrics. [default: all]
+        """
+        statistics = self.task.statistics(self)
+        return {name: each for name, each in statistics.items() if only is None or name in only}

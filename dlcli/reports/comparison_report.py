@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison.config_differences import as_text
-from dlcli.comparison.run_comparison import Comparison, DataFile, RunDifference, Side
-from dlcli.errors import first_names, plural
+from dlcli.comparison import ComparedRun, Comparison, DataFile, RunDifference
+from dlcli.errors import first_names, plural, printable
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
@@ -24,20 +24,24 @@ from dlcli.reports.views import (
     View,
     ViewBlock,
 )
+from dlcli.schema.yaml_document import dump_yaml
 
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
+_MOST_ITEMS = 8
+_MOST_CHARACTERS = 80
+"""Items and characters of one setting's value."""
 _MOST_CHARTS = 8
 """Metrics with a chart of their own."""
 
 
 def comparison_view(comparison: Comparison) -> View:
     """Show runs side by side, the first being what the others are compared with."""
-    names = run_names([side.path for side in comparison.sides])
+    names = run_names([side.run.path for side in comparison.sides])
     runs = TableBlock(
         ("run", "finished", "epochs"),
         tuple(
-            (name, f"{side.created:%Y-%m-%d %H:%M}", f"{side.epochs:,}")
+            (name, f"{side.run.created:%Y-%m-%d %H:%M}", f"{side.run.epochs:,}")
             for name, side in zip(names, comparison.sides, strict=True)
         ),
         text_columns=(0, 1),
@@ -111,7 +115,7 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlo
     """Yield what differs in configs, versions, machines and data."""
     texts = range(len(names) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
-        rows = [(each.path, *map(as_text, each.values)) for each in settings]
+        rows = [(each.path, *map(setting_text, each.values)) for each in settings]
         yield TableBlock(("config", *names), _shortened(rows, 200), text_columns=texts)
     else:
         yield TextBlock("The configs are the same.")
@@ -121,6 +125,26 @@ def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlo
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
         yield TableBlock(("environment", *names), _shortened(rows, 100), text_columns=texts)
     yield from _data(comparison, names)
+
+
+def setting_text(value: object) -> str:
+    """Return a setting's value as YAML on one line, shortened if long; a dash for none."""
+    if value is None:
+        return "-"
+    dumped = dump_yaml([_few_items(value)], flow=True, width=2**31 - 1)
+    return printable(dumped.strip()[1:-1])
+
+
+def _few_items(value: object) -> object:
+    """Return a value with only the first few items of lists and mappings, and long strings cut."""
+    if isinstance(value, list):
+        rest = ["…"] if len(value) > _MOST_ITEMS else []
+        return [*map(_few_items, value[:_MOST_ITEMS]), *rest]
+    if isinstance(value, dict):
+        kept = {key: _few_items(item) for key, item in islice(value.items(), _MOST_ITEMS)}
+        return {**kept, **({"…": "…"} if len(value) > _MOST_ITEMS else {})}
+    is_long = isinstance(value, str) and len(value) > _MOST_CHARACTERS
+    return f"{str(value)[: _MOST_CHARACTERS - 1]}…" if is_long else value
 
 
 def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlock]:
@@ -235,7 +259,7 @@ def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[TableB
             yield metric_table(names, columns, fmt.shorten(split))
 
 
-def _interval_charts(sides: Mapping[str, Side]) -> Iterator[ChartBlock]:
+def _interval_charts(sides: Mapping[str, ComparedRun]) -> Iterator[ChartBlock]:
     """Draw each metric of all runs with its 95 % confidence intervals."""
     metrics = dict.fromkeys(name for side in sides.values() for name in side.estimates)
     for metric in list(metrics)[:_MOST_CHARTS]:
@@ -257,7 +281,7 @@ def _interval_charts(sides: Mapping[str, Side]) -> Iterator[ChartBlock]:
         )
 
 
-def _curve_charts(sides: Mapping[str, Side]) -> Iterator[ChartBlock]:
+def _curve_charts(sides: Mapping[str, ComparedRun]) -> Iterator[ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each run."""
     colors = series_colors(list(sides))
     measured = dict.fromkeys(name for side in sides.values() for name in side.history)

@@ -347,6 +347,11 @@ class Run:
         content = self._read(RunFile.HISTORY)
         return file_formats.parse_history(content, self.path / RunFile.HISTORY)
 
+    @property
+    def epochs(self) -> int:
+        """The number of epochs that it was trained for."""
+        return max(map(len, self.history.values()), default=0)
+
     @cached_property
     def predictions(self) -> StoredPredictions | None:
         """Row, split, target and prediction of the held-out rows."""

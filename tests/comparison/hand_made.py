@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.config_file import ConfigFile, dump_config, load_config
 from dlcli.config.training_choices import Loss
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
+from dlcli.prediction.predictions import HeldOut
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.comparison.config_differences import Setting, as_text, differing_settings
+from dlcli.comparison import Setting, differing_settings
 from dlcli.config.config_file import load_config
+from dlcli.reports.comparison_report import setting_text
 
 PLAIN = """\
 data: {train: rows.csv, target: y, test: 0.2}
@@ -109,4 +110,4 @@ def test_the_same_file_is_the_same_from_wherever_it_is_named(tmp_path, monkeypat
     ],
 )
 def test_a_value_is_short_yaml_on_one_line(value, text):
-    assert as_text(value) == text
+    assert setting_text(value) == text

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pytest
 
 from dlcli.columns.scaling import LinearScaling
-from dlcli.comparison.run_comparison import read_rows
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import RunError
-from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictions import HeldOut, Predictions
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression
@@ -69,7 +68,7 @@ def test_the_metrics_are_those_that_were_taken_of_the_predictions(case, weights)
     predictions = Predictions(target, outputs)
     columns = StoredPredictions(stored(predictions, weights), "here").of_split("test")
 
-    held = read_rows(columns, target)
+    held = HeldOut.of(columns, target)
     expected = target.metrics(predictions.with_truth(TABLE, weights))
     for name, value in target.metrics(held).items():
         if not isinstance(value, list | dict):
@@ -97,15 +96,15 @@ NUMBER = Regression(columns=("n",), scalings=(BARE,))
 )
 def test_columns_that_hold_something_else_are_refused(columns, finding):
     with pytest.raises(RunError) as caught:
-        read_rows(table(**columns), NUMBER)
+        HeldOut.of(table(**columns), NUMBER)
     assert str(caught.value) == f"run/predictions.parquet: {finding}; train it again"
 
 
 def test_a_column_that_is_not_there_is_refused():
     with pytest.raises(RunError) as caught:
-        read_rows(table(), KINDS)
+        HeldOut.of(table(), KINDS)
     assert "holds a value that its encoding doesn't list" in str(caught.value)
     with pytest.raises(RunError) as caught:
         two = Regression(columns=("n", "m"), scalings=(BARE, BARE))
-        read_rows(table(), two)
+        HeldOut.of(table(), two)
     assert "column 'target_n' is missing, or there twice" in str(caught.value)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dlcli.comparison import run_comparison
-from dlcli.comparison.run_comparison import compare
+from dlcli import comparison
+from dlcli.comparison import compare
 from dlcli.errors import RunError, UsageError
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
@@ -248,8 +248,8 @@ def test_runs_of_two_of_many_targets_are_refused_by_all_their_names(tmp_path):
         for name, last in (("one", "f"), ("two", "g"))
     ]
     with pytest.raises(UsageError, match=r"'e', 'f' as numbers, two predicts .*'e', 'g' as"):
-        run_comparison._check_targets(sides)
-    run_comparison._check_targets(sides[:1] * 2)
+        comparison._check_targets(sides)
+    comparison._check_targets(sides[:1] * 2)
 
 
 def test_metrics_of_a_positive_class_are_compared_with_those_of_the_same():
@@ -262,7 +262,7 @@ def test_metrics_of_a_positive_class_are_compared_with_those_of_the_same():
     ]
     runs = [SimpleNamespace(run=SimpleNamespace(task=rows.task)) for rows in held]
     pairs = [(held[0], rows) for rows in held[1:]]
-    reversed_, same = run_comparison._differences(runs, held, pairs)
+    reversed_, same = comparison._differences(runs, held, pairs)
     of_positive = ("precision", "recall", "f1", "average_precision")
     reason = "not the same positive class"
     assert {reversed_.metrics[metric].reason for metric in of_positive} == {reason}

@@ -8,7 +8,6 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge
 from dlcli.metrics import intervals
 from dlcli.metrics.definitions import statistics_of
@@ -21,6 +20,7 @@ from dlcli.metrics.intervals import (
 )
 from dlcli.metrics.metric import NumberRows
 from dlcli.metrics.statistic import Ranking, Share
+from dlcli.prediction.predictions import HeldOut
 from dlcli.tasks.classification import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 

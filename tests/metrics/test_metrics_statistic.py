@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.comparison.run_comparison import HeldOut
 from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.metrics.statistic import Difference, FunctionOfSums, Mean, Metrics, Ratio
+from dlcli.prediction.predictions import HeldOut
 from dlcli.tasks.classification import Multiclass, Multilabel
 from dlcli.tasks.regression import Counts
 from tests.comparison.hand_made import NUMBER, TWO, held_out, numbers, two_classes

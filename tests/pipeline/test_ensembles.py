@@ -18,7 +18,7 @@ import pyarrow.csv
 import pytest
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.comparison.run_comparison import compare
+from dlcli.comparison import compare
 from dlcli.config.config_file import load_config
 from dlcli.config.input_section import ScalingLayer
 from dlcli.diagnosis.case import Case

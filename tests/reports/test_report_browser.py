@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.comparison.run_comparison import compare
+from dlcli.comparison import compare
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import render_report, to_html, write_report
 from dlcli.reports.views import Figure, View

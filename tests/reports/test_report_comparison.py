@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dlcli.comparison.config_differences import Setting
-from dlcli.comparison.run_comparison import Comparison, DataFile, compare
+from dlcli.comparison import Comparison, DataFile, Setting, compare
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import to_html
 from dlcli.reports.views import render_text

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.comparison.config_differences import Setting, differing_settings
+from dlcli.config.config_file import ConfigFile, to_short
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
 from dlcli.metrics import intervals
 from dlcli.metrics.definitions import METRICS
-from dlcli.metrics.statistic import Array, Statistic, finite_number
+from dlcli.metrics.statistic import finite_number
+from dlcli.prediction.predictions import HeldOut
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
+from dlcli.schema.section import Section
+from dlcli.schema.yaml_document import Path as KeyPath
+from dlcli.schema.yaml_document import format_path
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Task
 
 Indices = NDArray[np.int64]
 Numbers = dict[str, float | None]
@@ -33,7 +34,6 @@ NumbersBySplit = Mapping[str, Numbers]
 SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
-_OTHER_CLASS = "not the same positive class"
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """Facts that results may depend on besides data and config, the most likely first."""
 _ROW_BITS = 40
@@ -43,6 +43,11 @@ _LEAST_SHARE = 0.5
 rows."""
 _LONGEST = 200
 """Most characters of a fact that are kept; a run folder may contain anything."""
+
+
+_LAST_SECTIONS = ("seed", "input", "data")
+"""Sections of the config that come after all others, as they are changed more rarely."""
+_OMITTED_KEYS = ("name", "tune")
 
 
 @dataclass(frozen=True)
@@ -59,38 +64,33 @@ class ComparedRun:
     """A run as comparisons see it: metrics that are single numbers, data files, held-out rows."""
 
     run: Run
+    data: tuple[DataFile, ...]
+    """The files that it has read, in the order of the config."""
+    metrics: NumbersBySplit
+    """By split the metrics that are single numbers."""
+    baselines: Mapping[str, NumbersBySplit]
+    """The same of the simplest models: model, split, metric."""
+    history: Mapping[str, Sequence[float]]
+    """Metrics of each epoch, by name."""
+    rows: int | None = None
+    """Number of held-out rows without those of weight 0; `None` if the runs have none in common."""
+    estimates: Mapping[str, intervals.Estimate] = field(default_factory=dict)
+    """Each metric of these rows, with its confidence interval."""
 
     @classmethod
     def of(cls, run: Run) -> ComparedRun:
-        """Check that a run can be compared; its files are read when they are needed.
+        """Read what is compared of a run.
 
         Raises:
             RunError: if it has diverged, or lacks files.
         """
         run.require_network()
         run.require(RunFile.METRICS, RunFile.HISTORY, RunFile.ENVIRONMENT)
-        return cls(run)
-
-    @cached_property
-    def metrics(self) -> NumbersBySplit:
-        """By split the metrics that are single numbers."""
-        return _numbers(self.run.metrics)
-
-    @cached_property
-    def baselines(self) -> Mapping[str, NumbersBySplit]:
-        """The same of the simplest models, by model; empty if the run has none."""
-        return {model: _numbers(metrics) for model, metrics in self.run.baselines.items()}
-
-    @property
-    def epochs(self) -> int:
-        """The number of epochs that it was trained for."""
-        return max(map(len, self.run.history.values()), default=0)
-
-    @cached_property
-    def data(self) -> tuple[DataFile, ...]:
-        """Its files, in the order of the config."""
-        entries = self.run.data_files
-        return tuple(DataFile(str(each.get("file")), _text(content_id(each))) for each in entries)
+        files = (
+            DataFile(str(each.get("file")), _text(content_id(each))) for each in run.data_files
+        )
+        baselines = {model: _numbers(metrics) for model, metrics in run.baselines.items()}
+        return cls(run, tuple(files), _numbers(run.metrics), baselines, run.history)
 
     def fact(self, name: str) -> str | None:
         """Return a version, or a part of the machine."""
@@ -106,7 +106,7 @@ class ComparedRun:
         if not columns.rows:
             lacks = f"has no {split} rows, but {RunFile.METRICS} has their metrics"
             raise RunError(f"{columns.path}: {lacks}; train it again")
-        return read_rows(columns, self.run.task)
+        return HeldOut.of(columns, self.run.task)
 
 
 def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
@@ -127,69 +127,6 @@ def _text(value: object) -> str | None:
 
 
 # Held-out rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOut(DecodedRows):
-    """The held-out rows of one split."""
-
-    task: Task
-    """The task of the run, see `Task.for_loss`."""
-    row: Indices
-    """Row numbers in their files, `(rows,)`."""
-    files: Sequence[str] | None = None
-    """The file of each row, `(rows,)`, if there are several."""
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(self.row)
-
-    def take(self, indices: Array) -> HeldOut:
-        """Return some of the rows, in the given order."""
-        return replace(
-            self,
-            values=self.values[indices],
-            decoded=self.decoded[indices],
-            weights=None if self.weights is None else self.weights[indices],
-            row=self.row[indices],
-            files=None if self.files is None else [self.files[index] for index in indices],
-        )
-
-    def statistics(self, only: Collection[str] | None = None) -> dict[str, Statistic]:
-        """Return the metrics that are single numbers as functions of the row weights.
-
-        Args:
-            only: names of the metrics. [default: all]
-        """
-        statistics = self.task.statistics(self)
-        return {name: each for name, each in statistics.items() if only is None or name in only}
-
-
-def read_rows(columns: StoredPredictions, task: Task) -> HeldOut:
-    """Read the rows of a table of predictions, without those of weight 0.
-
-    Args:
-        columns: stored predictions of one split.
-        task: the task of the run, see `Task.for_loss`.
-
-    Raises:
-        RunError: for columns that don't fit the task.
-    """
-    weights = None
-    if columns.has("weight"):
-        weights = columns.floats("weight")[:, 0]
-        if not (np.isfinite(weights) & (weights >= 0)).all():
-            raise RunError(f"{columns.path}: column 'weight' holds invalid weights; train it again")
-        columns, weights = columns.filtered(weights > 0), weights[weights > 0]
-    return HeldOut(
-        task.read_values(columns, "target"),
-        task.read_decoded(columns),
-        weights,
-        task=task,
-        row=columns.integers("row"),
-        files=columns.texts("file") if columns.has("file") else None,
-    )
 
 
 def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
@@ -323,27 +260,13 @@ def _file_indices(subject: ComparedRun, held: HeldOut) -> Indices | None:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One run in a comparison."""
+class Setting:
+    """A key of the config whose value differs between runs."""
 
-    path: Path
-    """The run folder, as given."""
-    created: datetime
-    """When the run was finished."""
-    epochs: int
-    """Number of epochs that it was trained for."""
-    data: tuple[DataFile, ...]
-    """The files that it has read."""
-    metrics: NumbersBySplit
-    """For each split the metrics that are single numbers."""
-    baselines: Mapping[str, NumbersBySplit]
-    """The same of the simplest models: model, split, metric."""
-    history: Mapping[str, Sequence[float]]
-    """Metrics of each epoch, by name."""
-    rows: int | None
-    """Number of held-out rows without those of weight 0; `None` if the runs have none in common."""
-    estimates: Mapping[str, intervals.Estimate]
-    """Each metric of these rows, with its confidence interval."""
+    path: str
+    """As `--set` takes it: `hidden[0].units`."""
+    values: tuple[object, ...]
+    """The value of each run as in YAML, without defaults; `None` if it has none."""
 
 
 @dataclass(frozen=True)
@@ -364,7 +287,7 @@ class Comparison:
 
     target: tuple[str, ...]
     """The columns that all of them predict."""
-    sides: tuple[Side, ...]
+    sides: tuple[ComparedRun, ...]
     settings: tuple[Setting, ...]
     """Settings that differ in their configs."""
     facts: Mapping[str, tuple[str | None, ...]]
@@ -403,10 +326,13 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
         split, held, pairs = _rows_of_table(compared, data)
         biased = [run.trained_on().warning(data, split) for run in runs]
         notes = [*filter(None, biased), *_notes(compared, split)]
+    for at, rows in enumerate(held):
+        estimates = intervals.estimate_statistics(rows.statistics())
+        compared[at] = replace(compared[at], rows=rows.rows, estimates=estimates)
     return Comparison(
         target=compared[0].run.task.columns,
-        sides=tuple(_sides(compared, held)),
-        settings=tuple(differing_settings([subject.run.config_file for subject in compared])),
+        sides=tuple(compared),
+        settings=tuple(differing_settings([side.run.config_file for side in compared])),
         facts={name: values for name, values in facts.items() if len(set(values)) > 1},
         same_data=all(same_data(compared[0], subject) for subject in compared),
         split=split,
@@ -467,22 +393,6 @@ def _target_words(subject: ComparedRun) -> str:
     return f"{listed(task.columns, len(task.columns))} as {task.outcome}"
 
 
-def _sides(runs: Sequence[ComparedRun], held: Sequence[HeldOut]) -> Iterator[Side]:
-    for at, subject in enumerate(runs):
-        rows = held[at] if held else None
-        yield Side(
-            path=subject.run.path,
-            created=subject.run.created,
-            epochs=subject.epochs,
-            data=subject.data,
-            metrics=subject.metrics,
-            baselines=subject.baselines,
-            history=subject.run.history,
-            rows=rows.rows if rows else None,
-            estimates=intervals.estimate_statistics(rows.statistics()) if rows else {},
-        )
-
-
 def _differences(
     runs: Sequence[ComparedRun], held: Sequence[HeldOut], pairs: Sequence[Pair]
 ) -> Iterator[RunDifference]:
@@ -492,23 +402,17 @@ def _differences(
         differences = intervals.estimate_statistic_differences(
             first.statistics(), rows.statistics(), paired=reason is None
         )
+        doubts = {}
         if reason and not _are_drawn_alike(runs[0], subject):
-            differences = {
-                metric: intervals.DifferenceEstimate(value=each.value, reason="not the same rows")
-                for metric, each in differences.items()
-            }
-        if _differ_in_positive_class(runs[0].run.task, subject.run.task):
-            differences = {
-                name: intervals.DifferenceEstimate(value=each.value, reason=_OTHER_CLASS)
-                if METRICS[name].of_positive_class
-                else each
-                for name, each in differences.items()
-            }
+            doubts = dict.fromkeys(differences, "not the same rows")
+        classes, others = (each.run.task.classes for each in (runs[0], subject))
+        if len(classes) == 2 and classes[-1] != others[-1]:
+            of_positive = (name for name in differences if METRICS[name].of_positive_class)
+            doubts |= dict.fromkeys(of_positive, "not the same positive class")
+        for metric, doubt in doubts.items():
+            value = differences[metric].value
+            differences[metric] = intervals.DifferenceEstimate(value=value, reason=doubt)
         yield RunDifference(None if reason else first.rows, reason, differences)
-
-
-def _differ_in_positive_class(first: Task, second: Task) -> bool:
-    return len(first.classes) == 2 and first.classes[-1] != second.classes[-1]
 
 
 def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
@@ -588,6 +492,69 @@ def _without_rows(runs: Sequence[ComparedRun]) -> str:
     )
 
 
+# Configs
+
+
+def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
+    """Return the settings that differ between resolved configs, the most important first."""
+    sections = [_config_keys(file) for file in files]
+    others = [key for key in sections[0] if key not in (*_LAST_SECTIONS, *_OMITTED_KEYS)]
+    every = (
+        _differing((key,), [section[key] for section in sections])
+        for key in (*others, *_LAST_SECTIONS)
+    )
+    return list(chain.from_iterable(every))
+
+
+def _config_keys(file: ConfigFile) -> dict[str, object]:
+    """Return the config's keys, with paths relative to the current folder instead of each run's."""
+    config = file.config
+    found = {key: getattr(config, key) for key in type(config).model_fields}
+    found["data"] = file.moved_data(Path.as_posix)
+    if config.initial_weights is not None:
+        found["initial_weights"] = file.resolve(config.initial_weights).as_posix()
+    return found
+
+
+def _differing(path: KeyPath, values: Sequence[object]) -> Iterator[Setting]:
+    """Yield each path at which values differ, as deep as their types agree."""
+    if all(type(value) is type(values[0]) and value == values[0] for value in values):
+        return
+    keys = _keys_of(values)
+    if keys is None:
+        yield Setting(format_path(path), tuple(map(to_short, values)))
+        return
+    for key in keys:
+        yield from _differing((*path, key), [_below(value, key) for value in values])
+
+
+def _keys_of(values: Sequence[object]) -> list[str | int] | None:
+    """Return the keys or indices of values of one type; `None` if they have none in common."""
+    first = values[0]
+    if isinstance(first, Section):
+        is_one_form = all(type(value) is type(first) for value in values)
+        return list(type(first).model_fields) if is_one_form else None
+    mappings = [value for value in values if isinstance(value, Mapping)]
+    if len(mappings) == len(values):
+        return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+    lists = [value for value in values if isinstance(value, tuple)]
+    if len(lists) == len(values) and any(isinstance(item, Section) for item in sum(lists, ())):
+        return list(range(max(map(len, lists))))
+    return None
+
+
+def _below(value: object, key: str | int) -> object:
+    if isinstance(value, Section):
+        return getattr(value, str(key))
+    if isinstance(value, Mapping):
+        return value.get(key)
+    assert isinstance(value, tuple) and isinstance(key, int)
+    return value[key] if key < len(value) else None
+
+
+# JSON
+
+
 def to_document(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as one JSON object.
 
@@ -617,13 +584,21 @@ def to_document(comparison: Comparison) -> dict[str, object]:
                         verdict: better, worse, not_significant, same or unknown
         notes         caveats
     """
-    runs = []
-    for side in comparison.sides:
-        facts = {**asdict(replace(side, history={})), "estimates": _dump_all(side.estimates)}
-        del facts["path"], facts["history"]
-        runs.append({"run": str(side.path), **facts, "created": side.created.isoformat()})
+    runs = [
+        {
+            "run": str(side.run.path),
+            "created": side.run.created.isoformat(),
+            "epochs": side.run.epochs,
+            "data": [asdict(file) for file in side.data],
+            "metrics": side.metrics,
+            "baselines": side.baselines,
+            "rows": side.rows,
+            "estimates": _dump_all(side.estimates),
+        }
+        for side in comparison.sides
+    ]
     differences = [
-        {"run": str(side.path), **asdict(difference), "metrics": _dump_all(difference.metrics)}
+        {"run": str(side.run.path), **asdict(difference), "metrics": _dump_all(difference.metrics)}
         for side, difference in zip(comparison.sides[1:], comparison.differences, strict=False)
     ]
     return {

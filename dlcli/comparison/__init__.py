@@ -1,1 +1,0 @@
-"""Comparison of runs: differing settings, metrics, and which differences are significant."""
