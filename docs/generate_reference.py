@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,8 +17,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from dlcli.config.config_schema import Config, json_schema
-from dlcli.schema.key_examples import EXAMPLES
 from dlcli.schema.section import Expected, OneOf, Section
+from dlcli.schema.yaml_document import dump_yaml
 from dlcli.tables.time_formats import DIRECTIVES
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -98,10 +97,10 @@ def reference() -> str:
 
 def example(name: str) -> str:
     """Return the example of a key of the config."""
-    text = EXAMPLES["Config"][name][0]
-    if "\n" in text:
-        text = "\n" + textwrap.indent(text, "  ")
-    return f"```yaml\n{name}: {text}\n```\n".replace(": \n", ":\n")
+    examples = Config.field_docs()[name].examples
+    assert examples is not None
+    flow = None if isinstance(examples[0], dict | list) else False
+    return f"```yaml\n{dump_yaml({name: examples[0]}, flow=flow)}```\n"
 
 
 def directive_table() -> str:
@@ -221,7 +220,7 @@ def key_row(section: type[Section], name: str, above: str = "") -> Row:
     """Return the row of a key."""
     field = section.model_fields[name]
     value = in_words(field.annotation, field.metadata)
-    doc = section.field_docs().get(name, "")
+    doc = section.field_docs()[name].text if name in section.field_docs() else ""
     return f"`{above}{name}`", value, default(field), one_line(doc)
 
 

@@ -112,11 +112,17 @@ class _Dense(Section):
     use_bias: Flag = True
     """Give each unit a bias."""
     kernel_initializer: layer_choices.Initializer = layer_choices.GlorotUniform()
-    """Initial weights of the kernel."""
+    """Initial weights of the kernel.
+
+    Examples: [he_normal]
+    """
     bias_initializer: layer_choices.Initializer = layer_choices.Zeros()
     """Initial weights of the bias."""
     kernel_regularizer: layer_choices.KernelRegularizer | None = None
-    """Regularization penalty on the kernel. Omitted: none."""
+    """Regularization penalty on the kernel. Omitted: none.
+
+    Examples: [{name: l2, l2: 0.0001}]
+    """
     bias_regularizer: layer_choices.BiasRegularizer | None = None
     """Regularization penalty on the bias. Omitted: none."""
 
@@ -165,13 +171,25 @@ class Hidden(_Dense):
         return f"{{units: {units}, activation: {activation}}}"
 
     units: Units
-    """Number of units, up to 1,000,000."""
+    """Number of units, up to 1,000,000.
+
+    Examples: [64]
+    """
     activation: layer_choices.Activation = layer_choices.Linear()
-    """Activation of the units. With the default, hidden layers add nothing to a linear model."""
+    """Activation of the units. With the default, hidden layers add nothing to a linear model.
+
+    Examples: [relu, {name: leaky_relu, negative_slope: 0.1}]
+    """
     batch_normalization: Normalization = None
-    """`true` or the parameters of batch normalization, before the activation. Omitted: none."""
+    """`true` or the parameters of batch normalization, before the activation. Omitted: none.
+
+    Examples: [true]
+    """
     dropout: Fraction = 0.0
-    """Fraction of the units that is set to 0 at each training step, in [0, 1)."""
+    """Fraction of the units that is set to 0 at each training step, in [0, 1).
+
+    Examples: [0.2]
+    """
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield an activation that is constant for a single unit."""
@@ -365,58 +383,144 @@ class Config(Section):
     }
 
     name: RunName | None = None
-    """Name of the run folder. Omitted: the name of the config file."""
+    """Name of the run folder. Omitted: the name of the config file.
+
+    Examples: [houses]
+    """
     seed: Seed = 0
-    """Random seed of splits, initial weights, row order and dropout."""
+    """Random seed of splits, initial weights, row order and dropout.
+
+    Examples: [7]
+    """
     data: Data
-    """Files, target, and split into training, validation and test rows."""
+    """Files, target, and split into training, validation and test rows.
+
+    Examples:
+      - train: houses.csv
+        target: price
+        validation: 0.15
+        test: 0.15
+    """
     input: Input = Input()
-    """Features and their types."""
+    """Features and their types.
+
+    Examples:
+      - features:
+          area: {type: numeric, scaling: log1p}
+          city: categorical
+          "*": auto
+    """
     hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers)]
-    """Layers between input and output; `[]` is a linear model."""
+    """Layers between input and output; `[]` is a linear model.
+
+    Examples:
+      - - {units: 64, activation: relu, batch_normalization: true}
+        - {units: 32, activation: relu, dropout: 0.2}
+      - []
+    """
     output: Output = Output()
-    """Output layer."""
+    """Output layer.
+
+    Examples: [{scaling: log1p}, {activation: softmax}]
+    """
     loss: training_choices.Loss | None = None
-    """Loss that training minimizes. Omitted: follows from the target."""
+    """Loss that training minimizes. Omitted: follows from the target.
+
+    Examples: [huber, {name: categorical_crossentropy, label_smoothing: 0.1}]
+    """
     metrics: tuple[Metric, ...] | None = None
-    """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target."""
+    """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target.
+
+    Examples: [[mae, r2], [accuracy, auc]]
+    """
     class_weight: ClassWeight | None = None
     """Weight of each class in training: a mapping, or `balanced` for equal sums. With a weight
     column, training metrics in history.csv are weighted by the product of both, final metrics by
-    the weight column only. Omitted: 1 for each class."""
+    the weight column only. Omitted: 1 for each class.
+
+    Examples: [balanced, {fraud: 50, honest: 1}]
+    """
     optimizer: training_choices.Optimizer = training_choices.Adam()
-    """Optimizer."""
+    """Optimizer.
+
+    Examples: [{name: adamw, learning_rate: 0.001, weight_decay: 0.01}, sgd]
+    """
     learning_rate_schedule: training_choices.Schedule = training_choices.ConstantLearningRate()
-    """Schedule of the learning rate, in epochs."""
+    """Schedule of the learning rate, in epochs.
+
+    Examples: [{name: cosine_decay, warmup_epochs: 2}, reduce_on_plateau]
+    """
     epochs: Epochs
-    """Maximum number of passes over the training rows."""
+    """Maximum number of passes over the training rows.
+
+    Examples: [100]
+    """
     batch_size: PositiveInt = 32
-    """Number of rows per step."""
+    """Number of rows per step.
+
+    Examples: [128]
+    """
     early_stopping: EarlyStopping | None = None
-    """When to stop before the last epoch. Omitted: never."""
+    """When to stop before the last epoch. Omitted: never.
+
+    Examples: [{monitor: val_loss, patience: 10}]
+    """
     ensemble: Ensemble | None = None
     """Several networks with different random seeds, whose predictions are averaged: of numbers in
-    the target's unit, or of probabilities. Omitted: one network."""
+    the target's unit, or of probabilities. Omitted: one network.
+
+    Examples: [{members: 8, folds: none}]
+    """
     initial_weights: RunFolder | None = None
     """Run folder with the weights to start from; its network must have the same shape. Omitted:
-    random weights."""
+    random weights.
+
+    Examples: [runs/houses]
+    """
     engine: Engine = AutoEngine()
-    """Implementation of training; all engines give the same weights up to rounding."""
+    """Implementation of training; all engines give the same weights up to rounding.
+
+    Examples: [keras, {name: compiled, jit_compile: true}]
+    """
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Device to train on; `auto` is a GPU if there is one."""
+    """Device to train on; `auto` is a GPU if there is one.
+
+    Examples: [cpu]
+    """
     threads: Threads = "auto"
     """Number of CPU threads, up to 1,024; results are exactly reproducible only with the same
-    number. `auto` uses all."""
+    number. `auto` uses all.
+
+    Examples: [4]
+    """
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    """Number format of the computations in layers; weights are always float32."""
+    """Number format of the computations in layers; weights are always float32.
+
+    Examples: [mixed_bfloat16]
+    """
     gates: Annotated[Mapping[str, Gate], Field(min_length=1)] | None = None
     """Requirements on the result, by set of rows and metric, such as `test.accuracy`. A run that
     misses one is kept, and the command ends with exit code 6. `dlcli cv` checks them on the rows of
-    all folds, `dlcli evaluate` on the rows that it evaluates. Omitted: none."""
+    all folds, `dlcli evaluate` on the rows that it evaluates. Omitted: none.
+
+    Examples: [{test.accuracy: {at_least: 0.9, better_than: linear}}]
+    """
     checkpoint: Checkpointing = Checkpointing()
-    """Times at which checkpoints are stored, from which interrupted training is resumed."""
+    """Times at which checkpoints are stored, from which interrupted training is resumed.
+
+    Examples: [{seconds: 60}]
+    """
     tune: Tune | None = None
-    """Search space and settings of `dlcli tune`; not used by `dlcli train`."""
+    """Search space and settings of `dlcli tune`; not used by `dlcli train`.
+
+    Examples:
+      - trials: 50
+        space:
+          hidden_layers:
+            number: {low: 1, high: 3}
+            units: [16, 32, 64]
+          optimizer.learning_rate: {low: 0.0001, high: 0.01, log: true}
+    """
 
     @property
     def reserved(self) -> tuple[str, ...]:

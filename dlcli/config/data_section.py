@@ -134,16 +134,25 @@ class Target(section.Section):
         section.Column | Annotated[tuple[section.Column, ...], Field(min_length=1)],
         section.Expected("a column's name, or a list of them", section.with_quotes),
     ]
-    """Column, or several columns of numbers or labels."""
+    """Column, or several columns of numbers or labels.
+
+    Examples: [price, [rain, snow, fog]]
+    """
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
     """Type of target: number, integer of 0 or more, one of several classes, or any of several
     labels. `auto` takes text, true/false and two integers, such as 0 and 1, as classes, and
     several columns of true/false or of 0 and 1 as labels."""
     delimiter: LabelDelimiter | None = None
-    """Text between the labels of one column, as in `a|b`; an empty field has no labels."""
+    """Text between the labels of one column, as in `a|b`; an empty field has no labels.
+
+    Examples: ["|"]
+    """
     positive_class: ClassName | None = None
     """Class of two whose precision and recall are computed; numbers become classes by it. Omitted:
-    the second in order, as `yes` of `no` and `yes`, and `ja` of `ja` and `nein`."""
+    the second in order, as `yes` of `no` and `yes`, and `ja` of `ja` and `nein`.
+
+    Examples: [malignant]
+    """
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -211,29 +220,53 @@ class Data(section.Section):
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as
     .gz or .zst; or its URL, such as `s3://bucket/houses.parquet`. The files of a glob such as
     `part-*.csv`, of a list, or of a folder of Parquet files partitioned as `year=2024/...`, are one
-    table."""
+    table.
+
+    Examples: [houses.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
+    """
     validation: ShareOrFiles | None = None
     """Validation rows, used for early stopping and schedules: a share of the rows, between 0 and 1,
-    or a file, glob or list."""
+    or a file, glob or list.
+
+    Examples: [0.15, later.csv]
+    """
     test: ShareOrFiles | None = None
     """Test rows, used for the final metrics only: a share of the rows, between 0 and 1, or a file,
-    glob or list."""
+    glob or list.
+
+    Examples: [0.15, latest.csv]
+    """
     train_on_validation: section.Flag = False
     """Train on the validation rows, too, as when all settings are chosen. The test rows are the
     same."""
     format: FormatChoice = AutoFormat()
-    """File format, and how to read its text if it is detected wrongly."""
+    """File format, and how to read its text if it is detected wrongly.
+
+    Examples: [{name: csv, delimiter: ";", decimal: ",", encoding: latin-1}]
+    """
     split: SplitChoice | None = None
-    """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random."""
+    """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random.
+
+    Examples: [stratified, {name: group, column: patient}, {name: time, column: day}]
+    """
     target: TargetChoice
-    """Column to predict; short for {column: ..., type: auto}."""
+    """Column to predict; short for {column: ..., type: auto}.
+
+    Examples: [price, {column: visits, type: count}, [rain, snow, fog]]
+    """
     sample_weight: section.Column | None = None
-    """Column with the weight of each row, 0 or more; it is not a feature."""
+    """Column with the weight of each row, 0 or more; it is not a feature.
+
+    Examples: [weight]
+    """
     missing: Missing = "auto"
     """Values that count as missing, besides empty fields: a list for all columns, or a mapping from
     columns to lists. `auto`, also for columns without a list, takes the usual words (NA, N/A, NaN,
     null, None, ?, - and the like) as missing in columns of numbers, dates or true/false, and in any
-    other column if they are missing in one of these."""
+    other column if they are missing in one of these.
+
+    Examples: [["-999"], {rooms: ["-1", "NA"]}]
+    """
     on_missing_target: Literal["drop", "error"] = "drop"
     """Treatment of rows without a target, or without one of several: `drop` leaves them out, with a
     warning; `error` refuses the table."""

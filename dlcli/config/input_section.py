@@ -86,9 +86,15 @@ class Input(section.Section):
         return super().moved(key, value)
 
     scaling: Scaling = Standard()
-    """Default scaling of numeric features."""
+    """Default scaling of numeric features.
+
+    Examples: [robust, {name: divide, by: 255}]
+    """
     encoding: NumericEncoding = Direct()
-    """Default encoding of numeric features."""
+    """Default encoding of numeric features.
+
+    Examples: [{name: piecewise_linear, bins: 16}]
+    """
     scaling_layer: ScalingLayerChoice | None = None
     """A trained weight for each column. `auto` has one with the default parameters, unless it
     harms: an ensemble whose networks have 100 validation rows or more first trains one network with
@@ -97,7 +103,10 @@ class Input(section.Section):
     features: Features | None = None
     """Columns with their types, or a list of columns. In patterns, `*` is any text and `?` any
     character; a name has priority over a pattern, a longer pattern over a shorter one. Omitted:
-    every column without another role in the config."""
+    every column without another role in the config.
+
+    Examples: [[area, rooms, city], {zip: categorical, "sensor_*": numeric, id: ignored, "*": auto}]
+    """
 
     @property
     def scaling_multiplier(self) -> float | None:

@@ -217,22 +217,40 @@ class Tune(section.Section):
         TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})
     ] = "val_loss"
     """Loss or metric by which candidates are compared, computed on held-out rows; its name with or
-    without `val_`."""
+    without `val_`.
+
+    Examples: [val_loss, r2]
+    """
     trials: section.PositiveInt | None = None
-    """Maximum number of candidates. Omitted: 50, or all of a grid, or as many as `time` allows."""
+    """Maximum number of candidates. Omitted: 50, or all of a grid, or as many as `time` allows.
+
+    Examples: [50]
+    """
     time: Seconds | None = None
     """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
-    limit reached. Omitted: no limit."""
+    limit reached. Omitted: no limit.
+
+    Examples: [10m]
+    """
     space: Space | None = None
     """Settings to vary, by their paths, each with a list of choices or a range. Those below
     `hidden_layers` apply to each hidden layer, and its `number` is the number of hidden layers.
-    Omitted: layers, units, dropout and learning rate, in ranges for the number of rows."""
+    Omitted: layers, units, dropout and learning rate, in ranges for the number of rows.
+
+    Examples: [{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}]
+    """
     folds: Folds | None = None
     """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
     validation rows, and ensembles with folds on all training rows; without `space`, single networks
-    by 5 folds below 1,000 rows."""
+    by 5 folds below 1,000 rows.
+
+    Examples: [5]
+    """
     sampler: Sampler = Tpe()
-    """Choice of the next candidate."""
+    """Choice of the next candidate.
+
+    Examples: [random]
+    """
     pruner: Pruner = MedianPruning()
     """When to stop a candidate early."""
 

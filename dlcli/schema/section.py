@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from types import MappingProxyType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -36,7 +36,6 @@ from pydantic_core import (
 
 from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar, truncate
 from dlcli.metrics.definitions import METRICS
-from dlcli.schema.key_examples import EXAMPLES
 
 Conflict = tuple[str | tuple[str, ...], str]
 """Path of a key below its section, and why its value conflicts with others; a tuple of keys where
@@ -50,6 +49,14 @@ UNKNOWN_KEY = "unknown_key"
 
 NOTHING = "nothing"
 """A null in messages: the value of a key that has none."""
+
+
+class FieldDoc(NamedTuple):
+    """The documentation of a key, from the text below its field."""
+
+    text: str
+    examples: list[object] | None
+    """Values of the key, from a list of YAML after `Examples:`; only schema and docs need them."""
 
 
 class Section(BaseModel):
@@ -67,9 +74,9 @@ class Section(BaseModel):
     """Other names of Keras and scikit-learn by which this section can be chosen."""
 
     @classmethod
-    def field_docs(cls) -> dict[str, str]:
+    def field_docs(cls) -> dict[str, FieldDoc]:
         """Return the documentation of each field: the text below it in the source."""
-        docs: dict[str, str] = {}
+        docs: dict[str, FieldDoc] = {}
         for section in reversed(cls.__mro__):
             if issubclass(section, Section):
                 docs |= _docs_of_classes(section.__module__).get(section.__name__, {})
@@ -82,9 +89,9 @@ class Section(BaseModel):
         found = handler(schema)
         properties = handler.resolve_ref_schema(found)["properties"]
         for key, doc in cls.field_docs().items():
-            properties[key]["description"] = doc
-        for key, values in EXAMPLES.get(cls.__name__, {}).items():
-            properties[key]["examples"] = [yaml.safe_load(value) for value in values]
+            properties[key]["description"] = doc.text
+            if doc.examples:
+                properties[key]["examples"] = doc.examples
         return found
 
     @classmethod
@@ -173,12 +180,12 @@ def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN40
 
 
 @cache
-def _docs_of_classes(module: str) -> dict[str, dict[str, str]]:
+def _docs_of_classes(module: str) -> dict[str, dict[str, FieldDoc]]:
     """Return the documentation of the fields of each class of a module.
 
     Sources are read only for a schema or the reference, since it takes long.
     """
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, FieldDoc]] = {}
     for node in ast.parse(inspect.getsource(sys.modules[module])).body:
         if isinstance(node, ast.ClassDef):
             docs = found.setdefault(node.name, {})
@@ -188,7 +195,8 @@ def _docs_of_classes(module: str) -> dict[str, dict[str, str]]:
                         ast.AnnAssign(target=ast.Name(id=name)),
                         ast.Expr(value=ast.Constant(value=str(text))),
                     ):
-                        docs[name] = inspect.cleandoc(text)
+                        doc, _, examples = inspect.cleandoc(text).partition("\n\nExamples:")
+                        docs[name] = FieldDoc(doc, yaml.safe_load(examples))
     return found
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config.config_file import make_config
-from dlcli.config.config_schema import Config
+from dlcli.config.config_schema import Config, Hidden
+from dlcli.config.data_section import Data, Target
+from dlcli.config.input_section import Input
 from dlcli.config.search_space import check_tune
-from dlcli.schema.key_examples import EXAMPLES
+from dlcli.config.tune_section import Tune
 from dlcli.schema.yaml_document import Values, parse
 from tests.config.schema import SCHEMA, VALIDATOR
 
@@ -144,22 +145,16 @@ def test_examples_satisfy_it_and_every_key_of_the_config_has_some() -> None:
                 assert [each.message for each in validator.iter_errors(example)] == [], (name, key)
 
 
-def test_no_example_is_of_an_unknown_key() -> None:
-    sections = {"Config": SCHEMA, **SCHEMA["$defs"]}
-
-    assert [
-        (name, key)
-        for name, keys in EXAMPLES.items()
-        for key in keys
-        if key not in sections[name]["properties"]
-    ] == []
+EXAMPLES = [
+    (section.__name__, key, example)
+    for section in (Config, Data, Target, Input, Hidden, Tune)
+    for key, doc in section.field_docs().items()
+    for example in doc.examples or ()
+]
 
 
-@pytest.mark.parametrize(
-    ("section", "key", "text"),
-    [(name, key, text) for name, keys in EXAMPLES.items() for key in keys for text in keys[key]],
-)
-def test_every_example_is_a_valid_value(section: str, key: str, text: str) -> None:
+@pytest.mark.parametrize(("section", "key", "example"), EXAMPLES)
+def test_every_example_is_a_valid_value(section: str, key: str, example: object) -> None:
     target = {"column": "y", **({"type": "multi_label"} if key == "delimiter" else {})}
     data = {"train": "a.csv", "validation": 0.15, "test": 0.15, "target": target}
     layer, inputs = {"units": 8, "activation": "relu"}, dict[str, object]()
@@ -167,7 +162,7 @@ def test_every_example_is_a_valid_value(section: str, key: str, text: str) -> No
     config = {"data": data, "input": inputs, "hidden": [layer], "epochs": 100, "tune": tune}
     places = {"Config": config, "Data": data, "Target": target, "Input": inputs}
     places |= {"Hidden": layer, "Tune": tune}
-    places[section][key] = yaml.safe_load(text)
+    places[section][key] = example
     check_tune(make_config(config))
 
 

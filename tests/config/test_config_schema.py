@@ -50,7 +50,7 @@ def test_every_section_and_field_is_documented() -> None:
         docs = section.field_docs()
         named = [key for key in section.model_fields if not decides(section, key)]
         assert list(docs) == named, section
-        assert all(doc.endswith(".") for doc in docs.values()), section
+        assert all(doc.text.endswith(".") for doc in docs.values()), section
 
 
 def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
