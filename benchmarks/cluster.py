@@ -29,7 +29,7 @@ from dlcli.cluster import Cluster, free_ports
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, ShardedInputs
 from dlcli.network.network import choose_engine
 from dlcli.pipeline.fit import quiet_tensorflow
-from dlcli.tables.sharded_table import RowShares
+from dlcli.tables.stored_columns import RowShares
 
 NUMBERS = (10_000, 100_000, 1_000_000, 10_000_000)
 """Sizes of the gradients that are summed."""

@@ -21,7 +21,7 @@ from pyarrow import csv, parquet
 from benchmarks.processes import DLCLI, output
 from benchmarks.runner import Case, Figures
 from benchmarks.worker import peak_bytes
-from dlcli.arrays import Matrix
+from dlcli.arrays import Matrix, blanked, floats, integers, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.column_types import type_columns
@@ -29,7 +29,6 @@ from dlcli.encoding.encoding import fit_encoding
 from dlcli.network.network import rows_at_once
 from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
 from dlcli.runs.run_reader import open_run
-from dlcli.tables.arrow_arrays import blanked, floats, integers, strings
 from dlcli.tables.table_files import read_table
 
 ROWS = 1_000_000

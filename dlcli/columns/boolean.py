@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.number_notation import Notation
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 
 class MostFrequent(column_type.Imputation, name="most_frequent"):

@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 
 MOST_CATEGORIES = 100

@@ -38,7 +38,7 @@ class ModelInput:
 
 def sent_texts(column: Column) -> list[str]:
     """Return the texts of a column as a client sends them, empty where missing, (rows,)."""
-    from dlcli.tables.arrow_arrays import strings
+    from dlcli.arrays import strings
 
     texts = column.values if column.kind == "text" else column.canonical()
     values: list[str] = pc.fill_null(texts, strings([""], texts.type)[0]).to_pylist()

@@ -11,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.arrays import Mask
+from dlcli.arrays import Mask, integers
 from dlcli.columns.scaling import LARGEST
 from dlcli.columns.type_inference import LEADING_ZERO, MAX_CODES, NEARLY_ALL, shorten
 from dlcli.errors import DataError, plural, truncate
-from dlcli.tables.arrow_arrays import integers
-from dlcli.tables.column import Column
-from dlcli.tables.distinct_texts import DistinctTexts, count_texts
+from dlcli.tables.column import Column, DistinctTexts, count_texts
 from dlcli.tables.table import Table
 
 MAX_SHOWN = 5

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from dlcli.tables.column import Column
     from dlcli.tables.datetime_parsing import TimeGuess
     from dlcli.tables.number_notation import Notation
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 
 Parts = Annotated[

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 
 class Augmentation(Section):

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dlcli.columns.value_problems import ValueProblems
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
 

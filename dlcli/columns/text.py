@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from dlcli.columns.sparse_rows import SparseRows
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
-    from dlcli.tables.rows import Rows
-    from dlcli.tables.table import Table
+    from dlcli.tables.table import Rows, Table
 
 
 Ngrams = Annotated[int, Field(gt=0, le=5), Expected("an integer from 1 to 5")]

@@ -21,9 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.arrays import Indices
+from dlcli.arrays import Indices, from_utf8, index_in, integers, strings, to_numpy, utf8
 from dlcli.columns.sparse_rows import concatenated_ranges
-from dlcli.tables.arrow_arrays import from_utf8, index_in, integers, strings, to_numpy, utf8
 
 Codes = NDArray[np.int32]
 

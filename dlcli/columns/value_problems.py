@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, listed, plural, truncate
-from dlcli.tables.rows import Rows
+from dlcli.tables.table import Rows
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dlcli.arrays import integers, mask_to_numpy, strings
 from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS
@@ -22,7 +23,6 @@ from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import find_identity
 from dlcli.errors import DataError, plural
-from dlcli.tables.arrow_arrays import integers, mask_to_numpy, strings
 from dlcli.tables.column import (
     CLEAR_MISSING_WORDS,
     UNKNOWN_WORDS,

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dlcli.arrays import mask_to_numpy
 from dlcli.data_checks.data_finding import DataFinding, Severity, percent
 from dlcli.data_checks.sample import Sample, draw, draw_rows
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import mask_to_numpy
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -140,7 +140,7 @@ def _hash_features(table: Table, sample: Sample) -> Hashes:
         DataError: for a value that isn't a number in a column of numbers.
     """
     # Python's own hash of a text differs from process to process.
-    hash_text = _stable_hash if table.is_shared else hash
+    hash_text = hash if table.shares is None else _stable_hash
     return table.by_row(lambda some: _hash_rows(some, sample, hash_text))
 
 

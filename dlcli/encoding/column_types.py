@@ -317,7 +317,7 @@ def _infer(table: Table, column: str) -> Decision:
     """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless others may contradict."""
     if table.rows <= ROWS_LOOKED_AT:
         return _apply_rules(table, column)
-    alone = table if table.is_shared else table.only([column])
+    alone = table.apart(column)
     decision = _apply_rules(some_values(alone, column), column)
     values = decision.values
     assert values is not None  # inferred
@@ -334,7 +334,7 @@ def some_values(table: Table, column: str) -> Table:
     if table.rows <= ROWS_LOOKED_AT:
         return table
     rows = np.linspace(0, table.rows - 1, ROWS_LOOKED_AT).astype(np.int64)
-    return table.take(rows).only([column]) if table.is_shared else table.only([column]).take(rows)
+    return table.apart(column).take(rows).only([column])
 
 
 def _apply_rules(table: Table, column: str) -> Decision:

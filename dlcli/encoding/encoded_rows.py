@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
 from dlcli.columns.sparse_rows import SparseRows
-from dlcli.tables.disk_table import storing
-from dlcli.tables.sharded_table import RowShares
+from dlcli.tables.stored_columns import RowShares, storing
 
 MOST_FILLED = 2**25
 """Most numbers of sparse rows that are trained on as a matrix: 128 MiB. Filling in the zeros batch

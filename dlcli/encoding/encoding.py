@@ -44,7 +44,7 @@ from dlcli.encoding import encoded_rows
 from dlcli.errors import DataError, absent_columns, plural
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
-from dlcli.tables.sharded_table import RowShares, SharedTable
+from dlcli.tables.stored_columns import RowShares
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import AnyTask
 from dlcli.tasks.task import Task
@@ -196,10 +196,10 @@ def encode_rows(
         DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
     inputs: encoded_rows.Inputs
-    if isinstance(table, SharedTable):
-        inputs = _encode_share(encoding, table, problems, writer)
-    else:
+    if (shares := table.shares) is None:
         inputs = _encode_inputs(encoding, table, problems, writer)
+    else:
+        inputs = _encode_share(encoding, table, shares, problems, writer)
     target = encoding.task.encode(table, ValueProblems())
     return encoded_rows.EncodedRows(inputs, target, row_weights(table, weight, ValueProblems()))
 
@@ -220,12 +220,13 @@ def _encode_inputs(
 
 def _encode_share(
     encoding: Encoding,
-    table: SharedTable,
+    table: Table,
+    shares: RowShares,
     problems: ValueProblems,
     writer: encoded_rows.InputsWriter | None,
 ) -> encoded_rows.ShardedInputs:
     """Encode this worker's rows, and record the problems of all."""
-    own, shares = ValueProblems(lenient=problems.lenient), table.data.shares
+    own = ValueProblems(lenient=problems.lenient)
     stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
     recorded = {column: vars(each) for column, each in own.columns.items()}
     for rank, found in enumerate(shares.workers.gather(recorded)):

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli import errors
+from dlcli.arrays import integers
 from dlcli.columns.value_problems import ValueNote, merge_notes
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
@@ -55,7 +56,6 @@ from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
-from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.training_job import Job

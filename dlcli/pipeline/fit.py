@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
-from dlcli.arrays import Indices
+from dlcli.arrays import Indices, floats, integers
 from dlcli.cluster import ALONE, Cluster
 from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
@@ -55,7 +55,6 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
 from dlcli.splitting import Split
-from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows
 from dlcli.training_job import (

@@ -43,8 +43,8 @@ from dlcli.runs.run_folder import cache_folder
 from dlcli.schema.urls import Location
 from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Split
-from dlcli.tables.disk_table import Storage
 from dlcli.tables.remote_files import each_file, file_size
+from dlcli.tables.stored_columns import Storage
 from dlcli.workers import NO_OTHERS, Workers
 
 LARGE_BYTES = 20_000_000

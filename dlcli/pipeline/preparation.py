@@ -59,10 +59,10 @@ from dlcli.runs.run_reader import open_run
 from dlcli.schema.urls import Location
 from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
-from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.remote_files import each_file
 from dlcli.tables.source_files import Source, expand, name_of
+from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
 from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
@@ -509,7 +509,7 @@ def plan_fit(config: Config, rows: FitRows, head: Head, fits: int) -> FitPlan:
         rows.split.train,
     )
     engine: Engine = CompiledEngine(jit_compile=False)
-    if not train.is_shared:
+    if train.shares is None:
         engine = choose_engine(config, network, train.rows, fits)
     return FitPlan(head.resolve(config), head, network, engine)
 

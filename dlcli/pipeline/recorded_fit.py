@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.arrays import Indices
+from dlcli.arrays import Indices, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import draw
@@ -46,7 +46,6 @@ from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run import initial_weights_option
 from dlcli.runs.run_writer import RunWriter
-from dlcli.tables.arrow_arrays import strings
 from dlcli.training_job import Job, TrainingResult
 from dlcli.workers import Workers
 

@@ -50,7 +50,7 @@ from dlcli.runs.manifest import RunFile, resume_command
 from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import parse_document
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 from dlcli.workers import Workers
 
 _TOKEN_BYTES = 8

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import blanked, integers, plain, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
 from dlcli.schema.urls import Location
-from dlcli.tables.arrow_arrays import blanked, integers, plain, strings
 from dlcli.tables.column import column_kind
 from dlcli.tables.table import Table
 

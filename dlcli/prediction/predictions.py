@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.arrays import Floats
+from dlcli.arrays import Floats, floats, integers
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import RunError
 from dlcli.metrics.statistic import Array, Statistic, finite
-from dlcli.tables.arrow_arrays import floats, integers
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task

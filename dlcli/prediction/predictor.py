@@ -25,11 +25,11 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
-from dlcli.tables.disk_table import IN_MEMORY, Storage
 from dlcli.tables.few_rows import FewRows, Reading, few_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import Source
+from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import MissingWords, read_table
 from dlcli.tasks.inference import AnyTask, drop_missing_targets

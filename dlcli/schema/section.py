@@ -195,8 +195,8 @@ def _docs_of_classes(module: str) -> dict[str, dict[str, FieldDoc]]:
                         ast.AnnAssign(target=ast.Name(id=name)),
                         ast.Expr(value=ast.Constant(value=str(text))),
                     ):
-                        doc, _, examples = inspect.cleandoc(text).partition("\n\nExamples:")
-                        docs[name] = FieldDoc(doc, yaml.safe_load(examples))
+                        whole, _, examples = inspect.cleandoc(text).partition("\n\nExamples:")
+                        docs[name] = FieldDoc(whole, yaml.safe_load(examples))
     return found
 
 

@@ -26,9 +26,8 @@ from dlcli.errors import UsageError, check_word, did_you_mean, listed, option, p
 from dlcli.network.network import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
-from dlcli.starter.presets import Preset, Recipe, make_recipe
+from dlcli.starter.presets import Line, Preset, Recipe, aligned, make_recipe, scalar
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
-from dlcli.starter.yaml_lines import Line, aligned, scalar
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table

@@ -6,14 +6,69 @@ back; the ablations are in docs/accuracy.md.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from dlcli.config.input_section import FEWEST_TRIAL_ROWS
+from dlcli.errors import display_width, padded, printable, truncate
 from dlcli.starter.table_facts import MOST_ENCODED, TableFacts
-from dlcli.starter.yaml_lines import Line
+
+_WIDTH = 108
+"""The width of lines, if it leaves space for a comment of a few words."""
+_MAX_COMMENT_COLUMN = 50
+_MIN_COMMENT_WIDTH = 40
+_LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
+_PLAIN = re.compile(r"(?:\.\./)*[^\W\d][\w./-]*(?: [\w./-]+)*")
+_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of YAML."""
+
+    key: str
+    """As YAML; empty for a line that is only a comment."""
+    value: str
+    """As YAML."""
+    comment: str = ""
+
+    @property
+    def code(self) -> str:
+        """The line without its comment."""
+        if len(self.key) > _LONGEST_KEY:
+            return f"? {self.key}\n: {self.value}"
+        return f"{self.key}: {self.value}" if self.key else ""
+
+
+def aligned(lines: Sequence[Line], indent: int = 0) -> str:
+    """Write lines with their comments in one column, indented by some spaces."""
+    widths = [display_width(line.code) for line in lines if line.comment]
+    column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
+    return "".join(_commented(line, column, " " * indent) for line in lines)
+
+
+def _commented(line: Line, column: int, margin: str) -> str:
+    code = line.code.replace("\n", f"\n{margin}")
+    if not line.comment:
+        return f"{margin}{code}\n"
+    if not code:
+        return f"{margin}# {printable(line.comment)}\n"
+    before = f"{margin}{padded(code, column)}  # "
+    width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
+    return before + truncate(printable(line.comment), width) + "\n"
+
+
+def scalar(text: str) -> str:
+    """Return a text as YAML, in quotes where YAML 1.1 or 1.2 would read something else."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    # JSON is YAML; what it leaves and can't be printed is escaped, such as marks of direction.
+    return printable(json.dumps(text, ensure_ascii=False))
+
 
 Choice = TypeVar("Choice")
 Preset = Literal["simple", "good"]

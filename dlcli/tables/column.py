@@ -7,16 +7,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dlcli.arrays import floats, integers, mask_to_numpy, strings, to_numpy
 from dlcli.errors import DataError, truncate
-from dlcli.tables.arrow_arrays import FALSE, floats, mask_to_numpy, strings, to_numpy
-from dlcli.tables.distinct_texts import DistinctTexts, count_texts, count_together
 from dlcli.tables.number_notation import Notation
 
 Kind = Literal["text", "number", "boolean", "other"]
@@ -363,53 +363,52 @@ class Column:
             numbers = self.notation.plain(_trim(pc.if_else(present, numbers, null)))
         return to_numpy(numbers.cast(pa.float64(), safe=False), np.float64)
 
+    @staticmethod
+    def parse_together(columns: Sequence[Column]) -> None:
+        """Compute the cached properties of columns of text of the same length that are read alike.
 
-def parse_together(columns: Sequence[Column]) -> None:
-    """Compute the cached properties of columns of text of the same length that are read alike.
-
-    Each distinct text is parsed once; all masks and numbers of these are (distinct texts,).
-    """
-    shape = (len(columns), len(columns[0].values))
-    values = pa.concat_arrays([chunk for column in columns for chunk in column.values.chunks])
-    encoded = values.dictionary_encode(null_encoding="encode")
-    indices = to_numpy(encoded.indices, np.int32).reshape(shape)
-    joined = replace(columns[0], values=pa.chunked_array([encoded.dictionary]))
-    texts, present, is_present = _trim(joined.values), joined._present, joined._is_present
-    fits = pc.and_kleene(present, joined.notation.fits(texts))
-    is_number = mask_to_numpy(pc.fill_null(fits, FALSE))
-    parsed = joined._parse(fits)
-    may_be = pc.fill_null(pc.match_substring_regex(texts, _MAY_BE_NUMBER), FALSE)
-    is_word = is_present & ~mask_to_numpy(may_be)
-    is_usual = _among(texts, USUAL_MISSING_WORDS)
-    present, are_present = present.take(encoded.indices), is_present[indices]
-    are_numbers = np.logical_and.reduce((is_number | ~is_present)[indices], axis=1)
-    are_numbers &= np.logical_or.reduce(are_present, axis=1)
-    have_words = np.logical_or.reduce(is_word[indices], axis=1)
-    have_usual = np.logical_or.reduce(is_usual[indices], axis=1)
-    numbers = np.where(is_number & np.isfinite(parsed), parsed, np.nan)[indices]
-    numbers.flags.writeable = False  # as they are shared
-    for at, column in enumerate(columns):
-        known = vars(column)
-        known["_present"] = present.slice(at * shape[1], shape[1])
-        known["_is_present"] = are_present[at]
-        known["lacks_usual_words"] = not have_usual[at]
-        if are_numbers[at]:
-            known["_numbers"], known["_are_numbers"] = numbers[at], True
-        elif have_words[at]:
-            known["_parsed"] = None
-    canonical, canonical_indices = joined.canonical().combine_chunks(), indices
-    if not canonical.equals(encoded.dictionary):  # else they are distinct, as most numbers are
-        recoded = canonical.dictionary_encode()
-        canonical = recoded.dictionary
-        canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
-    for group in (are_numbers, ~are_numbers):  # about which different questions are asked
-        chosen = are_present & group[:, np.newaxis]
-        held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
-        codes = np.full(shape, -1)
-        codes[chosen], distinct = count_together(canonical, held, owners, len(columns))
-        for at in np.flatnonzero(group).tolist():
-            known = vars(columns[at])
-            known["distinct"], known["known_codes"] = distinct[at], codes[at]
+        Each distinct text is parsed once; all masks and numbers of these are (distinct texts,).
+        """
+        shape = (len(columns), len(columns[0].values))
+        values = pa.concat_arrays([chunk for column in columns for chunk in column.values.chunks])
+        encoded = values.dictionary_encode(null_encoding="encode")
+        indices = to_numpy(encoded.indices, np.int32).reshape(shape)
+        joined = replace(columns[0], values=pa.chunked_array([encoded.dictionary]))
+        texts, present, is_present = _trim(joined.values), joined._present, joined._is_present
+        fits = pc.and_kleene(present, joined.notation.fits(texts))
+        is_number = mask_to_numpy(fits)
+        parsed = joined._parse(fits)
+        is_word = is_present & ~mask_to_numpy(pc.match_substring_regex(texts, _MAY_BE_NUMBER))
+        is_usual = _among(texts, USUAL_MISSING_WORDS)
+        present, are_present = present.take(encoded.indices), is_present[indices]
+        are_numbers = np.logical_and.reduce((is_number | ~is_present)[indices], axis=1)
+        are_numbers &= np.logical_or.reduce(are_present, axis=1)
+        have_words = np.logical_or.reduce(is_word[indices], axis=1)
+        have_usual = np.logical_or.reduce(is_usual[indices], axis=1)
+        numbers = np.where(is_number & np.isfinite(parsed), parsed, np.nan)[indices]
+        numbers.flags.writeable = False  # as they are shared
+        for at, column in enumerate(columns):
+            known = vars(column)
+            known["_present"] = present.slice(at * shape[1], shape[1])
+            known["_is_present"] = are_present[at]
+            known["lacks_usual_words"] = not have_usual[at]
+            if are_numbers[at]:
+                known["_numbers"], known["_are_numbers"] = numbers[at], True
+            elif have_words[at]:
+                known["_parsed"] = None
+        canonical, canonical_indices = joined.canonical().combine_chunks(), indices
+        if not canonical.equals(encoded.dictionary):  # else they are distinct, as most numbers are
+            recoded = canonical.dictionary_encode()
+            canonical = recoded.dictionary
+            canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
+        for group in (are_numbers, ~are_numbers):  # about which different questions are asked
+            chosen = are_present & group[:, np.newaxis]
+            held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
+            codes = np.full(shape, -1)
+            codes[chosen], distinct = count_together(canonical, held, owners, len(columns))
+            for at in np.flatnonzero(group).tolist():
+                known = vars(columns[at])
+                known["distinct"], known["known_codes"] = distinct[at], codes[at]
 
 
 def missing_setting(words: Mapping[str, Sequence[str]]) -> str:
@@ -473,3 +472,99 @@ def column_kind(storage: pa.DataType) -> Kind:
     is_whole = types.is_integer(storage)
     is_number = is_whole or types.is_floating(storage) or types.is_decimal(storage)
     return "number" if is_number else "other"
+
+
+Results = tuple[NDArray[Any], ...]
+"""Arrays with an entry for each text, (texts,)."""
+Function = Callable[[pa.Array, str], Results]
+"""Computes results of texts, (texts,), and of an argument such as a pattern."""
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctTexts:
+    """The distinct texts of a column, in the order of their first row."""
+
+    every: pa.Array
+    """Those of all columns that share what is computed, one column after the other."""
+    part: slice
+    """Where those of this column are."""
+    counts: NDArray[np.int64]
+    """Number of rows that have each, (distinct texts,)."""
+    computed: dict[tuple[Function, str], Results] = field(default_factory=dict)
+    """Earlier results of `compute`, shared by all columns."""
+
+    @cached_property
+    def texts(self) -> pa.Array:
+        """The texts, (distinct texts,)."""
+        return self.every[self.part]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The texts as Python's."""
+        return list(self.texts.to_pylist())
+
+    def first(self, count: int) -> DistinctTexts:
+        """Return the first texts alone, if there are more than so many."""
+        if len(self.counts) <= count:
+            return self
+        return DistinctTexts(self.texts[:count], slice(0, count), self.counts[:count])
+
+    def compute(self, function: Function, argument: str) -> Results:
+        """Return what a function computes of each text, with an argument."""
+        key = (function, argument)
+        if key not in self.computed:
+            self.computed[key] = function(self.every, argument)
+        return tuple(results[self.part] for results in self.computed[key])
+
+    def matches(self, pattern: str) -> NDArray[np.bool_]:
+        """Return which texts match a pattern of RE2, (distinct texts,)."""
+        return self.compute(_matches, pattern)[0]
+
+    def count_matches(self, pattern: str) -> NDArray[np.int32]:
+        """Return how often a pattern of RE2 matches each text, (distinct texts,)."""
+        counts: NDArray[np.int32] = self.compute(_count_matches, pattern)[0]
+        return counts
+
+
+def _matches(texts: pa.Array, pattern: str) -> Results:
+    return (mask_to_numpy(pc.match_substring_regex(texts, pattern)),)
+
+
+def _count_matches(texts: pa.Array, pattern: str) -> Results:
+    return (to_numpy(pc.count_substring_regex(texts, pattern), np.int32),)
+
+
+def count_texts(texts: pa.ChunkedArray) -> DistinctTexts:
+    """Return the distinct ones among a column's texts, none of which is null, (rows,)."""
+    counted = texts.value_counts()
+    distinct = counted.field("values").cast(pa.string())
+    counts = to_numpy(counted.field("counts"), np.int64)
+    return DistinctTexts(distinct, slice(0, len(distinct)), counts)
+
+
+def count_together(
+    texts: pa.Array, indices: NDArray[np.int32], owners: NDArray[np.int64], columns: int
+) -> tuple[NDArray[np.int64], list[DistinctTexts]]:
+    """Find the distinct texts of each of many columns.
+
+    Args:
+        texts: the distinct texts of all columns, (texts,).
+        indices: the index of each value's text, one column after the other, (values,).
+        owners: the number of each value's column, from 0, (values,).
+        columns: how many columns there are.
+
+    Returns:
+        codes: the index of each value among the distinct texts of its column, (values,).
+        distinct: these, (columns,).
+    """
+    size = max(len(texts), 1)
+    pairs = integers(owners * size + indices).dictionary_encode()
+    numbers = to_numpy(pairs.indices, np.int32)
+    found, at = np.divmod(to_numpy(pairs.dictionary, np.int64), size)
+    every = texts.take(integers(at)).cast(pa.string())
+    counts = np.bincount(numbers, minlength=len(found))
+    computed: dict[tuple[Function, str], Results] = {}
+    edges = np.searchsorted(found, np.arange(columns + 1))
+    parts = [slice(start, stop) for start, stop in pairwise(edges.tolist())]
+    distinct = [DistinctTexts(every, part, counts[part], computed) for part in parts]
+    return numbers - edges[owners], distinct

@@ -22,9 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.tables.arrow_arrays import mask_to_numpy, strings, to_numpy
-from dlcli.tables.column import Column
-from dlcli.tables.distinct_texts import DistinctTexts
+from dlcli.arrays import mask_to_numpy, strings, to_numpy
+from dlcli.tables.column import Column, DistinctTexts
 from dlcli.tables.time_formats import are_times_alone, format_tokens, is_named_format
 
 Moments = NDArray[np.int64]

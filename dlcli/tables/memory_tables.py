@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import blanked, floats, from_utf8, integers, plain, widened
 from dlcli.errors import DataError
-from dlcli.tables.arrow_arrays import blanked, floats, from_utf8, integers, plain, widened
 from dlcli.tables.source_files import Batches, check_names
 from dlcli.tables.typed_files import with_plain_types
 

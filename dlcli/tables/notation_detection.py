@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dlcli.arrays import integers
 from dlcli.errors import joined, listed
-from dlcli.tables.arrow_arrays import integers
 from dlcli.tables.column import USUAL_MISSING_WORDS, Column
 from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import GAP, NEGATIVES, Notation

@@ -10,7 +10,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.tables.arrow_arrays import strings
+from dlcli.arrays import strings
 
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import integers, plain, strings
 from dlcli.errors import DataError, plural
-from dlcli.tables.arrow_arrays import integers, plain, strings
-from dlcli.tables.column import (
-    USUAL_MISSING_WORDS,
-    Column,
-    Kind,
-    Parsed,
-    column_kind,
-    parse_together,
-)
+from dlcli.tables.column import USUAL_MISSING_WORDS, Column, Kind, Parsed, column_kind
 from dlcli.tables.datetime_parsing import Times, parse_times
-from dlcli.tables.disk_table import Columns, take_rows
 from dlcli.tables.number_notation import SEPARATORS, Notation
+from dlcli.tables.stored_columns import Columns, RowShares, ShardedColumns, take_rows
 
 Result = TypeVar("Result")
 WayOut = Callable[[bool], str]
@@ -116,20 +109,31 @@ class Table:
         for start in range(0, max(self.rows, 1), rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
-    is_shared: ClassVar[bool] = False
-    """True if other processes hold some of the rows; `SharedTable` overrides what follows."""
+    # Rows of which each worker of a cluster holds a share
+
+    @property
+    def shares(self) -> RowShares | None:
+        """The workers that hold the rows; None if this process has all."""
+        return self.data.shares if isinstance(self.data, ShardedColumns) else None
 
     def own_rows(self) -> Table:
         """Return the rows that this process holds."""
-        return self
+        data = self.data
+        return self._part(data.own, data.shares.own) if isinstance(data, ShardedColumns) else self
+
+    def apart(self, name: str) -> Table:
+        """Return the table of a column, in memory unless workers have shares of its rows."""
+        return self.only([name]) if self.shares is None else self
 
     def by_row(self, compute: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
-        """Compute an array of values of each row, (rows, ...).
+        """Compute an array of values of each row, (rows, ...); each worker those of its own rows.
 
         Args:
             compute: returns the values of a table's rows, each of which follows from the row alone.
         """
-        return compute(self)
+        if (shares := self.shares) is None:
+            return compute(self)
+        return shares.gather(shares.workers.agree(lambda: compute(self.own_rows())))
 
     def any_part(self, test: Callable[[Table], bool]) -> bool:
         """Return whether a test holds for the rows.
@@ -137,7 +141,9 @@ class Table:
         Args:
             test: holds for rows if it holds for some of them.
         """
-        return test(self)
+        if (shares := self.shares) is None:
+            return test(self)
+        return any(shares.workers.gather_results(lambda: test(self.own_rows())))
 
     def by_column(
         self,
@@ -146,18 +152,33 @@ class Table:
         dump: Callable[[Result], str],
         load: Callable[[str], Result],
     ) -> list[Result]:
-        """Compute something of each column.
+        """Compute something of each column; each worker that of some columns.
 
         Args:
             names: the columns.
             compute: computes it, given the column's name, and a table that has this column.
-            dump: writes it as a text, to be sent to other processes.
+            dump: writes it as a text, to be sent to other workers.
             load: reads such a text.
 
         Raises:
             DlcliError: of the first column that `compute` fails on.
         """
-        return [compute(name, self) for name in names]
+        if (shares := self.shares) is None:
+            return [compute(name, self) for name in names]
+        workers, found = shares.workers, list[str]()
+
+        def compute_own(own: tuple[str, Table] | None) -> str:
+            return "" if own is None else dump(compute(*own))
+
+        for start in range(0, len(names), workers.size):
+            some, own = names[start : start + workers.size], None
+            for rank, name in enumerate(some):
+                alone = self.only([name])  # all take part in it, and most do not keep it
+                own = (name, alone) if rank == workers.rank else own
+            found += workers.gather_results(partial(compute_own, own))[: len(some)]
+        return [*map(load, found)]
+
+    # Files
 
     def where(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and its number in it, counted from 1 after the header.
@@ -227,7 +248,7 @@ class Table:
                 alike[column.values.type, column.missing_words, column.notation].append(column)
         for columns in alike.values():
             if len(columns) >= _FEWEST_TOGETHER:
-                parse_together(columns)
+                Column.parse_together(columns)
 
     def keep(self, name: str) -> pa.ChunkedArray:
         """Return a column's values as stored, unchanged, (rows,)."""
@@ -369,3 +390,74 @@ class Table:
 
         self.refuse(parsed.unreadable, name, problem)
         return parsed.values
+
+
+class Rows(Protocol):
+    """Rows whose columns are read by name: a `Table`, or `FewRows` that are read without Arrow.
+
+    What a number, a missing value, a category's text or a time is, is the same in both, to the bit.
+    """
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+    @property
+    def file(self) -> str:
+        """The table's file, for messages."""
+
+    @property
+    def columns(self) -> Collection[str]:
+        """The columns' names."""
+
+    @property
+    def table(self) -> Table:
+        """The rows as a table, for what only a table has."""
+
+    def numbers_of(self, name: str) -> Parsed:
+        """Return a column as numbers, float64 (rows,): NaN where missing or unreadable.
+
+        Raises:
+            DataError: for a column that holds neither numbers nor text.
+        """
+
+    def booleans_of(self, name: str) -> Parsed:
+        """Return a column as 1 for true and 0 for false, float64 (rows,); see `numbers_of`."""
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a column as categories.
+
+        Returns:
+            codes: the index of each value in the categories, -1 where missing, int64 (rows,).
+            categories: the distinct canonical texts, in the order of their first row.
+
+        Raises:
+            DataError: for values without a text form, such as lists.
+        """
+
+    def few_texts(self, name: str) -> list[str | None] | None:
+        """Return the canonical texts, None where missing, (rows,).
+
+        None if they are many or rare: then `table` has them as Arrow's.
+        """
+
+    def times_of(self, name: str, formats: Sequence[str], zone: str) -> Times:
+        """Return a column as times, int64 (rows,): microseconds since 1970-01-01T00:00Z.
+
+        Args:
+            name: the column.
+            formats: the formats of text and numbers; the first that fits a value is used.
+            zone: the time zone of values without an offset from UTC.
+
+        Raises:
+            DataError: for a column that cannot hold times.
+        """
+
+    def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
+        """Raise an error for the first wrong value, if there is one.
+
+        Args:
+            wrong: which rows have one, (rows,).
+            name: the column.
+            problem: words the reason for the value at a row index.
+        """

@@ -16,20 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, did_you_mean, named_columns
+from dlcli.tables import stored_columns
 from dlcli.tables.delimited_text import open_text, read_names
-from dlcli.tables.disk_table import (
-    IN_MEMORY,
-    Columns,
-    Storage,
-    StoredColumns,
-    plain_schema,
-    store,
-    without_dictionary,
-)
 from dlcli.tables.format_choices import AutoFormat, CsvFormat, FormatChoice
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
-from dlcli.tables.sharded_table import RowShares, ShardedColumns, SharedTable
 from dlcli.tables.source_files import (
     Batches,
     Source,
@@ -40,6 +31,7 @@ from dlcli.tables.source_files import (
     name_of,
     recognize,
 )
+from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.typed_files import (
     open_arrow,
@@ -63,7 +55,7 @@ def read_table(
     source: Source | MemoryTable,
     missing: MissingWords = lambda _: (),
     form: FormatChoice = _AUTO,
-    storage: Storage = IN_MEMORY,
+    storage: stored_columns.Storage = stored_columns.IN_MEMORY,
     columns: Collection[str] | None = None,
 ) -> Table:
     """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
@@ -293,7 +285,9 @@ def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
     """Read rows into memory, or into a file in a folder."""
     if folder is None:
         return pa.Table.from_batches(batches.rows, batches.schema)
-    return store(batches.schema, batches.rows, folder / f"rows_{secrets.token_hex(8)}.arrow")
+    return stored_columns.store(
+        batches.schema, batches.rows, folder / f"rows_{secrets.token_hex(8)}.arrow"
+    )
 
 
 def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.RecordBatch]:
@@ -334,7 +328,7 @@ class _Part:
     """The rows of one file."""
 
     file: str
-    data: Columns
+    data: stored_columns.Columns
     delimiter: str | None
     """The delimiter of text; None for values with types."""
     file_notes: tuple[FileNote, ...] = ()
@@ -346,7 +340,7 @@ class _Part:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns, with their types without dictionary."""
-        return plain_schema(self.data.schema)
+        return stored_columns.plain_schema(self.data.schema)
 
 
 def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], other: str) -> None:
@@ -396,14 +390,13 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
     nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
     words = {column: missing(column) for column in data.schema.names}
-    kind = SharedTable if isinstance(data, ShardedColumns) else Table
-    table = kind(name, data, rows, words, nameless=nameless, unread=unread)
+    table = Table(name, data, rows, words, nameless=nameless, unread=unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
     file_notes = _distinct_notes(parts, name)
     delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
-    fields, text_types = plain_schema(data.schema), (pa.string(), pa.large_string())
+    fields, text_types = stored_columns.plain_schema(data.schema), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
     table.parse_together()
     notations, more = detect_notations(table, texts, form, delimiter)
@@ -473,7 +466,7 @@ def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
     Raises:
         DataError: for a value that the type cannot hold, as a double cannot hold 2^53 + 1.
     """
-    values = without_dictionary(part.data.column(field.name))
+    values = stored_columns.without_dictionary(part.data.column(field.name))
     try:
         return values.cast(field.type)
     except pa.ArrowInvalid:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from dlcli.errors import DataError
 from dlcli.tables.delimited_text import LONGEST_ROW, long_row
-from dlcli.tables.disk_table import batch_rows
 from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
+from dlcli.tables.stored_columns import batch_rows
 
 _ARROW_FILE_MARK = b"ARROW1"
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli.arrays import Floats
+from dlcli.arrays import Floats, integers, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
@@ -28,7 +28,6 @@ from dlcli.metrics.definitions import (
 )
 from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows, weighted_mean
 from dlcli.metrics.statistic import Metrics
-from dlcli.tables.arrow_arrays import integers, strings
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task, refuse_missing

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dlcli.arrays import Floats
+from dlcli.arrays import Floats, floats
 from dlcli.columns.scaling import (
     LinearScaling,
     Log1p,
@@ -31,7 +31,6 @@ from dlcli.errors import DataError
 from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
 from dlcli.metrics.metric import Metric, NumberRows
 from dlcli.metrics.statistic import Metrics
-from dlcli.tables.arrow_arrays import floats
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, TargetValues, Task, refuse_missing

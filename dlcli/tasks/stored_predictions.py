@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.arrays import Floats
+from dlcli.arrays import Floats, integers, strings, to_numpy
 from dlcli.errors import RunError
-from dlcli.tables.arrow_arrays import integers, strings, to_numpy
 
 
 @dataclass(frozen=True)

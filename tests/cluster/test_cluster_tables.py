@@ -21,8 +21,7 @@ from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import DataError, UsageError
 from dlcli.pipeline.events import Event, Events, WarningEvent
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.tables.disk_table import Storage
-from dlcli.tables.sharded_table import ShardedColumns
+from dlcli.tables.stored_columns import ShardedColumns, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 from dlcli.workers import NO_OTHERS, Workers
@@ -279,7 +278,7 @@ def test_each_worker_computes_some_columns(tmp_path: Path, count: int) -> None:
 
         def count(name: str, table: Table) -> str:
             own.append(name)
-            assert table.columns == (name,) and not table.is_shared
+            assert table.columns == (name,) and table.shares is None
             return f"{name}: {len(table.codes(name)[1])}"
 
         table = read_table(source, storage=Storage(workers=workers))
@@ -342,8 +341,8 @@ from dlcli.config.config_file import make_config
 from dlcli.data_checks.row_checks import _stable_hash
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.tables.disk_table import Storage
-from dlcli.tables.sharded_table import ShardedColumns
+from dlcli.tables.stored_columns import Storage
+from dlcli.tables.stored_columns import ShardedColumns
 from dlcli.workers import ConnectedWorkers
 
 class OnlyWorker(ConnectedWorkers):

@@ -17,7 +17,7 @@ from dlcli.encoding.missing_words import (
     words_to_predict,
     words_to_read,
 )
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 

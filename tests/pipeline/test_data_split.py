@@ -13,7 +13,7 @@ from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset, sets
 from dlcli.pipeline.train_run import train
 from dlcli.splitting import Split
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

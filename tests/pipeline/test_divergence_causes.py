@@ -15,7 +15,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, advise, fit, load_tensorflow
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, prepare
 from dlcli.pipeline.train_run import train
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 from dlcli.training_job import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")

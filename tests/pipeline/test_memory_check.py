@@ -27,7 +27,7 @@ from dlcli.pipeline.preflight import (
 )
 from dlcli.pipeline.preparation import prepare
 from dlcli.schema.section import members_of
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 
 resource = pytest.importorskip("resource")
 

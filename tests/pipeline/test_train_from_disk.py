@@ -21,7 +21,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
-from dlcli.tables import disk_table
+from dlcli.tables import stored_columns
 from dlcli.training import compiled_program, randomness
 from tests.recorded import recorded_in
 
@@ -134,7 +134,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Read, encode, train and validate a few rows at once, so that each step takes several."""
-    monkeypatch.setattr(disk_table, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(stored_columns, "ROWS_PER_BATCH", 7)
     monkeypatch.setattr(encoding, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 4)
     monkeypatch.setattr(randomness, "GROUP", 2)

@@ -30,9 +30,8 @@ from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitRows, prepare
 from dlcli.starter.config_writing import starter_config
 from dlcli.starter.examples import example_names, write_example
-from dlcli.starter.presets import Preset, seconds_in_words
+from dlcli.starter.presets import Line, Preset, aligned, scalar, seconds_in_words
 from dlcli.starter.table_facts import ColumnFacts
-from dlcli.starter.yaml_lines import Line, aligned, scalar
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [

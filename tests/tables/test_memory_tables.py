@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli import arrays
 from dlcli.errors import DataError
-from dlcli.tables import arrow_arrays
-from dlcli.tables.disk_table import Storage
 from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_header, read_table
 
 
@@ -186,7 +186,7 @@ class TestFingerprint:
 
 
 def test_texts_too_long_for_one_array_have_large_offsets(monkeypatch):
-    monkeypatch.setattr(arrow_arrays, "MAX_BYTES", 5)
+    monkeypatch.setattr(arrays, "MAX_BYTES", 5)
     found = column(["abc", None, "def"])
     assert found.type == pa.large_string()
     assert found.to_pylist() == ["abc", None, "def"]

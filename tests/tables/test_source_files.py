@@ -19,8 +19,8 @@ import pytest
 
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
-from dlcli.tables.disk_table import Storage
 from dlcli.tables.format_choices import CsvFormat
+from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_header, read_table
 
 CSV = b"a,b\n1,2\n"

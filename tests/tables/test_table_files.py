@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.errors import DataError, UsageError
-from dlcli.tables.disk_table import Storage
 from dlcli.tables.source_files import Source, expand
+from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_header, read_table
 
 

@@ -1,4 +1,11 @@
-"""Columns on disk, of which one column, or some rows of all, are read at a time."""
+"""Columns that are not all in memory: on disk, or with the workers of a cluster.
+
+On disk, one column, or some rows of all, are read at a time. In a cluster, each worker holds a
+share of the rows. All run the same program, and read the same column at the same time: each
+receives the others' shares of it. So everything that is found in a column is the same in each
+process as on one machine, to the bit, and none ever holds more than its share of the rows and a
+column of all.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.arrays import integers, plain, widened
 from dlcli.errors import TrainingError, option
-from dlcli.tables.arrow_arrays import integers, plain, widened
-from dlcli.workers import NO_OTHERS, Workers
+from dlcli.workers import NO_OTHERS, ConnectedWorkers, Workers
 
 ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
@@ -265,3 +272,122 @@ def _cut(rows: pa.Table, size: int) -> Iterator[pa.RecordBatch]:
         else:
             [batch] = part.combine_chunks().to_batches()
             yield batch
+
+
+# In a cluster
+
+
+@dataclass(frozen=True)
+class RowShares:
+    """The worker that holds each row."""
+
+    workers: ConnectedWorkers
+    owners: NDArray[np.int32]
+    """The rank of the worker, (rows,)."""
+    indices: NDArray[np.int64]
+    """The index of the row among those of that worker, (rows,)."""
+
+    @classmethod
+    def of(cls, workers: ConnectedWorkers, owners: NDArray[np.int32]) -> RowShares:
+        """Return the shares of workers that hold their rows in the order of the table."""
+        indices = np.empty(len(owners), np.int64)
+        for rank in range(workers.size):
+            rows = np.flatnonzero(owners == rank)
+            indices[rows] = np.arange(len(rows))
+        return cls(workers, owners, indices)
+
+    def __len__(self) -> int:
+        """Number of rows of all workers."""
+        return len(self.owners)
+
+    @cached_property
+    def own(self) -> NDArray[np.int64]:
+        """The indices, in the table, of the rows of this worker, ascending."""
+        return np.flatnonzero(self.owners == self.workers.rank)
+
+    def take(self, rows: NDArray[np.int64]) -> RowShares:
+        """Select rows, in the order given."""
+        return replace(self, owners=self.owners[rows], indices=self.indices[rows])
+
+    def gather(self, own: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of all rows, of the part that each worker has.
+
+        Args:
+            own: the part of the rows `self.own`, (len(own), ...), of the same type everywhere.
+        """
+        whole = np.empty((len(self), *own.shape[1:]), own.dtype)
+        for rank, part in enumerate(self.workers.gather_arrays({"own": own})):
+            whole[self.owners == rank] = part["own"]
+        return whole
+
+    def gather_column(self, name: str, own: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the column of all rows, of the part that each worker has.
+
+        Raises:
+            RuntimeError: if the workers do not read the same column.
+        """
+        sink = pa.BufferOutputStream()
+        schema = pa.schema([(name, own.type)])
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_table(pa.table([own], schema=schema))
+        parts = [
+            pa.ipc.open_stream(pa.py_buffer(part)).read_all()
+            for part in self.workers.gather_bytes(memoryview(sink.getvalue()).cast("B"))
+        ]
+        if any(part.schema != schema for part in parts):
+            read = ", ".join(part.schema.names[0] for part in parts)
+            raise RuntimeError(f"the workers read different columns: {read}")
+        chunks = [chunk for part in parts for chunk in part.column(0).chunks]
+        whole = pa.chunked_array(chunks, own.type)
+        if bool((np.diff(self.owners) >= 0).all()):  # each worker has adjacent rows
+            return whole
+        order = np.empty(len(self), np.int64)
+        order[np.argsort(self.owners, kind="stable")] = np.arange(len(self))
+        return widened(whole).take(integers(order))
+
+
+@dataclass(frozen=True)
+class ShardedColumns:
+    """The counterpart of a `pa.Table` in a cluster, of which each worker holds some rows."""
+
+    stored: pa.Table | StoredColumns
+    """The rows of this worker, in the order of the table that was read."""
+    schema: pa.Schema
+    """The columns' names and types, the same for all workers."""
+    shares: RowShares
+    """The rows, of which some may be selected."""
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of all workers."""
+        return len(self.shares)
+
+    @cached_property
+    def own(self) -> pa.Table | StoredColumns:
+        """This worker's rows among those selected."""
+        rows = self.shares.indices[self.shares.own]
+        if self._are_all(rows):
+            return self.stored
+        return take_rows(self.stored, rows)
+
+    def _are_all(self, rows: NDArray[np.int64]) -> bool:
+        """Return whether some of this worker's rows are all of them, in their order."""
+        return len(rows) == self.stored.num_rows and bool((np.diff(rows) == 1).all())
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column of all workers."""
+        values, rows = self.stored.column(name), self.shares.indices[self.shares.own]
+        if not self._are_all(rows):
+            values = widened(values).take(integers(rows))
+        values = without_dictionary(values)
+        return widened(self.shares.gather_column(name, values.cast(self.schema.field(name).type)))
+
+    def take(self, rows: NDArray[np.int64]) -> ShardedColumns:
+        """Select rows, in the order given, without reading them."""
+        return replace(self, shares=self.shares.take(rows))
+
+    def slice(self, start: int, length: int) -> pa.Table:
+        """Read adjacent rows of all columns."""
+        stop = min(start + length, self.num_rows)
+        part = self.take(np.arange(start, stop))
+        return pa.table({name: part.column(name) for name in self.schema.names})

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli import arrays
 from dlcli.errors import DataError
-from dlcli.tables import arrow_arrays
-from dlcli.tables.disk_table import Storage
+from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_table
 
 LONG = "c" * 30  # a view keeps up to 12 bytes in itself
@@ -136,7 +136,7 @@ def test_a_list_of_a_rare_type_is_refused_with_its_column():
 
 @pytest.mark.parametrize("limit", [10, 2**31 - 1])
 def test_texts_too_long_for_one_array_can_be_taken(limit, monkeypatch):
-    monkeypatch.setattr(arrow_arrays, "MAX_BYTES", limit)
+    monkeypatch.setattr(arrays, "MAX_BYTES", limit)
     Path("a.csv").write_text("x\nabcdef\nghijkl\n")
     table = read_table("a.csv").take(np.array([1, 0]))
     assert table.keep("x").type == (pa.large_string() if limit == 10 else pa.string())

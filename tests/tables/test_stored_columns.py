@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from dlcli import arrays
 from dlcli.errors import TrainingError
-from dlcli.tables import arrow_arrays, disk_table
-from dlcli.tables.disk_table import StoredColumns, store
+from dlcli.tables import stored_columns
+from dlcli.tables.stored_columns import StoredColumns, store
 
 ROWS = pa.table(
     {
@@ -22,7 +23,7 @@ ROWS = pa.table(
 @pytest.fixture(params=[1, 2, 3, 7, 100])
 def batch_rows(request, monkeypatch):
     """Rows of a batch on disk."""
-    monkeypatch.setattr(disk_table, "ROWS_PER_BATCH", request.param)
+    monkeypatch.setattr(stored_columns, "ROWS_PER_BATCH", request.param)
     return request.param
 
 
@@ -70,7 +71,7 @@ def test_neighbors_among_taken_rows_are_read_whole_in_the_order_taken(rows, tmp_
 
 @pytest.mark.parametrize("limit", [1, 40, 100])
 def test_long_texts_come_in_batches_of_fewer_rows(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_table, "BYTES_PER_BATCH", limit)
+    monkeypatch.setattr(stored_columns, "BYTES_PER_BATCH", limit)
     rows = pa.table({"word": ["a" * 30, "b", "c" * 50, "d", "e", "f" * 200, "g"]})
     columns = on_disk(tmp_path, rows)
     with pa.OSFile(str(tmp_path / "0.arrow")) as file:
@@ -86,17 +87,17 @@ def test_long_texts_come_in_batches_of_fewer_rows(limit, tmp_path, monkeypatch):
 
 
 def test_rows_that_wait_for_a_full_batch_are_written_when_they_are_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_table, "BYTES_PER_BATCH", 100)
+    monkeypatch.setattr(stored_columns, "BYTES_PER_BATCH", 100)
     rows = pa.table({"word": ["a" * 60] * 4})
     assert on_disk(tmp_path, rows).pieces[0].ends == (1, 2, 3, 4)
-    monkeypatch.setattr(disk_table, "BYTES_PER_BATCH", 1000)
+    monkeypatch.setattr(stored_columns, "BYTES_PER_BATCH", 1000)
     (tmp_path / "0.arrow").unlink()
     assert on_disk(tmp_path, rows).pieces[0].ends == (4,)
 
 
 @pytest.mark.parametrize("limit", [10, 2**31 - 1])
 def test_texts_of_more_than_one_array_can_hold_are_put_in_order(limit, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrow_arrays, "MAX_BYTES", limit)
+    monkeypatch.setattr(arrays, "MAX_BYTES", limit)
     values = on_disk(tmp_path, ROWS).take(np.array([6, 0, 3])).column("word")
     assert values.type == (pa.large_string() if limit == 10 else pa.string())
     assert values.to_pylist() == ["", "a", None]
