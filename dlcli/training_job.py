@@ -1,25 +1,35 @@
-"""A training without TensorFlow: its device, job and result, and what engines check and store."""
+"""A training without TensorFlow: device, job and result, what engines check, and checkpoints."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FrameType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli import is_command_line
+from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.encoding.encoded_rows import EncodedRows, Inputs, stored_inputs
-from dlcli.errors import DivergenceError
+from dlcli.errors import DivergenceError, Interrupted, RunError, plural
 from dlcli.network.layers import Weights
 from dlcli.network.network import Head, Network
-from dlcli.runs.file_formats import ArraySpec
+from dlcli.runs.file_formats import ArraySpec, weight_specs
 from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import RunWriter
+from dlcli.safe_files import damaged
 from dlcli.tasks.task import Task
+from dlcli.workers import NO_OTHERS, Workers
 
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]
@@ -30,6 +40,10 @@ MODEL = "model/"
 """Prefix of the names of the model's own variables in a checkpoint."""
 NUMBERS_AT_ONCE = 2**24
 """Inputs that are measured at a time, and of rows on disk in all."""
+_BEST_EPOCH = "best_epoch"
+"""The array of a finished member; 0 for the last epoch."""
+OVERHEAD = 10
+"""The time between checkpoints is at least this many times the time to store one."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -188,7 +202,8 @@ class Checkpointer:
             kinds: shape and dtype that each array must have, by name.
 
         Raises:
-            RunError: if there are some, and none can be read or belongs to such a job.
+            RunError: if there are some, and none can be read or the newest does not belong to such
+                a job; or if there is none for a job that can't start over.
         """
         return None
 
@@ -200,7 +215,7 @@ class Checkpointer:
         return self
 
     def save_member(self, number: int, result: TrainingResult) -> None:
-        """Store the result of a finished member; its checkpoints are no longer needed.
+        """Store the result of a finished member, which is not trained again on resuming.
 
         Raises:
             TrainingError: if it can't be stored.
@@ -338,3 +353,241 @@ def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
 def _size(value: float | np.floating) -> float:
     """Limit a size to what JSON can hold."""
     return min(float(value), _LARGEST)
+
+
+@contextmanager
+def handling_terminating(handler: Handler) -> Iterator[None]:
+    """Handle the signals that end training within a block.
+
+    In the process of another program, whose signals these are, and in any other thread than the
+    main one, which receives none, this does nothing.
+
+    Args:
+        handler: what is called, or what is done with them.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    with replacing_handlers(TERMINATING if is_main and is_command_line.get() else (), handler):
+        yield
+
+
+class SignalStop:
+    """Ends work when a signal arrives; a subclass says what is finished then."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        """The signal that arrived first."""
+
+    @property
+    def is_ending(self) -> bool:
+        """True if the work is to end."""
+        return self.signal is not None
+
+    def check(self) -> None:
+        """End the work if a signal has arrived.
+
+        Raises:
+            Interrupted: saying what is finished and how to resume.
+        """
+        raise NotImplementedError
+
+    @contextmanager
+    def handling_signals(self) -> Iterator[None]:
+        """Let the first terminating signal end the work: a training once a checkpoint is stored.
+
+        A second Ctrl-C ends it at once; see `handling_terminating`.
+
+        Raises:
+            Interrupted: if a signal has arrived since the last checkpoint was stored.
+        """
+        with handling_terminating(self._handle):
+            yield
+        self.check()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+
+class StopOnSignal(SignalStop, Checkpointer):
+    """A checkpointer that stores nothing, and ends training when a signal arrives.
+
+    Whatever is interrupted under it starts over when the run is resumed.
+
+    Args:
+        writer: the run.
+        describe: gives what is finished, for the message: `3 epochs`, `2 of 5 folds`.
+        resumable: whether the run can be resumed from what the folder holds from the beginning.
+    """
+
+    def __init__(
+        self, writer: RunWriter, describe: Callable[[], str], *, resumable: bool = False
+    ) -> None:
+        super().__init__()
+        self._writer = writer
+        self._describe = describe
+        self._resumable = resumable
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Discard a checkpoint.
+
+        Raises:
+            Interrupted: if a signal has arrived.
+        """
+        self.check()
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Discard the result of a member of an ensemble.
+
+        Raises:
+            Interrupted: if a signal has arrived.
+        """
+        self.check()
+
+    def check(self) -> None:
+        """End the run if a signal has arrived.
+
+        Raises:
+            Interrupted: saying what is finished and how to resume.
+        """
+        if self.signal is None:
+            return
+        if self._resumable:
+            self._writer.has_partial_results = True
+        message = f"{self.signal.name} after {self._describe()}; {self._writer.way_to_resume}"
+        raise Interrupted(message, self.signal)
+
+
+class RunCheckpointer(StopOnSignal):
+    """Stores the checkpoints of a training in its run folder, and loads the newest to resume.
+
+    In a cluster, worker 0 stores and loads, and all workers resume from the same.
+
+    Args:
+        writer: the run.
+        seconds: how long to wait from one checkpoint of a network to the next.
+        on_resume: is called with the number of finished epochs when the training of a network is
+            resumed, and with its number in an ensemble.
+        workers: those that train together.
+        clock: gives the time in seconds.
+        run: for a member of an ensemble, the checkpointer of the run, which it ends with.
+        member: the number of the member.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        seconds: float,
+        on_resume: Callable[[int, int | None], None] = lambda *_: None,
+        workers: Workers = NO_OTHERS,
+        clock: Callable[[], float] = time.monotonic,
+        run: RunCheckpointer | None = None,
+        member: int | None = None,
+    ) -> None:
+        super().__init__(writer, self._describe_finished)
+        self.seconds = seconds
+        self.on_resume = on_resume
+        self.workers = workers
+        self.clock = clock
+        self._epochs = 0
+        """Number of epochs before the latest checkpoint that this process has stored."""
+        self._run = run
+        self._member = member
+        self._members: dict[int, RunCheckpointer] = {}
+        self._next = clock() + seconds if workers.rank == 0 else math.inf
+
+    @property
+    def is_ending(self) -> bool:
+        """True if training is to end."""
+        return super().is_ending if self._run is None else self._run.is_ending
+
+    @property
+    def is_due(self) -> bool:
+        """True if a checkpoint is wanted now: it is time for one, or training is to end."""
+        return self.is_ending or self.clock() >= self._next
+
+    def check(self) -> None:
+        """End the run if a signal has arrived, see `StopOnSignal`."""
+        if self._run is None:
+            super().check()
+        else:
+            self._run.check()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint, see `Checkpointer`."""
+        if self.workers.rank == 0:
+            start = self.clock()
+            self._writer.write_checkpoint(checkpoint, self._member)
+            end = self.clock()
+            self._epochs = checkpoint.epochs
+            self._next = end + max(self.seconds, OVERHEAD * (end - start))
+        self.check()
+
+    def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Return the checkpoint to resume from, see `Checkpointer`."""
+
+        def is_usable(checkpoint: Checkpoint) -> bool:
+            return job.until is None or checkpoint.begun <= job.until
+
+        def load() -> Checkpoint | None:
+            checkpoint = self._writer.read_checkpoint(kinds, is_usable, self._member)
+            if checkpoint is None:
+                if not job.can_begin:
+                    message = "has no checkpoint to resume from; train it again"
+                    raise RunError(f"{self._writer.path}: {message}")
+                return None
+            if problem := job.problem(checkpoint):
+                raise damaged(self._writer.path, f"its checkpoint {problem}")
+            self.on_resume(checkpoint.epochs, self._member)
+            return checkpoint
+
+        return self._load_on_worker_0(load)
+
+    def of_member(self, number: int) -> RunCheckpointer:
+        """Return the checkpointer of a member of an ensemble, numbered from 1."""
+        shared = self._writer, self.seconds, self.on_resume, self.workers, self.clock
+        self._members[number] = member = RunCheckpointer(*shared, run=self, member=number)
+        return member
+
+    def save_member(self, number: int, result: TrainingResult) -> None:
+        """Store the result of a finished member, see `Checkpointer`."""
+        if self.workers.rank == 0:
+            arrays = {**result.weights, _BEST_EPOCH: np.array(result.best_epoch or 0)}
+            self._writer.write_member(number, Checkpoint(arrays, result.history))
+
+    def finished_member(self, number: int, job: Job) -> TrainingResult | None:
+        """Return the stored result of a member, see `Checkpointer`."""
+
+        def load() -> Checkpoint | None:
+            specs = weight_specs({weight.name: weight.shape for weight in job.network.weights})
+            kinds = {**specs, _BEST_EPOCH: ArraySpec((), np.dtype(np.int64))}
+            stored = self._writer.read_member(number, kinds)
+            if stored is None:
+                return None
+            is_possible = 0 <= stored.arrays[_BEST_EPOCH] <= stored.epochs <= job.config.epochs
+            if tuple(stored.history) != (*job.columns, "learning_rate") or not is_possible:
+                raise damaged(self._writer.path, f"its member {number} is of another training")
+            return stored
+
+        stored = self._load_on_worker_0(load)
+        if stored is None:
+            return None
+        weights = {name: array for name, array in stored.arrays.items() if name != _BEST_EPOCH}
+        history = {name: [*values] for name, values in stored.history.items()}
+        return TrainingResult(weights, history, int(stored.arrays[_BEST_EPOCH]) or None)
+
+    def _load_on_worker_0(self, load: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+        """Return to all workers what worker 0 loads."""
+        workers = self.workers
+        found = workers.agree(lambda: load() if workers.rank == 0 else None)
+        history = workers.gather(None if found is None else found.history)[0]
+        if history is None:
+            return None
+        return Checkpoint(workers.gather_arrays({} if found is None else found.arrays)[0], history)
+
+    def _describe_finished(self) -> str:
+        members = [*self._members.values()]  # threads begin others at any time
+        if not members:
+            return plural(self._epochs, "epoch")
+        epochs = sum(member._epochs for member in members)
+        return f"{plural(epochs, 'epoch')} of {plural(len(members), 'member')}"

@@ -20,7 +20,6 @@ from dlcli.errors import DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import activation_of
 from dlcli.network.network import Head, Network, build_network, choose_engine
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import BaselinesEvent, Events
 from dlcli.pipeline.fit import FitResult, fit, release_memory
 from dlcli.pipeline.preparation import FitPlan
@@ -36,6 +35,7 @@ from dlcli.prediction.baseline_models import BaselineModels, linear_output
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tasks.task import DecodedRows
+from dlcli.training_job import StopOnSignal
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""

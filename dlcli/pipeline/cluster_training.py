@@ -33,7 +33,6 @@ from dlcli.errors import (
     override,
 )
 from dlcli.pipeline import run_recording
-from dlcli.pipeline.checkpointing import handling_terminating
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
 from dlcli.pipeline.preparation import data_files
@@ -44,6 +43,7 @@ from dlcli.runs.environment import fingerprint
 from dlcli.runs.manifest import RunKind, is_unfinished
 from dlcli.runs.run import Run
 from dlcli.schema.urls import Url
+from dlcli.training_job import handling_terminating
 from dlcli.workers import Workers
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from dlcli.metrics.definitions import main_metric
 from dlcli.network.network import Network
 from dlcli.pipeline import cv_summary, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import (
     CrossValidationResultEvent,
@@ -58,7 +57,7 @@ from dlcli.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.table import Table
 from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.training_job import Job
+from dlcli.training_job import Job, StopOnSignal
 
 MOST_FOLDS = 100_000
 """Most folds, and most repeats."""

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__, errors, safe_files
-from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Event, Listener
 from dlcli.pipeline.table_prediction import BadRows, RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
@@ -33,6 +32,7 @@ from dlcli.tables.source_files import Batches, SourceFile, expand, file_format, 
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import open_batches
+from dlcli.training_job import SignalStop
 
 PLAN = "_predictions.json"
 """The file that lists what is predicted. Other programs that read the folder skip such names."""

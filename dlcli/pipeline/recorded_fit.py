@@ -26,7 +26,6 @@ from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.metrics.statistic import Metrics, Number, finite
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import Baselines
-from dlcli.pipeline.checkpointing import RunCheckpointer, shared_checkpointer
 from dlcli.pipeline.events import (
     ClusterFigures,
     DivergedEvent,
@@ -46,7 +45,7 @@ from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile
 from dlcli.runs.run import initial_weights_option
 from dlcli.runs.run_writer import RunWriter
-from dlcli.training_job import Job, TrainingResult
+from dlcli.training_job import Job, RunCheckpointer, TrainingResult
 from dlcli.workers import Workers
 
 SAMPLE_ROWS = 2_000
@@ -71,10 +70,11 @@ def fit_with_checkpoints(
     """
     start, workers = time.perf_counter(), rows.storage.workers
     reporter = _FitReporter(plan.config, events)
-    checkpointer = RunCheckpointer(writer, plan.config.checkpoint.seconds, reporter.resumed)
+    seconds = plan.config.checkpoint.seconds
+    checkpointer = RunCheckpointer(writer, seconds, reporter.resumed, workers)
     try:
         with checkpointer.handling_signals():
-            result = fit(rows, plan, shared_checkpointer(workers, checkpointer), reporter)
+            result = fit(rows, plan, checkpointer, reporter)
     except DivergenceError as error:
         release_memory(error)
         _save_last_finite(rows, plan, writer, error)
@@ -175,14 +175,13 @@ def _save_last_finite(
     epoch whose loss was finite may have ended with weights that are not; then it is the one before.
     Without a checkpoint, training starts over.
     """
-    checkpointer = RunCheckpointer(writer, math.inf)
-    shared = shared_checkpointer(rows.storage.workers, checkpointer)
+    checkpointer = RunCheckpointer(writer, math.inf, workers=rows.storage.workers)
     result = None
     with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
         for until in range(error.epoch - 1, 0, -1):
             with suppress(DivergenceError):
                 shorter = replace(plan, until=until, finished=error.member - 1)
-                result = fit(rows, shorter, shared)
+                result = fit(rows, shorter, checkpointer)
                 break
     if result is None:
         writer.not_resumable = True  # it would start over and diverge again

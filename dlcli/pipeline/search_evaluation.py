@@ -24,7 +24,6 @@ from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate, corrected_interval
 from dlcli.metrics.statistic import finite
 from dlcli.pipeline import documents, search_trials
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import (
     CrossValidationPlan,
     CVFold,
@@ -48,6 +47,7 @@ from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
+from dlcli.training_job import StopOnSignal
 from dlcli.workers import NO_OTHERS, Workers
 
 _EDGE = 0.02

@@ -22,7 +22,6 @@ from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryErr
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
 from dlcli.pipeline import documents, search_storage
-from dlcli.pipeline.checkpointing import StopOnSignal, shared_checkpointer
 from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
 from dlcli.pipeline.fit import AdvisingObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
@@ -32,7 +31,7 @@ from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs.run import read_resolved
 from dlcli.runs.run_writer import RunWriter
-from dlcli.training_job import NO_CHECKPOINTS, Checkpointer
+from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal
 from dlcli.workers import NO_OTHERS, Workers
 
 _POLL_SECONDS = 1.0
@@ -259,7 +258,6 @@ def evaluate_candidate(
     folds: list[TrialEvaluation] = []
     if workers.rank == 0:
         workers.gather({"values": dict(values)})
-    checkpointer = shared_checkpointer(workers, checkpointer)
 
     def result(
         state: documents.TrialEnd,

@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, after_parent, available_processors
 from dlcli.errors import Interrupted, TrainingError, option, plural
-from dlcli.pipeline.checkpointing import SignalStop
 from dlcli.pipeline.events import Listener, WarningEvent
+from dlcli.training_job import SignalStop
 
 WorkerTask = Callable[[Listener], None]
 """The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there

@@ -13,8 +13,8 @@ import pytest
 
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
-from dlcli.pipeline.checkpointing import RunCheckpointer
 from dlcli.runs.resume_files import Checkpoint, ResumableRun
+from dlcli.training_job import RunCheckpointer
 
 pytestmark = pytest.mark.usefixtures("handles_signals")
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dlcli import training_job
 from dlcli.cli.program import main
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
-from dlcli.pipeline import checkpointing
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preflight import row_storage
@@ -113,14 +113,14 @@ def each_step_is_kept(monkeypatch):
     """A dispatch takes a step, and a checkpoint follows; how many epochs had begun at each."""
     for name in ("FIRST_SECONDS", "SECONDS_PER_DISPATCH"):
         monkeypatch.setattr(f"dlcli.training.compiled_program.{name}", 0.0)
-    monkeypatch.setattr(checkpointing, "OVERHEAD", 0)
-    begun, keep = [], checkpointing.RunCheckpointer.save
+    monkeypatch.setattr(training_job, "OVERHEAD", 0)
+    begun, keep = [], training_job.RunCheckpointer.save
 
     def keep_and_note(keeper, checkpoint):
         begun.append(checkpoint.begun)
         keep(keeper, checkpoint)
 
-    monkeypatch.setattr(checkpointing.RunCheckpointer, "save", keep_and_note)
+    monkeypatch.setattr(training_job.RunCheckpointer, "save", keep_and_note)
     return begun
 
 

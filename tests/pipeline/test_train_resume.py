@@ -43,7 +43,7 @@ WAY_ON = "resume with: dlcli train --resume runs/run"
 UPDATES = 20
 """Steps of the linear model to which a run is compared."""
 PATCHES = {
-    "dlcli.pipeline.checkpointing.OVERHEAD": 0,
+    "dlcli.training_job.OVERHEAD": 0,
     "dlcli.pipeline.baselines.UPDATES": UPDATES,
     "dlcli.training.compiled_program.FIRST_SECONDS": 0.005,
 }

@@ -16,7 +16,6 @@ from dlcli.errors import (
     RunError,
 )
 from dlcli.pipeline import search_evaluation as nested
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.cross_validation import CrossValidationPlan, assign_folds
 from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.events import Events
@@ -27,6 +26,7 @@ from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_
 from dlcli.pipeline.search_trials import SearchAccess, TrialEvaluation
 from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.run_folder import new_run
+from dlcli.training_job import StopOnSignal
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -10,11 +10,11 @@ from optuna.storages import InMemoryStorage
 
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import search_trials
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.search_context import TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs.run_writer import RunWriter
+from dlcli.training_job import StopOnSignal
 from dlcli.workers import NO_OTHERS
 from tests.pipeline.tuning.search_examples import Recorder
 from tests.pipeline.tuning.study_examples import finish, plan, result_of

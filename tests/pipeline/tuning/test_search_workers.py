@@ -17,7 +17,6 @@ from optuna.storages import InMemoryStorage
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
 from dlcli.pipeline import search, search_evaluation, worker_pool
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.search import tune
@@ -26,6 +25,7 @@ from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
 from dlcli.runs.run_writer import RunWriter
+from dlcli.training_job import StopOnSignal
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import Recorder, line_file
 from tests.pipeline.tuning.study_examples import finish, plan

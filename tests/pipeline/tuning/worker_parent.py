@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dlcli import is_command_line
 from dlcli.errors import Interrupted
-from dlcli.pipeline.checkpointing import StopOnSignal
 from dlcli.pipeline.worker_pool import run_workers
 from dlcli.runs.run_writer import RunWriter
+from dlcli.training_job import StopOnSignal
 from tests.pipeline.tuning.worker_tasks import clean_up
 
 if __name__ == "__main__":
