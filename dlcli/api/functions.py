@@ -16,7 +16,7 @@ from dlcli.config.data_section import MEMORY_ARGUMENTS
 from dlcli.errors import UsageError, did_you_mean
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline import cross_validation, retraining, train_run
-from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan, resume_cross_validation
+from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan
 from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
 from dlcli.runs.run_reader import is_run_folder
 from dlcli.runs.run_reader import open_run as open_folder
@@ -193,16 +193,19 @@ def resume(
     if is_there and kind != "tune" and storage is not None:
         raise UsageError("storage is for a search, not for a cross-validation or a training")
     with listening(progress) as listener:
-        if kind == "cv":
-            resumed = resume_cross_validation(folder, listener, jobs, tables)
-            return results.result_of(resumed)
         if kind == "tune":
-            from dlcli.pipeline.search import resume_tuning
+            from dlcli.pipeline import search
             from dlcli.pipeline.search_context import SearchSettings
 
             settings = SearchSettings(jobs=jobs, storage=storage)
-            return results.result_of(resume_tuning(folder, settings, listener, tables))
-        return results.result_of(train_run.resume(folder, listener, tables))
+            resumed = search.tune(folder, settings, listener=listener, tables=tables)
+        elif kind == "cv":
+            resumed = cross_validation.cross_validate(
+                folder, listener=listener, jobs=jobs, tables=tables
+            )
+        else:
+            resumed = train_run.train(folder, listener=listener, tables=tables)
+        return results.result_of(resumed)
 
 
 def open_run(run: str | Path | results.AnyResult) -> results.AnyResult:

@@ -163,14 +163,12 @@ def train(
     network together.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.cluster_training import train_in_cluster
-    from dlcli.pipeline.train_run import resume, train
+    from dlcli.pipeline.train_run import train
     from dlcli.reports.report_files import write_report_if_cheap
 
     trained: Run | None
     if (cluster := _find_cluster(workers)) is not None:
         trained = train_in_cluster(source, output, listener, cluster, worker_timeout)
-    elif isinstance(source, Path):
-        trained = resume(source, listener)
     else:
         trained = train(source, output, listener)
     if trained is not None:
@@ -253,8 +251,6 @@ def cv(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import cross_validation
 
-    if isinstance(source, Path):
-        return cross_validation.resume_cross_validation(source, listener, jobs or 1)
     plan = cross_validation.CrossValidationPlan.model_validate(
         {name: value for name, value in folds.items() if value}
     )
@@ -330,7 +326,7 @@ def tune(
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.cluster_training import tune_in_cluster
-    from dlcli.pipeline.search import resume_tuning, tune
+    from dlcli.pipeline.search import tune
     from dlcli.pipeline.search_context import SearchSettings
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
@@ -341,8 +337,6 @@ def tune(
         cluster = _find_cluster(workers)
         assert cluster is not None  # or this process has started it, and ended with it
         return tune_in_cluster(source, search, output, listener, cluster, worker_timeout)
-    if isinstance(source, Path):
-        return resume_tuning(source, search, listener)
     return tune(source, search, output, listener)
 
 

@@ -64,8 +64,6 @@ class _Work:
     """The part of worker 0, which stores the run."""
     join: Callable[[ConfigFile, Workers, bool], object]
     """The part of the others; training may start over, or resume."""
-    suffix: str = ""
-    """Appended to the name of the config in the default name of the run folder."""
 
 
 def train_in_cluster(
@@ -129,7 +127,7 @@ def tune_in_cluster(
     def join(file: ConfigFile, workers: Workers, _starts_over: bool) -> None:
         join_search(file, workers)
 
-    work = _Work("tune", lead, join, "-tune")
+    work = _Work("tune", lead, join)
     return _run_on_workers(work, source, output, listener, cluster, seconds)
 
 
@@ -172,12 +170,10 @@ def _lead(
     cluster: Cluster,
     seconds: float,
 ) -> Run:
-    if isinstance(source, Path):
-        recorded = run_recording.resumed_run(source, work.kind, listener)
-    elif output is not None and is_run_of(output, source) and is_unfinished(output):
-        recorded = run_recording.resumed_run(output, work.kind, listener)
-    else:
-        recorded = run_recording.recorded_run(source, output, listener, work.suffix)
+    begun = source
+    if isinstance(source, ConfigFile) and output is not None and is_unfinished(output):
+        begun = output if is_run_of(output, source) else source
+    recorded = run_recording.recorded(begun, work.kind, output, listener)
     with ExitStack() as stack:
         try:
             recording = stack.enter_context(recorded)

@@ -101,56 +101,37 @@ class CrossValidationPlan(BaseModel):
 
 
 def cross_validate(
-    file: ConfigFile,
-    plan: CrossValidationPlan,
+    source: ConfigFile | Path,
+    plan: CrossValidationPlan = CrossValidationPlan(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
     listener: Listener = ignore,
     jobs: int = 1,
+    tables: Tables | None = None,
 ) -> Run:
     """Train a config without each fold in turn, and evaluate it on the rows of that fold.
 
     Args:
-        file: the config.
-        plan: how many folds and repeats.
-        output: the run folder, which must not exist; else `runs/<name>-cv`, `runs/<name>-cv-2`, ...
+        source: the config; or the run folder of an interrupted cross-validation, which is resumed
+            with the folds that are not finished, to the same result.
+        plan: how many folds and repeats; an interrupted one has its own.
+        output: the folder of a new run, which must not exist; else `runs/<name>-cv`,
+            `runs/<name>-cv-2`, ...
         listener: receives events.
         jobs: the number of processes that train folds in parallel. Each has a share of the threads,
             unless the config sets their number; otherwise the result is the same to the bit.
+        tables: the tables in memory that an interrupted one was begun with.
 
     Returns:
         The run, of kind `cv`.
 
     Raises:
-        DlcliError: nothing is left then, unless a fold is finished or a signal has arrived; then it
-            can be resumed, see `resume_cross_validation`.
+        DlcliError: nothing is left of a new run then, unless a fold is finished or a signal has
+            arrived; then it can be resumed.
     """
-    with run_recording.recorded_run(file, output, listener, "-cv") as recording:
+    with run_recording.recorded(source, "cv", output, listener, tables) as recording:
+        if recording.writer is not None:
+            plan = CrossValidationPlan.of(recording.writer)
         return _cross_validate(recording, plan, jobs)
-
-
-def resume_cross_validation(
-    run: Path,
-    listener: Listener = ignore,
-    jobs: int = 1,
-    tables: Tables | None = None,
-) -> Run:
-    """Resume an interrupted cross-validation with the folds that are not finished.
-
-    Args:
-        run: the run folder.
-        listener: receives events.
-        jobs: the number of processes; each has the threads that the run was begun with.
-        tables: the tables in memory that it was begun with.
-
-    Returns:
-        The same run, finished; the result is identical to that of an uninterrupted one.
-
-    Raises:
-        DlcliError: the run stays as it is then.
-    """
-    with run_recording.resumed_run(run, "cv", listener, tables) as recording:
-        assert recording.writer is not None
-        return _cross_validate(recording, CrossValidationPlan.of(recording.writer), jobs)
 
 
 def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) -> Run:

@@ -1,8 +1,8 @@
 """Record what a run is made from, and check on resuming that it is still the same.
 
-`recorded_run` and `resumed_run` wrap `train`, `cross_validate` and `tune` alike: they locate errors
-in the config, notice data files that change meanwhile, make or reopen the run folder, and store the
-config and what the bits of the weights depend on.
+`recorded` wraps `train`, `cross_validate` and `tune` alike: it locates errors in the config,
+notices data files that change meanwhile, makes or reopens the run folder, and stores the config and
+what the bits of the weights depend on.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "devic
 
 _MAX_NAME = 64
 """Most characters of a run folder's name."""
+_SUFFIXES: dict[RunKind, str] = {"train": "", "cv": "-cv", "tune": "-tune"}
+"""What the default name of a run folder has after the name of the config."""
 Images = Mapping[str, Mapping[str, object]]
 """For each column of images, the number of `files` and a `sha256`."""
 Stamps = Mapping[Location, tuple[int | str | None, ...] | None]
@@ -77,8 +79,6 @@ class Recording:
     """The resolved config, from `begin` on."""
     workers: Workers = NO_OTHERS
     """The workers that train together; what others than worker 0 record is discarded."""
-    parent: Path | None = None
-    """The run that this one is a part of, if any."""
     resumes: bool = False
     """True if training resumes from what worker 0 has stored."""
 
@@ -141,7 +141,7 @@ class Recording:
             self.resolved = self.file.config
             yield self.writer
             return
-        with new_run(self.output, self.name, parent=self.parent) as writer:
+        with new_run(self.output, self.name) as writer:
             self.events.log_to(writer)
             store_inputs(writer)
             self.resolved = resolve(writer.path)
@@ -157,59 +157,44 @@ class Recording:
 
 
 @contextmanager
-def recorded_run(
-    file: ConfigFile,
+def recorded(
+    source: ConfigFile | Path,
+    kind: RunKind,
     output: Path | None,
     listener: Listener,
-    suffix: str = "",
-    parent: Path | None = None,
+    tables: Tables | None = None,
+    suffix: str | None = None,
 ) -> Iterator[Recording]:
-    """Record a new run.
+    """Record a new run of a config, or reopen an unfinished run, which is locked until the end.
 
     Args:
-        file: the config.
-        output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
+        source: the config, or the folder of the run.
+        kind: what is begun, or what the run must have been begun as.
+        output: the folder of a new run, which must not exist; else `runs/<name>-cv`,
+            `runs/<name>-cv-2`, ...
         listener: receives events.
-        suffix: of the config's name, which is cut to the length that a run's may have.
-        parent: the run that this one is a part of, if any.
+        tables: the tables in memory that an unfinished run was begun with.
+        suffix: of the name of a new run, by default that of its kind.
 
     Raises:
         UsageError: for a glob that matches nothing.
-    """
-    name = f"{file.name[: _MAX_NAME - len(suffix)]}{suffix}"
-    with file.located():
-        yield Recording(file, Events(listener), output, name, stamps_of(file), parent=parent)
-
-
-@contextmanager
-def resumed_run(
-    run: Path,
-    kind: RunKind,
-    listener: Listener,
-    tables: Tables | None = None,
-    parent: Path | None = None,
-) -> Iterator[Recording]:
-    """Reopen an unfinished run, which is locked until the end.
-
-    Args:
-        run: the run folder.
-        kind: what it must have been begun as.
-        listener: receives events.
-        tables: the tables in memory that it was begun with.
-        parent: the run that this one is a part of, if any.
-
-    Raises:
         RunError: if there is no such run, or its config or data have changed.
     """
-    with unfinished_run(run, kind, parent) as writer:
+    if isinstance(source, ConfigFile):
+        suffix = _SUFFIXES[kind] if suffix is None else suffix
+        name = f"{source.name[: _MAX_NAME - len(suffix)]}{suffix}"
+        with source.located():
+            yield Recording(source, Events(listener), output, name, stamps_of(source))
+        return
+    with unfinished_run(source, kind) as writer:
         file = replace(read_resolved(writer.resolved_path()), tables=tables or {})
         for key in file.tables:
             if getattr(file.config.data, key) != MEMORY:
-                raise RunError(f"{run}: data.{key} was no table in memory; resume without one")
+                raise RunError(f"{source}: data.{key} was no table in memory; resume without one")
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
-            yield Recording(file, Events(listener), run, file.name, stamps, writer)
+            yield Recording(file, Events(listener), source, file.name, stamps, writer)
 
 
 def stamps_of(file: ConfigFile) -> Stamps:

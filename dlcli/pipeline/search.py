@@ -65,51 +65,30 @@ _PATHS = ("train", "validation", "test")
 
 
 def tune(
-    file: config_file.ConfigFile,
+    source: config_file.ConfigFile | Path,
     settings: search_context.SearchSettings = search_context.SearchSettings(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
     listener: Listener = ignore,
+    tables: config_file.Tables | None = None,
 ) -> Run:
-    """Search for a better config, and compare it with the original one.
+    """Search for a better config, and compare it with the original one; or resume a search.
 
     Args:
-        file: the config with its search space.
-        settings: how the search is run.
-        output: the run folder, which must not exist; else `runs/<name>-tune`, and so on.
+        source: the config with its search space, or the run folder of an interrupted search, of
+            which finished trials are kept.
+        settings: how the search is run; to resume one, a shared storage has to be named again.
+        output: the folder of a new run, which must not exist; else `runs/<name>-tune`, and so on.
         listener: receives events.
+        tables: the tables in memory that an interrupted search was begun with.
 
     Returns:
         The run, of kind `tune`.
 
     Raises:
-        DlcliError: nothing is left then, unless a trial is finished or a signal has arrived; then
-            it can be resumed, see `resume_tuning`.
+        DlcliError: nothing is left of a new run then, unless a trial is finished or a signal has
+            arrived; then it can be resumed.
     """
-    with run_recording.recorded_run(file, output, listener, "-tune") as recording:
-        return tune_recorded(recording, settings)
-
-
-def resume_tuning(
-    run: Path,
-    settings: search_context.SearchSettings = search_context.SearchSettings(),  # noqa: B008
-    listener: Listener = ignore,
-    tables: config_file.Tables | None = None,
-) -> Run:
-    """Resume an interrupted search with the trials that are not finished.
-
-    Args:
-        run: the run folder.
-        settings: how the search is run from here on; a shared storage has to be named again.
-        listener: receives events.
-        tables: the tables in memory that it was begun with.
-
-    Returns:
-        The same run, finished.
-
-    Raises:
-        DlcliError: the run stays as it is then.
-    """
-    with run_recording.resumed_run(run, "tune", listener, tables) as recording:
+    with run_recording.recorded(source, "tune", output, listener, tables) as recording:
         return tune_recorded(recording, settings)
 
 

@@ -29,45 +29,33 @@ _OF_THREAD = threading.local()
 
 
 def train(
-    file: ConfigFile,
+    source: ConfigFile | Path,
     output: Path | None = None,
     listener: Listener = ignore,
     *,
-    suffix: str = "",
+    tables: Tables | None = None,
+    suffix: str | None = None,
 ) -> Run:
-    """Train what a config describes.
+    """Train what a config describes, or resume an interrupted training.
+
+    The result of a resumed training is bit-identical to that of an uninterrupted one.
 
     Args:
-        file: the config.
-        output: the run folder, which must not exist; else `runs/<name>`, `runs/<name>-2`, ...
+        source: the config, or the run folder.
+        output: the folder of a new run, which must not exist; else `runs/<name>`, `runs/<name>-2`,
+            ...
         listener: receives events.
+        tables: the tables in memory that an interrupted training was begun with.
         suffix: appended to the name in the default name of the run folder.
 
     Returns:
         The finished run.
 
     Raises:
-        DlcliError: nothing is left of the run then, unless it can be resumed, see `resume`.
+        DlcliError: nothing is left of a new run then, unless it can be resumed.
     """
-    with run_recording.recorded_run(file, output, listener, suffix) as recording:
-        return train_recorded(recording)
-
-
-def resume(run: Path, listener: Listener = ignore, tables: Tables | None = None) -> Run:
-    """Resume an interrupted run; the result is bit-identical to that of an uninterrupted one.
-
-    Args:
-        run: the run folder.
-        listener: receives events.
-        tables: the tables in memory that it was begun with.
-
-    Returns:
-        The same run, finished.
-
-    Raises:
-        DlcliError: the run stays as it is then.
-    """
-    with run_recording.resumed_run(run, "train", listener, tables) as recording:
+    recorded = run_recording.recorded(source, "train", output, listener, tables, suffix)
+    with recorded as recording:
         return train_recorded(recording)
 
 
@@ -149,7 +137,7 @@ def join_training(file: ConfigFile, workers: Workers, starts_over: bool) -> None
     """
     with TemporaryDirectory(prefix="dlcli-worker-") as folder:
         output = Path(folder) / "run"
-        with run_recording.recorded_run(file, output, ignore) as recording:
+        with run_recording.recorded(file, "train", output, ignore) as recording:
             recording.workers, recording.resumes = workers, not starts_over
             train_recorded(recording)
 
@@ -179,17 +167,17 @@ def train_child_run(
         DlcliError: see `train`.
     """
     child = folder / name
+    source: ConfigFile | Path = child
     if not is_run_of(child, file):
         if os.path.isdir(child) and not child.is_symlink():
             shutil.rmtree(child)  # of another config, or interrupted before it began
-        recorded = run_recording.recorded_run(file, child, listener, parent=folder)
-    elif is_unfinished(child):
-        recorded = run_recording.resumed_run(child, "train", listener, file.tables, folder)
-    else:
+        source = file
+    elif not is_unfinished(child):
         run = open_run(child)
         if run.kind == DIVERGED:
             raise DivergenceError(f"{child}: has diverged", 0)
         return run
+    recorded = run_recording.recorded(source, "train", child, listener, file.tables)
     with recorded as recording:
         recording.workers = workers
         if workers.size > 1:

@@ -188,9 +188,12 @@ def kind_of_unfinished(folder: Path) -> RunKind:
 def resume_command(folder: Path) -> str:
     """Return the command, or the call in Python, that resumes an unfinished run.
 
-    It names the database of a search that has one, without its password, and in Python the tables
-    in memory.
+    A part of another run, such as the best config of a search, is resumed with that run. The
+    command names the database of a search that has one, without its password, and in Python the
+    tables in memory.
     """
+    if is_unfinished(folder.parent) and kind_of_unfinished(folder.parent) != "train":
+        folder = folder.parent
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
     arguments = [repr(str(folder)), *_table_arguments(folder)]
     storage = _stored(folder, RunFile.STUDY, "storage")

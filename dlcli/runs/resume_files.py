@@ -111,12 +111,10 @@ class ResumableRun:
 
     Args:
         path: the folder.
-        parent: the run that this one is a part of, if any: it is resumed in place of this one.
     """
 
-    def __init__(self, path: Path, parent: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.parent = parent
         self.finished = False
         self.not_resumable = False
         """True if it is useless to resume the run, whatever the folder contains."""
@@ -137,7 +135,7 @@ class ResumableRun:
     @property
     def way_to_resume(self) -> str:
         """The command that resumes the run, for messages."""
-        return f"resume with: {resume_command(self.parent or self.path)}"
+        return f"resume with: {resume_command(self.path)}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -23,9 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @contextmanager
-def new_run(
-    folder: Path | None, name: str, base: Path = Path("runs"), parent: Path | None = None
-) -> Iterator[RunWriter]:
+def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[RunWriter]:
     """Make a run folder, and remove it at the end unless the run is finished or can be resumed.
 
     Args:
@@ -33,7 +31,6 @@ def new_run(
         name: the run's name: the folder is `base/name`, or the first free one of `base/name-2`,
             `base/name-3` and so on. No two processes get the same.
         base: where named run folders are made.
-        parent: the run that it is a part of, if any.
 
     Yields:
         the writer. If the block ends without `finish` or with any exception, nothing remains but a
@@ -43,7 +40,7 @@ def new_run(
         UsageError: if the folder exists or can't be made, or the name is invalid.
     """
     made = _make_numbered(base, name) if folder is None else _make_named(folder)
-    writer = RunWriter(made[-1], parent)
+    writer = RunWriter(made[-1])
     try:
         with writer.locked():
             yield writer
@@ -57,15 +54,12 @@ def new_run(
 
 
 @contextmanager
-def unfinished_run(
-    folder: Path, kind: manifest.RunKind = "train", parent: Path | None = None
-) -> Iterator[RunWriter]:
+def unfinished_run(folder: Path, kind: manifest.RunKind = "train") -> Iterator[RunWriter]:
     """Open a run that was interrupted. It is never removed.
 
     Args:
         folder: the run folder, which may come from a stranger.
         kind: expected kind.
-        parent: the run that it is a part of, if any.
 
     Raises:
         RunError: if there is none, it is finished or of another kind, another process trains it, it
@@ -73,7 +67,7 @@ def unfinished_run(
     """
     require_folder(folder)
     _check_unfinished(folder, kind)  # first, since a lock would remain in any other folder
-    writer = RunWriter(folder, parent)
+    writer = RunWriter(folder)
     with writer.locked():
         _check_unfinished(folder, kind)  # again, since another process may have just finished it
         try:
@@ -88,12 +82,10 @@ def unfinished_run(
 
 
 def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
-    """Add how to resume a run to the exception that ended it, unless it says so.
-
-    That of a part is left to the run that it is a part of.
-    """
+    """Add how to resume a run to the exception that ended it, unless that of a part says so."""
     is_named = isinstance(error, DlcliError) and error.names_way_to_resume
-    if writer.parent is None and writer.can_resume and not writer.finished and not is_named:
+    is_named |= writer.way_to_resume in getattr(error, "__notes__", ())
+    if writer.can_resume and not writer.finished and not is_named:
         error.add_note(writer.way_to_resume)
 
 

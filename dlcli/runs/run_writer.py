@@ -35,11 +35,10 @@ class RunWriter(ResumableRun):
 
     Args:
         path: the folder, which exists.
-        parent: the run that this one is a part of, if any.
     """
 
-    def __init__(self, path: Path, parent: Path | None = None) -> None:
-        super().__init__(path, parent)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._log: TextIO | None = None
 
     def write_text(self, name: RunFile, text: str) -> None:

@@ -12,8 +12,7 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
-from dlcli.pipeline.cross_validation import resume_cross_validation as resume_folds
-from dlcli.pipeline.train_run import resume, train
+from dlcli.pipeline.train_run import train
 from tests.recorded import recorded
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
@@ -77,7 +76,7 @@ def interrupted_training():
 
     with pytest.raises(Ended):
         train(load_config(Path("a.yaml")), Path("run"), listen)
-    resume(Path("run"), listen)
+    train(Path("run"), listener=listen)
     return events
 
 
@@ -114,7 +113,7 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
             Path("cv"),
             listen,
         )
-    resume_folds(Path("cv"), listen)
+    cross_validate(Path("cv"), listener=listen)
     known = {**documented(), **documented("Cross-validation")}
     assert known.keys() >= {event for event, _ in events}
     for event in ("rows", "kept", "progress", "fold", "result"):

@@ -33,7 +33,6 @@ def used(folder, monkeypatch):
 
     monkeypatch.setattr("dlcli.tracking.tracked_events.tracked", tracked)
     monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
-    monkeypatch.setattr("dlcli.pipeline.train_run.resume", train)
     return names
 
 

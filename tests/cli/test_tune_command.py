@@ -147,14 +147,12 @@ def calls(rows, monkeypatch):
             listener(event)
         return search_run(Path("runs"))
 
-    def tune(file, settings, output, listener):
-        return emit(listener, file.path.name, settings, output)
-
-    def resume(run, settings, listener):
-        return emit(listener, run, settings)
+    def tune(source, settings, output, listener):
+        if isinstance(source, Path):
+            return emit(listener, source, settings)
+        return emit(listener, source.path.name, settings, output)
 
     monkeypatch.setattr("dlcli.pipeline.search.tune", tune)
-    monkeypatch.setattr("dlcli.pipeline.search.resume_tuning", resume)
     return made
 
 

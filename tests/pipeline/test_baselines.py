@@ -27,7 +27,7 @@ from dlcli.pipeline.baselines import (
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult, fit
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.pipeline.train_run import resume, train
+from dlcli.pipeline.train_run import train
 from dlcli.training import engines
 from dlcli.training_job import NO_CHECKPOINTS, Job
 from tests.recorded import recorded_in
@@ -317,7 +317,7 @@ def test_equal_runs_have_equal_baselines_and_so_has_a_resumed_one():
 
     with pytest.raises(RuntimeError):
         train(file, Path("three"), end)
-    resume(Path("three"))
+    train(Path("three"))
     one, *others = (Path(name, "baselines.json").read_bytes() for name in ("one", "two", "three"))
     assert others == [one, one]
 
@@ -369,7 +369,7 @@ def test_a_signal_ends_it_as_it_ends_training_and_the_run_can_be_resumed(monkeyp
     signal.signal(signal.SIGINT, before)
     way_on = "resume with: dlcli train --resume run"
     assert str(caught.value) == f"SIGINT after 3 epochs; {way_on}"
-    assert resume(Path("run")).baselines.keys() == {"constant", "linear"}
+    assert train(Path("run")).baselines.keys() == {"constant", "linear"}
 
 
 @pytest.mark.slow

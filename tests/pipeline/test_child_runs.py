@@ -8,10 +8,12 @@ import signal
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.errors import Interrupted, TrainingError
+from dlcli.errors import DlcliError, Interrupted, TrainingError
 from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train, train_child_run
 from dlcli.runs.manifest import RunFile
+from dlcli.runs.run_folder import new_run, unfinished_run
+from dlcli.runs.run_reader import open_run
 from dlcli.runs.run_writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -41,7 +43,8 @@ def search(tmp_path):
     """The folder of a search that was begun."""
     folder = tmp_path / "search"
     folder.mkdir()
-    (folder / "study.json").write_text("{}")
+    for name in ("config.yaml", "resolved.yaml", "environment.json", "study.json"):
+        (folder / name).write_text("{}")
     return folder
 
 
@@ -55,7 +58,7 @@ def test_a_resumed_child_run_has_the_weights_of_an_uninterrupted_one(file, searc
 
     with pytest.raises(KeyboardInterrupt) as caught:
         train_child_run(search, "best", file, end)
-    assert getattr(caught.value, "__notes__", []) == []  # of the part, which is not to go on alone
+    assert caught.value.__notes__ == [f"resume with: dlcli.resume({str(search)!r})"]
     run = train_child_run(search, "best", file, quiet)
     assert "resumed" in [event["event"] for event in run.events()]
     weights = [(each.path / "weights.npz").read_bytes() for each in (run, undisturbed)]
@@ -78,12 +81,34 @@ def test_a_file_of_a_part_that_cannot_be_stored_names_the_command_that_resumes_t
     data = [{"key": "data.train", "file": "data"}]
     (search / "environment.json").write_text(json.dumps({"data": data}))
     (search / "best").mkdir()
-    writer = RunWriter(search / "best", search)
+    writer = RunWriter(search / "best")
     writer.has_partial_results = True
     (search / "best" / "config.yaml").mkdir()
     with pytest.raises(TrainingError) as caught:
         writer.write_text(RunFile.CONFIG, "")
     assert str(caught.value).endswith(f", then resume with: dlcli.resume({str(search)!r}, data)")
+
+
+def test_messages_about_an_interrupted_part_name_the_command_that_resumes_the_parent(search):
+    (search / "best").mkdir()
+    for name in ("config.yaml", "resolved.yaml", "environment.json"):
+        (search / "best" / name).write_text("{}")
+    parent, found = f"resume with: dlcli.resume({str(search)!r})", []
+    for opened in (open_run, new_run_in, unfinished_search):
+        with pytest.raises(DlcliError) as caught:
+            opened(search / "best")
+        found.append(str(caught.value).rpartition("; ")[2])
+    assert found == [parent] * 3
+
+
+def new_run_in(folder):
+    with new_run(folder, "best"):
+        pass
+
+
+def unfinished_search(folder):
+    with unfinished_run(folder, "tune"):
+        pass
 
 
 def test_a_folder_that_was_ended_before_training_began_is_made_anew(file, search, monkeypatch):

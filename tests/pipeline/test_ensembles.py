@@ -30,7 +30,7 @@ from dlcli.pipeline.events import ClusterFigures
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitPlan
-from dlcli.pipeline.train_run import resume, train
+from dlcli.pipeline.train_run import train
 from dlcli.prediction.predictor import Ensemble
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
@@ -203,7 +203,7 @@ def test_an_interrupted_ensemble_resumes_to_the_bit(trained, folder, member):
     with pytest.raises(Interrupted, match=f"SIGTERM after {done}; resume with: dlcli train"):
         train(config(), Path("run"), interrupt)
     assert Path("run/members").exists() == (member > 1)
-    run = resume(Path("run"))
+    run = train(Path("run"))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
     assert not Path("run/members").exists()
@@ -220,7 +220,7 @@ def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one
     with pytest.raises(Interrupted, match="of 2 members; resume with"):
         train(config(), Path("run"), interrupt(2, 1))
     with pytest.raises(Interrupted, match="of 2 members; resume with"):
-        resume(Path("run"), interrupt(3, 1))
+        train(Path("run"), listener=interrupt(3, 1))
 
 
 @pytest.mark.slow
@@ -249,7 +249,7 @@ def test_members_at_the_same_time_resume_to_the_bit(trained, folder, several_at_
     with pytest.raises(Interrupted, match="SIGTERM after"):
         train(config(), Path("run"), interrupt)
     assert Path("run/checkpoint/member-2").exists()
-    run = resume(Path("run"))
+    run = train(Path("run"))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (trained[0].path / name).read_bytes(), name
 
@@ -282,7 +282,7 @@ def test_a_member_of_another_training_is_refused(folder):
     contents = Path("run/members/1/contents.json")
     contents.write_text(json.dumps({**json.loads(contents.read_text()), "number": 2}))
     with pytest.raises(Exception, match="members/1"):
-        resume(Path("run"))
+        train(Path("run"))
 
 
 @pytest.mark.slow
@@ -542,8 +542,8 @@ def test_an_ensemble_that_has_left_factors_out_resumes_to_the_bit(folder, chosen
     with pytest.raises(Interrupted):
         train(file, Path("run"), interrupt)
     with pytest.raises(Interrupted):
-        resume(Path("run"), interrupt)
-    run = resume(Path("run"))
+        train(Path("run"), listener=interrupt)
+    run = train(Path("run"))
     for name in SAME_BITS:
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name
 

@@ -14,7 +14,7 @@ from PIL import Image
 from dlcli.config.config_file import load_config
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline import preparation, train_run
-from dlcli.pipeline.train_run import resume, train
+from dlcli.pipeline.train_run import train
 from dlcli.runs.run_reader import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -103,7 +103,7 @@ def refusal(kind=RunError):
     """The error on resuming the run, which leaves everything as it was."""
     before = contents(Path())
     with pytest.raises(kind) as caught:
-        resume(RUN)
+        train(RUN)
     assert contents(Path()) == before
     return str(caught.value)
 
@@ -117,7 +117,7 @@ class TestImages:
         write_config(storage)
         uninterrupted = train(load_config(Path("t.yaml")), Path("uninterrupted"))
         unfinished()
-        assert resume(RUN).path == RUN
+        assert train(RUN).path == RUN
         assert (RUN / "weights.npz").read_bytes() == (
             uninterrupted.path / "weights.npz"
         ).read_bytes()
@@ -219,7 +219,7 @@ class TestWriters:
         before = unfinished()
         written_to(other_number)
         with pytest.raises(DataError, match="has changed while it was read"):
-            resume(RUN)
+            train(RUN)
         assert contents(RUN) == before
 
     def test_of_other_files_do_not(self, written_to):
@@ -231,6 +231,6 @@ def test_resuming_hashes_the_data_only_once(monkeypatch):
     unfinished()
     read, of = [], preparation.fingerprint
     monkeypatch.setattr(preparation, "fingerprint", lambda path: read.append(path) or of(path))
-    resume(RUN)
+    train(RUN)
     assert read == [Path("data/rows.csv")]
     assert open_run(RUN).kind == "train"

@@ -15,7 +15,7 @@ from dlcli.config.config_file import load_config
 from dlcli.encoding.encoded_rows import InputsWriter
 from dlcli.errors import DataError, TrainingError
 from dlcli.pipeline.preflight import check
-from dlcli.pipeline.train_run import resume, train
+from dlcli.pipeline.train_run import train
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -113,7 +113,7 @@ def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, outp
     inside = (root / "work" / run).resolve()
     outside = [path for path in everything(root) - before if inside not in (root / path).parents]
     assert {(root / path).resolve() for path in outside} <= {inside, *inside.parents}
-    assert resume(run).metrics
+    assert train(run).metrics
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,7 @@ import pytest
 
 from dlcli.errors import DataError, Interrupted, TrainingError
 from dlcli.pipeline import cross_validation
-from dlcli.pipeline.cross_validation import (
-    resume_cross_validation,
-    run_fold_worker,
-    unclaimed_folds,
-)
+from dlcli.pipeline.cross_validation import cross_validate, run_fold_worker, unclaimed_folds
 from dlcli.pipeline.documents import CrossValidation
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.run_writer import RunWriter
@@ -97,7 +93,7 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
 def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(in_this_process):
     folder = killed_at(3)
     events = []
-    run = resume_cross_validation(folder, recorded_in(events), jobs=4)
+    run = cross_validate(folder, listener=recorded_in(events), jobs=4)
     assert in_this_process == [1]
     assert dict(events)["kept"] == {"folds": 3, "of": 4}
     check_equal(run, cv(*SETTINGS, output=Path("runs/alone")))
@@ -106,7 +102,7 @@ def test_finished_folds_are_kept_and_no_more_workers_start_than_folds_are_left(i
 @pytest.mark.slow
 def test_a_cross_validation_that_lacks_no_fold_starts_no_worker(in_this_process):
     folder = killed_at(4)
-    resume_cross_validation(folder, jobs=2)
+    cross_validate(folder, jobs=2)
     assert in_this_process == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
-from dlcli.pipeline.cross_validation import resume_cross_validation
+from dlcli.pipeline.cross_validation import cross_validate
 from dlcli.pipeline.documents import CrossValidation
 from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
@@ -60,7 +60,7 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
     folder = killed_at(3, repeats=2)
     del outcomes[:]
     events = []
-    run = resume_cross_validation(folder, recorded_in(events))
+    run = cross_validate(folder, listener=recorded_in(events))
     assert len(outcomes) == 5
     assert ("kept", {"folds": 3, "of": 8}) in events
     check_equal(run, cv(*SETTINGS, repeats=2, output=Path("runs/uninterrupted")))
@@ -82,7 +82,7 @@ def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
     assert "2 rows with values that are no category ('e', 'f')" in of_all[0]
     Path("runs/all").rename("all")
     folder = killed_at(3, settings=settings)
-    assert warnings(lambda listener: resume_cross_validation(folder, listener)) == of_all
+    assert warnings(lambda listener: cross_validate(folder, listener=listener)) == of_all
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_folds_trained_at_a_time_are_kept_if_it_is_interrupted(several_at_once):
     several_at_once(3)
     folder = killed_at(3)
     assert len([*(folder / "folds").glob("[0-9]*")]) >= 3
-    run = resume_cross_validation(folder)
+    run = cross_validate(folder)
     check_equal(run, cv(*SETTINGS, output=Path("runs/uninterrupted")))
 
 
@@ -130,7 +130,7 @@ def test_folds_trained_at_a_time_are_kept_if_it_is_interrupted(several_at_once):
 def test_one_that_was_interrupted_after_its_last_fold_trains_none_again(outcomes):
     folder = killed_at(4)
     del outcomes[:]
-    check_equal(resume_cross_validation(folder), cv(*SETTINGS, output=Path("runs/uninterrupted")))
+    check_equal(cross_validate(folder), cv(*SETTINGS, output=Path("runs/uninterrupted")))
     assert len(outcomes) == 4  # those of the uninterrupted one
 
 
@@ -138,7 +138,7 @@ def test_one_that_was_interrupted_after_its_last_fold_trains_none_again(outcomes
 def test_one_that_was_interrupted_in_its_refit_is_resumed_there():
     folder = killed_at(1, "trained", refit=True)
     assert open_run_fails(folder / "refit")
-    run = resume_cross_validation(folder)
+    run = cross_validate(folder)
     uninterrupted = cv(*SETTINGS, refit=True, output=Path("runs/uninterrupted"))
     check_equal(run, uninterrupted)
     for name in ("weights.npz", "metrics.json", "history.csv"):
@@ -156,7 +156,7 @@ def test_rows_that_have_changed_meanwhile_are_refused():
     folder = killed_at(2)
     Path("rows.csv").write_text(Path("rows.csv").read_text().replace("3,d,6", "3,d,7"))
     with pytest.raises(RunError, match="rows.csv: has changed since the run began"):
-        resume_cross_validation(folder)
+        cross_validate(folder)
 
 
 def test_a_config_that_has_changed_meanwhile_is_refused():
@@ -164,7 +164,7 @@ def test_a_config_that_has_changed_meanwhile_is_refused():
     config = (folder / "resolved.yaml").read_text()
     (folder / "resolved.yaml").write_text(config.replace("epochs: 2", "epochs: 3"))
     with pytest.raises(RunError) as caught:
-        resume_cross_validation(folder)
+        cross_validate(folder)
     assert str(caught.value) == (
         f"{folder}/folds/1: is of another config; restore the run from a copy, or train it again"
     )
@@ -174,7 +174,7 @@ def test_a_plan_that_is_malformed_is_refused():
     folder = killed_at(2)
     (folder / "folds" / "plan.json").write_text('{"folds": 1, "repeats": 1, "refit": false}')
     with pytest.raises(RunError) as caught:
-        resume_cross_validation(folder)
+        cross_validate(folder)
     assert str(caught.value) == (
         f"{folder}: its plan is malformed at 'folds': Input should be greater than or equal to 2; "
         "begin it again"
@@ -185,7 +185,7 @@ def test_what_is_kept_of_other_rows_is_refused():
     folder = killed_at(2)
     (folder / "folds" / "plan.json").write_text('{"folds": 3, "repeats": 1, "refit": false}')
     with pytest.raises(RunError) as caught:
-        resume_cross_validation(folder)
+        cross_validate(folder)
     assert str(caught.value) == (
         f"{folder}: the stored result of fold 1 of repeat 1 is of other rows; begin the "
         "cross-validation again"
@@ -195,10 +195,10 @@ def test_what_is_kept_of_other_rows_is_refused():
 def test_a_training_is_no_cross_validation_to_go_on_with():
     killed_at(1, "trained", refit=True)
     with pytest.raises(RunError) as caught:
-        resume_cross_validation(Path("runs/rows-cv/refit"))
+        cross_validate(Path("runs/rows-cv/refit"))
     assert str(caught.value) == (
         "runs/rows-cv/refit: is an unfinished training, not a cross-validation; resume with: dlcli "
-        "train --resume runs/rows-cv/refit"
+        "cv --resume runs/rows-cv"
     )
 
 
@@ -253,7 +253,7 @@ def test_linear_models_that_gates_need_are_kept_with_their_folds():
     settings = (*SETTINGS, "hidden=[{units: 2, activation: tanh}]")
     settings += ("gates={test.rmse: {better_than: linear}}",)
     folder = killed_at(2, settings=settings)
-    run = resume_cross_validation(folder)
+    run = cross_validate(folder)
     uninterrupted = cv(*settings, output=Path("runs/uninterrupted"))
     check_equal(run, uninterrupted)
     assert run.gates == uninterrupted.gates

@@ -17,8 +17,8 @@ from dlcli.config.config_file import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from dlcli.pipeline import search_evaluation
 from dlcli.pipeline.documents import Search
-from dlcli.pipeline.run_recording import recorded_run
-from dlcli.pipeline.search import StudyRecord, resume_tuning, tune
+from dlcli.pipeline.run_recording import recorded
+from dlcli.pipeline.search import StudyRecord, tune
 from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import stop_of_search
@@ -128,7 +128,7 @@ def test_a_finished_search_is_complete(line):
     run.verify()
     assert not (run.path / "lock").exists()
     with pytest.raises(RunError) as error:
-        resume_tuning(run.path)
+        tune(run.path)
     assert str(error.value) == f"{run.path}: is finished, there is nothing left to train"
 
 
@@ -171,7 +171,7 @@ def test_an_interrupted_search_resumes_to_the_same_result(line, tmp_path, reques
         start(tmp_path, Ending(event, count))
     assert ended.value.__notes__ == [f"resume with: dlcli.resume({str(tmp_path / 'run')!r})"]
     recorder = Recorder()
-    run = resume_tuning(tmp_path / "run", SearchSettings(), recorder)
+    run = tune(tmp_path / "run", SearchSettings(), listener=recorder)
 
     assert trials_of(run) == trials_of(line[0])
     assert (run.path / "best.yaml").read_bytes() == (line[0].path / "best.yaml").read_bytes()
@@ -306,7 +306,7 @@ def test_a_search_resumes_after_its_reader_has_ended(tmp_path):
         start(tmp_path, listener)
     recorder = Ending("earlier")
     with pytest.raises(Ended):
-        resume_tuning(tmp_path / "run", SearchSettings(), recorder)
+        tune(tmp_path / "run", SearchSettings(), listener=recorder)
 
     assert recorder.events[-1] == ("earlier", {"trials": 1, "of": 4})
 
@@ -327,7 +327,7 @@ def test_a_search_with_a_changed_file_is_not_resumed(interrupted, tmp_path, name
     (tmp_path / "copy" / "run" / name).write_text('{"op_code": "no such"}\n')
 
     with pytest.raises(RunError):
-        resume_tuning(tmp_path / "copy" / "run", SearchSettings())
+        tune(tmp_path / "copy" / "run", SearchSettings())
 
 
 @pytest.mark.slow
@@ -336,7 +336,7 @@ def test_a_search_with_other_rows_is_not_resumed(interrupted, tmp_path):
     (tmp_path / "copy" / "line.csv").write_text("x,y\n1,2\n")
 
     with pytest.raises(RunError, match="has changed since the run began"):
-        resume_tuning(tmp_path / "copy" / "run", SearchSettings())
+        tune(tmp_path / "copy" / "run", SearchSettings())
 
 
 @pytest.mark.slow
@@ -349,7 +349,7 @@ def test_a_search_that_is_resumed_in_a_storage_without_its_trials_warns_that_it_
     for url in urls:
         recorder = Ending("device")
         with pytest.raises(Ended):
-            resume_tuning(tmp_path / "run", SearchSettings(storage=url), recorder)
+            tune(tmp_path / "run", SearchSettings(storage=url), listener=recorder)
         warnings = [
             fields["message"]
             for fields in recorder.named("warning")
@@ -421,7 +421,7 @@ def test_a_storage_in_the_folder_is_not_named(tmp_path):
 @pytest.mark.parametrize("name", ["houses", "h" * 64])
 def test_a_long_name_is_shortened(tmp_path, name):
     file = line_file(tmp_path, overrides=[f"name={name}"])
-    with recorded_run(file, None, Recorder(), "-tune") as recording:
+    with recorded(file, "tune", None, Recorder()) as recording:
         assert recording.name == name[:59] + "-tune"
 
 
@@ -499,6 +499,4 @@ def test_a_search_ended_by_signals_at_random_moments_tries_what_an_uninterrupted
     code, _ = end_command(command, signal.SIGKILL, rng.randint(1, 4), rng.uniform(0, 0.2))
     assert code == -signal.SIGKILL
 
-    assert trials_of(resume_tuning(tmp_path / "run")) == trials_of(
-        open_run(tmp_path / "uninterrupted")
-    )
+    assert trials_of(tune(tmp_path / "run")) == trials_of(open_run(tmp_path / "uninterrupted"))
