@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from inline_snapshot import snapshot
 
 import dlcli
 from dlcli.cli.program import main
@@ -167,7 +168,7 @@ def test_what_to_do_next_is_a_call_of_python(run, folder):
     with pytest.raises(dlcli.RunError) as error:
         dlcli.load("unfinished")
     assert str(error.value) == (
-        "unfinished: is an unfinished run; resume with: dlcli.resume('unfinished', data)"
+        snapshot("unfinished: is an unfinished run; resume with: dlcli.resume('unfinished', data)")
     )
     (folder / "empty").mkdir()
     with pytest.raises(dlcli.RunError, match=r"name one that `dlcli\.train` made"):

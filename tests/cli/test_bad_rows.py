@@ -143,7 +143,9 @@ def test_if_rejected_rows_cant_be_written_there_are_no_predictions(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "none/r.csv")
     result = dlcli("predict", "runs/double", "points.csv", *policy, "--output", "out.csv")
     assert result.exit_code == 2
-    assert result.stderr == "error: none/r.csv: can't be written: No such file or directory\n"
+    assert result.stderr == snapshot(
+        "error: none/r.csv: can't be written: No such file or directory\n"
+    )
     assert sorted(os.listdir()) == before
 
 
@@ -156,7 +158,9 @@ def test_a_missing_column_is_an_error_under_every_policy(dlcli, verb, policy):
     result = dlcli(verb, "runs/double", "-", *policy, text="X,y\n1,3\n")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
-        "error: standard input: has no column 'x', which the network reads; did you mean 'X'?\n"
+        snapshot(
+            "error: standard input: has no column 'x', which the network reads; did you mean 'X'?\n"
+        )
     )
     assert not Path("r.csv").exists()
 
@@ -202,7 +206,9 @@ def test_values_beyond_those_shown_are_pointed_to_also_of_few_rows(dlcli):
 def test_differences_from_the_training_rows_are_summarized(dlcli):
     result = dlcli("predict", "runs/double", "-", text="x\n-1\n2\n2.5\n")
     assert result.stderr == (
-        "warning: standard input: column 'x': 2 rows outside the training rows' range, 0 to 2\n"
+        snapshot(
+            "warning: standard input: column 'x': 2 rows outside the training rows' range, 0 to 2\n"
+        )
     )
 
 
@@ -277,8 +283,10 @@ def test_evaluating_only_rejected_rows_is_an_error(dlcli):
     result = dlcli("evaluate", "runs/double", "-", *policy, text="x,y\none,1\n")
     assert result.exit_code == 3
     assert result.stderr == (
-        "error: standard input: row 1, column 'x': expected a finite number, got 'one'; "
-        "no row is left to compute metrics from\n"
+        snapshot(
+            "error: standard input: row 1, column 'x': expected a finite number, got 'one'; "
+            "no row is left to compute metrics from\n"
+        )
     )
 
 
@@ -302,7 +310,9 @@ def test_rows_without_a_target_are_left_out_of_metrics(options, dlcli):
     assert (scores["rows"], scores["left_out"], scores["bad_rows"]) == (2, 2, 0)
     assert scores["metrics"]["mae"] == 1  # |1 - 1|, |9 - 7|
     assert result.stderr == (
-        "warning: standard input: 2 of 4 rows have no target ('y') and are left out: row 2, row 3\n"
+        snapshot(
+            "warning: standard input: 2 of 4 rows have no target ('y') and are left out: row 2, row 3\n"
+        )
     )
 
 

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from inline_snapshot import snapshot
 
 from tests.cli.test_cli_imports import HEAVY, assert_loads
 from tests.comparison.hand_made import number_run
@@ -115,7 +116,7 @@ def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
     again = dlcli("compare", "far", "near", "--output", "page.html")
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr == (
-        "error: page.html: exists already; name another file, or remove this one first\n"
+        snapshot("error: page.html: exists already; name another file, or remove this one first\n")
     )
     assert (folder / "page.html").read_text(encoding="utf-8") == page
 
@@ -158,7 +159,7 @@ def test_runs_are_compared_on_the_rows_of_a_table(dlcli, folder):
     known = lines_of(dlcli("compare", "near", "far", "--data", "table.csv"))
     assert "note: table.csv: near was trained on rows of this table" in "\n".join(known)
     assert dlcli("compare", "near", "far", "--data", "-").stderr == (
-        "error: --data: standard input can be read only once; name a file\n"
+        snapshot("error: --data: standard input can be read only once; name a file\n")
     )
 
 

@@ -63,8 +63,10 @@ def test_the_confusion_names_the_classes(dlcli):
 def test_the_training_file_is_warned_of_by_its_content(dlcli):
     Path("copy.csv").write_bytes(Path("points.csv").read_bytes())
     assert dlcli("evaluate", "runs/double", "copy.csv").stderr == (
-        "warning: copy.csv: runs/double was trained on rows of this table, so these metrics are "
-        "optimistically biased; to hold rows out, set data.test and train again\n"
+        snapshot(
+            "warning: copy.csv: runs/double was trained on rows of this table, so these metrics are "
+            "optimistically biased; to hold rows out, set data.test and train again\n"
+        )
     )
     Path("other.csv").write_text(Path("points.csv").read_text().replace("4", "5"))
     assert dlcli("evaluate", "runs/double", "other.csv").stderr == ""

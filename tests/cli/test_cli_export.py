@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.exports import onnx_format
 from tests.catalogue import hand_made
@@ -61,7 +62,9 @@ def test_without_the_data_only_made_up_rows_are_compared(dlcli):
     result = dlcli("export", "runs/double", "--format", "onnx", "--output", "out")
 
     assert result.exit_code == 0
-    assert result.stderr == "note: only made-up rows were compared: points.csv: no such file\n"
+    assert result.stderr == snapshot(
+        "note: only made-up rows were compared: points.csv: no such file\n"
+    )
     assert result.stdout.startswith("64 made-up rows: ")
     assert "only made-up rows, since points.csv: no such file." in Path("out/README.md").read_text()
 
@@ -209,7 +212,7 @@ def test_a_keras_model_is_never_loaded_again(dlcli):
     assert exported.stdout.splitlines()[-1] == "export: a/out"
     assert (again.exit_code, again.stdout) == (0, "export: a/out\n")
     assert again.stderr == (
-        "note: the files are intact; the model is not loaded, as that may run code\n"
+        snapshot("note: the files are intact; the model is not loaded, as that may run code\n")
     )
     assert (changed.exit_code, changed.stdout) == (7, "")
 

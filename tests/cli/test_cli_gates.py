@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 import dlcli as dlcli_api
 from tests.catalogue import hand_made
@@ -76,8 +77,10 @@ def test_a_run_without_the_models_of_its_baselines_is_to_be_trained_again(dlcli)
 
     assert done.exit_code == 5
     assert done.stderr.splitlines()[-1] == (
-        "error: runs/old: has no baselines.npz, which the gates with better_than need; "
-        "train it again"
+        snapshot(
+            "error: runs/old: has no baselines.npz, which the gates with better_than need; "
+            "train it again"
+        )
     )
 
 
@@ -164,6 +167,8 @@ def test_baselines_are_compared_on_the_rows_of_train_cv_and_evaluate(dlcli):
     assert "It is better than the linear baseline: rmse" in crossed.stdout
     assert evaluated.exit_code == 6
     assert evaluated.stderr.splitlines()[-1] == (
-        "error: level.csv: failed gates: test.rmse: the network is worse than the linear baseline; "
-        "test.mae: the network is worse than the constant baseline"
+        snapshot(
+            "error: level.csv: failed gates: test.rmse: the network is worse than the linear baseline; "
+            "test.mae: the network is worse than the constant baseline"
+        )
     )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.train_run import train
@@ -40,12 +41,12 @@ def test_a_repeated_target_is_several_numbers(dlcli):
     assert dlcli("validate", "robot.yaml").exit_code == 0
     positive = dlcli("init", "robot.csv", *targets, "--positive-class", "3")
     assert positive.exit_code == 2
-    assert (
-        positive.stderr == "error: --positive-class: a target of several columns has no classes\n"
+    assert positive.stderr == snapshot(
+        "error: --positive-class: a target of several columns has no classes\n"
     )
     classes = dlcli("init", "robot.csv", *targets, "--type", "categorical")
     assert classes.exit_code == 2
-    assert classes.stderr == "error: --type: a target of several columns has no classes\n"
+    assert classes.stderr == snapshot("error: --type: a target of several columns has no classes\n")
 
 
 @pytest.mark.usefixtures("houses")
@@ -140,7 +141,7 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
     assert "if its 3 integers are classes" not in text
     checked = dlcli("validate", "codes.yaml")
     assert (checked.exit_code, "a few integers" in checked.stderr) == (0, False)
-    message = "error: --positive-class: a target of type count has no classes\n"
+    message = snapshot("error: --positive-class: a target of type count has no classes\n")
     assert dlcli(
         "init", "codes.csv", *options[:2], "--type", "count", "--positive-class", "1"
     ).stderr == (message)
@@ -192,8 +193,10 @@ def test_a_table_needs_a_target_and_the_columns_are_named(dlcli):
     result = dlcli("init", "houses.csv")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: missing option '--target', the column to predict; one of 'size', 'price'\n"
-        "see: dlcli init --help\n"
+        snapshot(
+            "error: missing option '--target', the column to predict; one of 'size', 'price'\n"
+            "see: dlcli init --help\n"
+        )
     )
 
 

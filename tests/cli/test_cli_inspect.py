@@ -96,7 +96,9 @@ def test_json_is_one_object(dlcli):
 def test_a_target_that_is_no_column_is_a_mistake(dlcli):
     result = dlcli("inspect", "staff.csv", "--target", "lft")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "error: staff.csv: no column 'lft' in the table; did you mean 'left'?\n"
+    assert result.stderr == snapshot(
+        "error: staff.csv: no column 'lft' in the table; did you mean 'left'?\n"
+    )
     for verb in ("inspect", "init"):
         result = dlcli(verb, "staff.csv", "--target", "")
         assert (result.exit_code, result.stdout) == (2, "")

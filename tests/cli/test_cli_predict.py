@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 
 @pytest.mark.usefixtures("double")
@@ -63,7 +64,9 @@ def test_kept_columns_come_first_and_unchanged(dlcli):
 def test_a_kept_column_that_is_not_there_is_a_mistake(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--keep", "idd")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "error: points.csv: has no column 'idd' to keep; did you mean 'id'?\n"
+    assert result.stderr == snapshot(
+        "error: points.csv: has no column 'idd' to keep; did you mean 'id'?\n"
+    )
 
 
 @pytest.mark.usefixtures("double")
@@ -78,7 +81,9 @@ def test_a_kept_column_may_not_be_called_like_a_prediction(dlcli):
 def test_columns_new_since_training_are_ignored_with_a_word(dlcli):
     result = dlcli("predict", "runs/double", "-", text="w,y,x,id,v\n7,0,1,a,8\n")
     assert result.stdout == "prediction\n3\n"
-    assert result.stderr == ("note: standard input: ignored 2 columns not seen in training: w, v\n")
+    assert result.stderr == (
+        snapshot("note: standard input: ignored 2 columns not seen in training: w, v\n")
+    )
 
 
 @pytest.mark.usefixtures("double")
@@ -138,25 +143,29 @@ def test_a_failure_leaves_no_output(dlcli):
 def test_an_output_that_cannot_be_made_is_a_mistake(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--output", "none/out.csv")
     assert result.exit_code == 2
-    assert result.stderr == "error: none/out.csv: can't be written: No such file or directory\n"
+    assert result.stderr == snapshot(
+        "error: none/out.csv: can't be written: No such file or directory\n"
+    )
 
 
 @pytest.mark.usefixtures("double")
 def test_an_output_below_a_file_is_a_mistake(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--output", "points.csv/out.csv")
     assert result.exit_code == 2
-    assert result.stderr == "error: points.csv/out.csv: can't be written: Not a directory\n"
+    assert result.stderr == snapshot(
+        "error: points.csv/out.csv: can't be written: Not a directory\n"
+    )
 
 
 @pytest.mark.usefixtures("double")
 def test_a_name_of_the_users_can_break_no_line(dlcli):
     result = dlcli("predict", "runs/double", "-", text='x,"a\x1b[2J\nb"\n1,2\n')
     assert result.stderr == (
-        "note: standard input: ignored a column not seen in training: a\\x1b[2J\\nb\n"
+        snapshot("note: standard input: ignored a column not seen in training: a\\x1b[2J\\nb\n")
     )
     Path("p\x1b.csv").write_text("x,w\n1,2\n")
     assert dlcli("predict", "runs/double", "p\x1b.csv").stderr == (
-        "note: p\\x1b.csv: ignored a column not seen in training: w\n"
+        snapshot("note: p\\x1b.csv: ignored a column not seen in training: w\n")
     )
 
 
@@ -260,7 +269,7 @@ def test_a_full_disk_is_reported(program):
             text=True,
         )
     assert done.returncode == 4
-    assert done.stderr == "error: standard output: No space left on device\n"
+    assert done.stderr == snapshot("error: standard output: No space left on device\n")
 
 
 @pytest.mark.slow

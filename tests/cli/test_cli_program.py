@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from inline_snapshot import snapshot
 
 import dlcli as package
 from dlcli.cli.options import verbosity
@@ -204,7 +205,7 @@ def test_an_expected_error_has_no_traceback_even_with_v():
 
 def test_an_error_is_one_line_whatever_the_names_in_it():
     assert end_by(raising(DataError("no", column="a\n\x1b"))).stderr == (
-        "error: column 'a\\n\\x1b': no\n"
+        snapshot("error: column 'a\\n\\x1b': no\n")
     )
 
 
@@ -215,7 +216,7 @@ def test_a_lone_problem_of_a_config_is_one_line():
 
 def test_several_problems_of_a_config_have_a_line_each_and_are_counted():
     result = end_by(raising(ConfigError([Problem("epochs", "bad"), Problem("loss", "worse")])))
-    assert result.stderr == "error: epochs: bad\nerror: loss: worse\n2 problems\n"
+    assert result.stderr == snapshot("error: epochs: bad\nerror: loss: worse\n2 problems\n")
 
 
 def test_an_unexpected_error_is_reported_as_a_bug():
@@ -258,7 +259,7 @@ _exit(["no memory"], [], 4, at_once=True)
 def test_a_full_disk_is_not_reported_as_a_bug():
     result = end_by(raising(OSError(28, "No space left on device")))
     assert result.exit_code == 4
-    assert result.stderr == "error: standard output: No space left on device\n"
+    assert result.stderr == snapshot("error: standard output: No space left on device\n")
 
 
 def test_an_unexpected_error_speaks_to_no_terminal():

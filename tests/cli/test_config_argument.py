@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -77,8 +78,10 @@ def test_a_table_is_answered_with_the_config_of_its_name(dlcli, config):
 def test_a_spreadsheet_must_be_exported_first(dlcli, verb):
     Path("houses.xlsx").write_bytes(b"PK\x03\x04\xff")
     assert dlcli(verb, "houses.xlsx").stderr == (
-        "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, "
-        "then: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
+        snapshot(
+            "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, "
+            "then: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
+        )
     )
 
 
@@ -106,8 +109,10 @@ def test_a_run_folder_is_answered_with_the_command_that_trains_it_again(dlcli):
     result = dlcli("train", "runs/double")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: runs/double: is a run folder, expected a config; "
-        "to train it again: dlcli train runs/double/resolved.yaml\n"
+        snapshot(
+            "error: runs/double: is a run folder, expected a config; "
+            "to train it again: dlcli train runs/double/resolved.yaml\n"
+        )
     )
 
 
@@ -132,11 +137,13 @@ def test_a_search_and_a_cross_validation_are_answered_with_the_config_that_they_
 
 @pytest.mark.usefixtures("double")
 def test_any_other_folder_is_answered_with_the_configs_in_it(dlcli):
-    assert dlcli("train", "runs").stderr == "error: runs: is a folder, expected a config\n"
+    assert dlcli("train", "runs").stderr == snapshot(
+        "error: runs: is a folder, expected a config\n"
+    )
     for name in ("b.yml", "a.yaml", "c.csv"):
         Path("runs", name).touch()
     assert dlcli("train", "runs").stderr == (
-        "error: runs: is a folder, expected a config; try 'runs/a.yaml', 'runs/b.yml'\n"
+        snapshot("error: runs: is a folder, expected a config; try 'runs/a.yaml', 'runs/b.yml'\n")
     )
 
 

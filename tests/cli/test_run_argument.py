@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -73,13 +74,15 @@ def test_a_run_that_may_not_be_read_is_not_called_missing(dlcli, monkeypatch):
     monkeypatch.setattr(os, "stat", stat)
     result = dlcli("predict", "runs/double", "points.csv")
     assert result.exit_code == 5
-    assert result.stderr == "error: runs/double: can't be read: Permission denied\n"
+    assert result.stderr == snapshot("error: runs/double: can't be read: Permission denied\n")
 
 
 def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
     result = dlcli("predict", "runs/doubel")
     assert result.exit_code == 5
-    assert result.stderr == "error: runs/doubel: no such run folder; did you mean 'double'?\n"
+    assert result.stderr == snapshot(
+        "error: runs/doubel: no such run folder; did you mean 'double'?\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -218,8 +218,10 @@ def test_a_resumed_search_allows_no_other_option(dlcli, calls):
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[0] == (
-        "error: --resume uses the config and options that the run was started with; remove CONFIG "
-        "and --nested and --set"
+        snapshot(
+            "error: --resume uses the config and options that the run was started with; remove CONFIG "
+            "and --nested and --set"
+        )
     )
     assert calls == []
 
@@ -291,8 +293,10 @@ def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "error: --storage mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
-        "installed; pip install pymysql"
+        snapshot(
+            "error: --storage mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
+            "installed; pip install pymysql"
+        )
     )
     assert not Path("runs").exists()
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing
@@ -176,7 +177,7 @@ def test_a_lenient_reader_puts_what_overflows_on_record_and_zero_stands_in():
     (bad,) = problems.bad_rows()
     assert (bad.index, bad.column) == (0, "x")
     assert bad.reason == (
-        "the largest number a network reads is 3.4e+38, and 1e+30 is 1.0e+60 when scaled"
+        snapshot("the largest number a network reads is 3.4e+38, and 1e+30 is 1.0e+60 when scaled")
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns import value_problems as preprocessing
 from dlcli.columns.value_problems import (
@@ -24,11 +25,10 @@ def lines(*notes):
 
 
 def test_a_note_says_column_rows_and_what_they_are_like():
-    assert (
-        str(ValueNote("x", 1, EMPTY, ": 0 stands in"))
-        == "column 'x': 1 row without a value: 0 stands in"
+    assert str(ValueNote("x", 1, EMPTY, ": 0 stands in")) == snapshot(
+        "column 'x': 1 row without a value: 0 stands in"
     )
-    assert str(ValueNote("x", 2, EMPTY)) == "column 'x': 2 rows without a value"
+    assert str(ValueNote("x", 2, EMPTY)) == snapshot("column 'x': 2 rows without a value")
 
 
 def test_notes_of_folds_are_added_up_by_column_and_kind():

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli import comparison
 from dlcli.comparison import compare
@@ -82,7 +83,7 @@ def test_rows_of_other_data_are_not_paired(tmp_path):
     (tmp_path / "table.csv").write_text((tmp_path / "table.csv").read_text() + "101,2,101\n")
     found = compare([first, number_run(tmp_path, "second", NEAR)])
     assert not found.same_data
-    assert found.differences[0].reason == "the runs have read different data"
+    assert found.differences[0].reason == snapshot("the runs have read different data")
 
 
 def test_data_without_a_digest_are_not_taken_for_the_same(tmp_path):
@@ -98,14 +99,14 @@ def test_rows_with_another_target_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": table}),
     ]
-    assert compare(runs).differences[0].reason == "the targets of their rows differ"
+    assert compare(runs).differences[0].reason == snapshot("the targets of their rows differ")
 
 
 def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
     rows = {"row": [1] * 20, "split": ["test"] * 20, "target": [1.0] * 20}
     twice = {"predictions": pa.table({**rows, "prediction": [0.0] * 20})}
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, stored=twice)]
-    assert compare(runs).differences[0].reason == "row numbers don't identify the rows"
+    assert compare(runs).differences[0].reason == snapshot("row numbers don't identify the rows")
 
 
 def test_rows_of_several_files_are_identified_by_file_and_row(tmp_path):
@@ -132,7 +133,7 @@ def test_other_weights_make_other_metrics_that_are_not_paired(tmp_path):
         number_run(tmp_path, "a", NEAR),
         number_run(tmp_path, "b", NEAR, stored={"predictions": weighted}),
     ]
-    assert compare(runs).differences[0].reason == "the weights of their rows differ"
+    assert compare(runs).differences[0].reason == snapshot("the weights of their rows differ")
 
 
 def test_rows_of_weight_0_are_not_counted(tmp_path):
@@ -218,7 +219,7 @@ def test_a_number_too_long_for_a_float_is_undefined(tmp_path):
 def test_one_run_is_no_comparison(tmp_path):
     with pytest.raises(UsageError) as caught:
         compare([number_run(tmp_path, "a", NEAR)])
-    assert str(caught.value) == "expected two runs or more to compare, got 1"
+    assert str(caught.value) == snapshot("expected two runs or more to compare, got 1")
 
 
 def test_the_same_run_twice_is_refused_by_whatever_name(tmp_path):

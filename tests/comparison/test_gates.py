@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_schema import Gate
 from dlcli.errors import RequirementError
@@ -120,8 +121,10 @@ def test_all_failed_gates_are_named_and_have_an_exit_code_of_their_own() -> None
         require_gates(results, "runs/car")
 
     assert str(caught.value) == (
-        "runs/car: failed gates: test.accuracy: accuracy is 0.9, at least 0.95 is required; "
-        "test.rmse: rmse is 3, at most 1 is required"
+        snapshot(
+            "runs/car: failed gates: test.accuracy: accuracy is 0.9, at least 0.95 is required; "
+            "test.rmse: rmse is 3, at most 1 is required"
+        )
     )
     assert caught.value.exit_code == 6
     assert [each.sentence for each in results[:2]] == [

@@ -106,7 +106,9 @@ def test_the_first_100_repeated_keys_are_reported(problems_with: Problems) -> No
 def test_a_column_is_counted_in_characters(problems_with: Problems) -> None:
     (problem,) = problems_with("input: {features: {größe: nmeric}}\n")
     assert problem == (
-        "c.yaml:4:27: input.features.größe: unknown feature type 'nmeric'; did you mean 'numeric'?"
+        snapshot(
+            "c.yaml:4:27: input.features.größe: unknown feature type 'nmeric'; did you mean 'numeric'?"
+        )
     )
 
 

@@ -342,14 +342,14 @@ def test_a_setting_added_by_set_can_be_varied(load: Load) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"epochs": 6}, "epochs: expected one of '5', '50', got 6 (with epochs: 6)"),
-        ({"batch_size": 1.5}, "batch_size: expected an integer, got 1.5 (with batch_size: 1.5)"),
-        ({"batch_size": True}, "batch_size: expected an integer, got true (with batch_size: true)"),
+        ({"epochs": 6}, snapshot("epochs: expected one of '5', '50', got 6 (with epochs: 6)")),
+        ({"batch_size": 1.5}, snapshot("batch_size: expected an integer, got 1.5 (with batch_size: 1.5)")),
+        ({"batch_size": True}, snapshot("batch_size: expected an integer, got true (with batch_size: true)")),
         ({"batch_size": -1},
-         "c.yaml:9:17: batch_size: expected a positive integer, got -1 (with batch_size: -1)"),
+         snapshot("c.yaml:9:17: batch_size: expected a positive integer, got -1 (with batch_size: -1)")),
         ({"epochs": "\x1b[2J"},
-         r"epochs: expected one of '5', '50', got '\x1b[2J' (with epochs: '\x1b[2J')"),
-        ({"seed": 6}, "seed: is not varied; tune.space has 'epochs', 'batch_size' (with seed: 6)"),
+         snapshot(r"epochs: expected one of '5', '50', got '\x1b[2J' (with epochs: '\x1b[2J')")),
+        ({"seed": 6}, snapshot("seed: is not varied; tune.space has 'epochs', 'batch_size' (with seed: 6)")),
     ],
 )  # fmt: skip
 def test_a_value_outside_the_space_is_an_error(
@@ -366,8 +366,10 @@ def test_an_error_of_a_candidate_names_all_its_values(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         candidate(file, {"epochs": 5, "early_stopping.start_from_epoch": 9})
     assert str(caught.value) == (
-        "c.yaml:9:42: early_stopping.start_from_epoch: 9 is never reached in 5 epochs"
-        " (with epochs: 5, early_stopping.start_from_epoch: 9)"
+        snapshot(
+            "c.yaml:9:42: early_stopping.start_from_epoch: 9 is never reached in 5 epochs"
+            " (with epochs: 5, early_stopping.start_from_epoch: 9)"
+        )
     )
 
 

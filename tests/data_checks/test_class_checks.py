@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.data_section import Target
 from dlcli.data_checks.target_checks import find_imbalance, find_rare_classes
@@ -33,7 +34,7 @@ def test_rows_of_all_sets_count(table):
 def test_a_class_that_only_held_out_rows_have_is_found(table):
     train, test = table(labels(a=40, b=20)), table(labels(b=5, c=15))
     found = find_rare_classes({"train": train, "test": test}, kind(train, test))
-    assert found.message == "classes without a training row: 'c' (15 rows)"
+    assert found.message == snapshot("classes without a training row: 'c' (15 rows)")
     assert (found.rows, found.severity) == (15, "warning")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.data_checks import row_checks
 from dlcli.data_checks.row_checks import find_duplicates, find_duplicates_across
@@ -33,8 +34,10 @@ def test_repeated_rows_are_counted(sample):
     found = find_duplicates(sample(rows_of(plain(), [*range(ROWS), 4, 4, 5]), "y"))
     assert (found.rows, found.severity) == (3, "note")
     assert found.message == (
-        "rows with the same features as an earlier row: 3 of 103 (2.91 %), "
-        "3 of them with the same target"
+        snapshot(
+            "rows with the same features as an earlier row: 3 of 103 (2.91 %), "
+            "3 of them with the same target"
+        )
     )
 
 
@@ -83,8 +86,10 @@ def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
     found = find_duplicates_across(sample(plain(), "y"), {"test": table(held_out)})
     assert (found.rows, found.severity) == (3, "warning")
     assert found.message == (
-        "held-out rows with the same features as a training row: 3 of 20 (15 %) of test, "
-        "1 of them with another target"
+        snapshot(
+            "held-out rows with the same features as a training row: 3 of 20 (15 %) of test, "
+            "1 of them with another target"
+        )
     )
 
 

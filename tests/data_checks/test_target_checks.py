@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.data_section import Target
 from dlcli.data_checks.inspection import inspect_table
@@ -20,7 +21,7 @@ X = [1.5, 2.0, 4.0, 8.0] * 6
 
 def test_a_number_that_is_always_the_same_leaves_nothing_to_learn(sample):
     found = find_constant_target(sample({"y": [3.5] * 24, "z": X}, ("y", "z")))
-    assert found.message == "the same target in all rows: 'y'"
+    assert found.message == snapshot("the same target in all rows: 'y'")
     assert (found.severity, found.rows) == ("warning", 24)
 
 
@@ -38,7 +39,7 @@ def test_numbers_with_a_word_among_them_are_doubtful_classes(sample):
     prices = [*map(str, range(23)), "free"]
     found = find_odd_classes(sample({"x": X, "y": prices}, "y"))
     assert found.message == (
-        "a target read as 24 classes: 'y' (95.8 % are numbers, 'free' in 1 row is not)"
+        snapshot("a target read as 24 classes: 'y' (95.8 % are numbers, 'free' in 1 row is not)")
     )
     assert found.severity == "warning"
 
@@ -73,7 +74,9 @@ def test_numbers_without_bounds_are_found(table):
     columns = {"x": [*map(str, X[1:]), "inf"], "z": [1e39, *X[1:]], "y": ["a", "b"] * 12}
     found = inspect_table(table(columns), "y").issues
     assert [finding.check for finding in found] == ["unbounded"]
-    assert found[0].message == "numbers that are infinite, or too large for 32 bits: 'x', 'z'"
+    assert found[0].message == snapshot(
+        "numbers that are infinite, or too large for 32 bits: 'x', 'z'"
+    )
 
 
 def test_numbers_that_are_the_same_once_they_are_rounded_leave_nothing_to_learn(sample):
@@ -85,7 +88,9 @@ def test_a_value_far_from_all_others_is_named_with_its_row(sample):
     target = [20.0 + at for at in range(23)]
     found = find_far_target(sample({"x": X, "y": [*target, 31_000.0]}, "y"))
     assert found.message == (
-        "a value of the target is far from all others: 'y' (31000 in row 24, the others 20 to 42)"
+        snapshot(
+            "a value of the target is far from all others: 'y' (31000 in row 24, the others 20 to 42)"
+        )
     )
     assert found.severity == "warning"
     coded = find_far_target(sample({"x": X, "y": [*target[2:], *[-999] * 3]}, "y"))

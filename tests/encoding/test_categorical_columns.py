@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
@@ -103,7 +104,7 @@ def test_an_unseen_value_can_be_an_error():
     with pytest.raises(DataError) as caught:
         note(fit(["a", "b"], unseen="error"), ["a", "c"])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'x': 'c' is none of the categories seen in training"
+        snapshot("t.csv: row 2, column 'x': 'c' is none of the categories seen in training")
     )
 
 
@@ -147,7 +148,9 @@ def test_a_missing_value_can_be_forbidden(when):
     encoder = fit(training, missing=ErrorIfMissing())
     with pytest.raises(DataError) as caught:
         inputs(encoder, ["a", None])
-    assert str(caught.value) == ("t.csv: row 2, column 'x': is empty; 'missing: error' forbids it")
+    assert str(caught.value) == (
+        snapshot("t.csv: row 2, column 'x': is empty; 'missing: error' forbids it")
+    )
 
 
 def test_a_column_without_a_value_says_how_to_leave_it_out():

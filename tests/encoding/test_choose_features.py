@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.column_type import Auto, Ignored
 from dlcli.columns.number import Numeric
@@ -50,9 +51,11 @@ def test_the_most_frequent_sign_is_the_likely_one():
 def test_a_long_header_is_cut():
     (problem,) = problems(NAMED, [",".join(map(str, range(100)))])
     assert problem == (
-        "input.features: the table has a single column, "
-        "'0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,...; "
-        'set data.format: {name: csv, delimiter: ","}'
+        snapshot(
+            "input.features: the table has a single column, "
+            "'0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,...; "
+            'set data.format: {name: csv, delimiter: ","}'
+        )
     )
 
 

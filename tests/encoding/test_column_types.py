@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from inline_snapshot import snapshot
 from PIL import Image as Pillow
 
 from dlcli.columns.boolean import Boolean
@@ -439,7 +440,7 @@ def test_of_many_rows_all_are_looked_at_for_a_row_index():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT), "z": np.arange(2 * ROWS_LOOKED_AT) / 7})
     train = rows.take(np.arange(0, rows.rows, 2))
     decisions = decide_types({"x": Auto(), "z": Auto()}, train, rows)
-    assert decisions["x"].reason == "a whole number that rises by row: a row index"
+    assert decisions["x"].reason == snapshot("a whole number that rises by row: a row index")
 
 
 def test_an_identifier_is_read_for_want_of_anything_else():
@@ -622,8 +623,10 @@ def test_training_refuses_a_word_among_numbers_with_its_row():
     with pytest.raises(DataError) as caught:
         feature.fit("x", rows, Input())
     assert str(caught.value) == (
-        "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
-        'if it means a missing value, add "NA" to data.missing'
+        snapshot(
+            "t.csv: row 39, column 'x': expected a finite number, got 'NA'; "
+            'if it means a missing value, add "NA" to data.missing'
+        )
     )
 
 
@@ -756,7 +759,7 @@ def test_paths_of_small_images_keep_their_size_and_gray(tmp_path):
     paths = [saved(tmp_path, f"{at}.png", (9, 8)) for at in range(3)]
     decision = decision_of(["", *paths], file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(8, 9, 1))
-    assert decision.reason == "paths of PNG files, grayscale, 9 × 8 pixels"
+    assert decision.reason == snapshot("paths of PNG files, grayscale, 9 × 8 pixels")
 
 
 @pytest.mark.parametrize("sizes", [((9, 8), (8, 9)), ((65, 8), (65, 8))], ids=["differ", "large"])
@@ -764,7 +767,7 @@ def test_images_that_differ_or_are_large_become_small_squares(tmp_path, sizes):
     paths = [saved(tmp_path, f"{at}.JPG", size, "RGB") for at, size in enumerate(sizes)]
     decision = decision_of(paths, file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(32, 32, 3))
-    assert decision.reason == "paths of JPEG files, color, resized to 32 × 32 pixels"
+    assert decision.reason == snapshot("paths of JPEG files, color, resized to 32 × 32 pixels")
 
 
 def test_paths_that_lead_to_no_image_are_left_out_with_a_warning(tmp_path):
@@ -798,7 +801,7 @@ def test_a_decision_shows_the_counts_after_it():
 def test_of_many_rows_evenly_spaced_ones_are_looked_at():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT) / 7})
     decision = decide_types({"x": Auto()}, rows)["x"]
-    assert decision.reason == "all numbers (in 50,000 rows looked at)"
+    assert decision.reason == snapshot("all numbers (in 50,000 rows looked at)")
     assert decision.values.bounds == (0, (2 * ROWS_LOOKED_AT - 1) / 7)
 
 
@@ -846,8 +849,10 @@ def test_it_is_an_error_if_no_column_can_be_read():
     with pytest.raises(ConfigError) as caught:
         decide_types({"x": Auto(), "z": Auto()}, table)
     assert str(caught.value) == (
-        "input.features: no column can be read: 'x' (has no value), "
-        "'z' (is stored as list<item: int64>, which no feature type reads)"
+        snapshot(
+            "input.features: no column can be read: 'x' (has no value), "
+            "'z' (is stored as list<item: int64>, which no feature type reads)"
+        )
     )
 
 

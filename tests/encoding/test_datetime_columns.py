@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing, Median
@@ -161,9 +162,11 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
     with pytest.raises(DataError) as caught:
         inputs(fit(["2024-04-01"]), ["2024-04-01", "2024-04-31"])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'when': expected a date as 2024-12-31 or 2024-12-31T23:59, got "
-        "'2024-04-31'; if it is a date, set its format; if it means a missing value, set "
-        "data.missing"
+        snapshot(
+            "t.csv: row 2, column 'when': expected a date as 2024-12-31 or 2024-12-31T23:59, got "
+            "'2024-04-31'; if it is a date, set its format; if it means a missing value, set "
+            "data.missing"
+        )
     )
 
 
@@ -197,8 +200,10 @@ def test_dates_with_two_meanings_are_asked_about():
     with pytest.raises(DataError) as caught:
         fit(["01/02/2024", "11/11/2024"])
     assert str(caught.value) == (
-        "t.csv: column 'when': no value distinguishes its day from its month; "
-        'set format: "%d/%m/%Y" or format: "%m/%d/%Y"'
+        snapshot(
+            "t.csv: column 'when': no value distinguishes its day from its month; "
+            'set format: "%d/%m/%Y" or format: "%m/%d/%Y"'
+        )
     )
     assert fit(["01/02/2024"], format="%d/%m/%Y").earliest == datetime(2024, 2, 1, tzinfo=UTC)
 

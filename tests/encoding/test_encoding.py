@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import ValidationError
 
 from dlcli.columns.boolean import Boolean
@@ -88,7 +89,9 @@ def test_what_a_column_has_to_say_is_handed_on():
 def test_absent_columns_are_listed_all_at_once():
     with pytest.raises(DataError) as caught:
         matrix_of(fitted(), rows(size=[1.0]))
-    assert str(caught.value) == ("t.csv: has no columns 'color', 'fresh', which the network reads")
+    assert str(caught.value) == (
+        snapshot("t.csv: has no columns 'color', 'fresh', which the network reads")
+    )
 
 
 def test_a_single_absent_column_is_reported_with_the_nearest_name():
@@ -231,12 +234,14 @@ def test_without_a_weight_column_there_are_no_weights():
     [
         (
             ["1", ""],
-            "t.csv: row 2, column 'w': the weight is missing; fill it in, or leave such rows out "
-            "of the file",
+            snapshot(
+                "t.csv: row 2, column 'w': the weight is missing; fill it in, or leave such rows out "
+                "of the file"
+            ),
         ),
-        (["1", "-2"], "t.csv: row 2, column 'w': the weight is negative: -2"),
-        (["0", "0"], "t.csv: column 'w': all weights are 0"),
-        (["1", "inf"], "t.csv: row 2, column 'w': expected a finite number, got 'inf'"),
+        (["1", "-2"], snapshot("t.csv: row 2, column 'w': the weight is negative: -2")),
+        (["0", "0"], snapshot("t.csv: column 'w': all weights are 0")),
+        (["1", "inf"], snapshot("t.csv: row 2, column 'w': expected a finite number, got 'inf'")),
     ],
 )
 def test_weights_that_mean_nothing_are_refused(weights, message):

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
@@ -368,7 +369,9 @@ def test_lenient_findings_take_bad_rows_in_and_leave_them_black(tmp_path):
         (2, "photo"),
         (3, "photo"),
     ]
-    assert list(problems.bad_rows())[1].reason == "is empty, expected the path of an image"
+    assert list(problems.bad_rows())[1].reason == snapshot(
+        "is empty, expected the path of an image"
+    )
     assert rows.any(axis=1).tolist() == [False, True, False, False]
 
 
@@ -400,7 +403,7 @@ def test_fitting_refuses_a_column_of_numbers(tmp_path):
     with pytest.raises(DataError) as caught:
         fit(numbers)
     assert str(caught.value) == (
-        "t.csv: column 'photo': expected paths of images, the column holds int64"
+        snapshot("t.csv: column 'photo': expected paths of images, the column holds int64")
     )
 
 
@@ -452,7 +455,7 @@ def test_a_shift_that_may_leave_nothing_of_an_image_is_a_conflict():
         Image(shape=(8, 4, 1), augmentation=Augmentation(shift=4))
     assert caught.value.errors()[0]["loc"] == ("augmentation", "shift")
     assert caught.value.errors()[0]["msg"] == (
-        "expected less than the 4 pixels of the shorter side, got 4"
+        snapshot("expected less than the 4 pixels of the shorter side, got 4")
     )
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.boolean import Boolean, MostFrequent
 from dlcli.columns.column_type import ErrorIfMissing, Median
@@ -123,7 +124,9 @@ def test_a_forbidden_missing_value_is_an_error_that_counts_the_others():
         encoder = fit([1, 2], Numeric(missing=ErrorIfMissing()))
         inputs(encoder, [1, None, None, None], first_row=11)
     assert str(caught.value) == (
-        "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it (2 more such rows)"
+        snapshot(
+            "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it (2 more such rows)"
+        )
     )
 
 
@@ -194,8 +197,10 @@ def test_a_number_that_overflows_once_scaled_is_refused():
     with pytest.raises(DataError) as caught:
         inputs(encoder, [1.0, 1e30])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'x': the largest number a network reads is 3.4e+38, "
-        "and 1e+30 is 1.0e+50 when scaled"
+        snapshot(
+            "t.csv: row 2, column 'x': the largest number a network reads is 3.4e+38, "
+            "and 1e+30 is 1.0e+50 when scaled"
+        )
     )
 
 
@@ -203,7 +208,7 @@ def test_a_negative_constant_for_missing_values_contradicts_log():
     with pytest.raises(ConfigError) as caught:
         fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log1p())
     assert str(caught.value) == (
-        "input.features.x.missing.value: scaling 'log1p' needs 0 or more, got -1"
+        snapshot("input.features.x.missing.value: scaling 'log1p' needs 0 or more, got -1")
     )
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing, Median
@@ -128,8 +129,10 @@ def test_a_number_that_overflows_once_encoded_is_refused():
     with pytest.raises(DataError) as caught:
         matrix(fit([0, 1e-30], bins=1), [0.0, 1e30])
     assert str(caught.value) == (
-        "t.csv: row 2, column 'age': the largest number a network reads is 3.4e+38, "
-        "and 1e+30 is 1.0e+60 when scaled"
+        snapshot(
+            "t.csv: row 2, column 'age': the largest number a network reads is 3.4e+38, "
+            "and 1e+30 is 1.0e+60 when scaled"
+        )
     )
 
 

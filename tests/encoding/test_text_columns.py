@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing
@@ -233,7 +234,9 @@ def test_a_missing_value_has_no_words_and_is_reported_if_training_had_none():
 def test_a_missing_value_can_be_forbidden():
     with pytest.raises(DataError) as caught:
         inputs(fit(["a", None], missing=ErrorIfMissing()), ["a", None])
-    assert str(caught.value) == "t.csv: row 2, column 'x': is empty; 'missing: error' forbids it"
+    assert str(caught.value) == snapshot(
+        "t.csv: row 2, column 'x': is empty; 'missing: error' forbids it"
+    )
 
 
 def test_a_forbidden_missing_value_can_be_recorded():
@@ -258,8 +261,10 @@ def test_texts_without_a_word_are_an_error():
     with pytest.raises(DataError) as caught:
         fit(["!", "😀"], Count(ngrams=2))
     assert str(caught.value) == (
-        "t.csv: column 'x': no text in the training rows has a word; "
-        "declare it 'categorical' or 'ignored'"
+        snapshot(
+            "t.csv: column 'x': no text in the training rows has a word; "
+            "declare it 'categorical' or 'ignored'"
+        )
     )
 
 

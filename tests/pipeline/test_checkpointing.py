@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
@@ -276,7 +277,7 @@ class TestEarlier:
     def test_there_must_be_one_for_a_job_that_has_no_weights_to_begin_with(self, writer):
         with pytest.raises(RunError) as caught:
             RunCheckpointer(writer, 30).latest(Job(can_begin=False), {})
-        message = "runs/iris: has no checkpoint to resume from; train it again"
+        message = snapshot("runs/iris: has no checkpoint to resume from; train it again")
         assert str(caught.value) == message
 
     def test_it_is_refused_if_it_makes_no_sense(self, writer):
@@ -286,8 +287,10 @@ class TestEarlier:
         with pytest.raises(RunError) as caught:
             RunCheckpointer(writer, 30, lambda *given: resumed.append(given)).latest(Job(), {})
         assert str(caught.value) == (
-            "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
-            "from a copy, or train it again"
+            snapshot(
+                "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
+                "from a copy, or train it again"
+            )
         )
         assert resumed == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
@@ -45,41 +46,53 @@ def refusal(data: str, target: list[str]) -> str:
         (
             "test: 0.5",
             ["a", "b", "c"],
-            "d.csv: column 'y': each of the 3 classes has a single row; is it a number or a name?",
+            snapshot(
+                "d.csv: column 'y': each of the 3 classes has a single row; is it a number or a name?"
+            ),
         ),
         (
             "test: 0.5",
             [*map(str, range(20)), "many"],
-            "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
-            "'many' in 1 row is not",
+            snapshot(
+                "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
+                "'many' in 1 row is not"
+            ),
         ),
         (
             "test: 0.5, target: {column: y, type: categorical}",
             [*map(str, range(20)), "many"],
-            "d.csv: column 'y': each of the 21 classes has a single row; is it a number or a name?",
+            snapshot(
+                "d.csv: column 'y': each of the 21 classes has a single row; is it a number or a name?"
+            ),
         ),
         (
             "test: 0.75",
             ["a", "a", "b", "b"],
-            "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 can leave "
-            "training, where each of 2 classes keeps one; give more rows, or hold out less",
+            snapshot(
+                "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 can leave "
+                "training, where each of 2 classes keeps one; give more rows, or hold out less"
+            ),
         ),
         (
             "test: 0.9, validation: 0.05",
             ["1.5", "2.5"],
-            "d.csv: 2 rows are too few: validation takes 1, test 2, and training needs at least "
-            "1; give more rows, or hold out less",
+            snapshot(
+                "d.csv: 2 rows are too few: validation takes 1, test 2, and training needs at least "
+                "1; give more rows, or hold out less"
+            ),
         ),
         (
             "test: 0.9, split: {name: time, column: x}",
             ["1.5", "2.5"],
-            "d.csv: 2 rows are too few: validation takes 0, test 2, and training needs at least "
-            "1; give more rows, or hold out less",
+            snapshot(
+                "d.csv: 2 rows are too few: validation takes 0, test 2, and training needs at least "
+                "1; give more rows, or hold out less"
+            ),
         ),
         (
             "test: 0.2, split: {name: group, column: g}",
             ["1.5", "2.5", "3.5"],
-            "d.csv: column 'g': 1 group, expected at least 2: one for each set",
+            snapshot("d.csv: column 'g': 1 group, expected at least 2: one for each set"),
         ),
     ],
 )
@@ -151,7 +164,7 @@ def test_classes_of_a_number_are_refused_without_shares_too() -> None:
     with pytest.raises(ConfigError) as caught:
         dealt("data={train: d.csv, target: x, split: stratified}")
     assert str(caught.value) == (
-        "data.split: 'stratified' is for classes, and 'x' is a number; use random"
+        snapshot("data.split: 'stratified' is for classes, and 'x' is a number; use random")
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
@@ -162,8 +163,10 @@ def test_weights_that_may_have_seen_the_rows_are_refused(config):
     with pytest.raises(ConfigError) as error:
         context_of(config("initial_weights=runs/earlier"))
     assert str(error.value) == (
-        "initial_weights: may have been trained on rows that are held out here, which would make "
-        "their metrics optimistically biased; omit it: overrides={'initial_weights': None}"
+        snapshot(
+            "initial_weights: may have been trained on rows that are held out here, which would make "
+            "their metrics optimistically biased; omit it: overrides={'initial_weights': None}"
+        )
     )
 
 
@@ -171,8 +174,10 @@ def test_rows_on_disk_are_refused(config):
     with pytest.raises(ConfigError) as error:
         context_of(config("data.storage=disk"))
     assert str(error.value) == (
-        "data.storage: 'disk' is for a single training; cross-validation and search need the rows "
-        "in memory: overrides={'data.storage': 'memory'}"
+        snapshot(
+            "data.storage: 'disk' is for a single training; cross-validation and search need the rows "
+            "in memory: overrides={'data.storage': 'memory'}"
+        )
     )
 
 

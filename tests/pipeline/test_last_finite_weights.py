@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from inline_snapshot import snapshot
 
 from dlcli import training_job
 from dlcli.cli.program import main
@@ -249,8 +250,10 @@ def test_it_is_no_run_to_predict_with():
     result = CliRunner().invoke(main, ["predict", "runs/t", "rows.csv"])
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
-        "error: runs/t: diverged; its last finite weights can be used to start from: "
-        "--set initial_weights=runs/t; name another run\n"
+        snapshot(
+            "error: runs/t: diverged; its last finite weights can be used to start from: "
+            "--set initial_weights=runs/t; name another run\n"
+        )
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.config.training_choices import Optimizer
@@ -167,8 +168,10 @@ class TestRefusal:
         with pytest.raises(UsageError) as caught:
             check(WIDE, limits=[limit])
         assert str(caught.value) == (
-            "TensorFlow alone needs at least 1.20 GB, and 149 MB are left of the address space "
-            "(ulimit -v); raise that limit, or close other programs"
+            snapshot(
+                "TensorFlow alone needs at least 1.20 GB, and 149 MB are left of the address space "
+                "(ulimit -v); raise that limit, or close other programs"
+            )
         )
 
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import weakref
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.diagnosis.remedies import Finding, Patch
@@ -153,7 +154,9 @@ def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
     answers(monkeypatch, made_by_hand(tmp_path, "made", 1.0, verdict="unknown"))
     (trial,) = try_patches(run, [("a", patch("one"))])
     assert (trial.converged, trial.rescued) == (True, False)
-    assert trial.problem == ("does not diverge anymore, but there is no baseline to compare with")
+    assert trial.problem == (
+        snapshot("does not diverge anymore, but there is no baseline to compare with")
+    )
 
 
 def test_a_folder_that_can_not_be_written_is_reported_before_anything_is_trained(

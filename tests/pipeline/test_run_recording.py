@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from PIL import Image
 
 from dlcli.config.config_file import load_config
@@ -210,7 +211,9 @@ class TestWriters:
         with pytest.raises(DataError) as caught:
             started()
         assert str(caught.value) == (
-            "data/rows.csv: has changed while it was read; train again once nothing writes to it"
+            snapshot(
+                "data/rows.csv: has changed while it was read; train again once nothing writes to it"
+            )
         )
         assert caught.value.exit_code == 3
         assert not Path("runs").exists()

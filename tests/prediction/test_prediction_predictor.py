@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, RunError
@@ -165,7 +166,9 @@ def test_scores_of_no_row_are_none(stored):
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(DataError) as caught:
         stored().predictor.evaluate(rows(x=[1.0], colour=["red"]), ValueProblems())
-    assert str(caught.value) == "t.csv: has no columns 'y', 'w', which metrics are computed from"
+    assert str(caught.value) == snapshot(
+        "t.csv: has no columns 'y', 'w', which metrics are computed from"
+    )
 
 
 def test_predictions_need_the_columns_that_were_read(stored):
@@ -257,8 +260,10 @@ def test_a_damaged_encoding_is_refused_with_the_place(stored):
     feature = {**ENCODING["features"][0], "scaling": scaling}
     message = refusal(stored, encoding={**ENCODING, "features": [feature]})
     assert message == (
-        "RUN/encoding.json: is malformed at 'features.0.number.scaling.standard.scale': Input "
-        "should be greater than 0; restore the run from a copy, or train it again"
+        snapshot(
+            "RUN/encoding.json: is malformed at 'features.0.number.scaling.standard.scale': Input "
+            "should be greater than 0; restore the run from a copy, or train it again"
+        )
     )
 
 
@@ -272,7 +277,7 @@ def test_what_is_no_encoding_is_refused(stored, text):
 )
 def test_a_config_that_is_not_resolved_is_refused(stored, line):
     message = refusal(stored, resolved=RESOLVED.replace(line, "", 1))
-    assert message == "RUN: its resolved.yaml is not complete"
+    assert message == snapshot("RUN: its resolved.yaml is not complete")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from inline_snapshot import snapshot
 
 import dlcli
 from dlcli.cli.program import main
@@ -51,7 +52,9 @@ def test_a_run_without_an_epoch_has_no_curves_to_draw(tmp_path, monkeypatch):
     number_run(Path())
     result = report("run", "--curves", "curves.png")
     assert result.exit_code == 2
-    assert result.stderr == ("error: run has no finished epoch, so there are no curves to draw\n")
+    assert result.stderr == (
+        snapshot("error: run has no finished epoch, so there are no curves to draw\n")
+    )
 
 
 def test_it_is_made_anew_each_time(run):
@@ -99,8 +102,10 @@ def test_a_folder_that_can_not_be_written_is_an_error(run):
     result = report("run")
     assert result.exit_code == 5
     assert result.stderr == (
-        "error: run/report.html: could not be stored: Is a directory; write the page elsewhere "
-        "with --output\n"
+        snapshot(
+            "error: run/report.html: could not be stored: Is a directory; write the page elsewhere "
+            "with --output\n"
+        )
     )
 
 

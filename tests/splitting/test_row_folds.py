@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.config.data_section import (
     GroupSplit,
@@ -95,7 +96,7 @@ class TestRandom:
         assert partitions(assigned) == {(0,), (1,), (2,)}
 
     def test_more_folds_than_rows_are_refused(self):
-        message = "data.csv: 3 rows, expected at least 4: one for each fold"
+        message = snapshot("data.csv: 3 rows, expected at least 4: one for each fold")
         assert refusal(table_of([1, 2, 3]), RANDOM, 4) == message
 
     def test_a_fold_without_two_rows_to_train_on_is_refused(self):
@@ -145,8 +146,10 @@ class TestStratified:
 
     def test_a_class_that_only_one_fold_can_train_without_is_refused(self):
         assert refusal(of_classes(["a"] * 6 + ["b"]), STRATIFIED, 3, "y") == (
-            "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
-            "give more rows of the others, or split otherwise"
+            snapshot(
+                "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
+                "give more rows of the others, or split otherwise"
+            )
         )
 
 
@@ -178,13 +181,17 @@ class TestGroup:
         assert len(assigned) > 5
 
     def test_more_folds_than_groups_are_refused(self):
-        message = "data.csv: column 'by': 2 groups, expected at least 5: one for each fold"
+        message = snapshot(
+            "data.csv: column 'by': 2 groups, expected at least 5: one for each fold"
+        )
         assert refusal(table_of(["a", "b", "a", "b", "a", "b"]), GROUP) == message
 
     def test_a_row_without_a_group_is_refused(self):
         assert refusal(table_of(["a", "b", "", "c"]), GROUP, 2) == (
-            "data.csv: row 13, column 'by': expected a value to split by, got a missing one; fill "
-            "it in or drop the row"
+            snapshot(
+                "data.csv: row 13, column 'by': expected a value to split by, got a missing one; fill "
+                "it in or drop the row"
+            )
         )
 
     def test_groups_that_leave_one_class_to_train_on_are_refused(self):
@@ -244,8 +251,10 @@ class TestTime:
 
     def test_more_folds_than_times_after_the_first_are_refused(self):
         assert refusal(table_of([1, 1, 2, 2, 3, 3]), TIME, 3) == (
-            "data.csv: column 'by': 3 times, expected at least 4: one to begin with, one for each "
-            "fold"
+            snapshot(
+                "data.csv: column 'by': 3 times, expected at least 4: one to begin with, one for each "
+                "fold"
+            )
         )
 
     def test_a_row_without_a_time_is_refused(self):
@@ -305,13 +314,15 @@ class TestHoldOut:
     def test_a_group_alone_can_not_be_split(self):
         with pytest.raises(DataError) as caught:
             hold_out(table_of(["g"] * 5), GROUP, None, 0.2, 0)
-        message = "data.csv: column 'by': 1 group, expected at least 2: one for each set"
+        message = snapshot("data.csv: column 'by': 1 group, expected at least 2: one for each set")
         assert str(caught.value) == message
 
     def test_a_single_class_left_to_train_on_is_refused(self):
         with pytest.raises(DataError) as caught:
             hold_out(table_of([1, 2, 3, 4], ["a", "a", "b", "b"]), TIME, "y", 0.5, 0)
         assert str(caught.value) == (
-            "data.csv: column 'y': all rows to train on are of the class 'a'; give more rows of "
-            "the others, or split otherwise"
+            snapshot(
+                "data.csv: column 'y': all rows to train on are of the class 'a'; give more rows of "
+                "the others, or split otherwise"
+            )
         )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.config.data_section import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError
@@ -213,7 +214,9 @@ class TestGroup:
     def test_too_few_groups_are_refused(self):
         with pytest.raises(DataError) as caught:
             group_split(column(["a", "b", "a", "b"]), Shares(0.25, 0.25), 0)
-        expected = "data.csv: column 'by': 2 groups, expected at least 3: one for each set"
+        expected = snapshot(
+            "data.csv: column 'by': 2 groups, expected at least 3: one for each set"
+        )
         assert str(caught.value) == expected
 
     def test_a_row_without_a_group_is_refused(self):
@@ -311,8 +314,10 @@ class TestTime:
         with pytest.raises(DataError) as caught:
             time_split(column([True, False]), Shares(test=0.3))
         assert str(caught.value) == (
-            "data.csv: row 11, column 'by': expected a number, or a date such as 2024-03-31, got "
-            "'true' (1 more such row)"
+            snapshot(
+                "data.csv: row 11, column 'by': expected a number, or a date such as 2024-03-31, got "
+                "'true' (1 more such row)"
+            )
         )
 
     @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli import arrays
 from dlcli.errors import DataError
@@ -129,8 +130,10 @@ def test_a_list_of_a_rare_type_is_refused_with_its_column():
     with pytest.raises(DataError) as caught:
         read_table("a.arrow")
     assert str(caught.value) == (
-        "a.arrow: column 'x': holds fixed_size_list<item: string_view>[1], which is "
-        "not supported; write it as plain values, or omit it"
+        snapshot(
+            "a.arrow: column 'x': holds fixed_size_list<item: string_view>[1], which is "
+            "not supported; write it as plain values, or omit it"
+        )
     )
 
 

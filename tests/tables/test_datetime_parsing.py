@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
 from dlcli.tables.datetime_parsing import (
@@ -437,12 +438,16 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
     column = table.column("when")
     iso, declared = parse_times(column, ("iso",)), parse_times(column, ("%d.%m.%Y",))
     assert iso.problem(0) == (
-        "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
-        "set its format; if it means a missing value, set data.missing"
+        snapshot(
+            "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
+            "set its format; if it means a missing value, set data.missing"
+        )
     )
     assert declared.problem(1) == (
-        "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
-        "data.missing"
+        snapshot(
+            "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
+            "data.missing"
+        )
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
 from dlcli.tables import delimited_text
@@ -61,13 +62,15 @@ class TestDelimiter:
 
     def test_a_note_for_excel_is_no_header(self):
         assert refusal(b"sep=;\r\na;b\r\n1;2\r\n") == (
-            "data.csv: its first line, 'sep=;', is a note for Excel; delete it"
+            snapshot("data.csv: its first line, 'sep=;', is a note for Excel; delete it")
         )
 
     def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
         assert refusal(b"# made in May\na,b\n1,2\n") == (
-            "data.csv: row 1: has 2 fields, the header has 1; see line 2; is the header further "
-            "down, or do texts lack quotes?"
+            snapshot(
+                "data.csv: row 1: has 2 fields, the header has 1; see line 2; is the header further "
+                "down, or do texts lack quotes?"
+            )
         )
 
     def test_a_single_column_has_none(self):
@@ -107,12 +110,14 @@ class TestDelimiter:
         assert read("full name\nAnn Lee\nBo Li\n").columns == ("full name",)
         assert read("a b\n1 2 3\n4 5 6\n").columns == ("a b",)
         assert refusal(b"a   b\n1   2\n33  4\n") == (
-            "data.csv: fields seem to be separated by several spaces; write the table with commas"
+            snapshot(
+                "data.csv: fields seem to be separated by several spaces; write the table with commas"
+            )
         )
 
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
-            "data.csv: row 2: has 3 fields, the header has 2; see line 3"
+            snapshot("data.csv: row 2: has 3 fields, the header has 2; see line 3")
         )
 
     @pytest.mark.parametrize("delimiter", [":", " ", "~"])
@@ -150,8 +155,10 @@ class TestHeader:
 
     def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
         assert refusal(b"1,0,1\n2,1,1\n") == (
-            "data.csv: the header names '1' more than once; if that is the first row, write a "
-            "header above it"
+            snapshot(
+                "data.csv: the header names '1' more than once; if that is the first row, write a "
+                "header above it"
+            )
         )
 
 
@@ -159,7 +166,7 @@ class TestQuotes:
     @pytest.mark.parametrize("field", [r'"say \"hi\""', r'"5\" pipe"'])
     def test_a_backslash_does_not_keep_a_quote_from_closing(self, field):
         assert refusal(f"a,b\n1,x\n2,{field}\n".encode()) == (
-            "data.csv: row 2: a quote doesn't close where its field ends; see line 3"
+            snapshot("data.csv: row 2: a quote doesn't close where its field ends; see line 3")
         )
 
     def test_so_it_is_where_the_file_is_read_in_blocks(self, monkeypatch):
@@ -174,8 +181,10 @@ class TestQuotes:
     def test_a_damaged_byte_before_a_backslash_and_a_quote_is_what_is_reported(self):
         rows = "ä,é\n1,ü\n".encode()
         assert refusal(rows + b'\xa4,"\\"\n') == (
-            "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or set "
-            "its encoding: data.format: {name: csv, encoding: ...}"
+            snapshot(
+                "data.csv: row 2, column 'ä': byte 0xa4 is not UTF-8; save the file as UTF-8, or set "
+                "its encoding: data.format: {name: csv, encoding: ...}"
+            )
         )
 
 
@@ -260,8 +269,10 @@ class TestEncoding:
 
     def test_mostly_valid_utf_8_is_damaged_utf_8(self):
         assert refusal(b"a,b\n1,\xc3\xa9\n2,\xc3\xa9\n3,x\xe9\n") == (
-            "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or set "
-            "its encoding: data.format: {name: csv, encoding: ...}"
+            snapshot(
+                "data.csv: row 3, column 'b': byte 0xe9 is not UTF-8; save the file as UTF-8, or set "
+                "its encoding: data.format: {name: csv, encoding: ...}"
+            )
         )
 
     def test_a_character_across_blocks_is_whole(self):
@@ -275,8 +286,10 @@ class TestEncoding:
 
     def test_a_byte_that_the_declared_one_has_not_is_refused_with_its_place(self):
         assert refusal(b"a;b\n1;2\n3;\x81\n", encoding="cp1252") == (
-            "data.csv: row 2, column 'b': byte 0x81 is not CP1252; save the file as UTF-8, or set "
-            "its encoding: data.format: {name: csv, encoding: ...}"
+            snapshot(
+                "data.csv: row 2, column 'b': byte 0x81 is not CP1252; save the file as UTF-8, or set "
+                "its encoding: data.format: {name: csv, encoding: ...}"
+            )
         )
 
     def test_declared_utf_8_that_is_none_is_refused_with_its_place(self):

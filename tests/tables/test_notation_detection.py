@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
 from dlcli.tables.format_choices import CsvFormat
@@ -211,7 +212,7 @@ def test_the_row_that_is_no_number_is_named_in_a_column_with_decimal_commas():
     table = read({"x": ["1,5", "", "abc", "2,5"]})
     with pytest.raises(DataError) as caught:
         table.numbers("x")
-    expected = "data.csv: row 3, column 'x': expected a finite number, got 'abc'"
+    expected = snapshot("data.csv: row 3, column 'x': expected a finite number, got 'abc'")
     assert str(caught.value) == expected
 
 
@@ -376,10 +377,14 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("write", "value", "message"),
         [
-            ("{} kg", "7 lb", "expected a finite number in kg, got '7 lb'"),
-            ("{} %", "0.12", "expected a finite number with its unit, as '12 %', got '0.12'"),
-            ("{}k", "7 kg", "expected a finite number, got '7 kg'"),
-            ("{}", "7 kg", "expected a finite number, got '7 kg'"),
+            ("{} kg", "7 lb", snapshot("expected a finite number in kg, got '7 lb'")),
+            (
+                "{} %",
+                "0.12",
+                snapshot("expected a finite number with its unit, as '12 %', got '0.12'"),
+            ),
+            ("{}k", "7 kg", snapshot("expected a finite number, got '7 kg'")),
+            ("{}", "7 kg", snapshot("expected a finite number, got '7 kg'")),
         ],
     )
     def test_another_unit_than_in_training_is_refused(self, write, value, message):

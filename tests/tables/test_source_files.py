@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
@@ -125,7 +126,9 @@ def test_a_file_that_is_parquet_only_by_name_is_refused(read, name, content):
 
 def test_a_file_that_is_arrow_only_by_name_is_refused():
     Path("a.feather").write_bytes(b"\0\0")
-    expected = "a.feather: is not an Arrow file: it doesn't begin with ARROW1; write it again"
+    expected = snapshot(
+        "a.feather: is not an Arrow file: it doesn't begin with ARROW1; write it again"
+    )
     assert refusal(read_table, "a.feather") == expected
 
 
@@ -309,8 +312,10 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     monkeypatch.setattr(sys, "stdin", Stream())
     assert refusal(read_table, "-") == (
-        "standard input: has over 1 MiB, more than is read from a pipe; write it to a file, and "
-        "name that"
+        snapshot(
+            "standard input: has over 1 MiB, more than is read from a pipe; write it to a file, and "
+            "name that"
+        )
     )
 
 
@@ -336,8 +341,10 @@ def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monke
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
     assert refusal(read_table, "a.parquet") == (
-        "a.parquet: its rows take over 1 MiB of memory, far more than those of files of its size "
-        "do; is it damaged?"
+        snapshot(
+            "a.parquet: its rows take over 1 MiB of memory, far more than those of files of its size "
+            "do; is it damaged?"
+        )
     )
 
 
@@ -373,7 +380,9 @@ def test_a_row_that_does_not_end_is_refused_while_it_is_read(name, start):
 
 def test_json_that_is_nested_without_end_is_refused():
     Path("a.jsonl").write_text('{"a": 1}\n' + '{"a":' * 100_000)
-    expected = "a.jsonl: row 2: expected one JSON object per line: it is nested too deeply"
+    expected = snapshot(
+        "a.jsonl: row 2: expected one JSON object per line: it is nested too deeply"
+    )
     assert refusal(read_table, "a.jsonl") == expected
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 import dlcli.tables.table
 from dlcli.errors import DataError, UsageError
@@ -278,7 +279,7 @@ class TestOpening:
     def test_a_missing_file_gets_the_nearest_name_of_its_folder(self):
         Path("sub").mkdir()
         write("a\n1\n", "sub/iris.csv")
-        expected = "sub/irs.csv: no such file; did you mean 'iris.csv'?"
+        expected = snapshot("sub/irs.csv: no such file; did you mean 'iris.csv'?")
         assert message(UsageError, read_table, "sub/irs.csv") == expected
 
     def test_a_missing_folder_gets_no_guess(self):
@@ -287,8 +288,10 @@ class TestOpening:
     def test_a_folder_is_no_file(self):
         Path("sub").mkdir()
         assert message(UsageError, read_header, "sub") == (
-            "sub: is a folder, a file was expected; none of its files has the ending of a table, "
-            "such as .csv"
+            snapshot(
+                "sub: is a folder, a file was expected; none of its files has the ending of a table, "
+                "such as .csv"
+            )
         )
         write("a: 1", "sub/config.yaml")
         assert message(UsageError, read_header, "sub").endswith("of a table, such as .csv")
@@ -369,7 +372,7 @@ class TestReadingParquet:
 
     def test_no_rows_are_refused(self):
         pq.write_table(pa.table({"a": pa.array([], pa.int64())}), "data.parquet")
-        expected = "data.parquet: has a header but no rows"
+        expected = snapshot("data.parquet: has a header but no rows")
         assert message(DataError, read_table, "data.parquet") == expected
 
     def test_duplicates_are_refused(self):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError, UsageError
 from dlcli.tables.source_files import Source, expand
@@ -110,10 +111,10 @@ class TestJoining:
         write("b.csv", "x,prize\n1,2\n")
         write("c.csv", "x\n1\n")
         assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
-            "b.csv: has no column 'price', which a.csv has; did you mean 'prize'?"
+            snapshot("b.csv: has no column 'price', which a.csv has; did you mean 'prize'?")
         )
         assert refusal(DataError, read, ["a.csv", "c.csv"]) == (
-            "c.csv: has no column 'price', which a.csv has"
+            snapshot("c.csv: has no column 'price', which a.csv has")
         )
 
     @pytest.mark.parametrize("read", [read_table, read_header])
@@ -121,7 +122,7 @@ class TestJoining:
         write("a.csv", "x\n1\n")
         write("b.csv", "x,y,z\n1,2,3\n")
         assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
-            "b.csv: has columns 'y', 'z', which a.csv has not"
+            snapshot("b.csv: has columns 'y', 'z', which a.csv has not")
         )
 
     def test_rows_are_counted_within_their_own_file(self):
@@ -132,7 +133,7 @@ class TestJoining:
         assert [table.where(at) for at in (1, 2, 4)] == [("a.csv", 2), ("b.csv", 1), ("b.csv", 3)]
         assert table.file_names().to_pylist() == ["a.csv", "a.csv", "b.csv", "b.csv", "b.csv"]
         assert refusal(DataError, table.numbers, "x") == (
-            "b.csv: row 3, column 'x': expected a finite number, got 'five'"
+            snapshot("b.csv: row 3, column 'x': expected a finite number, got 'five'")
         )
 
     def test_selected_rows_keep_their_file_and_row_number(self):
@@ -147,7 +148,7 @@ class TestJoining:
         write("parts/a.csv", "x,y\n1,2\n")
         write("parts/b.csv", "x,y\n1,2\n3\n")
         assert refusal(DataError, read_table, "parts/*.csv") == (
-            "parts/b.csv: row 2: has 1 field, the header has 2; see line 3"
+            snapshot("parts/b.csv: row 2: has 1 field, the header has 2; see line 3")
         )
 
     @pytest.mark.parametrize("on_disk", [None, Path()])
@@ -220,8 +221,10 @@ class TestTypes:
         pq.write_table(pa.table({"x": [1, 2]}), "a.parquet")
         pq.write_table(pa.table({"x": ["u"]}), "b.parquet")
         assert refusal(DataError, read_table, ["a.parquet", "b.parquet"]) == (
-            "b.parquet: can't be joined to a.parquet: Unable to merge: Field x has incompatible "
-            "types: int64 vs string"
+            snapshot(
+                "b.parquet: can't be joined to a.parquet: Unable to merge: Field x has incompatible "
+                "types: int64 vs string"
+            )
         )
 
     @pytest.mark.parametrize("stored", [None, Path("stored")])
@@ -231,14 +234,18 @@ class TestTypes:
             (
                 pa.array([1, 2**53 + 1]),
                 pa.array([0.5]),
-                "a.parquet: column 'x': holds int64, to be read as double because of the other "
-                "files, which can't hold all of these exactly: write all files with one type",
+                snapshot(
+                    "a.parquet: column 'x': holds int64, to be read as double because of the other "
+                    "files, which can't hold all of these exactly: write all files with one type"
+                ),
             ),
             (
                 pa.array([-1]),
                 pa.array([2**63], pa.uint64()),
-                "b.parquet: column 'x': holds uint64, to be read as int64 because of the other "
-                "files, which can't hold all of these exactly: write all files with one type",
+                snapshot(
+                    "b.parquet: column 'x': holds uint64, to be read as int64 because of the other "
+                    "files, which can't hold all of these exactly: write all files with one type"
+                ),
             ),
         ],
     )
@@ -270,8 +277,10 @@ class TestTypes:
             read_table(["a.csv", "b.parquet"], storage=Storage(stored))
 
         assert refusal(DataError, read) == (
-            "b.parquet: is of another kind than a.csv: either all files have typed values, as "
-            "Parquet, or none; convert some"
+            snapshot(
+                "b.parquet: is of another kind than a.csv: either all files have typed values, as "
+                "Parquet, or none; convert some"
+            )
         )
 
 

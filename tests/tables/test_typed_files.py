@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
 from dlcli.tables import delimited_text, typed_files
@@ -93,5 +94,5 @@ def test_a_mixed_column_across_blocks_is_reported_with_its_row(monkeypatch):
     with pytest.raises(DataError) as caught:
         opened("a.jsonl")
     assert str(caught.value) == (
-        "a.jsonl: row 51, column 'a': expected a number, as in the rows before, got text"
+        snapshot("a.jsonl: row 51, column 'a': expected a number, as in the rows before, got text")
     )

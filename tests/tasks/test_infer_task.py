@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.columns.scaling import Log1p, Standard
 from dlcli.columns.value_problems import ValueProblems
@@ -223,7 +224,9 @@ def test_rows_without_a_target_are_left_out_and_the_others_keep_their_numbers():
     labelled, message = drop_missing_targets(Target(column="y"), table)
     assert labelled.row_numbers.tolist() == [7, 9]
     assert labelled.numbers("x").tolist() == [1, 3]
-    assert message == "3 of 5 rows have no target ('y') and are left out: row 8, row 10, row 11"
+    assert message == snapshot(
+        "3 of 5 rows have no target ('y') and are left out: row 8, row 10, row 11"
+    )
 
 
 def test_a_row_with_one_of_several_targets_is_left_out():
@@ -231,7 +234,7 @@ def test_a_row_with_one_of_several_targets_is_left_out():
     labelled, message = drop_missing_targets(Target(column=("u", "v")), table)
     assert labelled.row_numbers.tolist() == [1, 4]
     assert message == (
-        "4 of 6 rows have no target ('u', 'v') and are left out: row 2, row 3, row 5, ..."
+        snapshot("4 of 6 rows have no target ('u', 'v') and are left out: row 2, row 3, row 5, ...")
     )
 
 
@@ -241,7 +244,7 @@ def test_a_row_of_several_files_that_is_left_out_is_named_with_its_file():
     table = replace(table, files=("1.csv", "2.csv"), file_numbers=numbers)
     labelled, message = drop_missing_targets(Target(column="y"), table)
     assert labelled.where(1) == ("2.csv", 3)
-    assert message == "1 of 3 rows has no target ('y') and is left out: row 2 of 2.csv"
+    assert message == snapshot("1 of 3 rows has no target ('y') and is left out: row 2 of 2.csv")
 
 
 def test_a_table_in_which_every_row_has_a_target_is_the_same():
@@ -402,7 +405,9 @@ def test_a_label_that_no_table_had_is_refused_with_its_row():
     target = infer_task(TAGS, [table]).fit(None, table)
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueProblems())
-    message = "t.csv: row 5, column 'tags': 'z' is none of the labels (a, {b}) (1 more such row)"
+    message = snapshot(
+        "t.csv: row 5, column 'tags': 'z' is none of the labels (a, {b}) (1 more such row)"
+    )
     assert str(caught.value) == message
 
 
@@ -416,7 +421,9 @@ def test_labels_are_written_with_the_delimiter_between_them():
 def test_text_is_never_inferred_as_labels_but_mentioned_where_it_looks_like_some():
     kind = kind_of(["rain|snow", "snow|fog", "fog|rain", "rain", "rain|snow|fog"])
     assert kind.type == "categorical"
-    assert kind.reason == "text (if '|' separates labels, set type: multi_label, delimiter: '|')"
+    assert kind.reason == snapshot(
+        "text (if '|' separates labels, set type: multi_label, delimiter: '|')"
+    )
 
 
 def test_a_missing_value_among_texts_that_look_like_labels_is_refused_with_their_declaration():

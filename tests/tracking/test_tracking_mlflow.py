@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.runs.manifest import RunFile
@@ -301,8 +302,10 @@ def test_a_deleted_experiment_is_an_error_before_training(monkeypatch):
     with pytest.raises(UsageError) as caught:
         connect()
     assert str(caught.value) == (
-        "MLflow: the experiment 'old' is deleted; restore it, or set MLFLOW_EXPERIMENT_NAME to "
-        "another"
+        snapshot(
+            "MLflow: the experiment 'old' is deleted; restore it, or set MLFLOW_EXPERIMENT_NAME to "
+            "another"
+        )
     )
 
 
@@ -355,8 +358,10 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
     with pytest.raises(UsageError) as caught:
         connect()
     assert str(caught.value) == (
-        "--mlflow needs the package sqlalchemy, which is not installed; install it in the "
-        "folder of dlcli's source: pip install -e '.[mlflow]'"
+        snapshot(
+            "--mlflow needs the package sqlalchemy, which is not installed; install it in the "
+            "folder of dlcli's source: pip install -e '.[mlflow]'"
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.errors import DivergenceError
@@ -51,7 +52,7 @@ def test_a_validation_loss_ends_training_too(train_until_divergence, make_job):
     # The first epoch's loss is taken before its only step, which throws the weights to 1e30.
     far = {"optimizer": {"name": "sgd", "learning_rate": 1e30}, "hidden": (), "epochs": 1}
     error, told = train_until_divergence(make_job({**far, "batch_size": 13}, validation=5))
-    assert str(error) == "training diverged: the loss became inf in epoch 1"
+    assert str(error) == snapshot("training diverged: the loss became inf in epoch 1")
     assert told == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline.documents import CrossValidation
@@ -205,9 +206,11 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
     with pytest.raises(ConfigError) as caught:
         cv("initial_weights=runs/earlier")
     assert str(caught.value) == (
-        "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows "
-        "that are held out here, which would make their metrics optimistically biased; omit it: "
-        "overrides={'initial_weights': None}"
+        snapshot(
+            "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows "
+            "that are held out here, which would make their metrics optimistically biased; omit it: "
+            "overrides={'initial_weights': None}"
+        )
     )
 
 
@@ -266,7 +269,7 @@ def test_a_fold_with_too_few_rows_for_validation_is_refused_before_any_is_traine
     with pytest.raises(DataError) as caught:
         cv("input.features=[x]", split, "data.validation=0.2", folds=2)
     assert str(caught.value) == (
-        "rows.csv: column 'group': 1 group, expected at least 2: one for each set"
+        snapshot("rows.csv: column 'group': 1 group, expected at least 2: one for each set")
     )
     [note] = caught.value.__notes__
     assert note == (
@@ -281,6 +284,8 @@ def test_a_config_that_does_not_fit_its_rows_is_refused_with_its_position():
     with pytest.raises(ConfigError) as caught:
         cv("data.target=z")
     assert str(caught.value) == (
-        "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; "
-        "there are x, group, y"
+        snapshot(
+            "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; "
+            "there are x, group, y"
+        )
     )

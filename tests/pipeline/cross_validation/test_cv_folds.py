@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import UsageError
 from dlcli.pipeline.cross_validation import CrossValidationPlan
@@ -113,5 +114,5 @@ def test_repeats_in_time_are_refused_as_they_would_be_the_same():
         dataset_and_folds(
             CrossValidationPlan(folds=3, repeats=2), "data.split={name: time, column: x}"
         )
-    message = "folds in time are the same at each repeat; omit 'repeats'"
+    message = snapshot("folds in time are the same at each repeat; omit 'repeats'")
     assert str(caught.value) == message

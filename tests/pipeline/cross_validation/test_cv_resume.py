@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
@@ -197,8 +198,10 @@ def test_a_training_is_no_cross_validation_to_go_on_with():
     with pytest.raises(RunError) as caught:
         cross_validate(Path("runs/rows-cv/refit"))
     assert str(caught.value) == (
-        "runs/rows-cv/refit: is an unfinished training, not a cross-validation; resume with: dlcli "
-        "cv --resume runs/rows-cv"
+        snapshot(
+            "runs/rows-cv/refit: is an unfinished training, not a cross-validation; resume with: dlcli "
+            "cv --resume runs/rows-cv"
+        )
     )
 
 
@@ -211,7 +214,7 @@ def test_a_signal_ends_it_after_what_is_finished():
         cv(*SETTINGS, listener=listener)
     assert caught.value.exit_code == 143
     assert str(caught.value) == (
-        "SIGTERM after 1 of 4 folds; resume with: dlcli cv --resume runs/rows-cv"
+        snapshot("SIGTERM after 1 of 4 folds; resume with: dlcli cv --resume runs/rows-cv")
     )
     assert sorted(os.listdir("runs/rows-cv/folds")) == ["1", "plan.json"]
 

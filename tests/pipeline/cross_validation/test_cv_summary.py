@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.training_choices import Huber, MeanSquaredError, Poisson
 from dlcli.errors import RunError
@@ -343,7 +344,7 @@ def test_the_document_has_the_plan():
 def test_predictions_of_another_target_are_refused():
     with pytest.raises(RunError) as caught:
         combined([replace(TWO[0], constant=(1.0, 2.0)), TWO[1]])
-    message = "runs/x: its stored folds are of another target; begin it again"
+    message = snapshot("runs/x: its stored folds are of another target; begin it again")
     assert str(caught.value) == message
 
 
@@ -351,5 +352,5 @@ def test_predictions_with_other_columns_are_refused():
     odd = replace(TWO[1], predictions=TWO[1].predictions.append_column("odd", [[1, 2]]))
     with pytest.raises(RunError) as caught:
         combined([TWO[0], odd])
-    message = "runs/x: its stored folds have different columns; begin it again"
+    message = snapshot("runs/x: its stored folds have different columns; begin it again")
     assert str(caught.value) == message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.config.search_space import count_combinations
@@ -69,8 +70,10 @@ def test_a_search_without_rows_to_evaluate_candidates_on_is_refused(tmp_path):
     with pytest.raises(ConfigError) as error:
         tune_section(file)
     assert str(error.value) == (
-        "tune.folds: is missing, and there are no validation rows to evaluate candidates on; set "
-        "tune.folds: 5 or data.validation: 0.15"
+        snapshot(
+            "tune.folds: is missing, and there are no validation rows to evaluate candidates on; set "
+            "tune.folds: 5 or data.validation: 0.15"
+        )
     )
 
 
@@ -84,9 +87,11 @@ def test_a_metric_that_the_target_does_not_have_is_refused(tmp_path):
     file = line_file(tmp_path, overrides=["tune.metric=accuracy"])
 
     assert problem_of(file) == (
-        "--set 'tune.metric=accuracy': tune.metric: 'val_accuracy' does not fit the target 'y' "
-        "(a number); allowed: val_loss, val_mse, val_rmse, val_mae, val_r2, "
-        "val_median_absolute_error"
+        snapshot(
+            "--set 'tune.metric=accuracy': tune.metric: 'val_accuracy' does not fit the target 'y' "
+            "(a number); allowed: val_loss, val_mse, val_rmse, val_mae, val_r2, "
+            "val_median_absolute_error"
+        )
     )
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from optuna import TrialPruned
 from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
@@ -416,7 +417,7 @@ def test_a_candidate_that_can_not_be_trained_fails_with_the_reason(evaluated, er
     result = evaluated(evaluation(0.5), error)
 
     assert (result.state, result.value) == ("failed", None)
-    assert result.problem == "training diverged: the loss became nan"
+    assert result.problem == snapshot("training diverged: the loss became nan")
 
 
 def test_a_metric_that_is_undefined_in_a_fold_is_a_failure(evaluated):

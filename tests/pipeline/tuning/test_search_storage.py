@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
+from inline_snapshot import snapshot
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
@@ -148,8 +149,10 @@ def test_a_missing_driver_is_named_with_what_to_install():
     with pytest.raises(UsageError) as error:
         open_database(url)
     assert str(error.value) == (
-        "storage=mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
-        "installed; pip install pymysql"
+        snapshot(
+            "storage=mysql+pymysql://me:***@host/db: needs the module pymysql, which is not "
+            "installed; pip install pymysql"
+        )
     )
 
 
@@ -157,7 +160,7 @@ def test_an_invalid_url_is_refused_without_being_shown():
     with pytest.raises(UsageError) as error:
         open_database("me:secret@host")
     assert str(error.value) == (
-        "storage=URL: can't be used: Could not parse SQLAlchemy URL from given URL string"
+        snapshot("storage=URL: can't be used: Could not parse SQLAlchemy URL from given URL string")
     )
 
 
@@ -165,7 +168,9 @@ def test_an_invalid_url_is_refused_without_being_shown():
 def test_a_password_with_an_at_sign_is_refused_with_the_way_to_write_it(password):
     with pytest.raises(UsageError) as error:
         open_database(f"postgresql://me:{password}@host:5/db")
-    assert str(error.value) == "storage=URL: write %40 for @, and %2F for /, in a user or password"
+    assert str(error.value) == snapshot(
+        "storage=URL: write %40 for @, and %2F for /, in a user or password"
+    )
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
@@ -181,7 +186,7 @@ def test_a_database_in_memory_is_refused(url):
 def test_a_url_with_an_invalid_port_is_refused_without_being_shown():
     with pytest.raises(UsageError) as error:
         open_database("postgresql://bob:secret@host:notaport/x")
-    assert str(error.value) == "storage=URL: can't be used: invalid URL"
+    assert str(error.value) == snapshot("storage=URL: can't be used: invalid URL")
 
 
 def test_a_missing_database_is_a_usage_error(tmp_path):
@@ -218,8 +223,10 @@ def test_a_lost_database_ends_a_search_without_showing_its_password(tmp_path):
     with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, url):
         raise StorageInternalError from gone
     assert str(error.value) == (
-        "postgresql+psycopg://me:***@host/db: trials can't be stored any more: no connection "
-        "as me:***"
+        snapshot(
+            "postgresql+psycopg://me:***@host/db: trials can't be stored any more: no connection "
+            "as me:***"
+        )
     )
 
 

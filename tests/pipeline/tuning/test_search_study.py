@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from optuna.storages import InMemoryStorage
 
 from dlcli.errors import RunError, UsageError
@@ -82,7 +83,9 @@ def test_a_candidate_that_has_killed_three_processes_is_abandoned(storage):
     [abandoned] = study.results()
     assert (abandoned.number, abandoned.state) == (0, "failed")
     assert abandoned.values == running.values
-    assert abandoned.problem == "its process was killed each of 3 times, as if memory ran out"
+    assert abandoned.problem == snapshot(
+        "its process was killed each of 3 times, as if memory ran out"
+    )
     assert list(run_all(study)) == [1]
 
 
@@ -95,7 +98,9 @@ def test_an_original_config_that_has_killed_three_processes_fails_and_not_the_fi
         study.retry_lost(lambda worker: worker["run"] == "a")
 
     assert (study.default.state, study.default.values) == ("failed", {})
-    assert study.default.problem == "its process was killed each of 3 times, as if memory ran out"
+    assert study.default.problem == snapshot(
+        "its process was killed each of 3 times, as if memory ran out"
+    )
     assert sorted(run_all(study)) == [0, 1]
 
 
@@ -227,8 +232,10 @@ def test_a_malformed_result_of_the_original_config_is_refused(storage):
     with pytest.raises(RunError) as error:
         _ = study.default
     assert str(error.value) == (
-        "the study 'planned': the result of its config is malformed at 'values': Field required; "
-        "search again"
+        snapshot(
+            "the study 'planned': the result of its config is malformed at 'values': Field required; "
+            "search again"
+        )
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 from optuna.storages import InMemoryStorage
 
 import dlcli
@@ -95,8 +96,10 @@ def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
 
     assert len(lost) == 2
     assert str(caught.value) == (
-        "2 workers ended before the work was done, the last of them was ended by SIGKILL, perhaps "
-        "because memory ran out; try fewer 'jobs' or units, or a smaller batch_size"
+        snapshot(
+            "2 workers ended before the work was done, the last of them was ended by SIGKILL, perhaps "
+            "because memory ran out; try fewer 'jobs' or units, or a smaller batch_size"
+        )
     )
 
 
@@ -105,7 +108,7 @@ def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(stop, recorder,
     with pytest.raises(ConfigError) as caught:
         run_workers(partial(worker_tasks.fail_at_once, tmp_path), 2, stop, recorder)
 
-    assert str(caught.value) == "a.yaml:3:4: hidden[0].units: is too many"
+    assert str(caught.value) == snapshot("a.yaml:3:4: hidden[0].units: is too many")
     assert [problem.path for problem in caught.value.problems] == ["hidden[0].units"]
     assert "in fail_at_once" in str(caught.value.__cause__)
     assert not any(is_alive(fields["process"]) for fields in recorder.named("started"))
