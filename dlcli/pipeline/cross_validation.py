@@ -22,6 +22,7 @@ from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.diagnosis.case import Magnitudes
 from dlcli.metrics.definitions import main_metric
 from dlcli.network.network import Network
 from dlcli.pipeline import cv_summary, run_recording
@@ -41,7 +42,7 @@ from dlcli.pipeline.events import (
     WarningEvent,
     ignore,
 )
-from dlcli.pipeline.fit import AdvisingObserver, FitContext, FitResult, release_memory
+from dlcli.pipeline.fit import FitContext, FitObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
@@ -488,14 +489,14 @@ class _EpochCount:
             )
 
 
-class _FoldObserver(AdvisingObserver):
-    """Adds advice to a divergence, and keeps the network that has diverged."""
+class _FoldObserver(FitObserver):
+    """Keeps the network that has diverged."""
 
     network: Network | None = None
 
-    def diverged(self, error: errors.DivergenceError, job: Job) -> None:
-        super().diverged(error, job)
+    def diverged(self, error: errors.DivergenceError, job: Job) -> Magnitudes:
         self.network = job.network
+        return super().diverged(error, job)
 
 
 def _fit_fold(

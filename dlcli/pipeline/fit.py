@@ -206,16 +206,16 @@ class FitObserver:
     def factor_trial(self, trial: FactorTrial) -> None:
         """Receive the comparison that shows whether an ensemble has factors of columns."""
 
-    def diverged(self, error: DivergenceError, job: Job) -> None:
-        """Receive a divergence before it is raised."""
+    def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
+        """Receive a divergence before it is raised, and add notes on the likely causes to it.
 
-
-class AdvisingObserver(FitObserver):
-    """Adds notes on the likely causes to a divergence."""
-
-    def diverged(self, error: DivergenceError, job: Job) -> None:
-        """Add the notes, see `advise`."""
-        advise(error, job)
+        Returns:
+            The magnitudes that they are based on.
+        """
+        magnitudes = measure_magnitudes(job, error.epoch)
+        for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
+            error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
+        return magnitudes
 
 
 @dataclass(frozen=True)
@@ -524,18 +524,6 @@ def fit_member(
     return trained
 
 
-def advise(error: DivergenceError, job: Job) -> Magnitudes:
-    """Add notes on the likely causes to a divergence.
-
-    Returns:
-        The magnitudes that they are based on.
-    """
-    magnitudes = measure_magnitudes(job, error.epoch)
-    for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
-        error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
-    return magnitudes
-
-
 def release_memory(error: Exception) -> str:
     """Free the memory that a failed fit has taken.
 
@@ -609,7 +597,7 @@ class FitContext:
             config: a variant; its `data` section is that of the config as given.
             split: the rows of each set.
             checkpointer: see `fit`.
-            observer: receives the progress; by default it adds advice to a divergence.
+            observer: receives the progress.
             on_notes: receives the notes on the rows; otherwise the first note on each column over
                 all fits is a warning.
 
@@ -625,7 +613,7 @@ class FitContext:
         plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
             self.at_once = networks_at_once(self.fits, rows, plan)
-        result = fit(rows, plan, checkpointer, observer or AdvisingObserver())
+        result = fit(rows, plan, checkpointer, observer)
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(

@@ -108,8 +108,7 @@ def check(
         events = Events(listener)
         with row_storage(file, None, Events()) as storage:
             rows, plan = preparation.prepare(file, events, storage)
-            warn_of_linear_layers(file.config, events)
-            check_memory(rows, plan)
+            check_plan(rows, plan, events)
             preparation.encode_sets(rows, events)
             preparation.initial_weights(file, plan.network)
         if file.config.tune is not None:
@@ -200,54 +199,47 @@ def _expanded_size(path: Location) -> float:
     return 0.0
 
 
-def warn_of_linear_layers(config: Config, events: Events) -> None:
-    """Warn of hidden layers that are one linear layer with the next.
+def check_plan(rows: preparation.FitRows, plan: preparation.FitPlan, events: Events) -> None:
+    """Warn of layers that do nothing, and refuse a training that the memory is too small for.
 
-    A single linear unit is no mistake: it is the simplest network, as in configs/line.yaml.
+    A hidden layer without an activation is one linear layer with the next. A single linear unit is
+    no mistake: it is the simplest network, as in configs/line.yaml.
+
+    What a training certainly needs must not exceed the available memory, swap space included. With
+    a GPU, much of what is counted lies in its own memory, and nothing is checked. What fails on one
+    worker fails on all.
 
     Args:
-        config: the config.
-        events: receives one warning.
+        rows: the rows, encoded or not.
+        plan: the network, and how it is trained.
+        events: receives the warning.
+
+    Raises:
+        ConfigError: at the key that takes most memory.
+        UsageError: if TensorFlow alone does not fit.
     """
     linear = [
         f"hidden[{index}]"
-        for index, layer in enumerate(config.hidden)
+        for index, layer in enumerate(plan.config.hidden)
         if isinstance(layer.activation, Linear) and layer.units > 1
     ]
     if linear:
         message = "without an activation, a layer and the next are together one linear layer"
         way_out = override(f"{linear[0]}.activation", "relu")
         events.warn(f"{', '.join(linear)}: {message}; try {way_out}")
+    rows.storage.workers.agree(lambda: _check_memory(rows, plan))
 
 
-def check_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
-    """Refuse a training whose certain need exceeds the available memory, swap space included.
-
-    With a GPU, much of what is counted lies in its own memory, and nothing is checked. What
-    fails on one worker fails on all.
-
-    Args:
-        rows: the rows, encoded or not.
-        plan: the network, and how it is trained.
-
-    Raises:
-        ConfigError: at the key that takes most.
-        UsageError: if TensorFlow alone does not fit.
-    """
-    rows.storage.workers.agree(lambda: _check_own_memory(rows, plan))
-
-
-def _check_own_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
+def _check_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
     config = plan.config
     if config.device != "cpu" and any(path.exists() for path in GPUS):
         return
     needed = required_memory(rows, plan)
     needed["rows"] = round(rows.storage.workers.cluster.host_share * needed["rows"])
     total = sum(needed.values())
-    if _tightest_limit().free >= total:
-        return
-    gc.collect()
-    pa.default_memory_pool().release_unused()
+    if _tightest_limit().free < total:
+        gc.collect()
+        pa.default_memory_pool().release_unused()
     limit = _tightest_limit()
     if limit.free >= total:
         return
@@ -255,24 +247,19 @@ def _check_own_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> N
     if limit.free < 0:
         message = f"TensorFlow alone needs at least {_text(limit.tensorflow)}, and {left}"
         raise UsageError(f"{message}; raise that limit, or close other programs")
-    largest = max(needed, key=lambda part: needed[part])
     path, way_out = {
         "weights": (_largest_layer(plan.network), "take fewer units"),
         "rows": ("data.storage", "set data.storage: disk"),
         "batch": ("batch_size", "take a smaller batch_size"),
-    }[largest]
-    raise ConfigError(
-        [
-            Problem(
-                path,
-                f"training needs at least {_text(total + limit.tensorflow)}, and {left}: "
-                f"{_text(needed['weights'])} for {plan.network.parameters:,} parameters with "
-                f"{config.optimizer.name}, {_text(needed['rows'])} for encoded rows, "
-                f"{_text(needed['batch'])} for a batch, {_text(limit.tensorflow)} for TensorFlow; "
-                f"{way_out}",
-            )
-        ]
+    }[max(needed, key=lambda part: needed[part])]
+    message = (
+        f"training needs at least {_text(total + limit.tensorflow)}, and {left}: "
+        f"{_text(needed['weights'])} for {plan.network.parameters:,} parameters with "
+        f"{config.optimizer.name}, {_text(needed['rows'])} for encoded rows, "
+        f"{_text(needed['batch'])} for a batch, {_text(limit.tensorflow)} for TensorFlow; "
+        f"{way_out}"
     )
+    raise ConfigError([Problem(path, message)])
 
 
 def prepare_example(
@@ -289,14 +276,13 @@ def prepare_example(
         events: receives target, features and network, which are much the same for all folds.
 
     Raises:
-        ConfigError, UsageError: see `check_memory`.
+        ConfigError, UsageError: see `check_plan`.
         ConfigError, DataError: see `prepare_rows`.
     """
     reported = events.only(TargetEvent, FeaturesEvent, NetworkEvent)
     rows, plan = preparation.prepare_fit(config, dataset, split, reported)
     preparation.warn_of_random_split(dataset, rows.decisions, events)
-    warn_of_linear_layers(config, events)
-    check_memory(rows, plan)
+    check_plan(rows, plan, events)
     return rows, plan
 
 

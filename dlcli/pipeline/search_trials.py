@@ -23,7 +23,7 @@ from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
 from dlcli.pipeline import documents, search_storage
 from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
-from dlcli.pipeline.fit import AdvisingObserver, FitResult, release_memory
+from dlcli.pipeline.fit import FitObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
@@ -279,7 +279,7 @@ def evaluate_candidate(
     try:
         config = candidate(context.file, values).config
         for number, split in enumerate(context.splits, start=1):
-            observer = AdvisingObserver(reporter.progress(number))
+            observer = FitObserver(reporter.progress(number))
             rows = context.rows_of(config, split)
             # No variable holds the network: a candidate that runs out of memory is to free it.
             folds.append(

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dlcli.arrays import Indices, strings
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
-from dlcli.errors import DivergenceError
-from dlcli.pipeline import recorded_fit, run_recording
+from dlcli.config.config_schema import Config
+from dlcli.data_checks.sample import draw
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.errors import DivergenceError, RunError, plural
+from dlcli.explanation.explaining import explain
+from dlcli.explanation.explanation_document import Explanation
+from dlcli.metrics.intervals import Estimate, estimate_statistics
+from dlcli.metrics.statistic import Metrics, Number, finite
+from dlcli.pipeline import events as event_types
+from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.events import Events, Listener, ignore
-from dlcli.pipeline.fit import AdvisingObserver, FitResult, fit, load_tensorflow
-from dlcli.pipeline.preflight import check_memory, row_storage, warn_of_linear_layers
-from dlcli.pipeline.preparation import FitPlan, encode_sets, initial_weights, prepare
+from dlcli.pipeline.fit import FitObserver, FitResult, fit, load_tensorflow, release_memory
+from dlcli.pipeline.members import FactorTrial
+from dlcli.pipeline.preflight import check_plan, row_storage
+from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons
+from dlcli.prediction.baseline_comparison import BaselineComparison
+from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
-from dlcli.runs.run import Run
+from dlcli.runs.run import Run, initial_weights_option
 from dlcli.runs.run_reader import is_run_folder, open_run
+from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
+from dlcli.training_job import Job, RunCheckpointer, TrainingResult
 from dlcli.workers import NO_OTHERS, Workers
 
+SAMPLE_ROWS = 2_000
+"""Training rows whose predictions are stored, at most."""
 _OF_THREAD = threading.local()
 """The compiled programs of a thread, which no other may use at the same time."""
 
@@ -74,7 +101,7 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
     config, events = file.config, Events(listener)
     with file.located(), row_storage(file, None, events) as storage:
         rows, plan = prepare(file, events, storage)
-        check_memory(rows, plan)
+        check_plan(rows, plan, events)
         rows = encode_sets(rows, events)
         initial = initial_weights(file, plan.network)
         device = load_tensorflow(config, events)
@@ -82,7 +109,7 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
         plan = replace(plan, initial_weights=initial, programs=programs, device=device)
-        result = fit(rows, plan, observer=AdvisingObserver())
+        result = fit(rows, plan)
         resolved = run_recording.resolved_config(file, rows, plan, Path(), device.threads)
         return replace(result, config=resolved)
 
@@ -97,31 +124,32 @@ def train_recorded(recording: Recording) -> Run:
     with row_storage(file, recording.output, events, recording.workers) as storage:
         # Read, split, build, encode.
         rows, plan = prepare(file, events, storage)
-        warn_of_linear_layers(config, events)
-        check_memory(rows, plan)
+        check_plan(rows, plan, events)
         images = run_recording.image_fingerprints(rows)
         rows = encode_sets(rows, events)
-        plan = _with_device(plan, recording)
+        # A resumed training does not need initial weights.
+        initial = initial_weights(file, plan.network) if recording.starts_over else None
+        device = load_tensorflow(config, events, recording.workers.cluster)
+        plan = replace(plan, initial_weights=initial, device=device)
         with recording.begin_training(rows, plan, images) as writer:
             rows = TypeReasons.applied(rows, writer)
             # Fit, explain, evaluate; each is saved at once.
-            result = recorded_fit.fit_with_checkpoints(rows, plan, writer, events)
-            recorded_fit.save_network(result, writer)
-            metrics = recorded_fit.save_metrics(result, writer)
+            result = fit_with_checkpoints(rows, plan, writer, events)
+            save_network(result, writer)
+            metrics = save_metrics(result, writer)
             baselines, comparison = save_baselines(result, writer, events)
-            gates = recorded_fit.save_gates(result, comparison, writer)
-            recorded_fit.report_result(
-                result, metrics, baselines, comparison, gates, writer, events
+            gates = save_gates(result, comparison, writer)
+            events.emit(
+                event_types.TrainingResultEvent(
+                    run=str(writer.path),
+                    epochs=result.training.epochs,
+                    metrics=metrics,
+                    baselines=baselines,
+                    verdicts=comparison,
+                    gates=gates,
+                )
             )
             return writer.finish()
-
-
-def _with_device(plan: FitPlan, recording: Recording) -> FitPlan:
-    """Load TensorFlow, and the initial weights, which a resumed training does not need."""
-    file = recording.file
-    initial = initial_weights(file, plan.network) if recording.starts_over else None
-    device = load_tensorflow(file.config, recording.events, recording.workers.cluster)
-    return replace(plan, initial_weights=initial, device=device)
 
 
 def join_training(file: ConfigFile, workers: Workers, starts_over: bool) -> None:
@@ -193,3 +221,228 @@ def is_run_of(folder: Path, file: ConfigFile) -> bool:
     """Return whether a folder is a run of a config, finished or resumable."""
     is_same = has_content(folder / RunFile.CONFIG, file.text.encode())
     return is_same and is_run_folder(folder)
+
+
+def fit_with_checkpoints(
+    rows: FitRows, plan: FitPlan, writer: RunWriter, events: Events
+) -> FitResult:
+    """Fit, or resume it; after a divergence, finish the run with the last finite weights.
+
+    Args:
+        rows: the encoded rows.
+        plan: the network, and how it is trained; its config has the time between checkpoints.
+        writer: the run, which stores checkpoints.
+        events: receives each epoch.
+
+    Raises:
+        DivergenceError: if the loss or the weights become NaN or infinite.
+        TrainingError: if a checkpoint or the weights can't be stored.
+        Interrupted: if a signal has arrived.
+    """
+    workers = rows.storage.workers
+    reporter = _FitReporter(plan.config, events)
+    seconds = plan.config.checkpoint.seconds
+    checkpointer = RunCheckpointer(writer, seconds, reporter.resumed, workers)
+    try:
+        with checkpointer.handling_signals():
+            result = fit(rows, plan, checkpointer, reporter)
+    except DivergenceError as error:
+        release_memory(error)
+        _save_last_finite(rows, plan, writer, error)
+        raise
+    reporter.trained(result, workers, round(result.seconds, 3))
+    return result
+
+
+class _FitReporter(FitObserver):
+    """Emits the events of a fit."""
+
+    def __init__(self, config: Config, events: Events) -> None:
+        super().__init__()
+        self.config = config
+        self.events = events
+        self.epochs = 0
+        """The number of epochs so far, of all networks."""
+
+    def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Report an epoch of a network."""
+        self.epochs += 1
+        # JSON has no NaN, which a metric may well be: r2 of a constant target.
+        known = {name: finite(value) for name, value in values.items()}
+        which, of = self._which(member), self.config.epochs
+        self.events.emit(event_types.EpochEvent(**which, epoch=epoch, of=of, values=known))
+
+    def member(self, number: int, trained: TrainingResult) -> None:
+        """Report that a member of an ensemble is trained."""
+        if self.config.ensemble is not None:
+            which, epochs, best = self._which(number), trained.epochs, trained.best_epoch
+            self.events.emit(event_types.MemberEvent(**which, epochs=epochs, best_epoch=best))
+
+    def factor_trial(self, trial: FactorTrial) -> None:
+        """Report whether an ensemble has factors of columns."""
+        loss: Mapping[Literal["with", "without"], Number]
+        loss = {"with": finite(trial.with_factors), "without": finite(trial.without)}
+        kept = not trial.leaves_out
+        self.events.emit(event_types.ScalingLayerEvent(kept=kept, val_loss=loss, rows=trial.rows))
+
+    def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
+        """Add notes on the likely causes, and report the magnitudes that they are based on."""
+        magnitudes = super().diverged(error, job)
+        self.events.emit(event_types.DivergedEvent(magnitudes=magnitudes))
+        return magnitudes
+
+    def resumed(self, epochs: int, member: int | None) -> None:
+        """Report that the training of a network is resumed, unless it is on trial."""
+        if member is None or member <= self.config.networks:
+            self.events.emit(event_types.ResumedEvent(**self._which(member), epochs=epochs))
+
+    def _which(self, member: int | None) -> dict[str, Any]:
+        ensemble = self.config.ensemble
+        return {} if ensemble is None else {"member": member, "members": ensemble.members}
+
+    def trained(self, result: FitResult, workers: Workers, seconds: float) -> None:
+        """Report the end of the fit."""
+        figures = None
+        if workers.size > 1:
+            figures = cluster_figures(workers, result, self.epochs, seconds)
+        self.events.emit(
+            event_types.TrainedEvent(
+                members=None if result.ensemble is None else len(result.members),
+                cluster=figures,
+                epochs=result.training.epochs,
+                best_epoch=result.training.best_epoch,
+                seconds=seconds,
+            )
+        )
+
+
+def cluster_figures(
+    workers: Workers, result: FitResult, epochs: int, seconds: float
+) -> event_types.ClusterFigures:
+    """Return the rows that all workers trained on a second, and the share of communication.
+
+    The share follows from the time of a sum of the gradient that is measured on its own, after
+    training; waiting for a slower worker is not part of it.
+    """
+    each = workers.seconds_per_sum(result.job.network.trainable_parameters)
+    rows = fmean(member.rows for member in result.members)  # with folds, fewer than all
+    steps = math.ceil(rows / result.config.batch_size)
+    return event_types.ClusterFigures(
+        workers=workers.size,
+        rows_per_second=round(rows * epochs / seconds, 1),
+        communication_share=round(min(1.0, each * steps * epochs / seconds), 3),
+    )
+
+
+def _save_last_finite(
+    rows: FitRows, plan: FitPlan, writer: RunWriter, error: DivergenceError
+) -> None:
+    """Finish a diverged run with the last finite weights, if an epoch was finished by then.
+
+    It is trained once more, to the end of the last finite epoch, from the newest checkpoint before
+    it. The result is the same to the bit, and this costs nothing as long as nothing diverges. An
+    epoch whose loss was finite may have ended with weights that are not; then it is the one before.
+    Without a checkpoint, training starts over.
+    """
+    checkpointer = RunCheckpointer(writer, math.inf, workers=rows.storage.workers)
+    result = None
+    with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
+        for until in range(error.epoch - 1, 0, -1):
+            with suppress(DivergenceError):
+                shorter = replace(plan, until=until, finished=error.member - 1)
+                result = fit(rows, shorter, checkpointer)
+                break
+    if result is None:
+        writer.not_resumable = True  # it would start over and diverge again
+        return
+    save_network(result, writer)
+    writer.finish(DIVERGED)
+    trained = result.training
+    best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
+    which = best or f"after {plural(trained.epochs, 'epoch')}"
+    note = f"  the last finite weights, {which}, are kept in {writer.path}"
+    if result.ensemble is None:
+        note += f"; to start from them: {initial_weights_option(writer.path)}"
+    error.add_note(note)
+
+
+def save_network(result: FitResult, writer: RunWriter) -> None:
+    """Store the trained network for dlcli and as a Keras model, and its explanation."""
+    from dlcli.keras_model import build_trained_model
+
+    writer.write_text(RunFile.ENCODING, result.rows.encoding.model_dump_json(indent=2))
+    writer.write_arrays(RunFile.WEIGHTS, result.training.weights)
+    writer.write_history(result.training.history)
+    if result.ensemble is not None:
+        writer.write_text(RunFile.ENSEMBLE, result.ensemble.model_dump_json())
+    members = [(each.task, each.training.weights) for each in result.members]
+    model = build_trained_model(result.plan.network, members)
+    with writer.model_file() as path:
+        model.save(path)
+    writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
+
+
+def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
+    """Store the metrics of each set, predictions, and the errors that intervals follow from.
+
+    Stored are the predictions of all held-out rows, and of a sample of the training rows.
+    """
+
+    def with_set(name: str, some: NDArray[np.int64] | None = None) -> pa.Table:
+        rows = result.tables[name].rows if some is None else len(some)
+        return result.prediction_table(name, {"split": strings([name] * rows, pa.string())}, some)
+
+    metrics = {name: result.metrics(name) for name in result.tables}
+    some = draw(np.arange(result.tables["train"].rows), SAMPLE_ROWS, result.config.seed)
+    writer.write_table(RunFile.SAMPLE, with_set("train", some))
+    writer.write_json(RunFile.METRICS, metrics)
+    if result.conformal is not None:
+        writer.write_text(RunFile.CONFORMAL, result.conformal.model_dump_json())
+    held_out = [with_set(name) for name in result.tables if name != "train"]
+    if held_out:
+        writer.write_table(RunFile.PREDICTIONS, pa.concat_tables(held_out))
+    return metrics
+
+
+def save_gates(
+    result: FitResult, comparison: BaselineComparison, writer: RunWriter
+) -> Sequence[GateResult] | None:
+    """Check the gates of the config and store the results, if it has any."""
+    gates = result.config.gates
+    if not gates:
+        return None
+    estimates: dict[str, Mapping[str, Estimate]] = {}
+    for split in dict.fromkeys(name.partition(".")[0] for name in gates):
+        if split in result.tables:
+            statistics = result.predictor.task.statistics(result.decoded(split))
+            named = {name: each for name, each in statistics.items() if f"{split}.{name}" in gates}
+            estimates[split] = estimate_statistics(named)
+    results = []
+    for name, gate in gates.items():
+        split, _, metric = name.partition(".")
+        estimate = estimates.get(split, {}).get(metric)
+        results.append(check_gate(name, gate, estimate, comparison.on(split)))
+    return run_recording.store_gates(results, writer)
+
+
+def explain_result(result: FitResult) -> Explanation:
+    """Explain a trained network, at a cost that does not grow with the table."""
+    from dlcli.training.objectives import gradient_norms
+
+    job, member = result.job, result.members[0]
+    if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
+        target = member.task.encode(result.tables["train"], ValueProblems())
+        train = replace(job.train, target=target)
+        config = job.config.model_copy(update={"seed": member.seed})
+        job = replace(job, config=config, task=member.task, train=train)
+    norms = partial(gradient_norms, job, member.training.weights)
+    tables = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
+    folds: list[Indices] = []
+    if result.config.ensemble_folds is not None:
+        if "test" in tables:
+            del tables["validation"]  # training rows, which show less than test rows
+        else:
+            folds = result.held_out
+    predictor, predictions = result.predictor, result.predictions
+    rows = result.rows
+    return explain(predictor, tables, rows.task, rows.decisions, predictions, norms, folds)

@@ -12,7 +12,7 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import AdvisingObserver, FitResult, advise, fit, load_tensorflow
+from dlcli.pipeline.fit import FitObserver, FitResult, fit, load_tensorflow
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, prepare
 from dlcli.pipeline.train_run import train
 from dlcli.tables.stored_columns import Storage
@@ -259,7 +259,7 @@ def causes(config: Path, folder: Path | None = None) -> tuple[str, ...]:
     train, held_out = rows.encoded["train"], rows.encoded.get("validation")
     job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, held_out)
     error = DivergenceError("", 1)
-    advise(error, job)
+    FitObserver().diverged(error, job)
     return notes_of(error)
 
 
@@ -273,7 +273,7 @@ def fit_only(config: Path, *settings: str) -> FitResult:
     """Fit a config, without all that `train` stores and compares afterwards."""
     rows, plan = prepared_for(config, None, *settings)
     load_tensorflow(plan.config, Events())
-    return fit(rows, plan, observer=AdvisingObserver())
+    return fit(rows, plan, observer=FitObserver())
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from dlcli.config.input_section import ScalingLayer
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis
-from dlcli.pipeline import baselines, fit, recorded_fit
+from dlcli.pipeline import baselines, fit, train_run
 from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.events import ClusterFigures
 from dlcli.pipeline.members import POLL_SECONDS, FactorTrial, MemberDivergence
@@ -363,7 +363,7 @@ def test_the_rows_that_a_cluster_trains_on_are_those_of_each_member():
     members = [SimpleNamespace(rows=rows) for rows in (30, 32, 34)]
     job = SimpleNamespace(network=SimpleNamespace(trainable_parameters=5))
     result = SimpleNamespace(members=members, job=job, config=SimpleNamespace(batch_size=8))
-    figures = recorded_fit.cluster_figures(workers, result, epochs=6, seconds=2.0)
+    figures = train_run.cluster_figures(workers, result, epochs=6, seconds=2.0)
     assert figures == ClusterFigures(2, rows_per_second=96.0, communication_share=0.06)
 
 

@@ -21,7 +21,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import (
     MemoryLimit,
     available_memory,
-    check_memory,
+    check_plan,
     memory_limits,
     optimizer_slots,
     required_memory,
@@ -128,7 +128,8 @@ def check(monkeypatch):
         given = [MemoryLimit(each, MACHINE) if isinstance(each, float) else each for each in limits]
         monkeypatch.setattr(preflight, "memory_limits", lambda: given)
         rows, plan = prepared_with(*settings)
-        check_memory(replace(rows, storage=Storage(Path("rows") if on_disk else None)), plan)
+        stored = Storage(Path("rows") if on_disk else None)
+        check_plan(replace(rows, storage=stored), plan, Events())
 
     return check
 
@@ -240,7 +241,7 @@ def now(name):
     text = Path("/proc/self/status").read_text()
     return int(re.search(name + r":\\s+(\\d+)", text)[1]) * 1024
 
-def check(rows, plan):
+def check(rows, plan, events):
     found["least"] = sum(required_memory(rows, plan).values())
     found["before"] = now("VmRSS")
 
@@ -250,7 +251,7 @@ def end(event):
         os._exit(0)
 
 found = {}
-train_run.check_memory = check
+train_run.check_plan = check
 train(load_config(Path("c.yaml"), sys.argv[1:]), None, end)
 """
 

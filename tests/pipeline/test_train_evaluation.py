@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.data_checks.sample import draw
-from dlcli.pipeline import recorded_fit
+from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train
 from dlcli.runs.manifest import RunFile
 
@@ -73,7 +73,7 @@ def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: P
 def test_no_more_training_rows_are_kept_than_a_page_shows(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded_fit, "SAMPLE_ROWS", 5)
+    monkeypatch.setattr(train_run, "SAMPLE_ROWS", 5)
     run = train(load_config(config), config.parent / "run")
 
     sample = run.sample.table.to_pydict()

@@ -16,9 +16,8 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitResult
 from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare
-from dlcli.pipeline.recorded_fit import explain_result
 from dlcli.pipeline.run_recording import TypeReasons
-from dlcli.pipeline.train_run import train
+from dlcli.pipeline.train_run import explain_result, train
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.runs.run_reader import open_run
