@@ -73,7 +73,6 @@ class Rows:
         return cls(true, outputs, weights)
 
 
-@dataclass(frozen=True)
 class NumberRows(Rows):
     """Numbers, (rows, columns), and their predictions in the same unit."""
 
@@ -93,7 +92,6 @@ class NumberRows(Rows):
         return self.outputs - self.true
 
 
-@dataclass(frozen=True)
 class LabelRows(Rows):
     """1 for each label that a row has, else 0, and probabilities, both (rows, labels).
 
@@ -119,7 +117,6 @@ class LabelRows(Rows):
         return np.where(self.true == 1, self.outputs, 1 - self.outputs)
 
 
-@dataclass(frozen=True)
 class PairRows(LabelRows):
     """1 for the second of two classes, else 0, and its probability, both (rows, 1)."""
 
@@ -137,7 +134,6 @@ class PairRows(LabelRows):
         return _by_class(self.true, self.decided, self.classes)
 
 
-@dataclass(frozen=True)
 class MarginRows(PairRows):
     """1 for the second of two classes, else 0, and a margin above 0 for it, both (rows, 1)."""
 
@@ -145,7 +141,6 @@ class MarginRows(PairRows):
     _border = 0.0
 
 
-@dataclass(frozen=True)
 class ClassRows(Rows):
     """Indices of several classes, (rows,), and a probability for each, (rows, classes).
 
@@ -190,7 +185,6 @@ def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:
 # Forms
 
 
-@dataclass(frozen=True)
 class Form(ABC):
     """A metric of one kind of target."""
 
@@ -213,7 +207,6 @@ class Form(ABC):
         return self.keras is not None
 
 
-@dataclass(frozen=True)
 class SumForm(Form):
     """A metric that is a function of sums over rows."""
 
@@ -272,7 +265,6 @@ class MedianOf(Form):
         return statistics.Median(rows.weights, self.loss(rows).T)
 
 
-@dataclass(frozen=True)
 class ExplainedVariance(SumForm):
     """The coefficient of determination, see `RSquared`."""
 
