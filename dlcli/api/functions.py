@@ -21,7 +21,8 @@ from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
 from dlcli.runs.run_reader import is_run_folder
 from dlcli.runs.run_reader import open_run as open_folder
 from dlcli.tables.memory_tables import MemoryTable, memory_table
-from dlcli.tables.source_files import file_format, locate_table
+from dlcli.tables.source_files import locate_table
+from dlcli.tables.table_formats import file_format
 
 ConfigSource = str | Path | Config | Mapping[str, Any]
 """A config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`."""

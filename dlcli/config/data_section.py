@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from dlcli.schema import section
 from dlcli.schema.urls import locate
-from dlcli.tables.format_choices import AutoFormat, FormatChoice
+from dlcli.tables.table_formats import AutoFormat, FormatChoice
 
 MEMORY = ":memory:"
 """Stands for a table in memory where a file is named, as in SQLite; only Python can give one."""

@@ -41,9 +41,9 @@ from dlcli.schema.urls import Url
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.delimited_text import read_layout
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import Notation
-from dlcli.tables.source_files import expand, find, recognize
+from dlcli.tables.source_files import expand, find
+from dlcli.tables.table_formats import CsvFormat, recognize
 
 SCRIPT = "train.py"
 _SETS = ("validation", "test")

@@ -27,11 +27,11 @@ from dlcli.prediction import prediction_tables
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import locked
 from dlcli.runs.run import Run
-from dlcli.tables.partitions import Partition, partitions
-from dlcli.tables.source_files import Batches, SourceFile, expand, file_format, find
+from dlcli.tables.source_files import Batches, Partition, SourceFile, expand, find, partitions
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import open_batches
+from dlcli.tables.table_formats import file_format
 from dlcli.training_job import SignalStop
 
 PLAN = "_predictions.json"

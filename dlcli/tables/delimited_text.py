@@ -18,17 +18,10 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from dlcli.errors import DataError, listed, plural
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.remote_files import InputStream
-from dlcli.tables.source_files import (
-    WRITE_HEADER,
-    Batches,
-    SourceFile,
-    check_names,
-    is_number,
-    is_tsv,
-)
+from dlcli.tables.source_files import WRITE_HEADER, Batches, SourceFile, check_names, is_number
 from dlcli.tables.table import FileNote
+from dlcli.tables.table_formats import CsvFormat, is_tsv
 
 LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""

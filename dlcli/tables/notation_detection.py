@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from dlcli.arrays import integers
 from dlcli.errors import joined, listed
 from dlcli.tables.column import USUAL_MISSING_WORDS, Column
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.number_notation import GAP, NEGATIVES, Notation
 from dlcli.tables.table import FileNote, Table
+from dlcli.tables.table_formats import CsvFormat
 
 _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")

@@ -1,29 +1,35 @@
 """Files at URLs: found, read in blocks or at random, compared, and written.
 
+Arrow has the file systems of `s3`, `gs`, `abfs` and `hdfs`, fsspec all others. What may pass is
+tried again: by the provider's own library in Arrow's for `s3` and `gs`, here for others. Errors
+name the URL. Credentials come from where these libraries look for them: the environment, the
+provider's files, or the machine's role.
+
 A file has a version, by which it is recognized: its ETag, or its size and time.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import re
+import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import partial
-from glob import has_magic
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, listed
+from dlcli.errors import DataError, DlcliError, UsageError, install_command, truncate
 from dlcli.schema.urls import Location, Url
-from dlcli.tables import remote_systems
-from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo, FileType
+    from fsspec import AbstractFileSystem
+    from pyarrow.fs import FileInfo, FileSystem, FileType
 
 _Result = TypeVar("_Result")
 _FIRST_BYTES, _MOST_BYTES = 2**16, 2**24
@@ -32,10 +38,29 @@ _SMALL_BYTES = 2**20
 """Bytes of a file that is fetched whole at once."""
 _MOST_REQUESTS = 16
 """Requests that are waited for at the same time."""
-_OBJECT_STORES = (*remote_systems.BUCKETS, "abfs", "abfss")
-"""Schemes where a file appears when it is written completely, and folders are only names."""
 _TIME_KEYS = ("Last-Modified", "LastModified", "mtime", "updated", "modified", "created")
 """Of what fsspec knows about a file, what changes when it is written."""
+_WAITS = (0.5, 2.0)
+"""Seconds before what has failed is tried again."""
+_MOST_TEXT = 200
+"""Most characters of a library's own text."""
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 30
+"""Time without a byte after which a server is given up."""
+BUCKETS = ("s3", "gs", "gcs")
+"""Schemes whose host is a bucket, and whose library tries again by itself."""
+_OBJECT_STORES = (*BUCKETS, "abfs", "abfss")
+"""Schemes where a file appears when it is written completely, and folders are only names."""
+_ARROW_SCHEMES = (*_OBJECT_STORES, "hdfs", "viewfs")
+_TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_FORBIDDEN_STATUS = (401, 403)
+_AWS_ERROR = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))?")
+_AWS_FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+_AWS_ABSENT = ("NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
+_FORBIDDEN = re.compile("PERMISSION_DENIED|UNAUTHENTICATED|AuthorizationFailure")
+_NO_CREDENTIALS = re.compile("OAuth2 access token|Failed to get token")
+"""In errors of Google's and Microsoft's libraries, which state no status."""
+_AWS_UNREACHABLE = ("NETWORK_CONNECTION", "REQUEST_TIMEOUT")
 
 
 @dataclass(frozen=True)
@@ -60,10 +85,7 @@ class RemoteFile:
         Raises:
             UsageError: if it can't be read.
         """
-        file = remote_systems.open_file(self.url)
-        # Those of Arrow's own file systems try again by themselves.
-        is_retried = not isinstance(file, pa.PythonFile)
-        return file if is_retried else pa.PythonFile(_Retried(self.url, file), mode="r")
+        return open_file(self.url)
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to since it was found.
@@ -73,7 +95,7 @@ class RemoteFile:
             UsageError: if it is not there any more.
         """
         if file_version(self.url) != (self.size, self.version):
-            raise changed(self.url)
+            raise _changed(self.url)
 
 
 def open_url(url: Url) -> BinaryIO:
@@ -124,23 +146,17 @@ class _Stream(InputStream):
         self._stream = self._stream or self._file.random_access()
         wanted = min(self._fetched, _MOST_BYTES, self._file.size - self._fetched)
         read = partial(self._stream.read_at, wanted, self._fetched)
-        block: bytes = remote_systems.attempt(self._file.url, read)
+        block: bytes = attempt(self._file.url, read)
         if len(block) != wanted:
-            raise changed(self._file.url)
+            raise _changed(self._file.url)
         self._fetched += wanted
         return block
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Read some bytes into a buffer."""
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
 
 
 class _Retried(InputStream):
     """A file for random access, of which a part is fetched again if the connection is lost."""
 
-    def __init__(self, url: Url, file: pa.NativeFile) -> None:
+    def __init__(self, url: Url, file: BinaryIO) -> None:
         self._url, self._stream = url, file
 
     def seekable(self) -> bool:
@@ -153,10 +169,10 @@ class _Retried(InputStream):
 
         def fetch() -> bytes:
             self._stream.seek(start)
-            block: bytes = self._stream.read(None if size < 0 else size)
+            block: bytes = self._stream.read(size)
             return block
 
-        return remote_systems.attempt(self._url, fetch)
+        return attempt(self._url, fetch)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Change the position."""
@@ -169,7 +185,7 @@ class _Retried(InputStream):
         return position
 
 
-def changed(url: Url) -> DataError:
+def _changed(url: Url) -> DataError:
     """Return the error for a file that was written to while it was read."""
     message = "has changed while it was read; read it again once nothing writes to it"
     return DataError(message, file=url)
@@ -185,29 +201,25 @@ def open_remote(url: Url) -> RemoteFile | BinaryIO:
         UsageError: if it is not there or can't be read.
     """
     size, version = file_version(url)
-    if size is not None and size > _SMALL_BYTES and (not url.is_http or _takes_ranges(url, size)):
-        with remote_systems.open_file(url) as handle:
-            beginning = remote_systems.attempt(url, partial(handle.read_at, _FIRST_BYTES, 0))
-        return RemoteFile(url, size, version, beginning)
-    system, path = remote_systems.file_system(url)
-    if url.is_http and (files := remote_systems.fsspec_files(system)) is not None:
-        stream = remote_systems.attempt(url, partial(files.open, path, "rb", block_size=0))
-    else:
-        stream = remote_systems.open_file(url)
-    return cast(BinaryIO, _Checked(url, stream))
-
-
-def _takes_ranges(url: Url, size: int) -> bool:
-    """Return whether a web server sends a part of a file; fsspec raises `ValueError` if not."""
+    system, path = file_system(url)
+    files = _fsspec_files(system) if url.is_http else None
 
     def takes_range() -> bool:
-        try:
-            return len(handle.read_at(1, size - 1)) == 1
-        except ValueError:
-            return False
+        """Return whether a web server sends a part of a file; fsspec raises an error if not."""
+        assert files and size  # a web server's
+        with files.open(path, "rb") as handle, suppress(ValueError):
+            handle.seek(size - 1)
+            return len(handle.read(1)) == 1
+        return False
 
-    with remote_systems.open_file(url) as handle:
-        return remote_systems.attempt(url, takes_range)
+    if size and size > _SMALL_BYTES and (files is None or attempt(url, takes_range)):
+        with open_file(url) as handle:
+            beginning = attempt(url, partial(handle.read_at, _FIRST_BYTES, 0))
+        return RemoteFile(url, size, version, beginning)
+    if files is None:
+        return cast(BinaryIO, _Checked(url, open_file(url)))
+    stream = attempt(url, partial(files.open, path, "rb", block_size=0))
+    return cast(BinaryIO, _Checked(url, stream))
 
 
 class _Checked(InputStream):
@@ -218,7 +230,7 @@ class _Checked(InputStream):
 
     def read(self, size: int = -1) -> bytes:
         """Return some bytes, none at the end."""
-        with remote_systems.explained(self._url):
+        with explained(self._url):
             block: bytes = self._stream.read(size)
         return block
 
@@ -251,16 +263,16 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
     Raises:
         UsageError: if it is not there or can't be read.
     """
-    system, path = remote_systems.file_system(url)
-    if (files := remote_systems.fsspec_files(system)) is not None:
+    system, path = file_system(url)
+    if (files := _fsspec_files(system)) is not None:
         files.invalidate_cache()
-        facts = remote_systems.attempt(url, partial(files.info, path))
+        facts = attempt(url, partial(files.info, path))
         if facts.get("type") == "directory":
-            raise _is_folder(url)
+            raise is_folder(url)
         size, etag = facts.get("size"), facts.get("ETag")
         modified = next((str(facts[key]) for key in _TIME_KEYS if facts.get(key)), None)
     else:
-        with remote_systems.open_file(url) as handle, remote_systems.explained(url):
+        with open_file(url) as handle, explained(url):
             size, etag = handle.size(), handle.metadata().get("ETag")
         etag = etag and etag.decode()
         modified = None if etag else str(file_info(url).mtime_ns)
@@ -268,68 +280,10 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
     return size, version
 
 
-def _is_folder(url: Url, *, is_partitioned: bool = False) -> UsageError:
-    way_out = f"for all files in it, name '{url.rstrip('/')}/*.parquet'"
-    if is_partitioned:
-        way_out = ONLY_PARQUET
+def is_folder(url: Url, way_out: str = "") -> UsageError:
+    """Return the error for a folder in place of a file."""
+    way_out = way_out or f"for all files in it, name '{url.rstrip('/')}/*.parquet'"
     return UsageError(f"{url}: is a folder, a file was expected; {way_out}")
-
-
-# Folders and globs
-
-
-def remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
-    """Yield the files that a URL or a glob names, each with its partition.
-
-    Raises:
-        UsageError: if there is none, or it can't be found out.
-        DataError: for a partitioned folder that is partitioned in two ways.
-    """
-    from pyarrow.fs import FileType
-
-    if url.is_http:
-        if "*" in url.path:
-            raise UsageError(f"{url}: a web server lists no files; name each of them in a list")
-        yield url, ()
-    elif has_magic(url.path):
-        yield from ((file, ()) for file in _glob(url))
-    elif file_info(url).type == FileType.Directory:
-        folder = Url(f"{url.rstrip('/')}/")
-        # Other folders may be large, and are refused.
-        is_partitioned = any("=" in name for name in file_names(folder, FileType.Directory))
-        files = partitions(file_names(folder), url) if is_partitioned else []
-        if not files:
-            raise _is_folder(url, is_partitioned=is_partitioned)
-        yield from ((Url(folder + name), partition) for name, partition in files)
-    else:
-        yield url, ()
-
-
-def _glob(url: Url) -> list[Url]:
-    parts = url.split("/")
-    at = next(at for at, part in enumerate(parts) if at > 1 and has_magic(part))
-    if at < 3:
-        raise UsageError(f"{url}: a pattern can't be in the name of a bucket")
-    folder, pattern = Url("/".join(parts[:at])), parts[at:]
-    names = file_names(folder)
-    if "/".join(pattern) in names:  # a file whose name reads like a glob
-        return [url]
-    found = [Url(f"{folder}/{name}") for name in names if _is_match(name.split("/"), pattern)]
-    if not found:
-        content = f"has {listed(names)}" if names else "is empty, or no such folder"
-        raise UsageError(f"{url}: matches no file; {folder} {content}")
-    return found
-
-
-def _is_match(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether a path matches a glob, in which `**` stands for any number of folders."""
-    if not pattern:
-        return not names
-    if pattern[0] == "**" and len(pattern) > 1:
-        return any(_is_match(names[at:], pattern[1:]) for at in range(len(names)))
-    hidden = bool(names) and names[0].startswith(".") and not pattern[0].startswith(".")
-    is_same = bool(names) and not hidden and fnmatchcase(names[0], pattern[0])
-    return is_same and _is_match(names[1:], pattern[1:])
 
 
 def file_info(url: Url) -> FileInfo:
@@ -338,8 +292,8 @@ def file_info(url: Url) -> FileInfo:
     Raises:
         UsageError: if that can't be found out.
     """
-    system, path = remote_systems.file_system(url)
-    return remote_systems.attempt(url, partial(system.get_file_info, path))
+    system, path = file_system(url)
+    return attempt(url, partial(system.get_file_info, path))
 
 
 def file_names(folder: Url, only: FileType | None = None) -> list[str]:
@@ -354,9 +308,9 @@ def file_names(folder: Url, only: FileType | None = None) -> list[str]:
     """
     from pyarrow.fs import FileSelector, FileType
 
-    system, path = remote_systems.file_system(folder)
+    system, path = file_system(folder)
     selector = FileSelector(path, allow_not_found=True, recursive=only is None)
-    infos = remote_systems.attempt(folder, partial(system.get_file_info, selector))
+    infos = attempt(folder, partial(system.get_file_info, selector))
     root = f"{path.strip('/')}/"
     files = [info.path.lstrip("/") for info in infos if info.type == (only or FileType.File)]
     return sorted(name.removeprefix(root) for name in files)
@@ -378,7 +332,7 @@ def check_writable(url: Url) -> None:
     if file_info(url).type != FileType.NotFound:
         raise UsageError(f"{url}: exists already; name another file, or remove this one first")
     bucket = Url(f"{url.scheme}://{url.path.partition('/')[0]}")
-    if url.scheme in remote_systems.BUCKETS and file_info(bucket).type == FileType.NotFound:
+    if url.scheme in BUCKETS and file_info(bucket).type == FileType.NotFound:
         raise UsageError(f"{url}: no such bucket")
 
 
@@ -391,10 +345,10 @@ def upload(file: Path, url: Url) -> None:
     Raises:
         UsageError: if it can't be written.
     """
-    system, path = remote_systems.file_system(url)
+    system, path = file_system(url)
     parent, _, name = path.rpartition("/")
     written = path if url.scheme in _OBJECT_STORES else f"{parent}/.{name}.partial"
-    with remote_systems.explained(url):
+    with explained(url):
         content = pa.memory_map(str(file)).read_buffer() if file.stat().st_size else b""
         if url.scheme not in _OBJECT_STORES and parent:
             system.create_dir(parent)
@@ -410,3 +364,212 @@ def upload(file: Path, url: Url) -> None:
                 with suppress(Exception):  # the first error is the one to show
                     system.delete_file(written)
             raise
+
+
+# File systems
+
+
+def file_system(url: Url) -> tuple[FileSystem, str]:
+    """Return the file system of a URL, and the path in it.
+
+    Raises:
+        UsageError: for a scheme that is unknown or not installed, or a missing bucket.
+    """
+    if url.scheme == "s3":
+        endpoint = _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        region = _environment("AWS_REGION", "AWS_DEFAULT_REGION")
+        if region is None:
+            bucket, _, _ = url.path.partition("/")
+            region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
+        return _s3(endpoint, region), url.path.rstrip("/")
+    if url.scheme in _ARROW_SCHEMES:
+        return _arrow(url)
+    return _fsspec(url)
+
+
+def open_file(url: Url) -> pa.NativeFile:
+    """Open a file for random access.
+
+    Raises:
+        UsageError: if it is not there or can't be read.
+    """
+    system, path = file_system(url)
+    if (files := _fsspec_files(system)) is None:  # whose files try again by themselves
+        return attempt(url, partial(system.open_input_file, path))
+    return pa.PythonFile(_Retried(url, attempt(url, partial(files.open, path, "rb"))), mode="r")
+
+
+def _fsspec_files(system: FileSystem) -> AbstractFileSystem | None:
+    """Return the file system of fsspec that one is, whose errors say more; None for Arrow's."""
+    from pyarrow.fs import PyFileSystem
+
+    return system.handler.fs if isinstance(system, PyFileSystem) else None
+
+
+def _environment(*names: str) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+@cache
+def _region(bucket: str) -> str:
+    from pyarrow.fs import resolve_s3_region
+
+    region: str = resolve_s3_region(bucket)
+    return region
+
+
+@cache
+def _s3(endpoint: str | None, region: str) -> FileSystem:
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    return S3FileSystem(
+        endpoint_override=endpoint,
+        region=region,
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=_READ_SECONDS,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=len(_WAITS) + 1),
+    )
+
+
+def _arrow(url: Url) -> tuple[FileSystem, str]:
+    with explained(url):
+        if url.scheme in ("gs", "gcs"):
+            from datetime import timedelta
+
+            from pyarrow.fs import GcsFileSystem
+
+            limit = timedelta(seconds=_CONNECT_SECONDS)
+            return GcsFileSystem(retry_time_limit=limit), url.path.rstrip("/")
+        from pyarrow.fs import FileSystem
+
+        return cast(tuple["FileSystem", str], FileSystem.from_uri(str(url)))
+
+
+def _fsspec(url: Url) -> tuple[FileSystem, str]:
+    try:
+        from fsspec.core import url_to_fs
+        from fsspec.registry import get_filesystem_class
+    except ImportError:
+        message = f"a URL of {url.scheme}:// needs fsspec; {install_command('remote')}"
+        raise UsageError(f"{url}: {message}") from None
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    try:
+        get_filesystem_class(url.scheme)
+    except ValueError:
+        known = "s3, gs, abfs, hdfs, https, file"
+        message = f"unknown scheme {url.scheme}://; expected one of {known}, or of fsspec's others"
+        raise UsageError(f"{url}: {message}") from None
+    except ImportError as error:  # fsspec's text names the package to install
+        way_out = install_command("remote") if url.is_http else str(error)
+        raise UsageError(f"{url}: a package for {url.scheme}:// is missing; {way_out}") from None
+    with explained(url):
+        files, path = url_to_fs(str(url), **(_web_options() if url.is_http else {}))
+        return PyFileSystem(FSSpecHandler(files)), path
+
+
+def _web_options() -> dict[str, object]:
+    """Return options of fsspec's HTTP: time limits, the proxy and `.netrc`, and exact ranges."""
+    from aiohttp import ClientTimeout
+
+    timeout = ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS)
+    return {"client_kwargs": {"timeout": timeout, "trust_env": True}, "cache_type": "none"}
+
+
+# Errors and retries
+
+
+def attempt(url: Url, action: Callable[[], _Result]) -> _Result:
+    """Do something, again after a while if it fails for a reason that may pass.
+
+    Raises:
+        UsageError: if it fails.
+    """
+    for seconds in () if url.scheme in BUCKETS else _WAITS:
+        try:
+            return action()
+        except Exception as error:
+            if isinstance(error, DlcliError) or not _may_pass(error):
+                raise failure(url, error) from None
+        time.sleep(seconds)
+    with explained(url):
+        return action()
+
+
+@contextmanager
+def explained(url: Url) -> Iterator[None]:
+    """Turn the errors of a file system into one that names the URL.
+
+    Raises:
+        UsageError: in place of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise failure(url, error) from None
+
+
+def failure(url: Url, error: Exception) -> DlcliError:
+    """Return the error to raise for one of a file system.
+
+    Its own text is not quoted where it may contain a redirection to a signed URL.
+    """
+    if isinstance(error, DlcliError):
+        return error
+    cause = _cause(error)
+    status, aws = _status(cause), _AWS_ERROR.search(str(cause))
+    name = aws[1] if aws else ""
+    if aws and aws[2]:
+        status = int(aws[2])
+    if name == "NO_SUCH_BUCKET" or re.search(r"[Bb]ucket '.*' not found", str(cause)):
+        return UsageError(f"{url}: no such bucket")
+    if isinstance(cause, FileNotFoundError) or status in (404, 410) or name in _AWS_ABSENT:
+        return UsageError(f"{url}: no such file")
+    is_forbidden = isinstance(cause, PermissionError) or status in _FORBIDDEN_STATUS
+    if is_forbidden or name in _AWS_FORBIDDEN or _FORBIDDEN.search(str(cause)):
+        why = f"status {status}" if status else name or "access denied"
+        return UsageError(
+            f"{url}: may not be read or written with the credentials of this environment ({why})"
+        )
+    if _NO_CREDENTIALS.search(str(cause)):
+        return UsageError(f"{url}: there are no credentials for it in this environment")
+    if status:
+        return UsageError(f"{url}: the server has answered with status {status}")
+    if name in _AWS_UNREACHABLE or _is_unreachable(cause):
+        return UsageError(f"{url}: can't be reached: {_reason(cause)}")
+    return UsageError(f"{url}: can't be read or written: {_reason(cause)}")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what fsspec hides: it reports each failure of a web server as a missing file."""
+    if type(error).__name__ == "ClientPayloadError":  # caused by a status of aiohttp's own
+        return error
+    return error.__cause__ or error
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the status that a web server has answered with."""
+    status = getattr(error, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    kinds = (ConnectionError, TimeoutError, socket.gaierror)
+    return isinstance(error, kinds) or "Client" in type(error).__name__
+
+
+def _may_pass(error: Exception) -> bool:
+    cause = _cause(error)
+    if status := _status(cause):
+        return status in _TRANSIENT_STATUS
+    is_unknown_host = isinstance(cause, socket.gaierror) or "DNS" in type(cause).__name__
+    return _is_unreachable(cause) and not is_unknown_host
+
+
+def _reason(error: BaseException) -> str:
+    """Return the essence of an error's text, without the URLs in it."""
+    text = str(error).partition("\n")[0].partition("; Details:")[0]
+    if found := re.search(r"curlCode: \d+, (.*)", text) or _AWS_ERROR.search(text):
+        text = found[1]
+    text = re.sub(r"\w+://\S+", "...", text).rstrip(". ")
+    return truncate(text, _MOST_TEXT) or type(error).__name__

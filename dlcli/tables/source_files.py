@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import glob
 import io
 import os
@@ -10,28 +9,27 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from pathlib import Path, PurePath
-from typing import BinaryIO, Literal, cast
+from pathlib import Path, PurePath, PurePosixPath
+from typing import BinaryIO, cast
+from urllib.parse import unquote
 
 import pyarrow as pa
 
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.schema.urls import Location, Url, locate
-from dlcli.tables import remote_files
-from dlcli.tables.format_choices import FormatChoice
+from dlcli.tables import remote_files, table_formats
 from dlcli.tables.number_notation import Notation
-from dlcli.tables.partitions import ONLY_PARQUET, Partition, partitions
 from dlcli.tables.table import FileNote
 
 Source = str | Path | Sequence[str | Path]
 """A file or its URL, a glob such as `part-*.csv`, a partitioned folder, or a list of these; `-` is
 standard input."""
-Format = Literal["csv", "parquet", "arrow", "jsonl"]
 
 _HEAD_BYTES = 4096
 """Bytes by which a file's format is recognized."""
@@ -41,6 +39,12 @@ ALWAYS_ALLOWED = 2**29
 """Bytes that any source may have. A pipe may not have more, since it is held in memory."""
 _MOST_UNPACKED = 50
 """Bytes that a compressed file may have for each of its own; zeros have 1,000 in gzip."""
+Partition = tuple[tuple[str, str | None], ...]
+"""Columns and their values, None where they are missing, of all rows of a file."""
+_MISSING_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_PARQUET = (".parquet", ".pq")
+ONLY_PARQUET = "of folders with names such as 'year=2024', only Parquet files are read"
+"""The advice for a folder with such names and other files."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ def name_of(source: Source) -> str:
 def _matches(path: Location) -> list[tuple[Location, Partition]]:
     """Return the files that a path, a URL or a glob names, each with its partition."""
     if isinstance(path, Url):
-        return [*remote_files.remote_matches(path)]
+        return [*_remote_matches(path)]
     if os.path.isdir(path):
         files = []
         if any("=" in name for name in _entries(path)):  # others may be large, and are refused
@@ -274,6 +278,60 @@ def _glob(path: Path) -> list[Path]:
     entries = listed(sorted(_entries(folder)))
     content = f"has {entries}" if entries else "is empty"
     raise UsageError(f"{path}: matches no file; {folder} {content}")
+
+
+def _remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
+    """Yield the files that a URL or a glob names, each with its partition.
+
+    Raises:
+        UsageError: if there is none, or it can't be found out.
+        DataError: for a partitioned folder that is partitioned in two ways.
+    """
+    from pyarrow.fs import FileType
+
+    if url.is_http:
+        if "*" in url.path:
+            raise UsageError(f"{url}: a web server lists no files; name each of them in a list")
+        yield url, ()
+    elif glob.has_magic(url.path):
+        yield from ((file, ()) for file in _glob_of_urls(url))
+    elif remote_files.file_info(url).type == FileType.Directory:
+        folder = Url(f"{url.rstrip('/')}/")
+        folders = remote_files.file_names(folder, FileType.Directory)
+        is_partitioned = any("=" in name for name in folders)  # others may be large
+        files = partitions(remote_files.file_names(folder), url) if is_partitioned else []
+        if not files:
+            raise remote_files.is_folder(url, ONLY_PARQUET if is_partitioned else "")
+        yield from ((Url(folder + name), partition) for name, partition in files)
+    else:
+        yield url, ()
+
+
+def _glob_of_urls(url: Url) -> list[Url]:
+    parts = url.split("/")
+    at = next(at for at, part in enumerate(parts) if at > 1 and glob.has_magic(part))
+    if at < 3:
+        raise UsageError(f"{url}: a pattern can't be in the name of a bucket")
+    folder, pattern = Url("/".join(parts[:at])), parts[at:]
+    names = remote_files.file_names(folder)
+    if "/".join(pattern) in names:  # a file whose name reads like a glob
+        return [url]
+    found = [Url(f"{folder}/{name}") for name in names if _is_match(name.split("/"), pattern)]
+    if not found:
+        content = f"has {listed(names)}" if names else "is empty, or no such folder"
+        raise UsageError(f"{url}: matches no file; {folder} {content}")
+    return found
+
+
+def _is_match(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether a path matches a glob, in which `**` stands for any number of folders."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**" and len(pattern) > 1:
+        return any(_is_match(names[at:], pattern[1:]) for at in range(len(names)))
+    hidden = bool(names) and names[0].startswith(".") and not pattern[0].startswith(".")
+    is_same = bool(names) and not hidden and fnmatchcase(names[0], pattern[0])
+    return is_same and _is_match(names[1:], pattern[1:])
 
 
 def _remote(url: Url) -> SourceFile:
@@ -329,7 +387,7 @@ def _way_out(folder: Path) -> str:
     if any("=" in name and (folder / name).is_dir() for name in names):
         return ONLY_PARQUET
     endings = Counter(Path(name).suffix for name in names)
-    tables = [ending for ending in endings if ending.lower() in (*_ENDINGS, *_COMPRESSED)]
+    tables = [ending for ending in endings if table_formats.may_be_table(f"table{ending}")]
     if not tables:
         return "none of its files has the ending of a table, such as .csv"
     usual = max(tables, key=lambda ending: (endings[ending], ending))
@@ -344,107 +402,41 @@ def _entries(folder: Path) -> list[str]:
         return []
 
 
-# Recognizing the format
-
-_MAGIC_BYTES: tuple[tuple[bytes, Format], ...] = (
-    (b"PAR1", "parquet"),
-    (b"ARROW1\0\0", "arrow"),
-    (b"\xff\xff\xff\xff", "arrow"),  # the first message of the stream format
-)
-_JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
-_CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
-"""For a file with an ending of CSV, as a header may begin with a brace, too."""
-_NOT_TABLES: tuple[tuple[bytes, str], ...] = (
-    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a zip or an Excel file; unpack it, or export a CSV"),
-    (rb"%PDF-", "is a PDF; get the table from its source, as CSV"),
-    (rb"(?i)\s*<(?:!doctype html|html)", "is a web page, perhaps to log in; get the file itself"),
-    (rb"\s*<\?xml", "is XML; export the table as CSV"),
-    (rb"SQLite format 3\0", "is a SQLite database; export the table with sqlite3 -csv -header"),
-    (rb"\x80[\x02-\x05]", "is a Python pickle, which can run code; write Parquet or CSV"),
-    (rb"\x93NUMPY|\x89HDF\r\n|Obj\x01", "is NumPy, HDF5 or Avro; write Parquet or CSV"),
-    (rb"version https://git-lfs", "is only a Git LFS pointer; get the file with git lfs pull"),
-    (
-        rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
-        "is compressed twice or in an unsupported way; decompress it, or use gzip or zstd once",
-    ),
-    (rb"(?s).{257}ustar", "is a tar archive; unpack it"),
-)
-"""First bytes of files that are mistaken for tables, and what to do about each."""
-_ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".arrows": "arrow",
-    ".feather": "arrow",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
-_COMPRESSED = (".gz", ".zst")
-_NAMES: dict[Format, str] = {
-    "csv": "delimited text",
-    "parquet": "a Parquet file",
-    "arrow": "an Arrow file",
-    "jsonl": "JSON lines",
-}
-_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a]")
+# Partitioned folders
 
 
-def recognize(head: bytes, file: str) -> Format:
-    """Return the format of a file.
+def partitions(names: Iterable[str], folder: str) -> list[tuple[str, Partition]]:
+    """Return the files of a partitioned folder, each with its partition; none of any other folder.
 
     Args:
-        head: its first bytes.
-        file: its name, for messages.
+        names: all files below the folder, relative to it.
+        folder: its name in messages.
 
     Raises:
-        DataError: for a file that is not a table, or that is a table only by its name.
+        DataError: for a file that is partitioned by other columns than the first one.
     """
-    text = head.removeprefix(codecs.BOM_UTF8)
-    for beginning, message in _NOT_TABLES:
-        if re.match(beginning, text):
-            raise DataError(message, file=file)
-    for magic, format in _MAGIC_BYTES:
-        if head.startswith(magic):
-            return format
-    if _ending(file) in (".yaml", ".yml"):
-        raise DataError("is YAML, such as a config; name a table", file=file)
-    named = _ENDINGS.get(_ending(file))
-    if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):
-        return "jsonl"
-    if named in ("parquet", "arrow") and (not head or _NOT_TEXT.search(head)):
-        begins = "PAR1" if named == "parquet" else "ARROW1"
-        message = f"is not {_NAMES[named]}: it doesn't begin with {begins}; write it again"
-        raise DataError(message, file=file)
-    return "csv"
+    found = []
+    for name in names:
+        *folders, file = name.split("/")
+        is_hidden = any(part.startswith(("_", ".")) for part in (*folders, file))
+        if not is_hidden and PurePosixPath(file).suffix.lower() in _PARQUET:
+            found.append((name, tuple(filter(None, map(_key_and_value, folders)))))
+    if not any(partition for _, partition in found):
+        return []
+    first, expected = found[0][0], [key for key, _ in found[0][1]]
+    for name, partition in found:
+        if (keys := [key for key, _ in partition]) != expected:
+            columns = [listed(each) if each else "no column" for each in (keys, expected)]
+            message = f"is partitioned by {columns[0]}, and {first} by {columns[1]}"
+            raise DataError(message, file=f"{folder.rstrip('/')}/{name}")
+    return found
 
 
-def file_format(file: str) -> Format | None:
-    """Return the format that the ending of a file's name stands for, if it does for one."""
-    return _ENDINGS.get(_ending(file))
-
-
-def contradictions(stored: SourceFile, form: FormatChoice) -> Iterator[FileNote]:
-    """Yield the differences of a file's content from its name and from the config."""
-    format = recognize(stored.head(), stored.file)
-    if stored.compression is None and stored.file.lower().endswith(_COMPRESSED):
-        yield FileNote("is not compressed, despite its name", True)
-    if _ENDINGS.get(_ending(stored.file)) not in (None, format):
-        yield FileNote(f"is {_NAMES[format]} by its content, despite its name", True)
-    if form.name not in ("auto", format):
-        yield FileNote(f"is {_NAMES[format]} by its content; data.format is {form.name}", True)
-
-
-def is_tsv(file: str) -> bool:
-    """Return whether a file has an ending of tab-separated text."""
-    return _ending(file) in (".tsv", ".tab")
-
-
-def _ending(file: str) -> str:
-    path = PurePath(file.lower())
-    return path.with_suffix("").suffix if path.suffix in _COMPRESSED else path.suffix
+def _key_and_value(folder: str) -> tuple[str, str | None] | None:
+    key, sign, value = folder.partition("=")
+    if not (key and sign):
+        return None
+    return unquote(key), None if value == _MISSING_VALUE else unquote(value)
 
 
 # Opened files
@@ -471,6 +463,18 @@ class Batches:
     """The columns that have no name in the file, by the names that they got."""
     unread: tuple[str, ...] = ()
     """The columns of the file that are not among the rows."""
+
+
+def contradictions(stored: SourceFile, form: table_formats.FormatChoice) -> Iterator[FileNote]:
+    """Yield the differences of a file's content from its name and from the config."""
+    format = table_formats.recognize(stored.head(), stored.file)
+    found = f"is {table_formats.FORMAT_NAMES[format]} by its content"
+    if stored.compression is None and table_formats.is_compressed(stored.file):
+        yield FileNote("is not compressed, despite its name", True)
+    if table_formats.file_format(stored.file) not in (None, format):
+        yield FileNote(f"{found}, despite its name", True)
+    if form.name not in ("auto", format):
+        yield FileNote(f"{found}; data.format is {form.name}", True)
 
 
 def check_names(names: Sequence[str], file: str) -> None:

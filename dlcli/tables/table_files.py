@@ -16,30 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError, did_you_mean, named_columns
-from dlcli.tables import stored_columns
+from dlcli.tables import source_files, stored_columns, typed_files
 from dlcli.tables.delimited_text import open_text, read_names
-from dlcli.tables.format_choices import AutoFormat, CsvFormat, FormatChoice
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
-from dlcli.tables.source_files import (
-    Batches,
-    Source,
-    SourceFile,
-    check_names,
-    contradictions,
-    find,
-    name_of,
-    recognize,
-)
+from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
-from dlcli.tables.typed_files import (
-    open_arrow,
-    open_json_lines,
-    open_parquet,
-    row_group_sizes,
-    with_plain_types,
-)
+from dlcli.tables.table_formats import AutoFormat, CsvFormat, FormatChoice, recognize
 from dlcli.workers import ConnectedWorkers
 
 _AUTO = AutoFormat()
@@ -77,12 +61,12 @@ def read_table(
         data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), storage.folder)
         return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
     workers, how = storage.workers, (form, storage.folder, columns)
-    files = workers.agree(lambda: find(source))
+    files = workers.agree(lambda: source_files.find(source))
     if isinstance(workers, ConnectedWorkers):
         parts = _read_shares(files, how, workers)
     else:
         parts = [_read_part(each, *how) for each in files]
-    name = files[0].file if len(files) == 1 else name_of(source)
+    name = files[0].file if len(files) == 1 else source_files.name_of(source)
     return _merge(parts, name, missing, _csv_format(form))
 
 
@@ -101,7 +85,7 @@ def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tup
     """
     if isinstance(source, MemoryTable):
         return tuple(source.data.column_names)
-    first, *others = find(source)
+    first, *others = source_files.find(source)
     names = _read_names(first, form)
     for other in others:
         _check_same_names(names, first.file, _read_names(other, form), other.file)
@@ -131,11 +115,13 @@ def open_batches(
         if format == "csv":
             return open_text(stored, _csv_format(form))
         if format == "jsonl":
-            return open_json_lines(stored)
-        is_parquet = format == "parquet"
-        opened = open_parquet(stored, columns, groups) if is_parquet else open_arrow(stored)
-    check_names(opened.schema.names, stored.file)
-    return _with_partition(with_plain_types(opened, stored.file), stored)
+            return typed_files.open_json_lines(stored)
+        if format == "parquet":
+            opened = typed_files.open_parquet(stored, columns, groups)
+        else:
+            opened = typed_files.open_arrow(stored)
+    source_files.check_names(opened.schema.names, stored.file)
+    return _with_partition(typed_files.with_plain_types(opened, stored.file), stored)
 
 
 def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
@@ -180,7 +166,7 @@ def _read_part(
         groups: the row groups of a Parquet file to read.
         choose: selects rows.
     """
-    file_notes = list(contradictions(source, form))
+    file_notes = list(source_files.contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
     batches = open_batches(stored, form, columns, groups)
     with stored.reading():
@@ -261,7 +247,7 @@ def _read_share(
         return part, np.full(part.data.num_rows, rank, np.int32)
     ranks = np.arange(workers, dtype=np.int32)
     if recognize(file.head(), file.file) == "parquet":
-        groups = row_group_sizes(file)
+        groups = typed_files.row_group_sizes(file)
         if len(groups) >= workers:
             ends = np.arange(workers + 1) * len(groups) // workers
             held = [sum(groups[a:b]) for a, b in pairwise(ends.tolist())]

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
-from dlcli.tables.format_choices import AutoFormat, CsvFormat
+from dlcli.tables.table_formats import AutoFormat, CsvFormat
 
 MINIMAL = "data: {{train: {files}, format: {form}, target: y}}\nhidden: []\nepochs: 1\n"
 

@@ -22,7 +22,7 @@ from dlcli.config.training_choices import PiecewiseConstant
 from dlcli.config.tune_section import Range, Space
 from dlcli.schema.section import OneOf, Section
 from dlcli.schema.yaml_document import Values, parse
-from dlcli.tables.format_choices import _known_encoding
+from dlcli.tables.table_formats import _known_encoding
 from tests.config.schema import VALIDATOR
 
 TRICKY = ["no", "1e-3", "010", "null", "~", "true", "", " a ", "0x1F", "0o17", ".inf", "1:30", "=",

@@ -19,9 +19,9 @@ from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Predictor
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
+from dlcli.tables.table_formats import CsvFormat
 
 RUN = """
 data: {train: t.csv, target: y}

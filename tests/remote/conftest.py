@@ -71,7 +71,7 @@ def bucket(s3_server, request, monkeypatch):
 @pytest.fixture
 def web(monkeypatch):
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr("dlcli.tables.remote_systems._WAITS", (0.01, 0.01))
+    monkeypatch.setattr("dlcli.tables.remote_files._WAITS", (0.01, 0.01))
     with closing(WebServer()) as server:
         yield server
 

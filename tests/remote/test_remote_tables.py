@@ -16,8 +16,7 @@ import pytest
 from dlcli.errors import DataError, UsageError
 from dlcli.schema.urls import Url
 from dlcli.tables import remote_files
-from dlcli.tables.remote_files import file_version
-from dlcli.tables.remote_systems import failure
+from dlcli.tables.remote_files import failure, file_version
 from dlcli.tables.source_files import expand
 from dlcli.tables.table_files import read_header, read_table
 from tests.remote.conftest import parquet
@@ -234,8 +233,8 @@ class TestWebServers:
             read_table("https://nowhere.invalid/a.csv")
 
     def test_a_server_that_is_silent_is_given_up(self, web, monkeypatch):
-        monkeypatch.setattr("dlcli.tables.remote_systems._READ_SECONDS", 0.1)
-        monkeypatch.setattr("dlcli.tables.remote_systems._WAITS", ())
+        monkeypatch.setattr("dlcli.tables.remote_files._READ_SECONDS", 0.1)
+        monkeypatch.setattr("dlcli.tables.remote_files._WAITS", ())
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.csv"
             with pytest.raises(UsageError, match="can't be reached: "):

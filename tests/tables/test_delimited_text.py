@@ -15,9 +15,9 @@ from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
 from dlcli.tables import delimited_text
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
+from dlcli.tables.table_formats import CsvFormat
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "

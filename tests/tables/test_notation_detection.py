@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from dlcli.errors import DataError
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.notation_detection import may_have_notation
 from dlcli.tables.number_notation import NEGATIVES, Notation
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
+from dlcli.tables.table_formats import CsvFormat
 
 
 @pytest.fixture(autouse=True)

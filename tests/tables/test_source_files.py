@@ -20,9 +20,9 @@ from inline_snapshot import snapshot
 
 from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
-from dlcli.tables.format_choices import CsvFormat
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_header, read_table
+from dlcli.tables.table_formats import CsvFormat
 
 CSV = b"a,b\n1,2\n"
 
