@@ -11,7 +11,7 @@ import click
 from dlcli.cli import options
 from dlcli.cli.messages import print_message
 from dlcli.cli.run_argument import run_argument
-from dlcli.exports.formats import ENTRIES, FormatName, TextFormat, load_format
+from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
 
 if TYPE_CHECKING:
     from dlcli.exports.export_folder import Export
@@ -62,12 +62,11 @@ def export(
       dlcli export runs/houses --format python --output houses-script
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports.export_folder import check_export_options, export_run
+    from dlcli.exports.export_folder import choose_format, export_run
     from dlcli.runs.run_reader import open_run
 
     is_quantized = quantize is not None
-    check_export_options(named, level, quantize=is_quantized)
-    format = load_format(named)
+    format = choose_format(named, level, quantize=is_quantized)
     if output is not None:
         exported = export_run(open_run(run), named, output, level, quantize=is_quantized)
         print_export(exported, as_json)

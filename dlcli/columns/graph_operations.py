@@ -20,10 +20,11 @@ from dlcli.metrics.formula import Traced
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
 """A value of a graph, of a type of its format."""
-Function = Literal[
+UnaryFunction = Literal[
     "abs", "cos", "erf", "exp", "floor", "isnan", "log", "round", "sin", "sqrt", "tanh"
 ]
-"""A function of each element."""
+Function = UnaryFunction | Literal["maximum", "minimum"]
+"""A function of each element, or of two, of which the second may be a number."""
 
 BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
 """The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
@@ -51,24 +52,16 @@ class Operations(ABC):
         """Compare numbers or texts."""
 
     @abstractmethod
-    def apply(self, function: Function, x: Value) -> Value:
+    def apply(self, function: Function, *operands: Value) -> Value:
         """Apply a function to each element."""
 
     def log1p(self, x: Value) -> Value:
         """Return log(1 + x) of each element."""
         return self.apply("log", x + 1.0)
 
-    @abstractmethod
-    def minimum(self, x: Value, y: Value) -> Value:
-        """Return the lesser of two numbers."""
-
-    @abstractmethod
-    def maximum(self, x: Value, y: Value) -> Value:
-        """Return the greater of two numbers."""
-
     def clip(self, x: Value, low: Value, high: Value) -> Value:
         """Return the number of a range that is nearest to each number."""
-        return self.minimum(self.maximum(x, low), high)
+        return self.apply("minimum", self.apply("maximum", x, low), high)
 
     @abstractmethod
     def lookup(self, table: NDArray[Any], index: Value) -> Value:
@@ -185,8 +178,8 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "less": lambda ops, x, y: x < y,
     "less_equal": lambda ops, x, y: x <= y,
     "greater": lambda ops, x, y: x > y,
-    "maximum": lambda ops, x, y: ops.maximum(x, y),
-    "minimum": lambda ops, x, y: ops.minimum(x, y),
+    "maximum": lambda ops, x, y: ops.apply("maximum", x, y),
+    "minimum": lambda ops, x, y: ops.apply("minimum", x, y),
     "clip": lambda ops, x, low, high: ops.clip(x, low, high),
     "where": lambda ops, condition, x, y: ops.where(condition, x, y),
     "square": lambda ops, x: x * x,

@@ -403,10 +403,10 @@ class TextEncoder(column_type.SparseEncoder):
         if self.encoding == "count":
             return x
         if self.encoding == "multi_hot":
-            return ops.minimum(x, 1.0)
+            return ops.apply("minimum", x, 1.0)
         weighted = x * ops.constant(np.array([self.rarity], np.float32))
         norm = ops.apply("sqrt", ops.sum_last(weighted * weighted, keep=True))
-        return weighted / ops.maximum(norm, 1e-30)
+        return weighted / ops.apply("maximum", norm, 1e-30)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
         """Return how texts become counts, see `ColumnEncoder`."""

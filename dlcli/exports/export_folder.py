@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +21,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__, safe_files
+from dlcli.columns.client_values import ModelInput, as_code, single_line
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.errors import ExportError, UsageError, option
-from dlcli.exports.agreement import TOLERANCE, Agreement, Arrays, ExportDocument, Runner, compare
-from dlcli.exports.check_rows import held_out_rows, made_up_rows
-from dlcli.exports.formats import ENTRIES, FolderFormat, FormatName, TextFormat, load_format
-from dlcli.exports.markdown import readme_of
-from dlcli.exports.model_interface import Exported, ModelFormat, type_name
+from dlcli.errors import ExportError, UsageError, first_names, option
+from dlcli.exports import agreement as agreements
+from dlcli.exports.agreement import Agreement, ExportDocument
+from dlcli.exports.formats import ENTRIES, Format, FormatName, TextFormat, load_format
+from dlcli.exports.model_interface import Arrays, Exported, ModelFormat, Runner, type_name
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 DOCUMENT = "export.json"
 CHECK = "check.json"
 README = "README.md"
 MADE_UP = "made-up rows"
+_MOST_NAMES = 20
+"""Classes or labels that are named."""
 _DTYPES: dict[str, Any] = {"string": object}
 
 
@@ -60,102 +63,81 @@ def export_run(
     *,
     quantize: bool = False,
 ) -> Export:
-    """Export a run in any format.
+    """Export a run in any format, and check that an exported model predicts the same.
 
     Args:
         run: of a training.
         format: the name of the format.
         output: the folder or the file to make.
-        level: see `export_model`.
-        quantize: see `export_model`.
-
-    Raises:
-        UsageError: if the output exists or can't be made, or an option has no effect.
-        ExportError: see `export_model`.
-        RunError: for a run without a network, or a damaged one.
-    """
-    check_export_options(format, level, quantize=quantize)
-    chosen = load_format(format)
-    if isinstance(chosen, TextFormat):
-        safe_files.refuse_existing_file(output)
-        text = chosen.text(run)
-        with safe_files.open_new_file(output) as stream:
-            stream.write(text.encode())
-    elif isinstance(chosen, FolderFormat):
-        chosen.write(run, output)
-    else:
-        return export_model(run, format, output, level, quantize=quantize)
-    return Export(output)
-
-
-def export_model(
-    run: Run,
-    format: FormatName,
-    output: Path,
-    level: float | None = None,
-    *,
-    quantize: bool = False,
-) -> Export:
-    """Export a run's model, and check that it predicts the same.
-
-    Args:
-        run: of a training.
-        format: the name of a format of models.
-        output: the folder to make.
         level: of intervals or sets of classes; by default `REPORTED_LEVEL`, if the run has
             held-out rows for them.
         quantize: store weights of 8 bits, which LiteRT can.
 
     Raises:
-        UsageError: if the folder exists or can't be made, the run has no rows for the level, or
-            the format has no quantization.
+        UsageError: if the output exists or can't be made, the run has no rows for the level, or an
+            option has no effect.
         ExportError: for what the format can't express, or a model that predicts otherwise.
         RunError: for a run without a network, or a damaged one.
     """
-    run.require_network()
-    check_export_options(format, level, quantize=quantize)
-    chosen = _model_format(format)
-    if quantize and chosen.quantized is not None:
-        chosen = chosen.quantized
-    exported = chosen.describe(_load_predictor(run, level))
+    chosen = choose_format(format, level, quantize=quantize)
+    if isinstance(chosen, ModelFormat):
+        run.require_network()
+        return Export(output, _export_model(run, format, chosen, output, level))
+    if isinstance(chosen, TextFormat):
+        safe_files.refuse_existing_file(output)
+        text = chosen.text(run)
+        with safe_files.open_new_file(output) as stream:
+            stream.write(text.encode())
+    else:
+        chosen.write(run, output)
+    return Export(output)
+
+
+def choose_format(name: FormatName, level: float | None, *, quantize: bool) -> Format:
+    """Return the format that options choose.
+
+    Raises:
+        UsageError: for the first option that has no effect on an export of this format.
+    """
+    chosen = load_format(name)
+    if level is not None and not (isinstance(chosen, ModelFormat) and chosen.has_intervals):
+        raise UsageError(f"{option('interval')} has no effect with {option('format', name)}")
+    if not quantize:
+        return chosen
+    if not (isinstance(chosen, ModelFormat) and chosen.quantized):
+        raise UsageError(f"{option('quantize')} has no effect with {option('format', name)}")
+    return chosen.quantized
+
+
+def _export_model(
+    run: Run, name: FormatName, format: ModelFormat, output: Path, level: float | None
+) -> ExportDocument:
+    """Write a model to a new folder, and return its description."""
+    exported = format.describe(_load_predictor(run, level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do
-            runner = chosen.write(exported, folder)
-            if chosen.load is not None:
-                runner = chosen.load(folder)
+            written = format.write(exported, folder)
+            runner = format.load(folder) or written
             assert runner is not None  # of a format that can't be loaded
-            checked, unchecked = _check(run, exported, chosen, runner, folder)
+            checked, unchecked = _check(run, exported, format, runner, folder)
         document = ExportDocument(
-            format=format,
+            format=name,
             dlcli=__version__,
             run=run.path.resolve().name,
             interval=exported.predictor.level if exported.predictor.conformal else None,
             names=exported.predictor.task.names,
-            quantized=quantize,
-            tolerance=chosen.tolerance,
+            quantized=format is format.quantized,
+            tolerance=format.tolerance,
             checked=checked,
             unchecked=unchecked,
             files={},
         )
-        readme = readme_of(exported, document, chosen.usage(exported))
+        readme = readme_of(exported, document, format.usage_of(exported))
         (folder / README).write_text(readme, encoding="utf-8")
         document = document.model_copy(update={"files": _digests(folder)})
         text = json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False)
         (folder / DOCUMENT).write_text(f"{text}\n", encoding="utf-8")
-    return Export(output, document)
-
-
-def check_export_options(format: FormatName, level: float | None, *, quantize: bool) -> None:
-    """Refuse options that have no effect on an export of a format.
-
-    Raises:
-        UsageError: for the first of them.
-    """
-    chosen = load_format(format)
-    if level is not None and not (isinstance(chosen, ModelFormat) and chosen.has_intervals):
-        raise UsageError(f"{option('interval')} has no effect with {option('format', format)}")
-    if quantize and not (isinstance(chosen, ModelFormat) and chosen.quantized):
-        raise UsageError(f"{option('quantize')} has no effect with {option('format', format)}")
+    return document
 
 
 def validate_export(path: Path) -> Export:
@@ -170,32 +152,24 @@ def validate_export(path: Path) -> Export:
     document = safe_files.parse_document(
         ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
     )
-    try:
-        format = _model_format(document.format)
-    except KeyError:
-        raise ExportError(f"{path}: is of the unknown format {document.format!r}") from None
+    names = (name for name in ENTRIES if name == document.format)
+    format = next(map(load_format, names), None)
+    if not isinstance(format, ModelFormat):
+        raise ExportError(f"{path}: is of the unknown format {document.format!r}")
     digests = _digests(path)
     for name, digest in document.files.items():
         if digests.get(name) != digest:
             finding = "has changed" if name in digests else "is missing"
             raise ExportError(f"{path / name}: {finding}; export the run again")
-    if format.load is None:
-        return Export(path, document.model_copy(update={"checked": {}}))
-    inputs, outputs = _read_check(path / CHECK)
+    checked = {}
     with quiet_tensorflow():
-        of_numbers = not document.names
-        found = format.load(path)(inputs)
-        agreement = compare(outputs, found, document.tolerance, of_numbers=of_numbers)
-    _require(agreement, str(path), MADE_UP)
-    return Export(path, document.model_copy(update={"checked": {MADE_UP: agreement}}))
-
-
-def _model_format(name: str) -> ModelFormat:
-    """Return a format of models, or raise `KeyError` if there is none of the name."""
-    for known in ENTRIES:
-        if name == known and isinstance(found := load_format(known), ModelFormat):
-            return found
-    raise KeyError(name)
+        if (runner := format.load(path)) is not None:
+            inputs, outputs = _read_check(path / CHECK)
+            tolerance, of_numbers = document.tolerance, not document.names
+            found = agreements.compare(outputs, runner(inputs), tolerance, of_numbers=of_numbers)
+            _require(found, str(path), MADE_UP)
+            checked = {MADE_UP: found}
+    return Export(path, document.model_copy(update={"checked": checked}))
 
 
 @contextmanager
@@ -259,20 +233,18 @@ def _check(
         inputs = format.values(exported, table)
         outputs = format.outputs(predictor.predict(table, ValueProblems(lenient=True)))
         found = runner(inputs)
-        agreement = compare(outputs, found, format.tolerance, of_numbers=of_numbers)
+        agreement = agreements.compare(outputs, found, format.tolerance, of_numbers=of_numbers)
         reason = _unread_values(exported, table) if agreement.failures else ""
         _require(agreement, str(run.path), kind, reason)
         checked[kind] = agreement
         return inputs, outputs
 
-    table, kind = held_out_rows(run, predictor)
+    table, kind = agreements.held_out_rows(run, predictor)
     if table is not None and table.rows:
         check(table, kind)
     with tempfile.TemporaryDirectory() as images:
-        # Where numbers are rounded more, extreme ones have no digits left, or decide how all others
-        # of a row are rounded.
-        has_extremes = format.tolerance == TOLERANCE
-        rows = made_up_rows(predictor, Path(images), has_extremes=has_extremes)
+        has_extremes = format.has_extremes
+        rows = agreements.made_up_rows(predictor, Path(images), has_extremes=has_extremes)
         inputs, outputs = check(rows, MADE_UP)
     _write_check(folder / CHECK, inputs, outputs)
     return checked, "" if len(checked) > 1 else kind
@@ -332,3 +304,80 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ExportError(f"{path}: can't be read: {error}") from None
+
+
+# The documentation
+
+
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
+
+
+def cell(text: str) -> str:
+    """Return a text for a cell of a table, on one line."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def describe_target(task: Task) -> str:
+    """Describe a target, its columns and classes as code: `species`, one of 3 classes: ..."""
+    names = first_names([*map(as_code, task.names)], _MOST_NAMES)
+    return task.describe(", ".join(map(as_code, task.columns)), names)
+
+
+def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
+    """Return the documentation of an exported model.
+
+    Args:
+        exported: the model.
+        document: what its check found.
+        usage: an example in Python.
+    """
+    target = describe_target(exported.predictor.task)
+    outputs = [(as_code(o.name), _typed(o.type, o.shape), o.meaning) for o in exported.outputs]
+    parts = [
+        f"# {single_line(document.run)}, as {document.format}",
+        f"Exported by dlcli {document.dlcli}: predicts {target}. "
+        "It takes any number of rows, each with a value for every input below.",
+        f"```python\n{usage}```",
+        "## Inputs",
+        "A value that `dlcli predict` refuses counts as missing here, as with "
+        "`--on-bad-row warn`: refuse it before if that matters.",
+        _inputs_table(exported.inputs),
+        "## Outputs",
+        markdown_table(("output", "type", "meaning"), outputs),
+        "## Check",
+        *_check_text(document),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
+    """Return the inputs as a table, one line for those that take the same."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in inputs:
+        key = (_typed(each.type, each.shape), " ".join(each.advice))
+        alike.setdefault(key, []).append(as_code(each.name))
+    lines = [(", ".join(names), kind, advice) for (kind, advice), names in alike.items()]
+    return markdown_table(("column", "type", "values"), lines)
+
+
+def _check_text(document: ExportDocument) -> list[str]:
+    lines = []
+    for rows, found in document.checked.items():
+        differences = [f"{name} {size:.2g}" for name, size in found.relative_difference.items()]
+        equal = [f"{name} {count:,}" for name, count in found.equal.items()]
+        lines.append((rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
+    text = [
+        "The model was run in its own runtime and compared with dlcli; `dlcli validate` does so "
+        "again on the made-up rows of `check.json`.",
+        markdown_table(("rows", "number", "largest difference, of their scale", "equal"), lines),
+    ]
+    if document.unchecked:
+        text.append(f"There are only made-up rows, since {cell(document.unchecked)}.")
+    return text
+
+
+def _typed(name: str, shape: tuple[int, ...]) -> str:
+    return f"{name} ({', '.join(map(str, ('rows', *shape)))})"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from dlcli.exports.model_interface import ModelFormat
@@ -52,8 +52,11 @@ class TextFormat:
     """Returns the text of a run."""
 
 
-def load_format(name: FormatName) -> ModelFormat | FolderFormat | TextFormat:
+Format: TypeAlias = "ModelFormat | FolderFormat | TextFormat"
+
+
+def load_format(name: FormatName) -> Format:
     """Return a format, whose module is imported."""
     module = import_module(f"dlcli.exports.{ENTRIES[name].module}")
-    found: ModelFormat | FolderFormat | TextFormat = module.FORMAT
+    found: Format = module.FORMAT
     return found

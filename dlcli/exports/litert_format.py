@@ -12,7 +12,6 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,10 @@ from dlcli.columns.client_values import RECIPE, ModelInput
 from dlcli.columns.graph_operations import Dtype, Function, Value
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, require_packages
-from dlcli.exports.agreement import Arrays, Runner
+from dlcli.exports import model_interface as interface
+from dlcli.exports import saved_model_format as saved_model
 from dlcli.exports.model_graph import in_input_order, predict
-from dlcli.exports.model_interface import (
-    Exported,
-    ModelFormat,
-    ModelOutput,
-    columns_of,
-    example_inputs,
-    outputs_of_model,
-    with_signature_names,
-)
-from dlcli.exports.tensorflow_operations import (
-    SIGNATURE,
-    TensorflowOperations,
-    store_saved_model,
-    tensorflow_loaded,
-)
+from dlcli.exports.model_interface import Arrays, Exported, ModelOutput, Runner
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table
 
@@ -50,7 +36,7 @@ _MOST_EXPONENT = 110.0
 """The exponential is infinite in 32 bits from there on, and 0 of the negative."""
 
 
-class _FloatOperations(TensorflowOperations):
+class _FloatOperations(saved_model.TensorflowOperations):
     """Operations that LiteRT has built in: float32 instead of float64, and no texts."""
 
     def constant(self, array: NDArray[Any]) -> Value:
@@ -59,7 +45,8 @@ class _FloatOperations(TensorflowOperations):
     def cast(self, x: Value, dtype: Dtype) -> Value:
         return super().cast(x, "float32" if dtype == "float64" else dtype)
 
-    def apply(self, function: Function, x: Value) -> Value:
+    def apply(self, function: Function, *operands: Value) -> Value:
+        x, *others = operands
         if function == "isnan":
             return self._tf.not_equal(x, x)
         if function in ("sin", "cos"):
@@ -72,7 +59,7 @@ class _FloatOperations(TensorflowOperations):
         if function == "exp":
             # LiteRT's sigmoid, which the converter makes of it, is NaN from about 1e27 on.
             x = self.clip(x, -_MOST_EXPONENT, _MOST_EXPONENT)
-        return super().apply(function, x)
+        return super().apply(function, x, *others)
 
     def log1p(self, x: Value) -> Value:
         # In 32 bits 1 + x loses digits of a small x, for which the series x - x²/2 + ... converges.
@@ -85,12 +72,92 @@ class _FloatOperations(TensorflowOperations):
         return index if table.dtype == object else super().lookup(table, index)
 
 
-def describe_for_litert(predictor: Predictor) -> Exported:
-    """Describe the model with inputs and outputs of numbers."""
-    inputs = with_signature_names(
-        each.number_input(notation) for each, notation in columns_of(predictor)
-    )
-    return Exported(predictor, inputs, tuple(map(_output, outputs_of_model(predictor))))
+class LitertFormat(interface.ModelFormat):
+    """A run's predictor as `model.tflite`, with `recipe.json`; loading it needs a package.
+
+    Args:
+        is_quantized: whether to store weights of 8 bits, of layers with 1,024 or more.
+    """
+
+    usage = f"""\
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+model = Interpreter(model_path="{FILE}").get_signature_runner("{saved_model.SIGNATURE}")
+outputs = model(
+    **{{{{
+{{inputs}}
+    }}}}
+)
+"""
+
+    def __init__(self, *, is_quantized: bool = False) -> None:
+        self.is_quantized = is_quantized
+        # Large numbers, such as times in seconds, are rounded to 32 bits before they are scaled.
+        self.tolerance = 0.1 if is_quantized else 1e-3
+        self.quantized = self if is_quantized else LitertFormat(is_quantized=True)
+
+    def describe(self, predictor: Predictor) -> Exported:
+        columns = interface.columns_of(predictor)
+        inputs = (each.number_input(notation) for each, notation in columns)
+        outputs = map(_output, interface.outputs_of_model(predictor))
+        return Exported(predictor, interface.with_signature_names(inputs), tuple(outputs))
+
+    def write(self, exported: Exported, folder: Path) -> None:
+        predictor = exported.predictor
+        with saved_model.tensorflow_loaded() as tf, tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            with tf.Graph().as_default():
+                values = {
+                    each.name: tf.compat.v1.placeholder(each.type, [None, *each.shape])
+                    for each in exported.inputs
+                }
+                ops = _FloatOperations()
+                outputs = predict(ops, predictor, _matrix(ops, predictor, [*values.values()]))
+                named = {name: tf.identity(each) for name, each in outputs.items()}
+                saved_model.store_saved_model(path, {saved_model.SIGNATURE: (values, named)})
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                str(path), signature_keys=[saved_model.SIGNATURE]
+            )
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            if self.is_quantized:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            try:
+                content = converter.convert()
+            except Exception as error:  # the converter has no base class of its errors
+                first = str(error).strip().partition("\n")[0]
+                message = f"LiteRT has not all operations of the network: {first}"
+                raise ExportError(message) from None
+        (folder / FILE).write_bytes(content)
+        recipe = json.dumps(_recipe(predictor), indent=2, ensure_ascii=False)
+        (folder / RECIPE).write_text(f"{recipe}\n", encoding="utf-8")
+
+    def load(self, folder: Path) -> Runner:
+        require_packages("a LiteRT model", "litert", "ai_edge_litert")
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_path=str(folder / FILE))
+            runner = interpreter.get_signature_runner(saved_model.SIGNATURE)
+            classes = json.loads((folder / RECIPE).read_text(encoding="utf-8"))["classes"]
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
+
+        def run(values: Arrays) -> dict[str, NDArray[Any]]:
+            outputs: dict[str, NDArray[Any]] = runner(**values)
+            if classes and isinstance(classes[0], str):
+                outputs = {**outputs, "prediction": np.array(classes)[outputs["prediction"]]}
+            return outputs
+
+        return run
+
+    def values(self, exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
+        problems = ValueProblems(lenient=True)
+        pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
+        return {each.name: feature.number_values(table, problems) for each, feature in pairs}
+
+    def example(self, each: ModelInput) -> str:
+        return f"np.zeros(({', '.join(map(str, (1, *each.shape)))},), np.{each.type})"
 
 
 def _output(of_model: ModelOutput) -> ModelOutput:
@@ -99,43 +166,6 @@ def _output(of_model: ModelOutput) -> ModelOutput:
         meaning = f"The index of the predicted class in `classes` of {RECIPE}."
         return replace(of_model, type="int64", meaning=meaning)
     return replace(of_model, type="float32") if of_model.type == "float64" else of_model
-
-
-def write_litert(exported: Exported, folder: Path, *, quantize: bool = False) -> None:
-    """Write a run's predictor as `model.tflite`, with `recipe.json`.
-
-    Args:
-        exported: the model.
-        folder: where to.
-        quantize: whether to store weights of 8 bits, of layers with 1,024 or more.
-
-    Raises:
-        ExportError: for an operation that LiteRT does not have built in.
-    """
-    predictor = exported.predictor
-    with tensorflow_loaded() as tf, tempfile.TemporaryDirectory() as temporary:
-        saved = Path(temporary) / "model"
-        with tf.Graph().as_default():
-            values = {
-                each.name: tf.compat.v1.placeholder(each.type, [None, *each.shape])
-                for each in exported.inputs
-            }
-            ops = _FloatOperations()
-            outputs = predict(ops, predictor, _matrix(ops, predictor, [*values.values()]))
-            named = {name: tf.identity(each) for name, each in outputs.items()}
-            store_saved_model(saved, {SIGNATURE: (values, named)})
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantize:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        try:
-            content = converter.convert()
-        except Exception as error:  # the converter has no base class of its errors
-            first = str(error).strip().partition("\n")[0]
-            raise ExportError(f"LiteRT has not all operations of the network: {first}") from None
-    (folder / FILE).write_bytes(content)
-    recipe = json.dumps(_recipe(exported), indent=2, ensure_ascii=False)
-    (folder / RECIPE).write_text(f"{recipe}\n", encoding="utf-8")
 
 
 def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]) -> Value:
@@ -149,41 +179,8 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]
     return ops.concat(parts)
 
 
-def load_litert(folder: Path) -> Runner:
-    """Load `model.tflite` into LiteRT's own interpreter.
-
-    Raises:
-        UsageError: without the package that it needs.
-        ExportError: for a file that is no such model.
-    """
-    require_packages("a LiteRT model", "litert", "ai_edge_litert")
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        runner = Interpreter(model_path=str(folder / FILE)).get_signature_runner(SIGNATURE)
-        classes = json.loads((folder / RECIPE).read_text(encoding="utf-8"))["classes"]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
-
-    def run(values: Arrays) -> dict[str, NDArray[Any]]:
-        outputs: dict[str, NDArray[Any]] = runner(**values)
-        if classes and isinstance(classes[0], str):
-            outputs = {**outputs, "prediction": np.array(classes)[outputs["prediction"]]}
-        return outputs
-
-    return run
-
-
-def litert_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
-    """Return what a client sends: what the recipe makes of the rows of a table."""
-    problems = ValueProblems(lenient=True)
-    pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
-    return {each.name: feature.number_values(table, problems) for each, feature in pairs}
-
-
-def _recipe(exported: Exported) -> dict[str, Any]:
+def _recipe(predictor: Predictor) -> dict[str, Any]:
     """Return what becomes numbers how, as JSON."""
-    predictor = exported.predictor
     columns = {
         feature.column: feature.recipe(predictor.missing_words(feature.column))
         for feature in predictor.encoding.features
@@ -192,28 +189,4 @@ def _recipe(exported: Exported) -> dict[str, Any]:
     return {"columns": columns, "classes": task.class_values.tolist(), "labels": [*task.labels]}
 
 
-def litert_usage(exported: Exported) -> str:
-    """Return an example in Python."""
-    lines = [
-        "import numpy as np",
-        "from ai_edge_litert.interpreter import Interpreter",
-        "",
-        f'model = Interpreter(model_path="{FILE}").get_signature_runner("{SIGNATURE}")',
-        "outputs = model(",
-        "    **{",
-    ]
-    return "\n".join([*lines, *example_inputs(exported, _example), "    }", ")", ""])
-
-
-def _example(each: ModelInput) -> str:
-    return f"np.zeros(({', '.join(map(str, (1, *each.shape)))},), np.{each.type})"
-
-
-_PLAIN = ModelFormat(
-    *(describe_for_litert, write_litert, load_litert, litert_usage, litert_values),
-    # Large numbers, such as times in seconds, are rounded to 32 bits before they are scaled.
-    tolerance=1e-3,
-)
-FORMAT = replace(
-    _PLAIN, quantized=replace(_PLAIN, write=partial(write_litert, quantize=True), tolerance=0.1)
-)
+FORMAT = LitertFormat()

@@ -16,8 +16,8 @@ from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
+from dlcli.exports.export_folder import cell, describe_target, markdown_table
 from dlcli.exports.formats import TextFormat
-from dlcli.exports.markdown import cell, describe_target, table
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictor import Predictor
@@ -98,7 +98,7 @@ def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
     for name in ("dlcli", "tensorflow", "keras"):
         if version := subject.fact(name):
             facts[name] = version
-    yield table(("", ""), [*facts.items()])
+    yield markdown_table(("", ""), [*facts.items()])
 
 
 def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
         for each in subject.data
     ]
     if files:
-        yield table(("file", "SHA-256 begins with"), files)
+        yield markdown_table(("file", "SHA-256 begins with"), files)
     is_out_of_fold = subject.run.config.ensemble_folds is not None
     rows = [
         (subject.run.config.adjective(name), f"{count:,}")
@@ -115,10 +115,10 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
         if not (is_out_of_fold and name == "validation")  # they are the training rows
     ]
     if rows:
-        yield table(("rows", "number"), rows)
+        yield markdown_table(("rows", "number"), rows)
     targets = [each for each in explanation.columns if each.role == "target"]
     if targets:
-        yield table(
+        yield markdown_table(
             ("target", "type", "values in training rows"),
             [
                 (as_code(each.name), each.type, _values(each, explanation.rows.get("train", 0)))
@@ -147,7 +147,7 @@ def _results(
             for split in every
         ]
         lines.append((fmt.metric_title(name), *cells))
-    yield table(("metric", *heads), lines)
+    yield markdown_table(("metric", *heads), lines)
     if estimates:
         biased = "Metrics of training rows are optimistically biased"
         if config.ensemble_folds is not None:
@@ -165,7 +165,7 @@ def _results(
         error = f"{explanation.importance_metric}{explanation.unit}"
         yield f"By how much the {error} rises if a column's values are permuted:"
         pairs = [(as_code(each.column), fmt.number(each.increase)) for each in important]
-        yield table(("column", f"increase of {error}"), pairs)
+        yield markdown_table(("column", f"increase of {error}"), pairs)
 
 
 def _limits(
@@ -213,7 +213,7 @@ def _contract(explanation: Explanation) -> Iterator[str]:
         for each in explanation.columns
         if each.role == "feature" and each.inputs
     ]
-    yield table(("column", "type", "range or values", "missing"), lines)
+    yield markdown_table(("column", "type", "range or values", "missing"), lines)
     if explanation.unlisted_columns:
         yield f"And {plural(explanation.unlisted_columns, 'more column')}."
 

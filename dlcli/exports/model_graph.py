@@ -184,8 +184,8 @@ def _intervals(
             signed = [ops.column(each, at) * sign for each in centers]
             columns.append(ops.as_column(_ranked_sum(ops, signed, scores, rank)))
         y = _in_unit(ops, unit, ops.concat(columns) * sign)
-        y = y if low is None else ops.maximum(y, low)
-        ends[name] = y if high is None else ops.minimum(y, high)
+        y = y if low is None else ops.apply("maximum", y, low)
+        ends[name] = y if high is None else ops.apply("minimum", y, high)
     return ends
 
 

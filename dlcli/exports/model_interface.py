@@ -2,17 +2,18 @@
 
 There is one input for each column that the network reads.
 What a format can't express is either refused, by the column's name, or left to the client, in a
-sentence of the model's documentation. `client_values` does what these sentences ask for.
+sentence of the model's documentation. `ModelFormat.values` does what these sentences ask for.
 """
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,19 @@ from numpy.typing import NDArray
 from dlcli.columns.client_values import ModelInput, as_code
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.exports.agreement import TOLERANCE, Arrays, Runner, outputs_of
-from dlcli.prediction.predictions import Predictions
+from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
+from dlcli.tasks.classification import Multilabel
 
+Arrays = Mapping[str, NDArray[Any]]
+"""Values of inputs or outputs by name; the first axis are the rows."""
+Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
+"""A loaded model: from inputs to outputs."""
+
+TOLERANCE = 1e-5
+"""Largest difference of a number, as a share of the output's scale."""
 _SHOWN_INPUTS = 12
 """Inputs of an example, at most."""
 
@@ -40,6 +48,29 @@ class ModelOutput:
     shape: tuple[int, ...]
     """The shape of a row's entry; of a plain one ()."""
     meaning: str
+
+
+def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """Return predictions as the outputs of an exported model."""
+    task, regions = predictions.task, predictions.regions
+    found: dict[str, NDArray[Any]] = {}
+    if task.outcome == "numbers":
+        found["prediction"] = predictions.decoded
+        if isinstance(regions, Intervals):
+            found |= {"lower": regions.array[:, :, 0], "upper": regions.array[:, :, 1]}
+        return {name: values[:, 0] if task.width == 1 else values for name, values in found.items()}
+    if task.outcome == "classes":
+        found["prediction"] = task.class_values[predictions.values]
+    else:
+        is_boolean = isinstance(task, Multilabel) and task.stored == "boolean"
+        found["prediction"] = predictions.values.astype(np.bool_ if is_boolean else np.int64)
+    if predictions.probabilities is None:
+        found["margin"] = predictions.decoded[:, 0].astype(np.float32)
+    else:
+        found["probabilities"] = predictions.probabilities.astype(np.float32)
+    if regions is not None:
+        found["prediction_set"] = regions.array
+    return found
 
 
 def outputs_of_model(predictor: Predictor) -> tuple[ModelOutput, ...]:
@@ -87,16 +118,6 @@ class Exported:
     inputs: tuple[ModelInput, ...]
     outputs: tuple[ModelOutput, ...]
 
-    @classmethod
-    def of(cls, predictor: Predictor) -> Exported:
-        """Describe a predictor as an exported model.
-
-        Raises:
-            ExportError: for a column whose values can't be read within a model, with its name.
-        """
-        inputs = (each.model_input(notation) for each, notation in columns_of(predictor))
-        return cls(predictor, tuple(inputs), outputs_of_model(predictor))
-
 
 def columns_of(predictor: Predictor) -> Iterator[tuple[FeatureEncoder, Notation]]:
     """Yield the encoders of a run with the notation of each column."""
@@ -128,52 +149,85 @@ def _parameter(name: str) -> str:
     return plain if plain[0].isalpha() else f"arg_{plain}"
 
 
-def client_values(exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
-    """Return what a client sends for the rows of a table, by input.
-
-    Args:
-        exported: the model, which takes the table's own columns.
-        table: read by the run's predictor.
-
-    Returns:
-        Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
-    """
-    pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
-    return {each.name: feature.client_values(table) for each, feature in pairs}
-
-
-def example_inputs(exported: Exported, example: Callable[[ModelInput], str]) -> Iterator[str]:
-    """Yield the lines of the first inputs in an example in Python.
-
-    Args:
-        exported: the model.
-        example: returns the code of a value of an input.
-    """
-    for each in exported.inputs[:_SHOWN_INPUTS]:
-        yield f"        {each.name!r}: {example(each)},"
-    if len(exported.inputs) > _SHOWN_INPUTS:
-        yield "        ...,"
-
-
-@dataclass(frozen=True)
-class ModelFormat:
+class ModelFormat(ABC):
     """A format of models that run."""
 
-    describe: Callable[[Predictor], Exported]
-    """Describes a predictor with the inputs and outputs that it has in this format."""
-    write: Callable[[Exported, Path], Runner | None]
-    """Writes the model to a folder; returns the model itself if it can't be loaded."""
-    load: Callable[[Path], Runner] | None
-    """Loads it from there; `None` for a format whose files may run code when they are loaded."""
-    usage: Callable[[Exported], str]
-    """An example in Python, for the documentation."""
-    values: Callable[[Exported, Table], Arrays] = client_values
-    """Returns what a client sends for the rows of a table."""
-    outputs: Callable[[Predictions], Arrays] = outputs_of
-    """Returns what the model should compute for predicted rows."""
-    tolerance: float = TOLERANCE
+    usage: ClassVar[str]
+    """An example in Python, for the documentation, with `{inputs}` and `{outputs}` to fill in, or
+    with the number of inputs as `{width}`."""
+    tolerance = TOLERANCE
     """Largest difference of a number, as a share of the output's scale."""
-    has_intervals: bool = True
+    has_intervals = True
     """True if models also compute intervals or sets of classes."""
     quantized: ModelFormat | None = None
     """The same with weights of 8 bits, if there is one."""
+
+    @property
+    def has_extremes(self) -> bool:
+        """True if the model is checked on numbers far beyond the training rows' range.
+
+        Where numbers are rounded more, such ones have no digits left, or decide how all others of a
+        row are rounded.
+        """
+        return self.tolerance == TOLERANCE
+
+    def describe(self, predictor: Predictor) -> Exported:
+        """Describe a predictor with the inputs and outputs that it has in this format.
+
+        Raises:
+            ExportError: for a column whose values can't be read within a model, with its name.
+        """
+        inputs = (each.model_input(notation) for each, notation in columns_of(predictor))
+        return Exported(predictor, tuple(inputs), outputs_of_model(predictor))
+
+    @abstractmethod
+    def write(self, exported: Exported, folder: Path) -> Runner | None:
+        """Write the model to a folder, and return the model itself if it can't be loaded.
+
+        Raises:
+            UsageError: without the packages that it needs.
+            ExportError: for what the format can't express.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path) -> Runner | None:
+        """Load the model from there; `None` if its files may run code when they are loaded.
+
+        Raises:
+            UsageError: without the packages that it needs.
+            ExportError: for files that are no such model.
+        """
+
+    def values(self, exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
+        """Return what a client sends for the rows of a table, by input.
+
+        Args:
+            exported: the model, which takes the table's own columns.
+            table: read by the run's predictor.
+
+        Returns:
+            Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
+        """
+        pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
+        return {each.name: feature.client_values(table) for each, feature in pairs}
+
+    def outputs(self, predictions: Predictions) -> dict[str, NDArray[Any]]:
+        """Return what the model should compute for predicted rows."""
+        return outputs_of(predictions)
+
+    def example(self, each: ModelInput) -> str:
+        """Return the code of a value of an input."""
+        raise NotImplementedError
+
+    def usage_of(self, exported: Exported) -> str:
+        """Return the example for a model, with its first inputs."""
+        lines = []
+        if "{inputs}" in self.usage:
+            shown = exported.inputs[:_SHOWN_INPUTS]
+            lines = [f"        {each.name!r}: {self.example(each)}," for each in shown]
+            lines += ["        ...,"] * (len(exported.inputs) > _SHOWN_INPUTS)
+        return self.usage.format(
+            inputs="\n".join(lines),
+            outputs=[each.name for each in exported.outputs],
+            width=exported.predictor.network.inputs,
+        )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
-from dlcli.exports import onnx_format
+from dlcli.exports import keras_format, onnx_format
 from tests.catalogue import hand_made
 
 OF_TENSORFLOW = ("litert", "saved_model", "keras")
@@ -151,8 +150,7 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
 
         return run_wrongly
 
-    wrong = replace(onnx_format.FORMAT, load=load_wrong_model)
-    monkeypatch.setattr(onnx_format, "FORMAT", wrong)
+    monkeypatch.setattr(onnx_format.FORMAT, "load", load_wrong_model)
     before = {*Path().iterdir()}
 
     result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "new/folder/out")
@@ -160,6 +158,24 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
     assert result.exit_code == 7
     assert f"predicts otherwise on training rows: {output}: differs" in result.stderr
     assert {*Path().iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pets")
+def test_a_keras_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch):
+    write = keras_format.FORMAT.write
+
+    def write_wrong_model(exported, folder):
+        run = write(exported, folder)
+        return lambda values: {name: array + 1 for name, array in run(values).items()}
+
+    monkeypatch.setattr(keras_format.FORMAT, "write", write_wrong_model)
+
+    result = dlcli("export", "runs/pets", "--format", "keras", "--output", "out")
+
+    assert result.exit_code == 7
+    assert "predicts otherwise on training rows: output: differs" in result.stderr
+    assert not Path("out").exists()
 
 
 @pytest.mark.usefixtures("double")

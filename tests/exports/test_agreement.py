@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.exports.agreement import compare
-from dlcli.exports.check_rows import made_up_rows
+from dlcli.exports.agreement import compare, made_up_rows
 from tests.exports.untrained_runs import make_run
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 
 from dlcli.config.data_section import Data
-from dlcli.exports.check_rows import held_out_rows
+from dlcli.exports.agreement import held_out_rows
 from dlcli.tables.table_files import read_table
 
 

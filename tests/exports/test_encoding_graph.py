@@ -24,8 +24,8 @@ from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.encoding import Encoding, fit_encoding
 from dlcli.exports.model_graph import encode
-from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, OnnxOperations
-from dlcli.exports.tensorflow_operations import TensorflowOperations
+from dlcli.exports.onnx_format import IR_VERSION, OPSETS, OnnxOperations
+from dlcli.exports.saved_model_format import TensorflowOperations
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task

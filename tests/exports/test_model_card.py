@@ -13,7 +13,7 @@ from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import ValueCount
-from dlcli.exports import markdown
+from dlcli.exports.export_folder import markdown_table
 from dlcli.exports.model_card import model_card
 from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineDifference
 from dlcli.reports.report_files import view_of
@@ -167,5 +167,5 @@ def test_a_diverged_run_has_no_card(tmp_path: Path) -> None:
 
 def test_no_name_ends_code_or_a_cell() -> None:
     assert as_code("a`b\nc") == "`a'b c`"
-    table = markdown.table(("x", "y"), [("a|b\nc", "d")])
+    table = markdown_table(("x", "y"), [("a|b\nc", "d")])
     assert table == "| x | y |\n| --- | --- |\n| a\\|b c | d |"

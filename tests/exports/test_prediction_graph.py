@@ -19,12 +19,12 @@ from dlcli.config.config_file import make_config
 from dlcli.config.layer_choices import Activation
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.encoding import Encoding
-from dlcli.exports.agreement import compare, outputs_of
-from dlcli.exports.litert_format import describe_for_litert, load_litert, write_litert
+from dlcli.exports.agreement import compare
+from dlcli.exports.litert_format import FORMAT as LITERT
 from dlcli.exports.model_graph import activate, forward, predict
-from dlcli.exports.model_interface import outputs_of_model
-from dlcli.exports.onnx_operations import IR_VERSION, OPSETS, Node, OnnxOperations
-from dlcli.exports.tensorflow_operations import TensorflowOperations
+from dlcli.exports.model_interface import outputs_of, outputs_of_model
+from dlcli.exports.onnx_format import IR_VERSION, OPSETS, Node, OnnxOperations
+from dlcli.exports.saved_model_format import TensorflowOperations
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.network.network import build_network
 from dlcli.prediction.conformal import Conformal
@@ -260,11 +260,11 @@ def test_predictions_by_litert_are_dlclis_and_of_the_types_described(
     matrix = RNG.normal(0, 1, (300, 3)).astype(np.float32)
     expected = outputs_of(predictor.predict_encoded(InMemoryInputs(matrix)))
 
-    exported = describe_for_litert(predictor)
-    write_litert(exported, tmp_path)
+    exported = LITERT.describe(predictor)
+    LITERT.write(exported, tmp_path)
 
     columns = {name: matrix[:, [at]].ravel() for at, name in enumerate("abc")}
-    found = load_litert(tmp_path)(columns)
+    found = LITERT.load(tmp_path)(columns)
     assert compare(expected, found, of_numbers=False).failures == ()
     model = Interpreter(model_path=str(tmp_path / "model.tflite"))
     types = {key: array.dtype for key, array in model.get_signature_runner()(**columns).items()}

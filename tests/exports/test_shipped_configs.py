@@ -16,10 +16,10 @@ from untrained_runs import make_run
 
 from dlcli.config.layer_choices import Activation
 from dlcli.errors import UsageError
-from dlcli.exports.export_folder import Export, export_model, validate_export
+from dlcli.exports.export_folder import Export, export_run, validate_export
 from dlcli.exports.litert_format import _FloatOperations
 from dlcli.exports.model_graph import activate
-from dlcli.exports.tensorflow_operations import tensorflow_loaded
+from dlcli.exports.saved_model_format import tensorflow_loaded
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.runs.run import Run
 from dlcli.schema.section import members_of
@@ -58,7 +58,7 @@ def differences(folders: list[Path]) -> dict[str, float]:
 @pytest.mark.slow
 def test_onnx_models_run_in_onnxruntime_alone(shipped_runs: dict[str, Run], tmp_path: Path) -> None:
     assert sorted(shipped_runs) == NAMES
-    exports = [export_model(run, "onnx", tmp_path / name) for name, run in shipped_runs.items()]
+    exports = [export_run(run, "onnx", tmp_path / name) for name, run in shipped_runs.items()]
 
     found = differences([each.path for each in exports])
 
@@ -73,7 +73,7 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     shipped_runs: dict[str, Run], tmp_path: Path
 ) -> None:
     run = shipped_runs["digits"]
-    small = export_model(run, "litert", tmp_path / "small", quantize=True)
+    small = export_run(run, "litert", tmp_path / "small", quantize=True)
 
     of_32_bits = 4 * run.predictor.network.parameters
     assert (small.path / "model.tflite").stat().st_size < of_32_bits
@@ -82,7 +82,7 @@ def test_weights_of_8_bits_are_smaller_and_compared_with_a_wider_tolerance(
     assert small.document.quantized
     assert validate_export(small.path).document.tolerance == 0.1
     with pytest.raises(UsageError, match="has no effect with format=onnx"):
-        export_model(run, "onnx", tmp_path / "other", quantize=True)
+        export_run(run, "onnx", tmp_path / "other", quantize=True)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_litert_may_round_large_numbers_that_differ_little(tmp_path: Path) -> No
     config = "data: {train: t.csv, target: y}\nhidden: [{units: 4}]\nepochs: 1\n"
     (tmp_path / "t.yaml").write_text(config)
     run = make_run(tmp_path / "t.yaml", tmp_path / "run")
-    found = export_model(run, "litert", tmp_path / "model").document.checked["training rows"]
+    found = export_run(run, "litert", tmp_path / "model").document.checked["training rows"]
     assert 1e-5 < found.relative_difference["prediction"] < 1e-3
 
 
@@ -157,7 +157,7 @@ def test_models_of_tensorflow_run_in_their_runtimes_alone(
     forks: Forks,
 ) -> None:
     exports = [
-        export_model(shipped_runs[name], format, tmp_path / f"{name}-{format}")
+        export_run(shipped_runs[name], format, tmp_path / f"{name}-{format}")
         for format, names in configs.items()
         for name in names
     ]
@@ -188,7 +188,7 @@ def test_columns_may_have_names_that_are_no_parameters_of_python(
     (tmp_path / "t.yaml").write_text(config)
     run = make_run(tmp_path / "t.yaml", tmp_path / "run")
 
-    exports = [export_model(run, each, tmp_path / each) for each in ("saved_model", "litert")]
+    exports = [export_run(run, each, tmp_path / each) for each in ("saved_model", "litert")]
 
     assert_alike_alone(exports, forks)
     readme = (exports[0].path / "README.md").read_text("utf-8")
