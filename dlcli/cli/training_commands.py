@@ -162,13 +162,13 @@ def train(
     Started on several machines with TF_CONFIG, or by srun, it joins the others, and they train one
     network together.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline.cluster_training import train_in_cluster
+    from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.train_run import train
     from dlcli.reports.report_files import write_report_if_cheap
 
     trained: Run | None
     if (cluster := _find_cluster(workers)) is not None:
-        trained = train_in_cluster(source, output, listener, cluster, worker_timeout)
+        trained = ClusterRun(source, output, listener, cluster, worker_timeout).train()
     else:
         trained = train(source, output, listener)
     if trained is not None:
@@ -325,7 +325,7 @@ def tune(
       dlcli tune --resume runs/houses-tune
       dlcli train runs/houses-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline.cluster_training import tune_in_cluster
+    from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.search import tune
     from dlcli.pipeline.search_context import SearchSettings
 
@@ -336,7 +336,7 @@ def tune(
             raise click.UsageError(f"--workers train one candidate at a time; remove {other}.")
         cluster = _find_cluster(workers)
         assert cluster is not None  # or this process has started it, and ended with it
-        return tune_in_cluster(source, search, output, listener, cluster, worker_timeout)
+        return ClusterRun(source, output, listener, cluster, worker_timeout).tune(search)
     return tune(source, search, output, listener)
 
 

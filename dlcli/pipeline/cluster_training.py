@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -56,96 +57,106 @@ _COMPARED_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class _Work:
-    """The work that the workers of a cluster share."""
+class ClusterRun:
+    """A run that the workers of a cluster train together."""
 
-    kind: RunKind
-    lead: Callable[[Recording], Run]
-    """The part of worker 0, which stores the run."""
-    join: Callable[[ConfigFile, Workers, bool], object]
-    """The part of the others; training may start over, or resume."""
+    source: ConfigFile | Path
+    """The config, or the unfinished run to resume."""
+    output: Path | None
+    """The run folder. If it is an unfinished run of the same config, this is resumed, so that
+    workers that are started again by a scheduler continue."""
+    listener: Listener
+    """Receives events, on worker 0."""
+    cluster: Cluster
+    """The workers."""
+    seconds: float
+    """How long to wait for the others at the start."""
 
+    def train(self) -> Run | None:
+        """Train together with the other workers.
 
-def train_in_cluster(
-    source: ConfigFile | Path,
-    output: Path | None,
-    listener: Listener,
-    cluster: Cluster,
-    seconds: float,
-) -> Run | None:
-    """Train together with the other workers of a cluster.
+        Returns:
+            The finished run on worker 0; `None` on the others.
 
-    Args:
-        source: the config, or the unfinished run to resume.
-        output: the run folder. If it is an unfinished run of the same config, this is resumed, so
-            that workers that are started again by a scheduler continue.
-        listener: receives events, on worker 0.
-        cluster: the workers.
-        seconds: how long to wait for the others before training.
+        Raises:
+            WorkerError: if a worker does not come, ends, or can't be reached any more.
+            DlcliError: see `train`; what is found by all workers is raised by each.
+        """
+        return self._run("train", train_recorded, join_training)
 
-    Returns:
-        The finished run on worker 0; `None` on the others.
+    def tune(self, settings: SearchSettings) -> Run | None:
+        """Search for a better config; the workers train each candidate together.
 
-    Raises:
-        WorkerError: if a worker does not come, ends, or can't be reached any more.
-        DlcliError: see `train`; what is found by all workers is raised by each.
-    """
-    work = _Work("train", train_recorded, join_training)
-    return _run_on_workers(work, source, output, listener, cluster, seconds)
+        Args:
+            settings: how the search is run: in one process on each worker, and not nested.
 
+        Returns:
+            The finished run on worker 0, of kind `tune`; `None` on the others.
 
-def tune_in_cluster(
-    source: ConfigFile | Path,
-    settings: SearchSettings,
-    output: Path | None,
-    listener: Listener,
-    cluster: Cluster,
-    seconds: float,
-) -> Run | None:
-    """Search for a better config; the workers of a cluster train each candidate together.
+        Raises:
+            WorkerError: if a worker does not come, ends, or can't be reached any more.
+            DlcliError: see `tune`; what is found by all workers is raised by each.
+        """
+        from dlcli.pipeline.search import join_search, tune_recorded
 
-    Args:
-        source: the config with its search space, or the unfinished search to resume.
-        settings: how the search is run: in one process on each worker, and not nested.
-        output: the run folder, see `train_in_cluster`.
-        listener: receives events, on worker 0.
-        cluster: the workers.
-        seconds: how long to wait for the others before the search.
+        lead = partial(tune_recorded, settings=settings)
+        return self._run("tune", lead, lambda file, workers, _: join_search(file, workers))
 
-    Returns:
-        The finished run on worker 0, of kind `tune`; `None` on the others.
+    def _run(
+        self,
+        kind: RunKind,
+        lead: Callable[[Recording], Run],
+        join: Callable[[ConfigFile, Workers, bool], object],
+    ) -> Run | None:
+        """Run the part of this worker.
 
-    Raises:
-        WorkerError: if a worker does not come, ends, or can't be reached any more.
-        DlcliError: see `tune`; what is found by all workers is raised by each.
-    """
-    from dlcli.pipeline.search import join_search, tune_recorded
+        Args:
+            kind: the kind of the run.
+            lead: the part of worker 0, which stores the run.
+            join: the part of the others; training may start over, or resume.
+        """
+        if isinstance(self.source, ConfigFile):
+            with self.source.located():
+                _check_engine(self.source.config)
+        if self.cluster.is_chief:
+            return self._lead(kind, lead)
+        self._join(join)
+        return None
 
-    def lead(recording: Recording) -> Run:
-        return tune_recorded(recording, settings)
+    def _lead(self, kind: RunKind, lead: Callable[[Recording], Run]) -> Run:
+        begun, output = self.source, self.output
+        if isinstance(begun, ConfigFile) and output is not None and is_unfinished(output):
+            begun = output if is_run_of(output, begun) else begun
+        recorded = run_recording.recorded(begun, kind, output, self.listener)
+        with ExitStack() as stack:
+            try:
+                recording = stack.enter_context(recorded)
+            except DlcliError as error:
+                decline(self.cluster, str(error))
+                raise
+            resumed = ""
+            if recording.writer is not None:
+                config = run_recording.moved_config(recording.file, Path(), keep_tune=True)
+                resumed = dump_config(config)
+            fields = {"_resumed": resumed, "_starts_over": recording.starts_over}
+            meet(self.cluster, {**_greeting(self.source), **fields}, self.seconds)
+            recording.workers = _connect(recording.file, self.cluster)
+            return lead(recording)
 
-    def join(file: ConfigFile, workers: Workers, _starts_over: bool) -> None:
-        join_search(file, workers)
-
-    work = _Work("tune", lead, join)
-    return _run_on_workers(work, source, output, listener, cluster, seconds)
-
-
-def _run_on_workers(
-    work: _Work,
-    source: ConfigFile | Path,
-    output: Path | None,
-    listener: Listener,
-    cluster: Cluster,
-    seconds: float,
-) -> Run | None:
-    if isinstance(source, ConfigFile):
-        with source.located():
-            _check_engine(source.config)
-    if cluster.is_chief:
-        return _lead(work, source, output, listener, cluster, seconds)
-    _join(work, source, cluster, seconds)
-    return None
+    def _join(self, join: Callable[[ConfigFile, Workers, bool], object]) -> None:
+        answer, file = meet(self.cluster, _greeting(self.source), self.seconds), self.source
+        if answer["_resumed"]:
+            file = make_config(answer["_resumed"])
+        assert isinstance(file, ConfigFile)  # as on worker 0, whose greeting is the same
+        # Worker 0 alone reacts to the signals that end training; it ends the others with itself.
+        with handling_terminating(signal.SIG_IGN):
+            with file.located():
+                workers = _connect(file, self.cluster)
+            try:
+                join(file, workers, answer["_starts_over"])
+            except (UsageError, ConfigError, DataError, DivergenceError) as error:
+                error.is_reported = True  # by worker 0, which finds the same
+                raise
 
 
 def _check_engine(config: Config) -> None:
@@ -160,52 +171,6 @@ def _check_engine(config: Config) -> None:
     if isinstance(engine, CompiledEngine) and engine.jit_compile is True:
         message = f"several workers train as a graph, without XLA; {remedy}"
         raise ConfigError([Problem("engine.jit_compile", message)])
-
-
-def _lead(
-    work: _Work,
-    source: ConfigFile | Path,
-    output: Path | None,
-    listener: Listener,
-    cluster: Cluster,
-    seconds: float,
-) -> Run:
-    begun = source
-    if isinstance(source, ConfigFile) and output is not None and is_unfinished(output):
-        begun = output if is_run_of(output, source) else source
-    recorded = run_recording.recorded(begun, work.kind, output, listener)
-    with ExitStack() as stack:
-        try:
-            recording = stack.enter_context(recorded)
-        except DlcliError as error:
-            decline(cluster, str(error))
-            raise
-        resumed = ""
-        if recording.writer is not None:
-            config = run_recording.moved_config(recording.file, Path(), keep_tune=True)
-            resumed = dump_config(config)
-        fields = {"_resumed": resumed, "_starts_over": recording.starts_over}
-        meet(cluster, {**_greeting(source), **fields}, seconds)
-        recording.workers = _connect(recording.file, cluster)
-        return work.lead(recording)
-
-
-def _join(work: _Work, source: ConfigFile | Path, cluster: Cluster, seconds: float) -> None:
-    answer = meet(cluster, _greeting(source), seconds)
-    if answer["_resumed"]:
-        file = make_config(answer["_resumed"])
-    else:
-        assert isinstance(source, ConfigFile)  # as on worker 0, whose greeting is the same
-        file = source
-    # Worker 0 alone reacts to the signals that end training; it ends the others with itself.
-    with handling_terminating(signal.SIG_IGN):
-        with file.located():
-            workers = _connect(file, cluster)
-        try:
-            work.join(file, workers, answer["_starts_over"])
-        except (UsageError, ConfigError, DataError, DivergenceError) as error:
-            error.is_reported = True  # by worker 0, which finds the same
-            raise
 
 
 def _greeting(source: ConfigFile | Path) -> dict[str, object]:

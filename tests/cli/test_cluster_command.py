@@ -96,7 +96,7 @@ def test_a_search_joins_a_cluster_only_with_the_option(
     dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set_cluster(monkeypatch, 1, *free_ports(2))
-    monkeypatch.setattr("dlcli.pipeline.cluster_training.tune_in_cluster", lambda *_: None)
+    monkeypatch.setattr("dlcli.pipeline.cluster_training.ClusterRun.tune", lambda *_: None)
     result = dlcli("tune", "line.yaml", "--workers", "2", "--json")
     assert (result.exit_code, result.stdout) == (0, "")
     space = "tune.space={epochs: [1, 2]}"
@@ -108,6 +108,6 @@ def test_only_the_worker_that_reports_prints_a_result(
     dlcli: Dlcli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set_cluster(monkeypatch, 1, *free_ports(2))
-    monkeypatch.setattr("dlcli.pipeline.cluster_training.train_in_cluster", lambda *_: None)
+    monkeypatch.setattr("dlcli.pipeline.cluster_training.ClusterRun.train", lambda *_: None)
     result = dlcli("train", "line.yaml", "--json")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -19,7 +19,7 @@ import pytest
 from dlcli.cluster import Cluster, expand_hosts, find_cluster, free_ports, meet, run_local_workers
 from dlcli.config.config_file import make_config
 from dlcli.errors import ConfigError, DlcliError, UsageError, WorkerError
-from dlcli.pipeline.cluster_training import train_in_cluster
+from dlcli.pipeline.cluster_training import ClusterRun
 from dlcli.pipeline.events import ignore
 
 ADDRESSES = ["one:2222", "two:2222"]
@@ -240,7 +240,7 @@ def test_an_engine_for_one_machine_is_refused_before_anything_else(
     text = f"data: {{train: absent.csv, target: y}}\nhidden: []\nepochs: 1\nengine: {engine}\n"
     cluster = Cluster(("localhost:1", "localhost:2"), 0)
     with pytest.raises(ConfigError) as caught:
-        train_in_cluster(make_config(text), None, ignore, cluster, 1)
+        ClusterRun(make_config(text), None, ignore, cluster, 1).train()
     assert message in str(caught.value)
 
 
@@ -250,7 +250,7 @@ def test_nobody_waits_for_a_worker_0_that_can_not_begin() -> None:
 
     def train(rank: int) -> Exception:
         with pytest.raises(DlcliError) as caught:
-            train_in_cluster(file, None, ignore, Cluster(addresses, rank), 60)
+            ClusterRun(file, None, ignore, Cluster(addresses, rank), 60).train()
         return caught.value
 
     with ThreadPoolExecutor(2) as pool:
