@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from dlcli.arrays import Indices, Matrix
 from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import ColumnEncoder
+from dlcli.columns.layout import Layout
 from dlcli.columns.registry import type_named
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
-from dlcli.explanation.column_statistics import input_indices
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
 from dlcli.metrics.statistic import Floats, finite
 from dlcli.network.layers import Weights
@@ -107,6 +107,14 @@ def sample_rows(sets: Sets, most: int) -> RowSample:
         np.concatenate([row_weights(each)[chosen[name]] for name, (_, each) in sets.items()]),
         indices,
     )
+
+
+def input_indices(layout: Layout) -> dict[str, Indices]:
+    """Return the indices of each column's inputs in the encoded matrix, by column in order."""
+    indices: dict[str, list[int]] = {}
+    for block, span in layout.slices():
+        indices.setdefault(block.column, []).extend(range(span.start, span.stop))
+    return {column: np.array(found, np.int64) for column, found in indices.items()}
 
 
 def row_weights(encoded: EncodedRows) -> Floats:

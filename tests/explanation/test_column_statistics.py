@@ -5,8 +5,8 @@ import pytest
 from inline_snapshot import snapshot
 from small_networks import case, rows_of
 
-from dlcli.explanation import column_statistics
-from dlcli.explanation.column_statistics import (
+from dlcli.explanation import explaining
+from dlcli.explanation.explaining import (
     MOST_BINS,
     ColumnDescriber,
     ListedColumn,
@@ -127,7 +127,7 @@ def test_what_nobody_reads_may_be_stored_otherwise_in_another_file():
 
 @pytest.mark.parametrize("scaling", ["standard", "none"])
 def test_of_a_long_table_moments_are_exact_and_counts_are_scaled(scaling, monkeypatch):
-    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
+    monkeypatch.setattr(explaining, "MOST_ROWS", 50)
     table = rows_of(x=[0.0, 1.0, 2.0, 5.0] * 50, y=[0.0, 1.0] * 100)
     found = view("x", table, table, input={"scaling": scaling})
     assert (found.mean, found.minimum, found.maximum) == (2, 0, 5)
@@ -139,7 +139,7 @@ def test_of_a_long_table_moments_are_exact_and_counts_are_scaled(scaling, monkey
 
 
 def test_of_a_long_table_a_constant_column_has_no_deviation(monkeypatch):
-    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
+    monkeypatch.setattr(explaining, "MOST_ROWS", 50)
     table = rows_of(x=[4.0] * 100, y=[0.0, 1.0] * 50)
     found = view("x", table, input={"features": {"x": "numeric"}, "scaling": "standard"})
     assert (found.mean, found.deviation) == (4, 0)
@@ -204,7 +204,7 @@ def test_held_out_values_that_are_no_times_are_left_out():
 
 
 def test_of_a_long_table_the_range_of_times_is_exact_and_counts_are_scaled(monkeypatch):
-    monkeypatch.setattr(column_statistics, "MOST_ROWS", 50)
+    monkeypatch.setattr(explaining, "MOST_ROWS", 50)
     dates = ["2024-01-01", *["2024-02-29", "2024-03-01"] * 99, "2025-01-01"]
     table = rows_of(x=dates, y=[0.0, 1.0] * 100)
     found = view("x", table, table, input={"features": {"x": "datetime"}})

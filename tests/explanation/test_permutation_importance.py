@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from small_networks import UNSCALED, case, rows_of
 
-from dlcli.explanation.column_statistics import input_indices, largest_inputs
+from dlcli.explanation.explaining import largest_inputs
 from dlcli.explanation.prediction_analysis import (
     first_layer_effects,
+    input_indices,
     permutation_importances,
     plan_importances,
     read_true_values,
