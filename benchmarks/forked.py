@@ -25,7 +25,7 @@ _LOADED = (
     *(
         "dlcli.cluster",
         "dlcli.pipeline.documents",
-        "dlcli.reports.run_report",
+        "dlcli.reports.training_report",
         "dlcli.tracking.tracked_events",
     ),
     *("pyarrow.csv", "pyarrow.parquet", "scipy.special"),

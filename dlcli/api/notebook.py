@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlcli.errors import UsageError
 from dlcli.pipeline import events
-from dlcli.reports.progress import EpochCount, epoch_line, progress_line
+from dlcli.reports.formatting import EpochCount, epoch_line, progress_line
 
 Progress = bool | events.Listener | None
 

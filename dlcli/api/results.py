@@ -17,10 +17,9 @@ from dlcli.errors import check_word
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline.documents import CrossValidation, Search
 from dlcli.pipeline.retraining import Reproduction
+from dlcli.reports import command_views
 from dlcli.reports.comparison_report import comparison_view
-from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
-from dlcli.reports.report_parts import inspection_view, reproduction_view
 from dlcli.reports.views import View, render_text
 from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.runs.run_reader import open_run
@@ -223,10 +222,10 @@ class DiagnosisResult(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `dlcli diagnose --json` prints."""
-        return diagnosis_document(self.run, self.findings)
+        return command_views.diagnosis_document(self.run, self.findings)
 
     def _view(self) -> View:
-        return diagnosis_view(self.run, self.findings)
+        return command_views.diagnosis_view(self.run, self.findings)
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,7 @@ class ReproductionResult(_Shown):
         return self.reproduction.event.to_json()
 
     def _view(self) -> View:
-        return reproduction_view(self.reproduction)
+        return command_views.reproduction_view(self.reproduction)
 
 
 @dataclass(frozen=True)
@@ -274,4 +273,4 @@ class InspectionResult(_Shown):
         return asdict(self.inspection)
 
     def _view(self) -> View:
-        return inspection_view(self.inspection)
+        return command_views.inspection_view(self.inspection)

@@ -148,7 +148,7 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
 
     from dlcli.cli.event_log import print_file_notes
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
-    from dlcli.reports.report_parts import inspection_view
+    from dlcli.reports.command_views import inspection_view
     from dlcli.reports.views import render_text
 
     table = read_for_inspection(data, targets or None)
@@ -200,7 +200,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
 
     from dlcli.cli.event_log import print_event, print_warning
     from dlcli.pipeline.preflight import check
-    from dlcli.reports.report_parts import layer_table
+    from dlcli.reports.command_views import layer_table
     from dlcli.reports.views import render_table
 
     checked = check(file, read_rows=data, listener=print_warning if is_quiet() else print_event)

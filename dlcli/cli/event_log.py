@@ -18,7 +18,6 @@ from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, pr
 from dlcli.errors import plural, printable
 from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
-from dlcli.reports.progress import epoch_line, member_line, progress_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +95,7 @@ class _TextLog:
         self._resumed: dict[int, int] = {}
 
     def add(self, event: events.Event) -> None:
-        if (line := progress_line(event)) is not None:
+        if (line := fmt.progress_line(event)) is not None:
             self._show_progress(line)
             return
         if isinstance(event, events.EpochEvent | events.MemberEvent):
@@ -155,7 +154,7 @@ class EpochLines:
         Epochs of members that are trained at the same time would come in any order.
         """
         if isinstance(event, events.MemberEvent):
-            print_line(member_line(event))
+            print_line(fmt.member_line(event))
         elif event.member is None:
             self._held = event
             if event.epoch == 1 or event.epoch % -(-event.of // _EPOCH_LINES) == 0:
@@ -165,7 +164,7 @@ class EpochLines:
         """Print the epoch that is held."""
         if self._held is not None:
             event, self._held = self._held, None
-            print_line(epoch_line(event))
+            print_line(fmt.epoch_line(event))
 
 
 # The lines of each event

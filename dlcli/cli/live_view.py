@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline.events import EpochEvent, MemberEvent
 from dlcli.reports import formatting as fmt
-from dlcli.reports.progress import LEARNING_RATE, EpochCount, metric_names
 from dlcli.reports.views import TableBlock, render_table
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class LiveView:
         self._clock = clock
         self._live: Live | None = None
         self._due = 0.0
-        self._count = EpochCount()
+        self._count = fmt.EpochCount()
         self._latest: dict[int, EpochEvent] = {}
         self._measures_of: dict[int, list[Measure]] = {}
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
@@ -90,7 +89,7 @@ class LiveView:
         member = event.member or 1
         if member not in self._measures_of:
             self._measures_of[member] = [
-                Measure(name, is_higher_better(name)) for name in metric_names(event)
+                Measure(name, is_higher_better(name)) for name in fmt.metric_names(event)
             ]
         for measure in self._measures_of[member]:
             measure.add(event.values[measure.name], event.epoch)
@@ -175,7 +174,7 @@ class LiveView:
 
     def _pace_line(self, speed: float | None) -> str:
         """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
-        rate = f"learning rate {fmt.number(self._shown.values[LEARNING_RATE])}"
+        rate = f"learning rate {fmt.number(self._shown.values[fmt.LEARNING_RATE])}"
         if speed is None:
             return rate
         if speed < 1 and self._rows is not None:

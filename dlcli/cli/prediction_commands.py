@@ -243,7 +243,7 @@ def evaluate(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.table_prediction import evaluate as evaluate_table
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
-    from dlcli.reports.report_parts import evaluation_view
+    from dlcli.reports.command_views import evaluation_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import opened_network
 

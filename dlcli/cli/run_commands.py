@@ -145,7 +145,7 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
       dlcli diagnose runs/houses --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.diagnosis.findings import diagnose as find_problems
-    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.command_views import diagnosis_document, diagnosis_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import open_run
 
@@ -164,7 +164,7 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results; when interrupted, of those that finished."""
     from dlcli.cli.event_log import print_warning
     from dlcli.pipeline.retraining import choose_patches, try_patches
-    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
+    from dlcli.reports.command_views import diagnosis_document, diagnosis_view
     from dlcli.reports.views import render_text
 
     patches = choose_patches(findings)

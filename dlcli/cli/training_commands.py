@@ -374,7 +374,7 @@ def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: 
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import reproduce as train_again
-    from dlcli.reports.report_parts import reproduction_view
+    from dlcli.reports.command_views import reproduction_view
     from dlcli.reports.views import render_text
     from dlcli.runs.run_reader import open_run
 

@@ -66,7 +66,6 @@ PROGRESS_SECONDS = 0.2
 """Time from one progress event to the next, at least."""
 REFIT = "refit"
 """The run folder within that of the cross-validation."""
-REFIT_FAILED = "training on all rows failed"
 """The beginning of the warning that reports a failure."""
 _SEEDS = 2**32
 
@@ -200,7 +199,8 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 best_epochs=found.best_epochs,
                 notes=found.notes,
                 gates=gates,
-                refit=None if refitted is None else str(refitted.path),
+                refit=str(refitted.path) if isinstance(refitted, Run) else None,
+                refit_problem=refitted if isinstance(refitted, str) else None,
             )
         )
         return writer.finish("cv")
@@ -674,11 +674,11 @@ def _refit_schedule(
     return schedule
 
 
-def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
+def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | str:
     """Train `refit.yaml` as the run `refit/`, or resume it.
 
     Returns:
-        The run; `None` if it can't be trained, which a warning reports.
+        The run; if it can't be trained, the reason, which a warning reports.
 
     Raises:
         Interrupted: if a signal has arrived; the message says how to resume the cross-validation.
@@ -697,5 +697,6 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | None:
         errors.OutOfMemoryError,
         errors.UsageError,
     ) as error:
-        events.warn(f"{REFIT_FAILED}: {release_memory(error)}")
-        return None
+        problem = release_memory(error)
+        events.warn(f"training on all rows failed: {problem}")
+        return problem

@@ -467,6 +467,8 @@ class CrossValidationResultEvent(Event, kind=RESULT):
     `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
     refit: str | None
     """The run that was trained on all rows; `null` without `--refit`."""
+    refit_problem: str | None = None
+    """Only if it could not be trained: why."""
 
 
 # Search

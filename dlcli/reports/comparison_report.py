@@ -13,8 +13,8 @@ from dlcli.errors import first_names, plural, printable
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
-from dlcli.reports.report_parts import direction_mark, metric_table
-from dlcli.reports.training_section import LEARNING_RATE, MOST_CURVES, curves_spec
+from dlcli.reports.command_views import direction_mark, metric_table
+from dlcli.reports.training_report import MOST_CURVES, curves_spec
 from dlcli.reports.views import (
     ChartBlock,
     GridBlock,
@@ -303,7 +303,7 @@ def _curve_charts(sides: Mapping[str, ComparedRun]) -> Iterator[ChartBlock]:
         table = TableBlock.of(list(lines.items()), columns)
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
         yield ChartBlock(
-            title=fmt.capitalize(words if bare == LEARNING_RATE else f"{words}, {split}"),
+            title=fmt.capitalize(words if bare == fmt.LEARNING_RATE else f"{words}, {split}"),
             spec=curves_spec(lines, colors),
             description=f"{'; '.join(parts)}.",
             numbers=table,

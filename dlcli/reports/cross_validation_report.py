@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.cross_validation import REFIT_FAILED
 from dlcli.pipeline.documents import CrossValidation, FoldResult
+from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
-from dlcli.reports import report_parts
 from dlcli.reports.charts import interval_chart
+from dlcli.reports.report_parts import Last, PredictedRows, RunLog
 from dlcli.reports.result_section import describe_weights, prediction_blocks
-from dlcli.reports.run_record import PredictedRows, RunRecord
-from dlcli.reports.training_section import bundle_charts
-from dlcli.reports.views import (
-    ChartBlock,
-    CodeBlock,
-    Figure,
-    GridBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    View,
-)
+from dlcli.reports.training_report import bundle_charts
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tasks.classification import Multilabel, classification
@@ -46,11 +35,11 @@ MOST_DOTS = 400
 _MOST_CURVES = 4
 _MOST_CHARTS = 8
 """Metrics with a chart of their own."""
-_MOST_COLUMNS = 5
+_MOST_METRICS_LISTED = 5
 """Metrics in the table of folds."""
 _FOLDS, _MEAN, _POOLED, _CONSTANT = "each fold", "mean of folds", "all rows", "constant baseline"
 _COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
-_SPLITS: Mapping[str, str] = {
+_WAYS_TO_SPLIT = {
     "random": "at random",
     "stratified": "at random within each class, so that each fold has the frequencies of classes",
     "group": "group by group, so that rows of one group are never on both sides",
@@ -69,14 +58,29 @@ _WHY_FOLDS_IN_TIME = (
 )
 
 
+class _Result(BaseModel):
+    """The fields of the log's last event that the report needs."""
+
+    refit_problem: str | None = None
+
+
+class _Log(RunLog):
+    """The log of a cross-validation."""
+
+    result: Last[_Result] = None
+
+
 @dataclass(frozen=True)
-class CrossValidationRecord(RunRecord):
-    """A cross-validation."""
+class CrossValidationRecord:
+    """A cross-validation, with what several parts of its report need."""
+
+    run: Run
+    document: CrossValidation
 
     @cached_property
-    def document(self) -> CrossValidation:
-        """Its result."""
-        return CrossValidation.of(self.run)
+    def log(self) -> _Log:
+        """Its log."""
+        return self.run.parse_log(_Log)
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -92,10 +96,10 @@ class CrossValidationRecord(RunRecord):
     @property
     def main(self) -> tuple[str, Estimate] | None:
         """The metric that decides, over all rows; `None` where it is undefined."""
-        name = self.document.main_metric or ""
-        pooled = self.document.pooled.get(name)
+        name = self.document.main_metric
+        pooled = self.document.pooled.get(name or "")
         is_defined = name in METRICS and pooled is not None and pooled.value is not None
-        return (name, pooled) if pooled and is_defined else None
+        return (name, pooled) if name and pooled and is_defined else None
 
     @property
     def failed(self) -> int:
@@ -146,65 +150,63 @@ class CrossValidationRecord(RunRecord):
             raise RunError(f"{self.run.path}: {message}") from None
 
 
-def cross_validation_view(run: Run) -> View:
+def cross_validation_view(run: Run) -> views.View:
     """Show a cross-validation: its metrics with intervals, and how its networks were trained.
 
     Raises:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
-    record = CrossValidationRecord.of(run)
-    cv = record.document
-    metrics = _metric_table(record)
-    sizes = {"classes": 0, "labels": 0} | {cv.task: len(cv.classes)}
-    target = report_parts.name_target(cv.target, sizes["classes"], sizes["labels"])
+    record = CrossValidationRecord(run, CrossValidation.of(run))
+    cv, metrics = record.document, _metric_table(record)
+    classes, labels = (cv.classes if cv.task == kind else () for kind in ("classes", "labels"))
     why, commands = _next_steps(record)
-    label = "predict" if record.is_trained("refit") else "train on all rows"
-    links = [(label, shlex.join(commands[0]))] if commands else []
-    return View(
-        title=record.title,
+    label = "predict" if report_parts.is_trained(run, "refit") else "train on all rows"
+    view = views.View(
         kicker="dlcli report: cross-validation",
-        lead=f"Predicts {target}.",
+        lead=f"Predicts {report_parts.name_target(cv.target, classes, labels)}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
         notes=report_parts.as_sentences(cv.notes),
         warnings=report_parts.as_sentences(record.log.warnings),
         blocks=(metrics,) if record.metrics else (),
-        links=(("run", str(run.path)), ("report", report_parts.report_link(run)), *links),
+        links=tuple((label, shlex.join(["dlcli", *words])) for words in commands[:1]),
         sections=lambda: list(_sections(record, metrics, why, commands)),
-        footer=report_parts.footer(record),
     )
+    return report_parts.run_view(run, view)
 
 
 def _sections(
-    record: CrossValidationRecord, metrics: TableBlock, why: str, commands: list[list[str]]
-) -> Iterator[PageSection]:
+    record: CrossValidationRecord, metrics: views.TableBlock, why: str, commands: list[list[str]]
+) -> Iterator[views.PageSection]:
     cv = record.document
     if record.metrics:
         charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        folds = TextBlock(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
-        yield PageSection("result", "The result", (folds, metrics, GridBlock(charts)))
+        folds = views.TextBlock(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
+        blocks = (folds, metrics, views.GridBlock(charts))
+        yield views.PageSection("result", "The result", blocks)
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         fitted = f"{count}, each predicted by the network that was fitted without it."
-        text = f"{fitted} {describe_weights(rows)}".rstrip()
-        blocks = prediction_blocks(rows, cv.seed)
-        yield PageSection("predictions", "The predictions", (TextBlock(text), *blocks))
+        text = views.TextBlock(f"{fitted} {describe_weights(rows)}".rstrip())
+        predicted = (text, *prediction_blocks(rows, cv.seed))
+        yield views.PageSection("predictions", "The predictions", predicted)
     if curves := _curve_charts(record):
-        is_part = len(cv.results) > MOST_DRAWN_FOLDS
-        note = (TextBlock(f"The first {MOST_DRAWN_FOLDS:,} folds are shown."),) if is_part else ()
-        yield PageSection("training", "The training", (*note, GridBlock(tuple(curves))))
-    yield PageSection("folds", "Each fold", (_fold_table(record),))
-    yield report_parts.config_section(record, TextBlock(_how_it_was_split(cv)))
-    code = (report_parts.commands_block(commands),) if commands else ()
-    search = TextBlock(
+        note = views.TextBlock(f"The first {MOST_DRAWN_FOLDS:,} folds are shown.")
+        shown = (note,) if len(cv.results) > MOST_DRAWN_FOLDS else ()
+        grid = views.GridBlock(tuple(curves))
+        yield views.PageSection("training", "The training", (*shown, grid))
+    yield views.PageSection("folds", "Each fold", (_fold_table(record),))
+    yield report_parts.config_section(record.run, views.TextBlock(_how_it_was_split(cv)))
+    search = views.TextBlock(
         "To look for a better config, name in its section tune what may vary; each candidate is "
         "evaluated in the same way:"
     )
-    yield PageSection(
-        "next", "Next steps", (TextBlock(why), *code, search, CodeBlock("dlcli tune CONFIG"))
-    )
-    yield report_parts.reproduction_section(record, TextBlock(report_parts.REPEATABLE))
+    code = (report_parts.commands_block(commands),) if commands else ()
+    steps = (views.TextBlock(why), *code, search, views.CodeBlock("dlcli tune CONFIG"))
+    yield views.PageSection("next", "Next steps", steps)
+    repeatable = views.TextBlock(report_parts.REPEATABLE)
+    yield report_parts.reproduction_section(record.run, repeatable)
 
 
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
@@ -225,9 +227,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if cv.set_aside:
         yield f"{plural(cv.set_aside, 'test row')} took no part."
-    yield from report_parts.positive_class(
-        record.metrics, cv.classes if cv.task == "classes" else ()
-    )
+    classes = cv.classes if cv.task == "classes" else ()
+    yield from command_views.positive_class(record.metrics, classes)
     yield from (each.sentence for each in record.run.gates)
 
 
@@ -247,44 +248,38 @@ def _ends(metric: str, interval: Estimate) -> str:
     return " to ".join(fmt.metric(metric, end) for end in interval.ends or ())
 
 
-def _figures(record: CrossValidationRecord) -> Iterator[Figure]:
+def _figures(record: CrossValidationRecord) -> Iterator[views.Figure]:
     cv = record.document
     if record.main is not None:
-        yield from _metric_figures(cv, *record.main)
+        metric, pooled = record.main
+        shown = partial(fmt.metric, metric)
+        ends, title = _ends(metric, pooled), fmt.metric_title(metric)
+        note = f"95 %: {ends}" if ends else "no interval"
+        yield views.Figure(f"{title}, all rows", shown(pooled.value), note)
+        mean, deviation = cv.by_fold.get(metric), cv.deviations.get(metric)
+        if mean is not None and mean.value is not None:
+            spread = f"± {shown(deviation)} standard deviation" if deviation is not None else ""
+            yield views.Figure(f"{title}, mean of folds", shown(mean.value), spread)
+        if (simple := cv.constant.get(metric)) is not None:
+            yield views.Figure("constant baseline", shown(simple))
     failed = f", {record.failed:,} of them failed" if record.failed else ""
     repeats = f" × {cv.repeats:,}" if cv.repeats > 1 else ""
     trained = f"{plural(len(cv.results), 'network')} trained{failed}"
-    yield Figure("Folds", f"{cv.folds:,}{repeats}", trained)
+    yield views.Figure("Folds", f"{cv.folds:,}{repeats}", trained)
     aside = f"{plural(cv.set_aside, 'test row')} took no part" if cv.set_aside else ""
-    yield Figure("Rows", f"{cv.rows:,}", aside)
+    yield views.Figure("Rows", f"{cv.rows:,}", aside)
     if cv.best_epochs is not None:
-        yield Figure("Best epoch", f"{cv.best_epochs:,}", "median of the folds")
-    sizes = [each.parameters for each in cv.results if each.parameters]
-    if sizes:
-        yield Figure("Parameters", f"{round(statistics.median(sizes)):,}", "trainable numbers")
+        yield views.Figure("Best epoch", f"{cv.best_epochs:,}", "median of the folds")
+    if sizes := [each.parameters for each in cv.results if each.parameters]:
+        median = round(statistics.median(sizes))
+        yield views.Figure("Parameters", f"{median:,}", "trainable numbers")
     seconds = sum(each.seconds for each in cv.results)
-    yield Figure("Time", fmt.duration(seconds), "of all folds")
+    yield views.Figure("Time", fmt.duration(seconds), "of all folds")
 
 
-def _metric_figures(cv: CrossValidation, metric: str, pooled: Estimate) -> Iterator[Figure]:
-    def shown(value: float | None) -> str:
-        return fmt.metric(metric, value)
-
-    ends = _ends(metric, pooled)
-    note = f"95 %: {ends}" if ends else "no interval"
-    title = fmt.metric_title(metric)
-    yield Figure(f"{title}, all rows", shown(pooled.value), note)
-    mean, deviation = cv.by_fold.get(metric), cv.deviations.get(metric)
-    if mean is not None and mean.value is not None:
-        spread = f"± {shown(deviation)} standard deviation" if deviation is not None else ""
-        yield Figure(f"{title}, mean of folds", shown(mean.value), spread)
-    if (simple := cv.constant.get(metric)) is not None:
-        yield Figure("constant baseline", shown(simple))
-
-
-def _metric_table(record: CrossValidationRecord) -> TableBlock:
+def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
     cv = record.document
-    table = TableBlock.of(
+    table = views.TableBlock.of(
         record.metrics,
         {
             "": str,
@@ -300,10 +295,10 @@ def _metric_table(record: CrossValidationRecord) -> TableBlock:
         "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
         "the mean (the median, if absolute errors are compared) or the most frequent class.",
     )
-    return replace(table, marks=tuple(map(report_parts.direction_mark, record.metrics)))
+    return replace(table, marks=tuple(map(command_views.direction_mark, record.metrics)))
 
 
-def _metric_chart(metric: str, record: CrossValidationRecord) -> ChartBlock:
+def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBlock:
     """Draw a metric of each fold, next to their mean, that of all rows and that of the baseline."""
     cv = record.document
     values = {
@@ -321,26 +316,24 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> ChartBlock:
         ends = fmt.span(low, high, first="from")
         median = fmt.number(statistics.median(values.values()))
         parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
-    for name, means in ((_MEAN, cv.by_fold), (_POOLED, cv.pooled)):
-        mean = means.get(metric)
+    constant = Estimate(value=cv.constant.get(metric))
+    means = {_MEAN: cv.by_fold.get(metric), _POOLED: cv.pooled.get(metric), _CONSTANT: constant}
+    for name, mean in means.items():
         if mean is not None and mean.value is not None:
-            point = {"x": mean.value, "l": mean.lower, "u": mean.upper}
-            rows.append({"y": name, "s": name, "f": name, **point})
+            ends_of_mean = {"l": mean.lower, "u": mean.upper} if name != _CONSTANT else {}
+            rows.append({"y": name, "s": name, "f": name, "x": mean.value, **ends_of_mean})
             parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
-    if (constant := cv.constant.get(metric)) is not None:
-        rows.append({"y": _CONSTANT, "s": _CONSTANT, "f": _CONSTANT, "x": constant})
-        parts.append(f"{fmt.capitalize(_CONSTANT)}: {fmt.number(constant)}.")
     present = {row["y"] for row in rows}
     colors = {name: color for name, color in _COLORS.items() if name in present}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
-    return ChartBlock(
+    return views.ChartBlock(
         title=fmt.capitalize(fmt.metric_title(metric)),
         spec=interval_chart(rows, list(colors), colors, tips=tips),
         description=" ".join(parts),
     )
 
 
-def _curve_charts(record: CrossValidationRecord) -> list[ChartBlock]:
+def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each fold and set of rows."""
     networks = {
         record.name_fold(each): {
@@ -365,7 +358,7 @@ def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
     ]
 
 
-def _fold_table(record: CrossValidationRecord) -> TableBlock:
+def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
     results = record.document.results
     has_problem = any(each.problem for each in results[:MOST_LISTED_FOLDS])
     columns: dict[str, Callable[[FoldResult], str]] = {"fold": record.name_fold}
@@ -377,18 +370,16 @@ def _fold_table(record: CrossValidationRecord) -> TableBlock:
         "held-out rows": lambda each: fmt.count(each.held_out),
         "inputs": lambda each: fmt.count(each.inputs),
         "parameters": lambda each: fmt.count(each.parameters),
-        "epochs": lambda each: f"{each.epochs:,}",
+        "epochs": lambda each: fmt.count(each.epochs),
         "best epoch": lambda each: fmt.count(each.best_epoch),
     }
-    columns |= {
-        name: partial(report_parts.metric_cell, name) for name in record.metrics[:_MOST_COLUMNS]
-    }
+    listed = record.metrics[:_MOST_METRICS_LISTED]
+    columns |= {name: partial(command_views.metric_cell, name) for name in listed}
     columns["time"] = lambda each: fmt.duration(each.seconds)
-    stops = record.run.config.early_stopping is not None and any(
-        each.validation for each in results
-    )
+    is_stopped = record.run.config.early_stopping is not None
+    stops = is_stopped and any(each.validation for each in results)
     stopping = "validation rows decided when to stop; " if stops else ""
-    return TableBlock.of(
+    return views.TableBlock.of(
         results,
         columns,
         "Rows, epochs and metrics",
@@ -402,32 +393,28 @@ def _fold_table(record: CrossValidationRecord) -> TableBlock:
 
 
 def _how_it_was_split(cv: CrossValidation) -> str:
-    way = _SPLITS.get(cv.split, fmt.shorten(cv.split, 40))
+    way = _WAYS_TO_SPLIT.get(cv.split, fmt.shorten(cv.split, 40))
     column = f" (column {fmt.shorten(cv.column, 40)})" if cv.column else ""
     text = f"Rows were assigned to folds {way}{column}, with random seed {cv.seed}."
     if cv.set_aside:
-        text += (
-            f" {plural(cv.set_aside, 'test row')} took no part, so that they can still evaluate "
-            "the final choice."
-        )
+        aside = plural(cv.set_aside, "test row")
+        text += f" {aside} took no part, so that they can still evaluate the final choice."
     return text
 
 
 def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
-    """Say how to get a network that predicts, with the commands."""
-    run = record.run
-    if record.is_trained("refit"):
+    """Say how to get a network that predicts, with the commands, without `dlcli`."""
+    run, epochs = record.run, record.document.best_epochs
+    if report_parts.is_trained(run, "refit"):
         refit = str(run.path / "refit")
-        commands = [["dlcli", "predict", refit, "DATA"], ["dlcli", "report", refit]]
-        return "A network was trained on all rows:", commands
+        return "A network was trained on all rows:", [["predict", refit, "DATA"], ["report", refit]]
     evaluated = "The networks of the folds evaluate the config and are not stored."
-    if any(each.startswith(REFIT_FAILED) for each in record.log.warnings):
+    if record.log.result and record.log.result.refit_problem:
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
-    epochs = record.document.best_epochs
     if run.has(RunFile.REFIT) and epochs is not None:
         # Each member of an ensemble with folds stops by its own.
-        duration = "" if record.run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
+        duration = "" if run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
         why = f"{evaluated} To predict, train one on all rows{duration}:"
-        return why, [["dlcli", "train", str(run.path / RunFile.REFIT)]]
+        return why, [["train", str(run.path / RunFile.REFIT)]]
     why = f"{evaluated} To predict, train one with the same config:"
-    return why, [["dlcli", "train", str(run.resolved_path())]]
+    return why, [["train", str(run.resolved_path())]]

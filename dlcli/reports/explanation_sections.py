@@ -32,7 +32,7 @@ from dlcli.reports.charts import (
     scatter_chart,
     series_colors,
 )
-from dlcli.reports.run_record import TrainingRecord
+from dlcli.reports.report_parts import TrainingRecord
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12

@@ -20,9 +20,8 @@ from dlcli.errors import by_caller
 from dlcli.pipeline.events import Listener, ReportEvent, WarningEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import LIGHT, settings, style_variables
-from dlcli.reports.run_record import RunLog, TrainingRecord
-from dlcli.reports.run_report import training_view
-from dlcli.reports.training_section import curve_charts
+from dlcli.reports.report_parts import RunLog
+from dlcli.reports.training_report import curve_charts, training_view
 from dlcli.reports.views import ChartBlock, View
 from dlcli.runs.run import Run
 from dlcli.runs.run_reader import write_page
@@ -55,7 +54,7 @@ def view_of(run: Run) -> View:
         from dlcli.reports.search_report import search_view
 
         return search_view(run)
-    return training_view(TrainingRecord.of(run))
+    return training_view(run)
 
 
 def render_report(run: Run) -> str:
@@ -96,7 +95,7 @@ def write_report_if_cheap(run: Run, listener: Listener) -> None:
         listener: receives the page, or a warning.
     """
     try:
-        trained = RunLog.of(run).trained
+        trained = run.parse_log(RunLog).trained
         if trained is None or trained.seconds is None or trained.seconds < LONG_SECONDS:
             return
         listener(ReportEvent(page=str(write_report(run))))
@@ -118,11 +117,12 @@ def training_curves(run: Run) -> tuple[bytes, str] | None:
     Raises:
         RunError: if a file of the run is damaged.
     """
-    record = TrainingRecord.of(run)
-    charts = curve_charts(record.run.history, record.best_epoch)[:2]
+    trained = run.parse_log(RunLog).trained
+    charts = curve_charts(run.history, trained.best_epoch if trained else None)[:2]
     if not charts:
         return None
-    return to_png(charts, record.title), " ".join(chart.description for chart in charts)
+    title = fmt.shorten(run.path.resolve().name)
+    return to_png(charts, title), " ".join(chart.description for chart in charts)
 
 
 def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:

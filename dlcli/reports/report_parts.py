@@ -1,33 +1,39 @@
-"""Parts that several reports share: metrics, the network, the config, and how a run was made."""
+"""A run as reports read it, and what its reports share: the config, and how it was made."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dlcli import __version__
-from dlcli.columns.identifiers import numbered_prefix
-from dlcli.columns.registry import type_named
-from dlcli.errors import joined, plural
-from dlcli.metrics.definitions import METRICS
+from dlcli.errors import RunError, plural
+from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import Verdict
+from dlcli.metrics.statistic import Floats, ThresholdCounts
+from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
+from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import PAGE, RunFile
+from dlcli.runs.run import Run
+from dlcli.runs.run_reader import open_run
+from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import TargetValues, Task
 
 if TYPE_CHECKING:
-    from dlcli.data_checks.inspection import ColumnOverview, Inspection
-    from dlcli.network.network import LayerSummary
-    from dlcli.pipeline.documents import Finalist, FoldResult
-    from dlcli.pipeline.events import NetworkEvent
-    from dlcli.pipeline.retraining import Reproduction
     from dlcli.prediction.baseline_comparison import BaselineDifference
-    from dlcli.reports.run_record import RunRecord
-    from dlcli.runs.run import Run
 
-"""Metrics of one of two classes; all others are alike for both."""
+AnyEvent = TypeVar("AnyEvent")
+Last = Annotated[AnyEvent | None, BeforeValidator(lambda logged: logged[-1])]
+"""The last event of its kind."""
 _VERDICTS: Mapping[Verdict, str] = {
     "better": "{subject} is better than {}",
     "worse": "{subject} is worse than {}",
@@ -48,240 +54,240 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "same": "Its hidden layers do not improve the predictions yet.",
     "not_significant": "Its hidden layers do not clearly improve the predictions.",
 }
-MOST_NAMES = 10
-"""Classes, labels or columns that are shown."""
 MOST_CHARACTERS = 60_000
 """Of a config; one of very many columns is longer."""
-_MOST_LAYERS = 60
-_LONGEST_NAME = 40
-_LONGEST_CELL = 60
-_MOST_COLUMNS = 40
-"""Columns that are listed one by one, even if they are numbered."""
-_FEWEST_ALIKE = 3
 _MOST_FILES = 100
 _MOST_NOTES = 20
+MOST_WARNINGS = 100
 _VERSIONS = ("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow")
 _MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
 
 
-def inspection_view(inspection: Inspection) -> views.View:
-    """Show the columns of a table, and the findings of checks."""
-    columns = inspection.columns
-    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
-    header = ("column", "type", "missing", "distinct", "values", "why")
-    rows = tuple(_overview_rows(columns))
-    found = (
-        views.DataFindingBlock(each.severity, each.message, each.advice)
-        for each in inspection.issues
-    )
-    blocks = (
-        views.TextBlock(f"{inspection.file}: {size}"),
-        views.TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
-        *(found if inspection.issues else [views.TextBlock("no problems found")]),
-    )
-    return views.View("", blocks=blocks)
+class RunLog(BaseModel):
+    """The log of a run, see `Run.parse_log`; a diverged training logs no end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Last[events.DataEvent] = None
+    target: Last[events.TargetEvent] = None
+    features: Last[events.FeaturesEvent] = None
+    network: Last[events.NetworkEvent] = None
+    engine: Last[events.EngineEvent] = None
+    device: Last[events.DeviceEvent] = None
+    resumed: Last[events.ResumedEvent] = None
+    trained: Last[events.TrainedEvent] = None
+    baselines: Last[events.BaselinesEvent] = None
+    warning: tuple[events.WarningEvent, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Each warning once, in order; of very many, the number of further ones is the last."""
+        messages = list(dict.fromkeys(each.message for each in self.warning))
+        more = len(messages) - MOST_WARNINGS
+        return (*messages[:MOST_WARNINGS], *([plural(more, "more warning")] if more > 0 else []))
 
 
-def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each column; of many columns, one for numbered neighbors of the same type."""
+class Scores(NamedTuple):
+    """The rows of a class or label, and the scores that the network gives each row for it."""
 
-    def kind(column: ColumnOverview) -> tuple[str | None, str, str]:
-        prefix = numbered_prefix(column.name) if len(columns) > _MOST_COLUMNS else None
-        return prefix, column.type, column.reason
-
-    for (prefix, *_), group in groupby(columns, kind):
-        alike = tuple(group)
-        if prefix is not None and len(alike) >= _FEWEST_ALIKE:
-            yield _joint_row(alike)
-        else:
-            yield from map(_overview_row, alike)
+    is_positive: NDArray[np.bool_]
+    """Shape `(rows,)`."""
+    scores: Floats
+    """Probabilities or margins, shape `(rows,)`."""
 
 
-def _joint_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
-    summaries = [column.values for column in columns]
-    missing = sum(each.missing for each in summaries)
-    distinct = [each.distinct for each in summaries]
-    bounds = [bound for each in summaries for bound in each.bounds or ()]
-    names = (fmt.shorten(column.name, _LONGEST_NAME // 2) for column in (columns[0], columns[-1]))
-    return (
-        " to ".join(names) + f" ({len(columns):,})",
-        columns[0].type,
-        _percent(missing, missing + sum(each.present for each in summaries)),
-        fmt.span(f"{min(distinct):,}", f"{max(distinct):,}"),
-        _range((min(bounds), max(bounds))) if bounds else "",
-        fmt.shorten(columns[0].reason, _LONGEST_CELL),
-    )
+class PredictedNumbers(NamedTuple):
+    """One predicted column of numbers, without the rows in which one is not finite."""
+
+    column: str
+    target: Floats
+    """Shape `(rows,)`, as all below."""
+    prediction: Floats
+    weights: Floats
 
 
-def _range(bounds: tuple[float, float]) -> str:
-    return fmt.span(*map(fmt.format_within(*bounds), bounds))
+@dataclass(frozen=True)
+class PredictedRows:
+    """The rows of one set, read from their table when they are needed.
 
-
-def _percent(missing: int, rows: int) -> str:
-    return f"{100 * missing / rows:.3g} %" if missing else ""
-
-
-def _overview_row(column: ColumnOverview) -> tuple[str, ...]:
-    values = column.values
-    of_type = type_named(column.type)
-    may_be_amounts = of_type.is_amount or not of_type.is_read or column.type == "target"
-    if may_be_amounts and values.bounds and values.distinct > 2:
-        held = _range(values.bounds)
-    else:
-        held = fmt.shorten(values.listing, _LONGEST_CELL)
-    return (
-        fmt.shorten(column.name, _LONGEST_NAME),
-        column.type,
-        _percent(values.missing, values.missing + values.present),
-        f"{values.distinct:,}",
-        held,
-        fmt.shorten(column.reason, _LONGEST_CELL),
-    )
-
-
-def reproduction_view(reproduction: Reproduction) -> views.View:
-    """Show what is equal in a run and in the one that was trained again."""
-    parts = views.TableBlock.of(
-        reproduction.parts,
-        {
-            "part": lambda part: part.part,
-            "result": lambda part: "equal" if part.equal else "differs",
-            "finding": lambda part: part.finding,
-        },
-        text_columns=(0, 1, 2),
-    )
-    causes = "; ".join(reproduction.causes)
-    blocks = [parts, views.TextBlock(f"likely cause: {causes}")] if causes else [parts]
-    return views.View("", blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
-
-
-def evaluation_view(
-    rows: int,
-    metrics: Mapping[str, Any],
-    classes: Sequence[str],
-    interval: Mapping[str, Any] | None = None,
-    without_weight: int = 0,
-) -> views.View:
-    """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
-
-    Args:
-        rows: the number of rows.
-        metrics: their metrics.
-        classes: the classes by name, whose confusion is shown; none of other targets.
-        interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
-        without_weight: the number of rows of weight 0 among them, shown separately.
+    Rows of weight 0 are omitted, and rows for which the network gave no finite score.
     """
-    blocks: list[views.ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
-    blocks += map(views.TextBlock, positive_class(metrics, classes))
-    if interval is not None:
-        parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
-        heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
-        blocks.append(metric_table([*heads], [*parts.values()], caption))
-    return views.View("", blocks=tuple(blocks))
+
+    split: str
+    """`test`, `validation` or `train`."""
+    task: Task
+    is_sample: bool
+    """True if they are a random sample of the set."""
+    weights: Floats
+    """Shape `(rows,)`; 1 each unless the config names a column of weights."""
+    is_weighted: bool
+    """True if the config names such a column."""
+    _columns: StoredPredictions
+    without_weight: int = 0
+    """The number of rows of weight 0, which are omitted."""
+
+    @classmethod
+    def of(
+        cls, part: StoredPredictions, task: Task, split: str, *, is_sample: bool = False
+    ) -> PredictedRows:
+        """Select the rows that count.
+
+        Raises:
+            RunError: if a column is missing or damaged.
+        """
+        weights, without_weight = np.ones(part.rows), 0
+        if is_weighted := part.has("weight"):
+            weights = part.floats("weight")[:, 0]
+            counts = np.isfinite(weights) & (weights > 0)
+            without_weight = part.rows - int(np.count_nonzero(counts))
+            part, weights = part.filtered(counts), weights[counts]
+        if task.names:
+            scores = task.read_decoded(part)
+            finite = np.asarray(np.isfinite(scores).all(axis=1))
+            part, weights = part.filtered(finite), weights[finite]
+        return cls(split, task, is_sample, weights, is_weighted, part, without_weight)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.weights)
+
+    @cached_property
+    def values(self) -> TargetValues:
+        """The true values, as the task has them."""
+        return self.task.read_values(self._columns, "target")
+
+    @cached_property
+    def predicted_values(self) -> TargetValues:
+        """The predicted values, as the task has them."""
+        return self.task.read_values(self._columns, "prediction")
+
+    @cached_property
+    def decoded(self) -> Floats:
+        """The decoded outputs of the network: probabilities, margins or numbers."""
+        return self.task.read_decoded(self._columns)
+
+    @cached_property
+    def numbers(self) -> list[PredictedNumbers]:
+        """The predicted columns of a task of numbers."""
+        result = []
+        for at, column in enumerate(self.task.columns):
+            target, prediction = self.values[:, at], self.decoded[:, at]
+            finite = np.isfinite(target) & np.isfinite(prediction)
+            kept = target[finite], prediction[finite], self.weights[finite]
+            result.append(PredictedNumbers(column, *kept))
+        return result
+
+    @cached_property
+    def scores(self) -> Mapping[str, Scores]:
+        """The scores of the second of two classes, or of each class or label unless there are many.
+
+        Labels beyond the first few are omitted; of many classes there are none.
+        """
+        task, scores = self.task, self.decoded
+        if task.labels:
+            shown = enumerate(task.labels[:MOST_SERIES])
+            return {name: Scores(self.values[:, at] > 0, scores[:, at]) for at, name in shown}
+        if len(task.classes) == 2:
+            return {task.classes[1]: Scores(self.values == 1, scores[:, -1])}
+        classes = enumerate(task.classes if len(task.classes) <= MOST_SERIES else ())
+        return {name: Scores(self.values == at, scores[:, at]) for at, name in classes}
+
+    @cached_property
+    def threshold_counts(self) -> dict[str, ThresholdCounts]:
+        """The rows by their scores, for each of these classes or labels with rows of both kinds."""
+        counted = {
+            name: ThresholdCounts.of(each.is_positive, each.scores, self.weights)
+            for name, each in self.scores.items()
+        }
+        return {name: each for name, each in counted.items() if each.is_defined}
 
 
-def _tables(
-    rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
-) -> Iterator[views.TableBlock]:
-    sizes = [("rows", f"{rows - without_weight:,}")]
-    if without_weight:
-        sizes.append(("rows of weight 0", f"{without_weight:,}"))
-    yield views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
-    if 0 < len(classes) <= MOST_NAMES:
-        names = [fmt.shorten(name) for name in classes]
-        lines = zip(names, metrics["confusion"], strict=True)
-        counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
-        yield views.TableBlock(("true \\ predicted", *names), counts)
-    for parts in metrics.values():
-        if isinstance(parts, Mapping) and len(parts) <= MOST_NAMES:
-            yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A training run, with what several of its sections need; files are read when needed."""
+
+    run: Run
+
+    @cached_property
+    def log(self) -> RunLog:
+        """Its log."""
+        return self.run.parse_log(RunLog)
+
+    @property
+    def is_out_of_fold(self) -> bool:
+        """True if training rows stand for validation rows, as in an ensemble with folds."""
+        return self.run.config.ensemble_folds is not None
+
+    @cached_property
+    def predicted(self) -> list[PredictedRows]:
+        """The rows of each set with their predictions, most independent of training first."""
+        run = self.run
+        tables = {False: run.predictions, True: run.sample}
+        parts = [
+            PredictedRows.of(table.of_split(split), run.task, split, is_sample=is_sample)
+            for split in fmt.SPLITS
+            for is_sample, table in tables.items()
+            if table is not None
+        ]
+        return [part for part in parts if part.rows]
+
+    @property
+    def splits(self) -> list[str]:
+        """The sets of rows with metrics, most independent of training first."""
+        return [name for name in fmt.SPLITS if name in self.run.metrics]
+
+    def rows(self, split: str) -> int | None:
+        """Return the number of rows of a set, if the log has it."""
+        if split == "validation" and self.is_out_of_fold:
+            split = "train"
+        return self.log.data.rows.get(split) if self.log.data else None
+
+    def counted_rows(self, split: str) -> int | None:
+        """Return the number of rows of a set without held-out rows of weight 0."""
+        rows = self.rows(split)
+        if rows is None or self.run.config.data.sample_weight is None:
+            return rows
+        held_out = [each for each in self.predicted if not each.is_sample]
+        return rows - sum(each.without_weight for each in held_out if each.split == split)
+
+    @property
+    def main_metric(self) -> str | None:
+        """The metric that decides: the first of the config's that can be compared."""
+        if not self.splits:
+            return None
+        named = self.log.network.metrics if self.log.network else ()
+        return main_metric(named, self.run.metrics[self.splits[0]])
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept, if one was chosen."""
+        return self.log.trained.best_epoch if self.log.trained else None
 
 
-def metric_table(
-    heads: Sequence[str],
-    columns: Sequence[Mapping[str, object]],
-    caption: str = "",
-    note: str = "",
-    *,
-    with_directions: bool = False,
-) -> views.TableBlock:
-    """List metrics, a line each, without those that have parts.
+# Parts of pages
 
-    Args:
-        heads: of the columns: sets of rows, models, labels or predicted columns.
-        columns: for each, its metrics.
-        caption: of the table.
-        note: an explanation below it.
-        with_directions: whether it is marked if higher or lower values are better.
-    """
-    names = [
-        name
-        for name in dict.fromkeys(name for each in columns for name in each)
-        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
-    ]
-    rows = tuple(
-        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
+
+def run_view(run: Run, view: views.View) -> views.View:
+    """Add what the views of all runs have: name, folder and page, and what made it when."""
+    page = run.path / PAGE
+    finished = f"{run.created:%Y-%m-%d %H:%M}"
+    report = str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
+    return replace(
+        view,
+        title=fmt.shorten(run.path.resolve().name),
+        links=(("run", str(run.path)), ("report", report), *view.links),
+        footer=f"Made by dlcli {__version__} of a run finished on {finished} UTC.",
     )
-    directions = tuple(map(direction_mark, names)) if with_directions else ()
-    return views.TableBlock(("", *heads), rows, caption, note=note, marks=directions)
 
 
-def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
-    """Yield which of two classes some of the metrics are of, if there are two and such a metric.
-
-    Args:
-        metrics: the names of all metrics.
-        classes: those of the target, the positive one last.
-    """
-    names = [
-        fmt.metric_title(name)
-        for name, metric in METRICS.items()
-        if metric.of_positive_class and name in metrics
-    ]
-    if len(classes) == 2 and names:
-        subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
-        yield f"{subject} {verb} of the class {fmt.shorten(classes[1], 40)}."
-
-
-def metric_cell(name: str, result: FoldResult | Finalist) -> str:
-    """Format a metric of a result."""
-    return fmt.number(result.metrics.get(name))
-
-
-def direction_mark(metric: str) -> str:
-    """Return an arrow: whether a higher or a lower value of a metric is better."""
-    if metric not in METRICS:
-        return ""
-    return "↑" if METRICS[metric].higher_is_better else "↓"
-
-
-def layer_table(layers: Sequence[LayerSummary]) -> views.TableBlock:
-    """List layers with their widths and sizes; `?` is what only the data can tell."""
-    sizes = [layer.parameters for layer in layers]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-    rows = [
-        (layer.name, _kind(layer), *map(_known, (layer.inputs, layer.units, layer.parameters)))
-        for layer in layers
-    ]
-    rows.append(("total", "", "", "", _known(total)))
-    return views.TableBlock(
-        ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
-    )
-
-
-def _known(count: int | None) -> str:
-    return "?" if count is None else f"{count:,}"
-
-
-def _kind(layer: LayerSummary) -> str:
-    if layer.kind == "Dropout":
-        return f"Dropout {layer.rate:g}"
-    if layer.kind == "Embedding":
-        return f"Embedding of {fmt.shorten(layer.column, 30)}"
-    if layer.kind in ("BatchNormalization", "Periodic"):
-        return layer.kind
-    return f"{layer.kind} {layer.activation or '?'}"
+def is_trained(run: Run, name: str) -> bool:
+    """Return whether a folder of this name within a run is a finished training."""
+    try:
+        return open_run(run.path / name).kind == "train"
+    except RunError:
+        return False
 
 
 def baseline_sentences(
@@ -318,12 +324,6 @@ def baseline_sentences(
             break
 
 
-def footer(record: RunRecord) -> str:
-    """Return what made the page, and when the run was finished."""
-    time = f"{record.run.created:%Y-%m-%d %H:%M} UTC"
-    return f"Made by dlcli {__version__} of a run finished on {time}."
-
-
 def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
     """Return the first notes or warnings of a result as sentences."""
     shown = [fmt.sentence(note) for note in notes if note.strip()]
@@ -332,71 +332,50 @@ def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
 
 
 def commands_block(commands: Sequence[Sequence[str]]) -> views.CodeBlock:
-    """Show commands to copy, a line each."""
-    return views.CodeBlock("\n".join(map(shlex.join, commands)))
+    """Show commands to copy, a line each: their words without `dlcli`."""
+    return views.CodeBlock("\n".join(shlex.join(["dlcli", *words]) for words in commands))
 
 
-def name_target(columns: Sequence[str], classes: int, labels: int) -> str:
+def name_target(columns: Sequence[str], classes: Sequence[str], labels: Sequence[str]) -> str:
     """Name a target in a few words: `species (3 classes)`."""
-    names = fmt.join_names(columns, 3)
-    if classes:
-        return f"{names} ({classes:,} classes)"
-    return f"{labels:,} labels" if labels else names
+    if labels:
+        return f"{len(labels):,} labels"
+    counted = f" ({len(classes):,} classes)" if classes else ""
+    return f"{fmt.join_names(columns, 3)}{counted}"
 
 
-def config_section(record: RunRecord, *blocks: views.ViewBlock) -> views.PageSection:
+def config_section(run: Run, *blocks: views.ViewBlock) -> views.PageSection:
     """Show the config, and what `--set` changed in it.
 
     Args:
-        record: the run.
+        run: the run.
         blocks: what comes before the config.
     """
     given: list[views.ViewBlock] = [
-        views.CodeBlock(_whole_lines(record.run.read_text(RunFile.CONFIG)), "As given:")
+        views.CodeBlock(_whole_lines(run.read_text(RunFile.CONFIG)), "As given:")
     ]
-    if changes := [fmt.shorten(change, 2_000) for change in record.overrides]:
+    if changes := [fmt.shorten(change, 2_000) for change in _overrides(run)]:
         given.append(views.CodeBlock(_whole_lines("\n".join(changes)), "Changed with --set:"))
-    resolved = views.CodeBlock(_whole_lines(record.run.resolved_path().read_text("utf-8")))
+    resolved = views.CodeBlock(_whole_lines(run.resolved_path().read_text("utf-8")))
     config = views.GroupBlock(
         "The config", (*given, views.FoldBlock("With all defaults filled in", (resolved,)))
     )
     return views.PageSection("config", "The config", (*blocks, config))
 
 
-def network_block(network: NetworkEvent) -> views.GroupBlock:
-    """Draw a network, with its loss."""
-    scaled = network.target_scaling
-    of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
-    members = f"Each of the {network.members:,} networks" if network.members else "The network"
-    text = (
-        f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
-        f"{fmt.shorten(network.loss)}{of_target}."
-    )
-    inputs = views.LayerBox(
-        "input", "Input", f"{network.inputs:,} numbers", "the encoded columns", ""
-    )
-    layers = [inputs, *map(_layer, network.layers[:_MOST_LAYERS])]
-    if (rest := len(network.layers) - _MOST_LAYERS) > 0:
-        layers.append(views.LayerBox(plural(rest, "more layer"), "…", "", "", ""))
-    return views.GroupBlock(
-        "The network", (views.TextBlock(text), views.LayersBlock(tuple(layers)))
-    )
+def _command(run: Run) -> list[str]:
+    """Return the words of the command that made a run, if that is known."""
+    words = run.environment.get("command")
+    return [*map(str, words)] if isinstance(words, list) else []
 
 
-def _layer(layer: LayerSummary) -> views.LayerBox:
-    widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
-    detail = fmt.shorten(layer.activation or "", 40)
-    if layer.rate is not None:
-        detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
-    elif layer.column is not None:
-        detail = f"of {fmt.shorten(layer.column, 40)}"
-    return views.LayerBox(
-        name=fmt.shorten(layer.name, 40),
-        kind=fmt.shorten(layer.kind, 40),
-        shape=" → ".join(widths),
-        detail=detail,
-        parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
-    )
+def _overrides(run: Run) -> Iterator[str]:
+    """Yield the settings that the command changed in the config: `epochs=20` of `--set`."""
+    for word, following in pairwise([*_command(run), ""]):
+        if word == "--set":
+            yield following
+        elif word.startswith("--set="):
+            yield word.removeprefix("--set=")
 
 
 def _whole_lines(text: str) -> str:
@@ -407,33 +386,35 @@ def _whole_lines(text: str) -> str:
     return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
 
 
-def reproduction_section(record: RunRecord, *blocks: views.ViewBlock) -> views.PageSection:
+def reproduction_section(run: Run, *blocks: views.ViewBlock) -> views.PageSection:
     """Show the command, the data and the versions that a run was made with.
 
     Args:
-        record: the run.
+        run: the run.
         blocks: how to make it again.
     """
-    environment = record.run.environment
+    environment = run.environment
     shown: list[views.ViewBlock] = list(blocks)
-    words = environment.get("command")
-    if isinstance(words, list) and words:
-        command = fmt.shorten(shlex.join(["dlcli", *map(str, words[1:])]), 2_000)
+    if words := _command(run):
+        command = fmt.shorten(shlex.join(["dlcli", *words[1:]]), 2_000)
         shown.append(views.CodeBlock(command, "It was made by:"))
-    if files := record.run.data_files:
+    if files := run.data_files:
         content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
-        columns: dict[str, Callable[[dict[str, object]], str]] = {
-            "file": lambda each: fmt.shorten(each.get("file"), 120),
-            content: lambda each: fmt.shorten(
-                each.get("sha256") or each.get("version") or fmt.UNDEFINED, 64
-            ),
-            "bytes": lambda each: fmt.number(each.get("bytes")),
-        }
-        shown.append(
-            views.TableBlock.of(
-                files, columns, "Data files", text_columns=range(2), most=_MOST_FILES, noun="file"
-            )
+        table = views.TableBlock.of(
+            files,
+            {
+                "file": lambda each: fmt.shorten(each.get("file"), 120),
+                content: lambda each: fmt.shorten(
+                    each.get("sha256") or each.get("version") or fmt.UNDEFINED, 64
+                ),
+                "bytes": lambda each: fmt.number(each.get("bytes")),
+            },
+            "Data files",
+            text_columns=range(2),
+            most=_MOST_FILES,
+            noun="file",
         )
+        shown.append(table)
     facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]
     rows = [(name, fmt.shorten(value, 120)) for name, value in facts if value is not None]
     git = environment.get("git")
@@ -444,9 +425,3 @@ def reproduction_section(record: RunRecord, *blocks: views.ViewBlock) -> views.P
     return views.PageSection(
         "reproduce", "How to reproduce it", (*shown, views.FoldBlock("Versions", (table,)))
     )
-
-
-def report_link(run: Run) -> str:
-    """Return the page of a run, or the command that makes it."""
-    page = run.path / PAGE
-    return str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])

@@ -32,7 +32,7 @@ from dlcli.reports.charts import (
     series_colors,
 )
 from dlcli.reports.explanation_sections import format_of
-from dlcli.reports.run_record import PredictedNumbers, PredictedRows, Scores, TrainingRecord
+from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""

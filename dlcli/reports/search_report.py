@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from pydantic import BaseModel
@@ -12,9 +12,8 @@ from pydantic import BaseModel
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.pipeline.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
+from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
-from dlcli.reports import report_parts, views
-from dlcli.reports.run_record import RunRecord
 from dlcli.reports.search_charts import (
     Candidates,
     history_chart,
@@ -48,8 +47,8 @@ def search_view(run: Run) -> views.View:
     Raises:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
-    record, search = RunRecord.of(run), Search.of(run)
-    candidates = Candidates(search, record.run.config.adjective("validation"))
+    search = Search.of(run)
+    candidates = Candidates(search, run.config.adjective("validation"))
     summary = _summary_table(candidates)
     if "best" in candidates.finalists:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
@@ -59,31 +58,33 @@ def search_view(run: Run) -> views.View:
 
     def sections() -> Sequence[views.PageSection]:
         history = history_chart(candidates)
+        searched = views.TextBlock(_how_it_searched(candidates))
+        repeatable = views.TextBlock(_repeatability(run, search))
+        contents: dict[tuple[str, str], Iterable[views.ViewBlock]] = {
+            ("result", "The result"): (summary, *_evaluations(candidates)),
+            ("candidates", "The candidates"): _candidate_tables(candidates),
+            ("size", "The smallest good network"): _size(candidates),
+            ("varied", "The settings"): _settings(candidates),
+            ("course", "The course of the search"): (history,) if history else (),
+        }
         return [
-            views.PageSection("result", "The result", (summary, *_evaluations(candidates))),
-            views.PageSection("candidates", "The candidates", tuple(_candidate_tables(candidates))),
-            views.PageSection("size", "The smallest good network", tuple(_size(candidates))),
-            views.PageSection("varied", "The settings", tuple(_settings(candidates))),
-            views.PageSection("course", "The course of the search", (history,) if history else ()),
-            report_parts.config_section(record, views.TextBlock(_how_it_searched(candidates))),
-            views.PageSection("next", "Next steps", tuple(_next_steps(record, candidates))),
-            report_parts.reproduction_section(
-                record, views.TextBlock(_repeatability(record, search))
-            ),
+            *(views.PageSection(*names, tuple(blocks)) for names, blocks in contents.items()),
+            report_parts.config_section(run, searched),
+            views.PageSection("next", "Next steps", tuple(_next_steps(run, candidates))),
+            report_parts.reproduction_section(run, repeatable),
         ]
 
-    return views.View(
-        title=record.title,
+    view = views.View(
         kicker="dlcli report: search",
         sentences=tuple(_sentences(candidates)),
         figures=tuple(_figures(candidates)),
         notes=report_parts.as_sentences(search.notes),
-        warnings=report_parts.as_sentences(record.log.warnings),
+        warnings=report_parts.as_sentences(run.parse_log(report_parts.RunLog).warnings),
         blocks=(summary,),
-        links=(("run", str(run.path)), ("report", report_parts.report_link(run)), link),
+        links=(link,),
         sections=sections,
-        footer=report_parts.footer(record),
     )
+    return report_parts.run_view(run, view)
 
 
 def _summary_table(candidates: Candidates) -> views.TableBlock:
@@ -104,7 +105,7 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
             trained = {**trained, "smallest": trained["best"]}
         finals = map(trained.get, shown)
         scores = (
-            report_parts.metric_cell(each.metric or "", each) if each else "" for each in finals
+            command_views.metric_cell(each.metric or "", each) if each else "" for each in finals
         )
         name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
         rows.append((name, *scores))
@@ -262,7 +263,7 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBloc
         "parameters": lambda each: f"{each.parameters:,}",
         "epochs": lambda each: f"{each.epochs:,}",
         **{
-            f"{name} {report_parts.direction_mark(name)}": partial(report_parts.metric_cell, name)
+            f"{name} {command_views.direction_mark(name)}": partial(command_views.metric_cell, name)
             for name in metrics
         },
     }
@@ -397,28 +398,23 @@ def _how_it_searched(candidates: Candidates) -> str:
     )
 
 
-def _next_steps(record: RunRecord, candidates: Candidates) -> Iterator[views.ViewBlock]:
-    run = record.run
-    if record.is_trained("best"):
+def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock]:
+    if report_parts.is_trained(run, "best"):
         best, default = str(run.path / "best"), str(run.path / "default")
-        has_default = record.is_trained("default")
+        has_default = report_parts.is_trained(run, "default")
         is_worse = has_default and candidates.prefers_default
         chosen = default if is_worse else best
-        lines = [["dlcli", "predict", chosen, "DATA"], ["dlcli", "report", chosen]]
+        lines = [["predict", chosen, "DATA"], ["report", chosen]]
         if has_default:
-            lines.append(["dlcli", "compare", default, best])
+            lines.append(["compare", default, best])
+        text = "The best config was trained in full:"
         if is_worse:
-            yield views.TextBlock(
-                "Both were trained in full, and the default is better than the best found:"
-            )
-        else:
-            yield views.TextBlock("The best config was trained in full:")
+            text = "Both were trained in full, and the default is better than the best found:"
+        yield views.TextBlock(text)
         yield report_parts.commands_block(lines)
-    configs = [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]
-    if configs:
-        lines = [["dlcli", "train", str(run.path / name)] for name in configs]
+    if configs := [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]:
         yield views.TextBlock("The configs that were found can be trained again, or changed:")
-        yield report_parts.commands_block(lines)
+        yield report_parts.commands_block([["train", str(run.path / name)] for name in configs])
 
 
 class _Study(BaseModel):
@@ -428,9 +424,9 @@ class _Study(BaseModel):
     """The URL of a database that other processes may share."""
 
 
-def _repeatability(record: RunRecord, search: Search) -> str:
+def _repeatability(run: Run, search: Search) -> str:
     """Say whether the same search finds the same config again."""
-    tune, run = record.run.config.tune, record.run
+    tune = run.config.tune
     is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None
     if not is_timed and not is_shared and search.workers <= 1:

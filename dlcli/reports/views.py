@@ -235,7 +235,7 @@ class View:
     the sentences, the figures, the notes and the warnings, then the sections.
     """
 
-    title: str
+    title: str = ""
     kicker: str = ""
     """The kind of page, above the title."""
     lead: str = ""

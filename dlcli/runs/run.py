@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -175,6 +176,19 @@ class Run:
             for line in stream:
                 if line.strip():
                     yield safe_files.parse_object(line, self.path / RunFile.EVENTS)
+
+    def parse_log(self, model: type[safe_files.AnyDocument]) -> safe_files.AnyDocument:
+        """Return the log as a model that has a field for each kind of event that it needs.
+
+        A field is parsed from the list of all events of its kind, in order.
+
+        Raises:
+            RunError: if the log is damaged, or does not fit the model.
+        """
+        logged = defaultdict(list)
+        for event in self.events():
+            logged[str(event.get("event"))].append(event)
+        return safe_files.parse_document(model, logged, f"{self.path / RunFile.EVENTS}:")
 
     # The trained network
 

@@ -16,7 +16,7 @@ from dlcli.errors import RunError, UsageError
 from dlcli.pipeline import retraining, run_recording
 from dlcli.pipeline.retraining import reproduce
 from dlcli.pipeline.train_run import train
-from dlcli.reports.report_parts import reproduction_view
+from dlcli.reports.command_views import reproduction_view
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import DIVERGED
 from dlcli.runs.run_reader import open_run

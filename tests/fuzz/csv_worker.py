@@ -24,7 +24,7 @@ from dlcli.config.config_file import load_config
 from dlcli.data_checks.inspection import Inspection, inspect_table
 from dlcli.errors import DlcliError
 from dlcli.pipeline.preflight import check
-from dlcli.reports.report_parts import inspection_view
+from dlcli.reports.command_views import inspection_view
 from dlcli.reports.views import render_text
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_header, read_table

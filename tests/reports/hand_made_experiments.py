@@ -119,7 +119,7 @@ def cross_validation_run(
     *,
     refit: bool = True,
     target: object = "kind",
-    warning: str | None = None,
+    refit_problem: str | None = None,
 ) -> Run:
     """The folder of a cross-validation.
 
@@ -129,12 +129,12 @@ def cross_validation_run(
         rows: the out-of-fold predictions.
         refit: whether there is a config that trains on all rows.
         target: the config's `data.target`.
-        warning: what its log warns of, too.
+        refit_problem: why training on all rows failed.
     """
     with new_run(folder / "cv", "cv") as writer:
         _begin(writer, target)
-        if warning is not None:
-            writer.log("warning", message=warning)
+        if refit_problem is not None:
+            writer.log("result", refit_problem=refit_problem)
         writer.write_text(RunFile.CROSS_VALIDATION, (found or cross_validation()).model_dump_json())
         if refit:
             writer.write_text(RunFile.REFIT, "epochs: 2\n")

@@ -23,7 +23,7 @@ from dlcli.explanation.explanation_document import (
     ValueCount,
     WorstRow,
 )
-from dlcli.pipeline.events import Events, TrainedEvent
+from dlcli.pipeline.events import Event, Events, TrainedEvent
 from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.prediction.baseline_comparison import BaselineComparison
@@ -52,10 +52,12 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
     *,
     explanation: Explanation | None = None,
     outputs: Mapping[str, Sequence[Any]] | None = None,
+    sample: Mapping[str, Sequence[Any]] | None = None,
     metrics: Mapping[str, Mapping[str, object]] | None = NO_METRICS,
     baselines: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
     comparison: BaselineComparison | None = None,
     config: Mapping[str, object] | None = None,
+    logged: Sequence[Event] = (),
 ) -> Run:
     """Make a run of a table with a linear network whose weights are all 0.5.
 
@@ -65,10 +67,12 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
         target: the config's `data.target`.
         explanation: of the run, if it has one.
         outputs: the columns of the held-out predictions after `row` and `split`.
+        sample: those of a sample of the training rows.
         metrics: by split; `None` if training diverged.
         baselines: the metrics of the simplest models, by name and split.
         comparison: the comparison with them.
         config: more of its keys.
+        logged: events at the end of its log.
     """
     write_csv(folder / "table.csv", columns)
     data = {"train": "table.csv", "target": target}
@@ -80,7 +84,13 @@ def make_run(  # noqa: PLR0913  (each is a file of the run)
             writer.write_json(RunFile.BASELINES, baselines)
         if comparison is not None:
             writer.write_json(RunFile.VERDICTS, comparison.model_dump(mode="json"))
-        _fill(writer, path, metrics, outputs, explanation)
+        _fill(writer, path, metrics, explanation, logged)
+        for name, split, rows in (
+            (RunFile.PREDICTIONS, "test", outputs),
+            (RunFile.SAMPLE, "train", sample),
+        ):
+            if rows is not None:
+                _write_rows(writer, name, split, rows)
         return writer.finish("train" if metrics is not None else DIVERGED)
 
 
@@ -88,8 +98,8 @@ def _fill(
     writer: RunWriter,
     path: Path,
     metrics: Mapping[str, Mapping[str, object]] | None,
-    outputs: Mapping[str, Sequence[Any]] | None,
     explanation: Explanation | None,
+    logged: Sequence[Event],
 ) -> None:
     file = load_config(path)
     events = Events()
@@ -111,14 +121,18 @@ def _fill(
     if metrics is not None:
         events.emit(TrainedEvent(epochs=3, best_epoch=2, seconds=1.5))
         writer.write_json(RunFile.METRICS, metrics)
-    if outputs is not None:
-        rows = len(next(iter(outputs.values())))
-        table = {"row": range(1, rows + 1), "split": ["test"] * rows, **outputs}
-        writer.write_table(
-            RunFile.PREDICTIONS, pa.table({name: list(values) for name, values in table.items()})
-        )
+    for event in logged:
+        events.emit(event)
     if explanation is not None:
         writer.write_text(RunFile.EXPLANATION, explanation.model_dump_json())
+
+
+def _write_rows(
+    writer: RunWriter, name: RunFile, split: str, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    rows = len(next(iter(columns.values())))
+    table = {"row": range(1, rows + 1), "split": [split] * rows, **columns}
+    writer.write_table(name, pa.table({key: list(values) for key, values in table.items()}))
 
 
 def number_run(folder: Path, **changes: Any) -> Run:

@@ -7,7 +7,7 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.reports.report_files import render_report
-from dlcli.reports.run_record import RunLog
+from dlcli.reports.report_parts import RunLog
 from tests.reports.hand_made_runs import HISTORY, full_explanation, make_run, number_run
 
 MOST_BYTES = 2_100_000  # and Vega's 0.9 million
@@ -57,4 +57,4 @@ def test_a_log_with_other_fields_is_an_error(tmp_path, event, monkeypatch):
     logged = {"event": event, "rows": 7, "layers": 7, "epochs": "x"}
     monkeypatch.setattr(type(run), "events", lambda _: [logged])
     with pytest.raises(RunError, match=f"events.jsonl: is malformed at '{event}\\."):
-        RunLog.of(run)
+        run.parse_log(RunLog)

@@ -270,8 +270,7 @@ def test_a_network_that_was_trained_on_all_rows_predicts(tmp_path):
 
 
 def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
-    warning = "training on all rows failed: training diverged"
-    view = view_of(tmp_path, warning=warning)
+    view = view_of(tmp_path, refit_problem="training diverged")
     assert codes(view) == ["dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
         "The networks of the folds evaluate the config and are not stored. Training one on all "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlcli.network.network import LayerSummary
-from dlcli.reports.report_parts import evaluation_view, layer_table
+from dlcli.reports.command_views import evaluation_view, layer_table
 from dlcli.reports.views import render_table, render_text
 
 

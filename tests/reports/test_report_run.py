@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import shutil
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -24,11 +23,10 @@ from dlcli.prediction.baseline_comparison import (
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
-from dlcli.reports.diagnosis_report import diagnosis_view
+from dlcli.reports.command_views import diagnosis_view, positive_class
 from dlcli.reports.report_files import render_report, to_html, view_of
-from dlcli.reports.report_parts import baseline_sentences, positive_class
-from dlcli.reports.run_record import RunLog, TrainingRecord
-from dlcli.reports.run_report import training_view
+from dlcli.reports.report_parts import TrainingRecord, baseline_sentences
+from dlcli.reports.training_report import training_view
 from dlcli.reports.views import render_text
 from dlcli.runs.run_reader import open_run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
@@ -294,12 +292,11 @@ def test_without_test_rows_validation_rows_decide_and_without_these_training_row
 
 def test_a_network_that_is_linear_itself_has_no_linear_baseline(tmp_path):
     metrics, constant = {"train": {"rmse": 1.0}}, {"constant": {"train": {"rmse": 2.0}}}
-    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=metrics, baselines=constant)
     reason = BaselinesEvent(models=(), no_linear="the network itself is linear", seconds=1.0)
-    log = RunLog.of(run).model_copy(update={"baselines": reason})
-    record = TrainingRecord(run, log)
+    given = {"metrics": metrics, "baselines": constant, "logged": [reason]}
+    run = make_run(tmp_path, COLORS, "y", outputs=None, **given)
     sentence = "There is no linear baseline: the network itself is linear."
-    assert sentence in training_view(record).sentences
+    assert sentence in training_view(run).sentences
 
 
 def test_an_undefined_metric_is_compared_with_nothing(tmp_path):
@@ -325,10 +322,9 @@ def test_few_rows_are_called_uncertain(tmp_path):
 
 def test_a_single_row_is_one_in_every_sentence(tmp_path):
     metrics = {"test": {"accuracy": 0.0}}
-    run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
-    data = data_event({"train": 5, "test": 1})
-    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
-    assert training_view(record).sentences == (
+    logged = [data_event({"train": 5, "test": 1})]
+    run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, logged=logged)
+    assert training_view(run).sentences == (
         "On 1 test row, accuracy is 0.0 %.",
         "With only 1 test row, this is uncertain.",
     )
@@ -339,7 +335,7 @@ def test_a_target_of_a_few_columns_has_the_metric_of_each(tmp_path, columns):
     each = {f"y{at}": {"r2": at / 10} for at in range(columns)}
     metrics = {"test": {"r2": 0.5, "by_column": each}}
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None)
-    sentence = training_view(TrainingRecord(run, RunLog.of(run))).sentences[0]
+    sentence = training_view(run).sentences[0]
     assert sentence == f"On the test rows, r² is 0.5{': y0 0, y1 0.1' if columns == 2 else ''}."
 
 
@@ -352,11 +348,9 @@ def sentences_of_ensemble(tmp_path, test, validation, **config):
         "metrics": METRICS,
         "comparison": comparison,
         "config": {"ensemble": {"members": 2}, **config},
+        "logged": [data_event({"train": 90, "test": 10})],
     }
-    run = make_run(tmp_path, COLORS, "y", outputs=None, **given)
-    data = data_event({"train": 90, "test": 10})
-    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
-    return training_view(record).sentences[1:]
+    return training_view(make_run(tmp_path, COLORS, "y", outputs=None, **given)).sentences[1:]
 
 
 def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
@@ -388,19 +382,13 @@ def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path
 
 
 def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_member(tmp_path):
-    run = number_run(tmp_path)
-    log = RunLog.of(run).model_copy(
-        update={"trained": TrainedEvent(epochs=4, best_epoch=None, seconds=6.0)}
-    )
-    record = TrainingRecord(run, log)
-    task = record.run.task
-    member = partial(EnsembleMember, task=task, rows=3, best_epoch=1)
+    trained = TrainedEvent(epochs=4, best_epoch=None, seconds=6.0)
+    run = number_run(tmp_path, logged=[trained])
+    member = partial(EnsembleMember, task=run.task, rows=3, best_epoch=1)
     histories = [{"loss": losses} for losses in ((4.0, 3.0, 2.0, 1.0), (2.0, 1.0))]
     members = tuple(member(seed=0, history=history) for history in histories)
     vars(run)["ensemble"] = Ensemble(members=members, learning_rate_multiplier=None)
-    [figures] = [
-        each for each in parts(training_view(record), "training") if each.kind == "figures"
-    ]
+    [figures] = [each for each in parts(training_view(run), "training") if each.kind == "figures"]
     [time] = [each for each in figures.figures if each.label == "Training time"]
     assert (time.value, time.note) == ("6 s", "1 s an epoch of a member")
 
@@ -443,10 +431,9 @@ def test_without_values_of_other_rows_no_line_is_explained(tmp_path):
 
 def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
     config = {"data": {"train": "table.csv", "target": "y", "validation": 0.5, "test": "table.csv"}}
-    run = number_run(tmp_path, config=config)
-    data = data_event({"train": 2, "validation": 2, "test": 4})
-    record = TrainingRecord(run, RunLog.of(run).model_copy(update={"data": data}))
-    texts = [each.text for each in parts(training_view(record), "data") if each.kind == "text"]
+    logged = [data_event({"train": 2, "validation": 2, "test": 4})]
+    view = training_view(number_run(tmp_path, config=config, logged=logged))
+    texts = [each.text for each in parts(view, "data") if each.kind == "text"]
     assert texts[0] == "8 rows of table.csv and of the files of test rows."
 
 
@@ -522,7 +509,7 @@ def test_predictions_without_a_column_are_an_error(tmp_path):
 
 def test_rows_of_weight_zero_are_omitted(tmp_path):
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
-    [rows] = TrainingRecord.of(number_run(tmp_path, outputs=outputs)).predicted
+    [rows] = TrainingRecord(number_run(tmp_path, outputs=outputs)).predicted
     assert (rows.rows, rows.is_weighted) == (1, True)
     [output] = rows.numbers
     assert output.column == "y"
@@ -536,11 +523,9 @@ def test_rows_of_weight_zero_are_omitted(tmp_path):
 def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
     outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
     config = {"data": {"train": "table.csv", "target": "y", "sample_weight": "x", "test": 0.5}}
-    record = TrainingRecord.of(number_run(tmp_path, outputs=outputs, config=config))
-    data = data_event({"train": 2, "test": 2})
-    sentences = training_view(
-        TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
-    ).sentences
+    logged = [data_event({"train": 2, "test": 2})]
+    run = number_run(tmp_path, outputs=outputs, config=config, logged=logged)
+    sentences = training_view(run).sentences
     assert sentences[0] == "On 1 test row, mean absolute error (mae) is 0.5."
     assert sentences[-1] == "With only 1 test row, this is uncertain."
 
@@ -565,20 +550,17 @@ def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
     ],
 )
 def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, all_rows, text):
-    outputs = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
-    record = TrainingRecord.of(number_run(tmp_path, outputs=outputs))
-    [rows] = record.predicted
-    data = data_event({"train": all_rows})
-    sampled = TrainingRecord(record.run, record.log.model_copy(update={"data": data}))
-    vars(sampled)["predicted"] = [replace(rows, split="train", is_sample=True)]
-    texts = [each.text for each in parts(training_view(sampled), "result") if each.kind == "text"]
+    sample = {"weight": [1.0, 0.0], "target": [1.0, 9.0], "prediction": [2.0, 9.0]}
+    logged = [data_event({"train": all_rows})]
+    view = training_view(number_run(tmp_path, outputs=None, sample=sample, logged=logged))
+    texts = [each.text for each in parts(view, "result") if each.kind == "text"]
     weights = "Rows count by their weights; 1 more row of weight 0 is not shown."
     assert texts == [f"{text} {weights}"]
 
 
 def test_labels_of_one_column_are_split(tmp_path):
     run = RUNS["labels in one column"](tmp_path)
-    [rows] = TrainingRecord.of(run).predicted
+    [rows] = TrainingRecord(run).predicted
     assert rows.scores["a"].is_positive.tolist() == [True, False, False]
     assert rows.scores["b"].is_positive.tolist() == [True, False, True]
 
@@ -600,18 +582,12 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of():
 
 
 def test_the_summary_says_which_of_two_classes_its_metrics_are_of(tmp_path):
-    record = TrainingRecord.of(class_run(tmp_path))
-    vars(record.run)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
-    vars(record)["log"] = RunLog(
-        target=TargetEvent(
-            columns=["kind"],
-            type="categorical",
-            classes=["cat", HOSTILE],
-            labels=(),
-            reason="text",
-        )
+    target = TargetEvent(
+        columns=["kind"], type="categorical", classes=["cat", HOSTILE], labels=(), reason="text"
     )
-    assert training_view(record).sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
+    run = class_run(tmp_path, logged=[target])
+    vars(run)["metrics"] = {"test": {"accuracy": 0.5, "f1": 0.5}}
+    assert training_view(run).sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
 
 
 def test_errors_of_several_numbers_name_their_unit(tmp_path):
@@ -725,7 +701,7 @@ def test_a_file_without_a_digest_has_a_dash_for_it(tmp_path, monkeypatch):
 def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
     found = Finding("too_small", "r2 is 0.1", "the network is too small", (patch,), "a book, 2016")
-    monkeypatch.setattr("dlcli.reports.run_report.diagnose", lambda _: [found])
+    monkeypatch.setattr("dlcli.reports.training_report.diagnose", lambda _: [found])
     config = plain.path / "resolved.yaml"
     assert parts(view_of(plain), "next")[1] == blocks.FindingsBlock((found,), config)
     page = html.unescape(to_html(view_of(plain)))

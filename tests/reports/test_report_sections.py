@@ -26,6 +26,7 @@ from dlcli.reports.explanation_sections import (
     importance_chart,
     worst_table,
 )
+from dlcli.reports.report_parts import PredictedNumbers
 from dlcli.reports.result_section import (
     Decile,
     _confusion_matrix,
@@ -38,8 +39,7 @@ from dlcli.reports.result_section import (
     error_distribution,
     thinned_path,
 )
-from dlcli.reports.run_record import PredictedNumbers
-from dlcli.reports.training_section import curve_charts, learning_rate_chart
+from dlcli.reports.training_report import curve_charts, learning_rate_chart
 from dlcli.reports.views import ChartBlock, TableBlock
 from tests.reports.views import datasets
 

@@ -1,0 +1,365 @@
+"""Views of what commands show besides reports of runs: tables, layers, evaluations, diagnoses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from dlcli.columns.identifiers import numbered_prefix
+from dlcli.columns.registry import type_named
+from dlcli.errors import joined, plural
+from dlcli.metrics.definitions import METRICS
+from dlcli.reports import formatting as fmt
+from dlcli.reports import views
+
+if TYPE_CHECKING:
+    from dlcli.data_checks.inspection import ColumnOverview, Inspection
+    from dlcli.diagnosis.remedies import Finding
+    from dlcli.network.network import LayerSummary
+    from dlcli.pipeline.documents import Finalist, FoldResult
+    from dlcli.pipeline.retraining import Reproduction, Trial
+    from dlcli.runs.run import Run
+
+_MOST_NAMES = 10
+"""Classes, labels or columns that are shown."""
+_LONGEST_NAME = 40
+_LONGEST_CELL = 60
+_MOST_COLUMNS = 40
+"""Columns that are listed one by one, even if they are numbered."""
+_FEWEST_ALIKE = 3
+
+
+def inspection_view(inspection: Inspection) -> views.View:
+    """Show the columns of a table, and the findings of checks."""
+    columns = inspection.columns
+    size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
+    header = ("column", "type", "missing", "distinct", "values", "why")
+    rows = tuple(_overview_rows(columns))
+    found = (
+        views.DataFindingBlock(each.severity, each.message, each.advice)
+        for each in inspection.issues
+    )
+    blocks = (
+        views.TextBlock(f"{inspection.file}: {size}"),
+        views.TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
+        *(found if inspection.issues else [views.TextBlock("no problems found")]),
+    )
+    return views.View(blocks=blocks)
+
+
+def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each column; of many columns, one for numbered neighbors of the same type."""
+
+    def kind(column: ColumnOverview) -> tuple[str | None, str, str]:
+        prefix = numbered_prefix(column.name) if len(columns) > _MOST_COLUMNS else None
+        return prefix, column.type, column.reason
+
+    for (prefix, *_), group in groupby(columns, kind):
+        alike = tuple(group)
+        if prefix is not None and len(alike) >= _FEWEST_ALIKE:
+            yield _overview_row(alike)
+        else:
+            yield from (_overview_row((column,)) for column in alike)
+
+
+def _overview_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
+    """Describe a column, or several of the same type, in one row."""
+    first, last = columns[0], columns[-1]
+    summaries = [column.values for column in columns]
+    missing = sum(each.missing for each in summaries)
+    rows = missing + sum(each.present for each in summaries)
+    distinct = [each.distinct for each in summaries]
+    bounds = [bound for each in summaries for bound in each.bounds or ()]
+    if first is last:
+        name = fmt.shorten(first.name, _LONGEST_NAME)
+        of_type = type_named(first.type)
+        may_be_amounts = of_type.is_amount or not of_type.is_read or first.type == "target"
+        has_range, listing = may_be_amounts and distinct[0] > 2, first.values.listing
+    else:
+        names = (fmt.shorten(column.name, _LONGEST_NAME // 2) for column in (first, last))
+        name = " to ".join(names) + f" ({len(columns):,})"
+        has_range, listing = True, ""
+    held = fmt.shorten(listing, _LONGEST_CELL)
+    if has_range and bounds:
+        low, high = min(bounds), max(bounds)
+        held = fmt.span(*map(fmt.format_within(low, high), (low, high)))
+    return (
+        name,
+        first.type,
+        f"{100 * missing / rows:.3g} %" if missing else "",
+        fmt.span(f"{min(distinct):,}", f"{max(distinct):,}"),
+        held,
+        fmt.shorten(first.reason, _LONGEST_CELL),
+    )
+
+
+def reproduction_view(reproduction: Reproduction) -> views.View:
+    """Show what is equal in a run and in the one that was trained again."""
+    parts = views.TableBlock.of(
+        reproduction.parts,
+        {
+            "part": lambda part: part.part,
+            "result": lambda part: "equal" if part.equal else "differs",
+            "finding": lambda part: part.finding,
+        },
+        text_columns=(0, 1, 2),
+    )
+    causes = "; ".join(reproduction.causes)
+    blocks = [parts, views.TextBlock(f"likely cause: {causes}")] if causes else [parts]
+    return views.View(blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
+
+
+def evaluation_view(
+    rows: int,
+    metrics: Mapping[str, Any],
+    classes: Sequence[str],
+    interval: Mapping[str, Any] | None = None,
+    without_weight: int = 0,
+) -> views.View:
+    """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
+
+    Args:
+        rows: the number of rows.
+        metrics: their metrics.
+        classes: the classes by name, whose confusion is shown; none of other targets.
+        interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
+        without_weight: the number of rows of weight 0 among them, shown separately.
+    """
+    blocks: list[views.ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
+    blocks += map(views.TextBlock, positive_class(metrics, classes))
+    if interval is not None:
+        parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
+        heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
+        blocks.append(metric_table([*heads], [*parts.values()], caption))
+    return views.View(blocks=tuple(blocks))
+
+
+def _tables(
+    rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
+) -> Iterator[views.TableBlock]:
+    sizes = [("rows", f"{rows - without_weight:,}")]
+    if without_weight:
+        sizes.append(("rows of weight 0", f"{without_weight:,}"))
+    yield views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
+    if 0 < len(classes) <= _MOST_NAMES:
+        names = [fmt.shorten(name) for name in classes]
+        lines = zip(names, metrics["confusion"], strict=True)
+        counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
+        yield views.TableBlock(("true \\ predicted", *names), counts)
+    for parts in metrics.values():
+        if isinstance(parts, Mapping) and len(parts) <= _MOST_NAMES:
+            yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
+
+
+def metric_table(
+    heads: Sequence[str],
+    columns: Sequence[Mapping[str, object]],
+    caption: str = "",
+    note: str = "",
+    *,
+    with_directions: bool = False,
+) -> views.TableBlock:
+    """List metrics, a line each, without those that have parts.
+
+    Args:
+        heads: of the columns: sets of rows, models, labels or predicted columns.
+        columns: for each, its metrics.
+        caption: of the table.
+        note: an explanation below it.
+        with_directions: whether it is marked if higher or lower values are better.
+    """
+    names = [
+        name
+        for name in dict.fromkeys(name for each in columns for name in each)
+        if not any(isinstance(each.get(name), list | Mapping) for each in columns)
+    ]
+    rows = tuple(
+        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
+    )
+    directions = tuple(map(direction_mark, names)) if with_directions else ()
+    return views.TableBlock(("", *heads), rows, caption, note=note, marks=directions)
+
+
+def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
+    """Yield which of two classes some of the metrics are of, if there are two and such a metric.
+
+    Args:
+        metrics: the names of all metrics.
+        classes: those of the target, the positive one last.
+    """
+    names = [
+        fmt.metric_title(name)
+        for name, metric in METRICS.items()
+        if metric.of_positive_class and name in metrics
+    ]
+    if len(classes) == 2 and names:
+        subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
+        yield f"{subject} {verb} of the class {fmt.shorten(classes[1], 40)}."
+
+
+def metric_cell(name: str, result: FoldResult | Finalist) -> str:
+    """Format a metric of a result."""
+    return fmt.number(result.metrics.get(name))
+
+
+def direction_mark(metric: str) -> str:
+    """Return an arrow: whether a higher or a lower value of a metric is better."""
+    if metric not in METRICS:
+        return ""
+    return "↑" if METRICS[metric].higher_is_better else "↓"
+
+
+def layer_table(layers: Sequence[LayerSummary]) -> views.TableBlock:
+    """List layers with their widths and sizes; `?` is what only the data can tell."""
+    sizes = [layer.parameters for layer in layers]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    rows = [
+        (layer.name, _kind(layer), *map(_known, (layer.inputs, layer.units, layer.parameters)))
+        for layer in layers
+    ]
+    rows.append(("total", "", "", "", _known(total)))
+    return views.TableBlock(
+        ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
+    )
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
+
+
+def _kind(layer: LayerSummary) -> str:
+    if layer.kind == "Dropout":
+        return f"Dropout {layer.rate:g}"
+    if layer.kind == "Embedding":
+        return f"Embedding of {fmt.shorten(layer.column, 30)}"
+    if layer.kind in ("BatchNormalization", "Periodic"):
+        return layer.kind
+    return f"{layer.kind} {layer.activation or '?'}"
+
+
+def diagnosis_view(
+    run: Run, findings: Sequence[Finding], trials: Sequence[Trial] | None = None
+) -> views.View:
+    """Show the findings in a run, or the results of the changes that were tried.
+
+    Args:
+        run: the run.
+        findings: the most important first.
+        trials: the changes that were trained; `None` shows the findings instead.
+    """
+    title = fmt.shorten(run.path, 200)
+    if trials is None:
+        count = plural(len(findings), "finding") if findings else "nothing stands out"
+        head = views.TextBlock(f"{run.path}: {count}")
+        return views.View(
+            title, blocks=(head, views.FindingsBlock(tuple(findings), run.resolved_path()))
+        )
+    from dlcli.pipeline.retraining import winner
+
+    best, rows = winner(trials), run.config.adjective("validation")
+    table = views.TableBlock.of(
+        trials,
+        {
+            "patch": lambda trial: trial.patch.name,
+            "metric": lambda trial: trial.metric or fmt.UNDEFINED,
+            "before": lambda trial: fmt.number(trial.before),
+            "after": lambda trial: fmt.number(trial.after),
+            "verdict": _verdict,
+            "run": lambda trial: fmt.UNDEFINED if trial.run is None else str(trial.run),
+        },
+        f"{rows} rows:",
+        text_columns=(0, 1, 4, 5),
+    )
+    if best is None:
+        sentence = "Nothing that was tried is significantly better."
+        return views.View(title, sentences=(sentence,), blocks=(table,))
+    sentence = (
+        "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
+        "once, at the end."
+    )
+    link = ("best change", best.patch.command(run.resolved_path()))
+    return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))
+
+
+def _verdict(trial: Trial) -> str:
+    if trial.rescued:
+        return "better: it no longer diverges"
+    if trial.converged and trial.problem:
+        return trial.problem
+    if trial.difference is not None and trial.difference.verdict in fmt.VERDICTS:
+        return fmt.VERDICTS[trial.difference.verdict]
+    result = "failed" if trial.run is None else "unknown"
+    return f"{result}: {trial.problem or 'there is no interval'}"
+
+
+def diagnosis_document(
+    run: Run, findings: Sequence[Finding], trials: Sequence[Trial] | None = None
+) -> dict[str, object]:
+    """Return a diagnosis as one object, ready for JSON.
+
+    ::
+
+        run           the run folder
+        findings      for each, the most important first:
+          rule        its name
+          observation  the evidence, with its numbers
+          meaning     what that usually means
+          patches     for each: name, why, settings (path and value, as --set takes them), command
+          source      where that is known from
+        trials        for each patch that was trained; absent if none was to be:
+          rule, patch  their names
+          run         the run folder that was made, or null
+          metric      the metric that decides, or null
+          before, after  that metric on validation rows
+          difference  value, with lower and upper of its 95 % interval, and verdict: better, worse,
+                      not_significant, same or unknown; or null
+          problem     why it failed or can't be compared, or null
+          helped      whether it is significantly better
+        winner        the command of the patch that helped most, or null
+
+    Args:
+        run: the run.
+        findings: the most important first.
+        trials: the changes that were trained; `None` if none were to be.
+    """
+    config = run.resolved_path()
+    document: dict[str, object] = {
+        "run": str(run.path),
+        "findings": [
+            {
+                **_fields(finding, "rule", "observation", "meaning"),
+                "patches": [
+                    {**_fields(patch, "name", "why", "settings"), "command": patch.command(config)}
+                    for patch in finding.patches
+                ],
+                "source": finding.source,
+            }
+            for finding in findings
+        ],
+    }
+    if trials is None:
+        return document
+    from dlcli.pipeline.retraining import winner
+
+    best = winner(trials)
+    return {
+        **document,
+        "trials": [
+            {
+                "rule": trial.rule,
+                "patch": trial.patch.name,
+                "run": None if trial.run is None else str(trial.run),
+                **_fields(trial, "metric", "before", "after"),
+                "difference": trial.difference
+                and _fields(trial.difference, "value", "lower", "upper", "verdict"),
+                **_fields(trial, "problem", "helped"),
+            }
+            for trial in trials
+        ],
+        "winner": best and best.patch.command(config),
+    }
+
+
+def _fields(value: object, *names: str) -> dict[str, object]:
+    return {name: getattr(value, name) for name in names}

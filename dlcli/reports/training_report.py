@@ -1,0 +1,539 @@
+"""The report of a training run: its result in sentences, its network, and how training went."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from dlcli.config.data_section import TimeSplit
+from dlcli.diagnosis.findings import diagnose
+from dlcli.errors import plural
+from dlcli.explanation.explanation_document import LayerStatistics
+from dlcli.metrics.definitions import is_higher_better
+from dlcli.metrics.statistic import finite_number
+from dlcli.network.network import LayerSummary
+from dlcli.pipeline.documents import thinned
+from dlcli.pipeline.events import NetworkEvent
+from dlcli.reports import formatting as fmt
+from dlcli.reports import report_parts, views
+from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
+from dlcli.reports.command_views import metric_table, positive_class
+from dlcli.reports.explanation_sections import data_section, explanation_section
+from dlcli.reports.report_parts import TrainingRecord
+from dlcli.reports.result_section import result_section
+from dlcli.runs.run import Run
+
+_FEW_ROWS = 100
+"""Rows below which the second digit of a metric is mostly random."""
+_BASELINES = ("linear", "constant")
+"""The simplest models, the one that is harder to beat first."""
+_MOST_FINDINGS = 20
+_MOST_COLUMNS_NAMED = 4
+"""Columns of a target whose own metrics the first sentence has."""
+Lines = Mapping[str, Sequence[float]]
+"""Values at each epoch, by the name of the line."""
+Points = Sequence[tuple[int, float]]
+"""Epochs, from 1, with their values."""
+MOST_CURVES = 20
+MOST_POINTS = 600
+"""Of a line."""
+MOST_BUNDLE_POINTS = 5_000
+"""Of all lines of a chart that has one for each network."""
+SET_COLORS = {"training": "train", "validation": "validation"}
+EPOCH = Axis("epoch", whole=True)
+_MOST_LAYERS_LISTED = 40
+_MOST_LISTED_EPOCHS = 12
+_MOST_LAYERS_DRAWN = 60
+
+
+def training_view(run: Run) -> views.View:
+    """Show a training run: its metrics next to those of the simplest models, and how it was made.
+
+    Raises:
+        RunError: if a file of the run is damaged; its sections raise it, too.
+    """
+    record = TrainingRecord(run)
+    metrics, target = _metric_table(record), record.log.target
+    named = ""
+    if target:
+        named = report_parts.name_target(target.columns, target.classes, target.labels)
+    verdicts = run.verdicts.on(record.splits[0]) if record.splits else {}
+    has_failed = any(each.verdict in ("worse", "same") for each in verdicts.values())
+    diagnosis = ("diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)]))
+    view = views.View(
+        kicker="dlcli report",
+        lead=f"Predicts {named}.",
+        sentences=tuple(_sentences(record)),
+        figures=tuple(_figures(record)),
+        blocks=(metrics,) if record.splits else (),
+        links=(diagnosis,) if has_failed else (),
+        sections=lambda: list(_sections(record, metrics)),
+    )
+    return report_parts.run_view(run, view)
+
+
+def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[views.PageSection]:
+    run, task, network = record.run, record.run.task, record.log.network
+    described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
+    drawn = [network_block(network)] if network else []
+    predicted = views.TextBlock(f"Predict {described}.")
+    yield report_parts.config_section(run, predicted, *drawn)
+    yield data_section(record)
+    yield training_section(record)
+    if not run.is_diverged:
+        yield result_section(record, metrics)
+    if (explanation := explanation_section(record)) is not None:
+        yield explanation
+    if findings := diagnose(run)[:_MOST_FINDINGS]:
+        text = "What stands out, the most important first, and changes of the config to try."
+        block = views.FindingsBlock(tuple(findings), run.resolved_path())
+        yield views.PageSection("next", "What to try next", (views.TextBlock(text), block))
+    lines = [["train", str(run.resolved_path())], ["report", str(run.path)]]
+    if not run.is_diverged:
+        lines.insert(1, ["predict", str(run.path), "DATA"])
+    text = (
+        "On the same machine with the same versions, data and threads, the resolved config trains "
+        "bit-identical weights:"
+    )
+    commands = report_parts.commands_block(lines)
+    yield report_parts.reproduction_section(run, views.TextBlock(text), commands)
+
+
+def _metric_table(record: TrainingRecord) -> views.TableBlock:
+    """List the metrics of each set of rows, and of the baselines on the most independent set."""
+    splits = [name for name in ("train", "validation", "test") if name in record.run.metrics]
+    first = record.splits[0] if splits else ""
+    models = [name for name in _BASELINES if first in record.run.baselines.get(name, {})]
+    columns = [record.run.metrics[split] for split in splits]
+    columns += [record.run.baselines[model][first] for model in models]
+    facts = [
+        "Metrics of training rows are optimistically biased, as the network was fitted to them"
+    ]
+    if "validation" in splits:
+        facts.append(_use_of_validation(record))
+    if "test" in splits:
+        facts.append("test rows were used for nothing else")
+    note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
+    if models:
+        rows = f"{record.run.config.adjective(first)} rows"
+        note += (
+            f" Baselines are evaluated on the {rows}: “constant” always predicts the mean (the "
+            "median, if absolute errors are compared) or the most frequent class; “linear” has the "
+            "same inputs and no hidden layers. A network should beat both."
+        )
+    heads = [
+        "out-of-fold" if name == "validation" and record.is_out_of_fold else name for name in splits
+    ]
+    return metric_table([*heads, *models], columns, note=note, with_directions=True)
+
+
+def _use_of_validation(record: TrainingRecord) -> str:
+    if record.is_out_of_fold:
+        return (
+            "out-of-fold metrics are of the training rows, each predicted by the members of the "
+            "ensemble that were not trained on it, which chose only their own best epoch by it"
+        )
+    if record.run.config.early_stopping is not None:
+        return "validation rows decided when to stop"
+    return "validation rows were not trained on, but configs are chosen by them"
+
+
+def _sentences(record: TrainingRecord) -> Iterator[str]:
+    """Yield whether the network is worth having, by the metric that decides."""
+    if record.run.is_diverged:
+        yield (
+            "Training diverged: the loss or the weights became NaN or infinite. Nothing was "
+            "evaluated; see the training and what to try next below."
+        )
+        return
+    metric = record.main_metric
+    if metric is None:
+        yield "No metric is defined."
+        return
+    split = record.splits[0]
+    rows, scores = record.counted_rows(split), record.run.metrics[split]
+    adjective = record.run.config.adjective(split)
+    counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
+    value = fmt.metric(metric, finite_number(scores[metric]))
+    yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
+    doubt = record.run.verdicts.suspicion(
+        out_of_fold=record.is_out_of_fold, of_several=len(record.run.config.data.target.columns) > 1
+    )
+    if doubt is not None:
+        lead = "Possible leak: " if doubt.leaks else ""
+        yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
+    are_few = rows is not None and rows < _FEW_ROWS
+    verdicts = {each.verdict for each in record.run.verdicts.on(split).values()}
+    # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
+    # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
+    is_open = are_few and split == "test" and verdicts != {"better"}
+    is_open = is_open and not isinstance(record.run.config.data.split, TimeSplit)
+    many = record.counted_rows("validation") if is_open else None
+    if many and rows and many > rows and record.is_out_of_fold:
+        yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
+        on_many = record.run.verdicts.on("validation")
+        where = f"On {many:,} out-of-fold rows"
+        yield from report_parts.baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
+        are_few = False
+    else:
+        subject = "It" if doubt is None else "The network"
+        differences = record.run.verdicts.on(split)
+        yield from report_parts.baseline_sentences(differences, subject=subject, are_few=are_few)
+    if record.log.baselines and record.log.baselines.no_linear:
+        yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
+    if split == "train":
+        yield (
+            "No rows were held out, so this says nothing about new ones; hold some out with: "
+            "--set data.validation=0.15 --set data.test=0.15"
+        )
+    elif are_few:
+        yield f"With only {counted}, this is uncertain."
+    yield from positive_class(scores, record.log.target.classes if record.log.target else ())
+    yield from (each.sentence for each in record.run.gates)
+
+
+def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
+    """Return the metric of each column of a target of a few: `: price 0.84, rooms 0.92`."""
+    columns = scores.get("by_column")
+    if not isinstance(columns, dict) or len(columns) > _MOST_COLUMNS_NAMED:
+        return ""
+    values = (
+        f"{fmt.shorten(name)} {fmt.metric(metric, finite_number(each.get(metric)))}"
+        for name, each in columns.items()
+        if isinstance(each, dict)
+    )
+    return f": {', '.join(values)}"
+
+
+def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
+    """Yield the metric that decides on each set of rows, and of the baselines."""
+    metric = record.main_metric
+    if metric is not None:
+        first = record.splits[0]
+        better = "higher is better" if is_higher_better(metric) else "lower is better"
+        title = fmt.metric_title(metric)
+        for split in record.splits:
+            value = fmt.metric(metric, finite_number(record.run.metrics[split].get(metric)))
+            note = better if split == first else ""
+            yield views.Figure(f"{title}, {record.run.config.adjective(split)} rows", value, note)
+        for name in _BASELINES:
+            if first in (scores := record.run.baselines.get(name, {})):
+                value = fmt.metric(metric, finite_number(scores[first].get(metric)))
+                yield views.Figure(
+                    f"{name} baseline, {record.run.config.adjective(first)} rows", value
+                )
+    if record.log.network:
+        members = record.log.network.members
+        what = f"in each of {members:,} networks" if members else "trainable numbers"
+        yield views.Figure("Parameters", f"{record.log.network.parameters:,}", what)
+
+
+# The network
+
+
+def network_block(network: NetworkEvent) -> views.GroupBlock:
+    """Draw a network, with its loss."""
+    scaled = network.target_scaling
+    of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
+    members = f"Each of the {network.members:,} networks" if network.members else "The network"
+    text = (
+        f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
+        f"{fmt.shorten(network.loss)}{of_target}."
+    )
+    inputs = views.LayerBox(
+        "input", "Input", f"{network.inputs:,} numbers", "the encoded columns", ""
+    )
+    layers = [inputs, *map(_layer_box, network.layers[:_MOST_LAYERS_DRAWN])]
+    if (rest := len(network.layers) - _MOST_LAYERS_DRAWN) > 0:
+        layers.append(views.LayerBox(plural(rest, "more layer"), "…", "", "", ""))
+    return views.GroupBlock(
+        "The network", (views.TextBlock(text), views.LayersBlock(tuple(layers)))
+    )
+
+
+def _layer_box(layer: LayerSummary) -> views.LayerBox:
+    widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
+    detail = fmt.shorten(layer.activation or "", 40)
+    if layer.rate is not None:
+        detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
+    elif layer.column is not None:
+        detail = f"of {fmt.shorten(layer.column, 40)}"
+    return views.LayerBox(
+        name=fmt.shorten(layer.name, 40),
+        kind=fmt.shorten(layer.kind, 40),
+        shape=" → ".join(widths),
+        detail=detail,
+        parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
+    )
+
+
+# The course of training
+
+
+def training_section(record: TrainingRecord) -> views.PageSection:
+    """Describe how training went."""
+    blocks: list[views.ViewBlock] = [_training_figures(record)]
+    if record.run.is_diverged:
+        text = (
+            "Training diverged: its loss or weights became NaN or infinite. The charts show the "
+            f"{plural(record.run.epochs, 'epoch')} before."
+        )
+        blocks.append(views.TextBlock(text))
+    charts = _member_charts(record) or curve_charts(record.run.history, record.best_epoch)
+    if rate := learning_rate_chart(record.run.history):
+        charts.append(rate)
+    blocks.append(views.GridBlock(tuple(charts)))
+    if layers := record.run.explanation.layers:
+        table = _layer_table(layers, is_first=record.run.ensemble is not None)
+        blocks.append(views.GroupBlock("Inside the network", (table,)))
+    return views.PageSection("training", "The training", tuple(blocks))
+
+
+def _training_figures(record: TrainingRecord) -> views.FiguresBlock:
+    log, epochs, most = record.log, record.run.epochs, record.run.config.epochs
+    figures = [
+        views.Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")
+    ]
+    if record.run.ensemble:
+        bests = [each.best_epoch or each.epochs for each in record.run.ensemble.members]
+        range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
+        figures.append(views.Figure("Best epochs", range_, f"of the {len(bests):,} members"))
+        if record.run.config.input.scaling_layer == "auto":
+            rate = record.run.ensemble.learning_rate_multiplier
+            scale = "left out" if rate is None else f"learning rate ×{rate:g}"
+            figures.append(views.Figure("Scaling layer", scale, "chosen by the first network"))
+    if best := record.best_epoch:
+        figures.append(views.Figure("Best epoch", f"{best:,}", "its weights were kept"))
+    if log.trained and log.trained.seconds is not None and not log.resumed:
+        seconds = log.trained.seconds
+        done, what = log.trained.epochs, "an epoch"
+        if record.run.ensemble:
+            done = sum(each.epochs for each in record.run.ensemble.members)
+            what = "an epoch of a member"
+        each = f"{fmt.duration(seconds / max(1, done))} {what}"
+        figures.append(views.Figure("Training time", fmt.duration(seconds), each))
+    if log.device:
+        device = fmt.shorten(log.device.device, 20).upper()
+        figures.append(views.Figure("Device", device, plural(log.device.threads, "thread")))
+    if log.trained and (cluster := log.trained.cluster):
+        speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
+        figures.append(views.Figure("Workers", f"{cluster.workers:,}", speed))
+        share = fmt.percent(cluster.communication_share)
+        figures.append(views.Figure("Communication", share, "of the training time, about"))
+    if log.engine:
+        figures.append(views.Figure("Engine", fmt.shorten(log.engine.name, 20)))
+    return views.FiguresBlock(tuple(figures))
+
+
+def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBlock]:
+    """Draw the loss and each metric of training and validation rows.
+
+    Args:
+        history: what was measured at each epoch, by name.
+        best_epoch: the epoch whose weights were kept, if one was chosen.
+    """
+    names = [
+        name
+        for name, values in history.items()
+        if len(values) and not name.startswith("val_") and name != fmt.LEARNING_RATE
+    ]
+    return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
+
+
+def _member_charts(record: TrainingRecord) -> list[views.ChartBlock]:
+    members = record.run.ensemble.members if record.run.ensemble else ()
+    networks = {
+        f"member {number}": {
+            name: [*enumerate(values, start=1)] for name, values in member.history.items()
+        }
+        for number, member in enumerate(members, start=1)
+    }
+    reading = (
+        "Each line is a member of the ensemble, on its own rows. All have different initial "
+        "weights; their predictions are averaged."
+    )
+    return bundle_charts(networks, "member", reading, MOST_CURVES)
+
+
+def bundle_charts(
+    networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
+) -> list[views.ChartBlock]:
+    """Draw the loss and each metric of several networks, a line for each network and set of rows.
+
+    Args:
+        networks: by name: the epochs with their values of each column of history.csv.
+        each: what a network is: `fold`, `member`.
+        reading: explains the chart of the loss.
+        most: the number of charts.
+    """
+    names = dict.fromkeys(
+        name.removeprefix("val_") for columns in networks.values() for name in columns
+    )
+    charts = []
+    for name in names:
+        lines = [
+            (network, split, points)
+            for network, columns in networks.items()
+            for split, column in (("training", name), ("validation", f"val_{name}"))
+            if (points := columns.get(column))
+        ]
+        if lines and name != fmt.LEARNING_RATE:
+            charts.append(_bundle_chart(name, lines, each, reading))
+    return charts[:most]
+
+
+def _bundle_chart(
+    name: str, lines: Sequence[tuple[str, str, Points]], each: str, reading: str
+) -> views.ChartBlock:
+    most = max(4, MOST_BUNDLE_POINTS // len(lines))
+    rows = [
+        {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
+        for network, split, points in lines
+        for at in thinned(np.array([value for _, value in points]), most).tolist()
+    ]
+    splits = [split for split in SET_COLORS if any(line[1] == split for line in lines)]
+    colors = {split: SET_COLORS[split] for split in splits}
+    parts = []
+    for split in splits:
+        last = [points[-1][1] for _, of, points in lines if of == split]
+        ends = fmt.span(fmt.number(min(last)), fmt.number(max(last)), first="from")
+        parts.append(f"{split} {ends}")
+    title = fmt.shorten(name).replace("_", " ")
+    return views.ChartBlock(
+        title=fmt.capitalize(title),
+        spec=line_chart(
+            rows, colors, EPOCH, Axis(title), tips={"d": each, "s": "rows"}, kind="bundle"
+        ),
+        description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
+        reading=reading if name == "loss" and len(splits) > 1 else "",
+        legend=tuple(colors.items()),
+        offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
+    )
+
+
+def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
+    """Draw the learning rate if it changed."""
+    rates = history.get(fmt.LEARNING_RATE, ())
+    if len(set(rates)) < 2:
+        return None
+    lines = {"learning rate": rates}
+    return views.ChartBlock(
+        title="Learning rate",
+        spec=curves_spec(lines, {"learning rate": "accent"}),
+        description=f"The learning rate is {fmt.number(rates[0])} in the first epoch, "
+        f"{fmt.number(rates[-1])} in the last one, and between {fmt.number(min(rates))} and "
+        f"{fmt.number(max(rates))}.",
+        reading="The learning rate scales each training step. Where it falls, smaller steps let "
+        "the weights settle.",
+        numbers=_listed_epochs(lines),
+        offers_log=spans_decades(rates),
+    )
+
+
+def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
+    measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
+    lines = {split: values for split, values in measured.items() if len(values)}
+    title = fmt.shorten(name).replace("_", " ")
+    parts = []
+    for split, values in lines.items():
+        at_best = ""
+        if best_epoch is not None and 0 < best_epoch <= len(values):
+            at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
+        ends = fmt.span(fmt.number(values[0]), fmt.number(values[-1]), first="from")
+        parts.append(f"{split} {ends}{at_best}")
+    best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
+    epochs = len(history[name])
+    reading = _READING + (_READING_OF_BEST if best else "")
+    return views.ChartBlock(
+        title=fmt.capitalize(title),
+        spec=curves_spec(lines, SET_COLORS, title, best_epoch),
+        description=f"{fmt.capitalize(title)} over {plural(epochs, 'epoch')}: "
+        f"{'; '.join(parts)}.{best}",
+        reading=reading if len(lines) > 1 and name == "loss" else "",
+        numbers=_listed_epochs(lines),
+        legend=tuple(SET_COLORS.items()) if len(lines) > 1 else (),
+        offers_log=spans_decades([value for values in lines.values() for value in values]),
+    )
+
+
+_READING = (
+    "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
+    "the validation loss rises, the network overfits."
+)
+_READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
+
+
+def curves_spec(
+    lines: Lines, colors: Mapping[str, str], title: str = "", best_epoch: int | None = None
+) -> Mapping[str, object]:
+    """Draw lines by epoch, of long ones the points that keep their peaks.
+
+    Args:
+        lines: the values at each epoch, not empty.
+        colors: of the lines.
+        title: of the vertical axis.
+        best_epoch: the epoch to mark, unless it is beyond the last one.
+    """
+    rows = [
+        {"x": at + 1, "y": values[at], "s": name}
+        for name, values in lines.items()
+        for at in thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
+    ]
+    longest = max(len(values) for values in lines.values())
+    return line_chart(
+        rows,
+        {name: colors[name] for name in lines},
+        EPOCH,
+        Axis(title),
+        guides=Guides(x=best_epoch if best_epoch and best_epoch <= longest else None),
+    )
+
+
+def _listed_epochs(lines: Lines) -> views.TableBlock:
+    """List some epochs at even distances, the first and the last among them."""
+    epochs = max(len(values) for values in lines.values())
+    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED_EPOCHS)).astype(int))
+    rows = [
+        (
+            f"{at + 1:,}",
+            *(fmt.number(values[at]) if at < len(values) else "" for values in lines.values()),
+        )
+        for at in shown.tolist()
+    ]
+    return views.TableBlock(("epoch", *lines), tuple(rows))
+
+
+def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.TableBlock:
+    """List the layers of a network, which may be the first member of an ensemble."""
+    shown = layers[:_MOST_LAYERS_LISTED]
+    rows = tuple(
+        (
+            name,
+            fmt.shorten(layer.activation or "", 30),
+            f"{layer.units:,}",
+            fmt.number(layer.output_mean),
+            fmt.number(layer.output_deviation),
+            fmt.percent(layer.dead),
+            # The output may well be confident.
+            fmt.percent(None if layer is layers[-1] else layer.saturated),
+            fmt.number(layer.weight_norm),
+            fmt.number(layer.first_gradient),
+            fmt.number(layer.last_gradient),
+        )
+        for name, layer in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
+    )
+    sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
+    gradients = ("gradient at first", "at the end")
+    return views.TableBlock(
+        ("layer", "activation", *sizes, *gradients),
+        rows,
+        caption=f"Each layer {'of the first member ' if is_first else ''}after training",
+        text_columns=range(2),
+        note="Dead units (of relu) give the same output for every row and have stopped learning; "
+        "saturated outputs of hidden layers (of sigmoid and tanh) are at an end of their range, "
+        "where they hardly learn. Norms are Euclidean. Gradients of the loss with respect to the "
+        "weights of each layer should have about the same size: a thousand times smaller ones in "
+        "the first layers vanish, so that these hardly learn; very large ones explode.",
+    )
