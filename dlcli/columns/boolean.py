@@ -1,8 +1,8 @@
 """Columns of true and false, as 1 and 0."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -11,14 +11,13 @@ from dlcli.columns import column_type
 from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
-from dlcli.columns.type_inference import InferenceOrder
 from dlcli.schema.section import OneOf, Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
+    from dlcli.columns.type_inference import ColumnSummary, ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.number_notation import Notation
@@ -41,19 +40,9 @@ class Boolean(column_type.ColumnType):
     missing: BooleanMissing = MostFrequent()
     """Replacement of missing values."""
 
-    @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
-        """Yield the rule of true and false in these words; yes and no are categories."""
-        yield InferenceOrder.WORDS, _decide_words
-
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of which most values are of the type has one that is not."""
         return bool(column.booleans().unreadable.any())
-
-    @classmethod
-    def encoders(cls) -> column_type.EncoderClasses:
-        """Return the classes of encoders that `fit` makes."""
-        return (BooleanEncoder,)
 
     def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "BooleanEncoder":
         """Fit the encoder of a column on training rows."""
@@ -72,12 +61,11 @@ class Boolean(column_type.ColumnType):
         return f"{super().starter_comment(reason, values)}: {values.listing}"
 
 
-def _decide_words(view: "ColumnView") -> column_type.Decision | None:
-    return (
-        column_type.Decision(Boolean(), "all true or false")
-        if view.column.looks_boolean()
-        else None
-    )
+def decide_words(view: "ColumnView") -> column_type.Decision | None:
+    """Decide for true and false in these words; yes and no are categories."""
+    if not view.column.looks_boolean():
+        return None
+    return column_type.Decision(Boolean(), "all true or false")
 
 
 class BooleanEncoder(column_type.FilledEncoder):
@@ -103,9 +91,9 @@ class BooleanEncoder(column_type.FilledEncoder):
         parsed = rows.booleans_of(self.column)
         values = parsed.values
         if np.isnan(values).any():
-            wrong, fill = parsed.unreadable, self.fill or 0.0
+            wrong = parsed.unreadable
             problems.refuse(wrong, rows, self.column, parsed.problem)
-            values = self.fill_missing(values, parsed.missing, wrong, fill, rows, out, problems)
+            values = self.fill_missing(values, parsed.missing, wrong, rows, out, problems)
         out[:, 0] = values
 
     # Exported models.
@@ -122,7 +110,7 @@ class BooleanEncoder(column_type.FilledEncoder):
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
         """Encode the column in a graph, see `ColumnEncoder`."""
         empty = ~(ops.equal(x, 0.0) | ops.equal(x, 1.0))
-        filled = ops.where(empty, self.fill or 0.0, x)
+        filled = ops.where(empty, self.fill_number, x)
         return self.with_indicator(ops, [ops.as_column(ops.cast(filled, "float32"))], empty)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
@@ -135,10 +123,7 @@ class BooleanEncoder(column_type.FilledEncoder):
 
     # Scripts.
 
-    @property
-    def script_code(self) -> ScriptCode:
-        """The functions of a script that fit and encode the column."""
-        return ScriptCode("boolean", "fit_boolean")
+    script_code: ClassVar = ScriptCode("boolean", "fit_boolean")
 
     def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""

@@ -28,15 +28,14 @@ from dlcli.columns.client_values import (
 )
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.python_code import ScriptCode, literal
-from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
 from dlcli.errors import DataError, first_names, plural
 from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnSummary, ColumnView
     from dlcli.columns.graph_operations import Operations, Value
+    from dlcli.columns.type_inference import ColumnSummary, ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
@@ -101,25 +100,13 @@ class Categorical(column_type.ColumnType):
         if self.unseen == "error" and self.min_count > 1:
             yield "unseen", f"can't be error with min_count: {self.min_count}"
 
-    @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
-        """Yield the rules of codes that have names, and of whatever has a text."""
-        yield InferenceOrder.NAMES, decide_postal_codes
-        yield InferenceOrder.OTHERS, decide_categories
-
     def identity(self, column: str, whole: "Table") -> str | None:
         """Return why a column merely distinguishes the rows; None if it doesn't."""
-        from dlcli.columns.column_summary import view_column
-        from dlcli.columns.identifiers import identity_of_categories
+        from dlcli.columns.type_inference import identity_of_categories, view_column
 
         # They are compared as texts: 007 and 7 differ.
         summary = view_column(whole, column).summary
         return identity_of_categories(column, summary, self.identifier_share)
-
-    @classmethod
-    def encoders(cls) -> column_type.EncoderClasses:
-        """Return the classes of encoders that `fit` makes."""
-        return (OneHotEncoder, EmbeddingEncoder)
 
     def fit(
         self, column: str, train: "Table", defaults: column_type.Defaults
@@ -183,12 +170,6 @@ class Categorical(column_type.ColumnType):
         encoded = "{type: categorical, encoding: embedding}"
         return f"for so many values, {encoded} has fewer inputs, which are learned"
 
-    @classmethod
-    def together(cls, encoders: column_type.EncodersWithInputs) -> column_type.Together | None:
-        """Return what encodes few rows of several columns at once; None if nothing does."""
-        own = [(each, at) for each, at in encoders if isinstance(each, CategoryEncoder)]
-        return _CategoriesTogether(own) if own else None
-
 
 # Inference.
 
@@ -206,10 +187,16 @@ def decide_postal_codes(view: "ColumnView") -> "column_type.Decision | None":
     """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
     if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
         return None
-    if view.share(view.matches(_POSTAL_CODE)) < NEARLY_ALL:
+    if not view.are_nearly_all(view.matches(_POSTAL_CODE)):
         return None
     count = category_count(view.summary.distinct)
     return column_type.Decision(Categorical(), f"postal codes, by the column's name, {count}")
+
+
+def decide_codes(view: "ColumnView") -> "column_type.Decision":
+    """Decide for categories, as numbers have leading zeros."""
+    count = category_count(view.summary.distinct)
+    return column_type.Decision(Categorical(), f"codes with leading zeros, {count}")
 
 
 def category_count(distinct: int) -> str:
@@ -302,6 +289,11 @@ class CategoryEncoder(column_type.DenseEncoder):
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
         return self.missing_code is not None
+
+    @property
+    def group(self) -> column_type.GroupClass:
+        """What encodes few rows of several such columns at once."""
+        return _CategoryGroup
 
     def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
@@ -449,10 +441,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     # Scripts.
 
-    @property
-    def script_code(self) -> ScriptCode:
-        """The functions of a script that fit and encode the column."""
-        return ScriptCode("category", "fit_category")
+    script_code: ClassVar = ScriptCode("category", "fit_category")
 
     script_type: ClassVar[str] = "category"
     """The name of the encoding in a script."""
@@ -549,13 +538,13 @@ class EmbeddingEncoder(CategoryEncoder):
         yield "embedding.set_weights([vectors])"
 
 
-class _CategoriesTogether(column_type.Together):
+class _CategoryGroup(column_type.ColumnGroup):
     """Columns of categories, of which few rows are encoded at once."""
 
-    def __init__(self, encoders: Sequence[tuple[CategoryEncoder, slice]]) -> None:
+    def __init__(self, columns: Sequence[tuple[CategoryEncoder, slice]]) -> None:
         self._columns = [
-            (each.column, each.known, at.start, isinstance(each, OneHotEncoder))
-            for each, at in encoders
+            (each.column, each.known, inputs.start, isinstance(each, OneHotEncoder))
+            for each, inputs in columns
         ]
 
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:

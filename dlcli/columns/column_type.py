@@ -21,16 +21,15 @@ from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import Fitted, LargeInputs, Scaling, large_scaled_inputs
-from dlcli.columns.type_inference import InferenceOrder
 from dlcli.errors import DataError
 from dlcli.schema.section import Choice, Expected, Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnSummary, ColumnView, Strays
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.sparse_rows import SparseRows
+    from dlcli.columns.layout import SparseRows
+    from dlcli.columns.type_inference import ColumnSummary, ColumnView, Strays
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.few_rows import FewRows
@@ -57,11 +56,10 @@ class Defaults(Protocol):
         """The encoding."""
 
 
-EncoderClasses = tuple["type[ColumnEncoder]", ...]
 Record = Callable[["ValueProblems"], None]
 """Records something about the values of rows."""
-EncodersWithInputs = Sequence[tuple["ColumnEncoder", slice]]
-"""Encoders of columns, with the indices of their inputs."""
+GroupClass = Callable[[Sequence[tuple[Any, slice]]], "ColumnGroup"]
+"""A subclass of `ColumnGroup`."""
 
 
 _STRAYS_ADVICE = (
@@ -91,11 +89,6 @@ class ColumnType(Section):
     """Share of the values that differ in a column of identifiers."""
 
     # Inference.
-
-    @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, Rule]]:
-        """Yield the rules by which a column's values decide for the type, or for ignoring it."""
-        yield from ()
 
     def with_strays(self, strays: "Strays", noun: str) -> "Decision":
         """Decide for the type although a column has values of another one.
@@ -128,11 +121,6 @@ class ColumnType(Section):
         return None
 
     # Fitting.
-
-    @classmethod
-    def encoders(cls) -> EncoderClasses:
-        """Return the classes of encoders that `fit` makes."""
-        return ()
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "ColumnEncoder":
         """Fit the encoder of a column on training rows.
@@ -232,15 +220,6 @@ class ColumnType(Section):
         """
         return ""
 
-    @classmethod
-    def together(cls, encoders: "EncodersWithInputs") -> "Together | None":
-        """Return what encodes few rows of several columns at once; None if nothing does.
-
-        Args:
-            encoders: those of all columns, with the indices of their inputs.
-        """
-        return None
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -298,7 +277,7 @@ class Imputation(Choice):
     """Add an input of 0 or 1 that marks missing values; `auto` does if training rows have some."""
 
 
-class Median(Imputation, name="median"):
+class MedianImputation(Imputation, name="median"):
     """The median of the training rows."""
 
 
@@ -341,6 +320,11 @@ class ColumnEncoder(Fitted):
     @abstractmethod
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
+
+    @property
+    def group(self) -> GroupClass | None:
+        """What encodes few rows of several such columns at once; None if nothing does."""
+        return None
 
     # Properties with a meaning for tables, charts and clients.
 
@@ -529,8 +513,12 @@ class ColumnEncoder(Fitted):
         return None
 
 
-class Together(ABC):
-    """Columns of one type, of which few rows are encoded at once, as NumPy takes long to begin."""
+class ColumnGroup(ABC):
+    """Columns of one type, of which few rows are encoded at once, as NumPy takes long to begin.
+
+    Args:
+        columns: their encoders, with the indices of their inputs.
+    """
 
     @abstractmethod
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
@@ -592,12 +580,16 @@ class FilledEncoder(DenseEncoder):
         """The name of the input that marks missing values, if there is one."""
         return (f"{self.column} is missing",) if self.indicator else ()
 
+    @property
+    def fill_number(self) -> float:
+        """The number that replaces a missing or refused value when it is encoded."""
+        return self.fill if isinstance(self.fill, float) else 0.0
+
     def fill_missing(
         self,
         values: "NDArray[Any]",
         missing: Mask,
         unreadable: Mask,
-        fill: float,
         rows: "Rows",
         out: Matrix,
         problems: "ValueProblems",
@@ -608,24 +600,23 @@ class FilledEncoder(DenseEncoder):
             values: the column's values, (rows,).
             missing: which are missing, (rows,).
             unreadable: which were refused, (rows,).
-            fill: replaces both.
             rows: the rows.
             out: the column's inputs, (rows, inputs).
             problems: records missing values.
         """
         empty = missing | unreadable
-        self.record_missing(int(np.count_nonzero(missing)), fill, problems)
+        self.record_missing(int(np.count_nonzero(missing)), problems)
         if self.fill is None:
             refuse_missing(missing, rows, self.column, problems)
         elif self.indicator:
             out[:, -1] = empty
-        return np.where(empty, fill, values)
+        return np.where(empty, self.fill_number, values)
 
-    def record_missing(self, count: int, fill: float | None, problems: "ValueProblems") -> None:
+    def record_missing(self, count: int, problems: "ValueProblems") -> None:
         """Record rows without a value, and what replaces it."""
         encoding = ""
         if count and self.fill is not None and not self.indicator:
-            shown = f"{fill:g}"
+            shown = f"{self.fill_number:g}"
             if isinstance(self.fill, datetime):
                 from dlcli.columns.value_problems import short_moments
 

@@ -170,7 +170,8 @@ def is_supported(format: str) -> bool:
     runs = _digit_runs(tokens)
     is_plain = not any(token.isdigit() for token in tokens)  # digits that mean nothing
     alone = all(run == [("fraction", 9)] or ("fraction", 9) not in run for run in runs)
-    return format == "iso" or ("%z" not in tokens and is_plain and alone)
+    is_read = "%z" not in tokens and is_plain and alone
+    return format == "iso" or (format not in datetime_parsing.UNIX_TICKS and is_read)
 
 
 def _read_texts(ops: Operations, x: Value, format: str) -> ReadTimes:

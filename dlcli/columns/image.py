@@ -2,27 +2,29 @@
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlcli.arrays import Matrix, np
+from dlcli.arrays import Indices, Matrix, np
 from dlcli.columns import column_type
 from dlcli.columns.client_values import ClientColumn, ModelInput
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.python_code import ScriptCode, call_lines, literal
-from dlcli.columns.type_inference import NEARLY_ALL, InferenceOrder
 from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
+from dlcli.schema.urls import Url, locate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image as Pillow
 
-    from dlcli.columns.column_summary import ColumnView
     from dlcli.columns.graph_operations import Operations, Value
+    from dlcli.columns.type_inference import ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Rows, Table
@@ -69,16 +71,6 @@ class Image(column_type.ColumnType):
         if self.augmentation and self.augmentation.shift >= (side := min(self.shape[:2])):
             message = f"expected less than the {side} pixels of the shorter side"
             yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
-
-    @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
-        """Yield the rule of paths that lead to images."""
-        yield InferenceOrder.PATHS, decide_images
-
-    @classmethod
-    def encoders(cls) -> column_type.EncoderClasses:
-        """Return the classes of encoders that `fit` makes."""
-        return (ImageEncoder,)
 
     def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "ImageEncoder":
         """Make the encoder of a column, and try it on the first image.
@@ -148,13 +140,11 @@ def decide_images(view: "ColumnView") -> "column_type.Decision | None":
     Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
     are resized to 32 × 32. They are read as grayscale if the first ten are.
     """
-    from dlcli.columns.image_files import image_files
-
     if view.column.kind != "text":
         return None
     ends = {suffix: view.matches(rf"(?i){re.escape(suffix)}$") for suffix in _IMAGE_SUFFIXES}
     every = np.logical_or.reduce([*ends.values()])
-    if view.share(every) < NEARLY_ALL:
+    if not view.are_nearly_all(every):
         return None
     rows = np.flatnonzero(~view.column.missing())[:_PATHS_TRIED]
     files = image_files(view.table.take(rows), view.column.name)[1]
@@ -234,8 +224,6 @@ class ImageEncoder(column_type.DenseEncoder):
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        from dlcli.columns.image_files import image_files, read_images
-
         codes, files = image_files(rows.table, self.column)
         pixels, wrong_files = read_images(files, self.shape)
         reasons = (*wrong_files, _EMPTY)  # the last is for missing paths, whose code is -1
@@ -250,8 +238,6 @@ class ImageEncoder(column_type.DenseEncoder):
 
     def files(self, table: "Table") -> list[Path]:
         """Return the files that the values of rows name, each once."""
-        from dlcli.columns.image_files import image_files
-
         return image_files(table, self.column)[1]
 
     def model_input(self, notation: "Notation") -> ModelInput:
@@ -266,8 +252,6 @@ class ImageEncoder(column_type.DenseEncoder):
 
     def client_values(self, table: "Table") -> "NDArray[Any]":
         """Return the pixels for the rows of a table, (rows, height, width, channels)."""
-        from dlcli.columns.image_files import image_files, read_images
-
         codes, files = image_files(table, self.column)
         pixels, _ = read_images(files, self.shape)
         padded = np.concatenate([pixels, np.zeros((1, pixels.shape[1]), np.uint8)])
@@ -292,11 +276,9 @@ class ImageEncoder(column_type.DenseEncoder):
 
     # Scripts.
 
-    @property
-    def script_code(self) -> ScriptCode:
-        """The functions of a script that read images."""
-        imports = ("from PIL import Image, ImageOps",)
-        return ScriptCode("image", None, imports, packages=("pillow>=11",))
+    script_code: ClassVar = ScriptCode(
+        "image", None, ("from PIL import Image, ImageOps",), packages=("pillow>=11",)
+    )
 
     def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
@@ -326,3 +308,129 @@ class ImageEncoder(column_type.DenseEncoder):
     ) -> ClientColumn:
         """Refuse to describe paths, which are not part of a request."""
         raise NotImplementedError("columns of files are not served")
+
+
+# Files of images.
+
+
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""The first bytes of PNG and JPEG files."""
+
+
+_SHOWN_CHARACTERS = 200
+
+
+_ABSENT = (
+    "there is no file {}; "
+    "paths start at the table's folder, or at the current one for standard input and a URL"
+)
+
+
+def image_files(table: "Table", column: str) -> tuple[Indices, list[Path]]:
+    """Resolve a column's paths, which are relative to the folder of the table's own file.
+
+    Paths of rows from standard input, or from a URL, are relative to the current folder.
+
+    Returns:
+        codes: the index of each row's file, -1 for a missing path, (rows,).
+        files: each once.
+    """
+    codes, paths = table.codes(column)
+    if table.file_numbers is None:
+        return codes, [_folder(table.file) / path for path in paths]
+    keys = np.where(codes < 0, -1, table.file_numbers * np.int64(len(paths)) + codes)
+    used, positions = np.unique(keys, return_inverse=True)
+    missing = int(used[0] < 0)
+    pairs = zip(*np.divmod(used[missing:], len(paths)), strict=True)
+    folders = [_folder(file) for file in table.files]
+    return positions - missing, [folders[number] / paths[code] for number, code in pairs]
+
+
+def _folder(table: str) -> Path:
+    """Return the folder in which a table's paths start."""
+    return Path() if isinstance(locate(table), Url) else Path(table).parent
+
+
+def read_images(
+    files: Sequence[Path], shape: tuple[int, int, int]
+) -> "tuple[NDArray[np.uint8], tuple[str, ...]]":
+    """Read images, several at a time.
+
+    Args:
+        files: PNG or JPEG files.
+        shape: (height, width, channels) to which they are resized.
+
+    Returns:
+        pixels: in the order height, width, channels; 0 where a file can't be read,
+            (files, pixels).
+        problems: what is wrong with each file; empty for a good one.
+    """
+    # Imported here, so that only tables with images pay for it at start-up.
+    from concurrent.futures import ThreadPoolExecutor
+
+    from PIL.Image import DecompressionBombWarning
+
+    height, width, channels = shape
+    pixels = np.zeros((len(files), height * width * channels), dtype=np.uint8)
+
+    def read(at: int) -> str:
+        file, problem = files[at], ""
+        try:
+            if file.is_file():
+                pixels[at] = _decode(file, shape)
+            else:
+                problem = _ABSENT
+        except Exception as error:  # Pillow has no error class of its own for broken files
+            problem = _problem(error, file)
+        path = str(file)
+        cut = f"...{path[-_SHOWN_CHARACTERS:]}" if len(path) > _SHOWN_CHARACTERS else path
+        return problem.replace("{}", f"'{cut}'", 1)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # such as about garbled details of the camera
+        warnings.simplefilter("error", DecompressionBombWarning)
+        return pixels, tuple(pool.map(read, range(len(files))))
+
+
+def _problem(error: Exception, file: Path) -> str:
+    """Word an error, with `{}` for the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        with file.open("rb") as stream:
+            is_damaged = stream.read(8).startswith(_SIGNATURES)
+        return "{} is damaged" if is_damaged else "{} holds no PNG or JPEG image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"{{}} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
+    if isinstance(error, OSError) and error.strerror:
+        return f"can't read {{}}: {error.strerror}"
+    return f"{{}} is damaged: {error or type(error).__name__}"
+
+
+def _decode(file: Path, shape: tuple[int, int, int]) -> "NDArray[np.uint8]":
+    """Read the pixels of an image, turned upright, (pixels,)."""
+    from PIL import Image, ImageOps
+
+    height, width, channels = shape
+    with Image.open(file, formats=("PNG", "JPEG")) as opened:
+        # Lets JPEG skip detail of which less than half a pixel would be left.
+        opened.draft(None, (2 * max(height, width),) * 2)
+        image = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        # Pillow's bilinear filter widens as the image shrinks, so that every pixel counts.
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(-1)
+
+
+def _plain(image: "Pillow.Image", mode: str) -> "Pillow.Image":
+    """Convert an image to 8 bits without transparency, in Pillow's mode `L` (gray) or `RGB`."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # gray of 16 bits, which `convert` would clip at 255
+        gray = np.asarray(image)
+        is_clear = gray == image.info.get("transparency", -1)
+        image = Image.fromarray(np.where(is_clear, 255, gray >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert(mode)

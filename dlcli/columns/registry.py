@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from operator import itemgetter
 from typing import Annotated, Any, get_args
 
 from pydantic import GetCoreSchemaHandler
@@ -12,25 +11,35 @@ from pydantic_core import CoreSchema, core_schema
 from dlcli.columns.column_type import ColumnEncoder, ColumnType, Rule
 from dlcli.schema.section import OneOf
 
-_TYPES = {
-    "auto": "column_type.Auto",
-    "ignored": "column_type.Ignored",
-    "numeric": "number.Numeric",
-    "boolean": "boolean.Boolean",
-    "categorical": "category.Categorical",
-    "text": "text.Text",
-    "datetime": "date_time.Datetime",
-    "image": "image.Image",
+_TYPES: dict[str, tuple[str, ...]] = {
+    "auto": ("column_type.Auto",),
+    "ignored": ("column_type.Ignored",),
+    "numeric": (
+        "number.Numeric",
+        "number_encoders.NumericEncoder",
+        "number_encoders.PiecewiseLinearEncoder",
+    ),
+    "boolean": ("boolean.Boolean", "boolean.BooleanEncoder"),
+    "categorical": ("category.Categorical", "category.OneHotEncoder", "category.EmbeddingEncoder"),
+    "text": ("text.Text", "text.TextEncoder"),
+    "datetime": ("date_time.Datetime", "date_encoder.DatetimeEncoder"),
+    "image": ("image.Image", "image.ImageEncoder"),
 }
-"""The module and the class of each type, which are loaded when the type is used."""
+"""The module and the class of each type, followed by those of its encoders. They are loaded when
+they are used."""
+
+
+def _load(path: str) -> Any:  # noqa: ANN401
+    """Return what a module of this package defines."""
+    module, _, name = path.partition(".")
+    return getattr(import_module(f"dlcli.columns.{module}"), name)
 
 
 class _Types(Mapping[str, type[ColumnType]]):
     """The classes of all types, by name."""
 
     def __getitem__(self, name: str) -> type[ColumnType]:
-        module, _, section = _TYPES[name].partition(".")
-        found: type[ColumnType] = getattr(import_module(f"dlcli.columns.{module}"), section)
+        found: type[ColumnType] = _load(_TYPES[name][0])
         return found
 
     def __contains__(self, name: object) -> bool:
@@ -54,21 +63,38 @@ def type_named(name: str) -> type[ColumnType]:
 Feature = Annotated[ColumnType, OneOf("feature type", key="type", members=COLUMN_TYPES)]
 
 
+_RULES = (
+    "category.decide_postal_codes",  # the column's name tells more than its values
+    "date_time.decide_dates_of_digits",
+    "number.decide_numbers",
+    "boolean.decide_words",
+    "date_time.decide_dates",
+    "image.decide_images",
+    "number.decide_amounts",
+    "text.decide_lists",
+    "text.decide_text",
+    "category.decide_categories",  # whatever else has a text
+)
+"""The rules of all types, in the order in which they are tried: the first that decides decides."""
+
+
 @cache
 def inference_rules() -> tuple[Rule, ...]:
     """Return the rules of all types, in the order in which they are tried."""
-    return _ordered(COLUMN_TYPES.values())
+    return tuple(map(_load, _RULES))
 
 
 @cache
 def rules_of_usual_missing_words() -> tuple[Rule, ...]:
     """Return the rules of the types in which `NA`, `-` and the like are missing values."""
-    return _ordered(each for each in COLUMN_TYPES.values() if each.has_usual_missing_words)
+    modules = {each.__module__ for each in COLUMN_TYPES.values() if each.has_usual_missing_words}
+    return tuple(rule for rule in inference_rules() if rule.__module__ in modules)
 
 
-def _ordered(types: Iterable[type[ColumnType]]) -> tuple[Rule, ...]:
-    every = (rule for each in types for rule in each.rules())
-    return tuple(rule for _, rule in sorted(every, key=itemgetter(0)))
+@cache
+def encoder_classes() -> tuple[type[ColumnEncoder], ...]:
+    """Return the classes of what types fit."""
+    return tuple(_load(path) for _, *paths in _TYPES.values() for path in paths)
 
 
 class _AnyEncoder:
@@ -81,8 +107,7 @@ class _AnyEncoder:
     ) -> CoreSchema:
         choices = {
             name: handler(encoder)
-            for each in COLUMN_TYPES.values()
-            for encoder in each.encoders()
+            for encoder in encoder_classes()
             for name in get_args(encoder.model_fields["encoding"].annotation)
         }
         return core_schema.tagged_union_schema(choices, "encoding")

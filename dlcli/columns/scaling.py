@@ -1,5 +1,6 @@
 """Scalings of numbers: as a config sets them, and as they are fitted on training rows."""
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dlcli.schema.section import Choice, Expected, OneOf, Positive
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.table import Rows, Table
 
@@ -120,7 +122,26 @@ class Fitted(BaseModel):
     )
 
 
-class LinearScaling(Fitted):
+class FittedScaling(Fitted):
+    """A scaling with the statistics of training rows."""
+
+    @property
+    def formula(self) -> str:
+        """The same for scalings that can be stacked, see `stack_scalings`; empty for others."""
+        return ""
+
+    @abstractmethod
+    def apply(self, values: Floats) -> Floats:
+        """Scale values given in their own unit, (rows,)."""
+
+    def graph(self, ops: "Operations", x: "Value") -> "Value":
+        """Scale values in a graph, float64 (rows,)."""
+        from dlcli.columns.graph_operations import by_formula
+
+        return by_formula(ops, self.apply, x)
+
+
+class LinearScaling(FittedScaling):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
     name: Annotated[
@@ -188,7 +209,7 @@ def _rounding(values: Floats) -> float:
     return 4 * float(np.finfo(np.float64).eps * np.abs(values).max())
 
 
-class RobustScaling(Fitted):
+class RobustScaling(FittedScaling):
     """limit·u/√(1 + u²) with u = (x − median)/scale/limit."""
 
     name: Literal["robust"] = "robust"
@@ -234,7 +255,7 @@ Increasing = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 """Numbers in strictly increasing order."""
 
 
-class QuantileScaling(Fitted):
+class QuantileScaling(FittedScaling):
     """Linear interpolation between quantiles of the training rows, constant beyond the outer ones.
 
     The scaled training rows are normally distributed.
@@ -246,8 +267,6 @@ class QuantileScaling(Fitted):
     normals: Increasing
     """The standard normal distribution's quantile at the share of each."""
 
-    formula: ClassVar[str] = ""
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.points or len(self.points) != len(self.normals):
@@ -257,6 +276,21 @@ class QuantileScaling(Fitted):
     def apply(self, values: Floats) -> Floats:
         """Scale values given in their own unit, (rows,)."""
         return np.interp(values, *self._line)
+
+    def graph(self, ops: "Operations", x: "Value") -> "Value":
+        """Scale values in a graph, float64 (rows,)."""
+        points, normals = np.array(self.points), np.array(self.normals)
+        if len(points) == 1:
+            return x * 0.0 + float(normals[0])
+        x = ops.clip(x, float(points[0]), float(points[-1]))
+        if len(points) > 2:
+            reached = ops.as_column(x) >= ops.constant(points[None, 1:-1])
+            index = ops.sum_last(ops.cast(reached, "int64"))
+        else:
+            index = ops.cast(x * 0.0, "int64")
+        # A share, as the slope between points that hardly differ may be infinite.
+        share = (x - ops.lookup(points, index)) / ops.lookup(np.diff(points), index)
+        return share * ops.lookup(np.diff(normals), index) + ops.lookup(normals, index)
 
     @cached_property
     def _line(self) -> "tuple[array[float], array[float]]":

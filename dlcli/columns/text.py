@@ -4,11 +4,11 @@
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
@@ -20,16 +20,15 @@ from dlcli.columns.client_values import RECIPE, ClientColumn, ModelInput, plain_
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LargeInputs
-from dlcli.columns.type_inference import InferenceOrder, shorten
 from dlcli.errors import DataError, plural
 from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.column_summary import ColumnView
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.sparse_rows import SparseRows
+    from dlcli.columns.layout import SparseRows
+    from dlcli.columns.type_inference import ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Rows, Table
@@ -87,17 +86,6 @@ class Text(column_type.ColumnType):
     """Encoding of words as inputs."""
     missing: TextMissing = EmptyText()
     """Replacement of missing values."""
-
-    @classmethod
-    def rules(cls) -> Iterator[tuple[InferenceOrder, column_type.Rule]]:
-        """Yield the rules of lists of names, and of texts of several words."""
-        yield InferenceOrder.LISTS, decide_lists
-        yield InferenceOrder.TEXTS, decide_text
-
-    @classmethod
-    def encoders(cls) -> column_type.EncoderClasses:
-        """Return the classes of encoders that `fit` makes."""
-        return (TextEncoder,)
 
     def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "TextEncoder":
         """Fit the encoder of a column on training rows.
@@ -186,8 +174,7 @@ def decide_lists(view: "ColumnView") -> "column_type.Decision | None":
         repeats = len(items) / len(distinct)
         is_few = 2 * len(distinct) <= len(which) and repeats >= _FEWEST_REPEATS
         if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
-            example = some.texts[int(which.argmax())].as_py()
-            reason = f"lists of {len(distinct)} names, as '{shorten(example)}'"
+            reason = f"lists of {len(distinct)} names, as '{view.example(which)}'"
             return column_type.Decision(Text(encoding=MultiHot()), reason)
     return None
 
@@ -276,7 +263,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
         """Return the column's inputs."""
-        from dlcli.columns.sparse_rows import stack_sparse
+        from dlcli.columns.layout import stack_sparse
         from dlcli.columns.tokens import count_tokens, count_tokens_of_few
 
         texts = rows.few_texts(self.column)
@@ -300,7 +287,7 @@ class TextEncoder(column_type.SparseEncoder):
             counts: how often the text has it, (entries,).
             texts: how many texts there are.
         """
-        from dlcli.columns.sparse_rows import SparseRows
+        from dlcli.columns.layout import SparseRows
 
         rows, columns = np.divmod(keys, len(self.tokens))
         return SparseRows(
@@ -434,10 +421,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     # Scripts.
 
-    @property
-    def script_code(self) -> ScriptCode:
-        """The functions of a script that fit and encode the column."""
-        return ScriptCode("text", "fit_text", ("import re", "import unicodedata"))
+    script_code: ClassVar = ScriptCode("text", "fit_text", ("import re", "import unicodedata"))
 
     def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""

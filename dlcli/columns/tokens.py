@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, from_utf8, index_in, integers, strings, to_numpy, utf8
-from dlcli.columns.sparse_rows import concatenated_ranges
+from dlcli.columns.layout import concatenated_ranges
 
 Codes = NDArray[np.int32]
 

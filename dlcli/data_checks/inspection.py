@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dlcli.columns.column_summary import ColumnSummary, summarize_column
 from dlcli.columns.column_type import Decision, Ignored
+from dlcli.columns.type_inference import ColumnSummary, summarize_column
 from dlcli.config.data_section import Data, Target
 from dlcli.config.input_section import Input
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
+from dlcli.columns.type_inference import number
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import Decision
-from dlcli.columns.type_inference import MIN_ROWS
+from dlcli.columns.type_inference import MIN_ROWS, number
 from dlcli.data_checks.data_finding import DataFinding, column_finding, listed
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import infer_type

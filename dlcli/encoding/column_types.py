@@ -16,10 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlcli.columns.column_summary import summarize_column, view_column
+from dlcli.columns import type_inference
 from dlcli.columns.column_type import Auto, ColumnType, Decision, Ignored
 from dlcli.columns.registry import Feature, inference_rules
-from dlcli.columns.type_inference import MIN_ROWS, MIN_VALUES, shorten
 from dlcli.config.input_section import Input
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
 from dlcli.schema.section import shown
@@ -264,7 +263,7 @@ def _without_risk(decision: Decision) -> Decision:
     rows = values.present + values.missing
     if decision.warning or feature.is_risky(values):
         reason, warning = decision.reason, _REFUSED
-    elif values.present < MIN_VALUES and rows >= MIN_ROWS:
+    elif values.present < type_inference.MIN_VALUES and rows >= type_inference.MIN_ROWS:
         are = "is" if values.present == 1 else "are"
         count = f"{plural(values.present, 'value')} in {rows:,} rows"
         reason, warning = f"{count} {are} too few", ""
@@ -310,7 +309,7 @@ def _count_all_rows(decision: Decision, table: Table, column: str) -> Decision:
     known = decision.values
     if known is not None and known.present + known.missing == table.rows:
         return decision
-    return replace(decision, values=summarize_column(table, column))
+    return replace(decision, values=type_inference.summarize_column(table, column))
 
 
 def _infer(table: Table, column: str) -> Decision:
@@ -321,7 +320,7 @@ def _infer(table: Table, column: str) -> Decision:
     decision = _apply_rules(some_values(alone, column), column)
     values = decision.values
     assert values is not None  # inferred
-    is_settled = values.present >= MIN_VALUES and decision.otherwise is None
+    is_settled = values.present >= type_inference.MIN_VALUES and decision.otherwise is None
     feature = decision.feature
     if not is_settled or alone.any_part(lambda p: feature.has_unreadable(p.column(column))):
         return _apply_rules(alone.only([column]), column)
@@ -338,7 +337,7 @@ def some_values(table: Table, column: str) -> Table:
 
 
 def _apply_rules(table: Table, column: str) -> Decision:
-    view = view_column(table, column)
+    view = type_inference.view_column(table, column)
     summary = view.summary
     if not summary.present:
         return Decision(Ignored(), "has no value", values=summary)
@@ -349,7 +348,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
     decision = replace(decision, values=summary)
     if summary.distinct != 1 or summary.missing or not decision.feature.is_read:
         return decision
-    reason = f"the same value in all rows: {shorten(summary.frequent[0][0])}"
+    reason = f"the same value in all rows: {type_inference.shorten(summary.frequent[0][0])}"
     return Decision(Ignored(), reason, otherwise=decision, values=summary)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
-from dlcli.columns.sparse_rows import SparseRows
+from dlcli.columns.layout import SparseRows
 from dlcli.tables.stored_columns import RowShares, storing
 
 MOST_FILLED = 2**25

@@ -8,26 +8,20 @@ training rows.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dlcli.arrays import Matrix
-from dlcli.columns.column_type import (
-    ColumnEncoder,
-    Decision,
-    DenseEncoder,
-    Record,
-    SparseEncoder,
-    Together,
-)
+from dlcli.columns import column_type
 from dlcli.columns.layout import Layout
-from dlcli.columns.registry import COLUMN_TYPES, FeatureEncoder
+from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_problems import (
     ColumnProblems,
@@ -103,18 +97,18 @@ class Encoding(Fitted):
 
     def _encode_few(self, rows: FewRows, problems: ValueProblems) -> Matrix:
         """Encode few rows, (rows, inputs)."""
-        width, encoders, together = self._of_few
+        width, encoders, groups = self._of_few
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
-        encoded: dict[str, Record | None] = {}
-        for each in together:
-            encoded |= each.encode(rows, matrix)
+        encoded: dict[str, column_type.Record | None] = {}
+        for group in groups:
+            encoded |= group.encode(rows, matrix)
         for encoder, inputs in encoders:
             if encoder.column in encoded:
                 if record := encoded[encoder.column]:
                     record(problems)
-            elif isinstance(encoder, SparseEncoder):
+            elif isinstance(encoder, column_type.SparseEncoder):
                 encoder.encode(rows, problems).fill(matrix[:, inputs])
-            elif isinstance(encoder, DenseEncoder):
+            elif isinstance(encoder, column_type.DenseEncoder):
                 encoder.encode(rows, matrix[:, inputs], problems)
         return matrix
 
@@ -126,27 +120,34 @@ class Encoding(Fitted):
     @cached_property
     def _of_few(
         self,
-    ) -> tuple[int, list[tuple[ColumnEncoder, slice]], list[Together]]:
+    ) -> tuple[int, list[tuple[column_type.ColumnEncoder, slice]], list[column_type.ColumnGroup]]:
         """The number of inputs, those of each encoder, and the columns encoded at once."""
-        encoders, start = list[tuple[ColumnEncoder, slice]](), 0
+        encoders, start = list[tuple[column_type.ColumnEncoder, slice]](), 0
         for encoder in (*self._dense, *self._sparse):
             stop = start + len(encoder.inputs)
             encoders.append((encoder, slice(start, stop)))
             start = stop
-        together = [each.together(encoders) for each in COLUMN_TYPES.values()]
-        return start, encoders, [*filter(None, together)]
+        alike = defaultdict[column_type.GroupClass, list[tuple[Any, slice]]](list)
+        for encoder, inputs in encoders:
+            if encoder.group is not None:
+                alike[encoder.group].append((encoder, inputs))
+        return start, encoders, [group(columns) for group, columns in alike.items()]
 
     @property
-    def _dense(self) -> list[DenseEncoder]:
-        return [feature for feature in self.features if isinstance(feature, DenseEncoder)]
+    def _dense(self) -> list[column_type.DenseEncoder]:
+        return [
+            feature for feature in self.features if isinstance(feature, column_type.DenseEncoder)
+        ]
 
     @property
-    def _sparse(self) -> list[SparseEncoder]:
-        return [feature for feature in self.features if isinstance(feature, SparseEncoder)]
+    def _sparse(self) -> list[column_type.SparseEncoder]:
+        return [
+            feature for feature in self.features if isinstance(feature, column_type.SparseEncoder)
+        ]
 
 
 def fit_encoding(
-    decisions: Mapping[str, Decision], section: Input, train: Table, task: Task
+    decisions: Mapping[str, column_type.Decision], section: Input, train: Table, task: Task
 ) -> Encoding:
     """Fit the encoders of all columns on training rows.
 
@@ -235,7 +236,9 @@ def _encode_share(
     return encoded_rows.ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
-def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
+def encode_dense(
+    encoders: Sequence[column_type.DenseEncoder], table: Table, problems: ValueProblems
+) -> Matrix:
     """Encode columns side by side, (rows, inputs).
 
     Writing a single input of each row into a wide matrix loads a whole cache line for each four

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from dlcli.columns.column_summary import view_column
 from dlcli.columns.registry import Feature, rules_of_usual_missing_words
+from dlcli.columns.type_inference import view_column
 from dlcli.config.data_section import Data, Missing
 from dlcli.encoding.column_types import some_values
 from dlcli.errors import listed, plural

@@ -16,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
-from dlcli.columns.column_summary import number
 from dlcli.columns.column_type import ColumnEncoder
 from dlcli.columns.layout import Layout
 from dlcli.columns.registry import type_named
+from dlcli.columns.type_inference import number
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs

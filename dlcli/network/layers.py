@@ -19,7 +19,7 @@ import numpy as np
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Layout
-from dlcli.columns.number import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_schema import BatchNormalization
 from dlcli.config.layer_choices import Activation, BiasRegularizer, Initializer, KernelRegularizer
 from dlcli.network.activations import Floats, function_of

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from dlcli.columns.identifiers import numbered_prefix
 from dlcli.columns.registry import type_named
+from dlcli.columns.type_inference import numbered_prefix
 from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.reports import formatting as fmt

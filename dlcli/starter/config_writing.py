@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dlcli.columns.column_summary import span
 from dlcli.columns.column_type import Auto, ColumnType
-from dlcli.columns.identifiers import numbered_prefix
-from dlcli.columns.type_inference import MIN_ROWS
+from dlcli.columns.type_inference import MIN_ROWS, numbered_prefix, span
 from dlcli.config.config_file import EDITOR_COMMENT, make_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit

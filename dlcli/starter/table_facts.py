@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlcli.columns.category import Categorical
-from dlcli.columns.column_summary import ColumnSummary, summarize_column
 from dlcli.columns.column_type import Auto, Decision, Ignored
 from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
-from dlcli.columns.type_inference import MIN_ROWS
+from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.config.data_section import SplitChoice, StratifiedSplit, Target
 from dlcli.config.input_section import Input
 from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values

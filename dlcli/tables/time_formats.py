@@ -12,6 +12,11 @@ from dlcli.errors import did_you_mean
 
 NamedFormat = Literal["iso", "unix", "unix_ms"]
 """ISO 8601, or seconds or milliseconds since 1970-01-01T00:00Z."""
+Part = Literal[
+    "year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "elapsed"
+]
+"""A part of a time that can be an input."""
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 DIRECTIVES = {

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.layout import Block
-from dlcli.columns.number import Mean, Numeric, NumericEncoder, Periodic, PeriodicForm
+from dlcli.columns.number import MeanImputation, Numeric, Periodic
+from dlcli.columns.number_encoders import NumericEncoder, PeriodicForm
 from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard, fit_scaling
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
@@ -156,7 +157,7 @@ def test_gaps_make_no_difference_to_a_scaling(scaling):
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_a_gap_is_scaled_as_its_stand_in(scaling):
-    encoder = fit([1, 2, 9, None], scaling, Numeric(missing=Mean()))
+    encoder = fit([1, 2, 9, None], scaling, Numeric(missing=MeanImputation()))
     assert matrix(encoder, [None, 4]).tolist() == [
         [*inputs(encoder, [4]), 1],
         [*inputs(encoder, [4]), 0],

@@ -13,7 +13,7 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
-from dlcli.columns.number import ConstantValue, Mean, Numeric, Periodic, PiecewiseLinear
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, Periodic, PiecewiseLinear
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.config.data_section import Target
@@ -42,7 +42,7 @@ FILES = st.sampled_from(["gray.png", "color.png", "damaged.png", "absent.png"])
 
 FEATURES = {
     "standard": (Numeric(scaling=Standard()), NUMBERS),
-    "robust": (Numeric(scaling=Robust(limit=2.0), missing=Mean()), NUMBERS),
+    "robust": (Numeric(scaling=Robust(limit=2.0), missing=MeanImputation()), NUMBERS),
     "min max": (Numeric(scaling=MinMax(), missing=ConstantValue(value=3.0)), NUMBERS),
     "quantile": (Numeric(scaling=Quantile(quantiles=4)), NUMBERS),
     "log": (Numeric(scaling=Log1p()), COUNTS),

@@ -15,12 +15,12 @@ from PIL import Image as Pillow
 
 from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import MOST_CATEGORIES, Categorical
-from dlcli.columns.column_summary import summarize_column, view_column
 from dlcli.columns.column_type import Auto, Ignored
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
 from dlcli.columns.number import Numeric
 from dlcli.columns.text import MultiHot, Text
+from dlcli.columns.type_inference import summarize_column, view_column
 from dlcli.config.input_section import Input
 from dlcli.encoding import column_types
 from dlcli.encoding.column_types import (

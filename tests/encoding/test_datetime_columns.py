@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.columns.column_type import ErrorIfMissing, Median
+from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ValueProblems
@@ -150,7 +150,10 @@ def test_a_first_missing_value_at_prediction_is_recorded():
 
 
 def test_an_indicator_can_be_asked_for():
-    assert fit(["2024-04-01"], missing=Median(indicator=True)).inputs[-1] == "when is missing"
+    assert (
+        fit(["2024-04-01"], missing=MedianImputation(indicator=True)).inputs[-1]
+        == "when is missing"
+    )
 
 
 def test_a_forbidden_missing_value_is_an_error():

@@ -19,8 +19,7 @@ from inline_snapshot import snapshot
 from PIL import Image as Pillow
 from pydantic import TypeAdapter, ValidationError
 
-from dlcli.columns.image import Augmentation, Image, ImageEncoder, ImageForm
-from dlcli.columns.image_files import image_files
+from dlcli.columns.image import Augmentation, Image, ImageEncoder, ImageForm, image_files
 from dlcli.columns.layout import Block
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ValueProblems

@@ -10,8 +10,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from dlcli.columns.boolean import Boolean, MostFrequent
-from dlcli.columns.column_type import ErrorIfMissing, Median
-from dlcli.columns.number import ConstantValue, Mean, Numeric
+from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric
 from dlcli.columns.scaling import Divide, Log1p, Standard, Unscaled
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
@@ -87,7 +87,7 @@ def test_scaling_takes_no_account_of_missing_values():
 
 @pytest.mark.parametrize(
     ("missing", "stand_in"),
-    [(Median(), 2), (Mean(), 5), (ConstantValue(value=-1.0), -1)],
+    [(MedianImputation(), 2), (MeanImputation(), 5), (ConstantValue(value=-1.0), -1)],
     ids=["median", "mean", "constant"],
 )
 def test_a_missing_value_gets_the_replacement_of_the_training_rows(missing, stand_in):
@@ -112,7 +112,7 @@ def test_a_replacement_is_scaled_as_the_values_are():
 def test_there_is_an_indicator_where_it_is_asked_for_and_else_where_missing_values_were(
     indicator, values, names
 ):
-    assert fit(values, Numeric(missing=Median(indicator=indicator))).inputs == names
+    assert fit(values, Numeric(missing=MedianImputation(indicator=indicator))).inputs == names
 
 
 def test_a_first_missing_value_at_prediction_gets_the_replacement_without_an_indicator():

@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from pydantic import ValidationError
 
-from dlcli.columns.column_type import ErrorIfMissing, Median
-from dlcli.columns.number import (
-    ConstantValue,
-    Mean,
-    Numeric,
-    PiecewiseLinear,
-    PiecewiseLinearEncoder,
-)
+from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, PiecewiseLinear
+from dlcli.columns.number_encoders import PiecewiseLinearEncoder
 from dlcli.columns.scaling import Log1p
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.input_section import Input
@@ -33,7 +28,7 @@ def rows(values):
 
 
 def fit(values, bins=4, missing=None):
-    feature = Numeric(encoding=PiecewiseLinear(bins=bins), missing=missing or Median())
+    feature = Numeric(encoding=PiecewiseLinear(bins=bins), missing=missing or MedianImputation())
     return feature.fit("age", rows(values), Input())
 
 
@@ -98,7 +93,11 @@ def test_a_constant_column_has_one_bin_and_is_zero_in_it(value, name):
 
 @pytest.mark.parametrize(
     ("missing", "filled"),
-    [(Median(), [1, 0]), (Mean(), [1, 0.25]), (ConstantValue(value=1.0), [0.5, 0])],
+    [
+        (MedianImputation(), [1, 0]),
+        (MeanImputation(), [1, 0.25]),
+        (ConstantValue(value=1.0), [0.5, 0]),
+    ],
     ids=["median", "mean", "constant"],
 )
 def test_a_missing_value_is_replaced_and_marked_by_an_indicator(missing, filled):

@@ -14,9 +14,8 @@ from inline_snapshot import snapshot
 from pydantic import TypeAdapter, ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing
-from dlcli.columns.layout import Block, Layout
+from dlcli.columns.layout import Block, Layout, stack_sparse
 from dlcli.columns.registry import FeatureEncoder
-from dlcli.columns.sparse_rows import stack_sparse
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.columns.tokens import split_into_words
 from dlcli.columns.value_problems import ValueProblems

@@ -14,7 +14,7 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.date_time import Datetime
-from dlcli.columns.number import ConstantValue, Mean, Numeric, PiecewiseLinear
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, PiecewiseLinear
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
@@ -80,7 +80,7 @@ GERMAN = [f"{day}.{month:02}.2024 {hour:02}:05" for day, month, hour in [(1, 1, 
 MONTHS = ["Jan 3, 2021 11:05 PM", "december 31, 1999 12:00 am", "MAY 5, 2020 12:30 pm", "Sept 1, 1"]
 FEATURES = {
     "standard": (Numeric(scaling=Standard()), NUMBERS, NEW_NUMBERS),
-    "robust": (Numeric(scaling=Robust(limit=2.0), missing=Mean()), NUMBERS, NEW_NUMBERS),
+    "robust": (Numeric(scaling=Robust(limit=2.0), missing=MeanImputation()), NUMBERS, NEW_NUMBERS),
     "min max": (Numeric(scaling=MinMax(), missing=ConstantValue(value=3.0)), NUMBERS, NEW_NUMBERS),
     "quantile": (Numeric(scaling=Quantile(quantiles=4)), NUMBERS, NEW_NUMBERS),
     "log": (Numeric(scaling=Log1p()), SIZES, NEW_NUMBERS),

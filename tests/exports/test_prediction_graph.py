@@ -14,7 +14,7 @@ from onnx import helper
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_file import make_config
 from dlcli.config.layer_choices import Activation
 from dlcli.encoding.encoded_rows import InMemoryInputs

@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of

@@ -8,7 +8,7 @@ import pytest
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Block, Layout, plain_layout
-from dlcli.columns.number import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_schema import Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.layers import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_front

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.network import build_network
 

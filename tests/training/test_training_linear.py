@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dlcli.columns.sparse_rows import SparseRows
+from dlcli.columns.layout import SparseRows
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError
 from dlcli.training.engines import train_job

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.columns.sparse_rows import SparseRows
+from dlcli.columns.layout import SparseRows
 from dlcli.encoding import encoded_rows
 from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter, is_resident
 from dlcli.training import chunked_program, compiled_engine, compiled_program, randomness

@@ -1,0 +1,484 @@
+"""Encoders of columns of numbers: scaled to one input, or as their positions in bins."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dlcli.arrays import Floats, Indices, Mask, Matrix, np
+from dlcli.columns import column_type
+from dlcli.columns import scaling as scalings
+from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn, ModelInput
+from dlcli.columns.graph_operations import Operations, Value
+from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.python_code import ScriptCode, call_lines, literal
+from dlcli.schema.section import Section
+from dlcli.tables.column import missing_numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dlcli.columns.value_problems import ValueProblems
+    from dlcli.tables.few_rows import FewRows
+    from dlcli.tables.number_notation import Notation
+    from dlcli.tables.table import Rows, Table
+
+
+# Fitting.
+
+
+def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
+    """Return the most frequent values of two or more training rows, of equal ones the smallest."""
+    ordered = np.sort(values) + 0.0  # -0 becomes 0
+    _, first, counts = np.unique(_in_32_bits(ordered), return_index=True, return_counts=True)
+    distinct = ordered[first]
+    ranked = np.argsort(-counts, kind="stable")[:most]
+    categories: list[float] = np.sort(distinct[ranked[counts[ranked] > 1]]).tolist()
+    return tuple(categories)
+
+
+def _in_32_bits(values: Sequence[float] | Floats) -> "NDArray[np.float32]":
+    """Return numbers as a file or a client of 32 bits has them: 0.1 is equal to its 0.1 then."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float64).astype(np.float32)
+
+
+def fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
+    """Return edges of bins at quantiles of the training rows; equal quantiles become one edge.
+
+    A constant column gets a single bin as wide as its value, at least 1, so that it becomes 0.
+    """
+    edges: list[float] = np.unique(scalings.quantile_points(values, bins + 1)).tolist()
+    if len(edges) == 1:
+        edges.append(edges[0] + max(1.0, abs(edges[0])))
+    return tuple(edges)
+
+
+# Encoding.
+
+
+_LARGEST_PLAIN = 2.0**53
+"""The size up to which float64 represents every whole number."""
+
+
+@dataclass(frozen=True)
+class PeriodicForm(InputForm):
+    """Sines and cosines of each input, with trained frequencies."""
+
+    frequencies: int
+    deviation: float
+    """Standard deviation of the initial frequencies, in periods per unit of the input."""
+
+
+class NumberEncoder(column_type.FilledEncoder):
+    """Encoder of a column of numbers."""
+
+    type: Literal["numeric"] = "numeric"
+    fill: float | None
+    low: float
+    """The training rows' minimum."""
+    high: float
+    """The training rows' maximum."""
+    categories: scalings.Increasing = ()
+    """The values that have an input of their own."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def scaling(self) -> scalings.FeatureScaling:
+            """The scaling, of which `log1p` refuses negative numbers."""
+
+    @property
+    def further_blocks(self) -> tuple[Block, ...]:
+        """The block of the inputs for categories and for missing values, if there are any."""
+        values = (repr(each).removesuffix(".0") for each in self.categories)
+        names = (*(f"{self.column} = {value}" for value in values), *self.indicator_names)
+        return (Block(self.column, "numeric", names),) if names else ()
+
+    def scale(self, values: Floats) -> Floats:
+        """Scale numbers, none missing, (rows,)."""
+        return self.scaling.apply(values)
+
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+        out[:, 0] = scaled
+
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
+        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        parsed = rows.numbers_of(self.column)
+        values, wrong = parsed.values, parsed.unreadable
+        empty = np.isnan(values)
+        has_empty = bool(empty.any())
+        usual: Mask = (self.low <= values) & (values <= self.high)
+        is_usual = self._is_safe and bool((usual | empty if has_empty else usual).all())
+        if not is_usual or (has_empty and wrong.any()):
+            problems.refuse(wrong, rows, self.column, parsed.problem)
+            for beyond, problem in scalings.out_of_range(self.scaling.name, values):
+                problems.refuse(beyond, rows, self.column, problem)
+                wrong = wrong | beyond
+            values = np.where(wrong, np.nan, values)
+            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
+            problems.add_outside(self.column, outside, self.low, self.high)
+            has_empty = True
+        if self.categories:
+            categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
+            found = np.searchsorted(categories, narrow).clip(max=len(categories) - 1)
+            hits = np.flatnonzero(categories[found] == narrow)
+            out[hits, found[hits] - len(self.categories) - self.indicator] = 1
+        if has_empty:
+            values = self.fill_missing(values, parsed.missing, wrong, rows, out, problems)
+        if is_usual:
+            scaled = self.scale(values)
+        else:
+            with np.errstate(all="ignore"):
+                scaled = self.scale(values)
+            scaled = scalings.refuse_overflow(scaled, values, rows, self.column, problems)
+        self.write(values, scaled, out)
+
+    @cached_property
+    def _is_safe(self) -> bool:
+        """Whether no number from the training rows' minimum to their maximum is refused."""
+        is_filled_within = self.low <= self.fill_number <= self.high
+        with np.errstate(all="ignore"):
+            is_finite = bool((np.abs(self.scale(self._ends)) <= scalings.LARGEST).all())
+        beyond = scalings.out_of_range(self.scaling.name, self._ends)
+        return is_filled_within and is_finite and not any(wrong.any() for wrong, _ in beyond)
+
+    @property
+    def _ends(self) -> Floats:
+        return np.array([self.low, self.high])
+
+    # Exported models.
+
+    reads_numbers = True
+
+    def model_input(self, notation: "Notation") -> ModelInput:
+        """Describe the values that a client sends, see `ColumnEncoder`."""
+        unit = f" in {notation.unit}" if notation.unit else ""
+        words = f"A number{unit}; NaN if it is missing."
+        return ModelInput(self.column, "float64", (words, *self.missing_advice))
+
+    def client_values(self, table: "Table") -> "NDArray[Any]":
+        """Return what a client sends for the rows of a table, (rows,)."""
+        return table.column(self.column).numbers().values
+
+    def graph(self, ops: Operations, x: Value, missing: Sequence[str]) -> Value:
+        """Encode the column in a graph, see `ColumnEncoder`."""
+        empty = _unusable(ops, x, self.scaling)
+        for value in sorted({*missing_numbers(missing)}):
+            empty = empty | ops.equal(x, value)
+        scaled = self.scaled_graph(ops, ops.where(empty, self.fill_number, x))
+        parts = [_within_float32(ops, scaled)]
+        if self.categories:
+            every = ops.constant(np.array(self.categories, np.float32)[None])
+            narrow = ops.as_column(ops.cast(x, "float32"))
+            is_category = ops.equal(narrow, every) & ~ops.as_column(empty)
+            parts.append(ops.cast(is_category, "float32"))
+        return self.with_indicator(ops, parts, empty)
+
+    def scaled_graph(self, ops: Operations, x: Value) -> Value:
+        """Scale numbers in a graph, float64 (rows,), to (rows, inputs)."""
+        return ops.as_column(self.scaling.graph(ops, x))
+
+    def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
+        """Make up typical and odd values, as many categories as 200 among the former."""
+        span = self.high - self.low or 1.0
+        numbers = [self.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
+        numbers += self.categories[:MOST_CHECKED]
+        return numbers, [None, 0.0, self.low - span, self.high + span, math.inf, 1e39, -1e38]
+
+    # Scripts.
+
+    @property
+    def script_code(self) -> ScriptCode:
+        """The functions of a script that fit and encode the column."""
+        is_quantile = self.scaling.name == "quantile"
+        imports = ("from statistics import NormalDist",) if is_quantile else ()
+        return ScriptCode("number", "fit_number", imports)
+
+    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        given = section.model_dump()
+        missing = given["missing"].get("value", given["missing"]["name"])
+        return {
+            "type": "number",
+            "scaling": "bins",
+            "missing": 0.0 if missing == "error" else missing,
+            "indicator": self.indicator,
+            **({"one_hot_values": given["one_hot_values"]} if self.categories else {}),
+            **self.scaling_settings(given, defaults),
+        }
+
+    def scaling_settings(
+        self, given: dict[str, Any], defaults: column_type.Defaults
+    ) -> dict[str, Any]:
+        """Return the settings of a script for scaling and encoding."""
+        scaling = given["scaling"] or defaults.scaling.model_dump()
+        return {"scaling": scaling.pop("name"), **scaling}
+
+    # Servers.
+
+    def client_column(
+        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
+    ) -> ClientColumn:
+        """Describe what clients send, see `ColumnEncoder`."""
+        typical = self._typical(middle)
+        unit = f" in {notation.unit}" if notation.unit else ""
+        ends = f"training rows: {self.low:.12g} to {self.high:.12g}."
+        column = partial(ClientColumn, self.column, is_required=not self.accepts_missing)
+        if notation.needs_unit:
+            written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
+            return column(("string",), written, f"A number with its unit, as '{written}'; {ends}")
+        along = np.linspace(self.low, self.high, CURVE_POINTS).tolist()
+        return column(
+            ("number", "string"),
+            typical,
+            f"A number{unit}; {ends}",
+            low=self.low,
+            high=self.high,
+            along=along if self.low < self.high else (),
+        )
+
+    def _typical(self, middle: float | None) -> float:
+        """Return the median, as far as it is known, with few digits."""
+        value = (self.low + self.high) / 2
+        if middle is not None:
+            value = middle
+        elif self.fill is not None and self.low <= self.fill <= self.high:
+            value = self.fill
+        short = float(f"{value:.3g}")
+        return short if self.low <= short <= self.high else value
+
+    # Statistics and charts.
+
+    axis = "numbers"
+
+    def axis_values(self, table: "Table") -> Floats:
+        """Return the numbers, NaN where missing, (rows,)."""
+        return table.column(self.column).numbers().values
+
+
+def _unusable(ops: Operations, x: Value, scaling: scalings.FeatureScaling) -> Value:
+    """Return where numbers of a graph are missing, or are refused by a scaling or by float32."""
+    empty = ops.apply("isnan", x) | (ops.apply("abs", x) > scalings.LARGEST)
+    return empty | (x < 0.0) if scaling.name == "log1p" else empty
+
+
+def _within_float32(ops: Operations, scaled: Value) -> Value:
+    """Return scaled numbers of a graph in float32, 0 for those beyond its range."""
+    is_within = ops.apply("abs", scaled) <= scalings.LARGEST
+    return ops.cast(ops.where(is_within, scaled, 0.0), "float32")
+
+
+class NumericEncoder(NumberEncoder):
+    """A number as one input: filled where missing, then scaled."""
+
+    encoding: Literal["number"] = "number"
+    scaling: scalings.FeatureScaling
+    periodic: PeriodicForm | None = None
+    """The sines and cosines that the network makes of the input, if any."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        form = self.periodic
+        if form and not (form.frequencies > 0 and 0 < form.deviation < math.inf):
+            raise ValueError("expected a positive number of frequencies, and their deviation")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        scaled = Block(self.column, "numeric", (self.column,), self.periodic)
+        return (scaled, *self.further_blocks)
+
+    @property
+    def group(self) -> column_type.GroupClass | None:
+        """A group, if nothing is recorded of the numbers in the training rows' range."""
+        is_exact = bool((np.abs(self._ends) <= _LARGEST_PLAIN).all())
+        is_alike = not self.categories and is_exact and self._is_safe
+        return _NumberGroup if is_alike else None
+
+    # Exported models.
+
+    def graph_group(self, missing: Sequence[str]) -> str | None:
+        """Return the same for columns of numbers with a linear scaling alone."""
+        is_linear = isinstance(self.scaling, scalings.LinearScaling)
+        if not is_linear or self.categories or missing_numbers(missing):
+            return None
+        return self.scaling.formula
+
+    @classmethod
+    def graph_together(
+        cls, ops: Operations, encoders: Sequence["NumericEncoder"], values: Sequence[Value]
+    ) -> tuple[Value, list[list[int]]]:
+        """Encode several columns in a graph: all scaled, then the indicators of missing values."""
+        scaling = scalings.stack_scalings([each.scaling for each in encoders])
+        fills = np.array([[each.fill_number for each in encoders]])
+        x = ops.concat([ops.as_column(each) for each in values])
+        empty = _unusable(ops, x, scaling)
+        scaled = scaling.graph(ops, ops.where(empty, ops.constant(fills), x))
+        parts = [_within_float32(ops, scaled)]
+        indices = [[at] for at in range(len(encoders))]
+        if marked := [at for at, each in enumerate(encoders) if each.indicator]:
+            parts.append(ops.columns(ops.cast(empty, "float32"), marked))
+            for mark, at in enumerate(marked, len(encoders)):
+                indices[at].append(mark)
+        return ops.concat(parts), indices
+
+    # Scripts.
+
+    def script_layers(self, name: str) -> Iterator[str]:
+        """Yield the layers of sines and cosines, see `ColumnEncoder`."""
+        form, input_name, width = self.periodic, literal(name), len(self.inputs)
+        assert form is not None  # else it has no layers
+        yield "# Sines and cosines of the number, with trained frequencies."
+        yield f"x = inputs[{input_name}] = keras.Input(({width},), name={input_name})"
+        if width > 1:
+            marks = ["for some values"] * bool(self.categories)
+            marks += ["where the number is missing"] * self.indicator
+            yield f"parts.append(x[:, 1:])  # 1 {' and '.join(marks)}"
+            yield "x = x[:, :1]"
+        start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
+        arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
+        yield from call_lines("x = keras.layers.Dense", arguments, "(x)")
+        yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
+
+    # Statistics.
+
+    @property
+    def fitted_moments(self) -> dict[str, float]:
+        """Mean, deviation, minimum and maximum of the training rows, of standard scaling."""
+        if self.scaling.name != "standard":
+            return {}
+        return {
+            "mean": self.scaling.offset,
+            "deviation": 0.0 if self.low == self.high else self.scaling.scale,
+            "minimum": self.low,
+            "maximum": self.high,
+        }
+
+    @property
+    def largest_input(self) -> float | None:
+        """The largest absolute input of the training rows: of an end, as scalings are monotonic."""
+        with np.errstate(all="ignore"):
+            size = float(np.abs(self.scale(self._ends)).max())
+        return size if math.isfinite(size) else None
+
+
+class _NumberGroup(column_type.ColumnGroup):
+    """Columns of numbers, of which few rows are scaled at once."""
+
+    def __init__(self, columns: Sequence[tuple[NumericEncoder, slice]]) -> None:
+        self._encoders = [each for each, _ in columns]
+        self._names = [each.column for each in self._encoders]
+        self._inputs = [inputs.start for _, inputs in columns]
+        self._low = np.array([each.low for each in self._encoders])
+        self._high = np.array([each.high for each in self._encoders])
+        # A column that needs its values has no number in place of a missing one.
+        fills = [np.nan if each.fill is None else each.fill for each in self._encoders]
+        self._fill = np.array(fills)
+        alike = defaultdict[object, list[int]](list)
+        for at, encoder in enumerate(self._encoders):
+            alike[encoder.scaling.formula or at].append(at)
+        self._scalings = [
+            (
+                _as_slice(chosen),
+                scalings.stack_scalings([self._encoders[at].scaling for at in chosen]),
+                _as_slice([self._inputs[at] for at in chosen]),
+            )
+            for chosen in alike.values()
+        ]
+
+    def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:
+        """Write the inputs of columns whose numbers are missing, or in the training range."""
+        values = rows.plain_numbers(self._names)
+        if values is None:
+            return {}
+        records: dict[str, column_type.Record | None] = dict.fromkeys(self._names)
+        usual: Mask = (self._low <= values) & (values <= self._high)
+        if not usual.all():
+            empty = np.isnan(values)
+            values = np.where(empty, self._fill, values)
+            usual = (self._low <= values) & (values <= self._high)
+            values = np.where(usual, values, self._low)
+            are_usual: Mask = np.logical_and.reduce(usual, axis=0)
+            counts: Indices = np.add.reduce(empty, axis=0, dtype=np.int64)
+            for at in np.flatnonzero(~are_usual | (counts > 0)).tolist():
+                encoder = self._encoders[at]
+                if not are_usual[at]:
+                    del records[encoder.column]
+                    continue
+                records[encoder.column] = partial(encoder.record_missing, int(counts[at]))
+                if encoder.indicator:
+                    out[:, self._inputs[at] + 1] = empty[:, at]
+        for chosen, scaling, inputs in self._scalings:
+            out[:, inputs] = scaling.apply(values[:, chosen])
+        return records
+
+
+def _as_slice(indices: Sequence[int]) -> slice | Indices:
+    """Return indices as a slice if they are consecutive, which NumPy takes in a third of time."""
+    first, count = indices[0], len(indices)
+    is_slice = [*indices] == [*range(first, first + count)]
+    return slice(first, first + count) if is_slice else np.array(indices)
+
+
+class PiecewiseLinearEncoder(NumberEncoder):
+    """A number as one input for each of several bins, 0 below its bin and 1 above it.
+
+    Within its bin from a to b the input is (x − a)/(b − a). That formula also holds below the first
+    bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
+    """
+
+    encoding: Literal["piecewise_linear"] = "piecewise_linear"
+    scaling: ClassVar = scalings.LinearScaling.model_construct(name="none")
+    edges: Annotated[scalings.Increasing, Field(min_length=2)]
+    """Where bins begin and end."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        # As few digits as make all edges differ, but at least three.
+        written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
+        names = next(names for names in written if len(set(names)) == len(names))
+        bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
+        return (Block(self.column, "numeric", bins), *self.further_blocks)
+
+    def scale(self, values: Floats) -> Floats:
+        """Return the part of its bin that each number fills, (rows,)."""
+        bins = self._bins(values)
+        edges = np.array(self.edges)
+        parts: Floats = (values - edges[bins]) / np.diff(edges)[bins]
+        return parts
+
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+        bins, every = self._bins(values), np.arange(len(self.edges) - 1)
+        out[:, : len(every)] = every < bins[:, np.newaxis]
+        out[np.arange(len(out)), bins] = scaled
+
+    def _bins(self, values: Floats) -> Indices:
+        # Only inner edges are searched, so that the outer bins have no end.
+        return np.searchsorted(np.array(self.edges[1:-1]), values, side="right")
+
+    def scaled_graph(self, ops: Operations, x: Value) -> Value:
+        """Return the shares of bins in a graph, (rows, bins)."""
+        edges = np.array(self.edges)
+        low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
+        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins have no end
+        shares = ops.as_column(x) - ops.constant(edges[None, :-1])
+        shares = shares / ops.constant(np.diff(edges)[None])
+        return ops.clip(shares, ops.constant(low), ops.constant(high))
+
+    def scaling_settings(
+        self, given: dict[str, Any], defaults: column_type.Defaults
+    ) -> dict[str, Any]:
+        """Return the settings of a script for scaling and encoding."""
+        encoding = given["encoding"] or defaults.encoding.model_dump()
+        return {"bins": encoding.get("bins", len(self.edges) - 1)}
