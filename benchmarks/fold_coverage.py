@@ -24,8 +24,8 @@ from benchmarks.coverage import CLASSES, NUMBERS
 from dlcli.metrics.definitions import metric_bounds
 from dlcli.metrics.intervals import Estimate, corrected_interval
 from dlcli.pipeline.cv_summary import fold_intervals, pooled_estimates
-from dlcli.pipeline.documents import FoldResult
 from dlcli.prediction.predictions import HeldOut
+from dlcli.runs.documents import FoldResult
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]

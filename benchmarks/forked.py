@@ -24,7 +24,7 @@ _LOADED = (
     # What these import where they need it, which takes a fifth of a short training.
     *(
         "dlcli.cluster",
-        "dlcli.pipeline.documents",
+        "dlcli.runs.documents",
         "dlcli.reports.training_report",
         "dlcli.tracking.tracked_events",
     ),

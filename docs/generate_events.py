@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.pipeline import events
-from dlcli.pipeline.documents import Finalist, FoldResult, NestedFold, TrialResult
+from dlcli.runs.documents import Finalist, FoldResult, NestedFold, TrialResult
 
 PAGE = Path(__file__).parent / "events.md"
 BLOCK = re.compile(r"(<!-- events: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)

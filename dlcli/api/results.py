@@ -15,12 +15,12 @@ from dlcli.api.models import Model
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word
 from dlcli.exports.formats import FormatName
-from dlcli.pipeline.documents import CrossValidation, Search
 from dlcli.pipeline.retraining import Reproduction
 from dlcli.reports import command_views
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
 from dlcli.reports.views import View, render_text
+from dlcli.runs.documents import CrossValidation, Search
 from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.runs.run_reader import open_run
 
@@ -135,7 +135,7 @@ class CrossValidationRun(_FinishedRun):
     @cached_property
     def result(self) -> CrossValidation:
         """All folds and their combined metrics, as in cv.json."""
-        return CrossValidation.of(self.folder)
+        return self.folder.cross_validation
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -154,7 +154,7 @@ class SearchRun(_FinishedRun):
     @cached_property
     def result(self) -> Search:
         """All trials and what was chosen, as in tune.json."""
-        return Search.of(self.folder)
+        return self.folder.search
 
     @property
     def best_settings(self) -> Mapping[str, Any]:

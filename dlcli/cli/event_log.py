@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from dlcli.cli.live_view import LiveView
-    from dlcli.pipeline.documents import TrialResult
+    from dlcli.runs.documents import TrialResult
     from dlcli.tables.table import FileNote
 
 _LABEL_WIDTH = 9  # of the longest, `features`

@@ -27,7 +27,6 @@ from dlcli.metrics.definitions import main_metric
 from dlcli.network.network import Network
 from dlcli.pipeline import cv_summary, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
-from dlcli.pipeline.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.pipeline.events import (
     CrossValidationResultEvent,
     EpochEvent,
@@ -50,6 +49,7 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.gates import check_gate, required_baselines
+from dlcli.runs.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.resume_files import check_folder
 from dlcli.runs.run import Run, read_resolved

@@ -23,10 +23,10 @@ from dlcli.metrics.intervals import (
     standard_error,
 )
 from dlcli.metrics.statistic import Array, Number, mean_of_defined
-from dlcli.pipeline import documents
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.prediction.predictions import HeldOut
+from dlcli.runs import documents
 from dlcli.safe_files import Document
 from dlcli.tasks.stored_predictions import StoredPredictions
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from dlcli.diagnosis.case import Magnitudes
     from dlcli.metrics.intervals import Estimate
     from dlcli.metrics.statistic import Metrics, Number
-    from dlcli.pipeline.documents import Direction, Finalist, FoldResult, NestedFold, TrialResult
     from dlcli.prediction.baseline_comparison import BaselineComparison
     from dlcli.prediction.gates import GateResult
+    from dlcli.runs.documents import Direction, Finalist, FoldResult, NestedFold, TrialResult
     from dlcli.runs.run_writer import RunWriter
 
 RESULT = "result"

@@ -36,7 +36,6 @@ from dlcli.errors import DivergenceError, printable
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.network import Head, resolve_head
 from dlcli.pipeline import preparation
-from dlcli.pipeline.documents import rounded_median
 from dlcli.pipeline.events import DeviceEvent, Events
 from dlcli.pipeline.members import (
     FactorTrial,
@@ -54,6 +53,7 @@ from dlcli.pipeline.preflight import available_memory
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
+from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows

@@ -19,7 +19,6 @@ from dlcli.config.search_space import candidate, check_tune, with_search_space
 from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError, option
 from dlcli.network.network import resolve_head
 from dlcli.pipeline import run_recording, search_context, search_evaluation, search_storage
-from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import (
     DefaultEvent,
     EarlierEvent,
@@ -45,6 +44,7 @@ from dlcli.pipeline.search_trials import (
 )
 from dlcli.pipeline.train_run import join_training
 from dlcli.pipeline.worker_pool import run_workers, worker_name
+from dlcli.runs.documents import Search
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile, resume_command
 from dlcli.runs.run import Run, read_resolved

@@ -22,11 +22,11 @@ from dlcli.config.tune_section import HIDDEN_LAYERS, Pruner, Tpe, Tune
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.network.network import rename_metrics, resolve_head
-from dlcli.pipeline import documents
-from dlcli.pipeline.documents import Direction
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset
+from dlcli.runs import documents
+from dlcli.runs.documents import Direction
 from dlcli.schema.yaml_document import parse_path
 from dlcli.splitting import Split, make_folds
 

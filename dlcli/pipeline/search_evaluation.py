@@ -23,7 +23,7 @@ from dlcli.config.training_choices import Loss
 from dlcli.metrics.definitions import main_metric, metric_bounds
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate, corrected_interval
 from dlcli.metrics.statistic import finite
-from dlcli.pipeline import documents, search_trials
+from dlcli.pipeline import search_trials
 from dlcli.pipeline.cross_validation import (
     CrossValidationPlan,
     CVFold,
@@ -44,6 +44,7 @@ from dlcli.pipeline.search_storage import quiet_optuna
 from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers
+from dlcli.runs import documents
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split

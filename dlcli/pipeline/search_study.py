@@ -31,10 +31,10 @@ from dlcli.config.search_space import Dimension, Value, count_combinations
 from dlcli.config.tune_section import MedianPruning
 from dlcli.errors import OutOfMemoryError, UsageError, WorkerError, override
 from dlcli.metrics.statistic import finite_number
-from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
 from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
 from dlcli.pipeline.worker_pool import worker_name
+from dlcli.runs.documents import TrialResult
 from dlcli.safe_files import parse_document
 
 IsDead = Callable[[Mapping[str, Any]], bool]

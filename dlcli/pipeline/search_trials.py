@@ -21,7 +21,7 @@ from dlcli.config.search_space import Value, candidate
 from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
-from dlcli.pipeline import documents, search_storage
+from dlcli.pipeline import search_storage
 from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
 from dlcli.pipeline.fit import FitObserver, FitResult, release_memory
 from dlcli.pipeline.members import MemberProgress
@@ -29,6 +29,7 @@ from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
+from dlcli.runs import documents
 from dlcli.runs.run import read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.diagnosis.remedies import Finding
     from dlcli.network.network import LayerSummary
-    from dlcli.pipeline.documents import Finalist, FoldResult
+    from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.pipeline.retraining import Reproduction, Trial
     from dlcli.runs.run import Run
 

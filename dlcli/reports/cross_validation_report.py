@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import CrossValidation, FoldResult
+from dlcli.runs.documents import CrossValidation, FoldResult
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart

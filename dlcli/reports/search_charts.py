@@ -14,7 +14,6 @@ from dlcli.config.search_space import Value
 from dlcli.data_checks.sample import spread
 from dlcli.errors import plural
 from dlcli.metrics.statistic import finite_number
-from dlcli.pipeline.documents import Finalist, Search, StoredDimension, TrialResult, leaderboard
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import (
     Axis,
@@ -27,6 +26,7 @@ from dlcli.reports.charts import (
     spans_decades,
 )
 from dlcli.reports.views import ChartBlock
+from dlcli.runs.documents import Finalist, Search, StoredDimension, TrialResult, leaderboard
 
 MOST_POINTS = 2_000
 """Candidates that are drawn in one chart."""

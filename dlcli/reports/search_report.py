@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
-from dlcli.pipeline.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
+from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.search_charts import (
@@ -47,7 +47,7 @@ def search_view(run: Run) -> views.View:
     Raises:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
-    search = Search.of(run)
+    search = run.search
     candidates = Candidates(search, run.config.adjective("validation"))
     summary = _summary_table(candidates)
     if "best" in candidates.finalists:

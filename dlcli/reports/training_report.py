@@ -14,7 +14,7 @@ from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.metrics.statistic import finite_number
 from dlcli.network.network import LayerSummary
-from dlcli.pipeline.documents import thinned
+from dlcli.runs.documents import thinned
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views

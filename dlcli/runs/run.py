@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, Predictor
+    from dlcli.runs.documents import CrossValidation, Search
     from dlcli.tasks.stored_predictions import StoredPredictions
     from dlcli.tasks.task import Task
 
@@ -352,6 +353,20 @@ class Run:
 
         found = self._find(RunFile.GATES, GateResults)
         return found.results if found else ()
+
+    @cached_property
+    def cross_validation(self) -> CrossValidation:
+        """The result of a cross-validation."""
+        from dlcli.runs.documents import CrossValidation
+
+        return self.parse(RunFile.CROSS_VALIDATION, CrossValidation)
+
+    @cached_property
+    def search(self) -> Search:
+        """The result of a search."""
+        from dlcli.runs.documents import Search
+
+        return self.parse(RunFile.SEARCH, Search)
 
     @cached_property
     def history(self) -> dict[str, list[float]]:

@@ -13,7 +13,6 @@ from inline_snapshot import snapshot
 
 from dlcli.errors import TrainingError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import FoldResult
 from dlcli.pipeline.events import (
     CrossValidationResultEvent,
     FoldEvent,
@@ -21,6 +20,7 @@ from dlcli.pipeline.events import (
     KeptEvent,
     RowsEvent,
 )
+from dlcli.runs.documents import FoldResult
 from tests.reports.hand_made_experiments import cross_validation_run
 
 CONFIG = """\

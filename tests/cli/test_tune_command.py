@@ -12,7 +12,6 @@ from inline_snapshot import snapshot
 from dlcli.cli.event_log import print_event
 from dlcli.errors import TrainingError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import Finalist, NestedFold, TrialResult
 from dlcli.pipeline.events import (
     DefaultEvent,
     EarlierEvent,
@@ -25,6 +24,7 @@ from dlcli.pipeline.events import (
     TrialProgressEvent,
 )
 from dlcli.pipeline.search_context import SearchSettings
+from dlcli.runs.documents import Finalist, NestedFold, TrialResult
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
 

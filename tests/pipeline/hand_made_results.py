@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlcli.pipeline.documents import FoldResult, NestedFold, TrialEnd, TrialResult
+from dlcli.runs.documents import FoldResult, NestedFold, TrialEnd, TrialResult
 
 
 def fold(at: int, metrics: Mapping[str, float | None], **more: Any) -> FoldResult:

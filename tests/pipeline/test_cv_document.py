@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.pipeline.documents import thinned
+from dlcli.runs.documents import thinned
 
 
 def test_a_short_curve_keeps_all_its_points():

@@ -7,7 +7,6 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from dlcli.network.network import LayerSummary
-from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.events import (
     DefaultEvent,
     EpochEvent,
@@ -18,6 +17,7 @@ from dlcli.pipeline.events import (
     TrainedEvent,
     WarningEvent,
 )
+from dlcli.runs.documents import TrialResult
 
 
 def warning(message: str, check: str | None = None, columns: tuple[str, ...] = ()) -> WarningEvent:

@@ -12,7 +12,9 @@ from dlcli.config.training_choices import Poisson
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, positive_weights
-from dlcli.pipeline.documents import (
+from dlcli.pipeline.search_evaluation import importances
+from dlcli.pipeline.search_trials import standard_error_of_folds
+from dlcli.runs.documents import (
     Search,
     StoredDimension,
     TrialResult,
@@ -20,8 +22,6 @@ from dlcli.pipeline.documents import (
     leaderboard,
     smallest_trial,
 )
-from dlcli.pipeline.search_evaluation import importances
-from dlcli.pipeline.search_trials import standard_error_of_folds
 from dlcli.tasks.classification import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import trial

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import (
+from dlcli.prediction.baseline_comparison import BaselineDifference
+from dlcli.runs.documents import (
     CrossValidation,
     Finalist,
     FoldResult,
@@ -19,7 +20,6 @@ from dlcli.pipeline.documents import (
     StoredDimension,
     TrialResult,
 )
-from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run

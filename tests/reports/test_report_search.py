@@ -12,11 +12,11 @@ from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import Search, StoredDimension
 from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
 from dlcli.reports.views import render_text
+from dlcli.runs.documents import StoredDimension
 from dlcli.runs.run_folder import new_run
 from tests.reports.hand_made_experiments import (
     LAYERS,
@@ -366,7 +366,7 @@ def test_a_best_without_a_value_is_refused(tmp_path, number):
     damaged = search().model_copy(update={"best": number})
     run = search_run(tmp_path, damaged)
     with pytest.raises(RunError) as caught:
-        Search.of(run)
+        run.search
     assert str(caught.value) == (
         f"{run.path}/tune.json: is malformed at 'best': expected the number of a complete "
         f"candidate, got {number}; restore the run from a copy, or train it again"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dlcli.pipeline.documents import FoldResult, TrialResult
 from dlcli.pipeline.events import (
     EpochEvent,
     Event,
@@ -17,6 +16,7 @@ from dlcli.pipeline.events import (
     TrialEvent,
 )
 from dlcli.prediction.baseline_comparison import BaselineComparison
+from dlcli.runs.documents import FoldResult, TrialResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracked_events import tracked

@@ -9,7 +9,6 @@ import pytest
 
 from dlcli.errors import DivergenceError, Interrupted, UsageError
 from dlcli.metrics.intervals import Estimate
-from dlcli.pipeline.documents import Finalist
 from dlcli.pipeline.events import (
     CrossValidationResultEvent,
     MemberEvent,
@@ -18,6 +17,7 @@ from dlcli.pipeline.events import (
     TrackingEvent,
     ignore,
 )
+from dlcli.runs.documents import Finalist
 from dlcli.tracking.tracked_events import tracked
 from dlcli.tracking.tracker import reason
 from tests.tracking.replay import (

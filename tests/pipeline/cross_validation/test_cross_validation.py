@@ -11,7 +11,6 @@ import pytest
 from inline_snapshot import snapshot
 
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.pipeline.documents import CrossValidation
 from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.recorded import recorded_in
@@ -66,7 +65,7 @@ def test_every_kind_of_target_is_evaluated_on_held_out_rows(kind):
     write_targets()
     settings, task, classes, split, metric = KINDS[kind]
     run = cv("input.features=[x]", *settings, folds=2)
-    found = CrossValidation.of(run)
+    found = run.cross_validation
     assert (found.task, found.classes, found.split) == (task, classes, split)
     assert found.pooled[metric].value is not None
     assert found.constant[metric] is not None
@@ -81,7 +80,7 @@ def test_rows_without_a_target_are_in_no_fold():
     Path("rows.csv").write_text("\n".join([*lines[:3], "7,a,", *lines[3:]]) + "\n")
     warnings = []
     run = cv(listener=lambda event: warnings.append(event) if event.kind == "warning" else None)
-    assert CrossValidation.of(run).rows == 20
+    assert run.cross_validation.rows == 20
     assert sorted(run.predictions.table["row"].to_pylist()) == [1, 2, *range(4, 22)]
     assert [event.message for event in warnings] == [
         "rows.csv: 1 of 21 rows has no target ('y') and is left out: row 3"
@@ -90,7 +89,7 @@ def test_rows_without_a_target_are_in_no_fold():
 
 def test_metrics_and_constants_are_those_of_the_predictions_that_are_stored(outcomes):
     run = cv("input.features=[x]")
-    found, table = CrossValidation.of(run), run.predictions.table
+    found, table = run.cross_validation, run.predictions.table
     y, said = (np.array(table[name].to_pylist()) for name in ("target", "prediction"))
     fold = np.array(table["fold"].to_pylist())
     np.testing.assert_array_equal(y, 2 * (np.array(table["row"].to_pylist()) - 1))
@@ -146,7 +145,7 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     assert set(refit.metrics) == {"train", "test"}
     [dealt] = [event for event in refit.events() if event["event"] == "data"]
     assert dealt["rows"] == {"train": 16, "test": 4}
-    assert len(refit.history["loss"]) == CrossValidation.of(run).best_epochs == 2
+    assert len(refit.history["loss"]) == run.cross_validation.best_epochs == 2
 
 
 @pytest.mark.parametrize(
@@ -180,7 +179,7 @@ def write_far_row():
 def test_a_fold_that_diverges_is_reported_and_the_others_are_trained():
     write_far_row()
     run = cv(*FAR, folds=2)
-    found = CrossValidation.of(run)
+    found = run.cross_validation
     [failed] = [each for each in found.results if each.problem]
     [other] = [each for each in found.results if not each.problem]
     assert failed.problem.startswith("training diverged: the loss became ")
@@ -235,7 +234,7 @@ def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained
     write_odd_row()
     told = []
     run = cv("input.features={x: numeric}", folds=2, listener=recorded_in(told))
-    found = CrossValidation.of(run)
+    found = run.cross_validation
     [failed] = [each for each in found.results if each.problem]
     problem = (
         "rows.csv: row 14, column 'x': the largest number a network reads is 3.4e+38, and 3e+38 is "

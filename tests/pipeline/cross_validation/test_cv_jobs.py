@@ -12,7 +12,6 @@ import pytest
 from dlcli.errors import DataError, Interrupted, TrainingError
 from dlcli.pipeline import cross_validation
 from dlcli.pipeline.cross_validation import cross_validate, run_fold_worker, unclaimed_folds
-from dlcli.pipeline.documents import CrossValidation
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.cross_validation.small_rows import cv
@@ -137,7 +136,7 @@ def test_if_workers_are_lost_finished_folds_can_be_resumed(monkeypatch):
 def test_several_processes_train_the_same_bits():
     run = cv(*SETTINGS, "threads=1", jobs=2, output=Path("runs/jobs"))
     alone = cv(*SETTINGS, CORES, output=Path("runs/alone"))
-    found, wanted = CrossValidation.of(run), CrossValidation.of(alone)
+    found, wanted = run.cross_validation, alone.cross_validation
     assert found.pooled == wanted.pooled
     assert run.predictions.table.equals(alone.predictions.table)
 

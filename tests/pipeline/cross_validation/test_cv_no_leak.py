@@ -9,7 +9,6 @@ import pytest
 
 from dlcli.encoding.encoding import fit_encoding
 from dlcli.pipeline import cross_validation, preparation
-from dlcli.pipeline.documents import CrossValidation
 from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -58,14 +57,14 @@ def test_a_category_that_gives_each_row_away_is_of_no_use_on_rows_that_were_held
     rows = "\n".join(f"name{row},{value}" for row, value in enumerate(lot))
     Path("rows.csv").write_text(f"who,y\n{rows}\n")
     settings = ("input.features={who: categorical}", "epochs=300", "optimizer.learning_rate=0.5")
-    found = CrossValidation.of(cv(*settings))
+    found = cv(*settings).cross_validation
     assert all(each.history["loss"][-1] < 0.01 for each in found.results)  # of a variance of 1
     assert found.pooled["r2"].value < 0.01
 
 
 def cross_validated(name):
     types = "input.features={x: numeric, group: categorical}"
-    return CrossValidation.of(cv("data.test=0.3", types, output=Path(name)))
+    return cv("data.test=0.3", types, output=Path(name)).cross_validation
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from inline_snapshot import snapshot
 from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import cross_validate
-from dlcli.pipeline.documents import CrossValidation
 from dlcli.runs.run_reader import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.recorded import recorded, recorded_in
@@ -44,7 +43,7 @@ def killed_at(count, event="fold", settings=SETTINGS, **options):
 
 
 def document(run):
-    return CrossValidation.of(run).model_dump(exclude={"results": {"__all__": {"seconds"}}})
+    return run.cross_validation.model_dump(exclude={"results": {"__all__": {"seconds"}}})
 
 
 def check_equal(run, uninterrupted):
@@ -262,7 +261,7 @@ def test_linear_models_that_gates_need_are_kept_with_their_folds():
     assert run.gates == uninterrupted.gates
     stored = run.predictions.table
     errors = stored["linear_prediction"].to_numpy() - stored["target"].to_numpy()
-    found = CrossValidation.of(run).against_linear
+    found = run.cross_validation.against_linear
     assert found.metric == "rmse"
     assert found.baseline == pytest.approx(np.sqrt(np.mean(errors**2)))
 
@@ -290,7 +289,7 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
     message = "there is no linear baseline: the loss is NaN in epoch 1"
     assert events.count(("warning", {"message": message})) == 1
     assert run.gates[0].failures == ("there is no linear baseline to be better than",)
-    assert CrossValidation.of(run).against_linear is None
+    assert run.cross_validation.against_linear is None
     assert run.predictions.table.column_names == [
         *("row", "repeat", "fold", "target", "prediction"),
     ]

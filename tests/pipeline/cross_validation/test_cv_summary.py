@@ -21,8 +21,8 @@ from dlcli.pipeline.cv_summary import (
     median_epochs,
     pooled_estimates,
 )
-from dlcli.pipeline.documents import FoldResult
 from dlcli.pipeline.search_evaluation import combine
+from dlcli.runs.documents import FoldResult
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 from tests.comparison.hand_made import numbers, two_classes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dlcli.config.search_space import Dimension
 from dlcli.config.tune_section import NoPruner
-from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.search_context import SearchPlan
+from dlcli.runs.documents import TrialResult
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)
 UNITS = Dimension("hidden_layers.units", "choice", choices=(16, 32, 64))

@@ -16,7 +16,6 @@ from sqlalchemy.exc import OperationalError
 from dlcli.config.config_file import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
 from dlcli.pipeline import search_evaluation
-from dlcli.pipeline.documents import Search
 from dlcli.pipeline.run_recording import recorded
 from dlcli.pipeline.search import StudyRecord, tune
 from dlcli.pipeline.search_context import SearchSettings
@@ -74,7 +73,7 @@ def no_finalists(monkeypatch):
 
 def trials_of(run):
     """Return the trials of a search without times and processes."""
-    return [trial.model_dump(exclude={"seconds", "worker"}) for trial in Search.of(run).trials]
+    return [trial.model_dump(exclude={"seconds", "worker"}) for trial in run.search.trials]
 
 
 @pytest.mark.slow
@@ -89,7 +88,7 @@ def test_a_search_reports_its_steps(line):
 
 @pytest.mark.slow
 def test_the_best_learning_rate_is_found(line):
-    found = Search.of(line[0])
+    found = line[0].search
 
     assert found.trial(found.best).values == {RATE: 0.05}
     assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
@@ -143,7 +142,7 @@ def test_the_best_config_trains_the_finalist_again(line, tmp_path):
 
 @pytest.mark.slow
 def test_finalists_are_compared_on_the_test_rows(line):
-    finalists = {each.name: each for each in Search.of(line[0]).finalists}
+    finalists = {each.name: each for each in line[0].search.finalists}
 
     assert list(finalists) == ["default", "best"]
     assert finalists["best"].split == "test"
@@ -208,7 +207,7 @@ def test_nothing_is_left_if_no_candidate_can_be_trained(tmp_path, trials, messag
 def test_a_candidate_that_diverges_has_a_result_and_the_others_are_evaluated(tmp_path):
     run = start(tmp_path, overrides=[f"tune.space={{{RATE}: [1e30, 0.05]}}"])
 
-    first, second = Search.of(run).trials
+    first, second = run.search.trials
     assert (first.state, first.value) == ("failed", None)
     assert first.problem.startswith("training diverged: the loss became")
     assert second.state == "complete"
@@ -217,7 +216,7 @@ def test_a_candidate_that_diverges_has_a_result_and_the_others_are_evaluated(tmp
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_finalists")
 def test_candidates_are_evaluated_on_folds(tmp_path):
-    found = Search.of(start(tmp_path, overrides=["tune.folds=3", "tune.pruner=none"]))
+    found = start(tmp_path, overrides=["tune.folds=3", "tune.pruner=none"]).search
     best = found.trial(found.best)
 
     assert len(best.folds) == 3
@@ -247,7 +246,7 @@ def test_a_planted_optimum_is_found(tmp_path):
     (tmp_path / "wave.csv").write_text(wave_rows())
     (tmp_path / "wave.yaml").write_text(WAVE)
     file = load_config(tmp_path / "wave.yaml")
-    found = Search.of(tune(file, SearchSettings(), tmp_path / "run"))
+    found = tune(file, SearchSettings(), tmp_path / "run").search
     best = found.trial(found.best)
 
     assert best.values["hidden_layers.units"] == 64
@@ -291,8 +290,8 @@ def test_several_processes_try_the_same_candidates(line, tmp_path):
     run = start(tmp_path, settings=SearchSettings(jobs=2))
 
     assert trials_of(run) == trials_of(line[0])
-    processes = {trial.worker for trial in Search.of(run).trials}
-    assert Search.of(run).workers == len(processes)
+    processes = {trial.worker for trial in run.search.trials}
+    assert run.search.workers == len(processes)
     assert worker_name() not in processes
 
 
@@ -468,7 +467,7 @@ def test_the_trial_of_a_machine_that_dies_is_taken_over_and_no_file_has_the_pass
         monkeypatch.setattr(f"dlcli.pipeline.search_trials.{name}", value)
     run = start(tmp_path, settings=SearchSettings(storage=url), run="survives")
 
-    found = Search.of(run)
+    found = run.search
     assert [(each.number, each.state) for each in found.trials] == [
         (number, "complete") for number in range(4)
     ]

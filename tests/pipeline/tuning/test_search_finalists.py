@@ -10,9 +10,9 @@ from inline_snapshot import snapshot
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
 from dlcli.pipeline import search_evaluation as module
-from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events, RunEvent, WarningEvent
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
+from dlcli.runs.documents import Search
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_reader import open_run
 from tests.comparison.hand_made import number_run

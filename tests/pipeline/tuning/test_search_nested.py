@@ -17,13 +17,13 @@ from dlcli.errors import (
 )
 from dlcli.pipeline import search_evaluation as nested
 from dlcli.pipeline.cross_validation import CrossValidationPlan, assign_folds
-from dlcli.pipeline.documents import TrialResult
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_context import SearchContext
 from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
 from dlcli.pipeline.search_trials import SearchAccess, TrialEvaluation
+from dlcli.runs.documents import TrialResult
 from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.run_folder import new_run
 from dlcli.training_job import StopOnSignal

@@ -26,7 +26,6 @@ from dlcli.config.training_choices import (
 from dlcli.config.tune_section import MedianPruning, NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import search_trials
-from dlcli.pipeline.documents import mean_metrics
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
@@ -39,6 +38,7 @@ from dlcli.pipeline.search_trials import (
     evaluate_candidate,
     row_losses,
 )
+from dlcli.runs.documents import mean_metrics
 from dlcli.splitting import Split
 from dlcli.tasks.classification import Binary, Multiclass
 from dlcli.tasks.regression import Regression

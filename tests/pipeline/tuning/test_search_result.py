@@ -8,8 +8,8 @@ import pytest
 
 from dlcli.config.search_space import Dimension
 from dlcli.config.tune_section import MedianPruning, NoPruner
-from dlcli.pipeline.documents import StoredDimension, TrialResult
 from dlcli.pipeline.search_evaluation import summarize_trials
+from dlcli.runs.documents import StoredDimension, TrialResult
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
 
 

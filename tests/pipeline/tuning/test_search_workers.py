@@ -18,7 +18,6 @@ from optuna.storages import InMemoryStorage
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
 from dlcli.pipeline import search, search_evaluation, worker_pool
-from dlcli.pipeline.documents import Search
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.search import tune
 from dlcli.pipeline.search_context import SearchSettings
@@ -295,7 +294,7 @@ def test_a_search_has_each_trial_once_though_a_worker_is_killed(tmp_path, monkey
     file = line_file(tmp_path, overrides=["epochs=400", "batch_size=4", tuning])
     run = tune(file, SearchSettings(jobs=2), tmp_path / "run", kill_first)
 
-    trials = Search.of(run).trials
+    trials = run.search.trials
     assert [trial.number for trial in trials] == list(range(12))
     assert {trial.state for trial in trials} == {"complete"}
     assert len({trial.values["optimizer.learning_rate"] for trial in trials}) == 12

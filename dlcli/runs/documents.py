@@ -18,8 +18,6 @@ from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate, Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
 from dlcli.prediction.baseline_comparison import BaselineDifference
-from dlcli.runs.manifest import RunFile
-from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
@@ -109,15 +107,6 @@ class CrossValidation(Document):
     """Median over folds of the best epoch: how long to train on all rows."""
     notes: tuple[str, ...] = ()
     """Points to bear in mind, as sentences."""
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Read that of a finished run.
-
-        Raises:
-            RunError: if it is no cross-validation, or damaged.
-        """
-        return run.parse(RunFile.CROSS_VALIDATION, cls)
 
     @property
     def baselines(self) -> dict[str, BaselineDifference]:
@@ -336,15 +325,6 @@ class Search(Document):
             message = "expected the number of a complete candidate, got {number}"
             raise PydanticCustomError("candidate", message, {"number": number})
         return number
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """Read that of a finished run.
-
-        Raises:
-            RunError: if it is no search, or damaged.
-        """
-        return run.parse(RunFile.SEARCH, cls)
 
     def trial(self, number: int | None) -> TrialResult | None:
         """Return the trial of a number."""
