@@ -13,15 +13,19 @@ from collections.abc import Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.pipeline import events
-from dlcli.runs.documents import Finalist, FoldResult, NestedFold, TrialResult
+from dlcli.runs import documents
 
 PAGE = Path(__file__).parent / "events.md"
 BLOCK = re.compile(r"(<!-- events: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 """The place of some events in the page, which names their types; all other text is by hand."""
-DOCUMENTS = {
-    each.__name__: each for each in (Finalist, FoldResult, Magnitudes, NestedFold, TrialResult)
+DOCUMENTS = {"Magnitudes": Magnitudes} | {
+    f"documents.{name}": document
+    for name, document in vars(documents).items()
+    if isinstance(document, type) and issubclass(document, BaseModel)
 }
 """The types of fields whose own fields stand in the JSON object of an event."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlcli.metrics.statistic import Metrics, Number
     from dlcli.prediction.baseline_comparison import BaselineComparison
     from dlcli.prediction.gates import GateResult
-    from dlcli.runs.documents import Direction, Finalist, FoldResult, NestedFold, TrialResult
+    from dlcli.runs import documents
     from dlcli.runs.run_writer import RunWriter
 
 RESULT = "result"
@@ -422,7 +422,7 @@ class FoldProgressEvent(Event, kind="progress", is_logged=False):
 class FoldEvent(Event, kind="fold"):
     """A fold was evaluated."""
 
-    result: FoldResult = inline(
+    result: documents.FoldResult = inline(
         *("repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem")
     )
     """Its result."""
@@ -442,26 +442,11 @@ class CrossValidationResultEvent(Event, kind=RESULT):
     metrics: Mapping[str, Estimate]
     """For each metric its `value` over all rows (the mean over repeats) with the ends `lower` and
     `upper` of its 95 % confidence interval, or the `reason` why there is none."""
-    split: str
-    """The kind of split."""
-    folds: int
-    """The number of folds."""
-    repeats: int
-    """The number of repeats."""
-    set_aside: int
-    """The number of test rows, which were not used."""
-    main_metric: str | None
-    """The main metric; `null` if none is defined."""
-    by_fold: Mapping[str, Estimate]
-    """The same as `metrics` for the mean over folds."""
-    deviations: Mapping[str, Number]
-    """The standard deviation of each metric over folds."""
-    constant: Mapping[str, Number]
-    """The metrics of the constant baseline."""
-    best_epochs: int | None
-    """The median over folds of the best epoch; `null` if none was trained."""
-    notes: Sequence[str]
-    """Caveats, as sentences."""
+    result: documents.CrossValidation = inline(
+        *("split", "folds", "repeats", "set_aside", "main_metric", "by_fold", "deviations"),
+        *("constant", "best_epochs", "notes"),
+    )
+    """Its result."""
     gates: Sequence[GateResult] | None = None
     """Only if the config has gates: for each its `gate`, the `value` of the metric with the ends
     `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
@@ -532,7 +517,7 @@ class DefaultEvent(Event, kind="default"):
 
     metric: str
     """The metric that the search optimizes."""
-    result: TrialResult = inline(*_OF_CANDIDATE)
+    result: documents.TrialResult = inline(*_OF_CANDIDATE)
     """Its result; no setting was varied, so `values` is empty."""
 
 
@@ -549,7 +534,7 @@ class TrialEvent(Event, kind="trial"):
     """The metric that the search optimizes."""
     of_folds: int | None
     """The number of folds; `null` without folds."""
-    result: TrialResult = inline(*_OF_CANDIDATE)
+    result: documents.TrialResult = inline(*_OF_CANDIDATE)
     """Its result."""
     best: int | None
     """The number of the best so far; `null` if there is none."""
@@ -560,7 +545,7 @@ class TrialEvent(Event, kind="trial"):
 class FinalistEvent(Event, kind="finalist"):
     """A config was trained in full, after the selection."""
 
-    result: Finalist = inline()
+    result: documents.Finalist = inline()
     """Its result."""
 
 
@@ -569,7 +554,7 @@ class NestedEvent(Event, kind="nested"):
 
     of: int
     """The number of outer folds."""
-    result: NestedFold = inline()
+    result: documents.NestedFold = inline()
     """Its result."""
 
 
@@ -578,25 +563,14 @@ class SearchResultEvent(Event, kind=RESULT):
 
     run: str
     """The run folder."""
-    study: str
-    """The study's name in its storage."""
-    metric: str
-    """The metric that the search optimizes."""
-    direction: Direction
-    """`minimize` or `maximize`."""
-    default: TrialResult | None
-    """The result of the original config, as in `tune.json`."""
-    importances: Mapping[str, Number]
-    """The importance of each setting, by path; empty for few trials."""
-    finalists: Sequence[Finalist]
-    """The fields of each `finalist`."""
-    nested_value: Estimate | None
-    """The mean over outer folds with its confidence interval; `null` without `--nested`."""
-    notes: Sequence[str]
-    """Caveats, as sentences."""
-    best: TrialResult | None
+    result: documents.Search = inline(
+        *("study", "metric", "direction", "default", "importances", "finalists", "nested_value"),
+        "notes",
+    )
+    """Its result."""
+    best: documents.TrialResult | None
     """The best trial, as in `tune.json`."""
-    smallest: TrialResult | None
+    smallest: documents.TrialResult | None
     """The trial with the fewest parameters within one standard error of the best."""
     trials: int
     """The number of candidates."""

@@ -135,7 +135,15 @@ def tune_recorded(recording: Recording, settings: search_context.SearchSettings)
                 search = search.model_copy(update={"nested": outer, "nested_value": value})
             search = search.model_copy(update={"seconds": round(access.budget.spent, 3)})
             writer.write_text(RunFile.SEARCH, search.model_dump_json())
-            events.emit(_result_event(search, writer))
+            events.emit(
+                SearchResultEvent(
+                    run=str(writer.path),
+                    result=search,
+                    best=search.trial(search.best),
+                    smallest=search.trial(search.smallest),
+                    trials=len(search.trials),
+                )
+            )
             search_storage.remove_lock(writer.path)
             return writer.finish("tune")
 
@@ -300,23 +308,6 @@ def _write_selected(
         if name == "best" or number != search.best:
             configs[name] = config_file.load_config(writer.path / written, tables=file.tables)
     return configs
-
-
-def _result_event(search: Search, writer: RunWriter) -> SearchResultEvent:
-    return SearchResultEvent(
-        run=str(writer.path),
-        study=search.study,
-        metric=search.metric,
-        direction=search.direction,
-        default=search.default,
-        importances=search.importances,
-        finalists=search.finalists,
-        nested_value=search.nested_value,
-        notes=search.notes,
-        best=search.trial(search.best),
-        smallest=search.trial(search.smallest),
-        trials=len(search.trials),
-    )
 
 
 class StudyRecord(BaseModel):

@@ -80,33 +80,36 @@ class CrossValidation(Document):
     column: str | None = None
     """The column of groups or times."""
     folds: Count
+    """The number of folds."""
     repeats: Count
+    """The number of repeats."""
     seed: Count
     rows: Count
     """Rows that were split into folds."""
     set_aside: Count
-    """Test rows, which were not used."""
+    """The number of test rows, which were not used."""
     main_metric: str | None
-    """The metric to compare by."""
+    """The metric to compare by; `None` if none is defined."""
     results: tuple[FoldResult, ...]
     """In order: repeat, then fold."""
     pooled: Mapping[str, Estimate]
     """Metrics over the predictions of all rows, each by the network that was not trained on it;
     their mean over repeats, with the confidence interval for as many rows as there are."""
     by_fold: Mapping[str, Estimate]
-    """Means over all folds, with the corrected interval of Nadeau and Bengio."""
+    """The mean of each metric over all folds, with the corrected interval of Nadeau and Bengio."""
     deviations: Mapping[str, Number]
-    """Standard deviations of the metrics over all folds."""
+    """The standard deviation of each metric over all folds."""
     constant: Mapping[str, Number]
-    """Pooled metrics of a constant model."""
+    """The pooled metrics of the constant baseline."""
     against_constant: BaselineDifference | None = None
     """The pooled difference from it, which decides whether the network is better."""
     against_linear: BaselineDifference | None = None
     """The same from linear models, which are trained if a gate has `better_than: linear`."""
     best_epochs: Count | None
-    """Median over folds of the best epoch: how long to train on all rows."""
+    """The median over folds of the best epoch: how long to train on all rows; `None` if none was
+    trained."""
     notes: tuple[str, ...] = ()
-    """Points to bear in mind, as sentences."""
+    """Caveats, as sentences."""
 
     @property
     def baselines(self) -> dict[str, BaselineDifference]:
@@ -285,10 +288,11 @@ class Search(Document):
     format: Literal[1] = 1
     name: str
     study: str
-    """Its name in the storage."""
+    """The study's name in its storage."""
     metric: str
-    """The metric that is optimized: `val_loss`, `val_accuracy`, ..."""
+    """The metric that is optimized, such as `val_loss` or `val_accuracy`."""
     direction: Direction
+    """`minimize` or `maximize`."""
     sampler: Literal["random", "grid", "tpe"]
     folds: Count | None
     """`None`: candidates are evaluated on the validation rows."""
@@ -301,20 +305,23 @@ class Search(Document):
     trials: tuple[TrialResult, ...]
     """In order of their numbers."""
     default: TrialResult | None
-    """The config as given, evaluated as trials are."""
+    """The result of the config as given, evaluated as trials are."""
     best: Count | None
     """The number of the best trial."""
     smallest: Count | None
     """The number of the one with the fewest parameters within a standard error of the best."""
     importances: Mapping[str, Number] = {}
-    """The importance of each dimension, by path; their sum is 1. Empty where trials are too few."""
+    """The importance of each setting, by path; their sum is 1. Empty where trials are too few."""
     finalists: tuple[Finalist, ...] = ()
+    """The configs that were trained in full, with the fields of each `finalist`."""
     nested: tuple[NestedFold, ...] = ()
     nested_value: Estimate | None = None
-    """The unbiased estimate of the metric of the whole search, over the outer folds."""
+    """The unbiased estimate of the metric of the whole search: the mean over outer folds with its
+    confidence interval; `None` without `--nested`."""
     workers: Count = 1
     seconds: float
     notes: tuple[str, ...] = ()
+    """Caveats, as sentences."""
 
     @field_validator("best", "smallest")
     @classmethod

@@ -113,9 +113,11 @@ class _Dispatcher:
                 self._log_metrics(event.epochs, event.metrics)
             case events.CrossValidationResultEvent():
                 pooled = {name: found.value for name, found in event.metrics.items()}
-                self._log_metrics(event.best_epochs or 0, {"cv": pooled})
+                self._log_metrics(event.result.best_epochs or 0, {"cv": pooled})
             case events.SearchResultEvent():
-                sets = {f"{each.name}_{each.split}": each.metrics for each in event.finalists}
+                sets = {
+                    f"{each.name}_{each.split}": each.metrics for each in event.result.finalists
+                }
                 self._log_metrics(0, sets)
 
     def end(self, outcome: Outcome) -> None:

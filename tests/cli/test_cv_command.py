@@ -20,7 +20,7 @@ from dlcli.pipeline.events import (
     KeptEvent,
     RowsEvent,
 )
-from dlcli.runs.documents import FoldResult
+from dlcli.runs.documents import CrossValidation, FoldResult
 from tests.reports.hand_made_experiments import cross_validation_run
 
 CONFIG = """\
@@ -84,9 +84,16 @@ EVENTS = [
     fold_event(1),
     fold_event(2, problem="training diverged"),
     CrossValidationResultEvent(
-        **{name: value for name, value in RESULT.items() if name not in ("metrics", "by_fold")},
+        run=RESULT["run"],
         metrics=intervals(RESULT["metrics"]),
-        by_fold=intervals(RESULT["by_fold"]),
+        result=CrossValidation(
+            **{"name": "rows", "target": ("y",), "task": "numbers", "seed": 7, "rows": 16},
+            **{name: RESULT[name] for name in ("split", "folds", "repeats", "set_aside")},
+            **{name: RESULT[name] for name in ("main_metric", "deviations", "constant")},
+            **{"best_epochs": 2, "notes": ("few rows",), "results": (), "pooled": {}},
+            by_fold=intervals(RESULT["by_fold"]),
+        ),
+        refit=None,
     ),
 ]
 

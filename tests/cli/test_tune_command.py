@@ -24,7 +24,7 @@ from dlcli.pipeline.events import (
     TrialProgressEvent,
 )
 from dlcli.pipeline.search_context import SearchSettings
-from dlcli.runs.documents import Finalist, NestedFold, TrialResult
+from dlcli.runs.documents import Finalist, NestedFold, Search, TrialResult
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run
 
@@ -98,12 +98,16 @@ EVENTS = [
     FinalistEvent(result=FINALISTS[1]),
     NestedEvent(of=2, result=NestedFold(**NESTED)),
     SearchResultEvent(
-        **{"run": "runs/rows-tune", "study": "rows", "metric": "val_mae", "direction": "minimize"},
-        default=DEFAULT,
+        run="runs/rows-tune",
+        result=Search(
+            **{"name": "rows", "study": "rows", "metric": "val_mae", "direction": "minimize"},
+            **{"sampler": "random", "folds": None, "rows": 16, "set_aside": 4, "seed": 7},
+            **{"dimensions": (), "trials": (), "default": DEFAULT, "best": None, "smallest": None},
+            **{"finalists": tuple(FINALISTS), "seconds": 1.0, "notes": tuple(RESULT["notes"])},
+        ),
         best=candidate(1, values=VALUES),
         smallest=candidate(0, value=0.28, values={"batch_size": 32}),
-        **{"trials": 3, "importances": {}, "finalists": FINALISTS, "nested_value": None},
-        notes=RESULT["notes"],
+        trials=3,
     ),
 ]
 

@@ -17,7 +17,7 @@ from dlcli.pipeline.events import (
     TrackingEvent,
     ignore,
 )
-from dlcli.runs.documents import Finalist
+from dlcli.runs.documents import CrossValidation, Finalist, Search
 from dlcli.tracking.tracked_events import tracked
 from dlcli.tracking.tracker import reason
 from tests.tracking.replay import (
@@ -134,12 +134,9 @@ def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path
 
 def test_each_fold_is_tracked_and_the_metrics_of_all_rows_are_the_final_ones(recorder, tmp_path):
     make_folder(tmp_path / "run")
-    ended = CrossValidationResultEvent(
-        **{"run": "run", "split": "random", "folds": 2, "repeats": 1, "set_aside": 0, "notes": ()},
-        metrics={"mae": Estimate(value=0.5, lower=0.25), "r2": Estimate(value=None)},
-        **{"main_metric": "mae", "by_fold": {}, "deviations": {}, "constant": {}, "refit": None},
-        best_epochs=7,
-    )
+    result = CrossValidation.model_construct(best_epochs=7)
+    metrics = {"mae": Estimate(value=0.5, lower=0.25), "r2": Estimate(value=None)}
+    ended = CrossValidationResultEvent(run="run", metrics=metrics, result=result, refit=None)
     folds = [fold(1, mae=0.5, r2=None), fold(2, problem="diverged")]
     replay("any", [run_event(tmp_path / "run"), *folds, ended])
     assert recorder.told[1:3] == [
@@ -160,11 +157,8 @@ def test_each_trial_is_tracked_with_its_settings_and_the_finalists_at_the_end(re
         **{"name": "best", "run": "best", "split": "test", "parameters": 2, "epochs": 1},
         metrics={"mae": 1.5, "r2": None},
     )
-    ended = SearchResultEvent(
-        **{"run": "run", "study": "run", "metric": "val_mae", "direction": "minimize"},
-        **{"default": None, "importances": {}, "nested_value": None, "notes": (), "best": None},
-        **{"smallest": None, "trials": 2, "finalists": [finalist]},
-    )
+    result = Search.model_construct(finalists=(finalist,))
+    ended = SearchResultEvent(run="run", result=result, best=None, smallest=None, trials=2)
     trials = [trial(0, 0.5, units=3, layers="[1, 2]"), trial(1, None, units=4)]
     replay("any", [run_event(tmp_path / "run"), *trials, ended])
     assert recorder.told[1:3] == [
