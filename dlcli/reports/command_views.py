@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.diagnosis.remedies import Finding
     from dlcli.network.network import LayerSummary
-    from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.pipeline.retraining import Reproduction, Trial
+    from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.runs.run import Run
 
 _MOST_NAMES = 10

@@ -14,13 +14,13 @@ from pydantic import BaseModel, ValidationError
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate
-from dlcli.runs.documents import CrossValidation, FoldResult
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import Last, PredictedRows, RunLog
 from dlcli.reports.result_section import describe_weights, prediction_blocks
 from dlcli.reports.training_report import bundle_charts
+from dlcli.runs.documents import CrossValidation, FoldResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tasks.classification import Multilabel, classification
@@ -156,7 +156,7 @@ def cross_validation_view(run: Run) -> views.View:
     Raises:
         RunError: if a file of it is damaged; its sections raise it, too.
     """
-    record = CrossValidationRecord(run, CrossValidation.of(run))
+    record = CrossValidationRecord(run, run.cross_validation)
     cv, metrics = record.document, _metric_table(record)
     classes, labels = (cv.classes if cv.task == kind else () for kind in ("classes", "labels"))
     why, commands = _next_steps(record)

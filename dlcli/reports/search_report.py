@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
-from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.search_charts import (
@@ -24,6 +23,7 @@ from dlcli.reports.search_charts import (
     value_of,
     value_text,
 )
+from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 

@@ -14,7 +14,6 @@ from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.metrics.statistic import finite_number
 from dlcli.network.network import LayerSummary
-from dlcli.runs.documents import thinned
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
@@ -23,6 +22,7 @@ from dlcli.reports.command_views import metric_table, positive_class
 from dlcli.reports.explanation_sections import data_section, explanation_section
 from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.result_section import result_section
+from dlcli.runs.documents import thinned
 from dlcli.runs.run import Run
 
 _FEW_ROWS = 100
