@@ -78,7 +78,7 @@ def _as_list_of_words(value: object) -> str:
 Missing = Annotated[
     Literal["auto"]
     | MissingWords
-    | Annotated[Mapping[section.Column, MissingWords], Field(min_length=1)],
+    | Annotated[Mapping[section.ColumnName, MissingWords], Field(min_length=1)],
     section.Expected(
         f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns", _as_list_of_words
     ),
@@ -106,14 +106,14 @@ class StratifiedSplit(section.Choice, name="stratified"):
 class GroupSplit(section.Choice, name="group"):
     """Rows with the same value of a column are kept in one set, as all rows of a patient."""
 
-    column: section.Column
+    column: section.ColumnName
     """Column with the group; it is not a feature."""
 
 
 class TimeSplit(section.Choice, name="time"):
     """The latest rows are test rows, those before them validation rows, the earliest train."""
 
-    column: section.Column
+    column: section.ColumnName
     """Column that orders the rows: numbers, or dates in a format in which day and month can't be
     confused, as 2024-12-31 or 31.12.2024. It is a feature only if `input.features` names it."""
 
@@ -131,7 +131,7 @@ class Target(section.Section):
     }
 
     column: Annotated[
-        section.Column | Annotated[tuple[section.Column, ...], Field(min_length=1)],
+        section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
         section.Expected("a column's name, or a list of them", section.with_quotes),
     ]
     """Column, or several columns of numbers or labels.
@@ -254,7 +254,7 @@ class Data(section.Section):
 
     Examples: [price, {column: visits, type: count}, [rain, snow, fog]]
     """
-    sample_weight: section.Column | None = None
+    sample_weight: section.ColumnName | None = None
     """Column with the weight of each row, 0 or more; it is not a feature.
 
     Examples: [weight]

@@ -16,7 +16,7 @@ from dlcli.columns.column_type import Decision
 from dlcli.columns.layout import Layout
 from dlcli.config.layer_choices import Activation
 from dlcli.data_checks.sample import draw
-from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import DataError, truncate
 from dlcli.explanation import explanation_document
 from dlcli.explanation import prediction_analysis as analysis

@@ -32,8 +32,8 @@ from dlcli.encoding.column_types import (
     type_warnings,
 )
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
-from dlcli.encoding.encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.network.layers import Weights
 from dlcli.network.network import (
     Head,

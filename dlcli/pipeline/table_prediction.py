@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
-from dlcli.encoding.encoding import Encoding, difference_lines, find_differences
+from dlcli.encoding.table_encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor

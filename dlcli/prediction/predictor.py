@@ -15,8 +15,8 @@ from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import Inputs
-from dlcli.encoding.encoding import Encoding, row_weights
 from dlcli.encoding.missing_words import words_to_predict
+from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Weights

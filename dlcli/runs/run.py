@@ -34,7 +34,7 @@ from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
 from dlcli.schema.urls import Location
 
 if TYPE_CHECKING:
-    from dlcli.encoding.encoding import Encoding
+    from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.network import Network
     from dlcli.prediction.baseline_comparison import BaselineComparison
@@ -196,7 +196,7 @@ class Run:
     @cached_property
     def encoding(self) -> Encoding:
         """The fitted encoding."""
-        from dlcli.encoding.encoding import Encoding
+        from dlcli.encoding.table_encoding import Encoding
 
         return self.parse(RunFile.ENCODING, Encoding)
 

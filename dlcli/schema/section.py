@@ -530,7 +530,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
 OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]
-Column = Annotated[str, Field(min_length=1), Expected("a column's name", with_quotes)]
+ColumnName = Annotated[str, Field(min_length=1), Expected("a column's name", with_quotes)]
 
 
 # Names of metrics

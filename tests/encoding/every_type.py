@@ -19,7 +19,7 @@ from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.encoding import fit_encoding
+from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task
 

@@ -18,7 +18,7 @@ from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.encoding import (
+from dlcli.encoding.table_encoding import (
     ColumnDifference,
     difference_lines,
     find_differences,

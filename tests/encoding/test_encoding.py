@@ -22,7 +22,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.encoding import Encoding, fit_encoding, row_weights
+from dlcli.encoding.table_encoding import Encoding, fit_encoding, row_weights
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task

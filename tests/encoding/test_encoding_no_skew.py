@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.table_encoding import Encoding
 from dlcli.network.network import build_network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table

@@ -12,7 +12,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.column_types import choose_features, decide_types
 from dlcli.encoding.encoded_rows import EncodedRows
-from dlcli.encoding.encoding import encode_rows, fit_encoding
+from dlcli.encoding.table_encoding import encode_rows, fit_encoding
 from dlcli.network.network import build_network, resolve_head
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table

@@ -22,7 +22,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.encoding import Encoding, fit_encoding
+from dlcli.encoding.table_encoding import Encoding, fit_encoding
 from dlcli.exports.model_graph import encode
 from dlcli.exports.onnx_format import IR_VERSION, OPSETS, OnnxOperations
 from dlcli.exports.saved_model_format import TensorflowOperations

@@ -18,7 +18,7 @@ from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_file import make_config
 from dlcli.config.layer_choices import Activation
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.table_encoding import Encoding
 from dlcli.exports.agreement import compare
 from dlcli.exports.litert_format import FORMAT as LITERT
 from dlcli.exports.model_graph import activate, forward, predict

@@ -15,7 +15,7 @@ from mixed_table import FEATURES, mixed_table, write_images
 from pyarrow import parquet
 
 from dlcli.config.config_file import load_config
-from dlcli.encoding import encoded_rows, encoding
+from dlcli.encoding import encoded_rows, table_encoding
 from dlcli.pipeline import baselines
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import row_storage
@@ -135,7 +135,7 @@ def folder(tmp_path_factory):
 def small_parts(monkeypatch):
     """Read, encode, train and validate a few rows at once, so that each step takes several."""
     monkeypatch.setattr(stored_columns, "ROWS_PER_BATCH", 7)
-    monkeypatch.setattr(encoding, "MAX_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(table_encoding, "MAX_ROWS_AT_ONCE", 5)
     monkeypatch.setattr(encoded_rows, "BLOCK_ROWS", 4)
     monkeypatch.setattr(randomness, "GROUP", 2)
     monkeypatch.setattr(randomness, "WHOLE_GROUPS", 1)

@@ -26,7 +26,7 @@ from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Target
 from dlcli.config.input_section import Input
 from dlcli.encoding.column_types import decide_types
-from dlcli.encoding.encoding import fit_encoding
+from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError
 from dlcli.network.network import build_network
 from dlcli.runs.manifest import RunFile

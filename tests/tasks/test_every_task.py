@@ -10,7 +10,7 @@ from dlcli.columns.scaling import LinearScaling
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config, Output
 from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
-from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.table_encoding import Encoding
 from dlcli.metrics.definitions import METRICS
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel

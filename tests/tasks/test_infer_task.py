@@ -13,7 +13,7 @@ from inline_snapshot import snapshot
 from dlcli.columns.scaling import Log1p, Standard
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Target
-from dlcli.encoding.encoding import Encoding
+from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import drop_missing_targets, infer_task

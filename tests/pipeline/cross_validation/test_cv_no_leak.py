@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.encoding.encoding import fit_encoding
+from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.pipeline import cross_validation, preparation
 from tests.pipeline.cross_validation.small_rows import cv, row_numbers
 
