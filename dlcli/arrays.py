@@ -14,7 +14,19 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["Floats", "Indices", "Mask", "Matrix", "np", "pa", "pc"]
+__all__ = ["Floats", "Indices", "LazyModule", "Mask", "Matrix", "np", "pa", "pc"]
+
+
+class LazyModule:
+    """A module that is imported when one of its names is first used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        value = vars(self)[name] = getattr(import_module(self._name), name)
+        return value
+
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,18 +40,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
     Scalar = TypeVar("Scalar", bound=np.generic)
 else:
-
-    class _Lazily:
-        """A module that is imported when one of its names is first used."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-            value = vars(self)[name] = getattr(import_module(self._name), name)
-            return value
-
-    np, pa, pc = map(_Lazily, ("numpy", "pyarrow", "pyarrow.compute"))
+    np, pa, pc = map(LazyModule, ("numpy", "pyarrow", "pyarrow.compute"))
     Mask = Indices = Floats = Matrix = Any
 
 MAX_BYTES = 2**31 - 1

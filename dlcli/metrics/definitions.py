@@ -26,47 +26,28 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from dlcli.metrics.metric import (
-    ClassRows,
-    ExplainedVariance,
-    HitRate,
-    LazyModule,
-    MeanOf,
-    MeanOverClasses,
-    MeanOverLabels,
-    MedianOf,
-    Metric,
-    NumberRows,
-    Operand,
-    PairRows,
-    RankingOf,
-    RatioOf,
-    Rows,
-    quantile_center,
-)
+from dlcli.arrays import Floats, Indices, np
+from dlcli.metrics import metric as forms
+from dlcli.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from dlcli.metrics.statistic import Array, Floats, Metrics, Number, Statistic
-else:
-    np = LazyModule("numpy")
+    from dlcli.metrics.statistic import Array, Metrics, Number, Statistic
 
 TOP = 3
 EPS = sys.float_info.epsilon
 """Probabilities are clipped to `[EPS, 1 - EPS]` before their logarithm is taken."""
 
 
-def cross_entropy(of_truth: Operand) -> Operand:
+def cross_entropy(of_truth: forms.Operand) -> forms.Operand:
     """Return `-ln p` of the probability `p` of the truth, clipped to `[eps, 1 - eps]`."""
     return -np.log(np.clip(of_truth, EPS, 1 - EPS))
 
 
-def poisson_deviance(rows: NumberRows) -> Operand:
+def poisson_deviance(rows: forms.NumberRows) -> forms.Operand:
     """Return `2 (y ln(y / ŷ) - y + ŷ)` of each count, where `0 ln 0` is 0; 0 if perfect.
 
     Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
@@ -76,7 +57,7 @@ def poisson_deviance(rows: NumberRows) -> Operand:
     return 2 * (np.where(true > 0, true * np.log(true / mean), 0.0) - true + mean)
 
 
-def is_among_top(rows: ClassRows) -> Operand:
+def is_among_top(rows: forms.ClassRows) -> forms.Operand:
     """Return whether a row's class is among the most probable, first of equal ones, (rows, 1)."""
     true = rows.true[:, np.newaxis]
     earlier = np.logical_and(rows.outputs == rows.of_truth, np.arange(rows.classes) < true)
@@ -84,78 +65,74 @@ def is_among_top(rows: ClassRows) -> Operand:
     return np.count_nonzero(before, axis=1)[:, np.newaxis] < TOP
 
 
-_PRECISION = RatioOf(lambda true, decided: true * decided, lambda true, decided: decided)
-_RECALL = RatioOf(lambda true, decided: true * decided, lambda true, decided: true)
-_F1 = RatioOf(lambda true, decided: 2 * true * decided, lambda true, decided: true + decided)
-_AUC = RankingOf("roc", by_keras="AUC")
-_AVERAGE_PRECISION = RankingOf("precision_recall")
-_RECALLS = MeanOverClasses(_RECALL, counts_predicted=False)
+_PRECISION = forms.RatioOf(lambda rows: rows.true * rows.decided, lambda rows: rows.decided)
+_RECALL = forms.RatioOf(lambda rows: rows.true * rows.decided, lambda rows: rows.true)
+_F1 = forms.RatioOf(
+    lambda rows: 2 * rows.true * rows.decided, lambda rows: rows.true + rows.decided
+)
+_AUC = forms.RankingOf("roc", keras="AUC", interval="delong")
+_AVERAGE_PRECISION = forms.RankingOf("precision_recall")
+_RECALLS = forms.MeanOverClasses(_RECALL, counts_predicted=False)
 
-MSE = Metric(
+_error = partial(Metric, higher_is_better=False)
+_score = partial(Metric, higher_is_better=True, bounds=(0.0, 1.0))
+
+MSE = _error(
     "mse",
-    higher_is_better=False,
     aliases=("mean_squared_error",),
     title="mean squared error",
-    forms={"numbers": MeanOf(lambda rows: np.square(rows.errors))},
+    forms={"numbers": forms.MeanOf(lambda rows: np.square(rows.errors))},
     script={"numbers": '"mse"'},
 )
-RMSE = Metric(
+RMSE = _error(
     "rmse",
-    higher_is_better=False,
     aliases=("root_mean_squared_error",),
-    forms={"numbers": MeanOf(lambda rows: np.square(rows.errors), root=True)},
+    forms={"numbers": forms.MeanOf(lambda rows: np.square(rows.errors), root=True)},
     root_of="mse",
     is_summary=True,
     of_parts=True,
     script={"numbers": 'keras.metrics.RootMeanSquaredError(name="rmse")'},
     script_units=1,
 )
-MAE = Metric(
+MAE = _error(
     "mae",
-    higher_is_better=False,
     aliases=("mean_absolute_error",),
     title="mean absolute error (mae)",
-    forms={"numbers": MeanOf(lambda rows: np.abs(rows.errors))},
-    center=quantile_center(0.5),
+    forms={"numbers": forms.MeanOf(lambda rows: np.abs(rows.errors))},
+    center=forms.quantile_center(0.5),
     is_summary=True,
     of_parts=True,
     script={"numbers": '"mae"'},
 )
-R2 = Metric(
+R2 = _score(
     "r2",
-    higher_is_better=True,
     aliases=("r2_score",),
     bounds=(-math.inf, 1.0),
     title="r²",
-    forms={"numbers": ExplainedVariance()},
+    forms={"numbers": forms.ExplainedVariance()},
     is_summary=True,
     of_parts=True,
     script={"numbers": 'keras.metrics.R2Score(name="r2")'},
 )
-MEDIAN_ABSOLUTE_ERROR = Metric(
-    "median_absolute_error",
-    higher_is_better=False,
-    forms={"numbers": MedianOf(lambda rows: np.abs(rows.errors))},
+MEDIAN_ABSOLUTE_ERROR = _error(
+    "median_absolute_error", forms={"numbers": forms.MedianOf(lambda rows: np.abs(rows.errors))}
 )
-POISSON_DEVIANCE = Metric(
+POISSON_DEVIANCE = _error(
     "poisson_deviance",
-    higher_is_better=False,
     aliases=("mean_poisson_deviance",),
-    forms={"numbers": MeanOf(poisson_deviance)},
+    forms={"numbers": forms.MeanOf(poisson_deviance)},
     of_loss=True,
 )
-ACCURACY = Metric(
+ACCURACY = _score(
     "accuracy",
-    higher_is_better=True,
     aliases=(
         *("acc", "accuracy_score", "binary_accuracy"),
         *("categorical_accuracy", "sparse_categorical_accuracy"),
     ),
-    bounds=(0.0, 1.0),
     forms={
-        "two classes": HitRate(lambda rows: rows.is_right),
-        "classes": HitRate(lambda rows: rows.is_right),
-        "labels": MeanOf(lambda rows: np.mean(rows.is_right, axis=1, keepdims=True)),
+        "two classes": forms.HitRate(lambda rows: rows.is_right),
+        "classes": forms.HitRate(lambda rows: rows.is_right),
+        "labels": forms.MeanOf(lambda rows: np.mean(rows.is_right, axis=1, keepdims=True)),
     },
     in_percent=True,
     is_summary=True,
@@ -165,127 +142,90 @@ ACCURACY = Metric(
         "labels": 'keras.metrics.BinaryAccuracy(name="accuracy")',
     },
 )
-BALANCED_ACCURACY = Metric(
+BALANCED_ACCURACY = _score(
     "balanced_accuracy",
-    higher_is_better=True,
     aliases=("balanced_accuracy_score",),
-    bounds=(0.0, 1.0),
     forms={"two classes": _RECALLS, "classes": _RECALLS},
 )
-SUBSET_ACCURACY = Metric(
+SUBSET_ACCURACY = _score(
     "subset_accuracy",
-    higher_is_better=True,
-    bounds=(0.0, 1.0),
-    forms={"labels": HitRate(lambda rows: np.all(rows.is_right, axis=1, keepdims=True))},
+    forms={"labels": forms.HitRate(lambda rows: np.all(rows.is_right, axis=1, keepdims=True))},
     is_summary=True,
 )
-AUC = Metric(
+AUC = _score(
     "auc",
-    higher_is_better=True,
     aliases=("roc_auc", "roc_auc_score"),
-    bounds=(0.0, 1.0),
     title="area under ROC",
-    forms={"two classes": _AUC, "labels": MeanOverLabels(_AUC)},
+    forms={"two classes": _AUC, "labels": forms.MeanOverLabels(_AUC, keras="AUC")},
     of_order=True,
     is_summary=True,
     of_parts=True,
     script=dict.fromkeys(("two classes", "labels"), 'keras.metrics.AUC(name="auc")'),
 )
-AVERAGE_PRECISION = Metric(
+AVERAGE_PRECISION = _score(
     "average_precision",
-    higher_is_better=True,
     aliases=("average_precision_score",),
-    bounds=(0.0, 1.0),
-    forms={"two classes": _AVERAGE_PRECISION, "labels": MeanOverLabels(_AVERAGE_PRECISION)},
+    forms={"two classes": _AVERAGE_PRECISION, "labels": forms.MeanOverLabels(_AVERAGE_PRECISION)},
     of_order=True,
     of_positive_class=True,
     of_parts=True,
 )
-PRECISION = Metric(
+PRECISION = _score(
     "precision",
-    higher_is_better=True,
     aliases=("precision_score",),
-    bounds=(0.0, 1.0),
-    forms={"two classes": replace(_PRECISION, is_share=True)},
+    forms={"two classes": replace(_PRECISION, interval="wilson")},
     of_positive_class=True,
     of_parts=True,
     script={"two classes": 'keras.metrics.Precision(name="precision")'},
 )
-RECALL = Metric(
+RECALL = _score(
     "recall",
-    higher_is_better=True,
     aliases=("recall_score",),
-    bounds=(0.0, 1.0),
-    forms={"two classes": replace(_RECALL, is_share=True)},
+    forms={"two classes": replace(_RECALL, interval="wilson")},
     of_positive_class=True,
     of_parts=True,
     script={"two classes": 'keras.metrics.Recall(name="recall")'},
 )
-F1 = Metric(
-    "f1",
-    higher_is_better=True,
-    aliases=("f1_score",),
-    bounds=(0.0, 1.0),
-    forms={"two classes": _F1},
-    of_positive_class=True,
-    of_parts=True,
+F1 = _score(
+    "f1", aliases=("f1_score",), forms={"two classes": _F1}, of_positive_class=True, of_parts=True
 )
-MACRO_F1 = Metric(
+MACRO_F1 = _score(
     "macro_f1",
-    higher_is_better=True,
     aliases=("f1_macro",),
-    bounds=(0.0, 1.0),
-    forms={"classes": MeanOverClasses(_F1, counts_predicted=True), "labels": MeanOverLabels(_F1)},
+    forms={
+        "classes": forms.MeanOverClasses(_F1, counts_predicted=True),
+        "labels": forms.MeanOverLabels(_F1),
+    },
     mean_over_parts_of="f1",
 )
-MICRO_PRECISION = Metric(
-    "micro_precision",
-    higher_is_better=True,
-    aliases=("precision_micro",),
-    bounds=(0.0, 1.0),
-    forms={"labels": _PRECISION},
+MICRO_PRECISION = _score(
+    "micro_precision", aliases=("precision_micro",), forms={"labels": _PRECISION}
 )
-MICRO_RECALL = Metric(
-    "micro_recall",
-    higher_is_better=True,
-    aliases=("recall_micro",),
-    bounds=(0.0, 1.0),
-    forms={"labels": _RECALL},
-)
-MICRO_F1 = Metric(
-    "micro_f1",
-    higher_is_better=True,
-    aliases=("f1_micro",),
-    bounds=(0.0, 1.0),
-    forms={"labels": _F1},
-)
-LOG_LOSS = Metric(
+MICRO_RECALL = _score("micro_recall", aliases=("recall_micro",), forms={"labels": _RECALL})
+MICRO_F1 = _score("micro_f1", aliases=("f1_micro",), forms={"labels": _F1})
+LOG_LOSS = _error(
     "log_loss",
-    higher_is_better=False,
     bounds=(0.0, -math.log(EPS)),
     forms=dict.fromkeys(
         ("two classes", "classes", "labels"),
-        MeanOf(lambda rows: cross_entropy(rows.of_truth), needs_probabilities=True),
+        forms.MeanOf(lambda rows: cross_entropy(rows.of_truth), needs_probabilities=True),
     ),
     is_summary=True,
 )
-BRIER = Metric(
+BRIER = _error(
     "brier",
-    higher_is_better=False,
     aliases=("brier_score_loss",),
     bounds=(0.0, 1.0),
     forms=dict.fromkeys(
         ("two classes", "labels"),
         # Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather
         # Review 78 (1950).
-        MeanOf(lambda rows: np.square(rows.outputs - rows.true), needs_probabilities=True),
+        forms.MeanOf(lambda rows: np.square(rows.outputs - rows.true), needs_probabilities=True),
     ),
 )
-TOP_ACCURACY = Metric(
+TOP_ACCURACY = _score(
     f"top_{TOP}_accuracy",
-    higher_is_better=True,
-    bounds=(0.0, 1.0),
-    forms={"classes": HitRate(is_among_top, more_classes_than=TOP)},
+    forms={"classes": forms.HitRate(is_among_top, more_classes_than=TOP)},
     script={
         "classes": "keras.metrics.SparseTopKCategoricalAccuracy"
         f'(k={TOP}, name="top_{TOP}_accuracy")'
@@ -333,7 +273,7 @@ def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | No
     return next((name for name in wanted if metrics.get(name) is not None), None)
 
 
-def metrics_of(rows: Rows, of_loss: Metric | None = None) -> dict[str, Metric]:
+def metrics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, Metric]:
     """Return the metrics of such rows, by name.
 
     Args:
@@ -350,11 +290,14 @@ def metrics_of(rows: Rows, of_loss: Metric | None = None) -> dict[str, Metric]:
     }
 
 
-def statistics_of(rows: Rows, of_loss: Metric | None = None) -> dict[str, Statistic]:
+def statistics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, Statistic]:
     """Return the metrics of rows as functions of the row weights, by name; see `metrics_of`."""
-    found = metrics_of(rows, of_loss)
+    each = {name: metric.forms[rows.kind] for name, metric in metrics_of(rows, of_loss).items()}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # undefined values
-        return {name: metric.forms[rows.kind].statistic(rows) for name, metric in found.items()}
+        return {
+            name: replace(form.statistic(rows), interval=form.interval)
+            for name, form in each.items()
+        }
 
 
 def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
@@ -372,7 +315,7 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
     return values
 
 
-def decide(positive: Array, *, probabilistic: bool = True) -> NDArray[np.int64]:
+def decide(positive: Array, *, probabilistic: bool = True) -> Indices:
     """Return 1 where a probability is above 0.5, or a margin above 0, else 0."""
     return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
@@ -389,12 +332,12 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
         Precision, recall, F1, accuracy, and `selected`, the share of predicted rows.
     """
     true, decided = (np.reshape(each, (-1, 1)).astype(np.int64) for each in (target, predicted))
-    rows = PairRows(true, decided, weight)
+    rows = forms.PairRows(true, decided, weight)
     chosen = (PRECISION, RECALL, F1, ACCURACY)
     found = {each.name: each.forms[rows.kind].statistic(rows).value for each in chosen}
-    from dlcli.metrics.statistic import Share
+    from dlcli.metrics.statistic import Ratio
 
-    selected = Share(weight, rows.decided[:, 0], np.ones(len(target)))
+    selected = Ratio(weight, rows.decided[:, 0], np.ones(len(target)))
     return {**found, "selected": selected.value}
 
 
@@ -419,7 +362,7 @@ def stored_confusion(value: object) -> Floats | None:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Rows of similar predicted probability."""
+    """forms.Rows of similar predicted probability."""
 
     predicted: float
     """Their mean probability."""

@@ -1,10 +1,16 @@
 """Metrics and differences of metrics with their 95 % confidence intervals.
 
-- Share of rows: Wilson's, by SciPy's `binomtest`; difference of two on the same rows: Bonett and
-  Price's.
-- Mean, such as a loss: SciPy's `bootstrap` of the studentized mean.
-- Every other metric: SciPy's BCa `bootstrap`.
-- Difference of two metrics on the same rows: the bootstrap of the difference.
+The method of a metric stands on its record:
+
+- `wilson`: Wilson's, of a share of rows.
+- `studentized`: SciPy's `bootstrap` of the studentized mean, such as of a loss.
+- `delong`: DeLong's on the logit scale, of one area under a ROC curve.
+- `bca`: SciPy's BCa `bootstrap`, of every other metric.
+
+Differences and means have others:
+
+- Difference of two shares of the same rows: Bonett and Price's.
+- Difference of two other metrics of the same rows: the bootstrap of the difference.
 - Difference on different rows: Zou and Donner's, from the intervals of both.
 - Mean over folds: Nadeau and Bengio's corrected interval.
 
@@ -23,20 +29,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.arrays import Floats
 from dlcli.metrics.definitions import is_higher_better, metric_bounds
-from dlcli.metrics.statistic import (
-    Floats,
-    Mean,
-    Number,
-    Ranking,
-    Share,
-    Statistic,
-    Z,
-    difference,
-    effective_size,
-    finite,
-    mean_of_all,
-)
+from dlcli.metrics.statistic import Mean, Ratio, Statistic, Z, effective_size, finite, mean_of_all
 from dlcli.safe_files import Document
 
 Statistics = Mapping[str, Statistic]
@@ -51,9 +46,8 @@ CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 """The probability that the true value is below an interval, and that it is above."""
 MANY = 2_000
-"""Rows beyond which metrics are approximately normal, and Student's interval is enough."""
-MANY_SORTED = 4_000
-"""Rows times labels beyond which the same holds for metrics that sort the rows for each label."""
+"""Rows beyond which metrics are approximately normal, and Student's interval is enough; of a metric
+that sorts the rows for each label, rows times labels."""
 FEWEST = 10
 """Rows below which resampling is not reliable."""
 _MOST = 2_000
@@ -83,10 +77,10 @@ NO_VALUE = "undefined on these rows"
 class Estimate(Document):
     """A value with its 95 % confidence interval."""
 
-    value: Number = None
+    value: float | None = None
     """`None` where it is undefined."""
-    lower: Number = None
-    upper: Number = None
+    lower: float | None = None
+    upper: float | None = None
     """The ends; `None` where there is no interval."""
     reason: str | None = None
     """Why there is none."""
@@ -150,7 +144,7 @@ def estimate_statistic_differences(
 
 
 def difference_estimate(
-    name: str, value: Number, ends: Ends | str | None, *, paired: bool = True
+    name: str, value: float | None, ends: Ends | str | None, *, paired: bool = True
 ) -> DifferenceEstimate:
     """Return a difference with the verdict that follows from its interval.
 
@@ -172,7 +166,7 @@ def difference_estimate(
     return DifferenceEstimate(**dict(estimate), verdict=verdict)
 
 
-def _estimate(value: Number, ends: Ends | str | None, bounds: Ends) -> Estimate:
+def _estimate(value: float | None, ends: Ends | str | None, bounds: Ends) -> Estimate:
     """Return a value with its interval, or why there is none, within the bounds of a metric."""
     if ends is None or isinstance(ends, str):
         return Estimate(value=value, reason=ends)
@@ -206,20 +200,21 @@ def _interval(statistic: Statistic, resamples: int | None) -> Ends | str | None:
     """Return the interval of a metric; `None` if it is undefined."""
     if statistic.value is None:
         return None
-    if isinstance(statistic, Share):
+    if statistic.interval == "wilson":
+        assert isinstance(statistic, Ratio)
         return share_interval(statistic)
-    ends = _resampled_interval(statistic, resamples)
-    is_auc = isinstance(statistic, Ranking) and statistic.curve == "roc"
-    if ends == NO_SPREAD and is_auc and statistic.value in (0.0, 1.0):
-        return wilson_interval(statistic.value, float(statistic.supports[0]))
-    return ends
+    if statistic.interval == "delong":
+        return auc_interval(statistic)
+    return _resampled_interval(statistic, resamples)
 
 
 def _paired_interval(first: Statistic, second: Statistic, resamples: int | None) -> Ends | str:
     """Return the interval of the difference of two metrics of the same rows."""
-    if isinstance(first, Share) and isinstance(second, Share) and first.counts_as(second):
-        return paired_share_interval(first, second)
-    return _resampled_interval(difference(first, second), resamples)
+    if first.interval == second.interval == "wilson":
+        assert isinstance(first, Ratio) and isinstance(second, Ratio)
+        if np.array_equal(first.denominators, second.denominators):
+            return paired_share_interval(first, second)
+    return _resampled_interval(second.minus(first), resamples)
 
 
 def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
@@ -239,27 +234,52 @@ def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
     return second.value - first.value - below, second.value - first.value + above
 
 
-def share_interval(share: Share) -> Ends:
+def share_interval(share: Ratio) -> Ends:
     """Return the Wilson interval of a share of rows; weighted rows count as their effective number.
 
     It covers well at any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
     """
-    return wilson_interval(float(share.of(share.weights)), share.size)
+    size = effective_size(share.weights[share.denominators > 0])
+    return wilson_interval(float(share.of(share.weights)), size)
 
 
 def wilson_interval(value: float, size: float) -> Ends:
-    """Return the Wilson interval of a share `value` of `size` rows.
+    """Return the Wilson interval of a share `p` of `n` rows, which need not be whole.
 
-    For 20 rows that are all hit it is 0.84 to 1, where resampling could only repeat the 1.
+    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 rows that are all hit it is
+    0.84 to 1, where resampling could only repeat the 1.
     """
-    from scipy.stats import binomtest
+    ratio = Z**2 / size
+    half = Z * math.sqrt((value * (1 - value) + ratio / 4) / size)
+    lower, upper = ((value + ratio / 2 + each) / (1 + ratio) for each in (-half, half))
+    return lower if value > 0 else 0.0, upper if value < 1 else 1.0
 
-    rows = max(1, round(size))
-    ends = binomtest(round(rows * value), rows).proportion_ci(CONFIDENCE, method="wilson")
-    return float(ends.low), float(ends.high)
+
+def auc_interval(auc: Statistic) -> Ends | str:
+    """Return DeLong's interval of an area under a ROC curve; or why there is none.
+
+    `logit θ ± t s / (θ (1 - θ))`, where `s²` is the variance of DeLong, DeLong and Clarke-Pearson,
+    Biometrics 44 (1988), and `t` is Student's quantile, see `_resampled_interval`. Qin and
+    Hotilovac, Statistical Methods in Medical Research 17 (2008), compare intervals on the logit
+    scale with others. At 0 and 1 it is Wilson's, of as many rows as the rarer class has. It
+    contains the true AUC of 0.95 of 50 rows, about 5 of which are positive, in 99 % of simulated
+    samples, and SciPy's BCa interval in 85 %.
+    """
+    found = _students_interval(auc)
+    if isinstance(found, str):
+        return found
+    from scipy.special import expit, logit
+
+    value, error, half = found
+    if math.isnan(error):
+        return UNDEFINED
+    if error <= _ROUNDING:
+        return wilson_interval(value, float(auc.supports[0])) if value in (0, 1) else NO_SPREAD
+    lower, upper = expit(logit(value) + np.array([-half, half]) / (value * (1 - value)))
+    return float(lower), float(upper)
 
 
-def paired_share_interval(first: Share, second: Share) -> Ends:
+def paired_share_interval(first: Ratio, second: Ratio) -> Ends:
     """Return Bonett and Price's interval of the difference of two shares of the same rows.
 
     With `a` rows that are hit in the second only and `b` in the first only, `p = (a + 1) / (n + 2)`
@@ -282,7 +302,7 @@ def paired_share_interval(first: Share, second: Share) -> Ends:
     return float(gained - lost - half), float(gained - lost + half)
 
 
-def standard_error(statistic: Statistic) -> Number:
+def standard_error(statistic: Statistic) -> float | None:
     """Return the standard error of a metric of some rows, the network as given.
 
     For a share of rows it is half of Wilson's interval over `z`, which is not 0 at 0 and 1; for
@@ -290,51 +310,61 @@ def standard_error(statistic: Statistic) -> Number:
     """
     if len(statistic.weights) < 2 or statistic.value is None:
         return None
-    if isinstance(statistic, Share):
+    if statistic.interval == "wilson":
+        assert isinstance(statistic, Ratio)
         lower, upper = share_interval(statistic)
         return (upper - lower) / (2 * Z)
     return finite(statistic.standard_error())
 
 
-def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
-    """Return the interval by bootstrap, at least as long as Student's; or why there is none.
+def _students_interval(statistic: Statistic) -> tuple[float, float, float] | str:
+    """Return a metric, its standard error, and half of Student's interval; or why there is none.
 
     Student's is `θ ± t √(n / (n - 1)) s`, where `n` is the effective number of rows, but at most
-    the number that the metric is taken over: the rows of the rarer class for an AUC. For two
-    equally good models, the differences of rows are about symmetric, and Student's excludes 0 as
-    rarely as it should. Resampling sees too little of the few rows that decide: of 100 rows, one in
-    20 of which is positive, its intervals of differences of log losses exclude 0 in 18 % of
-    simulated samples, and Student's in 4 %. Where rows are skewed, resampling contains the true
-    value more often. With many rows, Student's is enough.
+    the number that the metric is taken over: the rows of the rarer class for an AUC.
     """
-    rows, size = len(statistic.weights), effective_size(statistic.weights)
-    if rows < FEWEST:
+    size = effective_size(statistic.weights)
+    if len(statistic.weights) < FEWEST:
         return TOO_FEW
     if size < 2:
         return ONE_ROW
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        point, error = float(statistic.of(statistic.weights)), statistic.standard_error()
-        rounding = _ROUNDING * max(statistic.magnitude, abs(point))
-        size = min(size, float(np.max(statistic.supports, initial=2)))
-        half = student_quantile(1 - TAIL, size - 1) * math.sqrt(size / (size - 1)) * error
-        lower, upper = point - half, point + half
-        if rows > MANY or (statistic.sorts > 1 and rows * statistic.sorts > MANY_SORTED):
-            if error <= rounding:
-                return NO_SPREAD
-        else:
-            found: Ends | str | None = None
-            if isinstance(statistic, Mean) and error > rounding:
-                found = _studentized_interval(statistic, point, error, resamples)
-            if found is None:
-                found = _bca_interval(statistic, rounding, resamples)
-            if isinstance(found, str):
-                return found
-            lower, upper = np.fmin(lower, found[0]), np.fmax(upper, found[1])
+        value, error = float(statistic.of(statistic.weights)), statistic.standard_error()
+    size = min(size, float(np.max(statistic.supports, initial=2)))
+    half = student_quantile(1 - TAIL, size - 1) * math.sqrt(size / (size - 1)) * error
+    return value, error, half
+
+
+def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
+    """Return the interval by bootstrap, at least as long as Student's; or why there is none.
+
+    For two equally good models, the differences of rows are about symmetric, and Student's excludes
+    0 as rarely as it should. Resampling sees too little of the few rows that decide: of 100 rows,
+    one in 20 of which is positive, its intervals of differences of log losses exclude 0 in 18 % of
+    simulated samples, and Student's in 4 %. Where rows are skewed, resampling contains the true
+    value more often. With many rows, Student's is enough.
+    """
+    found = _students_interval(statistic)
+    if isinstance(found, str):
+        return found
+    value, error, half = found
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        rounding = _ROUNDING * max(statistic.magnitude, abs(value))
+        drawn: Ends | str | None = None
+        if len(statistic.weights) * statistic.sorts > MANY:
+            drawn = NO_SPREAD if error <= rounding else (math.nan, math.nan)
+        elif statistic.interval == "studentized" and error > rounding:
+            drawn = _studentized_interval(statistic, value, error, resamples)
+        if drawn is None:
+            drawn = _bca_interval(statistic, rounding, resamples)
+        if isinstance(drawn, str):
+            return drawn
+        lower, upper = np.fmin(value - half, drawn[0]), np.fmax(value + half, drawn[1])
     return (float(lower), float(upper)) if np.isfinite([lower, upper]).all() else UNDEFINED
 
 
 def _studentized_interval(
-    mean: Mean, point: float, error: float, resamples: int | None
+    mean: Statistic, point: float, error: float, resamples: int | None
 ) -> Ends | None:
     """Return the interval of the studentized bootstrap.
 
@@ -347,6 +377,7 @@ def _studentized_interval(
     Returns:
         `None` if too many resamples have no error: only a few rows differ from all others.
     """
+    assert isinstance(mean, Mean)
 
     def ratios(counts: Floats) -> Floats:
         errors = mean.errors(counts)
@@ -433,13 +464,6 @@ def student_quantile(probability: float, freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, probability))
-
-
-def chi_squared_quantile(probability: float, freedom: float) -> float:
-    """Return the quantile of the chi-squared distribution with `freedom` degrees of freedom."""
-    from scipy.special import chdtri
-
-    return float(chdtri(freedom, 1 - probability))
 
 
 def corrected_interval(

@@ -13,30 +13,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-
-class LazyModule:
-    """A module that is imported when it is first used: configs need records, but not NumPy."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:  # noqa: ANN401
-        return getattr(import_module(self._name), attribute)
-
+from dlcli.arrays import Floats, LazyModule, np
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dlcli.metrics import statistic as statistics
-    from dlcli.metrics.statistic import Floats, Statistic
 else:
-    np, statistics = LazyModule("numpy"), LazyModule("dlcli.metrics.statistic")
+    statistics = LazyModule("dlcli.metrics.statistic")
 
 Kind = Literal["numbers", "two classes", "classes", "labels"]
 """The kinds of targets that metrics tell apart."""
+IntervalMethod = Literal["wilson", "studentized", "delong", "bca"]
+"""How the confidence interval of a metric is computed, see `intervals`: Wilson's of a share of
+rows, the studentized bootstrap of a mean over rows, DeLong's of an area under a ROC curve, or the
+BCa bootstrap of anything else."""
 Operand = Any
 """An array of NumPy, or a value of a training program in its place; see `Traced`."""
 
@@ -188,18 +179,18 @@ def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:
 class Form(ABC):
     """A metric of one kind of target."""
 
+    keras: str | None = field(default=None, kw_only=True)
+    """The Keras metric that stands in for it during training; `None` if none does."""
+    interval: IntervalMethod = field(default="bca", kw_only=True)
+    """The method of its confidence interval."""
+
     @abstractmethod
-    def statistic(self, rows: Any) -> Statistic:  # noqa: ANN401
+    def statistic(self, rows: Any) -> statistics.Statistic:  # noqa: ANN401
         """Return the metric of rows of its kind as a function of their weights."""
 
     def suits(self, rows: Rows) -> bool:
         """Return whether the metric is one of such rows."""
         return True
-
-    @property
-    def keras(self) -> str | None:
-        """The Keras metric that stands in for it during training; `None` if none does."""
-        return None
 
     @property
     def is_trained(self) -> bool:
@@ -214,7 +205,7 @@ class SumForm(Form):
     def is_trained(self) -> bool:
         return True
 
-    def statistic(self, rows: Any) -> Statistic:  # noqa: ANN401
+    def statistic(self, rows: Any) -> statistics.Statistic:  # noqa: ANN401
         terms = tuple(term.T.astype(np.float64) for term in self.terms(rows))
         return statistics.FunctionOfSums(rows.weights, terms, self.value)
 
@@ -238,8 +229,9 @@ class MeanOf(SumForm):
     """Returns the loss of each part of rows, (rows, parts)."""
     root: bool = False
     needs_probabilities: bool = False
+    interval: IntervalMethod = field(default="studentized", kw_only=True)
 
-    def statistic(self, rows: Rows) -> Statistic:
+    def statistic(self, rows: Rows) -> statistics.Statistic:
         return statistics.Mean(rows.weights, self.loss(rows).T, root=self.root)
 
     def suits(self, rows: Rows) -> bool:
@@ -261,14 +253,14 @@ class MedianOf(Form):
     loss: Callable[[Any], Operand]
     """See `MeanOf`."""
 
-    def statistic(self, rows: Rows) -> Statistic:
+    def statistic(self, rows: Rows) -> statistics.Statistic:
         return statistics.Median(rows.weights, self.loss(rows).T)
 
 
 class ExplainedVariance(SumForm):
     """The coefficient of determination, see `RSquared`."""
 
-    def statistic(self, rows: NumberRows) -> Statistic:
+    def statistic(self, rows: NumberRows) -> statistics.Statistic:
         return statistics.RSquared(rows.weights, rows.true.T, rows.errors.T)
 
     def terms(self, rows: NumberRows) -> tuple[Operand, ...]:
@@ -278,54 +270,49 @@ class ExplainedVariance(SumForm):
     def value(self, *sums: Operand) -> Operand:
         weights, true, squares, errors = sums
         r2 = 1 - errors / (squares - true * (true / weights))
-        return np.mean(
-            np.where(np.isinf(r2), 0.0, r2), axis=-1
-        )  # as Keras has it for a constant target
-
-
-Decisions = Callable[[Operand, Operand], Operand]
-"""A formula of the true and the predicted decisions, 1 or 0 each, of the same shape."""
+        # As Keras has it for a constant target.
+        return np.mean(np.where(np.isinf(r2), 0.0, r2), axis=-1)
 
 
 @dataclass(frozen=True)
-class RatioOf(SumForm):
-    """A ratio of two sums over decisions; of several labels over all of them."""
+class _RatioForm(SumForm):
+    """A ratio of two sums over rows."""
 
-    numerator: Decisions
-    denominator: Decisions
-    is_share: bool = False
-    """True for two classes if the numerator counts some of what the denominator counts."""
-
-    def statistic(self, rows: LabelRows) -> Statistic:
+    def statistic(self, rows: Rows) -> statistics.Statistic:
         numerators, denominators = (each[:, 0] for each in self.terms(rows))
-        return (statistics.Share if self.is_share else statistics.Ratio)(
-            rows.weights, numerators, denominators
-        )
-
-    def terms(self, rows: LabelRows) -> tuple[Operand, ...]:
-        return tuple(np.sum(each, axis=1, keepdims=True) for each in self.of_each(rows))
-
-    def of_each(self, rows: LabelRows) -> tuple[Operand, Operand]:
-        """Return numerators and denominators of each label, both (rows, labels)."""
-        decisions = rows.true, rows.decided
-        return self.numerator(*decisions), self.denominator(*decisions)
+        return statistics.Ratio(rows.weights, numerators, denominators)
 
     def value(self, *sums: Operand) -> Operand:
         return np.sum(_ratios(*sums), axis=-1)  # of one part
 
 
 @dataclass(frozen=True)
-class HitRate(SumForm):
+class RatioOf(_RatioForm):
+    """A ratio of two sums over decisions; of several labels over all of them."""
+
+    numerator: Callable[[LabelRows], Operand]
+    """Returns what is summed for each decision, (rows, labels)."""
+    denominator: Callable[[LabelRows], Operand]
+    """See `numerator`. The interval of a share of rows is for two classes, and a numerator that
+    counts some of the rows that the denominator counts."""
+
+    def terms(self, rows: LabelRows) -> tuple[Operand, ...]:
+        return tuple(np.sum(each, axis=1, keepdims=True) for each in self.of_each(rows))
+
+    def of_each(self, rows: LabelRows) -> tuple[Operand, Operand]:
+        """Return numerators and denominators of each label, both (rows, labels)."""
+        return self.numerator(rows), self.denominator(rows)
+
+
+@dataclass(frozen=True)
+class HitRate(_RatioForm):
     """The share of rows that are hits."""
 
     hits: Callable[[Any], Operand]
     """True for the hits, (rows, 1)."""
     more_classes_than: int = 0
     """Classes up to which every row is a hit."""
-
-    def statistic(self, rows: Rows) -> Statistic:
-        hits = self.hits(rows)[:, 0]
-        return statistics.Share(rows.weights, hits, np.ones(len(hits)))
+    interval: IntervalMethod = field(default="wilson", kw_only=True)
 
     def suits(self, rows: Rows) -> bool:
         return bool(rows.outputs.shape[1] > self.more_classes_than)
@@ -333,9 +320,6 @@ class HitRate(SumForm):
     def terms(self, rows: Rows) -> tuple[Operand, ...]:
         hits = self.hits(rows)
         return hits, np.ones_like(hits)
-
-    def value(self, *sums: Operand) -> Operand:
-        return np.sum(_ratios(*sums), axis=-1)  # of one part
 
 
 @dataclass(frozen=True)
@@ -349,7 +333,7 @@ class MeanOverClasses(SumForm):
     counts_predicted: bool
     """See `ClassMean`."""
 
-    def statistic(self, rows: ClassRows | PairRows) -> Statistic:
+    def statistic(self, rows: ClassRows | PairRows) -> statistics.Statistic:
         true, decided = (each.reshape(-1) for each in (rows.true, rows.decided))
         return statistics.ClassMean(
             rows.weights, true, decided, rows.classes, self.counts_predicted
@@ -368,14 +352,10 @@ class MeanOverLabels(SumForm):
 
     form: RatioOf | RankingOf
 
-    def statistic(self, rows: LabelRows) -> Statistic:
+    def statistic(self, rows: LabelRows) -> statistics.Statistic:
         columns = zip(rows.true.T, rows.outputs.T, strict=True)
         pairs = [PairRows(t[:, np.newaxis], p[:, np.newaxis], rows.weights) for t, p in columns]
         return statistics.LabelMean(rows.weights, tuple(map(self.form.statistic, pairs)))
-
-    @property
-    def keras(self) -> str | None:
-        return self.form.keras
 
     @property
     def is_trained(self) -> bool:
@@ -394,14 +374,9 @@ class RankingOf(Form):
     """A metric of the order of rows by the probability or margin of the second class."""
 
     curve: Literal["roc", "precision_recall"]
-    by_keras: str | None = None
 
-    def statistic(self, rows: PairRows) -> Statistic:
+    def statistic(self, rows: PairRows) -> statistics.Statistic:
         return statistics.Ranking(rows.weights, rows.true[:, 0], rows.outputs[:, 0], self.curve)
-
-    @property
-    def keras(self) -> str | None:
-        return self.by_keras
 
 
 def _ratios(numerators: Operand, denominators: Operand) -> Operand:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from dlcli.metrics.metric import IntervalMethod
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -42,6 +45,8 @@ class Statistic(ABC):
 
     weights: Array
     """Row weights, `(rows,)`."""
+    interval: IntervalMethod = field(default="bca", kw_only=True)
+    """The method of its confidence interval."""
 
     @abstractmethod
     def of(self, weights: Array) -> Floats:
@@ -77,6 +82,10 @@ class Statistic(ABC):
     def magnitude(self) -> float:
         """The size of the numbers that rounding errors of the metric are relative to."""
         return 1.0
+
+    def minus(self, other: Statistic) -> Statistic:
+        """Return the difference from another metric of the same rows."""
+        return Difference(self.weights, other, self)
 
     @property
     def value(self) -> Number:
@@ -140,8 +149,10 @@ class Mean(Statistic):
         deviations = self._deviations(self.weights[np.newaxis])[0]
         return np.asarray(self.weights * deviations / self.weights.sum())
 
-    def minus(self, other: Mean) -> Mean:
-        """Return the difference from another mean over the same rows."""
+    def minus(self, other: Statistic) -> Statistic:
+        """Return the difference from another metric, which also is a mean if the other is."""
+        if not isinstance(other, Mean):
+            return super().minus(other)
         negative = tuple((-other._signs).tolist())
         losses = np.vstack([self.losses, other.losses])
         return replace(self, losses=losses, signs=(*self._signs.tolist(), *negative))
@@ -215,23 +226,6 @@ class Ratio(Statistic):
         deviations = self.numerators - self.denominators * value
         total = weighted_sum(self.denominators, self.weights)
         return np.asarray(self.weights * deviations / total)
-
-
-@dataclass(frozen=True)
-class Share(Ratio):
-    """A share of rows: `a` is 1 for the hits, `b` for the rows that count, of which hits are some.
-
-    Its intervals need no resampling and hold for few rows, and at 0 and 1, too.
-    """
-
-    @property
-    def size(self) -> float:
-        """The effective number of the rows that count."""
-        return effective_size(self.weights[self.denominators > 0])
-
-    def counts_as(self, other: Share) -> bool:
-        """Return whether both are shares of the same rows."""
-        return np.array_equal(self.denominators, other.denominators)
 
 
 @dataclass(frozen=True)
@@ -598,13 +592,6 @@ class Difference(Statistic):
     def influences(self) -> Floats:
         """Return each row's influence on the metric."""
         return self.second.influences() - self.first.influences()
-
-
-def difference(first: Statistic, second: Statistic) -> Statistic:
-    """Return the second metric minus the first, both of the same rows."""
-    if isinstance(first, Mean) and isinstance(second, Mean):
-        return second.minus(first)
-    return Difference(second.weights, first, second)
 
 
 # Sums

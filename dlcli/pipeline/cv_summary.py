@@ -16,7 +16,6 @@ from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, numb
 from dlcli.metrics.definitions import METRICS, main_metric, metric_bounds
 from dlcli.metrics.intervals import (
     Estimate,
-    chi_squared_quantile,
     corrected_interval,
     estimate_statistics,
     mean_estimate,
@@ -449,11 +448,13 @@ def _differ_significantly(
     ]
     if len(known) < max(2, len(folds)):
         return False
+    from scipy.special import chdtri
+
     values, errors, counts = np.array(known, dtype=np.float64).T
     with np.errstate(over="ignore", invalid="ignore"):
         spread = counts @ (values - counts @ values / counts.sum()) ** 2
         variance = np.sum((counts * errors) ** 2) / np.sum(counts - 1)
-        return bool(spread > variance * chi_squared_quantile(1 - _CHANCE, len(values) - 1))
+        return bool(spread > variance * chdtri(len(values) - 1, _CHANCE))
 
 
 def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:

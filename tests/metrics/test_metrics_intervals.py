@@ -20,7 +20,7 @@ from dlcli.metrics.intervals import (
     student_quantile,
 )
 from dlcli.metrics.metric import NumberRows
-from dlcli.metrics.statistic import Ranking, Share
+from dlcli.metrics.statistic import Ranking, Ratio
 from dlcli.prediction.predictions import HeldOut
 from dlcli.tasks.classification import Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
@@ -37,8 +37,8 @@ def estimate_differences(first: HeldOut, second: HeldOut, *, paired: bool, only=
     return estimate_statistic_differences(*pair, paired=paired)
 
 
-def share(hits: int, rows: int, weight: float = 1.0) -> Share:
-    return Share(np.full(rows, weight), np.arange(rows) < hits, np.ones(rows))
+def share(hits: int, rows: int, weight: float = 1.0) -> Ratio:
+    return Ratio(np.full(rows, weight), np.arange(rows) < hits, np.ones(rows))
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,18 @@ def test_a_share_of_0_or_1_has_an_interval():
 
 def test_a_weighted_share_has_its_effective_number_of_rows():
     assert share_interval(share(3, 10, weight=5)) == pytest.approx(share_interval(share(3, 10)))
-    lopsided = Share(np.array([8.0, 1.0, 1.0]), np.ones(3), np.ones(3))
-    assert lopsided.size == pytest.approx(100 / 66)
+    lopsided = Ratio(np.array([8.0, 1.0, 1.0]), np.ones(3), np.ones(3))
+    rows = 100 / 66  # which is not rounded
+    assert share_interval(lopsided) == (pytest.approx(rows / (rows + Z**2)), 1.0)
+    half = Ratio(np.array([2.0, 1.0, 1.0]), np.array([1, 0, 0]), np.ones(3))
+    found = proportion_of(0.5, 16 / 6)
+    assert share_interval(half) == pytest.approx(found)
+
+
+def proportion_of(share: float, rows: float) -> tuple[float, ...]:
+    """Solve `(p - share)² = z² p (1 - p) / rows` for p: Wilson, JASA 22 (1927)."""
+    ratio = Z**2 / rows
+    return tuple(sorted(np.roots([1 + ratio, -2 * share - ratio, share**2])))
 
 
 def test_a_difference_of_shares_of_the_same_rows_has_bonett_and_prices_interval():
@@ -102,20 +112,20 @@ def test_the_mean_of_some_symmetric_rows_has_nearly_students_interval():
 
 
 @pytest.mark.parametrize("rows", [400, 12_000])
-def test_the_auc_has_nearly_the_interval_of_delong(rows):
-    """DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988)."""
+def test_the_auc_has_the_interval_of_delong_on_the_logit_scale(rows):
+    """DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), of as many rows of each class."""
     generator = np.random.default_rng(3)
     truth = np.arange(rows) % 2
     scores = generator.normal(size=rows) + truth
     above = scores[truth == 1][:, np.newaxis] > scores[truth == 0]
     variance = sum(np.var(above.mean(axis=axis), ddof=1) / (rows / 2) for axis in (0, 1))
-    half = Z * math.sqrt(variance)
+    auc = above.mean()
+    half = student_quantile(0.975, rows / 2 - 1) * math.sqrt(variance) / (auc * (1 - auc))
 
     chances = 1 / (1 + np.exp(-scores))
     found = estimate_metrics(two_classes(truth, chances), only=["auc"])["auc"]
-    assert found.value == pytest.approx(above.mean())
-    assert found.lower == pytest.approx(above.mean() - half, abs=0.15 * half)
-    assert found.upper == pytest.approx(above.mean() + half, abs=0.15 * half)
+    ends = (1 / (1 + (1 - auc) / auc * math.exp(each)) for each in (half, -half))
+    assert (found.value, found.lower, found.upper) == pytest.approx((auc, *ends))
 
 
 def test_the_rows_of_a_rare_class_determine_the_interval():
@@ -172,7 +182,7 @@ def test_labels_that_are_not_resampled_have_an_interval_as_long_as_that_of_resam
 ):
     held = of_labels(300, 3)
     resampled = estimate_metrics(held, only=[name], resamples=1_000)[name]
-    monkeypatch.setattr(intervals, "MANY_SORTED", 0)
+    monkeypatch.setattr(intervals, "MANY", 0)
     found = estimate_metrics(held, only=[name])[name]
     assert found != resampled
     width = resampled.upper - resampled.lower
