@@ -176,6 +176,7 @@ def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:
 # Forms
 
 
+@dataclass(frozen=True)
 class Form(ABC):
     """A metric of one kind of target."""
 
@@ -274,7 +275,6 @@ class ExplainedVariance(SumForm):
         return np.mean(np.where(np.isinf(r2), 0.0, r2), axis=-1)
 
 
-@dataclass(frozen=True)
 class _RatioForm(SumForm):
     """A ratio of two sums over rows."""
 

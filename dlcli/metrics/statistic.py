@@ -11,13 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from dlcli.metrics.metric import IntervalMethod
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -45,8 +42,8 @@ class Statistic(ABC):
 
     weights: Array
     """Row weights, `(rows,)`."""
-    interval: IntervalMethod = field(default="bca", kw_only=True)
-    """The method of its confidence interval."""
+    interval: str = field(default="bca", kw_only=True)
+    """The method of its confidence interval, see `IntervalMethod`."""
 
     @abstractmethod
     def of(self, weights: Array) -> Floats:
