@@ -57,7 +57,7 @@ def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str
         addresses: the workers; one for a single process.
     """
     with quiet_tensorflow():
-        from dlcli.training.collectives import Collectives
+        from dlcli.training.chunked_program import Collectives
         from dlcli.training.engines import prepare_device, train_job
     prepare_device("cpu", 1 if len(addresses) > 1 else 2)
     found: dict[str, float] = {}

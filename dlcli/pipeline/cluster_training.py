@@ -189,7 +189,7 @@ def _connect(file: ConfigFile, cluster: Cluster) -> Workers:
     threads = threads_per_worker(file.config.threads, cluster.neighbors if divides else 1)
     config = file.config.model_copy(update={"threads": threads})
     load_tensorflow(config, Events(), cluster)
-    from dlcli.training.collectives import Collectives
+    from dlcli.training.chunked_program import Collectives
 
     workers = Collectives(cluster)
     _compare_data(file, workers)

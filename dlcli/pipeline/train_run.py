@@ -427,7 +427,7 @@ def save_gates(
 
 def explain_result(result: FitResult) -> Explanation:
     """Explain a trained network, at a cost that does not grow with the table."""
-    from dlcli.training.objectives import gradient_norms
+    from dlcli.training.engines import gradient_norms
 
     job, member = result.job, result.members[0]
     if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target

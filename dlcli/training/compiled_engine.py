@@ -21,35 +21,17 @@ from typing import TypeVar
 
 import keras
 
+from dlcli import training_job
 from dlcli.config.layer_choices import OrthogonalRegularizer
 from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
 from dlcli.runs.resume_files import Checkpoint
+from dlcli.training import compiled_program, objectives
 from dlcli.training.chunked_program import are_resident, program_of_chunks
-from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, keeps_loops
-from dlcli.training.epoch_monitor import State
-from dlcli.training.objectives import (
-    build_learner,
-    optimizer_without_values,
-    schedule_durations,
-    without_sizes,
-    without_values,
-)
-from dlcli.training_job import (
-    NO_CHECKPOINTS,
-    Arrays,
-    Checkpointer,
-    EpochProgress,
-    History,
-    Job,
-    TrainingResult,
-    check_finite,
-    first_checkpoint,
-    is_finite,
-    record_epoch,
-    values_of,
-)
+from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, State
+from dlcli.training.objectives import build_learner
+from dlcli.training_job import Checkpointer, EpochProgress, History, Job, TrainingResult
 
 MOST_PROGRAMS = 8
 """Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
@@ -136,7 +118,7 @@ class _Shared:
         self.first = ResidentProgram(job, learner, jit_compile, original)
         """The program of the first job; all jobs share its graph."""
         self._idle = [self.first]
-        self._starts: dict[int, Arrays] = {job.config.seed: self.first.arrays(State.start())}
+        self._starts = {job.config.seed: self.first.arrays(State.start())}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -164,11 +146,12 @@ class _Shared:
         _keep(self._starts, job.config.seed, program.arrays(State.start()), MOST_STARTS)
         return program
 
-    def _start(self, job: Job) -> Arrays:
+    def _start(self, job: Job) -> training_job.Arrays:
         seed = job.config.seed
         if seed not in self._starts:
             others = next(iter(self._starts.values()))
-            first = values_of(build_learner(job).variables)  # optimizers may copy the weights
+            learner = build_learner(job)  # optimizers may copy the weights
+            first = training_job.values_of(learner.variables)
             _keep(self._starts, seed, {**others, **first}, MOST_STARTS)
         return self._starts[seed]
 
@@ -191,7 +174,7 @@ def can_have_any_size(job: Job) -> bool:
     sections = [each.kernel_regularizer for each in layers if isinstance(each, DenseLayer)]
     if any(isinstance(section, OrthogonalRegularizer) for section in sections):
         return False
-    return keeps_loops(job)
+    return compiled_program.keeps_loops(job)
 
 
 def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
@@ -205,18 +188,18 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
     config, network, unit = job.config, job.network, job.task.output_unit
     speed = config.input.scaling_multiplier
     has_boundaries = isinstance(config.learning_rate_schedule, PiecewiseConstant)
-    warms_up = schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
-    *hidden, output = map(without_values, network.layers)
+    warms_up = objectives.schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
+    *hidden, output = map(objectives.without_values, network.layers)
     if any_size:
-        hidden = [*map(without_sizes, hidden)]
-        output = replace(without_sizes(output), units=network.outputs)
+        hidden = [*map(objectives.without_sizes, hidden)]
+        output = replace(objectives.without_sizes(output), units=network.outputs)
     batch_size = None if any_size else job.batch_size
     steps = job.steps if has_boundaries or not any_size else None
     validation = len(job.validation.inputs) if job.validation else 0
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, hidden, output),
-        *(optimizer_without_values(job), config.learning_rate_schedule, warms_up),
+        *(objectives.optimizer_without_values(job), config.learning_rate_schedule, warms_up),
         *(config.early_stopping, speed, speed and network.columns_of_inputs.tolist()),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
@@ -230,19 +213,19 @@ def run(
     job: Job,
     jit_compile: bool,
     progress: EpochProgress,
-    checkpointer: Checkpointer = NO_CHECKPOINTS,
+    checkpointer: Checkpointer = training_job.NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
     """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
     with open_program(job, jit_compile, programs) as program:
-        first = first_checkpoint(job, program.arrays(State.start()), checkpointer)
+        first = training_job.first_checkpoint(job, program.arrays(State.start()), checkpointer)
         state = start = program.restore(first.arrays)
         history = {name: list(values) for name, values in first.history.items()}
         names = (*job.columns, "learning_rate")
         for state, rows in program.dispatches(start):
             for row in rows.tolist():
-                record_epoch(dict(zip(names, row, strict=True)), history, progress)
-            check_finite(float(state.total), int(state.epoch) + 1)
+                training_job.record_epoch(dict(zip(names, row, strict=True)), history, progress)
+            training_job.check_finite(float(state.total), int(state.epoch) + 1)
             if checkpointer.is_due:
                 _save_checkpoint(program, state, history, checkpointer)
         _save_checkpoint(program, state, history, checkpointer)
@@ -268,8 +251,11 @@ def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> 
 
 
 def _save_checkpoint(
-    program: Program, state: State, history: History, checkpointer: Checkpointer
+    program: Program,
+    state: State,
+    history: History,
+    checkpointer: Checkpointer,
 ) -> None:
     checkpoint = Checkpoint(program.arrays(state), history)
-    if is_finite(checkpoint):
+    if training_job.is_finite(checkpoint):
         checkpointer.save(checkpoint)

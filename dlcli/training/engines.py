@@ -1,21 +1,35 @@
-"""Training of a job by the chosen engine, and the device on which it runs."""
+"""Training of a job by the chosen engine, its device, and the settings of the process.
+
+While anything is trained, operations whose order of summation may vary are replaced or refused
+(`tf.config.experimental.enable_op_determinism`), and TensorFlow's graph optimizer is off: it takes
+a quarter of a small job's time and makes no step of Dense networks faster; XLA has its own.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework import config  # has what tf.config lacks
 
-from dlcli import errors, training_job
+from dlcli import errors, keras_model, training_job
 from dlcli.cluster import available_processors
 from dlcli.config.config_schema import CompiledEngine, Engine
 from dlcli.encoding.encoded_rows import stored_inputs
+from dlcli.network.layers import Weights
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.linear_engine import LinearEngine
-from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training.objectives import keras_loss
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Texts of errors without a type of their own, as of XLA and the GPU libraries."""
@@ -91,6 +105,45 @@ def _set_threads(threads: int | str) -> int:
     return count
 
 
+class _Trainings:
+    """The trainings of this process, in any of its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._before = (False, False)
+
+    @contextmanager
+    def deterministic(self) -> Iterator[None]:
+        """Let TensorFlow repeat its bits within a block, of which several may run at a time."""
+        with self._lock:
+            if not self._count:
+                self._before = _settings()
+                _change(is_deterministic=True, is_unoptimized=True)
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    _change(*self._before)
+
+
+def _settings() -> tuple[bool, bool]:
+    options = tf.config.optimizer.get_experimental_options()
+    return config.is_op_determinism_enabled(), bool(options.get("disable_meta_optimizer", False))
+
+
+def _change(is_deterministic: bool, is_unoptimized: bool) -> None:
+    change = config.enable_op_determinism if is_deterministic else config.disable_op_determinism
+    change()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": is_unoptimized})
+
+
+deterministic_tensorflow = _Trainings().deterministic
+
+
 def train_job(
     job: training_job.Job,
     engine: Engine | LinearEngine,
@@ -149,3 +202,57 @@ def _out_of_memory(
         remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
         remedy += errors.override("data.storage", "disk")
     return errors.OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")
+
+
+@deterministic_tensorflow()
+def gradient_norms(
+    job: training_job.Job, weights: Weights, rows: NDArray[np.int64]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Measure the gradient of a job's loss over some training rows as one batch.
+
+    The loss has row and class weights, but no regularization penalty. Batch normalization uses the
+    batch's mean and variance, as a training step does; dropout and augmentation are omitted,
+    so that the result is not random. It is computed in float32 even under mixed precision.
+
+    Args:
+        job: the job.
+        weights: the trained weights, by name.
+        rows: indices of training rows.
+
+    Returns:
+        The norms at the initial weights, and at the trained ones. The first are empty for a
+        training that started from another run's weights, which a resumed one no longer has.
+    """
+    precision = job.config.precision
+    model = keras_model.build_model(
+        job.network,
+        seed=job.config.seed,
+        precision="float32" if precision.startswith("mixed_") else precision,
+        factories=keras_model.Factories(
+            dropout=lambda layer: keras.layers.Identity(name=layer.name)
+        ),
+    )
+    first = {} if job.config.initial_weights is not None else _norms(job, model, rows)
+    keras_model.assign_weights(model, job.network, weights)
+    return first, _norms(job, model, rows)
+
+
+def _norms(job: training_job.Job, model: keras.Model, rows: NDArray[np.int64]) -> dict[str, float]:
+    """Return the Euclidean norm of the gradient with respect to each layer's weights, by layer."""
+    variables = model.trainable_variables
+    with tf.GradientTape() as tape:
+        outputs = model(tf.constant(job.train.inputs.take(rows)), training=True)
+        weights = None if job.loss_weights is None else tf.constant(job.loss_weights[rows])
+        loss = keras_loss(job.head.loss)(tf.constant(job.labels[rows]), outputs, weights)
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
+    squares = {}
+    for variable, gradient in zip(variables, gradients, strict=True):
+        # A constant output has no gradient, and that of an embedding has only some of the rows.
+        dense = np.zeros(1) if gradient is None else tf.convert_to_tensor(gradient).numpy()
+        squares[variable.path] = float(np.square(dense.astype(np.float64)).sum())
+    norms = {}
+    for layer in job.network.weighted:
+        if layer.weights:
+            trained = model.get_layer(layer.name).trainable_variables
+            norms[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
+    return norms

@@ -7,7 +7,6 @@ job sets before it runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from dlcli import keras_model
 from dlcli.config.config_schema import Config
@@ -35,11 +33,10 @@ from dlcli.config.training_choices import (
 from dlcli.metrics.definitions import metrics_of
 from dlcli.metrics.formula import Traced
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
-from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Weights
+from dlcli.network.layers import DenseLayer, DropoutLayer, Layer
 from dlcli.schema.section import Section
 from dlcli.tasks.task import OutputUnit, Task
-from dlcli.training import compiled_objects, randomness
-from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training import randomness
 from dlcli.training_job import MODEL, Job
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
@@ -171,7 +168,7 @@ class Learner:
     """The values that a shared program reads when it runs."""
     any_size: bool
     """True if its program is traced for any batch size, and any units of hidden layers."""
-    batch_share: compiled_objects.BatchShare
+    batch_share: BatchShare
     """The rows of a batch that this worker of a cluster has, while a program of them is traced."""
 
     @property
@@ -219,7 +216,7 @@ def build_learner(
     jit_compile: bool = False,
     is_reference: bool = False,
     any_size: bool = False,
-    sum_over_workers: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    share: BatchShare | None = None,
 ) -> Learner:
     """Build the Keras objects of a job, with its initial weights.
 
@@ -230,12 +227,12 @@ def build_learner(
         is_reference: whether loss and optimizer are Keras's own, even where the compiled engine has
             some of fewer operations.
         any_size: whether the program is traced for any batch size, and any units of hidden layers.
-        sum_over_workers: adds up the same tensor of all workers of a cluster.
+        share: the rows of a batch that a step has; all of them if omitted.
     """
     config, dropout_index, augment_index = job.config, count(), count()
     runtime, streams = RuntimeValues(job, shared=shared), randomness.streams_of(job.network)
     keys = tf.Variable(np.zeros((len(streams), 2), np.uint32), trainable=False)
-    share = compiled_objects.BatchShare()
+    share = share or BatchShare()
 
     def draw(rows: tf.Tensor | int, width: tf.Tensor | int, stream: int) -> tf.Tensor:
         return randomness.random_bits(rows, width, keys[streams.index(stream)], share.positions)
@@ -258,8 +255,8 @@ def build_learner(
             dropout=dropout,
             augment=lambda images: randomness.AugmentedImages(images, draw, next(augment_index)),
             regularizer=regularizer,
-            normalization=partial(compiled_objects.BatchNormalization, share, sum_over_workers),
-            activation=lambda name: compiled_objects.silu if name == "silu" else name,
+            normalization=partial(BatchNormalization, share),
+            activation=lambda name: silu if name == "silu" else name,
             dense=partial(_dense_class, job, jit_compile, any_size),
         ),
     )
@@ -283,9 +280,9 @@ def _dense_class(
 ) -> type[keras.layers.Dense]:
     kind: type[keras.layers.Dense] = keras.layers.Dense
     if layer.units == 1 and jit_compile:
-        kind = compiled_objects.SummedDense
+        kind = SummedDense
     elif layer.units > 1 and any_size:
-        kind = compiled_objects.BiasedDense
+        kind = BiasedDense
     speed = job.config.input.scaling_multiplier
     if speed is not None and layer is job.network.layers[0]:
         kind = keras_model.with_scaling_layer(kind, speed, job.network.columns_of_inputs)
@@ -336,11 +333,7 @@ class FormulaLoss(keras.losses.Loss):
 
 def _class_of(module: ModuleType, section: Section, is_compact: bool) -> Any:  # noqa: ANN401
     name = type(section).__name__
-    return (
-        compiled_objects.COMPACT[name]
-        if is_compact and name in compiled_objects.COMPACT
-        else getattr(module, name)
-    )
+    return COMPACT[name] if is_compact and name in COMPACT else getattr(module, name)
 
 
 def keras_optimizer(
@@ -378,26 +371,17 @@ def keras_optimizer(
 
 def _rate(schedule: Schedule, rate: float, steps: int, durations: Mapping[str, float]) -> Any:  # noqa: ANN401
     schedules = keras.optimizers.schedules
-    if isinstance(schedule, ExponentialDecay):
-        return schedules.ExponentialDecay(
-            rate, **durations, decay_rate=schedule.decay_rate, staircase=schedule.staircase
-        )
     if isinstance(schedule, PiecewiseConstant):
         # Keras uses a value up to and including its boundary; steps are counted from 0.
         boundaries = [epoch * steps - 1 for epoch in schedule.boundaries]
         return schedules.PiecewiseConstantDecay(boundaries, [rate, *schedule.values])
-    if isinstance(schedule, CosineDecay):
-        warms_up = durations["warmup_steps"] > 0
-        return schedules.CosineDecay(
-            initial_learning_rate=0.0 if warms_up else rate,
-            alpha=schedule.alpha,
-            warmup_target=rate if warms_up else None,
-            **durations,
-        )
-    if isinstance(schedule, CosineDecayRestarts):
-        multiples = {"t_mul": schedule.t_mul, "m_mul": schedule.m_mul}
-        return schedules.CosineDecayRestarts(rate, **durations, **multiples, alpha=schedule.alpha)
-    return rate
+    if not durations:
+        return rate
+    in_epochs = {"decay_epochs", "warmup_epochs", "first_decay_epochs", "cycles"}
+    own = schedule.model_dump(exclude={"name", *in_epochs})
+    if durations.get("warmup_steps", 0) > 0:
+        rate, own["warmup_target"] = 0.0, rate
+    return getattr(schedules, type(schedule).__name__)(rate, **durations, **own)
 
 
 def schedule_durations(config: Config, steps: int) -> dict[str, float]:
@@ -560,57 +544,158 @@ def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
     return lambda labels, outputs: (to_unit(labels), to_unit(outputs))
 
 
-Norms = Mapping[str, float]
-"""Euclidean norms of the gradient with respect to each layer's weights, by layer."""
+MOST_SUMMED_INPUTS = 1024
+"""Most inputs of a unit whose products are summed: with more, the product of matrix and vector is
+the faster one, as these come from the gathered rows, which sums would gather twice."""
 
 
-@deterministic_tensorflow()
-def gradient_norms(job: Job, weights: Weights, rows: NDArray[np.int64]) -> tuple[Norms, Norms]:
-    """Measure the gradient of a job's loss over some training rows as one batch.
+@dataclass
+class BatchShare:
+    """A share of the rows of a batch."""
 
-    The loss has row and class weights, but no regularization penalty. Batch normalization uses the
-    batch's mean and variance, as a training step does; dropout and augmentation are omitted,
-    so that the result is not random. It is computed in float32 even under mixed precision.
+    positions: tf.Tensor | None = None
+    """Their indices in the whole batch, int64 (rows,); `None` if it has all of them."""
+    real: tf.Tensor | None = None
+    """1 for a row, 0 for padding, (rows,); `None` if there is no padding."""
+    add_up: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+    """Adds up the same tensor of all workers of a cluster."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True if it is the batch, without padding."""
+        return self.real is None and self.add_up is tf.identity
+
+
+def silu(x: tf.Tensor) -> tf.Tensor:
+    """Return `x σ(x)`, as Keras's `silu` does.
+
+    TensorFlow's own function registers its gradient permanently, and with it the graph of each
+    training: a program that trains again and again would need more and more memory.
+    """
+    return x * tf.sigmoid(x)
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalization with the mean and variance of the whole batch without padding.
 
     Args:
-        job: the job.
-        weights: the trained weights, by name.
-        rows: indices of training rows.
-
-    Returns:
-        The norms at the initial weights, and at the trained ones. The first are empty for a
-        training that started from another run's weights, which a resumed one no longer has.
+        share: the rows of a batch.
+        settings: the arguments of Keras's layer.
     """
-    precision = job.config.precision
-    model = keras_model.build_model(
-        job.network,
-        seed=job.config.seed,
-        precision="float32" if precision.startswith("mixed_") else precision,
-        factories=keras_model.Factories(
-            dropout=lambda layer: keras.layers.Identity(name=layer.name)
-        ),
-    )
-    first = {} if job.config.initial_weights is not None else _norms(job, model, rows)
-    keras_model.assign_weights(model, job.network, weights)
-    return first, _norms(job, model, rows)
+
+    def __init__(self, share: BatchShare, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._share = share
+
+    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
+        share = self._share
+        if share.is_whole:
+            moments: tuple[tf.Tensor, tf.Tensor] = super()._moments(inputs, mask)
+            return moments
+        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
+        kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
+        x, real = tf.cast(inputs, kind), share.real
+        real = tf.ones(tf.shape(x)[:1], kind) if real is None else tf.cast(real, kind)
+        weights = real[:, tf.newaxis]
+        total = share.add_up(
+            tf.concat([tf.reduce_sum(weights * x, 0), tf.reduce_sum(weights, 0)], 0)
+        )
+        mean = total[:-1] / total[-1]
+        deviations = share.add_up(tf.reduce_sum(weights * tf.square(x - mean), 0))
+        return tf.cast(mean, inputs.dtype), tf.cast(deviations / total[-1], inputs.dtype)
 
 
-def _norms(job: Job, model: keras.Model, rows: NDArray[np.int64]) -> Norms:
-    """Return the norm of the gradient with respect to each layer's weights, by layer."""
-    variables = model.trainable_variables
-    with tf.GradientTape() as tape:
-        outputs = model(tf.constant(job.train.inputs.take(rows)), training=True)
-        weights = None if job.loss_weights is None else tf.constant(job.loss_weights[rows])
-        loss = keras_loss(job.head.loss)(tf.constant(job.labels[rows]), outputs, weights)
-    gradients = tape.gradient(loss, [variable.value for variable in variables])
-    squares = {}
-    for variable, gradient in zip(variables, gradients, strict=True):
-        # A constant output has no gradient, and that of an embedding has only some of the rows.
-        dense = np.zeros(1) if gradient is None else tf.convert_to_tensor(gradient).numpy()
-        squares[variable.path] = float(np.square(dense.astype(np.float64)).sum())
-    norms = {}
-    for layer in job.network.weighted:
-        if layer.weights:
-            trained = model.get_layer(layer.name).trainable_variables
-            norms[layer.name] = math.sqrt(sum(squares[variable.path] for variable in trained))
-    return norms
+class SummedDense(keras.layers.Dense):
+    """A Dense layer of one unit, as products that are summed over the inputs.
+
+    XLA would fuse the activation before it into the product of matrix and vector, and compute it
+    anew for each term of the kernel's gradient, column by column: half of a step's time with 4,096
+    rows of 825 units. It fuses the sums as well, but in the order of the rows in memory.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
+        """Map (rows, inputs) to (rows, 1)."""
+        if inputs.shape[-1] > MOST_SUMMED_INPUTS:
+            return super().call(inputs, training=training)
+        x = keras.ops.sum(inputs * keras.ops.transpose(self.kernel), axis=-1, keepdims=True)
+        if self.bias is not None:
+            x += self.bias
+        return x if self.activation is None else self.activation(x)
+
+
+class BiasedDense(keras.layers.Dense):
+    """A Dense layer that adds the bias as Keras does, where the number of units is not known."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
+        """Map (rows, inputs) to (rows, units)."""
+        x = keras.ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            x = tf.nn.bias_add(x, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+
+class OneHotCrossentropy(keras.losses.CategoricalCrossentropy):
+    """Keras's sparse categorical cross-entropy, by way of one-hot labels.
+
+    Where operations have to be deterministic, TensorFlow gathers the probability of each row's
+    class by some 30 operations, and its gradient by 140. Here it is a product and a sum.
+    """
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Map class indices (rows,) and probabilities (rows, classes) to losses (rows,)."""
+        labels = tf.one_hot(tf.cast(y_true, tf.int32), y_pred.shape[-1], dtype=y_pred.dtype)
+        # Keras's softmax leaves these for its losses.
+        if (logits := getattr(y_pred, "_keras_logits", None)) is None:
+            return super().call(labels, y_pred)
+        return -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=-1)
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, which computes once a step what Keras computes for each weight.
+
+    That is the rate: that of the schedule, and that after the correction of bias. AMSGrad is left
+    to Keras, and gradients of some rows of a weight alone, as those of embeddings.
+    """
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        if self.weight_decay is None:
+            return
+        kind = variables[0].dtype
+        decay, rate = tf.cast(self.weight_decay, kind), tf.cast(self.learning_rate, kind)
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                variable.value.assign_sub(variable.value * decay * rate, read_value=False)
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: tf.Tensor
+    ) -> None:
+        kind = trainable_variables[0].dtype
+        step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, kind)
+        power1, power2 = (tf.pow(tf.cast(beta, kind), step) for beta in (self.beta_1, self.beta_2))
+        rate = tf.cast(learning_rate, kind) * tf.sqrt(1 - power2) / (1 - power1)
+        share1, share2 = (tf.constant(1 - beta, kind) for beta in (self.beta_1, self.beta_2))
+        epsilon = tf.constant(self.epsilon, kind)
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
+                self.update_step(gradient, variable, learning_rate)
+                continue
+            index = self._get_variable_index(variable)
+            momentum, velocity = self._momentums[index].value, self._velocities[index].value
+            m, v = momentum.value(), velocity.value()
+            m += (gradient - m) * share1
+            v += (tf.square(gradient) - v) * share2
+            momentum.assign(m, read_value=False)
+            velocity.assign(v, read_value=False)
+            variable.value.assign_sub(m * rate / (tf.sqrt(v) + epsilon), read_value=False)
+
+
+class FusedAdamW(FusedAdam, keras.optimizers.AdamW):
+    """The same with decoupled weight decay."""
+
+
+COMPACT: Mapping[str, Any] = {
+    "Adam": FusedAdam,
+    "AdamW": FusedAdamW,
+    "SparseCategoricalCrossentropy": OneHotCrossentropy,
+}
+"""The losses and optimizers by the names of Keras's classes."""

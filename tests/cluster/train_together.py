@@ -33,7 +33,7 @@ def train(folder: Path, names: str, cluster: Cluster) -> int:
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     if cluster.size > 1:
-        from dlcli.training.collectives import Collectives
+        from dlcli.training.chunked_program import Collectives
 
         workers: Workers = Collectives(cluster)
     for file in files:

@@ -375,7 +375,7 @@ def test_the_gradients_of_an_ensemble_are_those_of_its_first_member(folder, monk
         jobs.append(job)
         return {}, {}
 
-    monkeypatch.setattr("dlcli.training.objectives.gradient_norms", norms)
+    monkeypatch.setattr("dlcli.training.engines.gradient_norms", norms)
     run = train(config("epochs=1"), Path("run"))
     (job,), first = jobs, run.parse(RunFile.ENSEMBLE, Ensemble).members[0]
     assert (job.config.seed, job.task) == (first.seed, first.task)

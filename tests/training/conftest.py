@@ -18,8 +18,7 @@ from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task
 from dlcli.training import compiled_engine, keras_engine
-from dlcli.training.engines import prepare_device
-from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training.engines import deterministic_tensorflow, prepare_device
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 ENGINES = ("keras", "graph", "xla")

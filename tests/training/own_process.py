@@ -9,8 +9,7 @@ import hashlib
 import sys
 import tempfile
 
-from dlcli.training.engines import prepare_device
-from dlcli.training.process_settings import deterministic_tensorflow
+from dlcli.training.engines import deterministic_tensorflow, prepare_device
 from dlcli.training_job import TrainingResult
 
 ENGINES = ("graph", "xla")

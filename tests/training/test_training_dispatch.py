@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from dlcli.training import compiled_engine, compiled_program
-from dlcli.training.epoch_monitor import State
+from dlcli.training.compiled_program import State
 
 EVERYTHING = {
     "hidden": (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.training.epoch_monitor import EpochMonitor, State
+from dlcli.training.compiled_program import EpochMonitor, State
 from dlcli.training.objectives import build_learner
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.network.layers import DenseLayer
-from dlcli.training.objectives import gradient_norms
+from dlcli.training.engines import gradient_norms
 
 ALL = np.arange(13)
 

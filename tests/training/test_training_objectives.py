@@ -15,13 +15,16 @@ from dlcli.config.training_choices import Loss
 from dlcli.tasks.classification import classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import DecodedRows
-from dlcli.training.compiled_objects import (
+from dlcli.training.objectives import (
     COMPACT,
     MOST_SUMMED_INPUTS,
+    FormulaLoss,
     OneHotCrossentropy,
+    RuntimeValues,
     SummedDense,
+    keras_loss,
+    keras_metrics,
 )
-from dlcli.training.objectives import FormulaLoss, RuntimeValues, keras_loss, keras_metrics
 from tests.training.conftest import build_job
 
 NUMBER = (np.array([[1.0], [3.0], [2.0]]), np.array([[1.5], [0.5], [2.25]]))

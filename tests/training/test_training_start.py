@@ -17,7 +17,7 @@ from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.errors import ConfigError, UsageError
 from dlcli.network.network import build_network, choose_engine
 from dlcli.pipeline.train_run import train as train_config
-from dlcli.training import process_settings
+from dlcli.training import engines
 from dlcli.training.engines import prepare_device
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
@@ -128,16 +128,16 @@ def test_training_within_another_program_is_refused(scope):
 
 @pytest.mark.parametrize("before", [(False, False), (True, True)])
 def test_settings_of_the_process_are_the_programs_again_when_no_training_goes_on(before):
-    trainings = process_settings._Trainings()
-    process_settings._change(*before)
+    trainings = engines._Trainings()
+    engines._change(*before)
     try:
         with trainings.deterministic():
             with trainings.deterministic():
                 pass
-            assert process_settings._settings() == (True, True)
-        assert process_settings._settings() == before
+            assert engines._settings() == (True, True)
+        assert engines._settings() == before
     finally:
-        process_settings._change(True, True)
+        engines._change(True, True)
 
 
 @pytest.mark.slow
