@@ -17,47 +17,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlcli.api.functions import (
-        compare,
-        cross_validate,
-        diagnose,
-        export,
-        inspect,
-        load,
-        open_run,
-        reproduce,
-        resume,
-        starter_config,
-        train,
-        tune,
-    )
-    from dlcli.api.models import Model, Prediction
-    from dlcli.api.notebook import DataWarning
-    from dlcli.api.results import (
-        ComparisonResult,
-        CrossValidationRun,
-        DiagnosisResult,
-        ExportResult,
-        InspectionResult,
-        ReproductionResult,
-        SearchRun,
-        TrainingRun,
-    )
-    from dlcli.config.config_schema import Config
-    from dlcli.errors import (
-        ConfigError,
-        DataError,
-        DivergenceError,
-        DlcliError,
-        ExportError,
-        Interrupted,
-        OutOfMemoryError,
-        RequirementError,
-        RunError,
-        TrainingError,
-        UsageError,
-    )
-    from dlcli.pipeline import events
+    from dlcli.api.functions import compare as compare
+    from dlcli.api.functions import cross_validate as cross_validate
+    from dlcli.api.functions import diagnose as diagnose
+    from dlcli.api.functions import export as export
+    from dlcli.api.functions import inspect as inspect
+    from dlcli.api.functions import load as load
+    from dlcli.api.functions import open_run as open_run
+    from dlcli.api.functions import reproduce as reproduce
+    from dlcli.api.functions import resume as resume
+    from dlcli.api.functions import starter_config as starter_config
+    from dlcli.api.functions import train as train
+    from dlcli.api.functions import tune as tune
+    from dlcli.api.models import Model as Model
+    from dlcli.api.models import Prediction as Prediction
+    from dlcli.api.notebook import DataWarning as DataWarning
+    from dlcli.api.results import ComparisonResult as ComparisonResult
+    from dlcli.api.results import CrossValidationRun as CrossValidationRun
+    from dlcli.api.results import DiagnosisResult as DiagnosisResult
+    from dlcli.api.results import ExportResult as ExportResult
+    from dlcli.api.results import InspectionResult as InspectionResult
+    from dlcli.api.results import ReproductionResult as ReproductionResult
+    from dlcli.api.results import SearchRun as SearchRun
+    from dlcli.api.results import TrainingRun as TrainingRun
+    from dlcli.config.config_schema import Config as Config
+    from dlcli.errors import ConfigError as ConfigError
+    from dlcli.errors import DataError as DataError
+    from dlcli.errors import DivergenceError as DivergenceError
+    from dlcli.errors import DlcliError as DlcliError
+    from dlcli.errors import ExportError as ExportError
+    from dlcli.errors import Interrupted as Interrupted
+    from dlcli.errors import OutOfMemoryError as OutOfMemoryError
+    from dlcli.errors import RequirementError as RequirementError
+    from dlcli.errors import RunError as RunError
+    from dlcli.errors import TrainingError as TrainingError
+    from dlcli.errors import UsageError as UsageError
+    from dlcli.pipeline import events as events
 
 __version__ = "0.1.0"
 
@@ -69,57 +64,23 @@ is_command_line = ContextVar("is_command_line", default=False)
 # would come to lie in memory after all. It is chosen when Arrow is loaded.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-__all__ = [
-    "ComparisonResult",
-    "Config",
-    "ConfigError",
-    "CrossValidationRun",
-    "DataError",
-    "DataWarning",
-    "DiagnosisResult",
-    "DivergenceError",
-    "DlcliError",
-    "ExportError",
-    "ExportResult",
-    "InspectionResult",
-    "Interrupted",
-    "Model",
-    "OutOfMemoryError",
-    "Prediction",
-    "ReproductionResult",
-    "RequirementError",
-    "RunError",
-    "SearchRun",
-    "TrainingError",
-    "TrainingRun",
-    "UsageError",
-    "__version__",
-    "compare",
-    "cross_validate",
-    "diagnose",
-    "events",
-    "export",
-    "inspect",
-    "load",
-    "open_run",
-    "reproduce",
-    "resume",
-    "starter_config",
-    "train",
-    "tune",
-]
-_RESULTS = (
-    *("ComparisonResult", "CrossValidationRun", "DiagnosisResult", "ExportResult"),
-    *("InspectionResult", "ReproductionResult", "SearchRun", "TrainingRun"),
-)
 _MODULES = {
-    **{name: "api.functions" if name.islower() else "errors" for name in __all__},
-    **dict.fromkeys(_RESULTS, "api.results"),
-    **dict.fromkeys(("Model", "Prediction"), "api.models"),
-    **dict.fromkeys(("DataWarning", "events"), "api.notebook"),
-    "Config": "config.config_schema",
+    name: module
+    for module, names in (
+        ("api.functions", "compare cross_validate diagnose export inspect load open_run reproduce"),
+        ("api.functions", "resume starter_config train tune"),
+        ("api.models", "Model Prediction"),
+        ("api.notebook", "DataWarning events"),
+        ("api.results", "ComparisonResult CrossValidationRun DiagnosisResult ExportResult"),
+        ("api.results", "InspectionResult ReproductionResult SearchRun TrainingRun"),
+        ("config.config_schema", "Config"),
+        ("errors", "ConfigError DataError DivergenceError DlcliError ExportError Interrupted"),
+        ("errors", "OutOfMemoryError RequirementError RunError TrainingError UsageError"),
+    )
+    for name in names.split()
 }
-"""The module of each name."""
+"""The module of each public name."""
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -41,46 +42,34 @@ _NO_SECTIONS = ("preset", "overrides", "random_state")
 _MOST_SEED = 2**31 - 1
 
 
+_estimator = dataclass(repr=False, eq=False, kw_only=True)
+"""Makes the constructor, from whose signature scikit-learn takes the parameters."""
+
+
+@_estimator
 class _Dense(BaseEstimator):  # type: ignore[misc]
     """The base of both estimators."""
 
-    _type: Literal["numeric", "categorical"]
+    _type: ClassVar[Literal["numeric", "categorical"]]
     """The type of target."""
-    predictor_: Predictor
+    predictor_: Predictor = field(init=False)
     """The trained network, or ensemble, with its encoding."""
-    _names: tuple[str, ...]
+    _names: tuple[str, ...] = field(init=False)
     """The names of the features in training, in the order of its columns."""
 
-    def __init__(  # noqa: PLR0913  (scikit-learn takes parameters from the signature)
-        self,
-        *,
-        preset: Literal["simple", "good"] = "good",
-        hidden: Setting = None,
-        output: Setting = None,
-        loss: Setting = None,
-        optimizer: Setting = None,
-        learning_rate_schedule: Setting = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        early_stopping: Setting = None,
-        ensemble: Setting = None,
-        input: Setting = None,  # noqa: A002  (the section's name)
-        overrides: Mapping[str, object] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.preset = preset
-        self.hidden = hidden
-        self.output = output
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate_schedule = learning_rate_schedule
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.ensemble = ensemble
-        self.input = input
-        self.overrides = overrides
-        self.random_state = random_state
+    preset: Literal["simple", "good"] = "good"
+    hidden: Setting = None
+    output: Setting = None
+    loss: Setting = None
+    optimizer: Setting = None
+    learning_rate_schedule: Setting = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    early_stopping: Setting = None
+    ensemble: Setting = None
+    input: Setting = None
+    overrides: Mapping[str, object] | None = None
+    random_state: int | np.random.RandomState | None = None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -190,6 +179,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
             return self.predictor_.predict(table, ValueProblems())
 
 
+@_estimator
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
     """Predicts one or several numbers by a Dense network, or an ensemble of them.
 
@@ -264,6 +254,7 @@ def _has_margins(classifier: DenseClassifier) -> bool:
     return loss is not None and loss.output == "margin"
 
 
+@_estimator
 class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
     """Predicts a class by a Dense network, or an ensemble of them.
 
@@ -273,43 +264,9 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
     """
 
     _type = "categorical"
-    classes_: NDArray[Any]
+    class_weight: Setting = None
+    classes_: NDArray[Any] = field(init=False)
     """The classes, sorted."""
-
-    def __init__(  # noqa: PLR0913  (scikit-learn takes parameters from the signature)
-        self,
-        *,
-        preset: Literal["simple", "good"] = "good",
-        hidden: Setting = None,
-        output: Setting = None,
-        loss: Setting = None,
-        class_weight: Setting = None,
-        optimizer: Setting = None,
-        learning_rate_schedule: Setting = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        early_stopping: Setting = None,
-        ensemble: Setting = None,
-        input: Setting = None,  # noqa: A002  (the section's name)
-        overrides: Mapping[str, object] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        super().__init__(
-            preset=preset,
-            hidden=hidden,
-            output=output,
-            loss=loss,
-            optimizer=optimizer,
-            learning_rate_schedule=learning_rate_schedule,
-            epochs=epochs,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            ensemble=ensemble,
-            input=input,
-            overrides=overrides,
-            random_state=random_state,
-        )
-        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401, N803
         """Train.
